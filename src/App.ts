@@ -1,0 +1,66 @@
+import { Effect, Layer, Logger, References } from "effect"
+import { CodeSender } from "./auth/CodeSender.ts"
+import { Keys } from "./auth/Keys.ts"
+import { Otp } from "./auth/Otp.ts"
+import { Sessions } from "./auth/Sessions.ts"
+import { Throttle } from "./auth/Throttle.ts"
+import { Tokens } from "./auth/Tokens.ts"
+import { Users } from "./auth/Users.ts"
+import { Chatrooms } from "./chat/Chatrooms.ts"
+import { Messages } from "./chat/Messages.ts"
+import { Quota } from "./chat/Quota.ts"
+import { AppConfig } from "./Config.ts"
+import { DatabaseLayer } from "./database/Database.ts"
+import { Notifications } from "./database/Notifications.ts"
+import { Conversation } from "./gemini/Conversation.ts"
+import { Gemini } from "./gemini/Gemini.ts"
+import { Leases } from "./gemini/Leases.ts"
+import { ModelPause } from "./gemini/ModelPause.ts"
+import { Replies } from "./gemini/Replies.ts"
+import { Cursors } from "./http/Cursors.ts"
+import { Idempotency } from "./http/Idempotency.ts"
+import { ServerLayer } from "./http/Server.ts"
+import { DrainFirst, Draining } from "./ops/Draining.ts"
+import { Queue } from "./queue/Queue.ts"
+import { ReaperLayer } from "./queue/Reaper.ts"
+import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
+
+const AuthLayer = Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
+)
+const ChatLayer = Layer.mergeAll(Chatrooms.layer, Messages.layer).pipe(Layer.provideMerge(Quota.layer))
+const GeminiLayer = Replies.layer.pipe(
+  Layer.provide([Gemini.layer, Conversation.layer, Leases.layer, ModelPause.layer])
+)
+const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer).pipe(Layer.provide(Keys.layer))
+const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
+
+const LoggerLayer = Layer.unwrap(
+  Effect.gen(function* () {
+    const { environment, logLevel } = yield* AppConfig
+    return Layer.merge(
+      Logger.layer([environment === "production" ? Logger.consoleJson : Logger.consolePretty()]),
+      Layer.succeed(References.MinimumLogLevel, logLevel)
+    )
+  })
+)
+
+/** What this process does: the API, the worker, or both. Only one with an API listens. */
+const RoleLayer = Layer.unwrap(
+  Effect.gen(function* () {
+    const { role } = yield* AppConfig
+    if (role === "worker") return Layer.effectDiscard(Effect.logInfo("Working")).pipe(Layer.provide(WorkerLayer))
+    return DrainFirst.pipe(
+      Layer.provideMerge(ServerLayer),
+      Layer.provide(role === "api" ? WorkerHealth.layerNone : WorkerLayer)
+    )
+  })
+).pipe(Layer.merge(ReaperLayer))
+
+/** The product, on a configuration. */
+export const AppLayer = RoleLayer.pipe(
+  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, HttpServices]),
+  Layer.provide(QueueLayer),
+  Layer.provide([DatabaseLayer, Draining.layer]),
+  Layer.provide(LoggerLayer)
+)

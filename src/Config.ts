@@ -1,0 +1,190 @@
+import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+
+const Environment = Schema.Literals(["development", "test", "production"])
+const Delivery = Schema.Literals(["response", "log", "none"])
+
+export type Environment = typeof Environment.Type
+export type Role = "all" | "api" | "worker"
+export interface JwtKey {
+  readonly kid: string
+  readonly secret: Redacted.Redacted<Uint8Array>
+}
+
+/** Every setting of the process, read once. CONTRACT: the README's table is made from the names here. */
+export interface Settings {
+  readonly environment: Environment
+  readonly role: Role
+  readonly host: string
+  readonly port: number
+  readonly databaseUrl: Redacted.Redacted
+  /** A session connection for LISTEN, the queue, migrations and advisory locks. */
+  readonly databaseDirectUrl: Redacted.Redacted
+  readonly migrate: boolean
+  readonly jwtKeys: readonly [JwtKey, ...Array<JwtKey>]
+  /** Seconds an access token lives. */
+  readonly jwtTtl: number
+  readonly otpDelivery: typeof Delivery.Type
+  readonly gemini: {
+    readonly apiKey: Redacted.Redacted
+    readonly model: string
+    readonly baseUrl: string | undefined
+    readonly apiVersion: string
+  }
+  /** Public base URL for links, without a trailing slash. */
+  readonly appUrl: string
+  readonly basicDailyPrompts: number
+  /** 0 is unlimited. */
+  readonly proDailyPrompts: number
+  readonly workerConcurrency: number
+  readonly corsOrigins: ReadonlyArray<string>
+  readonly apiPrefix: string | undefined
+  readonly logLevel: "Trace" | "Debug" | "Info" | "Warn" | "Error" | "Fatal" | "None"
+}
+
+/** A setting that is missing or cannot be used. The start ends with its one line. */
+export class SettingError extends Schema.TaggedError<SettingError>()("SettingError", {
+  setting: Schema.String,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `${this.setting}: ${this.problem}`
+  }
+}
+
+const fail = (setting: string, problem: string) => Effect.fail(new SettingError({ setting, problem }))
+
+/** Reads one name; a value that does not fit is reported by the name alone, so no secret can be printed. */
+const read = <A>(name: string, config: Config.Config<A>, expected: string) =>
+  config.pipe(Effect.mapError(() => new SettingError({ setting: name, problem: `must be ${expected}` })))
+
+const string = (name: string) => read(name, Config.String(name).pipe(Config.option), "text")
+const secret = (name: string) => read(name, Config.Redacted(name).pipe(Config.option), "text")
+
+const integer = (name: string, minimum: number, maximum: number, fallback: number) =>
+  read(
+    name,
+    Config.schema(
+      Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum, maximum })),
+      name
+    ).pipe(Config.withDefault(fallback)),
+    `a whole number from ${minimum} to ${maximum}`
+  )
+
+const choice = <const L extends ReadonlyArray<string>>(name: string, choices: L) =>
+  read(name, Config.Literals(choices, name).pipe(Config.option), `one of ${choices.join(", ")}`)
+
+const url = (name: string, value: string, protocols: ReadonlyArray<string>) =>
+  URL.canParse(value) && protocols.includes(new URL(value).protocol)
+    ? Effect.succeed(value.replace(/\/+$/, ""))
+    : fail(name, `must be a URL starting with ${protocols.map((p) => `${p}//`).join(" or ")}`)
+
+const databaseUrl = (name: string, value: Redacted.Redacted) =>
+  Effect.as(url(name, Redacted.value(value), ["postgres:", "postgresql:"]), value)
+
+/** Secrets that stand in tutorials and templates: no better than none. */
+const knownSecrets = /^(secret|changeme|password|your[-_ ]?(jwt|256|secret)|supersecret|test|(.)\2+$)/i
+
+const jwtKey = Effect.fnUntraced(function* (entry: string) {
+  const [kid, encoded, ...rest] = entry.split(":")
+  if (!kid || !/^[\w-]{1,32}$/.test(kid) || !encoded || rest.length > 0) {
+    return yield* fail("JWT_KEYS", "must be kid:base64[,kid:base64]")
+  }
+  const bytes = Buffer.from(encoded, "base64")
+  if (bytes.length < 32) return yield* fail("JWT_KEYS", `key "${kid}" must have at least 32 bytes of base64`)
+  if (knownSecrets.test(bytes.toString("latin1"))) return yield* fail("JWT_KEYS", `key "${kid}" is a well-known secret`)
+  return { kid, secret: Redacted.make(new Uint8Array(bytes), { label: "JWT_KEYS" }) }
+})
+
+/** Outside production a process without keys makes its own: its tokens end with it. */
+const ephemeralKeys = () => `ephemeral:${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64")}`
+
+const jwtKeys = Effect.fnUntraced(function* (environment: Environment) {
+  const configured = yield* secret("JWT_KEYS")
+  if (Option.isNone(configured) && environment === "production") {
+    return yield* fail("JWT_KEYS", "is required (kid:base64, 32 bytes or more)")
+  }
+  const text = Option.match(configured, { onNone: ephemeralKeys, onSome: Redacted.value })
+  const [first, ...others] = yield* Effect.forEach(text.split(","), (entry) => jwtKey(entry.trim()))
+  return first === undefined ? yield* fail("JWT_KEYS", "is empty") : ([first, ...others] as const)
+})
+
+const otpDelivery = Effect.fnUntraced(function* (environment: Environment) {
+  const delivery = yield* choice("OTP_DELIVERY", ["response", "log", "none"])
+  if (environment !== "production") return Option.getOrElse(delivery, () => "response" as const)
+  if (Option.isNone(delivery)) return yield* fail("OTP_DELIVERY", "is required in production (response, log or none)")
+  const demo = yield* string("OTP_DEMO_MODE")
+  const stripe = yield* secret("STRIPE_SECRET_KEY")
+  if (delivery.value === "response") {
+    if (Option.getOrUndefined(demo) !== "anyone-can-log-in") {
+      return yield* fail("OTP_DELIVERY", "response in production also needs OTP_DEMO_MODE=anyone-can-log-in")
+    }
+    if (Option.isSome(stripe) && /_live_/.test(Redacted.value(stripe.value))) {
+      return yield* fail("OTP_DELIVERY", "response is refused beside a live Stripe key")
+    }
+  }
+  return delivery.value
+})
+
+const gemini = Effect.fnUntraced(function* (environment: Environment) {
+  const apiKey = yield* secret("GEMINI_API_KEY")
+  const baseUrl = yield* string("GEMINI_BASE_URL")
+  if (Option.isNone(apiKey) && environment === "production") return yield* fail("GEMINI_API_KEY", "is required")
+  const model = Option.getOrElse(yield* string("GEMINI_MODEL"), () => "gemini-3.8-flash")
+  if (!/^[a-z0-9.-]{1,100}$/.test(model)) return yield* fail("GEMINI_MODEL", "must be a model name of [a-z0-9.-]")
+  return {
+    apiKey: Option.getOrElse(apiKey, () => Redacted.make("unset")),
+    model,
+    baseUrl: Option.isSome(baseUrl) ? yield* url("GEMINI_BASE_URL", baseUrl.value, ["http:", "https:"]) : undefined,
+    apiVersion: Option.getOrElse(yield* string("GEMINI_API_VERSION"), () => "v1beta")
+  }
+})
+
+const logLevel = Effect.map(
+  choice("LOG_LEVEL", ["trace", "debug", "info", "warn", "error", "fatal", "none"]),
+  (level) => {
+    const name = Option.getOrElse(level, () => "info")
+    return (name.charAt(0).toUpperCase() + name.slice(1)) as Settings["logLevel"]
+  }
+)
+
+const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
+  const environment = Option.getOrElse(yield* choice("APP_ENV", ["development", "test", "production"]), () => "production" as const)
+  const role = Option.getOrElse(yield* choice("ROLE", ["all", "api", "worker"]), () => "all" as const)
+  const port = yield* integer("PORT", 0, 65_535, 3000)
+  const configuredUrl = yield* secret("DATABASE_URL")
+  if (Option.isNone(configuredUrl)) return yield* fail("DATABASE_URL", "is required (postgres://…)")
+  const database = yield* databaseUrl("DATABASE_URL", configuredUrl.value)
+  const direct = yield* secret("DATABASE_DIRECT_URL")
+  const appUrl = yield* string("APP_URL")
+  if (Option.isNone(appUrl) && environment === "production") yield* fail("APP_URL", "is required in production (https://…)")
+  const prefix = yield* string("API_PREFIX")
+  if (Option.isSome(prefix) && !/^(\/[\w-]+)+$/.test(prefix.value)) yield* fail("API_PREFIX", "must look like /api")
+  const migrate = yield* choice("MIGRATE", ["on", "off"])
+  return {
+    environment,
+    role,
+    host: Option.getOrElse(yield* string("HOST"), () => (environment === "development" ? "127.0.0.1" : "0.0.0.0")),
+    port,
+    databaseUrl: database,
+    databaseDirectUrl: Option.isSome(direct) ? yield* databaseUrl("DATABASE_DIRECT_URL", direct.value) : database,
+    migrate: Option.getOrElse(migrate, () => "on") === "on",
+    jwtKeys: yield* jwtKeys(environment),
+    jwtTtl: yield* integer("JWT_TTL", 60, 86_400, 3600),
+    otpDelivery: yield* otpDelivery(environment),
+    gemini: yield* gemini(environment),
+    appUrl: yield* url("APP_URL", Option.getOrElse(appUrl, () => `http://localhost:${port}`), ["http:", "https:"]),
+    basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000, 5),
+    proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),
+    workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000, 100),
+    corsOrigins: Option.match(yield* string("CORS_ORIGINS"), {
+      onNone: () => [],
+      onSome: (list) => list.split(",").map((origin) => origin.trim()).filter((origin) => origin !== "")
+    }),
+    apiPrefix: Option.getOrUndefined(prefix),
+    logLevel: yield* logLevel
+  }
+})
+
+export class AppConfig extends Context.Service<AppConfig, Settings>()("chat-backend/Config") {
+  static readonly layer = Layer.effect(AppConfig, load)
+}

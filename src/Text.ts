@@ -1,0 +1,20 @@
+import { Schema } from "effect"
+
+/** What Postgres and JSON can both carry: no NUL, no lone surrogate. */
+const isStorable = Schema.makeFilter<string>(
+  (text) => (!text.includes("\u0000") && text.isWellFormed()) || "must not contain NUL or ill-formed Unicode"
+)
+
+/** Text of `minimum` to `maximum` characters (Unicode code points). */
+export const text = (minimum: number, maximum: number) =>
+  Schema.String.check(isStorable, Schema.isBetweenCodePoints(minimum, maximum))
+
+/** A UUID in its canonical lower-case form, whatever case it was written in. */
+export const Uuid = Schema.String.check(Schema.isUUID())
+
+/** ISO 8601 UTC with milliseconds. Only ever encoded, so it is text on both sides. */
+export const Timestamp = Schema.String.annotate({ format: "date-time", examples: ["2026-11-21T09:30:00.000Z"] })
+
+/** A column's time as the wire shows it. */
+export const iso = (date: Date): string => date.toISOString()
+export const isoOrNull = (date: Date | null): string | null => (date === null ? null : date.toISOString())

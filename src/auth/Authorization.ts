@@ -1,0 +1,24 @@
+import { Effect, Layer, Redacted } from "effect"
+import { Authorization, CurrentUser } from "./AuthApi.ts"
+import { Unauthenticated } from "./AuthErrors.ts"
+import { Sessions } from "./Sessions.ts"
+import { Tokens } from "./Tokens.ts"
+
+export const AuthorizationLayer = Layer.effect(
+  Authorization,
+  Effect.gen(function* () {
+    const tokens = yield* Tokens
+    const sessions = yield* Sessions
+
+    return Authorization.of({
+      bearer: Effect.fnUntraced(function* (httpEffect, { credential }) {
+        const token = Redacted.value(credential)
+        if (token === "") return yield* Unauthenticated.because("unauthenticated")
+        const claims = yield* tokens.verify(token)
+        const session = yield* sessions.find(claims.sub, claims.sid)
+        if (session === undefined) return yield* Unauthenticated.because("session_revoked")
+        return yield* Effect.provideService(httpEffect, CurrentUser, session)
+      })
+    })
+  })
+)

@@ -1,0 +1,37 @@
+import { Effect, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import parsePhoneNumber from "libphonenumber-js/max"
+
+/** E.164, so that one number has exactly one spelling in the database. */
+const E164 = Schema.String.check(Schema.isPattern(/^\+[1-9]\d{6,14}$/u)).pipe(Schema.brand("Mobile"))
+
+/** The library also reads full-width digits and letters; the contract takes ASCII digits and separators alone. */
+const spelling = /^\+[\d ().-]{5,30}$/u
+const mobileTypes = new Set(["MOBILE", "FIXED_LINE_OR_MOBILE"])
+
+/** The number in E.164, or undefined when it is none that can receive a code. */
+export const normalise = (input: string): string | undefined => {
+  if (!spelling.test(input)) return undefined
+  const number = parsePhoneNumber(input)
+  if (number === undefined || !number.isValid() || number.ext !== undefined) return undefined
+  return mobileTypes.has(number.getType() ?? "") ? number.number : undefined
+}
+
+/** A mobile number as people write it (`+91 98765-43210`), decoded to E.164. */
+export const Mobile = Schema.String.annotate({
+  description: "A mobile number in international form; spaces, dashes, dots and brackets are allowed.",
+  examples: ["+919876543210"]
+}).pipe(
+  Schema.decodeTo(
+    E164,
+    SchemaTransformation.transformEffect({
+      decode: (input) => {
+        const number = normalise(input.trim())
+        return number === undefined
+          ? Effect.fail(new SchemaIssue.InvalidValue({ message: "must be a mobile number in international form, like +919876543210" }))
+          : Effect.succeed(number)
+      },
+      encode: Effect.succeed
+    })
+  )
+)
+export type Mobile = typeof Mobile.Type

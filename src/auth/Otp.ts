@@ -1,0 +1,134 @@
+import { randomInt } from "node:crypto"
+import { Context, Duration, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { v7 as uuid } from "uuid"
+import { DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited } from "./AuthErrors.ts"
+import { CodeSender } from "./CodeSender.ts"
+import { Keys } from "./Keys.ts"
+import type { Mobile } from "./Mobile.ts"
+import { Throttle } from "./Throttle.ts"
+
+export type Purpose = "login" | "reset_password"
+
+/** Seconds a code lives, and seconds before another may be asked for. */
+const lifetime = 300
+const resendAfter = 30
+/** Wrong guesses a code bears. */
+const tries = 5
+
+const cooldown = { limit: 1, period: Duration.seconds(resendAfter) }
+const sendRates = [
+  { name: "10min", limit: 5, period: Duration.minutes(10) },
+  { name: "day", limit: 20, period: Duration.days(1) }
+]
+const openGuesses = { limit: tries, period: Duration.minutes(15) }
+
+export interface Challenge {
+  readonly challengeId: string
+  readonly expiresIn: number
+  readonly resendAfter: number
+  /** The code itself, only when the mock delivery answers with it. */
+  readonly otp?: string
+}
+
+/** One-time codes: six digits from a CSPRNG, their HMAC at rest, each evaluated at most five times and won at most once. */
+export class Otp extends Context.Service<
+  Otp,
+  {
+    readonly send: (
+      mobile: Mobile,
+      purpose: Purpose
+    ) => Effect.Effect<Challenge, OtpCooldown | OtpSendLimited | DeliveryFailed>
+    /** Uses the code up. Without `challengeId` the number's newest challenge is meant. */
+    readonly verify: (guess: {
+      readonly mobile: Mobile
+      readonly purpose: Purpose
+      readonly otp: string
+      readonly challengeId?: string | undefined
+    }) => Effect.Effect<void, OtpInvalid | OtpAttemptsExceeded>
+  }
+>()("chat-backend/auth/Otp") {
+  static readonly layer = Layer.effect(
+    Otp,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const keys = yield* Keys
+      const throttle = yield* Throttle
+      const sender = yield* CodeSender
+
+      const bind = (mobile: Mobile, purpose: Purpose, otp: string) => `${purpose}\u0000${mobile}\u0000${otp}`
+      const cooldownKey = (mobile: Mobile, purpose: Purpose) => `otp-cooldown:${purpose}:${mobile}`
+
+      const send = Effect.fn("Otp.send")(function* (mobile: Mobile, purpose: Purpose) {
+        const cooling = yield* throttle.take(cooldownKey(mobile, purpose), cooldown)
+        if (cooling > 0) return yield* new OtpCooldown({ retryAfter: cooling })
+        for (const rate of sendRates) {
+          const wait = yield* throttle.take(`otp-send:${rate.name}:${mobile}`, rate)
+          if (wait > 0) return yield* new OtpSendLimited({ retryAfter: wait })
+        }
+        const challengeId = uuid()
+        const otp = String(randomInt(1_000_000)).padStart(6, "0")
+        yield* sql`
+          insert into otp_challenges (id, mobile, purpose, code_mac, expires_at)
+          values (${challengeId}, ${mobile}, ${purpose}, ${keys.mac("otp", bind(mobile, purpose, otp))},
+            clock_timestamp() + make_interval(secs => ${lifetime}))
+        `.pipe(Effect.orDie)
+        const shown = yield* sender.deliver(mobile, otp)
+        return { challengeId, expiresIn: lifetime, resendAfter, ...(shown === undefined ? {} : { otp: shown }) }
+      })
+
+      const evaluate = Effect.fnUntraced(function* (guess: Parameters<Otp["Service"]["verify"]>[0]) {
+        const { mobile, purpose } = guess
+        const challenge = guess.challengeId ?? null
+        const macs = keys.macs("otp", bind(mobile, purpose, guess.otp)).join(",")
+        const [row] = yield* sql<{ ok: boolean }>`
+          update otp_challenges set
+            tries_bound = tries_bound + (${challenge}::uuid is not null)::int,
+            tries_open = tries_open + (${challenge}::uuid is null)::int,
+            consumed_at = case when code_mac = any (string_to_array(${macs}, ',')) then clock_timestamp() end
+          where id = (
+              select id from otp_challenges
+              where mobile = ${mobile} and purpose = ${purpose} and (${challenge}::uuid is null or id = ${challenge}::uuid)
+                and consumed_at is null and expires_at > clock_timestamp()
+              order by created_at desc limit 1
+            )
+            and consumed_at is null and expires_at > clock_timestamp()
+            and (case when ${challenge}::uuid is null then tries_open else tries_bound end) < ${tries}
+          returning consumed_at is not null as ok
+        `
+        return row?.ok
+      }, Effect.orDie)
+
+      /** Seconds until the challenge that took all its guesses is forgotten; 0 when there is none such. */
+      const exhausted = Effect.fnUntraced(function* (guess: Parameters<Otp["Service"]["verify"]>[0]) {
+        const challenge = guess.challengeId ?? null
+        const [row] = yield* sql<{ wait: number }>`
+          select ceil(extract(epoch from expires_at - clock_timestamp()))::float8 as wait from otp_challenges
+          where mobile = ${guess.mobile} and purpose = ${guess.purpose} and (${challenge}::uuid is null or id = ${challenge}::uuid)
+            and consumed_at is null and expires_at > clock_timestamp()
+            and (case when ${challenge}::uuid is null then tries_open else tries_bound end) >= ${tries}
+          order by created_at desc limit 1
+        `
+        return Math.max(0, row?.wait ?? 0)
+      }, Effect.orDie)
+
+      const verify: Otp["Service"]["verify"] = Effect.fn("Otp.verify")(function* (guess) {
+        const openKey = `otp-guess:${guess.mobile}`
+        if (guess.challengeId === undefined) {
+          const wait = yield* throttle.peek(openKey, openGuesses)
+          if (wait > 0) return yield* new OtpAttemptsExceeded({ retryAfter: wait })
+        }
+        const ok = yield* evaluate(guess)
+        if (ok === true) return yield* throttle.reset(cooldownKey(guess.mobile, guess.purpose))
+        if (ok === undefined) {
+          const wait = yield* exhausted(guess)
+          if (wait > 0) return yield* new OtpAttemptsExceeded({ retryAfter: wait })
+        }
+        if (guess.challengeId === undefined) yield* throttle.take(openKey, openGuesses)
+        return yield* new OtpInvalid()
+      })
+
+      return Otp.of({ send, verify })
+    })
+  )
+}

@@ -1,0 +1,102 @@
+import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { errors, importJWK, jwtVerify, SignJWT } from "jose"
+import { LRUCache } from "lru-cache"
+import { AppConfig } from "../Config.ts"
+import { Unauthenticated } from "./AuthErrors.ts"
+import { Keys } from "./Keys.ts"
+import { SessionId, UserId } from "./User.ts"
+
+const Claims = Schema.Struct({ sub: UserId, sid: SessionId, exp: Schema.Int })
+export type Claims = typeof Claims.Type
+
+const issuer = "chat-backend"
+const audience = "chat-backend-api"
+/** A longer one is no token of ours. */
+const maximumLength = 4096
+
+/** Access tokens (JWT, HS256, RFC 9068's `at+jwt`) and refresh tokens (session id, counter, MAC). */
+export class Tokens extends Context.Service<
+  Tokens,
+  {
+    /** Seconds an access token lives. */
+    readonly ttl: number
+    readonly sign: (userId: UserId, sessionId: SessionId) => Effect.Effect<string>
+    /** Proves signature and claims, not that the session is still alive. */
+    readonly verify: (token: string) => Effect.Effect<Claims, Unauthenticated>
+    readonly refreshToken: (userId: UserId, sessionId: SessionId, counter: number) => string
+  }
+>()("chat-backend/auth/Tokens") {
+  static readonly layer = Layer.effect(
+    Tokens,
+    Effect.gen(function* () {
+      const { jwtKeys, jwtTtl } = yield* AppConfig
+      const macs = yield* Keys
+      const imported = yield* Effect.forEach(jwtKeys, ({ kid, secret }) =>
+        Effect.map(
+          // An imported CryptoKey: with raw bytes jose would import them again at every call.
+          Effect.promise(() => importJWK({ kty: "oct", k: Buffer.from(Redacted.value(secret)).toString("base64url") }, "HS256")),
+          (key) => [kid, key] as const
+        )
+      )
+      const byKid = new Map(imported)
+      const [kid] = jwtKeys.map((key) => key.kid)
+      const signingKey = imported[0]?.[1]
+      if (kid === undefined || signingKey === undefined) return yield* Effect.die("no signing key")
+      const verified = new LRUCache<string, Claims>({ max: 20_000 })
+      const decode = Schema.decodeUnknownEffect(Claims)
+
+      const sign = (userId: UserId, sessionId: SessionId) =>
+        Effect.promise(() =>
+          new SignJWT({ sid: sessionId })
+            .setProtectedHeader({ alg: "HS256", typ: "at+jwt", kid })
+            .setIssuer(issuer)
+            .setAudience(audience)
+            .setSubject(userId)
+            .setJti(crypto.randomUUID())
+            .setIssuedAt()
+            .setExpirationTime(`${jwtTtl}s`)
+            .sign(signingKey)
+        )
+
+      const prove = (token: string) =>
+        Effect.tryPromise({
+          try: () =>
+            jwtVerify(
+              token,
+              (header) => {
+                const key = byKid.get(header.kid ?? "")
+                if (key === undefined) throw new errors.JWKSNoMatchingKey()
+                return key
+              },
+              {
+                algorithms: ["HS256"],
+                typ: "at+jwt",
+                issuer,
+                audience,
+                requiredClaims: ["sub", "sid", "jti", "iat", "exp"],
+                maxTokenAge: jwtTtl + 5,
+                clockTolerance: 5
+              }
+            ),
+          catch: (error) => Unauthenticated.because(error instanceof errors.JWTExpired ? "token_expired" : "token_invalid")
+        })
+
+      const verify = Effect.fnUntraced(function* (token: string) {
+        const known = verified.get(token)
+        if (known !== undefined) return known
+        if (token.length > maximumLength) return yield* Unauthenticated.because("token_invalid")
+        const { payload } = yield* prove(token)
+        const claims = yield* decode(payload).pipe(Effect.mapError(() => Unauthenticated.because("token_invalid")))
+        verified.set(token, claims, { ttl: Math.max(1, claims.exp * 1000 - Date.now()) })
+        return claims
+      })
+
+      const refreshToken = (userId: UserId, sessionId: SessionId, counter: number) => {
+        const body = `${userId}.${sessionId}.${counter}`
+        return `${Buffer.from(body).toString("base64url")}.${macs.mac("refresh", body)}`
+      }
+
+      return Tokens.of({ ttl: jwtTtl, sign, verify, refreshToken })
+    })
+  )
+}

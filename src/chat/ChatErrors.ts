@@ -1,0 +1,55 @@
+import { Schema } from "effect"
+import { HttpApiError, HttpApiSchema } from "effect/http-api"
+import { problem } from "../Problem.ts"
+import { Timestamp } from "../Text.ts"
+
+export class ChatroomNotFound extends HttpApiError.Problem<ChatroomNotFound>()(
+  "ChatroomNotFound",
+  ...problem("chatroom_not_found", 404, "There is no such chatroom")
+) {}
+
+export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()(
+  "MessageNotFound",
+  ...problem("message_not_found", 404, "There is no such message in this chatroom")
+) {}
+
+export class TooManyChatrooms extends HttpApiError.Problem<TooManyChatrooms>()(
+  "TooManyChatrooms",
+  ...problem("too_many_chatrooms", 409, "The user has as many chatrooms as allowed", { limit: Schema.Int })
+) {}
+
+export class RoomBusy extends HttpApiError.Problem<RoomBusy>()(
+  "RoomBusy",
+  ...problem("room_busy", 409, "Too many questions of this room are unanswered")
+) {}
+
+export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
+  "IdempotencyKeyReused",
+  ...problem("idempotency_key_reused", 422, "This idempotency key was used with another request")
+) {}
+
+export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
+  "QuotaExceeded",
+  ...problem("quota_exceeded", 429, "Today's prompts are used up", {
+    limit: Schema.Int,
+    resetsAt: Timestamp,
+    upgradeUrl: Schema.String,
+    retryAfter: Schema.Int
+  })
+) {}
+
+/** draft-ietf-httpapi-ratelimit-headers: the policy, and what is left of it for `reset` seconds. */
+export const rateLimitHeaders = (limit: number, remaining: number, reset: number) => ({
+  "ratelimit-policy": `"daily";q=${limit};w=86400`,
+  ratelimit: `"daily";r=${remaining};t=${reset}`
+})
+
+export const QuotaExceededWithHeaders = QuotaExceeded.pipe(
+  HttpApiSchema.encodeToWithHeaders(
+    { body: QuotaExceeded, headers: { "ratelimit-policy": Schema.String, ratelimit: Schema.String } },
+    {
+      decode: ({ body }) => body,
+      encode: (error) => ({ body: error, headers: rateLimitHeaders(error.limit, 0, error.retryAfter) })
+    }
+  )
+)

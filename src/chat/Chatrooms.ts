@@ -1,0 +1,160 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { v7 as uuid } from "uuid"
+import type { UserId } from "../auth/User.ts"
+import { Queue } from "../queue/Queue.ts"
+import { iso, isoOrNull } from "../Text.ts"
+import { ChatroomNotFound, TooManyChatrooms } from "./ChatErrors.ts"
+import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "./Chatroom.ts"
+
+/** Rooms a user may have. */
+const maximumChatrooms = 1_000
+
+interface Row {
+  readonly id: string
+  readonly title: string
+  readonly systemPrompt: string | null
+  readonly model: string | null
+  readonly temperature: number | null
+  readonly pinned: boolean
+  readonly archivedAt: Date | null
+  readonly lastMessageAt: Date | null
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+const toChatroom = (row: Row): Chatroom => ({
+  id: ChatroomId.make(row.id),
+  title: row.title,
+  systemPrompt: row.systemPrompt,
+  model: row.model,
+  temperature: row.temperature,
+  pinned: row.pinned,
+  archivedAt: isoOrNull(row.archivedAt),
+  lastMessageAt: isoOrNull(row.lastMessageAt),
+  createdAt: iso(row.createdAt),
+  updatedAt: iso(row.updatedAt)
+})
+
+/** A place in the list: pinned first, then latest activity. */
+export interface ListPosition {
+  readonly pinned: boolean
+  readonly activeAt: string
+  readonly id: string
+}
+export const positionOf = (room: Chatroom): ListPosition => ({
+  pinned: room.pinned,
+  activeAt: room.lastMessageAt ?? room.createdAt,
+  id: room.id
+})
+
+export interface ListQuery {
+  readonly limit: number
+  readonly archived: boolean
+  readonly search?: string | undefined
+  readonly after?: ListPosition | undefined
+}
+
+/** The topic of a user's list of rooms. */
+export const listTopic = (userId: string) => `chatrooms:${userId}`
+
+export class Chatrooms extends Context.Service<
+  Chatrooms,
+  {
+    readonly create: (userId: UserId, input: CreateChatroom) => Effect.Effect<Chatroom, TooManyChatrooms>
+    readonly list: (userId: UserId, query: ListQuery) => Effect.Effect<{ readonly rooms: Array<Chatroom>; readonly hasMore: boolean }>
+    readonly get: (userId: UserId, id: ChatroomId) => Effect.Effect<Chatroom, ChatroomNotFound>
+    readonly update: (userId: UserId, id: ChatroomId, input: UpdateChatroom) => Effect.Effect<Chatroom, ChatroomNotFound>
+    /** Deletes the room with its messages; a reply being made is stopped. */
+    readonly remove: (userId: UserId, id: ChatroomId) => Effect.Effect<void, ChatroomNotFound>
+  }
+>()("chat-backend/chat/Chatrooms") {
+  static readonly layer = Layer.effect(
+    Chatrooms,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const queue = yield* Queue
+      const columns = sql.literal(
+        "id, title, system_prompt, model, temperature, pinned, archived_at, last_message_at, created_at, updated_at"
+      )
+
+      const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
+        // The count and the room are one statement, so that parallel creates cannot pass the limit.
+        const [row] = yield* sql<Row>`
+          with place as (
+            update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
+          )
+          insert into chatrooms (user_id, id, title, system_prompt, model, temperature)
+          select ${userId}, ${uuid()}, ${input.title ?? "New chat"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
+            ${input.temperature ?? null}
+          from place
+          returning ${columns}
+        `.pipe(Effect.orDie)
+        if (row === undefined) return yield* new TooManyChatrooms({ limit: maximumChatrooms })
+        yield* queue.announce({ topics: [listTopic(userId)] })
+        return toChatroom(row)
+      })
+
+      const list: Chatrooms["Service"]["list"] = Effect.fn("Chatrooms.list")(function* (userId, query) {
+        const { after, search } = query
+        const rows = yield* sql<Row>`
+          select ${columns} from chatrooms
+          where ${sql.and([
+            sql`user_id = ${userId}`,
+            query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
+            ...(search === undefined ? [] : [sql`position(lower(${search}) in lower(title)) > 0`]),
+            ...(after === undefined
+              ? []
+              : [sql`(pinned, active_at, id) < (${after.pinned}, ${after.activeAt}::text::timestamptz, ${after.id}::uuid)`])
+          ])}
+          order by pinned desc, active_at desc, id desc
+          limit ${query.limit + 1}
+        `
+        return { rooms: rows.slice(0, query.limit).map(toChatroom), hasMore: rows.length > query.limit }
+      }, Effect.orDie)
+
+      const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
+        const [row] = yield* sql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(Effect.orDie)
+        return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
+      })
+
+      const update: Chatrooms["Service"]["update"] = Effect.fn("Chatrooms.update")(function* (userId, id, input) {
+        const given = (key: keyof UpdateChatroom) => Object.hasOwn(input, key)
+        const [row] = yield* sql<Row>`
+          update chatrooms set
+            title = coalesce(${input.title ?? null}, title),
+            system_prompt = case when ${given("systemPrompt")} then ${input.systemPrompt ?? null} else system_prompt end,
+            model = case when ${given("model")} then ${input.model ?? null} else model end,
+            temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
+            pinned = coalesce(${input.pinned ?? null}, pinned),
+            archived_at = case ${input.archived ?? null}::boolean
+              when true then coalesce(archived_at, date_trunc('milliseconds', clock_timestamp()))
+              when false then null
+              else archived_at end,
+            updated_at = date_trunc('milliseconds', clock_timestamp())
+          where user_id = ${userId} and id = ${id}
+          returning ${columns}
+        `.pipe(Effect.orDie)
+        if (row === undefined) return yield* new ChatroomNotFound()
+        yield* queue.announce({ topics: [listTopic(userId)] })
+        return toChatroom(row)
+      })
+
+      const remove: Chatrooms["Service"]["remove"] = Effect.fn("Chatrooms.remove")(function* (userId, id) {
+        const [row] = yield* sql<{ removed: boolean; unfinished: Array<string> }>`
+          with room as (delete from chatrooms where user_id = ${userId} and id = ${id} returning 1),
+            place as (update users set chatrooms = chatrooms - 1 where id = ${userId} and exists (select from room) returning 1)
+          select exists (select from place) as removed, array(
+            select id::text from messages where user_id = ${userId} and chatroom_id = ${id}
+              and status in ('held', 'queued', 'processing', 'waiting')) as unfinished
+        `.pipe(Effect.orDie)
+        if (row?.removed !== true) return yield* new ChatroomNotFound()
+        yield* queue.announce({
+          topics: [listTopic(userId), ...row.unfinished.flatMap((reply) => [`stop:${reply}`, `reply:${reply}`])]
+        })
+      })
+
+      return Chatrooms.of({ create, list, get, update, remove })
+    })
+  )
+}

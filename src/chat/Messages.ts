@@ -1,0 +1,216 @@
+import { createHash } from "node:crypto"
+import { Clock, Context, Effect, Fiber, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { v7 as uuid } from "uuid"
+import type { QuotaState, UserId } from "../auth/User.ts"
+import { AppConfig } from "../Config.ts"
+import { Notifications } from "../database/Notifications.ts"
+import { retryConflicts } from "../database/Transactions.ts"
+import { Queue } from "../queue/Queue.ts"
+import { iso } from "../Text.ts"
+import { ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, QuotaExceeded, RoomBusy } from "./ChatErrors.ts"
+import type { ChatroomId } from "./Chatroom.ts"
+import { listTopic } from "./Chatrooms.ts"
+import { hasEnded, type Message, type MessageId } from "./Message.ts"
+import { columns, type MessageRow, newQuestion, newReply, toMessage } from "./MessageRow.ts"
+import { Quota, quotaState, secondsUntil } from "./Quota.ts"
+
+/** Questions of a room that may be unanswered at once. */
+const maximumUnanswered = 4
+/** A waiting request looks again after this long, should its wake-up have been lost. */
+const recheck = 2_000
+
+export interface Sent {
+  readonly message: Message
+  readonly reply: Message
+  readonly quota: QuotaState
+  readonly replayed: boolean
+  /** 202, or the status the first answer to this idempotency key had. */
+  readonly status: number
+}
+
+export interface HistoryQuery {
+  readonly limit: number
+  readonly before?: string | undefined
+  readonly after?: string | undefined
+}
+
+interface Outcome {
+  readonly outcome: "accepted" | "replayed" | "chatroom_not_found" | "idempotency_key_reused" | "room_busy" | "quota_exceeded"
+  readonly questionId: string
+  readonly replyId: string
+  readonly sentAt: Date
+  readonly dailyLimit: number | null
+  readonly used: number
+  readonly resetsAt: Date
+  readonly status: number
+  readonly isHead: boolean
+}
+
+/** The topic of a reply: published when it changes, above all when it has ended. */
+export const replyTopic = (replyId: string) => `reply:${replyId}`
+
+export class Messages extends Context.Service<
+  Messages,
+  {
+    /**
+     * Accepts a question: one transaction takes the room, the idempotency key and the quota, and stores the
+     * question with its waiting reply. One round trip; whatever is refused has stored nothing.
+     */
+    readonly send: (
+      userId: UserId,
+      roomId: ChatroomId,
+      content: string,
+      idempotencyKey?: string | undefined
+    ) => Effect.Effect<Sent, ChatroomNotFound | IdempotencyKeyReused | RoomBusy | QuotaExceeded>
+    readonly get: (userId: UserId, roomId: ChatroomId, id: MessageId) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
+    /** The message as soon as it has ended, or as it is after `seconds`. */
+    readonly settled: (
+      userId: UserId,
+      roomId: ChatroomId,
+      id: MessageId,
+      seconds: number
+    ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
+    /** Remembers that a waiting send was answered with the finished reply, for later replays of its key. */
+    readonly answeredFinished: (userId: UserId, idempotencyKey: string) => Effect.Effect<void>
+    /** The room's newest question and its newest reply. */
+    readonly latest: (
+      userId: UserId,
+      roomId: ChatroomId
+    ) => Effect.Effect<{ readonly message: Message | null; readonly reply: Message | null }, ChatroomNotFound>
+    /** Newest first; with `after`, what came after it, oldest first. */
+    readonly history: (
+      userId: UserId,
+      roomId: ChatroomId,
+      query: HistoryQuery
+    ) => Effect.Effect<{ readonly messages: Array<Message>; readonly hasMore: boolean }, ChatroomNotFound>
+  }
+>()("chat-backend/chat/Messages") {
+  static readonly layer = Layer.effect(
+    Messages,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const queue = yield* Queue
+      const quota = yield* Quota
+      const notifications = yield* Notifications
+      const { appUrl } = yield* AppConfig
+      const selected = sql.literal(columns)
+
+      const accept = (userId: UserId, roomId: ChatroomId, content: string, key: string | null) => {
+        const hash = key === null ? null : createHash("sha256").update(`${roomId}\n${content}`).digest("base64url")
+        return sql<Outcome>`
+          select * from send_message(${userId}, ${roomId}, ${uuid()}, ${uuid()}, ${content},
+            ${quota.limits.basic}, ${quota.limits.pro}, ${maximumUnanswered}, ${key}, ${hash})
+        `.pipe(
+          retryConflicts,
+          Effect.orDie,
+          Effect.flatMap(([row]) => (row === undefined ? Effect.die("send_message returned nothing") : Effect.succeed(row)))
+        )
+      }
+
+      const refusal = Effect.fnUntraced(function* (row: Outcome) {
+        switch (row.outcome) {
+          case "chatroom_not_found":
+            return yield* new ChatroomNotFound()
+          case "idempotency_key_reused":
+            return yield* new IdempotencyKeyReused()
+          case "room_busy":
+            return yield* new RoomBusy()
+          default: {
+            const resetsAt = iso(row.resetsAt)
+            const retryAfter = secondsUntil(resetsAt, yield* Clock.currentTimeMillis)
+            const upgradeUrl = `${appUrl}/subscribe/pro`
+            return yield* new QuotaExceeded({ limit: row.dailyLimit ?? 0, resetsAt, upgradeUrl, retryAfter })
+          }
+        }
+      })
+
+      const send: Messages["Service"]["send"] = Effect.fn("Messages.send")(function* (userId, roomId, content, key) {
+        const row = yield* accept(userId, roomId, content, key ?? null)
+        if (row.outcome !== "accepted" && row.outcome !== "replayed") return yield* refusal(row)
+        const ids = { roomId, questionId: row.questionId, replyId: row.replyId, sentAt: iso(row.sentAt) }
+        if (row.outcome === "accepted") {
+          yield* queue.announce({
+            replies: row.isHead ? [{ userId, replyId: row.replyId }] : [],
+            topics: [listTopic(userId)]
+          })
+        }
+        return {
+          message: newQuestion(ids, content),
+          reply: newReply(ids),
+          quota: quotaState(row.dailyLimit, row.used, iso(row.resetsAt)),
+          replayed: row.outcome === "replayed",
+          status: row.status
+        }
+      })
+
+      const answeredFinished: Messages["Service"]["answeredFinished"] = Effect.fn("Messages.answeredFinished")(function* (userId, key) {
+        yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = 'sendMessage' and key = ${key}`
+      }, Effect.orDie)
+
+      /** Rows that belong to the room; an empty answer says whether the room is there at all. */
+      const inRoom = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, rows: ReadonlyArray<MessageRow>) {
+        if (rows.length > 0) return rows
+        const [room] = yield* sql`select 1 from chatrooms where user_id = ${userId} and id = ${roomId}`.pipe(Effect.orDie)
+        return room === undefined ? yield* new ChatroomNotFound() : rows
+      })
+
+      const get: Messages["Service"]["get"] = Effect.fnUntraced(function* (userId, roomId, id) {
+        const rows = yield* sql<MessageRow>`
+          select ${selected} from messages where user_id = ${userId} and id = ${id} and chatroom_id = ${roomId}
+        `.pipe(Effect.orDie)
+        const [row] = yield* inRoom(userId, roomId, rows)
+        return row === undefined ? yield* new MessageNotFound() : toMessage(row)
+      })
+
+      const settled: Messages["Service"]["settled"] = Effect.fn("Messages.settled")(function* (userId, roomId, id, seconds) {
+        const deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
+        while (true) {
+          // Listening starts before looking, so that no end can fall between the two.
+          const woken = yield* Effect.forkChild(notifications.once(replyTopic(id)), { startImmediately: true })
+          const message = yield* get(userId, roomId, id)
+          const left = deadline - (yield* Clock.currentTimeMillis)
+          if (!hasEnded(message) && left > 0) {
+            yield* Fiber.join(woken).pipe(Effect.timeoutOption(Math.min(left, recheck)))
+          }
+          yield* Fiber.interrupt(woken)
+          if (hasEnded(message) || left <= 0) return message
+        }
+      })
+
+      const latest: Messages["Service"]["latest"] = Effect.fn("Messages.latest")(function* (userId, roomId) {
+        const rows = yield* sql<MessageRow>`
+          with question as (
+            select id from messages where user_id = ${userId} and chatroom_id = ${roomId} and role = 'user'
+            order by id desc limit 1
+          )
+          (select ${selected} from messages where user_id = ${userId} and id = (select id from question))
+          union all
+          (select ${selected} from messages where user_id = ${userId} and chatroom_id = ${roomId}
+            and reply_to = (select id from question) order by id desc limit 1)
+        `.pipe(Effect.orDie)
+        const [message, reply] = (yield* inRoom(userId, roomId, rows)).map(toMessage)
+        return { message: message ?? null, reply: reply ?? null }
+      })
+
+      const history: Messages["Service"]["history"] = Effect.fn("Messages.history")(function* (userId, roomId, query) {
+        const forwards = query.after !== undefined
+        const rows = yield* sql<MessageRow>`
+          select ${selected} from messages
+          where ${sql.and([
+            sql`user_id = ${userId}`,
+            sql`chatroom_id = ${roomId}`,
+            ...(query.before === undefined ? [] : [sql`id < ${query.before}::uuid`]),
+            ...(query.after === undefined ? [] : [sql`id > ${query.after}::uuid`])
+          ])}
+          order by ${sql.literal(forwards ? "id asc" : "id desc")} limit ${query.limit + 1}
+        `.pipe(Effect.orDie)
+        const found = yield* inRoom(userId, roomId, rows)
+        return { messages: found.slice(0, query.limit).map(toMessage), hasMore: found.length > query.limit }
+      })
+
+      return Messages.of({ send, get, settled, answeredFinished, latest, history })
+    })
+  )
+}
+

@@ -1,0 +1,76 @@
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, Redacted, String } from "effect"
+import { Migrator } from "effect/sql"
+import { runMigrations } from "graphile-worker"
+import pg from "pg"
+import { migrations } from "../../migrations/index.ts"
+import { AppConfig } from "../Config.ts"
+
+/** Any number, as long as every process of this product takes the same one. */
+const migrationLock = 4_211_961
+
+/** Every wait has an end: a statement, or a transaction that was left open, is given up after these milliseconds. */
+const timeouts = { statement_timeout: "15000", idle_in_transaction_session_timeout: "15000" }
+
+const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean }) =>
+  PgClient.make({
+    url: options.url,
+    applicationName: "chat-backend",
+    maxConnections: options.maxConnections,
+    connectTimeout: "5 seconds",
+    // Plain statements of many requests share a connection; transactions and listeners reserve theirs.
+    multiplex: true,
+    // A pooler in transaction mode keeps neither prepared statements nor session settings.
+    ...(options.pooled ? { prepare: false } : { startupParameters: timeouts }),
+    transformResultNames: String.snakeToCamel,
+    transformJson: false
+  })
+
+const runPending = Migrator.make({})
+
+const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted) {
+  const connectionString = Redacted.value(url)
+  // Held by a session of its own, so that of processes starting together one migrates and the others wait.
+  yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const client = new pg.Client({ connectionString, application_name: "chat-backend migrations" })
+      client.on("error", () => {})
+      await client.connect()
+      await client.query("select pg_advisory_lock($1)", [migrationLock])
+      return client
+    }),
+    (client) => Effect.promise(() => client.end())
+  )
+  yield* Effect.promise(() => runMigrations({ connectionString }))
+  const applied = yield* runPending({ loader: Migrator.fromRecord(migrations), table: "migrations" })
+  for (const [id, name] of applied) yield* Effect.logInfo(`Applied migration ${id} ${name}`)
+}, Effect.scoped)
+
+/** The migrations alone (`npm run migrate`); the entries run them too, unless `MIGRATE=off`. */
+export const runAllMigrations = Effect.gen(function* () {
+  const { databaseDirectUrl } = yield* AppConfig
+  const direct = yield* Layer.build(PgClient.layerFrom(connect({ url: databaseDirectUrl, maxConnections: 2 })))
+  yield* migrate(databaseDirectUrl).pipe(Effect.provide(direct))
+}).pipe(Effect.scoped)
+
+/** A pool of session connections for LISTEN and the locks: never a pooler in transaction mode. */
+export class DirectSql extends Context.Service<DirectSql, PgClient.PgClient>()("chat-backend/database/DirectSql") {
+  static readonly layer = Layer.effect(
+    DirectSql,
+    Effect.gen(function* () {
+      const { databaseDirectUrl } = yield* AppConfig
+      const context = yield* Layer.build(PgClient.layerFrom(connect({ url: databaseDirectUrl, maxConnections: 4 })))
+      return Context.get(context, PgClient.PgClient)
+    })
+  )
+}
+
+/** A migrated database: what is built on this may assume the newest schema. */
+export const DatabaseLayer = Layer.unwrap(
+  Effect.gen(function* () {
+    const { databaseDirectUrl, databaseUrl, migrate } = yield* AppConfig
+    if (migrate) yield* runAllMigrations
+    const pooled = Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
+    return PgClient.layerFrom(connect({ url: databaseUrl, maxConnections: 10, pooled }))
+  })
+).pipe(Layer.merge(DirectSql.layer))

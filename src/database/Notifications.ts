@@ -1,0 +1,130 @@
+import { Clock, Context, Effect, Layer, Queue, Schedule } from "effect"
+import type { Scope } from "effect"
+import { DirectSql } from "./Database.ts"
+
+/** One channel for everything: idle listeners on many channels slow every commit down. */
+export const channel = "changed"
+
+/** `pg_notify` takes at most 8,000 bytes; topics are packed into payloads of no more than this. */
+const maximumPayload = 7_500
+
+/** Packs topics, each once, into as few payloads as `pg_notify` allows. A topic has no line break. */
+export const packTopics = (topics: Iterable<string>): Array<string> => {
+  const payloads: Array<string> = []
+  let current = ""
+  for (const topic of new Set(topics)) {
+    if (current !== "" && current.length + topic.length >= maximumPayload) {
+      payloads.push(current)
+      current = ""
+    }
+    current = current === "" ? topic : `${current}\n${topic}`
+  }
+  return current === "" ? payloads : [...payloads, current]
+}
+
+type Handler = (topic: string) => void
+const kindOf = (topic: string) => topic.slice(0, topic.indexOf(":"))
+
+/**
+ * The process's one LISTEN connection, fanned out by topic (`kind:id`).
+ *
+ * A notification can be lost (the connection, the process): subscribers treat it as a hint, and
+ * learn of every loss by `onReset`, after which what they remember is unknown.
+ */
+export class Notifications extends Context.Service<
+  Notifications,
+  {
+    /** Whether the listener is up: while it is not, nothing cached may be served. */
+    readonly connected: () => boolean
+    /** Calls `handler` for every topic of a kind, until the scope closes. */
+    readonly onKind: (kind: string, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
+    /** Calls `handler` whenever the listener was lost, and again when it is back. */
+    readonly onReset: (handler: () => void) => Effect.Effect<void, never, Scope.Scope>
+    /** Waits until the topic is published or the scope of the caller's race ends. */
+    readonly once: (topic: string) => Effect.Effect<void>
+    /** Tells this process at once; others hear by `pg_notify`, which is the writer's to send. */
+    readonly publishLocal: (topic: string) => void
+  }
+>()("chat-backend/database/Notifications") {
+  static readonly layer = Layer.effect(
+    Notifications,
+    Effect.gen(function* () {
+      const sql = yield* DirectSql
+      const kinds = new Map<string, Set<Handler>>()
+      const waiters = new Map<string, Set<() => void>>()
+      const resets = new Set<() => void>()
+      let connected = false
+
+      const publishLocal = (topic: string) => {
+        for (const handler of kinds.get(kindOf(topic)) ?? []) handler(topic)
+        for (const wake of waiters.get(topic) ?? []) wake()
+      }
+      const setConnected = (up: boolean) => {
+        if (connected === up) return
+        connected = up
+        for (const handler of resets) handler()
+        if (up) for (const wakes of waiters.values()) for (const wake of wakes) wake()
+      }
+
+      const self = `hub:${crypto.randomUUID()}`
+      const listen = Effect.gen(function* () {
+        const notifications = yield* sql.listen(channel)
+        let echoed = yield* Clock.currentTimeMillis
+        setConnected(true)
+        // A half-open connection stays silent for ever, so the hub calls itself and expects an answer.
+        const probe = Effect.gen(function* () {
+          yield* sql`select pg_notify(${channel}, ${self})`
+          yield* Effect.sleep("5 seconds")
+          if ((yield* Clock.currentTimeMillis) - echoed > 6_000) return yield* Effect.fail("no echo" as const)
+        }).pipe(Effect.timeout("10 seconds"), Effect.repeat(Schedule.spaced("10 seconds")))
+        const receive = Effect.gen(function* () {
+          while (true) {
+            const { payload } = yield* Queue.take(notifications)
+            for (const topic of payload.split("\n")) {
+              if (topic === self) echoed = yield* Clock.currentTimeMillis
+              else publishLocal(topic)
+            }
+          }
+        })
+        yield* Effect.raceFirst(receive, probe)
+      })
+
+      yield* listen.pipe(
+        Effect.scoped,
+        Effect.ensuring(Effect.sync(() => setConnected(false))),
+        Effect.tapCause((cause) => Effect.logWarning("Lost the notification listener", cause)),
+        Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])),
+        Effect.forkScoped
+      )
+
+      const subscribe = <A>(set: Set<A>, item: A) =>
+        Effect.acquireRelease(
+          Effect.sync(() => void set.add(item)),
+          () => Effect.sync(() => void set.delete(item))
+        )
+
+      const once = (topic: string) =>
+        Effect.callback<void>((resume) => {
+          const wake = () => resume(Effect.void)
+          const wakes = waiters.get(topic) ?? new Set()
+          waiters.set(topic, wakes.add(wake))
+          return Effect.sync(() => {
+            wakes.delete(wake)
+            if (wakes.size === 0 && waiters.get(topic) === wakes) waiters.delete(topic)
+          })
+        })
+
+      return Notifications.of({
+        connected: () => connected,
+        onKind: (kind, handler) => {
+          const handlers = kinds.get(kind) ?? new Set()
+          kinds.set(kind, handlers)
+          return subscribe(handlers, handler)
+        },
+        onReset: (handler) => subscribe(resets, handler),
+        once,
+        publishLocal
+      })
+    })
+  )
+}

@@ -1,0 +1,16 @@
+import { Effect, Schedule } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
+
+const isConflict = (error: SqlError) =>
+  error.reason._tag === "SerializationError" || error.reason._tag === "DeadlockError"
+
+/** Runs a transaction again when Postgres gave it up for another one (40001, 40P01): nothing of it has happened. */
+export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E | SqlError, R>) =>
+  Effect.retry(transaction, {
+    while: (error) => isSqlError(error) && isConflict(error),
+    schedule: Schedule.exponential("5 millis").pipe(Schedule.jittered),
+    times: 5
+  })
+
+const isSqlError = (error: unknown): error is SqlError =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"

@@ -1,0 +1,204 @@
+/**
+ * A stand-in for Google's Gemini API: an HTTP server on loopback that speaks the Generative Language wire, so the
+ * real SDK works against it unmodified (`httpOptions: { baseUrl: simulator.url }`).
+ *
+ * - POST /v1beta/models/{model}:generateContent, :streamGenerateContent?alt=sse, :countTokens (also under /v1)
+ * - GET /v1beta/models, /v1beta/models/{model}
+ *
+ * It answers with an echo of the last turn. Magic words in that turn (the table is at `readScript`) and rules set by
+ * `addFault` change the answer or break it. Only generation is broken; counting and listing always work.
+ *
+ * Control, the same as the methods of the handle: GET /__control/log?contains=, GET /__control/stats,
+ * PUT /__control/settings, POST and DELETE /__control/faults, POST /__control/reset.
+ *
+ * As with Google, an error of `?alt=sse` is JSON with the media type text/event-stream.
+ */
+import { createServer } from "node:http"
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { parseJson, readText } from "./gemini/Body.ts"
+import { answerControl } from "./gemini/Control.ts"
+import type { GeminiSimulatorControl, Settings } from "./gemini/Control.ts"
+import { FaultBook } from "./gemini/FaultBook.ts"
+import { readCountRequest, readGenerateRequest } from "./gemini/GenerateRequest.ts"
+import { faultError, GoogleError, invalid, invalidApiKey, missingApiKey, unknownModel } from "./gemini/GoogleError.ts"
+import { Player } from "./gemini/Player.ts"
+import { makeChunks } from "./gemini/Reply.ts"
+import { RequestLog } from "./gemini/RequestLog.ts"
+import { isBreaking, readScript } from "./gemini/Script.ts"
+
+export type { GeminiSimulatorControl, Settings } from "./gemini/Control.ts"
+export type { LogEntry, Stats } from "./gemini/RequestLog.ts"
+export type { Fault, FaultRule } from "./gemini/Script.ts"
+
+export interface GeminiSimulatorOptions extends Partial<Settings> {
+  /** A free port when absent. */
+  readonly port?: number
+  readonly host?: string
+}
+
+export interface GeminiSimulator extends GeminiSimulatorControl {
+  readonly url: string
+  readonly port: number
+  /** Closes the port and every connection. */
+  stop(): Promise<void>
+}
+
+export const startGeminiSimulator = async (options: GeminiSimulatorOptions = {}): Promise<GeminiSimulator> => {
+  const { host = "127.0.0.1", port = 0, ...given } = options
+  const simulation = makeSimulation({ latencyMillis: 0, chunkMillis: 15, chunkChars: 24, ...given })
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    void handle(simulation, request, response)
+  })
+  await listen(server, port, host)
+  const address = server.address() as AddressInfo
+  return {
+    ...simulation.control,
+    url: `http://${host}:${address.port}`,
+    port: address.port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })
+  }
+}
+
+const listen = (server: Server, port: number, host: string) =>
+  new Promise<void>((resolve, reject) => {
+    server.once("error", reject)
+    server.listen({ port, host, backlog: 4096 }, () => {
+      server.off("error", reject)
+      resolve()
+    })
+  })
+
+interface Simulation {
+  readonly log: RequestLog
+  readonly faults: FaultBook
+  readonly control: GeminiSimulatorControl
+}
+
+const makeSimulation = (initial: Settings): Simulation => {
+  const log = new RequestLog()
+  const faults = new FaultBook()
+  let settings = initial
+  const control: GeminiSimulatorControl = {
+    stats: () => log.stats(),
+    log: (contains) => log.list(contains),
+    reset: () => {
+      log.reset()
+      faults.reset()
+      settings = initial
+    },
+    settings: (patch = {}) => (settings = { ...settings, ...patch }),
+    addFault: (rule) => faults.add(rule),
+    clearFaults: () => faults.clearRules()
+  }
+  return { log, faults, control }
+}
+
+/** A request to the API, taken apart. */
+interface Call {
+  readonly version: string
+  readonly model: string
+  /** `generateContent` and so on; `getModel` and `listModels` for the GET routes. */
+  readonly method: string
+  readonly query: URLSearchParams
+}
+
+const readCall = (request: IncomingMessage): Call => {
+  const [path = "", query = ""] = (request.url ?? "").split("?")
+  const [, version = "", model = "", method] = /^\/(v1beta|v1)\/models(?:\/([^/:]+)(?::(\w+))?)?$/.exec(path) ?? []
+  const read = request.method === "GET" && version !== ""
+  return {
+    version,
+    model,
+    method: read && method === undefined ? (model ? "getModel" : "listModels") : method ?? "unknown",
+    query: new URLSearchParams(query)
+  }
+}
+
+const handle = async (simulation: Simulation, request: IncomingMessage, response: ServerResponse) => {
+  if (request.url?.startsWith("/__control/")) return answerControl(simulation.control, request, response)
+  const call = readCall(request)
+  const entry = simulation.log.begin(call.method, call.model || null)
+  const player = new Player(response, entry, call.query.get("alt") === "sse")
+  response.once("close", () => {
+    player.stop()
+    simulation.log.end(entry, !player.done)
+  })
+  try {
+    entry.bodyText = await readText(request)
+    answer(simulation, call, player, request)
+  } catch (error) {
+    if (error instanceof GoogleError) player.refuse(error)
+    else if (!response.destroyed) player.refuse(new GoogleError(500, String(error)))
+  }
+}
+
+const answer = (simulation: Simulation, call: Call, player: Player, request: IncomingMessage) => {
+  const { method, model, query, version } = call
+  if (version === "") throw new GoogleError(404)
+  const apiKey = request.headers["x-goog-api-key"] ?? query.get("key") ?? ""
+  if (apiKey === "") throw missingApiKey()
+  if (apiKey === "invalid") throw invalidApiKey()
+  if (method === "listModels") return player.json({ models: MODELS.map(describeModel) })
+  if (!model.startsWith("gemini-")) throw unknownModel(model, version)
+  if (method === "getModel") return player.json(describeModel(model))
+  if (request.method !== "POST") throw new GoogleError(404)
+  switch (method) {
+    case "countTokens":
+      return player.json({ totalTokens: readCountRequest(parseJson(player.entry.bodyText)) })
+    case "streamGenerateContent":
+      if (!player.sse) throw invalid("This simulator streams only with alt=sse.")
+      return generate(simulation, model, player)
+    case "generateContent":
+      return generate(simulation, model, player)
+    default:
+      throw new GoogleError(404)
+  }
+}
+
+const generate = ({ control, faults }: Simulation, model: string, player: Player) => {
+  const request = readGenerateRequest(parseJson(player.entry.bodyText))
+  const script = readScript(request.prompt)
+  const fault = faults.take(request.prompt, model, script.faults)
+  const { chunkChars, chunkMillis, latencyMillis } = control.settings()
+  player.after(script.latencyMillis ?? latencyMillis, () => {
+    switch (fault?.kind) {
+      case "status":
+        return player.refuse(faultError(model, fault.status, fault))
+      case "html":
+        return player.badGateway()
+      case "reset":
+        return player.reset()
+      case "hang":
+        return
+      default:
+        return player.play({
+          chunks: makeChunks(model, request, script, fault, chunkChars),
+          chunkMillis: script.chunkMillis ?? chunkMillis,
+          fault: fault && isBreaking(fault) ? fault : undefined,
+          context: {
+            model,
+            responseId: `simulated-${player.entry.id}`,
+            promptTokens: request.promptTokens,
+            cachedTokens: script.cachedTokens
+          }
+        })
+    }
+  })
+}
+
+const MODELS = ["gemini-3.8-flash", "gemini-3.8-pro", "gemini-2.5-flash"]
+
+/** https://ai.google.dev/api/models#Model */
+const describeModel = (model: string) => ({
+  name: `models/${model}`,
+  version: "simulated",
+  displayName: `${model} (simulated)`,
+  inputTokenLimit: 1_048_576,
+  outputTokenLimit: 65_536,
+  supportedGenerationMethods: ["generateContent", "countTokens"]
+})

@@ -1,0 +1,6 @@
+/** Runs the Gemini simulator as a process: `node src/dev/GeminiSimulatorMain.ts [port]`, or `PORT`, else a free one. */
+import { startGeminiSimulator } from "./GeminiSimulator.ts"
+
+const simulator = await startGeminiSimulator({ port: Number(process.argv[2] ?? process.env["PORT"] ?? 0) })
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void simulator.stop())
+console.log(`ready ${simulator.url}`)

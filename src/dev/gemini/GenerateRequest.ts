@@ -1,0 +1,97 @@
+import { isRecord } from "./Body.ts"
+import { invalid } from "./GoogleError.ts"
+
+/** The part of a generateContent request the simulator answers to. */
+export interface GenerateRequest {
+  readonly turns: number
+  /** The last turn, a user's. */
+  readonly prompt: string
+  /** The system instruction, "" without one. */
+  readonly system: string
+  readonly promptTokens: number
+}
+
+/** The fields of GenerateContentRequest: https://ai.google.dev/api/generate-content */
+const FIELDS = new Set([
+  "cachedContent",
+  "contents",
+  "generationConfig",
+  "model",
+  "safetySettings",
+  "serviceTier",
+  "store",
+  "systemInstruction",
+  "toolConfig",
+  "tools"
+])
+
+/** A token count: a quarter of the characters, rounded up; Google's rule of thumb is four characters a token. */
+export const countTokens = (characters: number): number => Math.ceil(characters / 4)
+
+/** Checks a request as strictly as Google does, or throws the 400 it answers. */
+export const readGenerateRequest = (body: unknown): GenerateRequest => {
+  if (!isRecord(body)) throw invalid("Invalid JSON payload received. Root element must be a message.")
+  for (const name of Object.keys(body)) {
+    if (!FIELDS.has(name)) throw invalid(`Invalid JSON payload received. Unknown name "${name}": Cannot find field.`)
+  }
+  checkTemperature(body["generationConfig"])
+  const system = body["systemInstruction"] === undefined ? "" : readSystem(body["systemInstruction"])
+  const texts = readContents(body["contents"])
+  const characters = texts.reduce((sum, text) => sum + text.length, system.length)
+  return { turns: texts.length, prompt: texts.at(-1) ?? "", system, promptTokens: countTokens(characters) }
+}
+
+/** The tokens of a countTokens request, which holds either contents or a whole generateContentRequest. */
+export const readCountRequest = (body: unknown): number => {
+  const wrapped = isRecord(body) ? body["generateContentRequest"] : undefined
+  return readGenerateRequest(wrapped ?? body).promptTokens
+}
+
+const checkTemperature = (config: unknown) => {
+  if (config === undefined) return
+  if (!isRecord(config)) throw invalid("Invalid value at 'generation_config'.")
+  const temperature = config["temperature"]
+  if (temperature === undefined) return
+  if (typeof temperature !== "number") throw invalid("Invalid value at 'generation_config.temperature' (TYPE_FLOAT).")
+  if (temperature >= 0 && temperature <= 2) return
+  throw invalid(
+    `* GenerateContentRequest.generation_config.temperature: Temperature must be in the range [0.0, 2.0]: ${temperature}`
+  )
+}
+
+const readSystem = (value: unknown): string => {
+  if (!isRecord(value)) throw invalid("Invalid value at 'system_instruction'.")
+  return readParts(value["parts"], "system_instruction")
+}
+
+/** The texts of the turns: user and model take turns, and the user starts and ends. */
+const readContents = (contents: unknown): ReadonlyArray<string> => {
+  if (!Array.isArray(contents) || contents.length === 0) {
+    throw invalid("* GenerateContentRequest.contents: contents is not specified")
+  }
+  const texts = contents.map((content: unknown, index) => {
+    const expected = index % 2 === 0 ? "user" : "model"
+    if (!isRecord(content)) throw invalid(`Invalid value at 'contents[${index}]'.`)
+    const role = content["role"]
+    if (role !== "user" && role !== "model") throw invalid("Please use a valid role: user, model.")
+    if (role !== expected) {
+      throw invalid(`Please ensure that turns alternate between user and model: contents[${index}] is ${role}.`)
+    }
+    return readParts(content["parts"], `contents[${index}]`)
+  })
+  if (texts.length % 2 === 0) throw invalid("Please ensure that the last turn is a user's.")
+  return texts
+}
+
+const readParts = (parts: unknown, path: string): string => {
+  if (!Array.isArray(parts) || parts.length === 0) {
+    throw invalid(`* GenerateContentRequest.${path}.parts: contents.parts must not be empty.`)
+  }
+  return parts.map((part: unknown, index) => {
+    const text = isRecord(part) ? part["text"] : undefined
+    if (typeof text === "string" && text !== "") return text
+    throw invalid(
+      `* GenerateContentRequest.${path}.parts[${index}].data: required oneof field 'data' must have one initialized field`
+    )
+  }).join("")
+}

@@ -1,0 +1,140 @@
+import type { ServerResponse } from "node:http"
+import { faultError } from "./GoogleError.ts"
+import type { GoogleError } from "./GoogleError.ts"
+import { toResponse } from "./Reply.ts"
+import type { Chunk, ReplyContext, Sent } from "./Reply.ts"
+import type { OpenEntry } from "./RequestLog.ts"
+import type { BreakingFault } from "./Script.ts"
+
+/** A reply to be played: its chunks, and what happens after them instead of a good end. */
+export interface Performance {
+  readonly chunks: ReadonlyArray<Chunk>
+  readonly chunkMillis: number
+  readonly fault: BreakingFault | undefined
+  readonly context: ReplyContext
+}
+
+const JSON_TYPE = "application/json; charset=UTF-8"
+
+const HALF_JSON = "{\"candidates\": [{\"content\": {\"parts\": [{\"te"
+
+const BAD_GATEWAY = "<!DOCTYPE html>\n<html lang=en>\n<title>Error 502 (Server Error)!!1</title>\n" +
+  "<p><b>502.</b> <ins>That’s an error.</ins>\n<p>The server encountered a temporary error.\n"
+
+/** Writes one answer, keeps its log entry, and stops at once when the client leaves. */
+export class Player {
+  /** The answer ended as it should have, be it in a fault. */
+  done = false
+  readonly entry: OpenEntry
+  readonly sse: boolean
+  private readonly response: ServerResponse
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(response: ServerResponse, entry: OpenEntry, sse: boolean) {
+    this.response = response
+    this.entry = entry
+    this.sse = sse
+  }
+
+  after(millis: number, then: () => void) {
+    if (millis > 0) this.timer = setTimeout(then, millis)
+    else then()
+  }
+
+  stop() {
+    clearTimeout(this.timer)
+    this.done ||= this.response.writableFinished
+  }
+
+  json(body: object) {
+    this.finish(200, JSON_TYPE, JSON.stringify(body))
+  }
+
+  refuse(error: GoogleError) {
+    this.finish(error.status, this.sse ? "text/event-stream" : JSON_TYPE, JSON.stringify(error))
+  }
+
+  badGateway() {
+    this.finish(502, "text/html; charset=UTF-8", BAD_GATEWAY)
+  }
+
+  reset() {
+    this.done = true
+    this.response.socket?.resetAndDestroy()
+  }
+
+  play(performance: Performance) {
+    if (this.sse) return this.playStream(performance)
+    this.after(performance.chunkMillis * (performance.chunks.length - 1), () => this.playWhole(performance))
+  }
+
+  private finish(status: number, mediaType: string, body: string) {
+    this.entry.status = status
+    this.response.writeHead(status, { "content-type": mediaType, "content-length": Buffer.byteLength(body) })
+    this.response.end(body)
+  }
+
+  private playStream({ chunkMillis, chunks, context, fault }: Performance) {
+    const sent: Sent = { text: 0, thought: 0 }
+    const playFrom = (first: number) => {
+      this.response.cork()
+      for (let index = first; index < chunks.length && (index === first || chunkMillis === 0); index++) {
+        const chunk = chunks.slice(index, index + 1)
+        this.response.write(toEvent(JSON.stringify(toResponse(context, chunk, sent))))
+        this.note(chunk)
+      }
+      const next = chunkMillis === 0 ? chunks.length : first + 1
+      if (next < chunks.length) this.timer = setTimeout(playFrom, chunkMillis, next)
+      else if (fault) this.timer = setTimeout(() => this.breakStream(fault, context.model), Math.max(chunkMillis, 1))
+      else this.response.end()
+      this.response.uncork()
+    }
+    this.entry.status = 200
+    this.response.writeHead(200, { "content-type": "text/event-stream" })
+    if (chunks.length === 0) this.response.flushHeaders()
+    playFrom(0)
+  }
+
+  private breakStream(fault: BreakingFault, model: string) {
+    switch (fault.kind) {
+      case "cut":
+        return this.response.end()
+      case "stall":
+        return
+      case "drop":
+        this.done = true
+        return this.response.destroy()
+      case "garbage":
+        return this.response.end(toEvent(HALF_JSON))
+      case "truncate":
+        return this.response.end(`data: ${HALF_JSON}`)
+      case "error":
+        return this.response.end(toEvent(JSON.stringify(faultError(model, fault.status ?? 503))))
+    }
+  }
+
+  /** The answer to generateContent: the same faults where there is no stream to break. */
+  private playWhole({ chunks, context, fault }: Performance) {
+    switch (fault?.kind) {
+      case "stall":
+        return
+      case "drop":
+        return this.reset()
+      case "garbage":
+      case "truncate":
+        return this.finish(200, JSON_TYPE, HALF_JSON)
+      case "error":
+        return this.refuse(faultError(context.model, fault.status ?? 503))
+      default:
+        this.note(chunks)
+        return this.json(toResponse(context, chunks, { text: 0, thought: 0 }))
+    }
+  }
+
+  private note(chunks: ReadonlyArray<Chunk>) {
+    this.entry.chunksSent += chunks.length
+    for (const { text, thought } of chunks) if (!thought) this.entry.textSent += text
+  }
+}
+
+const toEvent = (json: string) => `data: ${json}\r\n\r\n`

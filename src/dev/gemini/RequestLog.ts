@@ -1,0 +1,111 @@
+/** How many requests are remembered. */
+const LIMIT = 20_000
+
+/** One request as the simulator saw it. */
+export interface LogEntry {
+  readonly id: number
+  /** When it arrived, in milliseconds since 1970. */
+  readonly at: number
+  readonly method: string
+  readonly model: string | null
+  /** The request's JSON; null when it had none. */
+  readonly body: unknown
+  /** null while nothing was answered, and when the connection was reset before an answer. */
+  readonly status: number | null
+  readonly chunksSent: number
+  /** The reply's text so far, thoughts excluded. */
+  readonly textSent: string
+  readonly endedAt: number | null
+  /** The client left before the answer was complete. */
+  readonly aborted: boolean
+  readonly inFlight: boolean
+}
+
+export interface Stats {
+  readonly started: number
+  readonly finished: number
+  readonly aborted: number
+  readonly inFlight: number
+  readonly maxInFlight: number
+}
+
+/** The entry while its request is served. The body stays text: parsing it is left to who reads the log. */
+export interface OpenEntry {
+  readonly id: number
+  readonly at: number
+  readonly method: string
+  readonly model: string | null
+  bodyText: string
+  status: number | null
+  chunksSent: number
+  textSent: string
+  endedAt: number | null
+  aborted: boolean
+}
+
+/** The newest requests, oldest first, and counters over all of them. */
+export class RequestLog {
+  private entries: Array<OpenEntry> = []
+  private lastId = 0
+  private counters = { started: 0, finished: 0, aborted: 0, inFlight: 0, maxInFlight: 0 }
+
+  begin(method: string, model: string | null): OpenEntry {
+    const entry: OpenEntry = {
+      id: ++this.lastId,
+      at: Date.now(),
+      method,
+      model,
+      bodyText: "",
+      status: null,
+      chunksSent: 0,
+      textSent: "",
+      endedAt: null,
+      aborted: false
+    }
+    this.entries.push(entry)
+    if (this.entries.length > LIMIT) this.entries.shift()
+    this.counters.started++
+    this.counters.inFlight++
+    this.counters.maxInFlight = Math.max(this.counters.maxInFlight, this.counters.inFlight)
+    return entry
+  }
+
+  end(entry: OpenEntry, aborted: boolean) {
+    entry.endedAt = Date.now()
+    entry.aborted = aborted
+    this.counters.inFlight--
+    this.counters[aborted ? "aborted" : "finished"]++
+  }
+
+  stats(): Stats {
+    return { ...this.counters }
+  }
+
+  /** All entries, or those whose request contains this text. */
+  list(contains = ""): ReadonlyArray<LogEntry> {
+    const needle = JSON.stringify(contains).slice(1, -1)
+    return this.entries.filter(({ bodyText }) => bodyText.includes(needle)).map(toLogEntry)
+  }
+
+  /** Forgets everything but the requests in flight. */
+  reset() {
+    this.entries = this.entries.filter(({ endedAt }) => endedAt === null)
+    const { inFlight } = this.counters
+    this.counters = { started: inFlight, finished: 0, aborted: 0, inFlight, maxInFlight: inFlight }
+  }
+}
+
+const toLogEntry = ({ bodyText, ...entry }: OpenEntry): LogEntry => ({
+  ...entry,
+  body: parseOrNull(bodyText),
+  inFlight: entry.endedAt === null
+})
+
+const parseOrNull = (text: string): unknown => {
+  if (text === "") return null
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

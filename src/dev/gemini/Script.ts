@@ -1,0 +1,177 @@
+/** What one answer of the simulator does wrong, or does unusually. `after` counts chunks already sent. */
+export type Fault =
+  /** An HTTP error as Google writes it. `retryDelaySeconds` adds a RetryInfo, `perDay` names a daily quota. */
+  | { readonly kind: "status"; readonly status: number; readonly retryDelaySeconds?: number; readonly perDay?: boolean }
+  /** A 502 with an HTML page, as a proxy in front of Google answers. */
+  | { readonly kind: "html" }
+  /** The connection is reset before any header. */
+  | { readonly kind: "reset" }
+  /** No answer, ever. */
+  | { readonly kind: "hang" }
+  /** The prompt is refused: no candidates, `promptFeedback.blockReason` (default SAFETY). */
+  | { readonly kind: "blocked"; readonly reason?: string }
+  /** The reply ends for another reason than STOP, after some chunks of text (default 0: no text). */
+  | { readonly kind: "finish"; readonly reason: string; readonly after?: number }
+  /** STOP without text. */
+  | { readonly kind: "empty" }
+  /** A good reply with a thought (`thought: true`) before its text. */
+  | { readonly kind: "thoughts" }
+  | BreakingFault
+
+/** A stream that breaks after some chunks (default 1). */
+export type BreakingFault =
+  | { readonly kind: BreakingKind; readonly after?: number }
+  /** An error event; `status` is 503 by default. */
+  | { readonly kind: "error"; readonly after?: number; readonly status?: number }
+
+/**
+ * - `cut`: the stream ends normally, without a finish reason
+ * - `drop`: the connection is closed in the middle of the body
+ * - `stall`: nothing more is sent and the connection stays open
+ * - `garbage`: an event with half a JSON document, then the stream ends
+ * - `truncate`: the stream ends in the middle of an event
+ */
+const BREAKING_KINDS = ["cut", "drop", "stall", "garbage", "truncate"] as const
+type BreakingKind = (typeof BREAKING_KINDS)[number]
+
+export const isBreaking = (fault: Fault): fault is BreakingFault =>
+  fault.kind === "error" || BREAKING_KINDS.some((kind) => kind === fault.kind)
+
+export const isFaultKind = (kind: unknown): kind is Fault["kind"] =>
+  ["status", "html", "reset", "hang", "blocked", "finish", "empty", "thoughts", "error", ...BREAKING_KINDS]
+    .some((known) => known === kind)
+
+/** A fault with the number of requests it hits before it is used up. */
+export interface LimitedFault {
+  readonly fault: Fault
+  readonly times: number
+}
+
+/** A fault set from outside, for prompts that contain `match` (all when absent) and for one `model` (all). */
+export interface FaultRule {
+  readonly match?: string
+  readonly model?: string
+  /** How many requests it hits; unlimited when absent. */
+  readonly times?: number
+  readonly fault: Fault
+}
+
+/** What a prompt asks of the simulator by magic words. */
+export interface Script {
+  readonly faults: Array<LimitedFault>
+  say?: string
+  length?: number
+  unicode: boolean
+  thoughts: boolean
+  cachedTokens?: number
+  latencyMillis?: number
+  chunkMillis?: number
+  chunks?: number
+}
+
+const MOST_CHUNKS = 10_000
+
+/**
+ * Reads the magic words of a prompt. Unknown words and words without their number are ordinary text. Numbers are
+ * at most a million, counts of chunks at most 10,000.
+ *
+ * | word | the reply |
+ * |---|---|
+ * | `[[say TEXT]]` | is exactly TEXT |
+ * | `[[length N]]` | has exactly N UTF-16 units of numbered words |
+ * | `[[unicode]]` | its numbered words hold characters outside the basic plane |
+ * | `[[latency MS]]` | starts after MS milliseconds |
+ * | `[[chunks N delay MS]]` | comes in N chunks, MS milliseconds apart |
+ * | `[[thoughts]]` | has a thought before its text |
+ * | `[[cached N]]` | reports N prompt tokens as cached |
+ *
+ * | word | the fault |
+ * |---|---|
+ * | `[[status CODE retry S perday]]` | HTTP error CODE; optional RetryInfo of S seconds; optional per-day quota |
+ * | `[[html]]`, `[[reset]]`, `[[hang]]` | see {@link Fault} |
+ * | `[[cut K]]`, `[[drop K]]`, `[[stall K]]`, `[[garbage K]]`, `[[truncate K]]` | after K chunks (default 1) |
+ * | `[[error K status CODE]]` | an error event after K chunks (1), with CODE (503) |
+ * | `[[blocked REASON]]` | refused prompt (SAFETY) |
+ * | `[[finish REASON K]]` | finish reason after K chunks of text (0) |
+ * | `[[empty]]` | STOP without text |
+ *
+ * `times N` in any fault word: only the first N requests with the same prompt fail. Several fault words
+ * come one after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
+ */
+export const readScript = (prompt: string): Script => {
+  const script: Script = { faults: [], unicode: false, thoughts: false }
+  if (!prompt.includes("[[")) return script
+  for (const [, word = "", rest = ""] of prompt.matchAll(/\[\[(\w+)(?: ([^]*?))?\]\]/g)) {
+    const args = rest.split(/\s+/)
+    shapeReply(script, word, rest, args)
+    const fault = readFault(word, args)
+    if (fault) script.faults.push({ fault, times: numberAfter(args, "times") ?? Infinity })
+  }
+  return script
+}
+
+const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyArray<string>) => {
+  const number = toCount(args[0])
+  if (word === "say") script.say = rest
+  if (word === "unicode") script.unicode = true
+  if (word === "thoughts") script.thoughts = true
+  if (word === "length" && number !== undefined) script.length = number
+  if (word === "latency" && number !== undefined) script.latencyMillis = number
+  if (word === "cached" && number !== undefined) script.cachedTokens = number
+  if (word !== "chunks" || number === undefined) return
+  script.chunks = Math.max(1, Math.min(number, MOST_CHUNKS))
+  const delay = numberAfter(args, "delay")
+  if (delay !== undefined) script.chunkMillis = delay
+}
+
+const readFault = (word: string, args: ReadonlyArray<string>): Fault | undefined => {
+  const after = toCount(args[0], MOST_CHUNKS) ?? 1
+  const breaking = BREAKING_KINDS.find((kind) => kind === word)
+  if (breaking) return { kind: breaking, after }
+  switch (word) {
+    case "html":
+    case "reset":
+    case "hang":
+    case "empty":
+      return { kind: word }
+    case "error":
+      return { kind: "error", after, status: toStatus(args[args.indexOf("status") + 1]) ?? 503 }
+    case "blocked":
+      return { kind: "blocked", reason: isReason(args[0]) ? args[0] : "SAFETY" }
+    case "finish":
+      if (!isReason(args[0])) return undefined
+      return { kind: "finish", reason: args[0], after: toCount(args[1], MOST_CHUNKS) ?? 0 }
+    case "status":
+      return readStatus(args)
+    default:
+      return undefined
+  }
+}
+
+const readStatus = (args: ReadonlyArray<string>): Fault | undefined => {
+  const status = toStatus(args[0])
+  if (status === undefined) return undefined
+  const retryDelaySeconds = numberAfter(args, "retry")
+  return {
+    kind: "status",
+    status,
+    perDay: args.includes("perday"),
+    ...(retryDelaySeconds === undefined ? {} : { retryDelaySeconds })
+  }
+}
+
+const isReason = (arg: string | undefined): arg is string => arg !== undefined && /^[A-Z_]+$/.test(arg)
+
+const toStatus = (arg: string | undefined): number | undefined =>
+  arg !== undefined && /^[45]\d\d$/.test(arg) ? Number(arg) : undefined
+
+const toNumber = (arg: string | undefined): number | undefined =>
+  arg !== undefined && /^\d+(\.\d+)?$/.test(arg) ? Number(arg) : undefined
+
+const toCount = (arg: string | undefined, most = 1_000_000): number | undefined => {
+  const number = toNumber(arg)
+  return number === undefined ? undefined : Math.min(Math.floor(number), most)
+}
+
+const numberAfter = (args: ReadonlyArray<string>, name: string): number | undefined =>
+  args.includes(name) ? toNumber(args[args.indexOf(name) + 1]) : undefined

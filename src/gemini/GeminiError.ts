@@ -1,0 +1,71 @@
+import { ApiError } from "@google/genai"
+import { Data, Option, Schema } from "effect"
+
+/**
+ * Why a call gave no reply, by what is to be done about it: wait for the model (`rate_limited`), give up for
+ * today (`daily_quota`), try again (`unavailable`), or call for an operator (`misconfigured`).
+ */
+export class GeminiError extends Data.TaggedError("GeminiError")<{
+  readonly kind: "rate_limited" | "daily_quota" | "unavailable" | "misconfigured"
+  /** For the log; never shown to a client. */
+  readonly detail: string
+  /** Milliseconds Google asked us to wait. */
+  readonly retryAfter?: number
+}> {
+  override get message() {
+    return `${this.kind}: ${this.detail}`
+  }
+}
+
+/** google.rpc.Status as the REST API writes it: https://google.aip.dev/193 */
+const Status = Schema.fromJsonString(
+  Schema.Struct({
+    error: Schema.Struct({
+      message: Schema.optionalKey(Schema.String),
+      details: Schema.optionalKey(
+        Schema.Array(
+          Schema.Struct({
+            "@type": Schema.optionalKey(Schema.String),
+            retryDelay: Schema.optionalKey(Schema.String),
+            violations: Schema.optionalKey(Schema.Array(Schema.Struct({ quotaId: Schema.optionalKey(Schema.String) })))
+          })
+        )
+      )
+    })
+  })
+)
+const decodeStatus = Schema.decodeUnknownOption(Status)
+
+/**
+ * Google's status in an SDK error's message: after some words when it came in mid-stream, and wrapped in a
+ * second one when a stream was refused.
+ */
+const statusOf = (message: string): (typeof Status.Type)["error"] | undefined => {
+  const status = Option.getOrUndefined(decodeStatus(message.slice(Math.max(0, message.indexOf("{")))))?.error
+  return (status?.message?.startsWith("{") ? statusOf(status.message) : undefined) ?? status
+}
+
+/** A protobuf Duration in JSON, `"12.5s"`, in milliseconds. */
+const milliseconds = (duration: string | undefined): number | undefined => {
+  const seconds = /^(\d+(?:\.\d+)?)s$/.exec(duration ?? "")?.[1]
+  return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000)
+}
+
+/** What the SDK threw, classified. Anything that is no answer of Google's is the network's. */
+export const fromUnknown = (cause: unknown): GeminiError => {
+  if (!(cause instanceof ApiError)) {
+    return new GeminiError({ kind: "unavailable", detail: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) })
+  }
+  const status = statusOf(cause.message)
+  const detail = `HTTP ${cause.status} ${status?.message ?? ""}`.trim()
+  const retryAfter = status?.details?.map(({ retryDelay }) => milliseconds(retryDelay)).find((delay) => delay !== undefined)
+  const hint = retryAfter === undefined ? {} : { retryAfter }
+  if (cause.status === 429) {
+    const perDay = status?.details?.some(({ violations }) => violations?.some(({ quotaId }) => quotaId?.includes("PerDay")))
+    return new GeminiError({ kind: perDay === true ? "daily_quota" : "rate_limited", detail, ...hint })
+  }
+  // 408 and every 5xx, a proxy's HTML page included, may pass; the rest says that our request or key is wrong.
+  return cause.status >= 500 || cause.status === 408
+    ? new GeminiError({ kind: "unavailable", detail, ...hint })
+    : new GeminiError({ kind: "misconfigured", detail })
+}

@@ -1,0 +1,74 @@
+import { Context, Deferred, Effect, Layer, Schedule } from "effect"
+import type { Scope } from "effect"
+import { SqlClient } from "effect/sql"
+import { Notifications } from "../database/Notifications.ts"
+
+/** Seconds a lease lasts, and how often a living process renews its own. */
+export const leaseSeconds = 30
+const renewEvery = "8 seconds"
+
+/** This process, in the rows it holds. */
+export const processId = crypto.randomUUID()
+
+export interface Lease {
+  readonly userId: string
+  readonly replyId: string
+  /** The fencing token. */
+  readonly attempt: number
+}
+
+/** Why work on a reply must stop: another holds it, or its user no longer wants it. */
+export type Stop = "lost" | "stopped"
+
+/** The leases of this process: renewed together in one statement, and given up at once when told to. */
+export class Leases extends Context.Service<
+  Leases,
+  {
+    /** Keeps the lease renewed while the scope lasts; the returned effect ends when the work must stop. */
+    readonly hold: (lease: Lease) => Effect.Effect<Effect.Effect<Stop>, never, Scope.Scope>
+  }
+>()("chat-backend/gemini/Leases") {
+  static readonly layer = Layer.effect(
+    Leases,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const notifications = yield* Notifications
+      const held = new Map<string, { readonly lease: Lease; readonly stop: Deferred.Deferred<Stop> }>()
+
+      const renew = Effect.gen(function* () {
+        if (held.size === 0) return
+        const before = [...held.values()]
+        const leases = JSON.stringify(before.map(({ lease }) => ({ user_id: lease.userId, id: lease.replyId, attempt: lease.attempt })))
+        const kept = yield* sql<{ id: string }>`
+          update messages m set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+          from json_to_recordset(${leases}::text::json) as l (user_id uuid, id uuid, attempt int)
+          where m.user_id = l.user_id and m.id = l.id and m.attempt = l.attempt and m.status = 'processing'
+          returning m.id
+        `
+        const ours = new Set(kept.map(({ id }) => id))
+        for (const { lease, stop } of before) {
+          if (!ours.has(lease.replyId)) yield* Deferred.succeed(stop, "lost")
+        }
+      }).pipe(Effect.timeout("8 seconds"), Effect.catchCause((cause) => Effect.logWarning("Leases could not be renewed", cause)))
+
+      yield* renew.pipe(Effect.repeat(Schedule.spaced(renewEvery)), Effect.forkScoped)
+      yield* notifications.onKind("stop", (topic) => {
+        const entry = held.get(topic.slice("stop:".length))
+        if (entry !== undefined) Deferred.doneUnsafe(entry.stop, Effect.succeed("stopped" as const))
+      })
+
+      const hold: Leases["Service"]["hold"] = (lease) =>
+        Effect.gen(function* () {
+          const stop = yield* Deferred.make<Stop>()
+          const entry = { lease, stop }
+          yield* Effect.acquireRelease(
+            Effect.sync(() => held.set(lease.replyId, entry)),
+            () => Effect.sync(() => held.get(lease.replyId) === entry && held.delete(lease.replyId))
+          )
+          return Deferred.await(stop)
+        })
+
+      return Leases.of({ hold })
+    })
+  )
+}

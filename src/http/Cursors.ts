@@ -1,0 +1,40 @@
+import { Context, Effect, Layer, Schema } from "effect"
+import { Keys } from "../auth/Keys.ts"
+import { ValidationFailed } from "./ProblemsApi.ts"
+
+const unknownCursor = new ValidationFailed({ errors: [{ path: "query.cursor", message: "is no cursor of this list" }] })
+
+/** Opaque page cursors: a position and its MAC, bound to one list of one user. */
+export class Cursors extends Context.Service<
+  Cursors,
+  {
+    readonly encode: (list: string, position: Schema.Json) => string
+    readonly decode: <S extends Schema.Codec<unknown, unknown>>(
+      list: string,
+      schema: S,
+      cursor: string
+    ) => Effect.Effect<S["Type"], ValidationFailed>
+  }
+>()("chat-backend/http/Cursors") {
+  static readonly layer = Layer.effect(
+    Cursors,
+    Effect.gen(function* () {
+      const keys = yield* Keys
+      const label = (list: string) => `cursor:${list}`
+      return Cursors.of({
+        encode: (list, position) => {
+          const body = Buffer.from(JSON.stringify(position)).toString("base64url")
+          return `${body}.${keys.mac(label(list), body).slice(0, 22)}`
+        },
+        decode: (list, schema, cursor) => {
+          const [body = "", mac = ""] = cursor.split(".")
+          return keys.macs(label(list), body).some((expected) => expected.slice(0, 22) === mac)
+            ? Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(Buffer.from(body, "base64url").toString()).pipe(
+                Effect.mapError(() => unknownCursor)
+              )
+            : Effect.fail(unknownCursor)
+        }
+      })
+    })
+  )
+}

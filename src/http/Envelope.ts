@@ -1,0 +1,92 @@
+import { Cause, Context, Effect } from "effect"
+import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { AppConfig } from "../Config.ts"
+import { allowedMethods } from "./Methods.ts"
+import { fromCause, platformProblem, toResponse } from "./Problems.ts"
+import { NotFound, Unavailable } from "./ProblemsApi.ts"
+import { guarded, isOddPath } from "./RequestGuard.ts"
+import { RequestId, requestIdFrom } from "./RequestId.ts"
+
+/** Seconds a handler may take; those that were asked to wait get the time they may wait on top. */
+const handlerTimeout = "15 seconds"
+const waitingTimeout = "48 seconds"
+
+const privatePaths = /^\/(auth|user|subscribe|subscription)(\/|\?|$)/
+const exposedHeaders = [
+  "cache-status", "etag", "idempotent-replayed", "link", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"
+]
+
+const decoder = new TextDecoder()
+
+/** Adds to a problem's body the request's id, and to its head what a member of it implies. */
+const completeProblem = (response: HttpServerResponse.HttpServerResponse, requestId: string) => {
+  if (response.body._tag !== "Uint8Array") return response
+  const body = JSON.parse(decoder.decode(response.body.body))
+  const headers: Record<string, string> = {}
+  if (typeof body.retryAfter === "number") headers["retry-after"] = String(body.retryAfter)
+  if (body.status === 401) {
+    const error = body.code === "unauthenticated" ? "" : `, error="invalid_token", error_description="${body.detail}"`
+    headers["www-authenticate"] = `Bearer realm="chat-backend"${error}`
+  }
+  return HttpServerResponse.jsonUnsafe(
+    { ...body, requestId },
+    { status: response.status, contentType: "application/problem+json", headers: { ...response.headers, ...headers } }
+  )
+}
+
+const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
+  response.status >= 400 && response.headers["content-type"]?.startsWith("application/problem+json") === true
+
+const mayWait = (request: HttpServerRequest.HttpServerRequest) =>
+  request.headers["prefer"] !== undefined || request.url.includes("wait=")
+
+/**
+ * The one global middleware, around routes and what no route answers: the request's id, the guard, the
+ * time-out, problems in one shape, and the headers every response carries. One and not several, because
+ * the order of several would matter and could not be seen.
+ */
+export const Envelope = HttpRouter.middleware(
+  Effect.gen(function* () {
+    const { corsOrigins } = yield* AppConfig
+    const cors = corsOrigins.length === 0
+      ? undefined
+      : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
+
+    const finish = (response: HttpServerResponse.HttpServerResponse, url: string, requestId: string) => {
+      const headers: Record<string, string> = { "x-request-id": requestId, "x-content-type-options": "nosniff" }
+      if (privatePaths.test(url)) headers["cache-control"] = "no-store"
+      return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
+    }
+
+    return (httpEffect) =>
+      Effect.withFiber((fiber) => {
+        const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+        const requestId = requestIdFrom(request.headers["x-request-id"])
+        if (isOddPath(request.url)) {
+          return Effect.map(toResponse(new NotFound()), (response) => finish(response, request.url, requestId))
+        }
+        const answered = httpEffect.pipe(
+          Effect.timeoutOrElse({
+            duration: mayWait(request) ? waitingTimeout : handlerTimeout,
+            orElse: () => toResponse(Unavailable.because("timeout"))
+          }),
+          Effect.matchCauseEffect({
+            onSuccess: (response) => {
+              const problem = response.status >= 400 && !isProblem(response) ? platformProblem(response) : undefined
+              return problem === undefined ? Effect.succeed(response) : toResponse(problem)
+            },
+            onFailure: (cause) =>
+              Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, request, allowedMethods)
+          }),
+          Effect.map((response) => finish(response, request.url, requestId)),
+          Effect.annotateLogs({ requestId }),
+          Effect.provideContext(
+            Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(Context.add(RequestId, requestId))
+          )
+        )
+        return cors === undefined ? answered : cors(answered)
+      })
+  }),
+  { global: true }
+)
+

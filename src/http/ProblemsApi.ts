@@ -1,0 +1,69 @@
+import { Schema } from "effect"
+import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
+import { problem } from "../Problem.ts"
+
+const FieldError = Schema.Struct({
+  path: Schema.String.annotate({
+    description: "A JSON Pointer into the body, or `query.x`, `params.x`, `headers.x`.",
+    examples: ["/content"]
+  }),
+  message: Schema.String
+}).annotate({ identifier: "FieldError" })
+
+export class ValidationFailed extends HttpApiError.Problem<ValidationFailed>()(
+  "ValidationFailed",
+  ...problem("validation_failed", 400, "The request does not fit its schema", { errors: Schema.Array(FieldError) })
+) {}
+
+export class BadJson extends HttpApiError.Problem<BadJson>()(
+  "BadJson",
+  ...problem("bad_json", 400, "The body is not JSON in UTF-8")
+) {}
+
+export class NotFound extends HttpApiError.Problem<NotFound>()("NotFound", ...problem("not_found", 404, "Nothing is here")) {}
+
+export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
+  "MethodNotAllowed",
+  ...problem("method_not_allowed", 405, "This resource has no such method")
+) {}
+
+export class PayloadTooLarge extends HttpApiError.Problem<PayloadTooLarge>()(
+  "PayloadTooLarge",
+  ...problem("payload_too_large", 413, "The body is larger than allowed")
+) {}
+
+export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaType>()(
+  "UnsupportedMediaType",
+  ...problem("unsupported_media_type", 415, "The body must be application/json")
+) {}
+
+export class Internal extends HttpApiError.Problem<Internal>()(
+  "Internal",
+  ...problem("internal", 500, "Something went wrong on our side")
+) {}
+
+const unavailable = {
+  timeout: "The request took too long",
+  overloaded: "Too busy to take the request",
+  unavailable: "A service this request needs cannot be reached"
+}
+
+/** Every 503; it carries `Retry-After`. */
+export class Unavailable extends HttpApiError.Problem<Unavailable>()(
+  "Unavailable",
+  { type: "urn:problem-type:unavailable", status: 503, title: "Not available now" },
+  {
+    detail: Schema.String,
+    code: Schema.Literals(["timeout", "overloaded", "unavailable"]),
+    requestId: Schema.optionalKey(Schema.String),
+    retryAfter: Schema.Int
+  }
+) {
+  static readonly because = (code: keyof typeof unavailable, retryAfter = 1) =>
+    new Unavailable({ code, detail: unavailable[code], retryAfter })
+}
+
+/** Turns what does not decode into these problems, and documents what any route may answer. */
+export class Problems extends HttpApiMiddleware.Service<Problems>()("chat-backend/http/Problems", {
+  error: [ValidationFailed, BadJson, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
+}) {}

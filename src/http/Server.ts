@@ -1,0 +1,80 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Console, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { createServer } from "node:http"
+import { Api } from "../Api.ts"
+import { AuthHttp } from "../auth/AuthHttp.ts"
+import { AuthorizationLayer } from "../auth/Authorization.ts"
+import { ChatHttp } from "../chat/ChatHttp.ts"
+import { AppConfig } from "../Config.ts"
+import { OpsHttp } from "../ops/OpsHttp.ts"
+import { Envelope } from "./Envelope.ts"
+import { openApiDocument } from "./OpenApiDocument.ts"
+import { ProblemsLayer } from "./Problems.ts"
+
+const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
+  Layer.provide([AuthHttp, ChatHttp, OpsHttp]),
+  Layer.provide([AuthorizationLayer, ProblemsLayer])
+)
+
+const Pages = HttpRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const document = JSON.stringify(openApiDocument())
+    yield* router.add("GET", "/openapi.json", HttpServerResponse.text(document, { contentType: "application/json" }))
+    yield* router.add("GET", "/", HttpServerResponse.redirect("/docs"))
+  })
+)
+
+/** The reference, with its script in the page and no font from elsewhere: it works without the internet. */
+const Docs = HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } })
+
+const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, Envelope)
+
+/**
+ * A Node server with the time-outs of one behind a proxy: idle connections are kept longer than a proxy keeps
+ * them, so that the proxy never writes into one we are closing. `API_PREFIX` is cut before anything routes.
+ */
+const makeServer = (prefix: string | undefined) => {
+  const server = createServer({
+    keepAliveTimeout: 120_000,
+    headersTimeout: 125_000,
+    requestTimeout: 130_000,
+    maxHeaderSize: 16_384,
+    // A second Host header would let two proxies disagree about whose request it is.
+    joinDuplicateHeaders: false,
+    requireHostHeader: true
+  })
+  if (prefix !== undefined) {
+    server.on("request", (request) => {
+      if (request.url === prefix || request.url?.startsWith(`${prefix}/`)) request.url = request.url.slice(prefix.length) || "/"
+    })
+  }
+  return server
+}
+
+/** Says where it listens: in development in the one plain line that people and scripts wait for. */
+const Announcement = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { environment, host } = yield* AppConfig
+    const { address } = yield* HttpServer.HttpServer
+    if (address._tag === "UnixPathAddress") return
+    const line = `ready http://${host === "0.0.0.0" || host === "127.0.0.1" ? "localhost" : host}:${address.port}`
+    yield* environment === "development" ? Console.log(line) : Effect.logInfo(line)
+  })
+)
+
+export const ServerLayer = Layer.unwrap(
+  Effect.gen(function* () {
+    const { apiPrefix, host, port } = yield* AppConfig
+    return Layer.provideMerge(Announcement, HttpRouter.serve(Routes, {
+      disableLogger: true,
+      disableListenLog: true,
+      routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
+    })).pipe(
+      Layer.provideMerge(
+        NodeHttpServer.layer(() => makeServer(apiPrefix), { host, port, gracefulShutdownTimeout: "15 seconds" })
+      )
+    )
+  })
+)

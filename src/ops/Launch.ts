@@ -1,0 +1,32 @@
+import { Cause, ConfigProvider, Effect, Exit, Layer, type Runtime } from "effect"
+import { SettingError } from "../Config.ts"
+
+/** Milliseconds after which a process that was told to go is ended, drained or not. */
+const hardStop = 25_000
+
+/** The environment's settings. An empty one is as good as none: shells and dashboards leave such behind. */
+export const environment = (overrides: Readonly<Record<string, string>> = {}) => {
+  const set = Object.entries({ ...process.env, ...overrides }).filter(([, value]) => value !== undefined && value !== "")
+  return ConfigProvider.layer(ConfigProvider.fromUnknown(Object.fromEntries(set)))
+}
+
+/** One line for what the operator can mend, the whole cause for what only a developer can. */
+const report = (cause: Cause.Cause<unknown>) => {
+  const error = Cause.squash(cause)
+  const text = error instanceof SettingError ? `cannot start: ${error.message}` : `cannot go on: ${Cause.pretty(cause)}`
+  process.stderr.write(`${text}\n`)
+}
+
+/** Runs the layers until a signal. A process that cannot be drained in time is ended all the same. */
+export const launch = <E>(layer: Layer.Layer<never, E> | Layer.Layer<unknown, E>) => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => setTimeout(() => process.exit(1), hardStop).unref())
+  }
+  return Layer.launch(layer).pipe(
+    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.sync(() => report(cause))))
+  )
+}
+
+/** A signal is a wish, not a failure: it exits 0. */
+export const teardown: Runtime.Teardown = (exit, onExit) =>
+  onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : 0)

@@ -1,0 +1,50 @@
+import { Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { SqlClient } from "effect/sql"
+import { migrations } from "../../migrations/index.ts"
+import { Api } from "../Api.ts"
+import { Notifications } from "../database/Notifications.ts"
+import { WorkerHealth } from "../queue/Worker.ts"
+import { Draining } from "./Draining.ts"
+import type { Readiness } from "./OpsApi.ts"
+
+const newestMigration = Object.keys(migrations).length
+
+export const OpsHttp = HttpApiBuilder.group(
+  Api,
+  "ops",
+  Effect.fn(function* (handlers) {
+    const sql = yield* SqlClient.SqlClient
+    const notifications = yield* Notifications
+    const worker = yield* WorkerHealth
+    const draining = yield* Draining
+
+    /** The newest migration that was applied, or nothing when the database does not answer in time. */
+    const applied = sql<{ id: number }>`select max(migration_id) as id from migrations`.pipe(
+      Effect.timeout("2 seconds"),
+      Effect.map(([row]) => row?.id ?? 0),
+      Effect.catchCause(() => Effect.undefined)
+    )
+
+    return handlers.handleAll({
+      healthz: () => Effect.succeed({ status: "ok" as const }),
+      readyz: Effect.fnUntraced(function* () {
+        const migration = yield* applied
+        const workerStatus = worker.status()
+        const checks: Readiness["checks"] = {
+          database: migration === undefined ? "failed" : "ok",
+          migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
+          notifications: notifications.connected() ? "ok" : "failed",
+          process: draining.isDraining() ? "draining" : "ok",
+          ...(workerStatus === undefined ? {} : { worker: workerStatus })
+        }
+        const ready = Object.values(checks).every((check) => check === "ok")
+        return HttpServerResponse.jsonUnsafe(
+          { status: ready ? "ready" : "not_ready", checks } satisfies Readiness,
+          { status: ready ? 200 : 503 }
+        )
+      })
+    })
+  })
+)

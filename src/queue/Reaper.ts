@@ -1,0 +1,77 @@
+import { Effect, Layer, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import { Replies, replyDeadline } from "../gemini/Replies.ts"
+import { Queue } from "./Queue.ts"
+
+/** Seconds between sweeps, and how long a reply may lie unannounced before a sweep finds it. */
+const sweepEvery = "3 seconds"
+const unannounced = 2
+/** Seconds without a heartbeat after which a worker process counts as gone. */
+const deadAfter = 45
+const sweepLock = 4_211_962
+const batch = 1_000
+
+/**
+ * Makes again what can be lost: the wake-up of a reply whose process died before announcing it, the lease of a
+ * worker that died holding it, the jobs it had locked. One sweep of the fleet runs at a time.
+ */
+export const ReaperLayer = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const queue = yield* Queue
+    const replies = yield* Replies
+
+    /** Replies that should be running and have no unlocked job: one that is due soon is not touched. */
+    const overdue = sql<{ userId: string; id: string; expired: boolean }>`
+      select m.user_id, m.id, coalesce(m.started_at < clock_timestamp() - make_interval(secs => ${replyDeadline / 1000}), false) as expired
+      from messages m
+      where m.status in ('held', 'queued', 'processing', 'waiting')
+        and (m.status = 'queued' and m.queued_at < clock_timestamp() - make_interval(secs => ${unannounced})
+          or m.status = 'waiting' and m.retry_at < clock_timestamp() - make_interval(secs => ${unannounced})
+          or m.status = 'processing' and m.lease_until < clock_timestamp())
+        and not exists (select 1 from graphile_worker.jobs j where j.key = m.id::text and j.locked_at is null and j.attempts < j.max_attempts)
+      limit ${batch}
+    `
+
+    const unlockDead = Effect.gen(function* () {
+      const dead = yield* sql<{ ids: string }>`
+        delete from worker_heartbeats where seen_at < now() - make_interval(secs => ${deadAfter})
+        returning array_to_string(graphile_worker_ids, ',') as ids
+      `
+      const ids = dead.map((row) => row.ids).filter((list) => list !== "").join(",")
+      if (ids !== "") yield* sql`select graphile_worker.force_unlock_workers(string_to_array(${ids}, ',')) is null as done`
+    })
+
+    const forget = Effect.all([
+      sql`delete from idempotency_keys where created_at < now() - interval '24 hours'`,
+      sql`delete from otp_challenges where expires_at < now() - interval '1 day'`,
+      sql`delete from throttles where tat < now() - interval '1 day'`,
+      sql`delete from sessions where expires_at < now() - interval '30 days'`,
+      sql`delete from model_pauses where until < now() - interval '1 day'`
+    ])
+
+    /** Runs when no other process of the fleet is sweeping. */
+    const alone = <A, E>(work: Effect.Effect<A, E>) =>
+      Effect.gen(function* () {
+        const [lock] = yield* sql<{ ours: boolean }>`select pg_try_advisory_xact_lock(${sweepLock}) as ours`
+        return lock?.ours === true ? yield* work : undefined
+      }).pipe(sql.withTransaction)
+
+    const sweep = Effect.gen(function* () {
+      const found = (yield* alone(Effect.tap(overdue, () => unlockDead))) ?? []
+      const [live, expired] = [found.filter((reply) => !reply.expired), found.filter((reply) => reply.expired)]
+      if (found.length > 0) yield* Effect.logInfo(`Announcing ${live.length} replies again, ending ${expired.length}`)
+      yield* queue.announce({ replies: live.map(({ id, userId }) => ({ userId, replyId: id })) })
+      yield* Effect.forEach(expired, ({ id, userId }) => replies.expire(userId, id), { discard: true })
+    })
+
+    const guarded = <A, E>(what: string, work: Effect.Effect<A, E>) =>
+      work.pipe(
+        Effect.timeout("15 seconds"),
+        Effect.catchCause((cause) => Effect.logWarning(`${what} failed`, cause))
+      )
+
+    yield* guarded("A sweep", sweep).pipe(Effect.repeat(Schedule.spaced(sweepEvery)), Effect.forkScoped)
+    yield* guarded("Forgetting old rows", forget).pipe(Effect.repeat(Schedule.spaced("10 minutes")), Effect.forkScoped)
+  })
+)

@@ -1,0 +1,133 @@
+import { Cause, Context, Effect, Exit, Layer, Redacted, Schedule, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import { Logger, run, type Runner, type TaskList, type WorkerEvents } from "graphile-worker"
+import { EventEmitter } from "node:events"
+import pg from "pg"
+import { AppConfig } from "../Config.ts"
+import { processId } from "../gemini/Leases.ts"
+import { Replies } from "../gemini/Replies.ts"
+import { replyTask } from "./Queue.ts"
+
+const ReplyJob = Schema.Struct({ userId: Schema.String, replyId: Schema.String })
+const decodeReplyJob = Schema.decodeUnknownEffect(ReplyJob)
+
+/** Milliseconds that running replies get to end after a SIGTERM; then they hand their leases back. */
+const drainMillis = 10_000
+/** Connections of the queue: its queries are short, so many replies in flight share a few. */
+const poolSize = 10
+
+/** Whether this process has a worker, and whether it runs. A worker that ended by itself must end the process. */
+export class WorkerHealth extends Context.Service<WorkerHealth, { readonly status: () => "ok" | "failed" | "draining" | undefined }>()(
+  "chat-backend/queue/WorkerHealth"
+) {
+  static readonly layerNone = Layer.succeed(WorkerHealth, { status: () => undefined })
+}
+
+/** graphile-worker talks of every job; only its warnings are news, and of those not that its pool is small on purpose. */
+const logger = new Logger(() => (level, message) => {
+  if ((level === "error" || level === "warning") && !message.includes("maxPoolSize")) process.stderr.write(`${JSON.stringify({ level, source: "graphile-worker", message })}\n`)
+})
+
+const makePool = (connectionString: string) => {
+  const pool = new pg.Pool({
+    connectionString,
+    max: poolSize,
+    application_name: "chat-backend worker",
+    // A job is a wake-up that can be made again, so its bookkeeping need not wait for the disk.
+    options: "-c synchronous_commit=off"
+  })
+  // Without these an idle connection that breaks would be an unhandled error and end the process.
+  pool.on("error", () => {})
+  pool.on("connect", (client) => client.on("error", () => {}))
+  return pool
+}
+
+/** graphile-worker as a scoped layer: started with it, drained when it closes, fatal when it ends by itself. */
+export const WorkerLayer = Layer.effect(
+  WorkerHealth,
+  Effect.gen(function* () {
+    const settings = yield* AppConfig
+    const replies = yield* Replies
+    const sql = yield* SqlClient.SqlClient
+    const runTask = Effect.runPromiseExitWith(yield* Effect.context())
+    const workerIds = new Set<string>()
+    const events: WorkerEvents = new EventEmitter()
+    events.on("worker:create", ({ worker }) => workerIds.add(worker.workerId))
+    let status: "ok" | "failed" | "draining" = "ok"
+
+    const taskList: TaskList = {
+      [replyTask]: (payload, helpers) =>
+        runTask(
+          Effect.flatMap(decodeReplyJob(payload), (job) => replies.answer(job.userId, job.replyId)),
+          helpers.abortSignal === undefined ? {} : { signal: helpers.abortSignal }
+        ).then((exit) => {
+          // Handed back: the reply has a new job, and this one is done.
+          if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
+        })
+    }
+
+    const pool = yield* Effect.acquireRelease(
+      Effect.sync(() => makePool(Redacted.value(settings.databaseDirectUrl))),
+      (pool) => Effect.promise(() => pool.end())
+    )
+    const runner: Runner = yield* Effect.acquireRelease(
+      Effect.promise(() =>
+        run({
+          pgPool: pool,
+          taskList,
+          events,
+          logger,
+          concurrency: settings.workerConcurrency,
+          // New jobs announce themselves; polling is for those that were due at a time.
+          pollInterval: 1_000,
+          noHandleSignals: true,
+          parsedCronItems: [],
+          preset: {
+            worker: {
+              // With the default delay `stop` returns before the last acknowledgement, and the jobs stay locked.
+              completeJobBatchDelay: 0,
+              failJobBatchDelay: 0,
+              gracefulShutdownAbortTimeout: drainMillis
+            }
+          }
+        })
+      ),
+      (runner) =>
+        Effect.promise(() => {
+          status = "draining"
+          return runner.stop().catch(() => undefined)
+        })
+    )
+
+    // The runner's promise resolves, not rejects, when its connections die: any early end is fatal.
+    yield* Effect.promise(() => runner.promise.catch(() => undefined)).pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          if (status === "draining") return Effect.void
+          status = "failed"
+          return Effect.andThen(
+            Effect.logFatal("The queue's worker ended by itself; leaving so that a new process takes over"),
+            Effect.sync(() => process.kill(process.pid, "SIGTERM"))
+          )
+        })
+      ),
+      Effect.forkScoped
+    )
+
+    // Lets the reaper unlock, by the ids the queue locks with, the jobs of a process that is gone.
+    yield* Effect.suspend(
+      () => sql`
+        insert into worker_heartbeats (id, graphile_worker_ids)
+        values (${processId}, string_to_array(${[...workerIds].join(",")}, ','))
+        on conflict (id) do update set seen_at = now(), graphile_worker_ids = excluded.graphile_worker_ids
+      `
+    ).pipe(
+      Effect.catchCause((cause) => Effect.logWarning("The worker's heartbeat failed", cause)),
+      Effect.repeat(Schedule.spaced("10 seconds")),
+      Effect.forkScoped
+    )
+    yield* Effect.addFinalizer(() => Effect.ignore(sql`delete from worker_heartbeats where id = ${processId}`))
+
+    return WorkerHealth.of({ status: () => status })
+  })
+)

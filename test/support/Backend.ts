@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { createServer, type AddressInfo } from "node:net"
+import { Effect, Exit, Layer, Scope } from "effect"
+import { AppLayer } from "../../src/App.ts"
+import { AppConfig } from "../../src/Config.ts"
+import { environment } from "../../src/ops/Launch.ts"
+
+export interface Settings {
+  readonly DATABASE_URL: string
+  readonly GEMINI_BASE_URL?: string
+  readonly [name: string]: string | undefined
+}
+
+export const freePort = async (): Promise<number> => {
+  const probe = createServer().listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, "close")
+  return port
+}
+
+const jwtKeys = `test:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
+
+const complete = async (settings: Settings): Promise<Record<string, string>> => {
+  const all = {
+    APP_ENV: "test",
+    HOST: "127.0.0.1",
+    PORT: String(await freePort()),
+    JWT_KEYS: jwtKeys,
+    GEMINI_API_KEY: "simulated",
+    LOG_LEVEL: "error",
+    MIGRATE: "off",
+    ...settings
+  }
+  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+/** The product's own layers, in this process, on a port of their own. */
+export const startBackend = async (settings: Settings) => {
+  const env = await complete(settings)
+  const scope = Scope.makeUnsafe()
+  const layer = AppLayer.pipe(Layer.provide(AppConfig.layer), Layer.provide(environment(env)))
+  await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  return {
+    url: `http://127.0.0.1:${env["PORT"]}`,
+    stop: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+/** A real process of the production entry, to be killed for real. */
+export const startProcess = async (settings: Settings) => {
+  const env = await complete({ LOG_LEVEL: "info", ...settings })
+  const { PATH, HOME } = process.env
+  const child = spawn(process.execPath, ["src/main.ts"], {
+    env: { ...(PATH === undefined ? {} : { PATH }), ...(HOME === undefined ? {} : { HOME }), ...env },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
+  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
+    child.once("exit", (code, signal) => resolve({ code, signal }))
+  )
+  const started = async () => {
+    const deadline = Date.now() + 20_000
+    while (!/ready http|Working/.test(output)) {
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the process did not start: ${output}`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  return {
+    url: `http://127.0.0.1:${env["PORT"]}`,
+    pid: child.pid ?? -1,
+    started,
+    exited,
+    output: () => output,
+    kill: (signal: NodeJS.Signals) => {
+      child.kill(signal)
+      return exited
+    }
+  }
+}

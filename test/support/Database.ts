@@ -1,0 +1,37 @@
+import pg from "pg"
+import { inject } from "vitest"
+import { template } from "./globalSetup.ts"
+
+export interface TestDatabase {
+  readonly url: string
+  /** Rows of one statement, past the product: to look at what it stored, or to move a clock. */
+  readonly query: <Row extends pg.QueryResultRow>(sql: string, values?: ReadonlyArray<unknown>) => Promise<Array<Row>>
+  readonly drop: () => Promise<void>
+}
+
+const asAdmin = async (sql: string) => {
+  const admin = new pg.Client({ connectionString: inject("postgresUrl") })
+  await admin.connect()
+  try {
+    await admin.query(sql)
+  } finally {
+    await admin.end()
+  }
+}
+
+/** A migrated database of one's own; some 25 ms. */
+export const createDatabase = async (): Promise<TestDatabase> => {
+  const name = `test_${crypto.randomUUID().replaceAll("-", "")}`
+  await asAdmin(`create database ${name} template ${template} strategy file_copy`)
+  const url = Object.assign(new URL(inject("postgresUrl")), { pathname: name }).href
+  const pool = new pg.Pool({ connectionString: url, max: 2 })
+  pool.on("error", () => {})
+  return {
+    url,
+    query: async (sql, values = []) => (await pool.query(sql, [...values])).rows,
+    drop: async () => {
+      await pool.end()
+      await asAdmin(`drop database if exists ${name} with (force)`)
+    }
+  }
+}
