@@ -82,7 +82,7 @@ const databaseUrl = (name: string, value: Redacted.Redacted) =>
   Effect.as(url(name, Redacted.value(value), ["postgres:", "postgresql:"]), value)
 
 /** Secrets that stand in tutorials and templates: no better than none. */
-const knownSecrets = /^(secret|changeme|password|your[-_ ]?(jwt|256|secret)|supersecret|test|(.)\2+$)/i
+const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|test|(.)\1+$)/i
 
 const jwtKey = Effect.fnUntraced(function* (entry: string) {
   const [kid, encoded, ...rest] = entry.split(":")

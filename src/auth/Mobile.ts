@@ -1,5 +1,5 @@
 import { Effect, Schema, SchemaIssue, SchemaTransformation } from "effect"
-import parsePhoneNumber from "libphonenumber-js/max"
+import { parsePhoneNumberFromString } from "libphonenumber-js/max"
 
 /** E.164, so that one number has exactly one spelling in the database. */
 const E164 = Schema.String.check(Schema.isPattern(/^\+[1-9]\d{6,14}$/u)).pipe(Schema.brand("Mobile"))
@@ -11,7 +11,7 @@ const mobileTypes = new Set(["MOBILE", "FIXED_LINE_OR_MOBILE"])
 /** The number in E.164, or undefined when it is none that can receive a code. */
 export const normalise = (input: string): string | undefined => {
   if (!spelling.test(input)) return undefined
-  const number = parsePhoneNumber(input)
+  const number = parsePhoneNumberFromString(input)
   if (number === undefined || !number.isValid() || number.ext !== undefined) return undefined
   return mobileTypes.has(number.getType() ?? "") ? number.number : undefined
 }

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { errors, importJWK, jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
 import { AppConfig } from "../Config.ts"
@@ -87,7 +87,7 @@ export class Tokens extends Context.Service<
         if (token.length > maximumLength) return yield* Unauthenticated.because("token_invalid")
         const { payload } = yield* prove(token)
         const claims = yield* decode(payload).pipe(Effect.mapError(() => Unauthenticated.because("token_invalid")))
-        verified.set(token, claims, { ttl: Math.max(1, claims.exp * 1000 - Date.now()) })
+        verified.set(token, claims, { ttl: Math.max(1, claims.exp * 1000 - (yield* Clock.currentTimeMillis)) })
         return claims
       })
 

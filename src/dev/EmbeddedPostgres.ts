@@ -192,7 +192,12 @@ const initialise = async (dataDir: string, binDir: string, identity: Identity, e
     handOver(scratch, identity)
     handOver(password, identity)
     const initdb = supervise(join(binDir, "initdb"), [
-      ...["-D", made, "-U", "postgres", "-A", "scram-sha-256", `--pwfile=${password}`, "-E", "UTF8", "--no-instructions"],
+      `--pgdata=${made}`,
+      "--username=postgres",
+      "--auth=scram-sha-256",
+      `--pwfile=${password}`,
+      "--encoding=UTF8",
+      "--no-instructions",
       ...localeArguments(join(binDir, "initdb")),
       ...(ephemeral ? ["--no-sync"] : [])
     ], identity)

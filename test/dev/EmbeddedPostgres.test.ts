@@ -229,7 +229,7 @@ describe("an initialisation that fails", () => {
     fs.mkdirSync(binDir)
     const script = `#!/bin/sh
       if [ "$1" = --version ]; then echo "initdb (PostgreSQL) 18.4"; exit; fi
-      mkdir "$2"; echo 18 > "$2/PG_VERSION"; echo "disk full" >&2; exit 1`
+      made=\${1#--pgdata=}; mkdir "$made"; echo 18 > "$made/PG_VERSION"; echo "disk full" >&2; exit 1`
     fs.writeFileSync(join(binDir, "initdb"), script, { mode: 0o755 })
     await expect(start({ dataDir, binDir })).rejects.toThrow(/initdb failed for .*disk full/s)
     expect(fs.readdirSync(directory)).toEqual(["bin"])

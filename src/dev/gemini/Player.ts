@@ -77,13 +77,14 @@ export class Player {
   private playStream({ chunkMillis, chunks, context, fault }: Performance) {
     const sent: Sent = { text: 0, thought: 0 }
     const playFrom = (first: number) => {
+      // Without a delay everything goes out at once.
+      const next = chunkMillis === 0 ? chunks.length : Math.min(first + 1, chunks.length)
       this.response.cork()
-      for (let index = first; index < chunks.length && (index === first || chunkMillis === 0); index++) {
+      for (let index = first; index < next; index++) {
         const chunk = chunks.slice(index, index + 1)
         this.response.write(toEvent(JSON.stringify(toResponse(context, chunk, sent))))
         this.note(chunk)
       }
-      const next = chunkMillis === 0 ? chunks.length : first + 1
       if (next < chunks.length) this.timer = setTimeout(playFrom, chunkMillis, next)
       else if (fault) this.timer = setTimeout(() => this.breakStream(fault, context.model), Math.max(chunkMillis, 1))
       else this.response.end()
