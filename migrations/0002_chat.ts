@@ -36,6 +36,8 @@ export default Effect.gen(function* () {
       -- lease, waiting for its next attempt, and then one of the three ends.
       status text not null check (status in ('held', 'queued', 'processing', 'waiting', 'completed', 'failed', 'cancelled')),
       reply_to uuid,
+      -- The newer reply to the same question, once there is one.
+      superseded_by uuid,
       -- The fencing token: only the attempt that holds the lease may finish the reply.
       attempt int not null default 0,
       failures int not null default 0,
@@ -48,6 +50,9 @@ export default Effect.gen(function* () {
       reply_tokens int,
       thought_tokens int,
       cached_tokens int,
+      -- What the model was sent: the messages, oldest first, and the room's system prompt of that moment.
+      context_ids uuid[],
+      context_system_prompt text,
       quota_day date,
       quota_state text check (quota_state in ('reserved', 'spent', 'refunded')),
       worker_id uuid,
@@ -79,6 +84,24 @@ export default Effect.gen(function* () {
     )
   `
   yield* sql`create table model_pauses (model text primary key, until timestamptz not null)`
+  // A running text is a hint until its reply is finished: it may be lost with a crash of Postgres, hence unlogged.
+  // Each worker process appends to a log of its own, one row a tick for all its replies; nothing that commits late
+  // can be skipped, as it could with one sequence for all.
+  yield* sql`create sequence worker_numbers as int`
+  yield* sql`
+    create unlogged table stream_log (
+      worker_no int not null, tick bigint not null, body text not null, written_at timestamptz not null default now(),
+      primary key (worker_no, tick)
+    )
+  `
+  yield* sql`alter table stream_log alter column body set storage external`
+  // Where somebody who joins in mid-reply starts from; a second behind at the most.
+  yield* sql`
+    create unlogged table stream_segments (
+      user_id uuid not null, reply_id uuid not null, attempt int not null, start_offset int not null, body text not null,
+      primary key (user_id, reply_id, attempt, start_offset)
+    )
+  `
   // graphile-worker locks jobs by the ids of its own workers: kept here so that a dead process's can be unlocked.
   yield* sql`
     create table worker_heartbeats (

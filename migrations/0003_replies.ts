@@ -14,13 +14,14 @@ export default Effect.gen(function* () {
   yield* sql`
     create function send_message(
       p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text,
-      p_basic_limit int, p_pro_limit int, p_room_limit int, p_key text, p_hash text
+      p_basic_limit int, p_pro_limit int, p_room_limit int, p_key text, p_hash text, p_again uuid
     ) returns table (
       outcome text, question_id uuid, reply_id uuid, sent_at timestamptz,
       daily_limit int, used int, resets_at timestamptz, status int, is_head boolean
     ) language plpgsql as $$
     declare
-      v_room chatrooms; v_user users; v_stored idempotency_keys; v_day date;
+      v_room chatrooms; v_user users; v_stored idempotency_keys; v_day date; v_old messages;
+      v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
     begin
       select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
       if not found then
@@ -29,7 +30,7 @@ export default Effect.gen(function* () {
 
       if p_key is not null then
         select * into v_stored from idempotency_keys k
-          where k.user_id = p_user and k.route = 'sendMessage' and k.key = p_key
+          where k.user_id = p_user and k.route = v_route and k.key = p_key
             and k.created_at > now() - interval '24 hours';
         if found and v_stored.request_hash <> p_hash then
           outcome := 'idempotency_key_reused'; return next; return;
@@ -44,6 +45,19 @@ export default Effect.gen(function* () {
           status := v_stored.status;
           is_head := false;
           return next; return;
+        end if;
+      end if;
+
+      -- Asking again: for a reply, or for the newest one of a question, that has ended.
+      if p_again is not null then
+        select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
+          and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+        if not found then
+          outcome := 'message_not_found'; return next; return;
+        elsif v_old.status in ('held', 'queued', 'processing', 'waiting') or exists (
+          select 1 from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to
+            and m.status in ('held', 'queued', 'processing', 'waiting')) then
+          outcome := 'not_finished'; return next; return;
         end if;
       end if;
 
@@ -68,18 +82,24 @@ export default Effect.gen(function* () {
 
       sent_at := date_trunc('milliseconds', clock_timestamp());
       is_head := v_room.unfinished = 0;
-      insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
-        values (p_user, p_question, p_room, 'user', p_content, 'completed', sent_at, sent_at);
+      question_id := coalesce(v_old.reply_to, p_question);
+      if p_again is null then
+        insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
+          values (p_user, p_question, p_room, 'user', p_content, 'completed', sent_at, sent_at);
+      else
+        update messages m set superseded_by = p_reply
+          where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
+      end if;
       insert into messages (user_id, id, chatroom_id, role, status, reply_to, quota_day, quota_state, queued_at, created_at)
-        values (p_user, p_reply, p_room, 'model', case when is_head then 'queued' else 'held' end, p_question,
+        values (p_user, p_reply, p_room, 'model', case when is_head then 'queued' else 'held' end, question_id,
           v_day, 'reserved', case when is_head then sent_at end, sent_at);
       update chatrooms c set unfinished = c.unfinished + 1, last_message_at = sent_at
         where c.user_id = p_user and c.id = p_room;
 
       if p_key is not null then
         insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
-          values (p_user, 'sendMessage', p_key, p_hash, 202, jsonb_build_object(
-            'questionId', p_question, 'replyId', p_reply, 'sentAt', sent_at,
+          values (p_user, v_route, p_key, p_hash, 202, jsonb_build_object(
+            'questionId', question_id, 'replyId', p_reply, 'sentAt', sent_at,
             'limit', daily_limit, 'used', used, 'resetsAt', resets_at))
           on conflict (user_id, route, key) do update set request_hash = excluded.request_hash, status = excluded.status,
             response = excluded.response, created_at = excluded.created_at
@@ -90,7 +110,7 @@ export default Effect.gen(function* () {
         end if;
       end if;
 
-      outcome := 'accepted'; question_id := p_question; reply_id := p_reply; status := 202;
+      outcome := 'accepted'; reply_id := p_reply; status := 202;
       return next;
     end $$
   `
@@ -100,7 +120,7 @@ export default Effect.gen(function* () {
       p_user uuid, p_reply uuid, p_attempt int, p_status text, p_content text, p_finish_reason text, p_truncated boolean,
       p_error_code text, p_error_message text, p_model text,
       p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int,
-      p_refund boolean, p_refunds_a_day int
+      p_refund boolean, p_refunds_a_day int, p_context_ids uuid[], p_context_system_prompt text
     ) returns table (finished boolean, next_reply uuid) language plpgsql as $$
     declare
       v_reply messages; v_quota_key text; v_refunded boolean := false;
@@ -134,10 +154,12 @@ export default Effect.gen(function* () {
           model = coalesce(p_model, m.model), prompt_tokens = p_prompt_tokens, reply_tokens = p_reply_tokens,
           thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens,
           quota_state = case when v_refunded then 'refunded' else 'spent' end,
+          context_ids = p_context_ids, context_system_prompt = p_context_system_prompt,
           worker_id = null, lease_until = null, retry_at = null,
           completed_at = date_trunc('milliseconds', clock_timestamp())
         where m.user_id = p_user and m.id = p_reply;
-      update chatrooms c set unfinished = c.unfinished - 1, last_message_at = date_trunc('milliseconds', clock_timestamp())
+      -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
+      update chatrooms c set unfinished = c.unfinished - 1
         where c.user_id = p_user and c.id = v_reply.chatroom_id;
       if v_reply.status <> 'held' then
         update messages m set status = 'queued', queued_at = clock_timestamp()

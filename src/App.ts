@@ -7,11 +7,13 @@ import { Throttle } from "./auth/Throttle.ts"
 import { Tokens } from "./auth/Tokens.ts"
 import { Users } from "./auth/Users.ts"
 import { Chatrooms } from "./chat/Chatrooms.ts"
+import { ChatroomList } from "./chat/ChatroomList.ts"
 import { Messages } from "./chat/Messages.ts"
 import { Quota } from "./chat/Quota.ts"
 import { AppConfig } from "./Config.ts"
 import { DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
+import { ContextReceipts } from "./gemini/ContextReceipts.ts"
 import { Conversation } from "./gemini/Conversation.ts"
 import { Gemini } from "./gemini/Gemini.ts"
 import { Leases } from "./gemini/Leases.ts"
@@ -24,14 +26,19 @@ import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { Queue } from "./queue/Queue.ts"
 import { ReaperLayer } from "./queue/Reaper.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
+import { ReplyStream } from "./stream/ReplyStream.ts"
+import { StreamLog } from "./stream/StreamLog.ts"
 
 const AuthLayer = Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
 )
-const ChatLayer = Layer.mergeAll(Chatrooms.layer, Messages.layer).pipe(Layer.provideMerge(Quota.layer))
-const GeminiLayer = Replies.layer.pipe(
+const ChatLayer = Layer.mergeAll(ChatroomList.layer, Messages.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Quota.layer))
+)
+const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
   Layer.provide([Gemini.layer, Conversation.layer, Leases.layer, ModelPause.layer])
 )
+const StreamLayer = ReplyStream.layer.pipe(Layer.provide(ChatLayer))
 const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer).pipe(Layer.provide(Keys.layer))
 const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 
@@ -59,8 +66,8 @@ const RoleLayer = Layer.unwrap(
 
 /** The product, on a configuration. */
 export const AppLayer = RoleLayer.pipe(
-  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, HttpServices]),
-  Layer.provide(QueueLayer),
+  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, StreamLayer, HttpServices]),
+  Layer.provide([QueueLayer, StreamLog.layer]),
   Layer.provide([DatabaseLayer, Draining.layer]),
   Layer.provide(LoggerLayer)
 )

@@ -60,11 +60,14 @@ const read = <A>(name: string, config: Config.Config<A>, expected: string) =>
 const string = (name: string) => read(name, Config.String(name).pipe(Config.option), "text")
 const secret = (name: string) => read(name, Config.Redacted(name).pipe(Config.option), "text")
 
+/** Digits alone: `Number` would also take "0x50", "3e3" and a blank. */
+const WholeNumber = Schema.String.check(Schema.isPattern(/^\d{1,15}$/u)).pipe(Schema.decodeTo(Schema.FiniteFromString))
+
 const integer = (name: string, minimum: number, maximum: number, fallback: number) =>
   read(
     name,
     Config.schema(
-      Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum, maximum })),
+      WholeNumber.check(Schema.isBetween({ minimum, maximum })),
       name
     ).pipe(Config.withDefault(fallback)),
     `a whole number from ${minimum} to ${maximum}`
@@ -82,16 +85,15 @@ const databaseUrl = (name: string, value: Redacted.Redacted) =>
   Effect.as(url(name, Redacted.value(value), ["postgres:", "postgresql:"]), value)
 
 /** Secrets that stand in tutorials and templates: no better than none. */
-const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|test|(.)\1+$)/i
+const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|test|(.)\1+$)/is
 
-const jwtKey = Effect.fnUntraced(function* (entry: string) {
-  const [kid, encoded, ...rest] = entry.split(":")
-  if (!kid || !/^[\w-]{1,32}$/.test(kid) || !encoded || rest.length > 0) {
-    return yield* fail("JWT_KEYS", "must be kid:base64[,kid:base64]")
-  }
+/** A key is told of by its place: what stands where its name should be may be the secret. */
+const jwtKey = Effect.fnUntraced(function* (entry: string, index: number) {
+  const [, kid, encoded] = /^([\w-]{1,32}):([A-Za-z\d+/_-]+={0,2})$/.exec(entry) ?? []
+  if (kid === undefined || encoded === undefined) return yield* fail("JWT_KEYS", "must be kid:base64[,kid:base64]")
   const bytes = Buffer.from(encoded, "base64")
-  if (bytes.length < 32) return yield* fail("JWT_KEYS", `key "${kid}" must have at least 32 bytes of base64`)
-  if (knownSecrets.test(bytes.toString("latin1"))) return yield* fail("JWT_KEYS", `key "${kid}" is a well-known secret`)
+  if (bytes.length < 32) return yield* fail("JWT_KEYS", `key ${index + 1} must have at least 32 bytes of base64`)
+  if (knownSecrets.test(bytes.toString("latin1"))) return yield* fail("JWT_KEYS", `key ${index + 1} is a well-known secret`)
   return { kid, secret: Redacted.make(new Uint8Array(bytes), { label: "JWT_KEYS" }) }
 })
 
@@ -104,7 +106,9 @@ const jwtKeys = Effect.fnUntraced(function* (environment: Environment) {
     return yield* fail("JWT_KEYS", "is required (kid:base64, 32 bytes or more)")
   }
   const text = Option.match(configured, { onNone: ephemeralKeys, onSome: Redacted.value })
-  const [first, ...others] = yield* Effect.forEach(text.split(","), (entry) => jwtKey(entry.trim()))
+  const keys = yield* Effect.forEach(text.split(","), (entry, index) => jwtKey(entry.trim(), index))
+  if (new Set(keys.map((key) => key.kid)).size < keys.length) return yield* fail("JWT_KEYS", "has two keys of one name")
+  const [first, ...others] = keys
   return first === undefined ? yield* fail("JWT_KEYS", "is empty") : ([first, ...others] as const)
 })
 
@@ -147,6 +151,16 @@ const logLevel = Effect.map(
   }
 )
 
+/** Browsers send an origin without a path, and it is compared as it stands. */
+const corsOrigins = Effect.gen(function* () {
+  const list = Option.getOrElse(yield* string("CORS_ORIGINS"), () => "")
+  const origins = list.split(",").map((origin) => origin.trim()).filter((origin) => origin !== "")
+  const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text
+  return list.trim() === "*" || origins.every(isOrigin)
+    ? origins
+    : yield* fail("CORS_ORIGINS", "must be * or a list of origins like https://app.example")
+})
+
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const environment = Option.getOrElse(yield* choice("APP_ENV", ["development", "test", "production"]), () => "production" as const)
   const role = Option.getOrElse(yield* choice("ROLE", ["all", "api", "worker"]), () => "all" as const)
@@ -176,10 +190,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000, 5),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),
     workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000, 100),
-    corsOrigins: Option.match(yield* string("CORS_ORIGINS"), {
-      onNone: () => [],
-      onSome: (list) => list.split(",").map((origin) => origin.trim()).filter((origin) => origin !== "")
-    }),
+    corsOrigins: yield* corsOrigins,
     apiPrefix: Option.getOrUndefined(prefix),
     logLevel: yield* logLevel
   }

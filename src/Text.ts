@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Schema, SchemaTransformation } from "effect"
 
 /** What Postgres and JSON can both carry: no NUL, no lone surrogate. */
 const isStorable = Schema.makeFilter<string>(
@@ -10,7 +10,7 @@ export const text = (minimum: number, maximum: number) =>
   Schema.String.check(isStorable, Schema.isBetweenCodePoints(minimum, maximum))
 
 /** A UUID in its canonical lower-case form, whatever case it was written in. */
-export const Uuid = Schema.String.check(Schema.isUUID())
+export const Uuid = Schema.String.check(Schema.isUUID()).pipe(Schema.decode(SchemaTransformation.toLowerCase()))
 
 /** ISO 8601 UTC with milliseconds. Only ever encoded, so it is text on both sides. */
 export const Timestamp = Schema.String.annotate({ format: "date-time", examples: ["2026-11-21T09:30:00.000Z"] })

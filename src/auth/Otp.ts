@@ -82,19 +82,27 @@ export class Otp extends Context.Service<
         const challenge = guess.challengeId ?? null
         const macs = keys.macs("otp", bind(mobile, purpose, guess.otp)).join(",")
         const [row] = yield* sql<{ ok: boolean }>`
-          update otp_challenges set
-            tries_bound = tries_bound + (${challenge}::uuid is not null)::int,
-            tries_open = tries_open + (${challenge}::uuid is null)::int,
-            consumed_at = case when code_mac = any (string_to_array(${macs}, ',')) then clock_timestamp() end
-          where id = (
-              select id from otp_challenges
-              where mobile = ${mobile} and purpose = ${purpose} and (${challenge}::uuid is null or id = ${challenge}::uuid)
-                and consumed_at is null and expires_at > clock_timestamp()
-              order by created_at desc limit 1
-            )
-            and consumed_at is null and expires_at > clock_timestamp()
-            and (case when ${challenge}::uuid is null then tries_open else tries_bound end) < ${tries}
-          returning consumed_at is not null as ok
+          with guessed as (
+            update otp_challenges set
+              tries_bound = tries_bound + (${challenge}::uuid is not null)::int,
+              tries_open = tries_open + (${challenge}::uuid is null)::int,
+              consumed_at = case when code_mac = any (string_to_array(${macs}, ',')) then clock_timestamp() end
+            where id = (
+                select id from otp_challenges
+                where mobile = ${mobile} and purpose = ${purpose} and (${challenge}::uuid is null or id = ${challenge}::uuid)
+                  and consumed_at is null and expires_at > clock_timestamp()
+                order by created_at desc limit 1
+              )
+              and consumed_at is null and expires_at > clock_timestamp()
+              and (case when ${challenge}::uuid is null then tries_open else tries_bound end) < ${tries}
+            returning created_at, consumed_at is not null as ok
+          ), superseded as (
+            -- Else the code before this one would be the newest again, and good without its challenge.
+            update otp_challenges as o set consumed_at = clock_timestamp() from guessed
+            where guessed.ok and o.mobile = ${mobile} and o.purpose = ${purpose} and o.consumed_at is null
+              and o.created_at < guessed.created_at
+          )
+          select ok from guessed
         `
         return row?.ok
       }, Effect.orDie)

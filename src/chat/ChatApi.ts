@@ -5,10 +5,13 @@ import { QuotaState } from "../auth/User.ts"
 import { Cursor, Limit, page } from "../http/Pagination.ts"
 import { text } from "../Text.ts"
 import {
-  ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, QuotaExceededWithHeaders, RoomBusy, TooManyChatrooms
+  AlreadyFinished, ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, NotFinished, QuotaExceededWithHeaders, RoomBusy,
+  TooManyChatrooms
 } from "./ChatErrors.ts"
+import { ContextReceipt } from "./ContextReceipt.ts"
 import { Chatroom, ChatroomId, CreateChatroom, UpdateChatroom } from "./Chatroom.ts"
 import { Content, Message, MessageId } from "./Message.ts"
+import { TooManyStreams } from "../stream/StreamErrors.ts"
 
 const describe = (identifier: string, summary: string, description?: string) =>
   OpenApi.annotations({ identifier, summary, ...(description === undefined ? {} : { description }) })
@@ -21,6 +24,10 @@ export const maximumWait = 30
 const Wait = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: maximumWait })).annotate({
   description: "Seconds to wait for the reply to end."
 })
+
+const StreamPosition = Schema.String.check(
+  Schema.isPattern(/^\d{1,9}:\d{1,9}$/u, { message: "must be attempt:offset, the id of an event" })
+).annotate({ examples: ["1:120"] })
 
 const room = { id: ChatroomId }
 const message = { id: ChatroomId, mid: MessageId }
@@ -41,6 +48,11 @@ const exchangeHeaders = {
 const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({ identifier: "Latest" })
 
 const link = { link: Schema.optionalKey(Schema.String.annotate({ description: 'RFC 8288, rel="next".' })) }
+const cacheHeaders = {
+  etag: Schema.String,
+  "cache-control": Schema.String,
+  "cache-status": Schema.String.annotate({ description: "RFC 9211: `chatrooms; hit`, or why it was not." })
+}
 const retryAfter = { "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "While the reply is unfinished." })) }
 
 export class ChatApi extends HttpApiGroup.make("chat")
@@ -61,7 +73,8 @@ export class ChatApi extends HttpApiGroup.make("chat")
         archived: Schema.optionalKey(Schema.Literals(["true", "false"])),
         q: Schema.optionalKey(text(1, 120))
       },
-      success: HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage"), link)
+      headers: { "if-none-match": Schema.optionalKey(Schema.String) },
+      success: [HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage"), { ...link, ...cacheHeaders }), HttpApiSchema.Empty(304)]
     }).annotateMerge(describe("listChatrooms", "List chatrooms", "Pinned first, then by latest activity; archived ones only when asked for.")),
     HttpApiEndpoint.get("getChatroom", "/:id", {
       params: room,
@@ -118,7 +131,46 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: { wait: Schema.optionalKey(Wait) },
       success: HttpApiSchema.WithHeaders(Message, retryAfter),
       error: [ChatroomNotFound, MessageNotFound]
-    }).annotateMerge(describe("getMessage", "One message"))
+    }).annotateMerge(describe("getMessage", "One message")),
+    HttpApiEndpoint.get("streamMessage", "/:id/message/:mid/stream", {
+      params: message,
+      query: { after: Schema.optionalKey(StreamPosition) },
+      headers: { "last-event-id": Schema.optionalKey(StreamPosition) },
+      success: [
+        HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
+        HttpApiSchema.NoContent
+      ],
+      error: [ChatroomNotFound, MessageNotFound, TooManyStreams]
+    }).annotateMerge(
+      describe(
+        "streamMessage",
+        "Watch a reply being written",
+        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `usage`, and one of `completed`, `failed`, `cancelled` with the Message. The id of an event is the place to resume from (`Last-Event-ID` or `?after=`). A reply that is finished and fully read is 204."
+      )
+    ),
+    HttpApiEndpoint.post("cancelMessage", "/:id/message/:mid/cancel", {
+      params: message,
+      success: Message,
+      error: [ChatroomNotFound, MessageNotFound, AlreadyFinished]
+    }).annotateMerge(describe("cancelMessage", "Stop a reply", "What was written of it stays.")),
+    HttpApiEndpoint.post("regenerateMessage", "/:id/message/:mid/regenerate", {
+      params: message,
+      headers: IdempotencyKey,
+      success: HttpApiSchema.WithHeaders(Exchange.pipe(HttpApiSchema.status(202)), {
+        ...exchangeHeaders,
+        "retry-after": Schema.String
+      }),
+      error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
+    }).annotateMerge(
+      describe("regenerateMessage", "Answer a question again", "Takes quota as a new question does; the old reply stays readable.")
+    ),
+    HttpApiEndpoint.get("getMessageContext", "/:id/message/:mid/context", {
+      params: message,
+      success: ContextReceipt,
+      error: [ChatroomNotFound, MessageNotFound]
+    }).annotateMerge(
+      describe("getMessageContext", "What the model was sent for a reply", "Before the reply is made: what would be sent now.")
+    )
   )
   .prefix("/chatroom")
   .middleware(Authorization)

@@ -23,6 +23,16 @@ export class RoomBusy extends HttpApiError.Problem<RoomBusy>()(
   ...problem("room_busy", 409, "Too many questions of this room are unanswered")
 ) {}
 
+export class NotFinished extends HttpApiError.Problem<NotFinished>()(
+  "NotFinished",
+  ...problem("not_finished", 409, "The question's reply has not ended yet")
+) {}
+
+export class AlreadyFinished extends HttpApiError.Problem<AlreadyFinished>()(
+  "AlreadyFinished",
+  ...problem("already_finished", 409, "The message has ended already")
+) {}
+
 export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
   "IdempotencyKeyReused",
   ...problem("idempotency_key_reused", 422, "This idempotency key was used with another request")

@@ -8,7 +8,11 @@ import { Idempotency } from "../http/Idempotency.ts"
 import { nextLink } from "../http/Pagination.ts"
 import { maximumWait } from "./ChatApi.ts"
 import { rateLimitHeaders } from "./ChatErrors.ts"
-import { Chatrooms, positionOf } from "./Chatrooms.ts"
+import { ContextReceipts } from "../gemini/ContextReceipts.ts"
+import { parsePosition } from "../stream/ReplyFeed.ts"
+import { ReplyStream } from "../stream/ReplyStream.ts"
+import { ChatroomList } from "./ChatroomList.ts"
+import { Chatrooms } from "./Chatrooms.ts"
 import { hasEnded, type Message } from "./Message.ts"
 import { Messages, type Sent } from "./Messages.ts"
 import { secondsUntil } from "./Quota.ts"
@@ -16,7 +20,12 @@ import { secondsUntil } from "./Quota.ts"
 const defaultLimit = 20
 const messagesShown = 50
 
+/** RFC 9110, 13.1.2: any of the listed tags, compared weakly. */
+const matches = (header: string | undefined, etag: string): boolean =>
+  header !== undefined && header.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag)
+
 const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.String, id: Schema.String })
+type ListPosition = typeof ListPosition.Type
 const HistoryPosition = Schema.Struct({ before: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
 
 /** RFC 7240: the seconds of `Prefer: wait=N`; more than we give is cut, and what cannot be read is ignored. */
@@ -33,12 +42,32 @@ const quotaHeaders = (quota: Sent["quota"], now: number) =>
     ? {}
     : rateLimitHeaders(quota.limit, quota.remaining, secondsUntil(quota.resetsAt, now))
 
+/** Nothing between us and the reader may collect, cache or compress the events. */
+const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }
+
+const exchange = (status: 201 | 202, roomId: string, sent: Sent, now: number) =>
+  HttpServerResponse.jsonUnsafe(
+    { message: sent.message, reply: sent.reply, quota: sent.quota },
+    {
+      status,
+      headers: {
+        location: `/chatroom/${roomId}/message/${sent.reply.id}`,
+        ...quotaHeaders(sent.quota, now),
+        ...(status === 202 ? { "retry-after": "1" } : {}),
+        ...(sent.replayed ? { "idempotent-replayed": "true" } : {})
+      }
+    }
+  )
+
 export const ChatHttp = HttpApiBuilder.group(
   Api,
   "chat",
   Effect.fn(function* (handlers) {
     const chatrooms = yield* Chatrooms
+    const chatroomList = yield* ChatroomList
     const messages = yield* Messages
+    const replyStream = yield* ReplyStream
+    const receipts = yield* ContextReceipts
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
 
@@ -47,24 +76,29 @@ export const ChatHttp = HttpApiBuilder.group(
         const { userId } = yield* CurrentUser
         const request = { userId, route: "createChatroom", key: headers["idempotency-key"], body: payload }
         const { replayed, value } = yield* idempotency.once(request, chatrooms.create(userId, payload))
+        chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({
           body: value,
           headers: { location: `/chatroom/${value.id}`, ...(replayed ? { "idempotent-replayed": "true" as const } : {}) }
         })
       }),
 
-      listChatrooms: Effect.fnUntraced(function* ({ query, request }) {
+      listChatrooms: Effect.fnUntraced(function* ({ headers, query, request }) {
         const { userId } = yield* CurrentUser
         const archived = query.archived === "true"
         const list = `chatrooms:${userId}:${archived}:${query.q ?? ""}`
         const after = query.cursor === undefined ? undefined : yield* cursors.decode(list, ListPosition, query.cursor)
-        const found = yield* chatrooms.list(userId, { limit: query.limit ?? defaultLimit, archived, search: query.q, after })
-        const last = found.rooms.at(-1)
-        const nextCursor = found.hasMore && last !== undefined ? cursors.encode(list, { ...positionOf(last) }) : null
-        return HttpApiSchema.withHeaders({
-          body: { data: found.rooms, hasMore: found.hasMore, nextCursor },
-          headers: nextLink(request.originalUrl, nextCursor)
-        })
+        const cursorOf = (position: ListPosition) => cursors.encode(list, { ...position })
+        const limit = query.limit ?? defaultLimit
+        const { from, value } = yield* chatroomList.page(userId, { limit, archived, search: query.q, after }, cursorOf)
+        const fresh = {
+          etag: value.etag,
+          "cache-control": "private, no-cache",
+          "cache-status": from === "hit" ? "chatrooms; hit" : `chatrooms; fwd=${from}`
+        }
+        if (matches(headers["if-none-match"], value.etag)) return HttpServerResponse.empty({ status: 304, headers: fresh })
+        const next = nextLink(request.originalUrl, value.next === null ? null : cursorOf(value.next))
+        return HttpServerResponse.uint8Array(value.body, { contentType: "application/json", headers: { ...fresh, ...next } })
       }),
 
       getChatroom: Effect.fnUntraced(function* ({ params }) {
@@ -76,12 +110,15 @@ export const ChatHttp = HttpApiBuilder.group(
 
       updateChatroom: Effect.fnUntraced(function* ({ params, payload }) {
         const { userId } = yield* CurrentUser
-        return yield* chatrooms.update(userId, params.id, payload)
+        const room = yield* chatrooms.update(userId, params.id, payload)
+        chatroomList.forget(userId)
+        return room
       }),
 
       deleteChatroom: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
-        return yield* chatrooms.remove(userId, params.id)
+        yield* chatrooms.remove(userId, params.id)
+        chatroomList.forget(userId)
       }),
 
       listMessages: Effect.fnUntraced(function* ({ params, query, request }) {
@@ -116,20 +153,35 @@ export const ChatHttp = HttpApiBuilder.group(
               Effect.catchTag("ChatroomNotFound", () => Effect.succeed(sent.reply))
             )
           : sent.reply
-        const status = hasEnded(reply) ? 201 : 202
-        if (status === 201 && key !== undefined && !sent.replayed) yield* messages.answeredFinished(userId, key)
-        return HttpServerResponse.jsonUnsafe(
-          { message: sent.message, reply: status === 201 ? reply : sent.reply, quota: sent.quota },
-          {
-            status,
-            headers: {
-              location: `/chatroom/${params.id}/message/${reply.id}`,
-              ...quotaHeaders(sent.quota, yield* Clock.currentTimeMillis),
-              ...(status === 202 ? { "retry-after": "1" } : {}),
-              ...(sent.replayed ? { "idempotent-replayed": "true" } : {})
-            }
-          }
-        )
+        const ended = hasEnded(reply)
+        if (ended && key !== undefined && !sent.replayed) yield* messages.answeredFinished(userId, key)
+        return exchange(ended ? 201 : 202, params.id, ended ? { ...sent, reply } : sent, yield* Clock.currentTimeMillis)
+      }),
+
+      regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
+        const { userId } = yield* CurrentUser
+        const sent = yield* messages.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
+        return exchange(202, params.id, sent, yield* Clock.currentTimeMillis)
+      }),
+
+      cancelMessage: Effect.fnUntraced(function* ({ params }) {
+        const { userId } = yield* CurrentUser
+        return yield* messages.cancel(userId, params.id, params.mid)
+      }),
+
+      getMessageContext: Effect.fnUntraced(function* ({ params }) {
+        const { userId } = yield* CurrentUser
+        return yield* receipts.of(userId, params.id, params.mid)
+      }),
+
+      streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
+        const { userId } = yield* CurrentUser
+        // A browser that reconnects keeps its address, so the header is the newer of the two.
+        const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
+        const events = yield* replyStream.open(userId, params.id, params.mid, position)
+        return events === undefined
+          ? HttpServerResponse.empty({ status: 204 })
+          : HttpServerResponse.raw(events, { contentType: "text/event-stream", headers: streamHeaders })
       }),
 
       latest: Effect.fnUntraced(function* ({ params, query }) {

@@ -2,6 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import type { UserId } from "../auth/User.ts"
+import { channel } from "../database/Notifications.ts"
 import { Queue } from "../queue/Queue.ts"
 import { iso, isoOrNull } from "../Text.ts"
 import { ChatroomNotFound, TooManyChatrooms } from "./ChatErrors.ts"
@@ -74,6 +75,8 @@ export class Chatrooms extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const queue = yield* Queue
+      // Part of the statement that changes a room, and so of its transaction: no process can miss a change that was made.
+      const changed = sql.literal(`pg_notify('${channel}', 'chatrooms:' || user_id)`)
       const columns = sql.literal(
         "id, title, system_prompt, model, temperature, pinned, archived_at, last_message_at, created_at, updated_at"
       )
@@ -88,10 +91,9 @@ export class Chatrooms extends Context.Service<
           select ${userId}, ${uuid()}, ${input.title ?? "New chat"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}
           from place
-          returning ${columns}
+          returning ${columns}, ${changed}
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new TooManyChatrooms({ limit: maximumChatrooms })
-        yield* queue.announce({ topics: [listTopic(userId)] })
         return toChatroom(row)
       })
 
@@ -133,16 +135,15 @@ export class Chatrooms extends Context.Service<
               else archived_at end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
-          returning ${columns}
+          returning ${columns}, ${changed}
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new ChatroomNotFound()
-        yield* queue.announce({ topics: [listTopic(userId)] })
         return toChatroom(row)
       })
 
       const remove: Chatrooms["Service"]["remove"] = Effect.fn("Chatrooms.remove")(function* (userId, id) {
         const [row] = yield* sql<{ removed: boolean; unfinished: Array<string> }>`
-          with room as (delete from chatrooms where user_id = ${userId} and id = ${id} returning 1),
+          with room as (delete from chatrooms where user_id = ${userId} and id = ${id} returning ${changed}),
             place as (update users set chatrooms = chatrooms - 1 where id = ${userId} and exists (select from room) returning 1)
           select exists (select from place) as removed, array(
             select id::text from messages where user_id = ${userId} and chatroom_id = ${id}
@@ -150,7 +151,7 @@ export class Chatrooms extends Context.Service<
         `.pipe(Effect.orDie)
         if (row?.removed !== true) return yield* new ChatroomNotFound()
         yield* queue.announce({
-          topics: [listTopic(userId), ...row.unfinished.flatMap((reply) => [`stop:${reply}`, `reply:${reply}`])]
+          topics: row.unfinished.flatMap((reply) => [`stop:${reply}`, `reply:${reply}`])
         })
       })
 

@@ -33,6 +33,7 @@ export const Message = Schema.Struct({
   content: Schema.String,
   status: Status,
   replyTo: Schema.NullOr(MessageId),
+  supersededBy: Schema.NullOr(MessageId).annotate({ description: "The newer reply to the same question." }),
   attempt: Schema.Int,
   finishReason: Schema.NullOr(Schema.String),
   truncated: Schema.Boolean,

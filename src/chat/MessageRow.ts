@@ -3,7 +3,7 @@ import { ChatroomId } from "./Chatroom.ts"
 import { type ErrorCode, type Message, MessageId, type Status } from "./Message.ts"
 
 /** What a message's row holds for its readers, in the order of `Message`. */
-export const columns = `id, chatroom_id, role, content, status, reply_to, attempt, finish_reason, truncated, error_code,
+export const columns = `id, chatroom_id, role, content, status, reply_to, superseded_by, attempt, finish_reason, truncated, error_code,
   error_message, model, prompt_tokens, reply_tokens, thought_tokens, cached_tokens, created_at, completed_at`
 
 export interface MessageRow {
@@ -13,6 +13,7 @@ export interface MessageRow {
   readonly content: string
   readonly status: Status | "held"
   readonly replyTo: string | null
+  readonly supersededBy: string | null
   readonly attempt: number
   readonly finishReason: string | null
   readonly truncated: boolean
@@ -35,6 +36,7 @@ export const toMessage = (row: MessageRow): Message => ({
   // Held behind an earlier question or queued for a worker: to its reader both are waiting in line.
   status: row.status === "held" ? "queued" : row.status,
   replyTo: row.replyTo === null ? null : MessageId.make(row.replyTo),
+  supersededBy: row.supersededBy === null ? null : MessageId.make(row.supersededBy),
   attempt: row.attempt,
   finishReason: row.finishReason,
   truncated: row.truncated,
@@ -61,6 +63,7 @@ interface Ids {
 }
 
 const blank = {
+  supersededBy: null,
   attempt: 0,
   finishReason: null,
   truncated: false,

@@ -7,8 +7,10 @@ import { AppConfig } from "../Config.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Queue } from "../queue/Queue.ts"
-import { iso } from "../Text.ts"
-import { ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, QuotaExceeded, RoomBusy } from "./ChatErrors.ts"
+import { iso, isoOrNull } from "../Text.ts"
+import {
+  AlreadyFinished, ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, NotFinished, QuotaExceeded, RoomBusy
+} from "./ChatErrors.ts"
 import type { ChatroomId } from "./Chatroom.ts"
 import { listTopic } from "./Chatrooms.ts"
 import { hasEnded, type Message, type MessageId } from "./Message.ts"
@@ -36,7 +38,15 @@ export interface HistoryQuery {
 }
 
 interface Outcome {
-  readonly outcome: "accepted" | "replayed" | "chatroom_not_found" | "idempotency_key_reused" | "room_busy" | "quota_exceeded"
+  readonly outcome:
+    | "accepted"
+    | "replayed"
+    | "chatroom_not_found"
+    | "message_not_found"
+    | "not_finished"
+    | "idempotency_key_reused"
+    | "room_busy"
+    | "quota_exceeded"
   readonly questionId: string
   readonly replyId: string
   readonly sentAt: Date
@@ -47,6 +57,11 @@ interface Outcome {
   readonly isHead: boolean
 }
 
+/** Seconds a worker has to end a reply that was cancelled. */
+const workerAnswers = 2
+
+/** The topic that tells a worker to stop a reply. */
+export const stopTopic = (replyId: string) => `stop:${replyId}`
 /** The topic of a reply: published when it changes, above all when it has ended. */
 export const replyTopic = (replyId: string) => `reply:${replyId}`
 
@@ -63,6 +78,28 @@ export class Messages extends Context.Service<
       content: string,
       idempotencyKey?: string | undefined
     ) => Effect.Effect<Sent, ChatroomNotFound | IdempotencyKeyReused | RoomBusy | QuotaExceeded>
+    /** A new reply to a question that was answered before; takes quota and an idempotency key as `send` does. */
+    readonly regenerate: (
+      userId: UserId,
+      roomId: ChatroomId,
+      id: MessageId,
+      idempotencyKey?: string | undefined
+    ) => Effect.Effect<
+      Sent,
+      ChatroomNotFound | MessageNotFound | NotFinished | IdempotencyKeyReused | RoomBusy | QuotaExceeded
+    >
+    /** Stops a reply and keeps what was written of it. */
+    readonly cancel: (
+      userId: UserId,
+      roomId: ChatroomId,
+      id: MessageId
+    ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound | AlreadyFinished>
+    /** A message, and when its next attempt is due. */
+    readonly state: (
+      userId: UserId,
+      roomId: ChatroomId,
+      id: MessageId
+    ) => Effect.Effect<{ readonly message: Message; readonly retryAt: string | null }, ChatroomNotFound | MessageNotFound>
     readonly get: (userId: UserId, roomId: ChatroomId, id: MessageId) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
     /** The message as soon as it has ended, or as it is after `seconds`. */
     readonly settled: (
@@ -96,11 +133,13 @@ export class Messages extends Context.Service<
       const { appUrl } = yield* AppConfig
       const selected = sql.literal(columns)
 
-      const accept = (userId: UserId, roomId: ChatroomId, content: string, key: string | null) => {
-        const hash = key === null ? null : createHash("sha256").update(`${roomId}\n${content}`).digest("base64url")
+      /** `again` is the reply, or the question, to be answered anew; then there is no content. */
+      const accept = (userId: UserId, roomId: ChatroomId, content: string, again: MessageId | null, key: string | null) => {
+        const request = `${roomId}\n${again ?? ""}\n${content}`
+        const hash = key === null ? null : createHash("sha256").update(request).digest("base64url")
         return sql<Outcome>`
           select * from send_message(${userId}, ${roomId}, ${uuid()}, ${uuid()}, ${content},
-            ${quota.limits.basic}, ${quota.limits.pro}, ${maximumUnanswered}, ${key}, ${hash})
+            ${quota.limits.basic}, ${quota.limits.pro}, ${maximumUnanswered}, ${key}, ${hash}, ${again}::uuid)
         `.pipe(
           retryConflicts,
           Effect.orDie,
@@ -112,6 +151,10 @@ export class Messages extends Context.Service<
         switch (row.outcome) {
           case "chatroom_not_found":
             return yield* new ChatroomNotFound()
+          case "message_not_found":
+            return yield* new MessageNotFound()
+          case "not_finished":
+            return yield* new NotFinished()
           case "idempotency_key_reused":
             return yield* new IdempotencyKeyReused()
           case "room_busy":
@@ -125,8 +168,14 @@ export class Messages extends Context.Service<
         }
       })
 
-      const send: Messages["Service"]["send"] = Effect.fn("Messages.send")(function* (userId, roomId, content, key) {
-        const row = yield* accept(userId, roomId, content, key ?? null)
+      const submit = Effect.fnUntraced(function* (
+        userId: UserId,
+        roomId: ChatroomId,
+        content: string,
+        again: MessageId | null,
+        key: string | null
+      ) {
+        const row = yield* accept(userId, roomId, content, again, key)
         if (row.outcome !== "accepted" && row.outcome !== "replayed") return yield* refusal(row)
         const ids = { roomId, questionId: row.questionId, replyId: row.replyId, sentAt: iso(row.sentAt) }
         if (row.outcome === "accepted") {
@@ -144,24 +193,64 @@ export class Messages extends Context.Service<
         }
       })
 
+      const send: Messages["Service"]["send"] = Effect.fn("Messages.send")((userId, roomId, content, key) =>
+        submit(userId, roomId, content, null, key ?? null).pipe(
+          // Only a regeneration names a message.
+          Effect.catchTags({ MessageNotFound: Effect.die, NotFinished: Effect.die })
+        )
+      )
+
+      const regenerate: Messages["Service"]["regenerate"] = Effect.fn("Messages.regenerate")(function* (userId, roomId, id, key) {
+        const sent = yield* submit(userId, roomId, "", id, key ?? null)
+        const question = yield* get(userId, roomId, sent.message.id)
+        return { ...sent, message: question }
+      })
+
+      const cancel: Messages["Service"]["cancel"] = Effect.fn("Messages.cancel")(function* (userId, roomId, id) {
+        const before = yield* get(userId, roomId, id)
+        if (hasEnded(before)) return yield* new AlreadyFinished()
+        if (before.status === "processing") {
+          // Its worker has the text, so it ends the reply itself; one that does not answer has died.
+          yield* queue.announce({ topics: [stopTopic(id)] })
+          const stopped = yield* settled(userId, roomId, id, workerAnswers)
+          if (stopped.status === "cancelled") return stopped
+          if (hasEnded(stopped)) return yield* new AlreadyFinished()
+        }
+        const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
+          select * from finish_reply(${userId}, ${id}, null, 'cancelled', (
+            select coalesce(string_agg(s.body, '' order by s.start_offset), '') from stream_segments s
+            join messages m on m.user_id = s.user_id and m.id = s.reply_id and m.attempt = s.attempt
+            where s.user_id = ${userId} and s.reply_id = ${id}
+          ), null, false, null, null, null, null, null, null, null, false, 0, null, null)
+        `.pipe(Effect.orDie)
+        if (row?.finished !== true) return yield* new AlreadyFinished()
+        yield* queue.announce({
+          replies: row.nextReply === null ? [] : [{ userId, replyId: row.nextReply }],
+          topics: [stopTopic(id), replyTopic(id)]
+        })
+        return yield* get(userId, roomId, id)
+      })
+
       const answeredFinished: Messages["Service"]["answeredFinished"] = Effect.fn("Messages.answeredFinished")(function* (userId, key) {
         yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = 'sendMessage' and key = ${key}`
       }, Effect.orDie)
 
       /** Rows that belong to the room; an empty answer says whether the room is there at all. */
-      const inRoom = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, rows: ReadonlyArray<MessageRow>) {
+      const inRoom = Effect.fnUntraced(function* <Row>(userId: UserId, roomId: ChatroomId, rows: ReadonlyArray<Row>) {
         if (rows.length > 0) return rows
         const [room] = yield* sql`select 1 from chatrooms where user_id = ${userId} and id = ${roomId}`.pipe(Effect.orDie)
         return room === undefined ? yield* new ChatroomNotFound() : rows
       })
 
-      const get: Messages["Service"]["get"] = Effect.fnUntraced(function* (userId, roomId, id) {
-        const rows = yield* sql<MessageRow>`
-          select ${selected} from messages where user_id = ${userId} and id = ${id} and chatroom_id = ${roomId}
+      const state: Messages["Service"]["state"] = Effect.fnUntraced(function* (userId, roomId, id) {
+        const rows = yield* sql<MessageRow & { retryAt: Date | null }>`
+          select ${selected}, retry_at from messages where user_id = ${userId} and id = ${id} and chatroom_id = ${roomId}
         `.pipe(Effect.orDie)
         const [row] = yield* inRoom(userId, roomId, rows)
-        return row === undefined ? yield* new MessageNotFound() : toMessage(row)
+        return row === undefined ? yield* new MessageNotFound() : { message: toMessage(row), retryAt: isoOrNull(row.retryAt) }
       })
+      const get: Messages["Service"]["get"] = (userId, roomId, id) =>
+        Effect.map(state(userId, roomId, id), ({ message }) => message)
 
       const settled: Messages["Service"]["settled"] = Effect.fn("Messages.settled")(function* (userId, roomId, id, seconds) {
         const deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
@@ -209,7 +298,7 @@ export class Messages extends Context.Service<
         return { messages: found.slice(0, query.limit).map(toMessage), hasMore: found.length > query.limit }
       })
 
-      return Messages.of({ send, get, settled, answeredFinished, latest, history })
+      return Messages.of({ send, regenerate, cancel, state, get, settled, answeredFinished, latest, history })
     })
   )
 }

@@ -55,7 +55,7 @@ export const startPostgres = async (options: StartOptions): Promise<EmbeddedPost
   try {
     const identity = unprivileged(dataDir)
     if (temporary !== undefined) handOver(temporary, identity)
-    for (let attempt = 1;; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       await refuseIfRunning(dataDir)
       if (!isCluster(dataDir)) await initialise(dataDir, binDir, identity, ephemeral)
       const port = options.port || (await freePort())
@@ -65,7 +65,8 @@ export const startPostgres = async (options: StartOptions): Promise<EmbeddedPost
       })
       if (await isReady(server, dataDir)) return handle(server, dataDir, port, binDir, removeTemporary)
       // Lost a race: the directory or the free port was taken meanwhile, or the backends of a killed server linger.
-      const lost = /"postmaster.pid" already exists|pre-existing shared memory/.test(server.tail()) ||
+      const lost =
+        /"postmaster.pid" already exists|pre-existing shared memory/.test(server.tail()) ||
         (!options.port && /Address already in use/.test(server.tail()))
       if (!lost || attempt === 5) throw new Error(`Postgres did not start on ${dataDir}:\n${server.tail()}`)
       await sleep(300)
@@ -167,7 +168,10 @@ const unprivileged = (dataDir: string): Identity => {
     execFileSync("unshare", [...namespace, "true"], { stdio: "ignore" })
     return { prefix: ["unshare", ...namespace] }
   } catch {
-    const users = fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) => line.split(":"))
+    const users = fs
+      .readFileSync("/etc/passwd", "utf8")
+      .split("\n")
+      .map((line) => line.split(":"))
     const [, , uid, gid] = users.find(([name]) => name === "postgres") ?? users.find(([name]) => name === "nobody") ?? []
     if (uid === undefined) throw new Error("Postgres cannot run as root here: set DATABASE_URL, or start as another user")
     return { prefix: [], ids: { uid: Number(uid), gid: Number(gid) } }
@@ -191,16 +195,20 @@ const initialise = async (dataDir: string, binDir: string, identity: Identity, e
     fs.writeFileSync(password, randomBytes(18).toString("base64url"), { mode: 0o600 })
     handOver(scratch, identity)
     handOver(password, identity)
-    const initdb = supervise(join(binDir, "initdb"), [
-      `--pgdata=${made}`,
-      "--username=postgres",
-      "--auth=scram-sha-256",
-      `--pwfile=${password}`,
-      "--encoding=UTF8",
-      "--no-instructions",
-      ...localeArguments(join(binDir, "initdb")),
-      ...(ephemeral ? ["--no-sync"] : [])
-    ], identity)
+    const initdb = supervise(
+      join(binDir, "initdb"),
+      [
+        `--pgdata=${made}`,
+        "--username=postgres",
+        "--auth=scram-sha-256",
+        `--pwfile=${password}`,
+        "--encoding=UTF8",
+        "--no-instructions",
+        ...localeArguments(join(binDir, "initdb")),
+        ...(ephemeral ? ["--no-sync"] : [])
+      ],
+      identity
+    )
     await initdb.exited
     // It writes PG_VERSION first, so only the exit code tells a whole cluster.
     if (initdb.exitCode() !== 0) throw new Error(`initdb failed for ${dataDir}:\n${initdb.tail()}`)
@@ -233,7 +241,7 @@ const removeLeftovers = (dataDir: string) => {
 
 /** Refuses a directory in use, after the moment that a server needs to end when its app was just killed. */
 const refuseIfRunning = async (dataDir: string) => {
-  for (const patience = Date.now() + 1_500;; await sleep(50)) {
+  for (const patience = Date.now() + 1_500; ; await sleep(50)) {
     const file = readPidFile(dataDir)
     if (file === undefined) return
     // Left by a crash or a reboot. Postgres would believe it if the pid now belongs to any process of the same user.
@@ -295,10 +303,10 @@ const supervise = (
   const child = direct
     ? spawn(command, args)
     : spawn("/bin/sh", ["-c", LIFE_LINE, "sh", removeAfterwards, ...prefix, command, ...args], {
-      ...(ids && { uid: ids.uid, gid: ids.gid }),
-      cwd: "/", // ours may be closed to the other user
-      detached: true
-    })
+        ...(ids && { uid: ids.uid, gid: ids.gid }),
+        cwd: "/", // ours may be closed to the other user
+        detached: true
+      })
   let pid = direct ? child.pid : undefined
   let ended = false
   const lines: Array<string> = []
@@ -342,16 +350,20 @@ const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
 
 const freePort = (): Promise<number> =>
   new Promise((found, failed) => {
-    const server = createServer().once("error", failed).listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => found(typeof address === "object" && address !== null ? address.port : 0))
-    })
+    const server = createServer()
+      .once("error", failed)
+      .listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        server.close(() => found(typeof address === "object" && address !== null ? address.port : 0))
+      })
   })
 
 const accepts = (port: number): Promise<boolean> =>
   new Promise((answer) => {
-    const socket = createConnection(port, "127.0.0.1").once("error", () => answer(false)).once("connect", () => {
-      socket.destroy()
-      answer(true)
-    })
+    const socket = createConnection(port, "127.0.0.1")
+      .once("error", () => answer(false))
+      .once("connect", () => {
+        socket.destroy()
+        answer(true)
+      })
   })

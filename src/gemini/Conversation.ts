@@ -2,6 +2,11 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Turn } from "./Gemini.ts"
 
+/** A turn and the message it was made of. */
+export interface SourcedTurn extends Turn {
+  readonly messageId: string
+}
+
 /** Tokens of a prompt: system prompt, history and question together. */
 export const contextBudget = 32_000
 
@@ -12,7 +17,9 @@ const maximumExchanges = 200
 export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / 4)
 
 export interface Exchange {
+  readonly questionId: string
   readonly question: string
+  readonly answerId: string
   readonly answer: string
 }
 
@@ -20,13 +27,17 @@ export interface Exchange {
  * The turns that are sent: the question, and before it as many whole exchanges as the budget holds, the newest
  * first. Questions that were never answered are left out, so the roles always alternate.
  */
-export const fit = (question: string, exchangesNewestFirst: ReadonlyArray<Exchange>, systemPrompt: string | null): Array<Turn> => {
-  let left = contextBudget - estimateTokens(question) - estimateTokens(systemPrompt ?? "")
-  const turns: Array<Turn> = [{ role: "user", text: question }]
-  for (const exchange of exchangesNewestFirst) {
-    left -= estimateTokens(exchange.question) + estimateTokens(exchange.answer)
+export const fit = (
+  asked: Pick<Exchange, "questionId" | "question">,
+  exchangesNewestFirst: ReadonlyArray<Exchange>,
+  systemPrompt: string | null
+): Array<SourcedTurn> => {
+  let left = contextBudget - estimateTokens(asked.question) - estimateTokens(systemPrompt ?? "")
+  const turns: Array<SourcedTurn> = [{ role: "user", text: asked.question, messageId: asked.questionId }]
+  for (const { answer, answerId, question, questionId } of exchangesNewestFirst) {
+    left -= estimateTokens(question) + estimateTokens(answer)
     if (left < 0) break
-    turns.unshift({ role: "user", text: exchange.question }, { role: "model", text: exchange.answer })
+    turns.unshift({ role: "user", text: question, messageId: questionId }, { role: "model", text: answer, messageId: answerId })
   }
   return turns
 }
@@ -40,7 +51,7 @@ export class Conversation extends Context.Service<
       readonly chatroomId: string
       readonly questionId: string
       readonly systemPrompt: string | null
-    }) => Effect.Effect<Array<Turn>>
+    }) => Effect.Effect<Array<SourcedTurn>>
   }
 >()("chat-backend/gemini/Conversation") {
   static readonly layer = Layer.effect(
@@ -50,10 +61,10 @@ export class Conversation extends Context.Service<
 
       const before: Conversation["Service"]["before"] = Effect.fn("Conversation.before")(function* (question) {
         // The newest completed reply of each earlier question; failed, blocked and cancelled turns are not history.
-        const rows = yield* sql<Exchange & { id: string }>`
-          select q.id, q.content as question, r.content as answer
+        const rows = yield* sql<Exchange>`
+          select q.id as question_id, q.content as question, r.id as answer_id, r.content as answer
           from messages q left join lateral (
-            select content from messages r
+            select id, content from messages r
             where r.user_id = q.user_id and r.chatroom_id = q.chatroom_id and r.reply_to = q.id and r.status = 'completed'
               and r.content <> ''
             order by r.id desc limit 1
@@ -63,7 +74,7 @@ export class Conversation extends Context.Service<
           order by q.id desc limit ${maximumExchanges + 1}
         `
         const [asked, ...earlier] = rows
-        return asked === undefined ? [] : fit(asked.question, earlier, question.systemPrompt)
+        return asked === undefined ? [] : fit(asked, earlier, question.systemPrompt)
       }, Effect.orDie)
 
       return Conversation.of({ before })

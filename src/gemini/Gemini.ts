@@ -52,7 +52,8 @@ const toDelta = (response: GenerateContentResponse): Delta => {
   // Thoughts are the model's own; they are counted, not shown.
   const text = (candidate?.content?.parts ?? []).map((part) => (part.thought === true ? "" : (part.text ?? ""))).join("")
   return {
-    text,
+    // What cannot be stored is left out here, so that what is streamed is what is kept.
+    text: text.replaceAll("\u0000", "").toWellFormed(),
     ...(candidate?.finishReason === undefined ? {} : { finishReason: candidate.finishReason }),
     ...(response.promptFeedback?.blockReason === undefined ? {} : { blockReason: response.promptFeedback.blockReason }),
     ...(response.modelVersion === undefined ? {} : { modelVersion: response.modelVersion }),

@@ -5,7 +5,7 @@ import { GeminiError } from "./GeminiError.ts"
 
 /** How a reply ends. */
 export interface Outcome {
-  readonly status: "completed" | "failed"
+  readonly status: "completed" | "failed" | "cancelled"
   readonly content: string
   readonly finishReason: string | null
   readonly truncated: boolean
@@ -38,6 +38,17 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
   ...from,
   status: "failed",
   error: { code, message: messages[code] }
+})
+
+/** The user stopped it: what was written stays. */
+export const cancelled = (content: string): Outcome => ({
+  status: "cancelled",
+  content,
+  finishReason: null,
+  truncated: false,
+  error: null,
+  model: null,
+  usage: null
 })
 
 /** What an answer's deltas add up to. */

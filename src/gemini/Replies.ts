@@ -1,14 +1,15 @@
-import { Clock, Context, Data, Duration, Effect, Layer, Random } from "effect"
+import { Clock, Context, Data, Duration, Effect, Layer, Random, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { listTopic } from "../chat/Chatrooms.ts"
 import { replyTopic } from "../chat/Messages.ts"
 import { Queue } from "../queue/Queue.ts"
+import { StreamLog } from "../stream/StreamLog.ts"
 import { Conversation } from "./Conversation.ts"
 import { Gemini, type Prompt } from "./Gemini.ts"
 import { GeminiError } from "./GeminiError.ts"
 import { Leases, leaseSeconds, processId } from "./Leases.ts"
 import { ModelPause } from "./ModelPause.ts"
-import { collect, failed, isRefunded, type Outcome, outcomeOf } from "./Outcome.ts"
+import { cancelled, collect, failed, isRefunded, type Outcome, outcomeOf } from "./Outcome.ts"
 
 /** Tries of a call that fails for reasons that pass, and the time they may take together. */
 const maximumAttempts = 4
@@ -37,6 +38,12 @@ interface Claim {
   readonly pausedUntil: Date | null
 }
 
+/** What the model was sent, kept with the reply. */
+interface Receipt {
+  readonly messageIds: ReadonlyArray<string>
+  readonly systemPrompt: string | null
+}
+
 /** Makes the replies: claims one under a lease, asks the model, and ends it once, fenced by its attempt. */
 export class Replies extends Context.Service<
   Replies,
@@ -56,6 +63,7 @@ export class Replies extends Context.Service<
       const conversation = yield* Conversation
       const leases = yield* Leases
       const modelPause = yield* ModelPause
+      const streamLog = yield* StreamLog
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
         const [row] = yield* sql<Claim>`
@@ -77,25 +85,32 @@ export class Replies extends Context.Service<
         return row
       }, Effect.orDie)
 
-      const finish = Effect.fnUntraced(function* (reply: Pick<Claim, "userId" | "id">, attempt: number | null, outcome: Outcome) {
+      const finish = Effect.fnUntraced(function* (
+        reply: Pick<Claim, "userId" | "id">,
+        attempt: number | null,
+        outcome: Outcome,
+        receipt?: Receipt
+      ) {
         const { error, usage } = outcome
         const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
           select * from finish_reply(${reply.userId}, ${reply.id}, ${attempt}::int, ${outcome.status}, ${outcome.content},
             ${outcome.finishReason}, ${outcome.truncated}, ${error?.code ?? null}, ${error?.message ?? null}, ${outcome.model},
             ${usage?.promptTokens ?? null}::int, ${usage?.replyTokens ?? null}::int, ${usage?.thoughtTokens ?? null}::int,
-            ${usage?.cachedTokens ?? null}::int, ${isRefunded(outcome)}, ${refundsADay})
+            ${usage?.cachedTokens ?? null}::int, ${isRefunded(outcome)}, ${refundsADay},
+            string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[], ${receipt?.systemPrompt ?? null})
         `.pipe(Effect.orDie)
         if (row?.finished !== true) return false
         yield* queue.announce({
           replies: row.nextReply === null ? [] : [{ userId: reply.userId, replyId: row.nextReply }],
-          topics: [replyTopic(reply.id), listTopic(reply.userId)]
+          // With the next reply's turn comes its question's place in the list, should that news have been lost.
+          topics: [replyTopic(reply.id), ...(row.nextReply === null ? [] : [listTopic(reply.userId)])]
         })
         return true
       })
 
       /** Ends the reply, or throws: the queue's failure path looks at who owns the job, its success path does not. */
-      const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome) {
-        const finished = yield* finish(reply, reply.attempt, outcome)
+      const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, receipt?: Receipt) {
+        const finished = yield* finish(reply, reply.attempt, outcome, receipt)
         if (!finished) return yield* new LeaseLost({ replyId: reply.id })
       })
 
@@ -129,16 +144,16 @@ export class Replies extends Context.Service<
           : yield* postpone(reply, new Date(at), failures)
       })
 
-      const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError) {
+      const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, receipt: Receipt) {
         const now = yield* Clock.currentTimeMillis
         const jitter = yield* Random.next
         switch (error.kind) {
           case "misconfigured":
             yield* Effect.logError(`Gemini refuses our requests for ${reply.model}`, error)
-            return yield* settle(reply, failed("model_misconfigured"))
+            return yield* settle(reply, failed("model_misconfigured"), receipt)
           case "daily_quota":
             yield* Effect.logWarning(`Gemini's daily quota for ${reply.model} is used up`, error)
-            return yield* settle(reply, failed("model_quota_exhausted"))
+            return yield* settle(reply, failed("model_quota_exhausted"), receipt)
           case "rate_limited": {
             const until = yield* modelPause.pause(reply.model, error.retryAfter ?? defaultPause)
             return yield* waitUntil(reply, until.getTime() + jitter * 1_000, reply.failures)
@@ -148,16 +163,17 @@ export class Replies extends Context.Service<
             const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
             return failures >= maximumAttempts || now + delay > reply.startedAt.getTime() + retryWindow
-              ? yield* settle(reply, failed("model_unavailable"))
+              ? yield* settle(reply, failed("model_unavailable"), receipt)
               : yield* postpone(reply, new Date(now + delay), failures)
           }
         }
       })
 
-      /** Asks the model; an empty answer is asked for once more. */
-      const ask = Effect.fnUntraced(function* (prompt: Prompt) {
+      /** Asks the model, handing on what it writes; an empty answer is asked for once more. */
+      const ask = Effect.fnUntraced(function* (prompt: Prompt, onText: (text: string) => Effect.Effect<void>) {
         for (let tries = 0; tries < 2; tries++) {
-          const outcome = yield* Effect.flatMap(collect(gemini.stream(prompt)), outcomeOf)
+          const deltas = Stream.tap(gemini.stream(prompt), ({ text }) => (text === "" ? Effect.void : onText(text)))
+          const outcome = yield* Effect.flatMap(collect(deltas), outcomeOf)
           if (outcome !== undefined) return outcome
         }
         return failed("empty_response", { finishReason: "STOP" })
@@ -165,13 +181,22 @@ export class Replies extends Context.Service<
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })
-        const turns = yield* conversation.before({ ...reply, questionId: reply.replyTo })
         const { model, systemPrompt, temperature } = reply
-        const answered = Effect.result(ask({ model, systemPrompt, temperature, turns }))
+        const turns = yield* conversation.before({ ...reply, questionId: reply.replyTo })
+        const receipt = { messageIds: turns.map(({ messageId }) => messageId), systemPrompt }
+        let written = ""
+        const onText = (text: string) => {
+          written += text
+          return streamLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
+        }
+        const answered = Effect.result(ask({ model, systemPrompt, temperature, turns }, onText))
         const result = yield* Effect.raceFirst(answered, stopped)
-        if (result === "stopped") return
+        // Nothing is there to be ended when its room was deleted: that is no error.
+        if (result === "stopped") return yield* Effect.asVoid(finish(reply, reply.attempt, cancelled(written), receipt))
         if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
-        return result._tag === "Success" ? yield* settle(reply, result.success) : yield* recover(reply, result.failure)
+        return result._tag === "Success"
+          ? yield* settle(reply, result.success, receipt)
+          : yield* recover(reply, result.failure, receipt)
       }, Effect.scoped)
 
       const answer: Replies["Service"]["answer"] = Effect.fn("Replies.answer")(
@@ -183,7 +208,11 @@ export class Replies extends Context.Service<
           if (reply.pausedUntil !== null) {
             return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
           }
-          return yield* make(reply).pipe(Effect.onInterrupt(() => handBack(reply)))
+          yield* queue.announce({ topics: [replyTopic(replyId)] })
+          return yield* make(reply).pipe(
+            Effect.onInterrupt(() => handBack(reply)),
+            Effect.ensuring(streamLog.close(replyId))
+          )
         },
         (effect, _, replyId) => Effect.annotateLogs(effect, { replyId })
       )

@@ -1,4 +1,4 @@
-import { Cause, Context, Effect } from "effect"
+import { Cause, Context, Effect, identity } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../Config.ts"
 import { allowedMethods } from "./Methods.ts"
@@ -11,7 +11,12 @@ import { RequestId, requestIdFrom } from "./RequestId.ts"
 const handlerTimeout = "15 seconds"
 const waitingTimeout = "48 seconds"
 
-const privatePaths = /^\/(auth|user|subscribe|subscription)(\/|\?|$)/
+const privatePaths = /^\/(auth|user|subscribe|subscription)([/?;#]|$)/i
+
+/** The router ignores case and reads escapes, so this does too: `/%75ser/me` is as private as `/user/me`. */
+const isPrivate = (url: string) =>
+  privatePaths.test(url.replace(/%([0-7][\da-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))))
+
 const exposedHeaders = [
   "cache-status", "etag", "idempotent-replayed", "link", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"
 ]
@@ -49,12 +54,12 @@ export const Envelope = HttpRouter.middleware(
   Effect.gen(function* () {
     const { corsOrigins } = yield* AppConfig
     const cors = corsOrigins.length === 0
-      ? undefined
+      ? identity
       : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
 
     const finish = (response: HttpServerResponse.HttpServerResponse, url: string, requestId: string) => {
       const headers: Record<string, string> = { "x-request-id": requestId, "x-content-type-options": "nosniff" }
-      if (privatePaths.test(url)) headers["cache-control"] = "no-store"
+      if (isPrivate(url)) headers["cache-control"] = "no-store"
       return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
     }
 
@@ -62,10 +67,8 @@ export const Envelope = HttpRouter.middleware(
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
-        if (isOddPath(request.url)) {
-          return Effect.map(toResponse(new NotFound()), (response) => finish(response, request.url, requestId))
-        }
-        const answered = httpEffect.pipe(
+        const routed = isOddPath(request.url) ? toResponse(new NotFound()) : httpEffect
+        return cors(routed).pipe(
           Effect.timeoutOrElse({
             duration: mayWait(request) ? waitingTimeout : handlerTimeout,
             orElse: () => toResponse(Unavailable.because("timeout"))
@@ -84,7 +87,6 @@ export const Envelope = HttpRouter.middleware(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(Context.add(RequestId, requestId))
           )
         )
-        return cors === undefined ? answered : cors(answered)
       })
   }),
   { global: true }

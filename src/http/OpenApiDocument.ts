@@ -22,7 +22,7 @@ export const openApiDocument = (): Node => {
     if (method === "get" && path === "/readyz") delete child(operation, "responses")?.["400"]
   })
   requireRequestId(document)
-  return renameEncoded(document)
+  return allowMore(renameEncoded(document))
 }
 
 const eachOperation = (document: Node, visit: (operation: Node, path: string, method: string) => void) => {
@@ -82,6 +82,10 @@ const requireRequestId = (document: Node) => {
     }
   }
 }
+
+/** Unknown fields of a request are ignored, and a response may gain some: no object is closed. */
+const allowMore = (document: Node): Node =>
+  JSON.parse(JSON.stringify(document), (key, value) => (key === "additionalProperties" && value === false ? undefined : value))
 
 /** Components are named for what they are, not for how they are encoded. */
 const renameEncoded = (document: Node): Node => {

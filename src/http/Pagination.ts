@@ -12,10 +12,13 @@ export const page = <S extends Schema.Top>(item: S, identifier: string) =>
     nextCursor: Schema.NullOr(Schema.String)
   }).annotate({ identifier })
 
-/** RFC 8288: where the next page is, with the request's other parameters kept. */
+/**
+ * RFC 8288: where the next page is, with the request's other parameters kept. Path and query only: the origin
+ * that the platform puts before them is the client's `Host`.
+ */
 export const nextLink = (url: string, cursor: string | null): Record<string, string> => {
   if (cursor === null) return {}
-  const [path = "", query = ""] = url.split("?")
+  const [path = "", query = ""] = url.replace(/^https?:\/\/[^/]*/, "").split("?")
   const params = new URLSearchParams(query)
   params.set("cursor", cursor)
   return { link: `<${path}?${params}>; rel="next"` }

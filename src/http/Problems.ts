@@ -69,9 +69,9 @@ const isPassing = (cause: unknown): boolean => {
   return /^(08|53|57)...$/.test(code) || /^E[A-Z]+$/.test(code)
 }
 
-/** Bare responses of the platform, given the shape every problem has. */
+/** Bare responses of the platform, given the shape every problem has. One with a body of ours (`/readyz`) stays. */
 export const platformProblem = (response: HttpServerResponse.HttpServerResponse) => {
   if (response.status === 413) return new PayloadTooLarge()
   if (response.status === 415) return new UnsupportedMediaType()
-  return response.status >= 500 ? new Internal() : undefined
+  return response.status >= 500 && response.body._tag === "Empty" ? new Internal() : undefined
 }

@@ -47,7 +47,8 @@ const makeServer = (prefix: string | undefined) => {
   })
   if (prefix !== undefined) {
     server.on("request", (request) => {
-      if (request.url === prefix || request.url?.startsWith(`${prefix}/`)) request.url = request.url.slice(prefix.length) || "/"
+      const rest = request.url?.startsWith(prefix) === true ? request.url.slice(prefix.length) : undefined
+      if (rest !== undefined && /^([/?]|$)/.test(rest)) request.url = rest.startsWith("/") ? rest : `/${rest}`
     })
   }
   return server

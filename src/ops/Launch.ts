@@ -27,6 +27,6 @@ export const launch = <E>(layer: Layer.Layer<never, E> | Layer.Layer<unknown, E>
   )
 }
 
-/** A signal is a wish, not a failure: it exits 0. */
+/** A signal is a wish, not a failure: it exits 0, unless the process sent it to itself and left another code. */
 export const teardown: Runtime.Teardown = (exit, onExit) =>
-  onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : 0)
+  onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : Number(process.exitCode ?? 0))

@@ -47,7 +47,12 @@ export const ReaperLayer = Layer.effectDiscard(
       sql`delete from otp_challenges where expires_at < now() - interval '1 day'`,
       sql`delete from throttles where tat < now() - interval '1 day'`,
       sql`delete from sessions where expires_at < now() - interval '30 days'`,
-      sql`delete from model_pauses where until < now() - interval '1 day'`
+      sql`delete from model_pauses where until < now() - interval '1 day'`,
+      // A job that was announced again while its dead worker had it locked has lost its key and its attempts.
+      sql`
+        select count(*) from graphile_worker.complete_jobs(array(
+          select id from graphile_worker.jobs where key is null and locked_at is null and attempts >= max_attempts))
+      `
     ])
 
     /** Runs when no other process of the fleet is sweeping. */

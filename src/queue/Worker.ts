@@ -50,9 +50,10 @@ export const WorkerLayer = Layer.effect(
     const replies = yield* Replies
     const sql = yield* SqlClient.SqlClient
     const runTask = Effect.runPromiseExitWith(yield* Effect.context())
-    const workerIds = new Set<string>()
+    const lockIds = new Set<string>()
     const events: WorkerEvents = new EventEmitter()
-    events.on("worker:create", ({ worker }) => workerIds.add(worker.workerId))
+    // Jobs are locked by the id of the pool of workers, not by a worker's own.
+    events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
     let status: "ok" | "failed" | "draining" = "ok"
 
     const taskList: TaskList = {
@@ -107,7 +108,11 @@ export const WorkerLayer = Layer.effect(
           status = "failed"
           return Effect.andThen(
             Effect.logFatal("The queue's worker ended by itself; leaving so that a new process takes over"),
-            Effect.sync(() => process.kill(process.pid, "SIGTERM"))
+            Effect.sync(() => {
+              // Drained as by a signal, and yet a failure: what supervises the process may restart only those.
+              process.exitCode = 1
+              process.kill(process.pid, "SIGTERM")
+            })
           )
         })
       ),
@@ -118,7 +123,7 @@ export const WorkerLayer = Layer.effect(
     yield* Effect.suspend(
       () => sql`
         insert into worker_heartbeats (id, graphile_worker_ids)
-        values (${processId}, string_to_array(${[...workerIds].join(",")}, ','))
+        values (${processId}, string_to_array(${[...lockIds].join(",")}, ','))
         on conflict (id) do update set seen_at = now(), graphile_worker_ids = excluded.graphile_worker_ids
       `
     ).pipe(

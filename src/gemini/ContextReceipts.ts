@@ -1,0 +1,110 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import type { UserId } from "../auth/User.ts"
+import { ChatroomNotFound, MessageNotFound } from "../chat/ChatErrors.ts"
+import type { ChatroomId } from "../chat/Chatroom.ts"
+import type { ContextReceipt } from "../chat/ContextReceipt.ts"
+import { MessageId } from "../chat/Message.ts"
+import { Conversation, estimateTokens } from "./Conversation.ts"
+import { Gemini } from "./Gemini.ts"
+
+/** Messages before the question that are accounted for, the newest. */
+const maximumAccounted = 1_000
+
+type Reason = ContextReceipt["dropped"][number]["reason"]
+
+interface Earlier {
+  readonly id: string
+  readonly role: "user" | "model"
+  readonly content: string
+  readonly status: string
+  readonly supersededBy: string | null
+  readonly answered: boolean
+}
+
+const reasonOf = (message: Earlier): Reason => {
+  if (message.role === "user") return message.answered ? "budget" : "unanswered"
+  if (message.status === "failed" || message.status === "cancelled") return message.status
+  if (message.status !== "completed") return "unfinished"
+  return message.supersededBy === null ? "budget" : "superseded"
+}
+
+/** Tells what a reply was made of: the receipt kept with it, or, before it was made, what would be sent now. */
+export class ContextReceipts extends Context.Service<
+  ContextReceipts,
+  {
+    readonly of: (
+      userId: UserId,
+      roomId: ChatroomId,
+      replyId: MessageId
+    ) => Effect.Effect<ContextReceipt, ChatroomNotFound | MessageNotFound>
+  }
+>()("chat-backend/gemini/ContextReceipts") {
+  static readonly layer = Layer.effect(
+    ContextReceipts,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const conversation = yield* Conversation
+      const gemini = yield* Gemini
+
+      const find = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
+        const [row] = yield* sql<{
+          found: boolean
+          replyTo: string | null
+          ids: string | null
+          sentPrompt: string | null
+          promptTokens: number | null
+          model: string | null
+          roomPrompt: string | null
+          roomModel: string | null
+        }>`
+          select m.id is not null as found, m.reply_to, array_to_string(m.context_ids, ',') as ids,
+            m.context_system_prompt as sent_prompt, m.prompt_tokens, m.model, c.system_prompt as room_prompt, c.model as room_model
+          from chatrooms c left join messages m on m.user_id = c.user_id and m.chatroom_id = c.id and m.id = ${replyId}
+          where c.user_id = ${userId} and c.id = ${roomId}
+        `.pipe(Effect.orDie)
+        if (row === undefined) return yield* new ChatroomNotFound()
+        if (!row.found || row.replyTo === null) return yield* new MessageNotFound()
+        return { ...row, replyTo: row.replyTo }
+      })
+
+      const earlier = (userId: UserId, roomId: ChatroomId, questionId: string) =>
+        sql<Earlier>`
+          select m.id, m.role, m.content, m.status, m.superseded_by, exists (
+            select 1 from messages r where r.user_id = m.user_id and r.chatroom_id = m.chatroom_id and r.reply_to = m.id
+              and r.status = 'completed') as answered
+          from messages m
+          where m.user_id = ${userId} and m.chatroom_id = ${roomId} and (m.id <= ${questionId} or m.reply_to < ${questionId})
+          order by m.id desc limit ${maximumAccounted}
+        `.pipe(Effect.orDie)
+
+      const of: ContextReceipts["Service"]["of"] = Effect.fn("ContextReceipts.of")(function* (userId, roomId, replyId) {
+        const reply = yield* find(userId, roomId, replyId)
+        const systemPrompt = reply.ids === null ? reply.roomPrompt : reply.sentPrompt
+        const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt }
+        const ids = reply.ids === null
+          ? (yield* conversation.before(question)).map(({ messageId }) => messageId)
+          : reply.ids.split(",")
+        const messages = new Map((yield* earlier(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
+        const included = ids.flatMap((id) => {
+          const message = messages.get(id)
+          return message === undefined ? [] : [{ id: MessageId.make(id), role: message.role, tokens: estimateTokens(message.content) }]
+        })
+        const sent = new Set(ids)
+        const dropped = [...messages.values()]
+          .filter(({ id }) => !sent.has(id))
+          .map((message) => ({ id: MessageId.make(message.id), reason: reasonOf(message) }))
+        const estimate = included.reduce((sum, { tokens }) => sum + tokens, estimateTokens(systemPrompt ?? ""))
+        return {
+          included,
+          dropped: dropped.toReversed(),
+          systemPrompt,
+          promptTokens: reply.promptTokens ?? estimate,
+          model: reply.model ?? reply.roomModel ?? gemini.defaultModel
+        }
+      })
+
+      return ContextReceipts.of({ of })
+    })
+  )
+}

@@ -1,0 +1,174 @@
+import { Context, Effect, Layer } from "effect"
+import type { ChatroomNotFound, MessageNotFound } from "../chat/ChatErrors.ts"
+import type { ChatroomId } from "../chat/Chatroom.ts"
+import { hasEnded, type Message, type MessageId } from "../chat/Message.ts"
+import { Messages } from "../chat/Messages.ts"
+import type { UserId } from "../auth/User.ts"
+import { Notifications } from "../database/Notifications.ts"
+import { EventStream, retry } from "./EventStream.ts"
+import { Draining } from "../ops/Draining.ts"
+import { isFullyRead, type Position, ReplyFeed } from "./ReplyFeed.ts"
+import { TooManyStreams } from "./StreamErrors.ts"
+import { StreamLog } from "./StreamLog.ts"
+
+/** Streams a user, and a process, may have open at once. */
+const streamsOfUser = 5
+const streamsOfProcess = 5_000
+/** Milliseconds of silence after which a reply is looked at again, should the news of it have been lost. */
+const silenceMillis = 5_000
+const recheckMillis = 2_000
+/** Between two tries to fetch a missing piece of text: segments are stored once a second. */
+const healMillis = 300
+
+/** Replies as they are written, to clients of any process: from memory where they are made, else from the log. */
+export class ReplyStream extends Context.Service<
+  ReplyStream,
+  {
+    /** The reply's events from a position on; nothing when it is finished and fully read. */
+    readonly open: (
+      userId: UserId,
+      roomId: ChatroomId,
+      id: MessageId,
+      position: Position | undefined
+    ) => Effect.Effect<EventStream | undefined, ChatroomNotFound | MessageNotFound | TooManyStreams>
+    /** Streams open in this process. */
+    readonly count: () => number
+  }
+>()("chat-backend/stream/ReplyStream") {
+  static readonly layer = Layer.effect(
+    ReplyStream,
+    Effect.gen(function* () {
+      const log = yield* StreamLog
+      const messages = yield* Messages
+      const notifications = yield* Notifications
+      const draining = yield* Draining
+      const streams = new Set<EventStream>()
+      const byUser = new Map<string, number>()
+      /** What wakes the readers of a reply when there is news of it. */
+      const readers = new Map<string, Set<() => void>>()
+      const run = Effect.runForkWith(yield* Effect.context())
+
+      yield* notifications.onKind("reply", (topic) => {
+        for (const refresh of readers.get(topic.slice("reply:".length)) ?? []) refresh()
+      })
+      yield* draining.begun.pipe(
+        Effect.andThen(
+          Effect.sync(() => {
+            for (const stream of streams) stream.dismiss()
+          })
+        ),
+        Effect.forkScoped
+      )
+
+      const take = (userId: string) => {
+        const open = byUser.get(userId) ?? 0
+        if (open >= streamsOfUser || streams.size >= streamsOfProcess) return false
+        byUser.set(userId, open + 1)
+        return true
+      }
+      const release = (userId: string) => {
+        const open = (byUser.get(userId) ?? 1) - 1
+        if (open === 0) byUser.delete(userId)
+        else byUser.set(userId, open)
+      }
+
+      /** Keeps one reader told: of new text at once, of the message's state when there is news, of gaps by fetching. */
+      const attach = (userId: UserId, roomId: ChatroomId, first: Message, firstRetryAt: string | null, position: Position | undefined) => {
+        const feed = new ReplyFeed(position)
+        let message = first
+        let retryAt = firstRetryAt
+        let busy = false
+        let again = false
+        let heardAt = performance.now()
+
+        /** One look at the database at a time; news that comes during it is looked at after it. */
+        const look = (work: Effect.Effect<unknown, unknown>) => {
+          if (busy) return void (again = true)
+          busy = true
+          run(
+            work.pipe(
+              Effect.catchCause((cause) => Effect.logWarning("A stream could not look at its reply", cause)),
+              Effect.ensuring(
+                Effect.sync(() => {
+                  busy = false
+                  if (again && !stream.destroyed) {
+                    again = false
+                    refresh()
+                  }
+                })
+              )
+            )
+          )
+        }
+        const refresh = () =>
+          look(
+            messages.state(userId, roomId, first.id).pipe(
+              Effect.tap((state) =>
+                Effect.sync(() => {
+                  message = state.message
+                  retryAt = state.retryAt
+                  stream.wake()
+                })
+              ),
+              // Deleted meanwhile, with its room: there is nothing more to tell.
+              Effect.catchTag(["MessageNotFound", "ChatroomNotFound"], () => Effect.sync(() => stream.dismiss()))
+            )
+          )
+        const heal = () =>
+          look(
+            Effect.gen(function* () {
+              const attempt = Math.max(log.live.get(first.id)?.attempt ?? 0, message.attempt)
+              const text = yield* log.stored(userId, first.id, attempt)
+              if (text !== "") log.live.apply({ replyId: first.id, attempt, offset: 0, text })
+              yield* Effect.sleep(healMillis)
+              stream.wake()
+            })
+          )
+
+        const stream = new EventStream(
+          () => {
+            const progress = feed.next(log.live.get(first.id), message, retryAt)
+            if (progress.text !== "") heardAt = performance.now()
+            if (progress.gap && !busy) heal()
+            return progress
+          },
+          () => {
+            clearInterval(timer)
+            unfollow()
+            unwant()
+            const refreshes = readers.get(first.id)
+            refreshes?.delete(refresh)
+            if (refreshes?.size === 0) readers.delete(first.id)
+            streams.delete(stream)
+            release(userId)
+          }
+        )
+        const unwant = log.want()
+        const unfollow = log.live.follow(first.id, stream.wake)
+        readers.set(first.id, (readers.get(first.id) ?? new Set()).add(refresh))
+        const timer = setInterval(() => {
+          if (!notifications.connected() || performance.now() - heardAt > silenceMillis) refresh()
+        }, recheckMillis)
+        timer.unref()
+        streams.add(stream)
+        stream.push(retry(1_000))
+        // What was written before the follower was there is in the segments; what changed since the read, in the row.
+        if (!hasEnded(first)) {
+          heal()
+          refresh()
+        }
+        if (draining.isDraining()) stream.dismiss()
+        return stream
+      }
+
+      const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (userId, roomId, id, position) {
+        const { message, retryAt } = yield* messages.state(userId, roomId, id)
+        if (hasEnded(message) && position !== undefined && isFullyRead(message, position)) return undefined
+        if (!take(userId)) return yield* new TooManyStreams({ retryAfter: 1 })
+        return attach(userId, roomId, message, retryAt, position)
+      })
+
+      return ReplyStream.of({ open, count: () => streams.size })
+    })
+  )
+}

@@ -1,0 +1,8 @@
+import { Schema } from "effect"
+import { HttpApiError } from "effect/http-api"
+import { problem } from "../Problem.ts"
+
+export class TooManyStreams extends HttpApiError.Problem<TooManyStreams>()(
+  "TooManyStreams",
+  ...problem("too_many_streams", 429, "The user has as many streams open as allowed", { retryAfter: Schema.Int })
+) {}
