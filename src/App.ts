@@ -7,9 +7,11 @@ import { Throttle } from "./auth/Throttle.ts"
 import { Tokens } from "./auth/Tokens.ts"
 import { Users } from "./auth/Users.ts"
 import { Chatrooms } from "./chat/Chatrooms.ts"
+import { Cancellation } from "./chat/Cancellation.ts"
 import { ChatroomList } from "./chat/ChatroomList.ts"
 import { Messages } from "./chat/Messages.ts"
 import { Quota } from "./chat/Quota.ts"
+import { Sending } from "./chat/Sending.ts"
 import { AppConfig } from "./Config.ts"
 import { DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
@@ -32,8 +34,8 @@ import { StreamLog } from "./stream/StreamLog.ts"
 const AuthLayer = Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
 )
-const ChatLayer = Layer.mergeAll(ChatroomList.layer, Messages.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Quota.layer))
+const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Messages.layer, Quota.layer))
 )
 const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
   Layer.provide([Gemini.layer, Conversation.layer, Leases.layer, ModelPause.layer])

@@ -11,11 +11,13 @@ import { rateLimitHeaders } from "./ChatErrors.ts"
 import { ContextReceipts } from "../gemini/ContextReceipts.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
+import { Cancellation } from "./Cancellation.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms } from "./Chatrooms.ts"
 import { hasEnded, type Message } from "./Message.ts"
-import { Messages, type Sent } from "./Messages.ts"
+import { Messages } from "./Messages.ts"
 import { secondsUntil } from "./Quota.ts"
+import { Sending, type Sent } from "./Sending.ts"
 
 const defaultLimit = 20
 const messagesShown = 50
@@ -66,6 +68,8 @@ export const ChatHttp = HttpApiBuilder.group(
     const chatrooms = yield* Chatrooms
     const chatroomList = yield* ChatroomList
     const messages = yield* Messages
+    const sending = yield* Sending
+    const cancellation = yield* Cancellation
     const replyStream = yield* ReplyStream
     const receipts = yield* ContextReceipts
     const cursors = yield* Cursors
@@ -143,7 +147,7 @@ export const ChatHttp = HttpApiBuilder.group(
       sendMessage: Effect.fnUntraced(function* ({ headers, params, payload, query }) {
         const { userId } = yield* CurrentUser
         const key = headers["idempotency-key"]
-        const sent = yield* messages.send(userId, params.id, payload.content, key)
+        const sent = yield* sending.send(userId, params.id, payload.content, key)
         const wait = sent.replayed ? 0 : (query.wait ?? preferredWait(headers.prefer))
         const finished = sent.replayed && sent.status === 201
         const reply = wait > 0 || finished
@@ -154,19 +158,19 @@ export const ChatHttp = HttpApiBuilder.group(
             )
           : sent.reply
         const ended = hasEnded(reply)
-        if (ended && key !== undefined && !sent.replayed) yield* messages.answeredFinished(userId, key)
+        if (ended && key !== undefined && !sent.replayed) yield* sending.answeredFinished(userId, key)
         return exchange(ended ? 201 : 202, params.id, ended ? { ...sent, reply } : sent, yield* Clock.currentTimeMillis)
       }),
 
       regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
         const { userId } = yield* CurrentUser
-        const sent = yield* messages.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
+        const sent = yield* sending.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
         return exchange(202, params.id, sent, yield* Clock.currentTimeMillis)
       }),
 
       cancelMessage: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
-        return yield* messages.cancel(userId, params.id, params.mid)
+        return yield* cancellation.cancel(userId, params.id, params.mid)
       }),
 
       getMessageContext: Effect.fnUntraced(function* ({ params }) {
