@@ -1,5 +1,6 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthApi, UserApi } from "./auth/AuthApi.ts"
+import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
 import { Problems } from "./http/ProblemsApi.ts"
 import { OpsApi } from "./ops/OpsApi.ts"
@@ -9,6 +10,8 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(AuthApi)
   .add(UserApi)
   .add(ChatApi)
+  .add(BillingApi)
+  .add(WebhookApi)
   .add(OpsApi)
   .middleware(Problems)
   .annotate(HttpApi.ParseOptions, { errors: "all" })

@@ -7,6 +7,16 @@ import { Throttle } from "./auth/Throttle.ts"
 import { Tokens } from "./auth/Tokens.ts"
 import { Users } from "./auth/Users.ts"
 import { Chatrooms } from "./chat/Chatrooms.ts"
+import { makeBillingTasks } from "./billing/BillingTasks.ts"
+import { Checkout } from "./billing/Checkout.ts"
+import { Customers } from "./billing/Customers.ts"
+import { Holds } from "./billing/Holds.ts"
+import { Membership } from "./billing/Membership.ts"
+import { Reconciliation } from "./billing/Reconciliation.ts"
+import { Stripe } from "./billing/Stripe.ts"
+import { Subscriptions } from "./billing/Subscriptions.ts"
+import { Sync } from "./billing/Sync.ts"
+import { Webhook } from "./billing/Webhook.ts"
 import { Cancellation } from "./chat/Cancellation.ts"
 import { ChatroomList } from "./chat/ChatroomList.ts"
 import { Messages } from "./chat/Messages.ts"
@@ -21,12 +31,14 @@ import { Gemini } from "./gemini/Gemini.ts"
 import { Leases } from "./gemini/Leases.ts"
 import { ModelPause } from "./gemini/ModelPause.ts"
 import { Replies } from "./gemini/Replies.ts"
+import { makeReplyTask } from "./gemini/ReplyTask.ts"
 import { Cursors } from "./http/Cursors.ts"
 import { Idempotency } from "./http/Idempotency.ts"
 import { ServerLayer } from "./http/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { Queue } from "./queue/Queue.ts"
 import { ReaperLayer } from "./queue/Reaper.ts"
+import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { ReplyStream } from "./stream/ReplyStream.ts"
 import { StreamLog } from "./stream/StreamLog.ts"
@@ -39,6 +51,13 @@ const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation
 )
 const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
   Layer.provide([Gemini.layer, Conversation.layer, Leases.layer, ModelPause.layer])
+)
+const BillingLayer = Reconciliation.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(Checkout.layer, Membership.layer)),
+  Layer.provideMerge(Sync.layer),
+  Layer.provideMerge(Layer.mergeAll(Customers.layer, Holds.layer, Subscriptions.layer, Webhook.layer)),
+  Layer.provideMerge(Stripe.layer),
+  Layer.provide(Quota.layer)
 )
 const StreamLayer = ReplyStream.layer.pipe(Layer.provide(ChatLayer))
 const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer).pipe(Layer.provide(Keys.layer))
@@ -54,21 +73,28 @@ const LoggerLayer = Layer.unwrap(
   })
 )
 
+/** What the worker can do. */
+const TasksLayer = Layer.effect(
+  Tasks,
+  Effect.map(Effect.all([makeReplyTask, makeBillingTasks]), ([reply, billing]) => [reply, ...billing])
+)
+const WorkLayer = WorkerLayer.pipe(Layer.provide(TasksLayer))
+
 /** What this process does: the API, the worker, or both. Only one with an API listens. */
 const RoleLayer = Layer.unwrap(
   Effect.gen(function* () {
     const { role } = yield* AppConfig
-    if (role === "worker") return Layer.effectDiscard(Effect.logInfo("Working")).pipe(Layer.provide(WorkerLayer))
+    if (role === "worker") return Layer.effectDiscard(Effect.logInfo("Working")).pipe(Layer.provide(WorkLayer))
     return DrainFirst.pipe(
       Layer.provideMerge(ServerLayer),
-      Layer.provide(role === "api" ? WorkerHealth.layerNone : WorkerLayer)
+      Layer.provide(role === "api" ? WorkerHealth.layerNone : WorkLayer)
     )
   })
 ).pipe(Layer.merge(ReaperLayer))
 
 /** The product, on a configuration. */
 export const AppLayer = RoleLayer.pipe(
-  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, StreamLayer, HttpServices]),
+  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, BillingLayer, StreamLayer, HttpServices]),
   Layer.provide([QueueLayer, StreamLog.layer]),
   Layer.provide([DatabaseLayer, Draining.layer]),
   Layer.provide(LoggerLayer)

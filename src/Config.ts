@@ -10,6 +10,16 @@ export interface JwtKey {
   readonly secret: Redacted.Redacted<Uint8Array>
 }
 
+export interface BillingSettings {
+  readonly secretKey: Redacted.Redacted
+  /** Several while one is being rolled. */
+  readonly webhookSecrets: ReadonlyArray<Redacted.Redacted>
+  readonly proPriceId: string
+  readonly apiBase: string | undefined
+  /** Whether the key is for real money; events of the other mode are none of ours. */
+  readonly isLive: boolean
+}
+
 /** Every setting of the process, read once. CONTRACT: the README's table is made from the names here. */
 export interface Settings {
   readonly environment: Environment
@@ -30,6 +40,8 @@ export interface Settings {
     readonly baseUrl: string | undefined
     readonly apiVersion: string
   }
+  /** Undefined with `BILLING=off`, and outside production without a key. */
+  readonly billing: BillingSettings | undefined
   /** Public base URL for links, without a trailing slash. */
   readonly appUrl: string
   readonly basicDailyPrompts: number
@@ -143,6 +155,30 @@ const gemini = Effect.fnUntraced(function* (environment: Environment) {
   }
 })
 
+const billing = Effect.fnUntraced(function* (environment: Environment) {
+  const key = yield* secret("STRIPE_SECRET_KEY")
+  const isOff = Option.getOrUndefined(yield* choice("BILLING", ["on", "off"])) === "off"
+  if (isOff || (Option.isNone(key) && environment !== "production")) return undefined
+  if (Option.isNone(key)) return yield* fail("STRIPE_SECRET_KEY", "is required (or BILLING=off)")
+  const mode = /^[sr]k_(test|live)_\w+$/.exec(Redacted.value(key.value))?.[1]
+  if (mode === undefined) return yield* fail("STRIPE_SECRET_KEY", "must start with sk_test_ or sk_live_")
+  if (mode === "live" && environment !== "production") return yield* fail("STRIPE_SECRET_KEY", "is live: that needs APP_ENV=production")
+  const secrets = (Option.map(yield* secret("STRIPE_WEBHOOK_SECRETS"), Redacted.value).pipe(Option.getOrElse(() => "")))
+    .split(",").map((text) => text.trim()).filter((text) => text !== "")
+  if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
+  if (!secrets.every((text) => /^whsec_\S+$/.test(text))) return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
+  const price = yield* string("STRIPE_PRO_PRICE_ID")
+  if (Option.isNone(price)) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
+  const apiBase = yield* string("STRIPE_API_BASE")
+  return {
+    secretKey: key.value,
+    webhookSecrets: secrets.map((text) => Redacted.make(text, { label: "STRIPE_WEBHOOK_SECRETS" })),
+    proPriceId: price.value,
+    apiBase: Option.isSome(apiBase) ? yield* url("STRIPE_API_BASE", apiBase.value, ["http:", "https:"]) : undefined,
+    isLive: mode === "live"
+  }
+})
+
 const logLevel = Effect.map(
   choice("LOG_LEVEL", ["trace", "debug", "info", "warn", "error", "fatal", "none"]),
   (level) => {
@@ -186,6 +222,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     jwtTtl: yield* integer("JWT_TTL", 60, 86_400, 3600),
     otpDelivery: yield* otpDelivery(environment),
     gemini: yield* gemini(environment),
+    billing: yield* billing(environment),
     appUrl: yield* url("APP_URL", Option.getOrElse(appUrl, () => `http://localhost:${port}`), ["http:", "https:"]),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000, 5),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),

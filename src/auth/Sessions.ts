@@ -79,14 +79,15 @@ export class Sessions extends Context.Service<
           : { ...known.session, tier: known.proUntil !== null && known.proUntil.getTime() > now ? "pro" : "basic" }
 
       const find = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const others = cache.peek(userId)
-        const known = others?.get(sessionId)
+        const known = cache.peek(userId)?.get(sessionId)
         const now = yield* Clock.currentTimeMillis
         if (known !== undefined) return asOf(known, now)
         // A refusal is not remembered: what is not there yet may be in a moment.
-        const add = Effect.map(load(userId, sessionId), (loaded): KnownOfUser =>
-          loaded === undefined ? (others ?? new Map()) : new Map([...(others ?? []), [sessionId, loaded]])
-        )
+        const add = Effect.map(load(userId, sessionId), (loaded): KnownOfUser => {
+          // Read now and not before: what was forgotten meanwhile must not be brought back.
+          const others = cache.peek(userId) ?? new Map<string, Known>()
+          return loaded === undefined ? others : new Map([...others, [sessionId, loaded]])
+        })
         const loaded = (yield* cache.fill(userId, add)).value.get(sessionId)
         return loaded === undefined ? undefined : asOf(loaded, now)
       })

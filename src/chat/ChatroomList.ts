@@ -68,11 +68,10 @@ export class ChatroomList extends Context.Service<
         const loaded = load(userId, query, nextCursor)
         const isFirst = query.after === undefined && query.search === undefined && !query.archived
         if (!isFirst) return Effect.map(loaded, (value) => ({ value, from: "bypass" as const }))
-        const known = cache.peek(userId)?.pages
-        const hit = known?.get(query.limit)
+        const hit = cache.peek(userId)?.pages.get(query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })
-        // Another size of the same list joins those that are kept, and is dropped with them.
-        const fill = Effect.map(loaded, (value) => ({ pages: new Map([...(known ?? []), [query.limit, value]]) }))
+        // Another size of the same list joins those that are kept by then, and is dropped with them.
+        const fill = Effect.map(loaded, (value) => ({ pages: new Map([...(cache.peek(userId)?.pages ?? []), [query.limit, value]]) }))
         return Effect.flatMap(cache.fill(userId, fill), ({ from, value }) => {
           const page = value.pages.get(query.limit)
           return page === undefined ? Effect.die("a page that was filled is not there") : Effect.succeed({ value: page, from })

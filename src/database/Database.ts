@@ -4,13 +4,23 @@ import { Migrator } from "effect/sql"
 import { runMigrations } from "graphile-worker"
 import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
-import { AppConfig } from "../Config.ts"
+import { AppConfig, SettingError } from "../Config.ts"
 
 /** Any number, as long as every process of this product takes the same one. */
 const migrationLock = 4_211_961
 
 /** Every wait has an end: a statement, or a transaction that was left open, is given up after these milliseconds. */
 const timeouts = { statement_timeout: "15000", idle_in_transaction_session_timeout: "15000" }
+
+/** What went wrong at the bottom of it. Not the URL, which holds a password. */
+const reason = (error: unknown): string => {
+  if (!(error instanceof Error)) return `${error}`
+  if (error.cause !== undefined) return reason(error.cause)
+  return error instanceof AggregateError ? reason(error.errors[0]) : error.message
+}
+
+/** A database that does not take us at the start is for the operator to mend. */
+export const unusable = (error: unknown) => new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reason(error)}` })
 
 const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean }) =>
   PgClient.make({
@@ -32,12 +42,15 @@ const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted)
   const connectionString = Redacted.value(url)
   // Held by a session of its own, so that of processes starting together one migrates and the others wait.
   yield* Effect.acquireRelease(
-    Effect.promise(async () => {
-      const client = new pg.Client({ connectionString, application_name: "chat-backend migrations" })
-      client.on("error", () => {})
-      await client.connect()
-      await client.query("select pg_advisory_lock($1)", [migrationLock])
-      return client
+    Effect.tryPromise({
+      try: async () => {
+        const client = new pg.Client({ connectionString, application_name: "chat-backend migrations" })
+        client.on("error", () => {})
+        await client.connect()
+        await client.query("select pg_advisory_lock($1)", [migrationLock])
+        return client
+      },
+      catch: unusable
     }),
     (client) => Effect.promise(() => client.end())
   )

@@ -274,14 +274,15 @@ const isServing = async (dataDir: string, { pid, port }: { pid: number; port: nu
 /**
  * Stdin is the life line: the kernel closes it however our process dies, and the shell then ends the command: kindly
  * (fast shutdown), soon by an immediate shutdown (no checkpoint; recovery loses nothing), at last by force. Being the
- * parent, the shell keeps the pid from being reused while it may still send signals.
+ * parent, the shell keeps the pid from being reused while it may still send signals. TERM is for initdb, which is deaf to
+ * INT and QUIT while it tries settings (`system()` ignores them).
  */
 const LIFE_LINE = `
 remove=$1; shift
 exec 3<&0 </dev/null
 "$@" >/dev/null 3<&- & pid=$!
 echo $pid
-{ read -r _ <&3; for signal in INT QUIT KILL; do kill -$signal $pid; sleep 0.4; done; } >/dev/null 2>&1 & watcher=$!
+{ read -r _ <&3; for signal in INT TERM QUIT KILL; do kill -$signal $pid; sleep 0.25; done; } >/dev/null 2>&1 & watcher=$!
 exec 3<&-
 wait $pid; code=$?
 kill $watcher 2>/dev/null

@@ -4,18 +4,37 @@ import { SqlClient } from "effect/sql"
 import type { UserId } from "../auth/User.ts"
 import { IdempotencyKeyReused } from "../chat/ChatErrors.ts"
 
+export interface KeyedRequest {
+  readonly userId: UserId
+  readonly route: string
+  readonly key: string | undefined
+  readonly body: unknown
+}
+
+interface Answer<A> {
+  readonly status: number
+  readonly value: A
+}
+
+const hashOf = (request: KeyedRequest) => createHash("sha256").update(JSON.stringify(request.body)).digest("base64url")
+
 /**
- * Idempotency keys, kept 24 hours per user and route. The key and the effect's writes are one transaction: a
- * refused request stores nothing, and a second one with the same key waits for the first and replays it.
- * Sending a message keeps its key in its own transaction (`send_message`).
+ * Idempotency keys, kept 24 hours per user and route; the same key and body replays the first answer, a refused
+ * request stores nothing. Sending a message keeps its key in its own transaction (`send_message`).
  */
 export class Idempotency extends Context.Service<
   Idempotency,
   {
+    /** For an effect that is a transaction of ours: key and writes are one, and a second request waits for the first. */
     readonly once: <A extends object, E>(
-      request: { readonly userId: UserId; readonly route: string; readonly key: string | undefined; readonly body: unknown },
+      request: KeyedRequest,
       effect: Effect.Effect<A, E>
     ) => Effect.Effect<{ readonly value: A; readonly replayed: boolean }, E | IdempotencyKeyReused>
+    /** For an effect that is repeatable by itself, elsewhere: its first answer is kept when it is known. */
+    readonly remember: <A extends object, E>(
+      request: KeyedRequest,
+      effect: Effect.Effect<Answer<A>, E>
+    ) => Effect.Effect<Answer<A> & { readonly replayed: boolean }, E | IdempotencyKeyReused>
   }
 >()("chat-backend/http/Idempotency") {
   static readonly layer = Layer.effect(
@@ -23,36 +42,58 @@ export class Idempotency extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const once: Idempotency["Service"]["once"] = (request, effect) => {
+      /** Takes the key, unless it is taken; an expired one is as good as free. */
+      const take = ({ key, route, userId }: KeyedRequest, hash: string, answer: Answer<object>) =>
+        sql`
+          insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
+          values (${userId}, ${route}, ${key}, ${hash}, ${answer.status}, ${JSON.stringify(answer.value)}::text::jsonb)
+          on conflict (user_id, route, key) do update set request_hash = excluded.request_hash, status = excluded.status,
+            response = excluded.response, created_at = now()
+          where k.created_at <= now() - interval '24 hours'
+          returning 1
+        `.pipe(Effect.map((rows) => rows.length > 0))
+
+      const stored = Effect.fnUntraced(function* <A>({ key, route, userId }: KeyedRequest, hash: string) {
+        const [row] = yield* sql<{ requestHash: string; status: number; response: A }>`
+          select request_hash, status, response from idempotency_keys
+          where user_id = ${userId} and route = ${route} and key = ${key} and created_at > now() - interval '24 hours'
+        `
+        if (row !== undefined && row.requestHash !== hash) return yield* new IdempotencyKeyReused()
+        return row === undefined ? undefined : { status: row.status, value: row.response, replayed: true as const }
+      })
+
+      const once: Idempotency["Service"]["once"] = <A extends object, E>(request: KeyedRequest, effect: Effect.Effect<A, E>) => {
         if (request.key === undefined) return Effect.map(effect, (value) => ({ value, replayed: false }))
-        const { userId, route, key } = request
-        const hash = createHash("sha256").update(JSON.stringify(request.body)).digest("base64url")
+        const hash = hashOf(request)
         return Effect.gen(function* () {
-          const taken = yield* sql`
-            insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
-            values (${userId}, ${route}, ${key}, ${hash}, 201, '{}')
-            on conflict (user_id, route, key) do update set request_hash = excluded.request_hash, created_at = now()
-            where k.created_at <= now() - interval '24 hours'
-            returning 1
-          `
-          if (taken.length === 0) {
-            const [stored] = yield* sql<{ requestHash: string; response: unknown }>`
-              select request_hash, response from idempotency_keys
-              where user_id = ${userId} and route = ${route} and key = ${key}
-            `
-            if (stored?.requestHash !== hash) return yield* new IdempotencyKeyReused()
-            return { value: stored.response as Effect.Success<typeof effect>, replayed: true }
+          if (!(yield* take(request, hash, { status: 201, value: {} }))) {
+            return (yield* stored<A>(request, hash)) ?? (yield* Effect.die("an idempotency key vanished"))
           }
           const value = yield* effect
           yield* sql`
             update idempotency_keys set response = ${JSON.stringify(value)}::text::jsonb
-            where user_id = ${userId} and route = ${route} and key = ${key}
+            where user_id = ${request.userId} and route = ${request.route} and key = ${request.key}
           `
           return { value, replayed: false }
         }).pipe(sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
       }
 
-      return Idempotency.of({ once })
+      const remember: Idempotency["Service"]["remember"] = <A extends object, E>(
+        request: KeyedRequest,
+        effect: Effect.Effect<Answer<A>, E>
+      ) => {
+        if (request.key === undefined) return Effect.map(effect, (answer) => ({ ...answer, replayed: false }))
+        const hash = hashOf(request)
+        return Effect.gen(function* () {
+          const known = yield* stored<A>(request, hash)
+          if (known !== undefined) return known
+          const answer = yield* effect
+          const isFirst = yield* take(request, hash, answer)
+          return isFirst ? { ...answer, replayed: false } : ((yield* stored<A>(request, hash)) ?? { ...answer, replayed: false })
+        }).pipe(Effect.catchTag("SqlError", Effect.die))
+      }
+
+      return Idempotency.of({ once, remember })
     })
   )
 }

@@ -21,7 +21,7 @@ export const openApiDocument = (): Node => {
     documentProblemHeaders(operation)
     if (method === "get" && path === "/readyz") delete child(operation, "responses")?.["400"]
   })
-  requireRequestId(document)
+  requireProblemMembers(document)
   return allowMore(renameEncoded(document))
 }
 
@@ -73,13 +73,12 @@ const documentProblemHeaders = (operation: Node) => {
   }
 }
 
-/** The server puts it into every problem; it is optional only where the errors are made. */
-const requireRequestId = (document: Node) => {
+/** What the server puts into every problem, and is optional only where the errors are made. */
+const requireProblemMembers = (document: Node) => {
   for (const schema of Object.values(child(document, "components", "schemas") ?? {})) {
     const required = isNode(schema) ? schema["required"] : undefined
-    if (Array.isArray(required) && child(schema, "properties", "requestId") !== undefined && !required.includes("requestId")) {
-      required.push("requestId")
-    }
+    if (!Array.isArray(required) || child(schema, "properties", "requestId") === undefined) continue
+    required.push(...["title", "status", "requestId"].filter((member) => !required.includes(member)))
   }
 }
 

@@ -1,11 +1,12 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
 import { createServer } from "node:http"
 import { Api } from "../Api.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
+import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { AppConfig } from "../Config.ts"
 import { OpsHttp } from "../ops/OpsHttp.ts"
@@ -14,7 +15,7 @@ import { openApiDocument } from "./OpenApiDocument.ts"
 import { ProblemsLayer } from "./Problems.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, ChatHttp, OpsHttp]),
+  Layer.provide([AuthHttp, ChatHttp, BillingHttp, OpsHttp]),
   Layer.provide([AuthorizationLayer, ProblemsLayer])
 )
 
@@ -26,8 +27,11 @@ const Pages = HttpRouter.use(
   })
 )
 
-/** The reference, with its script in the page and no font from elsewhere: it works without the internet. */
-const Docs = HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } })
+/** The reference to the same document, with its script in the page and no font from elsewhere: it works without the internet. */
+const Docs = HttpApiScalar.layer(Api.annotate(OpenApi.Transform, openApiDocument), {
+  path: "/docs",
+  scalar: { withDefaultFonts: false }
+})
 
 const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, Envelope)
 

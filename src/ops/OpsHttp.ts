@@ -4,6 +4,8 @@ import { HttpApiBuilder } from "effect/http-api"
 import { SqlClient } from "effect/sql"
 import { migrations } from "../../migrations/index.ts"
 import { Api } from "../Api.ts"
+import { Stripe } from "../billing/Stripe.ts"
+import { AppConfig } from "../Config.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "./Draining.ts"
@@ -27,6 +29,16 @@ export const OpsHttp = HttpApiBuilder.group(
       Effect.catchCause(() => Effect.undefined)
     )
 
+    const { billing } = yield* AppConfig
+    const stripe = yield* Stripe
+    /** A price that Stripe does not know is a wrong setting. That Stripe cannot be reached is no fault of this process. */
+    const priceIsThere = yield* stripe.price.pipe(
+      Effect.as("ok" as const),
+      Effect.catch((failure) => Effect.succeed(failure.kind === "unavailable" ? ("ok" as const) : ("failed" as const))),
+      Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.succeed("ok" as const) }),
+      Effect.cachedWithTTL("1 minute")
+    )
+
     return handlers.handleAll({
       healthz: () => Effect.succeed({ status: "ok" as const }),
       readyz: Effect.fnUntraced(function* () {
@@ -37,7 +49,8 @@ export const OpsHttp = HttpApiBuilder.group(
           migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
           notifications: notifications.connected() ? "ok" : "failed",
           process: draining.isDraining() ? "draining" : "ok",
-          ...(workerStatus === undefined ? {} : { worker: workerStatus })
+          ...(workerStatus === undefined ? {} : { worker: workerStatus }),
+          ...(billing === undefined ? {} : { billing: yield* priceIsThere })
         }
         const ready = Object.values(checks).every((check) => check === "ok")
         return HttpServerResponse.jsonUnsafe(

@@ -1,15 +1,12 @@
-import { Cause, Context, Effect, Exit, Layer, Redacted, Schedule, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Layer, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { Logger, run, type Runner, type TaskList, type WorkerEvents } from "graphile-worker"
+import { type JobHelpers, Logger, parseCronItems, run, type Runner, type TaskList, type WorkerEvents } from "graphile-worker"
 import { EventEmitter } from "node:events"
 import pg from "pg"
 import { AppConfig } from "../Config.ts"
 import { processId } from "../gemini/Leases.ts"
-import { Replies } from "../gemini/Replies.ts"
 import { replyTask } from "./Queue.ts"
-
-const ReplyJob = Schema.Struct({ userId: Schema.String, replyId: Schema.String })
-const decodeReplyJob = Schema.decodeUnknownEffect(ReplyJob)
+import { type Task, Tasks } from "./Tasks.ts"
 
 /** Milliseconds that running replies get to end after a SIGTERM; then they hand their leases back. */
 const drainMillis = 10_000
@@ -47,29 +44,30 @@ export const WorkerLayer = Layer.effect(
   WorkerHealth,
   Effect.gen(function* () {
     const settings = yield* AppConfig
-    const replies = yield* Replies
+    const tasks = yield* Tasks
     const sql = yield* SqlClient.SqlClient
     const runTask = Effect.runPromiseExitWith(yield* Effect.context())
     const lockIds = new Set<string>()
     const events: WorkerEvents = new EventEmitter()
     // Jobs are locked by the id of the pool of workers, not by a worker's own.
     events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
+    // With Postgres gone at an acknowledgement the queue shuts itself down, and its promise may never settle.
+    const shuttingDown = yield* Deferred.make<void>()
+    events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
     let status: "ok" | "failed" | "draining" = "ok"
 
-    const taskList: TaskList = {
-      [replyTask]: (payload, helpers) =>
-        runTask(
-          Effect.flatMap(decodeReplyJob(payload), (job) => replies.answer(job.userId, job.replyId)),
-          helpers.abortSignal === undefined ? {} : { signal: helpers.abortSignal }
-        ).then((exit) => {
-          // Handed back: the reply has a new job, and this one is done.
-          if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
-        })
-    }
+    const runJob = (task: Task) => (payload: unknown, helpers: JobHelpers) =>
+      runTask(task.run(payload), helpers.abortSignal === undefined ? {} : { signal: helpers.abortSignal }).then((exit) => {
+        // Interrupted by the shutdown: a reply was handed back and has a new job, so this one is done.
+        if (Exit.isFailure(exit) && !(task.name === replyTask && Cause.hasInterruptsOnly(exit.cause))) throw Cause.squash(exit.cause)
+      })
+    const taskList: TaskList = Object.fromEntries(tasks.map((task) => [task.name, runJob(task)]))
+    const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
 
     const pool = yield* Effect.acquireRelease(
       Effect.sync(() => makePool(Redacted.value(settings.databaseDirectUrl))),
-      (pool) => Effect.promise(() => pool.end())
+      // It waits for connections in use, and one that was cut off may stay so.
+      (pool) => Effect.timeoutOption(Effect.promise(() => pool.end()), "2 seconds")
     )
     const runner: Runner = yield* Effect.acquireRelease(
       Effect.promise(() =>
@@ -82,7 +80,7 @@ export const WorkerLayer = Layer.effect(
           // New jobs announce themselves; polling is for those that were due at a time.
           pollInterval: 1_000,
           noHandleSignals: true,
-          parsedCronItems: [],
+          parsedCronItems: parseCronItems(crons),
           preset: {
             worker: {
               // With the default delay `stop` returns before the last acknowledgement, and the jobs stay locked.
@@ -97,11 +95,12 @@ export const WorkerLayer = Layer.effect(
         Effect.promise(() => {
           status = "draining"
           return runner.stop().catch(() => undefined)
-        })
+        }).pipe(Effect.timeoutOption(drainMillis + 3_000))
     )
 
     // The runner's promise resolves, not rejects, when its connections die: any early end is fatal.
     yield* Effect.promise(() => runner.promise.catch(() => undefined)).pipe(
+      Effect.raceFirst(Deferred.await(shuttingDown)),
       Effect.andThen(
         Effect.suspend(() => {
           if (status === "draining") return Effect.void

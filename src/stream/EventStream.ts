@@ -20,6 +20,8 @@ const stalledMillis = 30_000
  */
 export class EventStream extends Readable {
   private hasRoom = false
+  /** The end was pushed: nothing may follow it, though a slow reader may not have taken what came before. */
+  private over = false
   private stalledSince: number | undefined
   private readonly timer: NodeJS.Timeout
   private lastWrite = performance.now()
@@ -36,17 +38,17 @@ export class EventStream extends Readable {
 
   /** Something may be new. */
   readonly wake = (): void => {
-    if (!this.hasRoom || this.destroyed) return
+    if (!this.hasRoom || this.over || this.destroyed) return
     const { ended, text } = this.produce()
     if (text !== "") this.write(text)
-    if (ended) this.push(null)
+    if (ended) this.finish()
   }
 
   /** Says good-bye: the client is to come back, here or to another process. */
   readonly dismiss = (): void => {
-    if (this.destroyed) return
+    if (this.over || this.destroyed) return
     this.push(retry(200))
-    this.push(null)
+    this.finish()
   }
 
   override _read(): void {
@@ -67,9 +69,15 @@ export class EventStream extends Readable {
     if (!this.hasRoom) this.stalledSince = this.lastWrite
   }
 
+  private finish(): void {
+    this.over = true
+    this.stalledSince ??= performance.now()
+    this.push(null)
+  }
+
   private watch(): void {
     const now = performance.now()
     if (this.stalledSince !== undefined && now - this.stalledSince > stalledMillis) this.destroy()
-    else if (this.hasRoom && now - this.lastWrite >= heartbeatMillis) this.write(comment("ping"))
+    else if (this.hasRoom && !this.over && now - this.lastWrite >= heartbeatMillis) this.write(comment("ping"))
   }
 }

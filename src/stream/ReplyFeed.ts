@@ -80,6 +80,6 @@ export const parsePosition = (text: string): Position | undefined => {
   return attempt === undefined || offset === undefined ? undefined : { attempt: Number(attempt), offset: Number(offset) }
 }
 
-/** Whether the reader of a finished reply has had all of its text. */
+/** Whether the reader of a finished reply has its text and no more: what it read may have been taken back since. */
 export const isFullyRead = (message: Message, position: Position): boolean =>
-  message.attempt === position.attempt && position.offset >= message.content.length
+  message.attempt === position.attempt && position.offset === message.content.length

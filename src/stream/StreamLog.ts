@@ -5,8 +5,9 @@ import { LiveTexts } from "./LiveText.ts"
 /** Milliseconds between two writes of a worker's log, and between two readings of all logs. */
 const writeEvery = 40
 const readEvery = 25
-/** Ticks of the log that are kept: some ten seconds. */
-const keptTicks = Math.ceil(10_000 / writeEvery)
+/** Seconds a worker keeps its log, and after which another process removes what a dead one left. */
+const keptSeconds = 10
+const abandonedSeconds = 60
 
 interface Writing {
   readonly userId: string
@@ -42,10 +43,11 @@ export class StreamLog extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const live = new LiveTexts()
       const writings = new Map<string, Writing>()
-      const closed: Array<{ user_id: string; reply_id: string }> = []
+      const closed: Array<{ user_id: string; reply_id: string; attempt: number }> = []
       let dirty = new Set<string>()
       let number: number | undefined
       let tick = 0
+      let dropped = 0
 
       const guarded = (name: string, work: Effect.Effect<unknown, unknown>) =>
         work.pipe(
@@ -79,29 +81,48 @@ export class StreamLog extends Context.Service<
       })
 
       const tidy = Effect.gen(function* () {
-        const segments = [...writings].flatMap(([reply_id, writing]) => {
-          const body = writing.text.slice(writing.stored)
-          const start_offset = writing.stored
-          writing.stored = writing.text.length
-          return body === "" ? [] : [{ user_id: writing.userId, reply_id, attempt: writing.attempt, start_offset, body }]
-        })
-        if (segments.length > 0) {
+        const unstored = [...writings].filter(([, { stored, text }]) => stored < text.length).map(([reply_id, writing]) => ({
+          writing,
+          segment: {
+            user_id: writing.userId, reply_id, attempt: writing.attempt, start_offset: writing.stored, body: writing.text.slice(writing.stored)
+          }
+        }))
+        if (unstored.length > 0) {
+          // An insert whose answer was lost may be there already, and shorter than what there is to store now.
           yield* sql`
-            insert into stream_segments select * from json_populate_recordset(null::stream_segments, ${JSON.stringify(segments)}::text::json)
-            on conflict do nothing
+            insert into stream_segments as s
+            select * from json_populate_recordset(null::stream_segments, ${JSON.stringify(unstored.map(({ segment }) => segment))}::text::json)
+            on conflict (user_id, reply_id, attempt, start_offset) do update set body = excluded.body
+            where length(s.body) < length(excluded.body)
           `
+          // Only now that it is stored: one left out would be a hole that nobody could fill.
+          for (const { segment, writing } of unstored) writing.stored = segment.start_offset + segment.body.length
         }
         const over = closed.splice(0, 1_000)
         if (over.length > 0) {
           yield* sql`
-            delete from stream_segments s using json_to_recordset(${JSON.stringify(over)}::text::json) as c (user_id uuid, reply_id uuid)
-            where s.user_id = c.user_id and s.reply_id = c.reply_id
+            delete from stream_segments s
+            using json_to_recordset(${JSON.stringify(over)}::text::json) as c (user_id uuid, reply_id uuid, attempt int)
+            where s.user_id = c.user_id and s.reply_id = c.reply_id and s.attempt <= c.attempt
           `
         }
-        if (number !== undefined && tick > keptTicks) {
-          yield* sql`delete from stream_log where worker_no = ${number} and tick < ${tick - keptTicks}::bigint`
+        if (number !== undefined && dropped < tick) {
+          const old = yield* sql<{ tick: number }>`
+            delete from stream_log where worker_no = ${number} and written_at < now() - make_interval(secs => ${keptSeconds})
+            returning tick::float8 as tick
+          `
+          for (const row of old) dropped = Math.max(dropped, row.tick)
         }
       })
+
+      /** What processes that are gone have left: their logs, and the segments of replies that have ended. */
+      const sweep = Effect.all([
+        sql`delete from stream_log where written_at < now() - make_interval(secs => ${abandonedSeconds})`,
+        sql`
+          delete from stream_segments s where not exists (
+            select from messages m where m.user_id = s.user_id and m.id = s.reply_id and m.status in ('held', 'queued', 'processing', 'waiting'))
+        `
+      ])
 
       yield* writes.await.pipe(
         Effect.andThen(Effect.sleep(writeEvery)),
@@ -110,6 +131,7 @@ export class StreamLog extends Context.Service<
         Effect.forkScoped
       )
       yield* guarded("Storing segments", tidy).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+      yield* guarded("Sweeping the stream logs", sweep).pipe(Effect.repeat(Schedule.spaced("30 seconds")), Effect.forkScoped)
       yield* Effect.addFinalizer(() => Effect.andThen(guarded("Writing the stream log", write), guarded("Storing segments", tidy)))
 
       // --- the reader
@@ -167,7 +189,8 @@ export class StreamLog extends Context.Service<
             const writing = writings.get(replyId)
             if (writing === undefined) return
             writings.delete(replyId)
-            closed.push({ user_id: writing.userId, reply_id: replyId })
+            // Its next attempt may have begun elsewhere.
+            closed.push({ user_id: writing.userId, reply_id: replyId, attempt: writing.attempt })
           }),
         want: () => {
           if (readers++ === 0) {

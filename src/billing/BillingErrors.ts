@@ -1,0 +1,58 @@
+import { Schema } from "effect"
+import { HttpApiError } from "effect/http-api"
+import { problem } from "../Problem.ts"
+
+const invoiceUrl = Schema.NullOr(Schema.String).annotate({ description: "Where the open invoice can be paid." })
+
+export class AlreadySubscribed extends HttpApiError.Problem<AlreadySubscribed>()(
+  "AlreadySubscribed",
+  ...problem("already_subscribed", 409, "The user is subscribed already")
+) {}
+
+export class PaymentRequired extends HttpApiError.Problem<PaymentRequired>()(
+  "PaymentRequired",
+  ...problem("payment_required", 409, "A subscription is there, but its invoice has to be paid", { invoiceUrl })
+) {}
+
+export class PendingCancellation extends HttpApiError.Problem<PendingCancellation>()(
+  "PendingCancellation",
+  ...problem("pending_cancellation", 409, "A subscription is there and about to end; reactivate it instead")
+) {}
+
+export class NoSubscription extends HttpApiError.Problem<NoSubscription>()(
+  "NoSubscription",
+  ...problem("no_subscription", 404, "The user has no subscription")
+) {}
+
+export class NotCancelling extends HttpApiError.Problem<NotCancelling>()(
+  "NotCancelling",
+  ...problem("not_cancelling", 409, "The subscription is not about to end")
+) {}
+
+export class SubscriptionEnded extends HttpApiError.Problem<SubscriptionEnded>()(
+  "SubscriptionEnded",
+  ...problem("subscription_ended", 409, "The subscription has ended; subscribe anew")
+) {}
+
+export class NoCustomer extends HttpApiError.Problem<NoCustomer>()(
+  "NoCustomer",
+  ...problem("no_customer", 404, "The user never subscribed")
+) {}
+
+export class CheckoutNotFound extends HttpApiError.Problem<CheckoutNotFound>()(
+  "CheckoutNotFound",
+  ...problem("checkout_not_found", 404, "The user has no such checkout session")
+) {}
+
+export class SignatureInvalid extends HttpApiError.Problem<SignatureInvalid>()(
+  "SignatureInvalid",
+  ...problem("signature_invalid", 400, "This is no event that Stripe has signed for us")
+) {}
+
+/** Stripe cannot be asked; nothing was changed. */
+export class BillingUnavailable extends HttpApiError.Problem<BillingUnavailable>()(
+  "BillingUnavailable",
+  ...problem("billing_unavailable", 503, "Billing is not available now", { retryAfter: Schema.Int })
+) {
+  static readonly soon = () => new BillingUnavailable({ retryAfter: 5 })
+}

@@ -1,0 +1,84 @@
+import { ByteSize, Effect, Layer } from "effect"
+import { HttpIncomingMessage, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../Api.ts"
+import { CurrentUser } from "../auth/AuthApi.ts"
+import { AppConfig } from "../Config.ts"
+import { Idempotency } from "../http/Idempotency.ts"
+import { BillingUnavailable } from "./BillingErrors.ts"
+import { Checkout } from "./Checkout.ts"
+import { Membership } from "./Membership.ts"
+import { Subscriptions } from "./Subscriptions.ts"
+import { Webhook } from "./Webhook.ts"
+
+/** An event's largest size. */
+const maximumEvent = ByteSize.kibibytes(512)
+
+/** With BILLING=off whatever would need Stripe is not available; the status still tells the tier. */
+const whenOn = Effect.gen(function* () {
+  const { billing } = yield* AppConfig
+  return billing === undefined ? Effect.fail(BillingUnavailable.soon()) : Effect.void
+})
+
+const BillingRoutes = HttpApiBuilder.group(
+  Api,
+  "billing",
+  Effect.fn(function* (handlers) {
+    const checkout = yield* Checkout
+    const membership = yield* Membership
+    const subscriptions = yield* Subscriptions
+    const idempotency = yield* Idempotency
+    const isOn = yield* whenOn
+
+    return handlers.handleAll({
+      subscribe: Effect.fnUntraced(function* ({ headers }) {
+        yield* isOn
+        const user = yield* CurrentUser
+        const request = { userId: user.userId, route: "subscribe", key: headers["idempotency-key"], body: {} }
+        const opened = Effect.map(checkout.open(user), ({ isNew, ...value }) => ({ status: isNew ? 201 : 200, value }))
+        const { replayed, status, value } = yield* idempotency.remember(request, opened)
+        return HttpServerResponse.jsonUnsafe(value, { status, headers: replayed ? { "idempotent-replayed": "true" } : {} })
+      }),
+      subscriptionStatus: () => CurrentUser.use(subscriptions.status),
+      cancelSubscription: Effect.fnUntraced(function* () {
+        const user = yield* CurrentUser
+        yield* membership.cancel(user)
+        return yield* subscriptions.status(user)
+      }),
+      reactivateSubscription: Effect.fnUntraced(function* () {
+        const user = yield* CurrentUser
+        yield* membership.reactivate(user)
+        return yield* subscriptions.status(user)
+      }),
+      openPortal: Effect.fnUntraced(function* () {
+        return { url: yield* membership.portal(yield* CurrentUser) }
+      }),
+      billingReturn: Effect.fnUntraced(function* ({ query }) {
+        const user = yield* CurrentUser
+        yield* checkout.returned(user, query.session_id)
+        return yield* subscriptions.status(user)
+      })
+    })
+  })
+)
+
+const WebhookRoutes = HttpApiBuilder.group(
+  Api,
+  "webhook",
+  Effect.fn(function* (handlers) {
+    const webhook = yield* Webhook
+    const isOn = yield* whenOn
+
+    return handlers.handleRaw(
+      "stripeWebhook",
+      Effect.fnUntraced(function* ({ headers, request }) {
+        yield* isOn
+        const body = yield* Effect.orDie(Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximumEvent))
+        yield* webhook.receive(new Uint8Array(body), headers["stripe-signature"])
+        return { received: true as const }
+      })
+    )
+  })
+)
+
+export const BillingHttp = Layer.mergeAll(BillingRoutes, WebhookRoutes)

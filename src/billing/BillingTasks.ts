@@ -1,0 +1,32 @@
+import { Effect, Schema } from "effect"
+import { AppConfig } from "../Config.ts"
+import type { Task } from "../queue/Tasks.ts"
+import { Reconciliation } from "./Reconciliation.ts"
+import { syncTask } from "./Webhook.ts"
+
+const decode = Schema.decodeUnknownEffect(
+  Schema.Struct({
+    customerId: Schema.optionalKey(Schema.NullOr(Schema.String)),
+    chargeId: Schema.optionalKey(Schema.NullOr(Schema.String))
+  })
+)
+
+/** Billing's part of the worker: none when it is off. */
+export const makeBillingTasks = Effect.gen(function* () {
+  const { billing } = yield* AppConfig
+  const reconciliation = yield* Reconciliation
+  if (billing === undefined) return []
+  const tasks: ReadonlyArray<Task> = [
+    {
+      name: syncTask,
+      run: Effect.fnUntraced(function* (payload) {
+        const { chargeId, customerId } = yield* decode(payload)
+        if (customerId) yield* reconciliation.customer(customerId)
+        else if (chargeId) yield* reconciliation.charge(chargeId)
+      })
+    },
+    { name: "stripe_reconcile", run: () => reconciliation.due, cron: "*/10 * * * *" },
+    { name: "stripe_reconcile_all", run: () => reconciliation.all, cron: "17 3 * * *" }
+  ]
+  return tasks
+})

@@ -1,0 +1,76 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { idOf, Stripe, type StripeFailure } from "./Stripe.ts"
+
+interface Pending {
+  readonly id: string
+  readonly type: string
+  readonly objectId: string | null
+}
+
+/**
+ * The customer's events that wait to be worked off. Most say no more than "this customer changed", which the sync has
+ * taken care of; one about a refund or a dispute names a charge, which is looked at anew.
+ */
+export class Holds extends Context.Service<
+  Holds,
+  {
+    readonly settle: (userId: string, customerId: string) => Effect.Effect<void, StripeFailure>
+  }
+>()("chat-backend/billing/Holds") {
+  static readonly layer = Layer.effect(
+    Holds,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const stripe = yield* Stripe
+
+      const hold = (userId: string, chargeId: string, reason: string, chargedAt: number) =>
+        sql`
+          insert into billing_holds (user_id, charge_id, reason, charged_at)
+          values (${userId}, ${chargeId}, ${reason}, to_timestamp(${chargedAt}))
+          on conflict do nothing
+        `
+      const release = (userId: string, chargeId: string, reason: string) =>
+        sql`delete from billing_holds where user_id = ${userId} and charge_id = ${chargeId} and reason = ${reason}`
+
+      /** A full refund takes its period's Pro away; a part of the price does not. */
+      const lookAtCharge = Effect.fnUntraced(function* (userId: string, chargeId: string) {
+        const charge = yield* stripe.charge(chargeId)
+        yield* Effect.orDie(
+          charge.refunded ? hold(userId, charge.id, "refunded", charge.created) : release(userId, charge.id, "refunded")
+        )
+      })
+
+      const lookAtDispute = Effect.fnUntraced(function* (userId: string, disputeId: string) {
+        const dispute = yield* stripe.dispute(disputeId)
+        const charge = yield* stripe.charge(idOf(dispute.charge) ?? "")
+        yield* Effect.orDie(
+          dispute.status === "lost" ? hold(userId, charge.id, "dispute_lost", charge.created) : release(userId, charge.id, "dispute_lost")
+        )
+      })
+
+      const lookAt = (userId: string, { objectId, type }: Pending) => {
+        if (objectId === null) return Effect.void
+        if (type.startsWith("charge.dispute.")) return lookAtDispute(userId, objectId)
+        return type.startsWith("charge.refund") || type.startsWith("refund.") ? lookAtCharge(userId, objectId) : Effect.void
+      }
+
+      const settle = Effect.fn("Holds.settle")(function* (userId: string, customerId: string) {
+        const pending = yield* sql<Pending>`
+          select id, type, object_id from webhook_events where customer_id = ${customerId} and outcome = 'pending'
+          order by created_at limit 500
+        `.pipe(Effect.orDie)
+        if (pending.length === 0) return
+        yield* Effect.forEach(pending, (event) => lookAt(userId, event), { discard: true })
+        const done = JSON.stringify(pending.map(({ id }) => id))
+        yield* sql`
+          update webhook_events set outcome = 'processed', processed_at = now()
+          where id in (select json_array_elements_text(${done}::text::json)) and outcome = 'pending'
+        `.pipe(Effect.orDie)
+        yield* sql`select decide_tier(${userId}) as changed`.pipe(Effect.orDie)
+      })
+
+      return Holds.of({ settle })
+    })
+  )
+}

@@ -1,0 +1,79 @@
+import { Clock, Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { Checkout } from "./Checkout.ts"
+import { idOf, Stripe, type StripeFailure } from "./Stripe.ts"
+import { Sync } from "./Sync.ts"
+import { handledTypes, syncTask, Webhook } from "./Webhook.ts"
+
+/** Days back that undelivered events are asked for. */
+const lookBackDays = 3
+
+/** What makes good for webhooks that never came: a look at whatever should have changed by now. */
+export class Reconciliation extends Context.Service<
+  Reconciliation,
+  {
+    /** Brings one customer up to date: subscriptions, holds, tier, and checkouts that have ended. */
+    readonly customer: (customerId: string) => Effect.Effect<void, StripeFailure>
+    /** The same for whoever paid a charge: a dispute names no customer. */
+    readonly charge: (chargeId: string) => Effect.Effect<void, StripeFailure>
+    /** Undelivered events, and jobs for customers with stuck events, open checkouts or periods that are over. */
+    readonly due: Effect.Effect<void, StripeFailure>
+    /** Jobs for every customer. */
+    readonly all: Effect.Effect<void>
+  }
+>()("chat-backend/billing/Reconciliation") {
+  static readonly layer = Layer.effect(
+    Reconciliation,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const stripe = yield* Stripe
+      const sync = yield* Sync
+      const checkout = yield* Checkout
+      const webhook = yield* Webhook
+
+      const customer = Effect.fn("Reconciliation.customer")(function* (customerId: string) {
+        yield* sync.customer(customerId)
+        yield* checkout.reconcile(customerId)
+      })
+
+      const charge = Effect.fn("Reconciliation.charge")(function* (chargeId: string) {
+        const { customer: reference } = yield* stripe.charge(chargeId)
+        const customerId = idOf(reference)
+        yield* sql`
+          update webhook_events e set customer_id = c.customer_id,
+            outcome = case when c.customer_id is null then 'ignored' else e.outcome end
+          from (select 1) one left join billing_customers c on c.customer_id = ${customerId}
+          where e.charge_id = ${chargeId} and e.outcome = 'pending'
+        `.pipe(Effect.orDie)
+        if (customerId !== null) yield* customer(customerId)
+      })
+
+      const enqueue = (customers: ReturnType<typeof dueCustomers>) =>
+        sql`
+          select count(j.id) from (${customers}) c, graphile_worker.add_job(
+            ${syncTask}, json_build_object('customerId', c.customer_id, 'chargeId', c.charge_id),
+            job_key => ${syncTask} || ':' || coalesce(c.customer_id, c.charge_id)) j
+        `.pipe(Effect.asVoid, Effect.orDie)
+
+      const dueCustomers = () => sql`
+        select customer_id, charge_id from webhook_events where outcome = 'pending' and received_at < now() - interval '2 minutes'
+        union select customer_id, null from checkout_attempts where status = 'open' and created_at < now() - interval '5 minutes'
+        union select customer_id, null from subscriptions
+          where status in ('active', 'trialing', 'past_due') and current_period_end < now() - interval '1 hour'
+      `
+
+      const undelivered = Effect.gen(function* () {
+        const since = Math.floor((yield* Clock.currentTimeMillis) / 1000) - lookBackDays * 86_400
+        const { data } = yield* stripe.undelivered(handledTypes, since)
+        yield* Effect.forEach(data, (event) => webhook.keep(event), { discard: true })
+      })
+
+      return Reconciliation.of({
+        customer,
+        charge,
+        due: Effect.andThen(enqueue(dueCustomers()), undelivered).pipe(Effect.withSpan("Reconciliation.due")),
+        all: enqueue(sql`select customer_id, null::text as charge_id from billing_customers`)
+      })
+    })
+  )
+}

@@ -1,0 +1,218 @@
+import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { Stripe as Sdk } from "stripe"
+import { AppConfig } from "../Config.ts"
+import { BillingUnavailable } from "./BillingErrors.ts"
+
+/** The version the SDK is made for; its shapes are what the schemas below expect. */
+const apiVersion = "2026-10-28.endive"
+/** Milliseconds a call may take; the SDK then closes the socket. */
+const timeout = 10_000
+
+const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
+const Id = Schema.Union([Schema.String, Schema.Struct({ id: Schema.String })])
+export const idOf = (reference: typeof Id.Type | null): string | null =>
+  reference === null ? null : typeof reference === "string" ? reference : reference.id
+
+const Invoice = Schema.Struct({
+  id: Schema.optionalKey(Schema.String),
+  status: Schema.NullOr(Schema.String),
+  hosted_invoice_url: Schema.optionalKey(Schema.NullOr(Schema.String))
+})
+
+const StripeSubscription = Schema.Struct({
+  id: Schema.String,
+  status: Schema.String,
+  customer: Id,
+  created: Schema.Int,
+  cancel_at: Schema.NullOr(Schema.Int),
+  cancel_at_period_end: Schema.Boolean,
+  latest_invoice: Schema.NullOr(Schema.Union([Schema.String, Invoice])),
+  items: Schema.Struct({
+    data: Schema.Array(
+      Schema.Struct({
+        price: Schema.Struct({ id: Schema.String }),
+        current_period_start: Schema.Int,
+        current_period_end: Schema.Int
+      })
+    )
+  })
+})
+export type StripeSubscription = typeof StripeSubscription.Type
+
+const Session = Schema.Struct({
+  id: Schema.String,
+  url: Schema.NullOr(Schema.String),
+  status: Schema.NullOr(Schema.String),
+  payment_status: Schema.String,
+  customer: Schema.NullOr(Id),
+  expires_at: Schema.Int
+})
+export type StripeSession = typeof Session.Type
+
+const Charge = Schema.Struct({ id: Schema.String, created: Schema.Int, refunded: Schema.Boolean, customer: Schema.NullOr(Id) })
+const Dispute = Schema.Struct({ id: Schema.String, status: Schema.String, charge: Id })
+const Refund = Schema.Struct({ id: Schema.String, status: Schema.NullOr(Schema.String) })
+const InvoicePayment = Schema.Struct({
+  status: Schema.String,
+  payment: Schema.Struct({ payment_intent: Schema.optionalKey(Id), charge: Schema.optionalKey(Id) })
+})
+const Portal = Schema.Struct({ url: Schema.String })
+const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
+
+/** What of an event is read; whatever it is about is fetched anew. */
+export const StripeEvent = Schema.Struct({
+  id: Schema.String,
+  object: Schema.Literal("event"),
+  type: Schema.String,
+  created: Schema.Int,
+  livemode: Schema.Boolean,
+  data: Schema.Struct({
+    object: Schema.Struct({
+      id: Schema.optionalKey(Schema.String),
+      object: Schema.optionalKey(Schema.String),
+      customer: Schema.optionalKey(Schema.NullOr(Id)),
+      charge: Schema.optionalKey(Schema.NullOr(Id))
+    })
+  })
+})
+export type StripeEvent = typeof StripeEvent.Type
+
+const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })
+
+/**
+ * A call that gave no answer of use. `missing` is the object that is not there; `refused` says that our request
+ * is wrong, and repeating it would not help; `unavailable` covers the network, limits, 5xx and answers that do not decode.
+ */
+export class StripeFailure extends Schema.TaggedError<StripeFailure>()("StripeFailure", {
+  kind: Schema.Literals(["missing", "refused", "unavailable"]),
+  detail: Schema.String
+}) {
+  override get message() {
+    return `Stripe ${this.kind}: ${this.detail}`
+  }
+}
+
+const fromUnknown = (cause: unknown): StripeFailure => {
+  if (!(cause instanceof Sdk.errors.StripeError)) return new StripeFailure({ kind: "unavailable", detail: String(cause) })
+  // The message of an authentication error quotes the key.
+  const detail = `${cause.type} ${cause.code ?? ""} ${cause.statusCode ?? ""} ${cause.requestId ?? ""}`.trim()
+  if (cause.code === "resource_missing") return new StripeFailure({ kind: "missing", detail })
+  const ours = cause.statusCode === 400 || cause.statusCode === 404
+  return new StripeFailure({ kind: ours ? "refused" : "unavailable", detail })
+}
+
+/** For a request that needs Stripe: whatever went wrong, the client may come again. */
+export const unavailable = (failure: StripeFailure) =>
+  Effect.andThen(Effect.logWarning("Stripe could not be asked", failure), Effect.fail(BillingUnavailable.soon()))
+
+/** One call and one answer, decoded: a non-2xx body without `error` would resolve as if it were the object. */
+const call = <S extends Schema.Codec<unknown, unknown>>(schema: S, request: () => Promise<unknown>): Effect.Effect<S["Type"], StripeFailure> => {
+  const decode = Schema.decodeUnknownEffect(schema)
+  return Effect.tryPromise({ try: request, catch: fromUnknown }).pipe(
+    Effect.flatMap((answer) =>
+      Effect.mapError(decode(answer), (error) => new StripeFailure({ kind: "unavailable", detail: `unexpected answer: ${error.message}` }))
+    ),
+    // 429 is not among what the SDK retries; a second and a third try cover a short burst.
+    Effect.timeoutOrElse({
+      duration: 3 * timeout,
+      orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
+    })
+  )
+}
+
+const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiBase: string | undefined }) => {
+  const base = options.apiBase === undefined ? undefined : new URL(options.apiBase)
+  return new Sdk(Redacted.value(options.secretKey), {
+    apiVersion,
+    timeout,
+    maxNetworkRetries: 2,
+    telemetry: false,
+    ...(base === undefined
+      ? {}
+      : { host: base.hostname, port: base.port || (base.protocol === "http:" ? 80 : 443), protocol: base.protocol === "http:" ? "http" : "https" })
+  })
+}
+
+const everySubscription = { status: "all", limit: 100, expand: ["data.latest_invoice"] } as const
+
+/** Stripe's SDK behind a port: what we ask of it, every answer decoded, every failure classified. */
+const make = (sdk: Sdk, priceId: string) => ({
+  priceId,
+  price: call(Price, () => sdk.prices.retrieve(priceId)),
+  /** `after` tells apart the customers a user has had. */
+  createCustomer: (userId: string, mobile: string, after: string) =>
+    call(Customer, () =>
+      sdk.customers.create({ phone: mobile, metadata: { userId } }, { idempotencyKey: `customer:${userId}:${after}` })
+    ),
+  retrieveCustomer: (id: string) => call(Customer, () => sdk.customers.retrieve(id)),
+  /** Every subscription of a customer, of whatever status. */
+  subscriptions: Effect.fnUntraced(function* (customer: string) {
+    const found: Array<StripeSubscription> = []
+    while (true) {
+      const after = found.at(-1)?.id
+      const page = yield* call(list(StripeSubscription), () =>
+        sdk.subscriptions.list({ customer, ...everySubscription, expand: [...everySubscription.expand], ...(after === undefined ? {} : { starting_after: after }) })
+      )
+      found.push(...page.data)
+      if (!page.has_more || page.data.length === 0) return found
+    }
+  }),
+  createSession: (session: {
+    readonly customer: string
+    readonly userId: string
+    readonly attemptId: string
+    /** Unix seconds. */
+    readonly expiresAt: number
+    readonly returnUrl: string
+    readonly cancelUrl: string
+  }) =>
+    call(Session, () =>
+      sdk.checkout.sessions.create(
+        {
+          mode: "subscription",
+          customer: session.customer,
+          client_reference_id: session.userId,
+          line_items: [{ price: priceId, quantity: 1 }],
+          subscription_data: { metadata: { userId: session.userId } },
+          success_url: session.returnUrl,
+          cancel_url: session.cancelUrl,
+          expires_at: session.expiresAt
+        },
+        { idempotencyKey: `checkout:${session.attemptId}` }
+      )
+    ),
+  retrieveSession: (id: string) => call(Session, () => sdk.checkout.sessions.retrieve(id)),
+  expireSession: (id: string) => call(Session, () => sdk.checkout.sessions.expire(id)),
+  cancelAtPeriodEnd: (id: string) => call(StripeSubscription, () => sdk.subscriptions.update(id, { cancel_at_period_end: true })),
+  /** Both forms of a pending cancellation are taken back. */
+  keep: (subscription: { readonly id: string; readonly hasCancelAt: boolean }) =>
+    call(StripeSubscription, () =>
+      sdk.subscriptions.update(subscription.id, subscription.hasCancelAt ? { cancel_at: "" } : { cancel_at_period_end: false })
+    ),
+  cancelNow: (id: string) => call(StripeSubscription, () => sdk.subscriptions.cancel(id, {}, { idempotencyKey: `cancel:${id}` })),
+  invoicePayments: (invoice: string) => call(list(InvoicePayment), () => sdk.invoicePayments.list({ invoice, limit: 10 })),
+  refund: (payment: { readonly payment_intent: string } | { readonly charge: string }, key: string) =>
+    call(Refund, () => sdk.refunds.create(payment, { idempotencyKey: key })),
+  charge: (id: string) => call(Charge, () => sdk.charges.retrieve(id)),
+  dispute: (id: string) => call(Dispute, () => sdk.disputes.retrieve(id)),
+  portal: (customer: string, returnUrl: string) =>
+    call(Portal, () => sdk.billingPortal.sessions.create({ customer, return_url: returnUrl })),
+  /** Events that our endpoint did not take, since a Unix time in seconds, the newest first. */
+  undelivered: (types: ReadonlyArray<string>, since: number) =>
+    call(list(StripeEvent), () => sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100 })),
+  /** Checks a signature against a secret; anything but a good one throws. */
+  verify: (body: Buffer, header: string, secret: string, toleranceSeconds: number): unknown =>
+    sdk.webhooks.constructEvent(body, header, secret, toleranceSeconds)
+})
+
+export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("chat-backend/billing/Stripe") {
+  static readonly layer = Layer.effect(
+    Stripe,
+    Effect.gen(function* () {
+      const { billing } = yield* AppConfig
+      // With billing off nobody calls it: the routes answer 503 before.
+      const settings = billing ?? { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, proPriceId: "" }
+      return Stripe.of(make(makeSdk(settings), settings.proPriceId))
+    })
+  )
+}

@@ -1,0 +1,149 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { Customers } from "./Customers.ts"
+import { Holds } from "./Holds.ts"
+import { Stripe, StripeFailure, type StripeSubscription } from "./Stripe.ts"
+import { isLive } from "./Subscription.ts"
+
+const time = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
+
+/** Where an unpaid invoice can be paid. */
+const openInvoice = ({ latest_invoice: invoice }: StripeSubscription): string | null =>
+  invoice !== null && typeof invoice !== "string" && invoice.status === "open" ? (invoice.hosted_invoice_url ?? null) : null
+
+/**
+ * The only writer of subscription state. Whatever the occasion (a webhook, a return from the checkout, a cancel, the
+ * clock), it asks Stripe for the customer's subscriptions and stores the answer, unless a newer one is there.
+ */
+export class Sync extends Context.Service<
+  Sync,
+  {
+    /** Brings a customer's subscriptions, holds and tier up to date; nothing for a customer that is not ours. */
+    readonly customer: (customerId: string) => Effect.Effect<void, StripeFailure>
+  }
+>()("chat-backend/billing/Sync") {
+  static readonly layer = Layer.effect(
+    Sync,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const stripe = yield* Stripe
+      const customers = yield* Customers
+      const holds = yield* Holds
+
+      /** What the database's clock says before Stripe is asked: an answer is at least as new as this. */
+      const clock = Effect.gen(function* () {
+        const [row] = yield* sql<{ now: string }>`select clock_timestamp()::text as now`
+        return row?.now ?? ""
+      }).pipe(Effect.orDie)
+
+      /** A deleted customer has none, and no list either. */
+      const fetch = Effect.fnUntraced(function* (customerId: string) {
+        const fetchedAt = yield* clock
+        const found = yield* stripe.subscriptions(customerId).pipe(
+          Effect.catchTag("StripeFailure", (failure) =>
+            failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)
+          )
+        )
+        const isPro = ({ items }: StripeSubscription) => items.data.some(({ price }) => price.id === stripe.priceId)
+        return { fetchedAt, subscriptions: found?.filter(isPro) }
+      })
+
+      const store = Effect.fnUntraced(function* (
+        userId: string,
+        customerId: string,
+        fetchedAt: string,
+        subscriptions: ReadonlyArray<StripeSubscription>
+      ) {
+        const rows = subscriptions.map((subscription) => {
+          const item = subscription.items.data.find(({ price }) => price.id === stripe.priceId)
+          return {
+            user_id: userId,
+            id: subscription.id,
+            customer_id: customerId,
+            status: subscription.status,
+            current_period_start: time(item?.current_period_start ?? null),
+            current_period_end: time(item?.current_period_end ?? null),
+            cancel_at: time(subscription.cancel_at),
+            cancel_at_period_end: subscription.cancel_at_period_end,
+            invoice_url: openInvoice(subscription),
+            created_at: time(subscription.created),
+            fetched_at: fetchedAt
+          }
+        })
+        yield* sql`
+          insert into subscriptions as s select * from json_populate_recordset(null::subscriptions, ${JSON.stringify(rows)}::text::json)
+          on conflict (user_id, id) do update set status = excluded.status, customer_id = excluded.customer_id,
+            current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
+            cancel_at = excluded.cancel_at, cancel_at_period_end = excluded.cancel_at_period_end,
+            invoice_url = excluded.invoice_url, fetched_at = excluded.fetched_at
+          where s.fetched_at < excluded.fetched_at
+        `
+        yield* sql`
+          update billing_customers set synced_at = greatest(synced_at, ${fetchedAt}::text::timestamptz) where customer_id = ${customerId}
+        `
+        yield* sql`select decide_tier(${userId}) as changed`
+      }, sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
+
+      /** The customer, and with it every subscription, is gone at Stripe. */
+      const remove = Effect.fnUntraced(function* (userId: string, customerId: string, fetchedAt: string) {
+        yield* sql`
+          update subscriptions set status = 'canceled', fetched_at = ${fetchedAt}::text::timestamptz
+          where user_id = ${userId} and customer_id = ${customerId} and fetched_at < ${fetchedAt}::text::timestamptz
+        `
+        yield* customers.forget(customerId)
+        yield* sql`select decide_tier(${userId}) as changed`
+      }, sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
+
+      /** Two were paid: the older stays, a newer one is ended and its money given back. */
+      const endDuplicates = Effect.fnUntraced(function* (subscriptions: ReadonlyArray<StripeSubscription>) {
+        const paid = subscriptions
+          .filter(({ status }) => isLive(status) && status !== "incomplete")
+          .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id))
+        for (const duplicate of paid.slice(1)) {
+          yield* Effect.logWarning(`Ending the second subscription ${duplicate.id}`)
+          yield* refundLatest(duplicate)
+          yield* stripe.cancelNow(duplicate.id)
+        }
+        return paid.length > 1
+      })
+
+      const refundLatest = Effect.fnUntraced(function* ({ latest_invoice: invoice, id }: StripeSubscription) {
+        const invoiceId = typeof invoice === "string" ? invoice : invoice?.id
+        if (invoiceId === undefined) return
+        const payments = yield* stripe.invoicePayments(invoiceId)
+        const payment = payments.data.find(({ status }) => status === "paid")?.payment
+        const intent = idOrNull(payment?.payment_intent)
+        const charge = idOrNull(payment?.charge)
+        if (intent !== null) yield* stripe.refund({ payment_intent: intent }, `refund:${id}`)
+        else if (charge !== null) yield* stripe.refund({ charge }, `refund:${id}`)
+      })
+
+      const once = Effect.fnUntraced(function* (userId: string, customerId: string) {
+        const { fetchedAt, subscriptions } = yield* fetch(customerId)
+        if (subscriptions === undefined) {
+          yield* remove(userId, customerId, fetchedAt)
+          return false
+        }
+        yield* store(userId, customerId, fetchedAt, subscriptions)
+        const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
+        for (const { id, status } of unknown) yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
+        return yield* endDuplicates(subscriptions)
+      })
+
+      const customer: Sync["Service"]["customer"] = Effect.fn("Sync.customer")(function* (customerId) {
+        const userId = yield* customers.userOf(customerId)
+        if (userId === undefined) return
+        const changedAtStripe = yield* once(userId, customerId)
+        if (changedAtStripe) yield* once(userId, customerId)
+        yield* holds.settle(userId, customerId)
+      })
+
+      return Sync.of({ customer })
+    })
+  )
+}
+
+const knownStatuses = new Set(["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired"])
+
+const idOrNull = (reference: string | { readonly id: string } | undefined): string | null =>
+  reference === undefined ? null : typeof reference === "string" ? reference : reference.id

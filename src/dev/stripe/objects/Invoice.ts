@@ -1,0 +1,162 @@
+import { automaticTaxOff, makeId, sublist } from "./Base.ts"
+import type { Birth } from "./Base.ts"
+import type { Customer } from "./Customer.ts"
+import type { Subscription, SubscriptionItem } from "./Subscription.ts"
+
+export type Invoice = ReturnType<typeof makeInvoice>
+export type InvoicePayment = ReturnType<typeof makeInvoicePayment>
+export type BillingReason = "subscription_create" | "subscription_cycle" | "subscription_update"
+
+interface InvoiceInput {
+  readonly customer: Customer
+  readonly subscription: Subscription
+  readonly item: SubscriptionItem
+  readonly reason: BillingReason
+  /** Minor units; negative for a credit. */
+  readonly amount: number
+  readonly description: string
+}
+
+/** https://docs.stripe.com/api/invoices/object, as a draft. Its subscription is `parent.subscription_details.subscription`. */
+export const makeInvoice = ({ created, livemode }: Birth, { amount, customer, description, item, reason, subscription }: InvoiceInput) => {
+  const id = makeId("in")
+  const due = Math.max(amount, 0)
+  return {
+    id,
+    object: "invoice" as const,
+    account_country: "US",
+    account_name: "Simulated account",
+    account_tax_ids: null,
+    amount_due: due,
+    amount_overpaid: 0,
+    amount_paid: 0,
+    amount_remaining: due,
+    amount_shipping: 0,
+    application: null,
+    attempt_count: 0,
+    attempted: false,
+    auto_advance: true,
+    automatic_tax: automaticTaxOff(),
+    automatically_finalizes_at: null as number | null,
+    billing_reason: reason,
+    collection_method: "charge_automatically",
+    created,
+    currency: subscription.currency,
+    custom_fields: null,
+    customer: customer.id,
+    customer_account: null,
+    customer_address: null,
+    customer_email: customer.email,
+    customer_name: customer.name,
+    customer_phone: customer.phone,
+    customer_shipping: null,
+    customer_tax_exempt: "none",
+    customer_tax_ids: [],
+    default_payment_method: null,
+    default_source: null,
+    default_tax_rates: [],
+    description: null,
+    discounts: [],
+    due_date: null,
+    effective_at: null as number | null,
+    ending_balance: null as number | null,
+    footer: null,
+    from_invoice: null,
+    hosted_invoice_url: null as string | null,
+    invoice_pdf: null as string | null,
+    issuer: { type: "self" },
+    last_finalization_error: null,
+    latest_revision: null,
+    lines: sublist(`/v1/invoices/${id}/lines`, [makeLine(id, livemode, item, amount, description)]),
+    livemode,
+    metadata: {},
+    next_payment_attempt: null as number | null,
+    number: null as string | null,
+    on_behalf_of: null,
+    parent: {
+      quote_details: null,
+      subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
+      type: "subscription_details"
+    },
+    payment_settings: { default_mandate: null, payment_method_options: null, payment_method_types: null },
+    period_end: reason === "subscription_create" ? created : item.current_period_start,
+    period_start: created,
+    post_payment_credit_notes_amount: 0,
+    pre_payment_credit_notes_amount: 0,
+    receipt_number: null,
+    rendering: null,
+    shipping_cost: null,
+    shipping_details: null,
+    starting_balance: 0,
+    statement_descriptor: null,
+    status: "draft" as "draft" | "open" | "paid" | "uncollectible" | "void",
+    status_transitions: {
+      finalized_at: null as number | null,
+      marked_uncollectible_at: null,
+      paid_at: null as number | null,
+      voided_at: null as number | null
+    },
+    subtotal: amount,
+    subtotal_excluding_tax: amount,
+    test_clock: null,
+    total: amount,
+    total_discount_amounts: [],
+    total_excluding_tax: amount,
+    total_pretax_credit_amounts: [],
+    total_taxes: [],
+    webhooks_delivered_at: created
+  }
+}
+
+const makeLine = (invoice: string, livemode: boolean, item: SubscriptionItem, amount: number, description: string) => ({
+  id: makeId("il"),
+  object: "line_item" as const,
+  amount,
+  currency: item.price.currency,
+  description,
+  discount_amounts: [],
+  discountable: true,
+  discounts: [],
+  invoice,
+  livemode,
+  metadata: {},
+  parent: {
+    invoice_item_details: null,
+    subscription_item_details: {
+      invoice_item: null,
+      proration: amount < 0,
+      proration_details: { credited_items: null },
+      subscription: item.subscription,
+      subscription_item: item.id
+    },
+    type: "subscription_item_details"
+  },
+  period: { end: item.current_period_end, start: item.current_period_start },
+  pretax_credit_amounts: [],
+  pricing: {
+    price_details: { price: item.price.id, product: item.price.product },
+    type: "price_details" as const,
+    unit_amount_decimal: item.price.unit_amount_decimal
+  },
+  quantity: item.quantity,
+  quantity_decimal: String(item.quantity),
+  subscription: item.subscription,
+  subtotal: amount,
+  taxes: []
+})
+
+/** https://docs.stripe.com/api/invoice-payment/object: what ties an invoice to the payment intent that pays it. */
+export const makeInvoicePayment = ({ created, livemode }: Birth, invoice: Invoice, paymentIntent: string) => ({
+  id: makeId("inpay"),
+  object: "invoice_payment" as const,
+  amount_paid: null as number | null,
+  amount_requested: invoice.amount_due,
+  created,
+  currency: invoice.currency,
+  invoice: invoice.id,
+  is_default: true,
+  livemode,
+  payment: { payment_intent: paymentIntent, type: "payment_intent" },
+  status: "open" as "open" | "paid" | "canceled",
+  status_transitions: { canceled_at: null as number | null, paid_at: null as number | null }
+})
