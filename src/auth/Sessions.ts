@@ -1,6 +1,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
+import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { SessionId, UserId, type CurrentSession } from "./User.ts"
@@ -35,6 +36,7 @@ export class Sessions extends Context.Service<
     Sessions,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const readSql = yield* ReadSql
       const cache = yield* makeNotifiedCache<KnownOfUser>({
         notifications: yield* Notifications,
         kind: "sessions",
@@ -53,7 +55,7 @@ export class Sessions extends Context.Service<
       }, Effect.orDie)
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const [row] = yield* sql<{
+        const [row] = yield* readSql<{
           mobile: string
           name: string | null
           email: string | null

@@ -2,6 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import type { UserId } from "../auth/User.ts"
+import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
 import { Queue } from "../queue/Queue.ts"
 import { iso, isoOrNull } from "../Text.ts"
@@ -74,6 +75,7 @@ export class Chatrooms extends Context.Service<
     Chatrooms,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const readSql = yield* ReadSql
       const queue = yield* Queue
       // Part of the statement that changes a room, and so of its transaction: no process can miss a change that was made.
       const changed = sql.literal(`pg_notify('${channel}', 'chatrooms:' || user_id)`)
@@ -99,7 +101,7 @@ export class Chatrooms extends Context.Service<
 
       const list: Chatrooms["Service"]["list"] = Effect.fn("Chatrooms.list")(function* (userId, query) {
         const { after, search } = query
-        const rows = yield* sql<Row>`
+        const rows = yield* readSql<Row>`
           select ${columns} from chatrooms
           where ${sql.and([
             sql`user_id = ${userId}`,
@@ -116,7 +118,7 @@ export class Chatrooms extends Context.Service<
       }, Effect.orDie)
 
       const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
-        const [row] = yield* sql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(Effect.orDie)
+        const [row] = yield* readSql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(Effect.orDie)
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
 

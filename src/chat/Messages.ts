@@ -1,6 +1,6 @@
 import { Clock, Context, Effect, Fiber, Layer } from "effect"
-import { SqlClient } from "effect/sql"
 import type { UserId } from "../auth/User.ts"
+import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { isoOrNull } from "../Text.ts"
 import { ChatroomNotFound, MessageNotFound } from "./ChatErrors.ts"
@@ -56,7 +56,7 @@ export class Messages extends Context.Service<
   static readonly layer = Layer.effect(
     Messages,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const sql = yield* ReadSql
       const notifications = yield* Notifications
       const selected = sql.literal(columns)
 

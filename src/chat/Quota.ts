@@ -1,7 +1,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
 import type { CurrentSession, QuotaState, Tier } from "../auth/User.ts"
 import { AppConfig } from "../Config.ts"
+import { ReadSql } from "../database/Database.ts"
 
 const day = 86_400_000
 
@@ -29,7 +29,7 @@ export class Quota extends Context.Service<
   static readonly layer = Layer.effect(
     Quota,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const sql = yield* ReadSql
       const settings = yield* AppConfig
       const limits = { basic: settings.basicDailyPrompts, pro: settings.proDailyPrompts }
 

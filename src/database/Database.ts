@@ -4,7 +4,7 @@ import { Migrator } from "effect/sql"
 import { runMigrations } from "graphile-worker"
 import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
-import { AppConfig, SettingError } from "../Config.ts"
+import { AppConfig, SettingError, type Settings } from "../Config.ts"
 
 /** Any number, as long as every process of this product takes the same one. */
 const migrationLock = 4_211_961
@@ -22,14 +22,13 @@ const reason = (error: unknown): string => {
 /** A database that does not take us at the start is for the operator to mend. */
 export const unusable = (error: unknown) => new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reason(error)}` })
 
-const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean }) =>
+const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean; multiplex?: boolean }) =>
   PgClient.make({
     url: options.url,
     applicationName: "chat-backend",
     maxConnections: options.maxConnections,
     connectTimeout: "5 seconds",
-    // Plain statements of many requests share a connection; transactions and listeners reserve theirs.
-    multiplex: true,
+    multiplex: options.multiplex ?? false,
     // A pooler in transaction mode keeps neither prepared statements nor session settings.
     ...(options.pooled ? { prepare: false } : { startupParameters: timeouts }),
     transformResultNames: String.snakeToCamel,
@@ -78,12 +77,30 @@ export class DirectSql extends Context.Service<DirectSql, PgClient.PgClient>()("
   )
 }
 
+/**
+ * For short reads that wait for no lock: statements of many requests are pipelined on a few connections. One that
+ * waited would hold up all behind it, so whatever writes, locks or takes its time goes through `SqlClient`.
+ */
+export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat-backend/database/ReadSql") {
+  static readonly layer = Layer.effect(
+    ReadSql,
+    Effect.gen(function* () {
+      const settings = yield* AppConfig
+      const context = yield* Layer.build(
+        PgClient.layerFrom(connect({ url: settings.databaseUrl, maxConnections: 4, pooled: isPooled(settings), multiplex: true }))
+      )
+      return Context.get(context, PgClient.PgClient)
+    })
+  )
+}
+
+const isPooled = ({ databaseDirectUrl, databaseUrl }: Settings) => Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
+
 /** A migrated database: what is built on this may assume the newest schema. */
 export const DatabaseLayer = Layer.unwrap(
   Effect.gen(function* () {
-    const { databaseDirectUrl, databaseUrl, migrate } = yield* AppConfig
-    if (migrate) yield* runAllMigrations
-    const pooled = Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
-    return PgClient.layerFrom(connect({ url: databaseUrl, maxConnections: 10, pooled }))
+    const settings = yield* AppConfig
+    if (settings.migrate) yield* runAllMigrations
+    return PgClient.layerFrom(connect({ url: settings.databaseUrl, maxConnections: 12, pooled: isPooled(settings) }))
   })
-).pipe(Layer.merge(DirectSql.layer))
+).pipe(Layer.merge(Layer.mergeAll(DirectSql.layer, ReadSql.layer)))

@@ -1,11 +1,14 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
+import { existsSync } from "node:fs"
 import { resolve } from "node:path"
 import { AppLayer } from "../App.ts"
-import { AppConfig } from "../Config.ts"
+import { AppConfig, SettingError } from "../Config.ts"
 import { environment, launch, teardown } from "../ops/Launch.ts"
 import { startPostgres } from "./EmbeddedPostgres.ts"
 import { startGeminiSimulator } from "./GeminiSimulator.ts"
+
+if (existsSync(".env")) process.loadEnvFile(".env")
 
 const isSet = (name: string) => (process.env[name] ?? "") !== ""
 const say = (line: string) => Effect.sync(() => void process.stdout.write(`${line}\n`))
@@ -15,7 +18,10 @@ const postgres = Effect.gen(function* () {
   if (isSet("DATABASE_URL")) return {}
   const dataDir = resolve(process.env["DEV_DATA_DIR"] || ".data", "postgres")
   const running = yield* Effect.acquireRelease(
-    Effect.promise(() => startPostgres({ dataDir })),
+    Effect.tryPromise({
+      try: () => startPostgres({ dataDir }),
+      catch: (error) => new SettingError({ setting: "DEV_DATA_DIR", problem: error instanceof Error ? error.message : String(error) })
+    }),
     (running) => Effect.promise(() => running.stop())
   )
   yield* say(`Postgres    127.0.0.1:${running.port}, data in ${dataDir}`)

@@ -78,7 +78,7 @@ export const WorkerLayer = Layer.effect(
           logger,
           concurrency: settings.workerConcurrency,
           // New jobs announce themselves; polling is for those that were due at a time.
-          pollInterval: 1_000,
+          pollInterval: 2_000,
           noHandleSignals: true,
           parsedCronItems: parseCronItems(crons),
           preset: {

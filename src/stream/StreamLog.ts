@@ -1,5 +1,6 @@
 import { Clock, Context, Effect, Latch, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
+import { ReadSql } from "../database/Database.ts"
 import { LiveTexts } from "./LiveText.ts"
 
 /** Milliseconds between two writes of a worker's log, and between two readings of all logs. */
@@ -41,6 +42,7 @@ export class StreamLog extends Context.Service<
     StreamLog,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const readSql = yield* ReadSql
       const live = new LiveTexts()
       const writings = new Map<string, Writing>()
       const closed: Array<{ user_id: string; reply_id: string; attempt: number }> = []
@@ -141,7 +143,7 @@ export class StreamLog extends Context.Service<
 
       const read = Effect.gen(function* () {
         const known = JSON.stringify([...seen].map(([w, t]) => ({ w, t })))
-        const rows = yield* sql<{ workerNo: number; tick: number; body: string }>`
+        const rows = yield* readSql<{ workerNo: number; tick: number; body: string }>`
           with recursive workers as (
             select min(worker_no) as no from stream_log
             union all
@@ -202,7 +204,7 @@ export class StreamLog extends Context.Service<
           }
         },
         stored: Effect.fn("StreamLog.stored")(function* (userId: string, replyId: string, attempt: number) {
-          const rows = yield* sql<{ startOffset: number; body: string }>`
+          const rows = yield* readSql<{ startOffset: number; body: string }>`
             select start_offset, body from stream_segments
             where user_id = ${userId} and reply_id = ${replyId} and attempt = ${attempt} order by start_offset
           `

@@ -1,0 +1,107 @@
+/**
+ * The load driver, a process of its own: keep-alive connections with one request at a time on each. Plain sockets
+ * and prepared bytes, because on two cores a client library takes as much CPU as the server it measures.
+ */
+import { connect } from "node:net"
+
+export interface Job {
+  readonly port: number
+  /** Whole HTTP requests, sent in turn; those of a round may begin anywhere in them. */
+  readonly requests: ReadonlyArray<string>
+  readonly first: number
+  readonly connections: number
+  readonly seconds: number
+}
+
+export interface Load {
+  /** Responses within the time, by status. What was in flight at its end is waited for, not counted. */
+  readonly statuses: Readonly<Record<string, number>>
+  readonly seconds: number
+  /** Milliseconds of those responses. */
+  readonly p50: number
+  readonly p99: number
+  /** Cores the driver itself took. */
+  readonly driverCores: number
+  /** The request that would have come next. */
+  readonly next: number
+}
+
+const drive = async (job: Job): Promise<Load> => {
+  const requests = job.requests.map((text) => Buffer.from(text))
+  const statuses: Record<string, number> = {}
+  const latencies: Array<number> = []
+  let next = job.first
+  const cpu = process.cpuUsage()
+  const startedAt = performance.now()
+  const deadline = startedAt + job.seconds * 1000
+
+  const drain = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ port: job.port, host: "127.0.0.1", noDelay: true })
+      let sentAt = 0
+      const send = () => {
+        const request = requests[next++ % requests.length]
+        if (request === undefined) return reject(new Error("no requests"))
+        sentAt = performance.now()
+        socket.write(request)
+      }
+      const answered = (status: string) => {
+        const now = performance.now()
+        if (now >= deadline) return void socket.end()
+        statuses[status] = (statuses[status] ?? 0) + 1
+        latencies.push(now - sentAt)
+        send()
+      }
+      socket.on("data", reader(answered, reject)).once("connect", send).once("error", reject)
+      socket.once("close", () => (performance.now() < deadline ? reject(new Error("the server hung up")) : resolve()))
+    })
+
+  await Promise.all(Array.from({ length: job.connections }, drain))
+  const { system, user } = process.cpuUsage(cpu)
+  const elapsed = performance.now() - startedAt
+  latencies.sort((a, b) => a - b)
+  const quantile = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
+  return {
+    statuses,
+    seconds: job.seconds,
+    p50: quantile(0.5),
+    p99: quantile(0.99),
+    driverCores: (user + system) / 1000 / elapsed,
+    next: next % requests.length
+  }
+}
+
+const nothing: Buffer = Buffer.alloc(0)
+
+/** Finds the end of each response by its Content-Length, the one way in which JSON is sent here. */
+const reader = (answered: (status: string) => void, failed: (error: Error) => void) => {
+  let head: Buffer = nothing
+  let status = ""
+  let missing = 0
+  return (chunk: Buffer) => {
+    if (missing > 0) {
+      missing -= chunk.length
+    } else {
+      head = head.length === 0 ? chunk : Buffer.concat([head, chunk])
+      const end = head.indexOf("\r\n\r\n")
+      if (end === -1) return
+      const text = head.toString("latin1", 0, end)
+      const [, length] = /\r\ncontent-length: (\d+)/i.exec(text) ?? []
+      if (length === undefined) return failed(new Error(`no Content-Length:\n${text}`))
+      status = text.slice(9, 12)
+      missing = Number(length) - (head.length - end - 4)
+      head = nothing
+    }
+    if (missing <= 0) answered(status)
+  }
+}
+
+process.on("message", (job: Job) => {
+  void drive(job).then(
+    (load) => process.send?.(load),
+    (error: unknown) => {
+      console.error(error)
+      process.exit(1)
+    }
+  )
+})

@@ -1,0 +1,81 @@
+import { type ChildProcess, fork } from "node:child_process"
+import { once } from "node:events"
+import type { Job, Load } from "./driver.ts"
+import { meterCpu } from "./process.ts"
+import type { Sample } from "./reference.ts"
+
+/** A request as the driver sends it. */
+export const requestText = (method: "GET" | "POST", path: string, token: string, body?: object): string => {
+  const json = body === undefined ? "" : JSON.stringify(body)
+  const entity = body === undefined ? "" : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(json)}\r\n`
+  return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n${entity}\r\n${json}`
+}
+
+/** Sends a job to a child and waits for its answer, or for its end. */
+const ask = async <A>(child: ChildProcess, message: object): Promise<A> => {
+  const settled = new AbortController()
+  const { signal } = settled
+  const gone = once(child, "exit", { signal }).then(() => Promise.reject(new Error("a helper process ended")))
+  try {
+    child.send(message)
+    const [answer] = await Promise.race([once(child, "message", { signal }), gone])
+    return answer
+  } finally {
+    gone.catch(() => {})
+    settled.abort()
+  }
+}
+
+/** A window of load, with the cores that each process took meanwhile, and those left idle. */
+export interface Window extends Load {
+  readonly cores: Readonly<Record<string, number>>
+}
+
+/** What is asked of one server, over and over. */
+export interface Target {
+  readonly port: number
+  readonly requests: ReadonlyArray<string>
+  readonly connections: number
+}
+
+export interface Driver {
+  /** Runs load for some seconds; each call goes on in the requests where the last one on that port stopped. */
+  readonly run: (target: Target, seconds: number, pids: Readonly<Record<string, number>>) => Promise<Window>
+  readonly stop: () => void
+}
+
+export const startDriver = (): Driver => {
+  const child = fork(new URL("./driver.ts", import.meta.url))
+  const positions = new Map<number, number>()
+  return {
+    run: async (target, seconds, pids) => {
+      const meter = meterCpu(pids)
+      const job: Job = { ...target, seconds, first: positions.get(target.port) ?? 0 }
+      const load = await ask<Load>(child, job)
+      positions.set(target.port, load.next)
+      return { ...load, cores: { driver: load.driverCores, ...meter() } }
+    },
+    stop: () => void child.kill()
+  }
+}
+
+/** Headers Node itself adds to a response, here and there. */
+const ofNode = new Set(["connection", "date", "keep-alive"])
+
+/** Asks the product once and starts the server that repeats its answer. */
+export const startReference = async (url: string, method: "GET" | "POST", token: string, body?: object) => {
+  const response = await fetch(url, {
+    method,
+    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) })
+  })
+  const sample: Sample = {
+    status: response.status,
+    headers: Object.fromEntries([...response.headers].filter(([name]) => !ofNode.has(name))),
+    body: await response.text()
+  }
+  if (!response.ok) throw new Error(`${method} ${url} answered ${sample.status}: ${sample.body}`)
+  const child = fork(new URL("./reference.ts", import.meta.url))
+  const port = await ask<number>(child, sample)
+  return { port, pid: child.pid ?? 0, bytes: Buffer.byteLength(sample.body), stop: () => void child.kill() }
+}

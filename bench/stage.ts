@@ -1,0 +1,129 @@
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import pg from "pg"
+import { startPostgres } from "../src/dev/EmbeddedPostgres.ts"
+import type { Settings, Stats } from "../src/dev/GeminiSimulator.ts"
+import { type Driver, startDriver } from "./load.ts"
+import { type Running, startNode } from "./process.ts"
+import { median } from "./table.ts"
+
+const jwtKeys = `bench:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
+
+/** Settings of a product process: production's, with quotas that never end. */
+export const productSettings = (databaseUrl: string, simulatorUrl: string): Readonly<Record<string, string>> => ({
+  APP_ENV: "production",
+  APP_URL: "http://localhost",
+  HOST: "127.0.0.1",
+  PORT: "0",
+  DATABASE_URL: databaseUrl,
+  JWT_KEYS: jwtKeys,
+  OTP_DELIVERY: "none",
+  BILLING: "off",
+  GEMINI_API_KEY: "simulated",
+  GEMINI_BASE_URL: simulatorUrl,
+  BASIC_DAILY_PROMPTS: "1000000"
+})
+
+/** What every benchmark plays on: a Postgres that writes to the disk, the Gemini simulator and the load driver. */
+export interface Stage {
+  readonly driver: Driver
+  readonly postgresPid: number
+  readonly simulatorPid: number
+  readonly simulator: {
+    readonly reset: (settings: Partial<Settings>) => Promise<void>
+    readonly stats: () => Promise<Stats>
+  }
+  /** A new, empty database; returns its URL. */
+  readonly createDatabase: (name: string) => Promise<string>
+  /** The settings of a product process on a database. */
+  readonly settings: (databaseUrl: string) => Readonly<Record<string, string>>
+  /** What to know of the machine and the database before believing a figure. */
+  readonly describe: () => Promise<string>
+  readonly close: () => Promise<void>
+}
+
+export const openStage = async (): Promise<Stage> => {
+  const folder = mkdtempSync(join(tmpdir(), "bench-"))
+  const postgres = await startPostgres({ dataDir: join(folder, "data") })
+  const simulator = await startNode("src/dev/GeminiSimulatorMain.ts", {}, /ready (http\S+)/)
+  const driver = startDriver()
+  const admin = new pg.Client({ connectionString: postgres.url })
+  await admin.connect()
+
+  const control = async (method: string, route: string, body?: object): Promise<unknown> => {
+    const response = await fetch(`${simulator.captured}/__control/${route}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+    return response.json()
+  }
+  const show = async (name: string) => {
+    const { rows } = await admin.query<{ value: string }>("select current_setting($1) as value", [name])
+    return rows[0]?.value ?? "?"
+  }
+
+  return {
+    driver,
+    postgresPid: postgres.pid,
+    simulatorPid: simulator.pid,
+    simulator: {
+      reset: async (settings) => {
+        await control("POST", "reset")
+        await control("PUT", "settings", settings)
+      },
+      stats: async () => (await control("GET", "stats")) as Stats
+    },
+    createDatabase: async (name) => {
+      await admin.query(`create database ${name}`)
+      const url = new URL(postgres.url)
+      url.pathname = `/${name}`
+      return url.href
+    },
+    settings: (databaseUrl) => productSettings(databaseUrl, simulator.captured),
+    describe: async () =>
+      `Postgres ${await show("server_version")}, fsync ${await show("fsync")}, synchronous_commit ` +
+      `${await show("synchronous_commit")}; one fsync of a file beside it takes ${fsyncMillis(folder).toFixed(2)} ms (median).`,
+    close: async () => {
+      driver.stop()
+      await Promise.all([admin.end(), simulator.stop()])
+      await postgres.stop()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** Milliseconds this disk takes to make eight kilobytes durable: the price of a commit. */
+const fsyncMillis = (folder: string): number => {
+  const file = openSync(join(folder, "fsync"), "w")
+  const page = Buffer.alloc(8192)
+  const taken = Array.from({ length: 100 }, () => {
+    const startedAt = performance.now()
+    writeSync(file, page)
+    fsyncSync(file)
+    return performance.now() - startedAt
+  })
+  closeSync(file)
+  return median(taken)
+}
+
+/** A process of the product that serves HTTP. */
+export interface Api extends Running {
+  readonly port: number
+  readonly url: string
+}
+
+/** The production entry as it is run from the sources. */
+export const sourceEntry = "src/main.ts"
+
+export const startApi = async (
+  settings: Readonly<Record<string, string>>,
+  role: "all" | "api",
+  entry = sourceEntry
+): Promise<Api> => {
+  const running = await startNode(entry, { ...settings, ROLE: role }, /ready http:\/\/[^:]+:(\d+)/)
+  return { ...running, port: Number(running.captured), url: `http://127.0.0.1:${running.captured}` }
+}
+
+export const startWorker = (settings: Readonly<Record<string, string>>): Promise<Running> =>
+  startNode(sourceEntry, { ...settings, ROLE: "worker" }, /Working/)
