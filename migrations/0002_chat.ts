@@ -41,6 +41,7 @@ export default Effect.gen(function* () {
       -- The fencing token: only the attempt that holds the lease may finish the reply.
       attempt int not null default 0,
       failures int not null default 0,
+      failing_since timestamptz,
       finish_reason text,
       truncated boolean not null default false,
       error_code text,

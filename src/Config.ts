@@ -1,4 +1,5 @@
 import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { integerFromText } from "./Text.ts"
 
 const Environment = Schema.Literals(["development", "test", "production"])
 const Delivery = Schema.Literals(["response", "log", "none"])
@@ -72,16 +73,10 @@ const read = <A>(name: string, config: Config.Config<A>, expected: string) =>
 const string = (name: string) => read(name, Config.String(name).pipe(Config.option), "text")
 const secret = (name: string) => read(name, Config.Redacted(name).pipe(Config.option), "text")
 
-/** Digits alone: `Number` would also take "0x50", "3e3" and a blank. */
-const WholeNumber = Schema.String.check(Schema.isPattern(/^\d{1,15}$/u)).pipe(Schema.decodeTo(Schema.FiniteFromString))
-
 const integer = (name: string, minimum: number, maximum: number, fallback: number) =>
   read(
     name,
-    Config.schema(
-      WholeNumber.check(Schema.isBetween({ minimum, maximum })),
-      name
-    ).pipe(Config.withDefault(fallback)),
+    Config.schema(integerFromText(minimum, maximum), name).pipe(Config.withDefault(fallback)),
     `a whole number from ${minimum} to ${maximum}`
   )
 

@@ -9,6 +9,13 @@ const isStorable = Schema.makeFilter<string>(
 export const text = (minimum: number, maximum: number) =>
   Schema.String.check(isStorable, Schema.isBetweenCodePoints(minimum, maximum))
 
+/** Digits alone, as a query or a setting has them: `Number` would also take "", "0x50" and "3e3". */
+const Digits = Schema.String.check(Schema.isPattern(/^\d{1,15}$/u, { message: "must be a whole number" }))
+
+/** A whole number written in digits. */
+export const integerFromText = (minimum: number, maximum: number) =>
+  Digits.pipe(Schema.decodeTo(Schema.FiniteFromString)).check(Schema.isInt(), Schema.isBetween({ minimum, maximum }))
+
 /** A UUID in its canonical lower-case form, whatever case it was written in. */
 export const Uuid = Schema.String.check(Schema.isUUID()).pipe(Schema.decode(SchemaTransformation.toLowerCase()))
 

@@ -3,7 +3,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { Authorization } from "../auth/AuthApi.ts"
 import { QuotaState } from "../auth/User.ts"
 import { Cursor, Limit, page } from "../http/Pagination.ts"
-import { text } from "../Text.ts"
+import { integerFromText, text } from "../Text.ts"
 import {
   AlreadyFinished, ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, NotFinished, QuotaExceededWithHeaders, RoomBusy,
   TooManyChatrooms
@@ -21,9 +21,7 @@ const Replayed = Schema.optionalKey(Schema.Literal("true"))
 
 /** Seconds a request may wait for its reply to end. */
 export const maximumWait = 30
-const Wait = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: maximumWait })).annotate({
-  description: "Seconds to wait for the reply to end."
-})
+const Wait = integerFromText(0, maximumWait).annotate({ description: "Seconds to wait for the reply to end." })
 
 const StreamPosition = Schema.String.check(
   Schema.isPattern(/^\d{1,9}:\d{1,9}$/u, { message: "must be attempt:offset, the id of an event" })

@@ -12,7 +12,7 @@ export const Content = text(1, 32_000).check(
 export const Status = Schema.Literals(["queued", "processing", "waiting", "completed", "failed", "cancelled"])
 export type Status = typeof Status.Type
 
-/** Why a reply failed; the first three are no fault of the user's. */
+/** Why a reply failed. Only `blocked` is about what the user wrote, and so is paid for. */
 export const ErrorCode = Schema.Literals([
   "model_unavailable", "model_quota_exhausted", "model_misconfigured", "empty_response", "max_tokens", "blocked"
 ])

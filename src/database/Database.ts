@@ -20,7 +20,7 @@ const reason = (error: unknown): string => {
 }
 
 /** A database that does not take us at the start is for the operator to mend. */
-export const unusable = (error: unknown) => new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reason(error)}` })
+const unusable = (error: unknown) => new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reason(error)}` })
 
 const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean; multiplex?: boolean }) =>
   PgClient.make({
@@ -33,7 +33,8 @@ const connect = (options: { url: Redacted.Redacted; maxConnections: number; pool
     ...(options.pooled ? { prepare: false } : { startupParameters: timeouts }),
     transformResultNames: String.snakeToCamel,
     transformJson: false
-  })
+    // A pool connects when it is first used; a start shows at once whether it can.
+  }).pipe(Effect.tap((sql) => sql`select 1`), Effect.mapError(unusable))
 
 const runPending = Migrator.make({})
 

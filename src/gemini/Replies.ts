@@ -31,6 +31,8 @@ interface Claim {
   readonly replyTo: string
   readonly attempt: number
   readonly failures: number
+  /** When its first call failed for a reason that passes: a pause of the whole model is no such. */
+  readonly failingSince: Date | null
   readonly startedAt: Date
   readonly systemPrompt: string | null
   readonly model: string
@@ -76,7 +78,7 @@ export class Replies extends Context.Service<
               and (m.status = 'queued'
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
-            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.started_at,
+            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at,
               c.system_prompt, coalesce(c.model, ${gemini.defaultModel}) as model, c.temperature
           )
           select claimed.*, p.until as paused_until from claimed
@@ -117,7 +119,8 @@ export class Replies extends Context.Service<
       /** Gives the lease back until `retryAt`; the job that wakes the reply then is announced now. */
       const postpone = Effect.fnUntraced(function* (reply: Claim, retryAt: Date, failures: number) {
         const kept = yield* sql`
-          update messages set status = 'waiting', retry_at = ${retryAt}, failures = ${failures}, lease_until = null, worker_id = null
+          update messages set status = 'waiting', retry_at = ${retryAt}, failures = ${failures},
+            failing_since = case when ${failures} > 0 then coalesce(failing_since, clock_timestamp()) end, lease_until = null, worker_id = null
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
           returning 1
         `.pipe(Effect.orDie)
@@ -162,7 +165,7 @@ export class Replies extends Context.Service<
             const failures = reply.failures + 1
             const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
-            return failures >= maximumAttempts || now + delay > reply.startedAt.getTime() + retryWindow
+            return failures >= maximumAttempts || now + delay > (reply.failingSince?.getTime() ?? now) + retryWindow
               ? yield* settle(reply, failed("model_unavailable"), receipt)
               : yield* postpone(reply, new Date(now + delay), failures)
           }

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
-import { text } from "../Text.ts"
+import { integerFromText, text } from "../Text.ts"
 
-export const Limit = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 100 }))
+export const Limit = integerFromText(1, 100)
 export const Cursor = text(1, 500)
 
 /** A page of a list; `nextCursor` is null on the last one. */

@@ -19,7 +19,10 @@ const pathIn = (slot: string, path: ReadonlyArray<PropertyKey | { readonly key: 
 export const ProblemsLayer: Layer.Layer<Problems> = HttpApiMiddleware.layerSchemaErrorTransform(Problems, (error) => {
   if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.die(error)
   const slot = error.kind.toLowerCase()
-  const errors = formatIssues(error.cause.issue).issues.map(({ path, message }) => ({ path: pathIn(slot, path ?? []), message }))
+  const faults = formatIssues(error.cause.issue).issues.map(({ path, message }) => [pathIn(slot, path ?? []), message] as const)
+  // One value can break several rules at once; of one place the first is enough.
+  const first = new Map(faults.toReversed())
+  const errors = [...first].toReversed().map(([path, message]) => ({ path, message }))
   return Effect.fail(new ValidationFailed({ errors }))
 })
 

@@ -1,7 +1,5 @@
 import { Cause, ConfigProvider, Effect, Exit, Layer, type Runtime } from "effect"
-import { isSqlError } from "effect/sql/SqlError"
 import { SettingError } from "../Config.ts"
-import { unusable } from "../database/Database.ts"
 
 /** Milliseconds after which a process that was told to go is ended, drained or not. */
 const hardStop = 25_000
@@ -14,9 +12,7 @@ export const environment = (overrides: Readonly<Record<string, string>> = {}) =>
 
 /** One line for what the operator can mend, the whole cause for what only a developer can. */
 const report = (cause: Cause.Cause<unknown>) => {
-  const failure = Cause.squash(cause)
-  const isRefused = isSqlError(failure) && ["ConnectionError", "AuthenticationError"].includes(failure.reason._tag)
-  const error = isRefused ? unusable(failure) : failure
+  const error = Cause.squash(cause)
   const text = error instanceof SettingError ? `cannot start: ${error.message}` : `cannot go on: ${Cause.pretty(cause)}`
   process.stderr.write(`${text}\n`)
 }

@@ -1,0 +1,42 @@
+/** How the simulated account behaves; all of it can be given to `startStripeSimulator`. */
+export interface Settings {
+  /** The only key accepted; any `sk_test_…` or `sk_live_…` when null. */
+  readonly secretKey: string | null
+  readonly livemode: boolean
+  /** The ready-made recurring price and its product. */
+  readonly priceId: string
+  readonly productId: string
+  readonly productName: string
+  /** Minor units a month. */
+  readonly unitAmount: number
+  readonly currency: string
+  /** How long a renewal's invoice stays a draft before it is charged; Stripe waits about an hour. */
+  readonly draftSeconds: number
+  /** Days from one failed charge of a renewal to the next attempt; when they are used up, `afterRetries` happens. */
+  readonly retryDays: ReadonlyArray<number>
+  readonly afterRetries: "cancel" | "unpaid" | "past_due"
+  /** How the portal records a cancellation at the period's end: flexible billing sets `cancel_at` alone, classic both. */
+  readonly portalCancelsWith: "cancel_at" | "cancel_at_period_end"
+  /** Waits before the second, third, … attempt of a webhook. Stripe's go on for three days. */
+  readonly webhookRetryMillis: ReadonlyArray<number>
+  readonly webhookTimeoutMillis: number
+  /** Deliveries at once to one endpoint; 1 keeps the order of first attempts. */
+  readonly webhookConcurrency: number
+}
+
+export const defaultSettings: Settings = {
+  secretKey: null,
+  livemode: false,
+  priceId: "price_simulated_pro",
+  productId: "prod_simulated_pro",
+  productName: "Pro",
+  unitAmount: 2000,
+  currency: "usd",
+  draftSeconds: 3600,
+  retryDays: [3, 5, 7],
+  afterRetries: "cancel",
+  portalCancelsWith: "cancel_at",
+  webhookRetryMillis: [500, 1000, 2000, 4000, 8000],
+  webhookTimeoutMillis: 10_000,
+  webhookConcurrency: 1
+}

@@ -1,0 +1,80 @@
+import type { Price, Product } from "./objects/Catalog.ts"
+import type { CheckoutSession, makeLineItem } from "./objects/CheckoutSession.ts"
+import type { Customer } from "./objects/Customer.ts"
+import type { Event } from "./objects/Event.ts"
+import type { Invoice, InvoicePayment } from "./objects/Invoice.ts"
+import type { Charge, PaymentIntent } from "./objects/Payment.ts"
+import type { PortalSession } from "./objects/PortalSession.ts"
+import type { Dispute, Refund } from "./objects/Reversal.ts"
+import type { Subscription } from "./objects/Subscription.ts"
+import type { EndpointSecrets, WebhookEndpoint } from "./objects/WebhookEndpoint.ts"
+
+/** Everything that has an id and an `object` word. */
+export type StripeObject =
+  | Customer
+  | Product
+  | Price
+  | CheckoutSession
+  | Subscription
+  | Invoice
+  | InvoicePayment
+  | PaymentIntent
+  | Charge
+  | Refund
+  | Dispute
+  | PortalSession
+  | WebhookEndpoint
+  | Event
+
+/** The `object` word: `customer`, `checkout.session`, … */
+export type Kind = StripeObject["object"]
+export type OfKind<K extends Kind> = Extract<StripeObject, { readonly object: K }>
+
+/** How a customer's card behaves from now on: it pays, or is declined with this code (`declines`: a generic one). */
+export type Card = "good" | "declines" | "insufficient_funds" | "expired_card"
+
+/** What a checkout session sells, and what its subscription is to carry. */
+export interface Cart {
+  readonly price: string
+  readonly quantity: number
+  readonly lineItem: ReturnType<typeof makeLineItem>
+  readonly subscriptionMetadata: Record<string, string>
+  readonly subscriptionDescription: string | null
+}
+
+/** The first answer to an idempotency key. */
+export interface RememberedAnswer {
+  /** The method, path and parameters that it answered. */
+  readonly request: string
+  /** Seconds since 1970 of the simulated clock. */
+  readonly at: number
+  readonly status: number
+  readonly body: string
+}
+
+/** All that the simulated account remembers, as plain data: a snapshot is a copy of it. */
+export interface State {
+  /** How far the simulated clock is ahead of real time. */
+  offsetMillis: number
+  /** By kind and id, oldest first. */
+  readonly objects: Partial<Record<Kind, Record<string, StripeObject>>>
+  /** By customer; absent is good. */
+  readonly cards: Record<string, Card>
+  readonly deletedCustomers: Record<string, true>
+  /** By checkout session. */
+  readonly carts: Record<string, Cart>
+  /** By webhook endpoint. */
+  readonly secrets: Record<string, EndpointSecrets>
+  /** By idempotency key. */
+  readonly answers: Record<string, RememberedAnswer>
+}
+
+export const emptyState = (): State => ({
+  offsetMillis: 0,
+  objects: {},
+  cards: {},
+  deletedCustomers: {},
+  carts: {},
+  secrets: {},
+  answers: {}
+})

@@ -1,0 +1,108 @@
+import type { Account } from "../Account.ts"
+import { makeInvoice, makeInvoicePayment } from "../objects/Invoice.ts"
+import type { BillingReason, Invoice, InvoicePayment } from "../objects/Invoice.ts"
+import type { PaymentIntent } from "../objects/Payment.ts"
+import { itemOf } from "../objects/Subscription.ts"
+import type { Subscription } from "../objects/Subscription.ts"
+import { openIntent } from "./Payments.ts"
+
+/** A draft over the subscription's current period, or over another amount. */
+export const draftInvoice = (account: Account, subscription: Subscription, reason: BillingReason, amount?: number): Invoice => {
+  const item = itemOf(subscription)
+  const customer = account.get("customer", subscription.customer)
+  const product = account.find("product", item.price.product)?.name ?? item.price.id
+  const invoice = makeInvoice(account.birth(), {
+    customer,
+    subscription,
+    item,
+    reason,
+    amount: amount ?? item.price.unit_amount * item.quantity,
+    description: amount === undefined ? `${item.quantity} × ${product}` : `Unused time on ${product}`
+  })
+  subscription.latest_invoice = invoice.id
+  return account.add(invoice, "invoice.created")
+}
+
+/** Opens a draft: it gets its number, its page, the customer's credit, and a payment intent when something is due. */
+export const finalizeInvoice = (account: Account, invoice: Invoice) => {
+  const customer = account.get("customer", invoice.customer)
+  const balance = customer.balance + invoice.total
+  account.change(invoice, "invoice.finalized", () => {
+    invoice.status = "open"
+    invoice.number = `${customer.invoice_prefix}-${String(customer.next_invoice_sequence).padStart(4, "0")}`
+    invoice.hosted_invoice_url = `${account.url}/invoice/${invoice.id}`
+    invoice.invoice_pdf = `${account.url}/invoice/${invoice.id}`
+    invoice.effective_at = account.now()
+    invoice.status_transitions.finalized_at = account.now()
+    invoice.automatically_finalizes_at = null
+    invoice.starting_balance = customer.balance
+    invoice.ending_balance = Math.min(balance, 0)
+    invoice.amount_due = Math.max(balance, 0)
+    invoice.amount_remaining = invoice.amount_due
+  })
+  customer.next_invoice_sequence++
+  if (customer.balance !== invoice.ending_balance)
+    account.change(customer, "customer.updated", () => (customer.balance = invoice.ending_balance ?? 0))
+  if (invoice.amount_due > 0) addInvoicePayment(account, invoice)
+}
+
+const addInvoicePayment = (account: Account, invoice: Invoice) => {
+  const { amount_due: amount, currency, customer, customer_email: email } = invoice
+  const description = invoice.billing_reason === "subscription_create" ? "Subscription creation" : "Subscription update"
+  const intent = openIntent(account, { amount, currency, customer, description, email })
+  account.add(makeInvoicePayment(account.birth(), invoice, intent.id))
+}
+
+export const paymentOf = (account: Account, invoice: Invoice): InvoicePayment | undefined =>
+  account.all("invoice_payment").find((payment) => payment.invoice === invoice.id)
+
+export const intentOf = (account: Account, invoice: Invoice): PaymentIntent | undefined =>
+  account.find("payment_intent", paymentOf(account, invoice)?.payment.payment_intent)
+
+export const markPaid = (account: Account, invoice: Invoice) => {
+  invoice.status = "paid"
+  invoice.attempted = true
+  invoice.attempt_count += invoice.amount_due > 0 ? 1 : 0
+  invoice.amount_paid = invoice.amount_due
+  invoice.amount_remaining = 0
+  invoice.next_payment_attempt = null
+  invoice.status_transitions.paid_at = account.now()
+  const payment = paymentOf(account, invoice)
+  if (payment) {
+    payment.status = "paid"
+    payment.amount_paid = invoice.amount_due
+    payment.status_transitions.paid_at = account.now()
+    account.emit("invoice_payment.paid", payment)
+  }
+  account.emit("invoice.paid", invoice)
+  account.emit("invoice.payment_succeeded", invoice)
+}
+
+/** A failed attempt; the next one is at this moment, or never by itself. */
+export const markFailed = (account: Account, invoice: Invoice, nextAttempt: number | null) => {
+  invoice.attempted = true
+  invoice.attempt_count++
+  invoice.next_payment_attempt = nextAttempt
+  account.emit("invoice.payment_failed", invoice)
+}
+
+export const voidInvoice = (account: Account, invoice: Invoice) => {
+  const intent = intentOf(account, invoice)
+  if (intent) {
+    intent.status = "canceled"
+    intent.canceled_at = account.now()
+    intent.cancellation_reason = "void_invoice"
+    account.emit("payment_intent.canceled", intent)
+  }
+  account.change(invoice, "invoice.voided", () => {
+    invoice.status = "void"
+    invoice.next_payment_attempt = null
+    invoice.status_transitions.voided_at = account.now()
+  })
+}
+
+/** The subscription's invoices in this status. */
+export const invoicesOf = (account: Account, subscription: Subscription, status: Invoice["status"]) =>
+  account
+    .all("invoice")
+    .filter((invoice) => invoice.parent.subscription_details.subscription === subscription.id && invoice.status === status)

@@ -1,0 +1,37 @@
+import { catalogRoutes } from "./Catalog.ts"
+import { checkoutRoutes } from "./CheckoutSessions.ts"
+import { customerRoutes } from "./Customers.ts"
+import { eventRoutes } from "./Events.ts"
+import { invoiceRoutes } from "./Invoices.ts"
+import { paymentRoutes } from "./Payments.ts"
+import { portalRoutes } from "./PortalSessions.ts"
+import { subscriptionRoutes } from "./Subscriptions.ts"
+import { endpointRoutes } from "./WebhookEndpoints.ts"
+import type { Route } from "../wire/Route.ts"
+
+/** The whole API. */
+export const routes: ReadonlyArray<Route> = [
+  ...customerRoutes,
+  ...catalogRoutes,
+  ...checkoutRoutes,
+  ...subscriptionRoutes,
+  ...portalRoutes,
+  ...invoiceRoutes,
+  ...paymentRoutes,
+  ...eventRoutes,
+  ...endpointRoutes
+]
+
+const patterns = routes.map((route) => ({
+  route,
+  pattern: new RegExp(`^${route.path.replace(":id", "([^/]+)")}$`)
+}))
+
+/** The route that serves this path, and what its open part is. */
+export const findRoute = (method: string, path: string): { readonly route: Route; readonly id: string } | undefined => {
+  for (const { pattern, route } of patterns) {
+    const match = route.method === method ? pattern.exec(path) : null
+    if (match) return { route, id: decodeURIComponent(match[1] ?? "") }
+  }
+  return undefined
+}

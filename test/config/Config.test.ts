@@ -1,0 +1,220 @@
+import { spawn } from "node:child_process"
+import { ConfigProvider, Effect, Exit, Layer, Redacted } from "effect"
+import { assert, describe, it } from "vitest"
+import { AppConfig, SettingError, type Settings } from "../../src/Config.ts"
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const isSet = (entry: [string, string | undefined]): entry is [string, string] => entry[1] !== undefined
+
+const load = (environment: Environment): Promise<Exit.Exit<Settings, SettingError>> => {
+  const provider = ConfigProvider.layer(ConfigProvider.fromUnknown(Object.fromEntries(Object.entries(environment).filter(isSet))))
+  return Effect.runPromise(Effect.exit(AppConfig.pipe(Effect.provide(AppConfig.layer.pipe(Layer.provide(provider))))))
+}
+
+const settings = async (environment: Environment): Promise<Settings> => {
+  const exit = await load(environment)
+  if (Exit.isFailure(exit)) throw new Error(`refused: ${String(exit.cause)}`)
+  return exit.value
+}
+
+/** The line a start with these settings ends with. */
+const refusal = async (environment: Environment): Promise<string> => {
+  const exit = await Effect.runPromise(
+    Effect.flip(Effect.flatten(Effect.promise(() => load(environment)))).pipe(Effect.orElseSucceed(() => undefined))
+  )
+  if (exit === undefined) throw new Error("these settings were taken")
+  assert.instanceOf(exit, SettingError)
+  return exit.message
+}
+
+const base64 = (text: string | Uint8Array) => Buffer.from(text).toString("base64")
+const goodKey = `k1:${base64("0123456789abcdef0123456789ABCDEF")}`
+const test = { APP_ENV: "test", DATABASE_URL: "postgres://app:database-password@db.example/chat" }
+const production = {
+  DATABASE_URL: "postgres://app:database-password@db.example/chat",
+  JWT_KEYS: goodKey,
+  OTP_DELIVERY: "log",
+  GEMINI_API_KEY: "gemini-api-key",
+  APP_URL: "https://chat.example",
+  BILLING: "off"
+}
+
+describe("what is not set", () => {
+  it("is what the contract says", async () => {
+    const { jwtKeys, ...rest } = await settings({ ...production, BILLING: "off" })
+    const { appUrl, basicDailyPrompts, corsOrigins, environment, gemini, host, jwtTtl, logLevel, port, proDailyPrompts, role, workerConcurrency } = rest
+    assert.deepStrictEqual(
+      { appUrl, basicDailyPrompts, corsOrigins, environment, host, jwtTtl, logLevel, port, proDailyPrompts, role, workerConcurrency },
+      {
+        appUrl: "https://chat.example", basicDailyPrompts: 5, corsOrigins: [], environment: "production", host: "0.0.0.0", jwtTtl: 3600,
+        logLevel: "Info", port: 3000, proDailyPrompts: 1000, role: "all", workerConcurrency: 100
+      }
+    )
+    assert.strictEqual(gemini.model, "gemini-3.8-flash")
+    assert.strictEqual(gemini.apiVersion, "v1beta")
+    assert.isUndefined(gemini.baseUrl)
+    assert.isUndefined(rest.apiPrefix)
+    assert.strictEqual(rest.migrate, true)
+    assert.strictEqual(Redacted.value(rest.databaseDirectUrl), production.DATABASE_URL)
+    assert.strictEqual(jwtKeys.length, 1)
+  })
+
+  it("is friendlier in development: loopback, codes in the answer, links to itself", async () => {
+    const { appUrl, host, otpDelivery } = await settings({ ...test, APP_ENV: "development", PORT: "4000" })
+    assert.deepStrictEqual({ appUrl, host, otpDelivery }, { appUrl: "http://localhost:4000", host: "127.0.0.1", otpDelivery: "response" })
+  })
+
+  it("is a key of its own for every process outside production", async () => {
+    const keys = await Promise.all([settings(test), settings(test)])
+    const [one, other] = keys.map(({ jwtKeys: [key] }) => Redacted.value(key.secret))
+    assert.strictEqual(one?.length, 32)
+    assert.notDeepEqual(one, other)
+  })
+})
+
+describe("what is set", () => {
+  it("is taken", async () => {
+    const taken = await settings({
+      ...production, ROLE: "worker", PORT: "0", HOST: "::1", DATABASE_DIRECT_URL: "postgresql://direct.example/chat", JWT_TTL: "600",
+      GEMINI_MODEL: "gemini-2.5-pro", GEMINI_BASE_URL: "http://127.0.0.1:9000/", GEMINI_API_VERSION: "v1", APP_URL: "https://chat.example/app/",
+      BASIC_DAILY_PROMPTS: "1", PRO_DAILY_PROMPTS: "0", WORKER_CONCURRENCY: "7", CORS_ORIGINS: "https://a.example, http://localhost:5173",
+      API_PREFIX: "/api/v1", LOG_LEVEL: "warn", MIGRATE: "off"
+    })
+    const { apiPrefix, appUrl, basicDailyPrompts, corsOrigins, databaseDirectUrl, gemini, host, jwtTtl, logLevel, migrate, port, proDailyPrompts, role, workerConcurrency } = taken
+    assert.deepStrictEqual(
+      {
+        apiPrefix, appUrl, basicDailyPrompts, corsOrigins, databaseDirectUrl: Redacted.value(databaseDirectUrl), baseUrl: gemini.baseUrl,
+        model: gemini.model, apiVersion: gemini.apiVersion, host, jwtTtl, logLevel, migrate, port, proDailyPrompts, role, workerConcurrency
+      },
+      {
+        apiPrefix: "/api/v1", appUrl: "https://chat.example/app", basicDailyPrompts: 1, corsOrigins: ["https://a.example", "http://localhost:5173"],
+        databaseDirectUrl: "postgresql://direct.example/chat", baseUrl: "http://127.0.0.1:9000", model: "gemini-2.5-pro", apiVersion: "v1",
+        host: "::1", jwtTtl: 600, logLevel: "Warn", migrate: false, port: 0, proDailyPrompts: 0, role: "worker", workerConcurrency: 7
+      }
+    )
+  })
+
+  it("may be several keys, of which the first signs", async () => {
+    const { jwtKeys } = await settings({ ...production, JWT_KEYS: `new:${base64("the-new-key-that-signs-from-now-on")}, old:${base64("the-old-key-that-is-being-retired!")}` })
+    assert.deepStrictEqual(jwtKeys.map(({ kid }) => kid), ["new", "old"])
+  })
+
+  it("may be any origin at all", async () => {
+    assert.deepStrictEqual((await settings({ ...production, CORS_ORIGINS: "*" })).corsOrigins, ["*"])
+  })
+
+  it("answers with codes in production only for a demo that says so", async () => {
+    const demo = await settings({ ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "sk_test_1" })
+    assert.strictEqual(demo.otpDelivery, "response")
+  })
+
+  it("prints no secret, whichever way it is printed", async () => {
+    const taken = await settings({ ...production, DATABASE_DIRECT_URL: "postgres://u:direct-password@h/d" })
+    const printed = `${JSON.stringify(taken)} ${String(taken.databaseUrl)} ${(await import("node:util")).inspect(taken, { depth: 9 })}`
+    for (const secret of ["database-password", "direct-password", "gemini-api-key", base64("0123456789abcdef0123456789ABCDEF"), "48, 49, 50"]) {
+      assert.notInclude(printed, secret)
+    }
+  })
+})
+
+describe("a start is refused", () => {
+  const inTest: ReadonlyArray<readonly [setting: string, why: string, environment: Environment]> = [
+    ["DATABASE_URL", "missing", { ...test, DATABASE_URL: undefined }],
+    ["DATABASE_URL", "no URL", { ...test, DATABASE_URL: "db.example:5432 password=hunter2" }],
+    ["DATABASE_URL", "another database's", { ...test, DATABASE_URL: "mysql://root:hunter2@db.example/chat" }],
+    ["DATABASE_DIRECT_URL", "no URL", { ...test, DATABASE_DIRECT_URL: "hunter2" }],
+    ["APP_ENV", "unknown", { ...test, APP_ENV: "staging" }],
+    ["APP_ENV", "in capitals", { ...test, APP_ENV: "Production" }],
+    ["ROLE", "unknown", { ...test, ROLE: "api,worker" }],
+    ...["eighty", "-1", "65536", "80.5", "3e3", "0x50", " ", "80 ", "NaN", "Infinity", "99999999999999999999"].map(
+      (PORT) => ["PORT", JSON.stringify(PORT), { ...test, PORT }] as const
+    ),
+    ["JWT_TTL", "too short", { ...test, JWT_TTL: "59" }],
+    ["JWT_TTL", "too long", { ...test, JWT_TTL: "86401" }],
+    ["JWT_TTL", "with a unit", { ...test, JWT_TTL: "1h" }],
+    ["BASIC_DAILY_PROMPTS", "none at all", { ...test, BASIC_DAILY_PROMPTS: "0" }],
+    ["PRO_DAILY_PROMPTS", "negative", { ...test, PRO_DAILY_PROMPTS: "-1" }],
+    ["WORKER_CONCURRENCY", "none", { ...test, WORKER_CONCURRENCY: "0" }],
+    ["WORKER_CONCURRENCY", "more than a process bears", { ...test, WORKER_CONCURRENCY: "100000" }],
+    ["OTP_DELIVERY", "unknown", { ...test, OTP_DELIVERY: "sms" }],
+    ...["Gemini 3", "models/gemini-3.8-flash", "gemini_pro", "x".repeat(101), "../v1/models"].map(
+      (GEMINI_MODEL) => ["GEMINI_MODEL", GEMINI_MODEL.slice(0, 30), { ...test, GEMINI_MODEL }] as const
+    ),
+    ["GEMINI_BASE_URL", "no URL", { ...test, GEMINI_BASE_URL: "generativelanguage.googleapis.com" }],
+    ["GEMINI_BASE_URL", "another protocol", { ...test, GEMINI_BASE_URL: "file:///etc/passwd" }],
+    ["APP_URL", "no URL", { ...test, APP_URL: "chat.example" }],
+    ["APP_URL", "a script", { ...test, APP_URL: "javascript:alert(1)" }],
+    ["LOG_LEVEL", "unknown", { ...test, LOG_LEVEL: "verbose" }],
+    ["MIGRATE", "unknown", { ...test, MIGRATE: "false" }],
+    ...["api", "/api/", "/", "/a b", "/api?", "//api"].map((API_PREFIX) => ["API_PREFIX", API_PREFIX, { ...test, API_PREFIX }] as const),
+    ...["a.example", "https://a.example/", "https://a.example,b.example", "https://A.example", "null", "*,https://a.example"].map(
+      (CORS_ORIGINS) => ["CORS_ORIGINS", CORS_ORIGINS, { ...test, CORS_ORIGINS }] as const
+    )
+  ]
+  const inProduction: typeof inTest = [
+    ["JWT_KEYS", "missing", { ...production, JWT_KEYS: undefined }],
+    ["GEMINI_API_KEY", "missing", { ...production, GEMINI_API_KEY: undefined }],
+    ["APP_URL", "missing", { ...production, APP_URL: undefined }],
+    ["OTP_DELIVERY", "missing", { ...production, OTP_DELIVERY: undefined }],
+    ["OTP_DELIVERY", "response without the demo's word", { ...production, OTP_DELIVERY: "response" }],
+    ["OTP_DELIVERY", "response with another word", { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "true" }],
+    ["OTP_DELIVERY", "response beside a live Stripe key", { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "sk_live_hunter2" }],
+    ["OTP_DELIVERY", "response beside a live restricted key", { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "rk_live_hunter2" }]
+  ]
+  const keys: typeof inTest = [
+    ["a secret alone", "hunter2hunter2hunter2hunter2hunter2"],
+    ["an empty name", `:${base64("hunter2hunter2hunter2hunter2hunter2")}`],
+    ["an empty secret", "k1:"],
+    ["a name with blanks", `k 1:${base64("hunter2hunter2hunter2hunter2hunter2")}`],
+    ["no base64", "k1:hunter2 hunter2 hunter2 hunter2 hunter2 hunter2 hunter2!"],
+    ["31 bytes", `k1:${base64("hunter2".repeat(5).slice(0, 31))}`],
+    ["a short second one", `${goodKey},k2:${base64("hunter2")}`],
+    ["name and secret the wrong way round", "hunter2hunter2hunter2hunter2:k1"],
+    ["a comma too many", `${goodKey},`],
+    ["two of one name", `${goodKey},k1:${base64("hunter2hunter2hunter2hunter2hunter2")}`],
+    ["a tutorial's", `k1:${base64("your-256-bit-secret-hunter2-hunter2-hunter2")}`],
+    ["another tutorial's", `k1:${base64("supersecretsupersecretsupersecret-hunter2")}`],
+    ["a template's", `k1:${base64("changeme-changeme-changeme-changeme-hunter2")}`],
+    ["one letter", `k1:${base64("a".repeat(40))}`],
+    ["zeros", `k1:${base64(new Uint8Array(32))}`],
+    ["line feeds", `k1:${base64(new Uint8Array(32).fill(10))}`]
+  ].map(([why, JWT_KEYS]) => ["JWT_KEYS", why ?? "", { ...production, JWT_KEYS }] as const)
+
+  it.each([...inTest, ...inProduction, ...keys])("for its %s: %s", async (setting, _, environment) => {
+    const line = await refusal(environment)
+    assert.match(line, new RegExp(`^${setting}: [^\\n]+$`))
+    for (const secret of ["hunter2", base64("hunter2").slice(0, 8), "database-password", "gemini-api-key"]) assert.notInclude(line, secret)
+  })
+})
+
+describe("the process", () => {
+  const run = (environment: Record<string, string>) =>
+    new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+      const child = spawn(process.execPath, ["src/main.ts"], { env: environment, stdio: ["ignore", "pipe", "pipe"] })
+      const output = { stdout: "", stderr: "" }
+      child.stdout.on("data", (chunk) => (output.stdout += String(chunk)))
+      child.stderr.on("data", (chunk) => (output.stderr += String(chunk)))
+      child.once("close", (code) => resolve({ code, ...output }))
+    })
+
+  it("ends with one line that names the setting, and nothing else", async () => {
+    const { code, stderr, stdout } = await run({ ...production, JWT_KEYS: `k1:${base64("hunter2")}` })
+    assert.strictEqual(stderr, "cannot start: JWT_KEYS: key 1 must have at least 32 bytes of base64\n")
+    assert.strictEqual(stdout, "")
+    assert.strictEqual(code, 1)
+  })
+
+  it("takes an empty setting for a missing one", async () => {
+    const { code, stderr } = await run({ ...production, DATABASE_URL: "" })
+    assert.match(stderr, /^cannot start: DATABASE_URL: [^\n]+\n$/)
+    assert.strictEqual(code, 1)
+  })
+
+  it("tells no password of a database that does not answer", async () => {
+    const { code, stderr, stdout } = await run({ ...production, DATABASE_URL: "postgres://app:hunter2@127.0.0.1:1/chat" })
+    assert.strictEqual(code, 1)
+    assert.notInclude(stdout + stderr, "hunter2")
+    assert.notStrictEqual(stderr, "")
+  })
+})

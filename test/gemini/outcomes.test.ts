@@ -1,0 +1,331 @@
+import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
+import type { Person } from "../support/Client.ts"
+import { callsAbout, ended, isPresent, sleep, startWorld, times, until, usedToday, type World } from "../chat/World.ts"
+
+// These tests wait for back-offs and pauses; they do so together.
+vi.setConfig({ maxConcurrency: 60, testTimeout: 90_000 })
+
+const apiKey = "AIza-a-very-secret-key"
+
+let world: World
+
+beforeAll(async () => {
+  world = await startWorld({ GEMINI_API_KEY: apiKey, LOG_LEVEL: "none" }, { GEMINI_API_KEY: apiKey, LOG_LEVEL: "none" })
+})
+afterAll(() => world.stop())
+
+let questions = 0
+
+/** Asks a fresh person's only question, and waits for its reply to end. */
+const asked = async (words: string, room: Record<string, unknown> = {}) => {
+  const person = await world.someone()
+  const about = `[question ${questions++}]`
+  const sent = await person.ask(await person.room(room), `${words} ${about}`)
+  const { body: reply, text } = await ended(person, sent)
+  return { person, about, reply, text, calls: callsAbout(world, about), used: await usedToday(person) }
+}
+
+/** Nothing of the upstream's words, of the key or of our insides is shown to the user. */
+const assertDiscreet = (text: string) => {
+  for (const secret of [apiKey, "AIza", "HTTP", "overloaded", "quota, please", "invalid argument", "googleapis", "GeminiError", "ApiError", "node_modules", "    at ", "127.0.0.1", "{\\\""]) {
+    assert.notInclude(text, secret)
+  }
+}
+
+const assertFailed = ({ reply, text }: Awaited<ReturnType<typeof asked>>, code: string) => {
+  assert.deepEqual([reply.status, reply.error?.code, reply.truncated], ["failed", code, false], text)
+  assert.match(reply.error.message, /^[A-Z][^{}<>]{10,150}\.$/)
+  assert.isNotNull(reply.completedAt)
+  assertDiscreet(text)
+}
+
+describe.concurrent("a blocked prompt", () => {
+  for (const reason of ["SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "OTHER", "IMAGE_SAFETY"]) {
+    it(`(${reason}) fails as blocked at once, and is paid for`, async () => {
+      const outcome = await asked(`[[blocked ${reason}]]`)
+      assertFailed(outcome, "blocked")
+      assert.deepEqual([outcome.reply.finishReason, outcome.reply.content], [reason, ""])
+      assert.deepEqual([outcome.calls.length, outcome.used], [1, 1])
+    })
+  }
+})
+
+describe.concurrent("a candidate that was stopped", () => {
+  for (const reason of ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST"]) {
+    it(`for ${reason} fails as blocked at once, before or after some text, and is paid for`, async () => {
+      for (const after of [0, 3]) {
+        const outcome = await asked(`[[finish ${reason} ${after}]]`)
+        assertFailed(outcome, "blocked")
+        assert.strictEqual(outcome.reply.finishReason, reason)
+        assert.deepEqual([outcome.calls.length, outcome.used], [1, 1])
+        assert.isAbove(outcome.reply.usage.promptTokens, 0)
+      }
+    })
+  }
+
+  it("for a reason nobody knows is asked for again", async () => {
+    const { calls, reply } = await asked("[[finish WHATEVER 1 times 1]] [[say Fine.]]")
+    assert.deepEqual([reply.status, reply.content, reply.finishReason, calls.length], ["completed", "Fine.", "STOP", 2])
+  })
+})
+
+describe.concurrent("a reply that reached its token limit", () => {
+  it("with text is completed and marked as truncated", async () => {
+    const { calls, reply, used } = await asked("[[finish MAX_TOKENS 3]]")
+    assert.deepEqual([reply.status, reply.truncated, reply.finishReason, reply.error], ["completed", true, "MAX_TOKENS", null])
+    assert.strictEqual(reply.content, calls[0]?.textSent)
+    assert.isNotEmpty(reply.content)
+    assert.deepEqual([calls.length, used], [1, 1])
+  })
+
+  it("without text has failed", async () => {
+    const outcome = await asked("[[finish MAX_TOKENS]]")
+    assertFailed(outcome, "max_tokens")
+    assert.strictEqual(outcome.reply.finishReason, "MAX_TOKENS")
+    assert.strictEqual(outcome.calls.length, 1)
+  })
+
+  it("with nothing but thoughts has failed", async () => {
+    const outcome = await asked("[[finish MAX_TOKENS]] [[thoughts]]")
+    assertFailed(outcome, "max_tokens")
+    assert.isAbove(outcome.reply.usage.thoughtTokens, 0)
+  })
+})
+
+describe.concurrent("a stream that breaks", () => {
+  const whole = "The whole of it, from its beginning to its very end."
+  for (const word of ["cut 1", "cut 0", "drop 1", "garbage 1", "truncate 1", "error 1", "error 1 status 500"]) {
+    it(`by [[${word}]] is started over, and nothing of the first try is kept`, async () => {
+      const { calls, reply, used } = await asked(`[[${word} times 1]] [[say ${whole}]]`)
+      assert.deepEqual([reply.status, reply.content, reply.error, reply.truncated], ["completed", whole, null, false])
+      assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
+    })
+  }
+
+  it("every time has failed, is not a reply, and is paid back", async () => {
+    const outcome = await asked("[[cut 2]]")
+    assertFailed(outcome, "model_unavailable")
+    assert.deepEqual([outcome.calls.length, outcome.used], [4, 0])
+  })
+})
+
+describe.concurrent("an empty reply", () => {
+  it("is asked for once more", async () => {
+    const { calls, reply, used } = await asked("[[empty times 1]] [[say Here.]]")
+    assert.deepEqual([reply.status, reply.content, calls.length, used], ["completed", "Here.", 2, 1])
+  })
+
+  it("twice has failed and is paid back", async () => {
+    const outcome = await asked("[[empty]]")
+    assertFailed(outcome, "empty_response")
+    assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.finishReason], [2, 0, "STOP"])
+  })
+})
+
+describe.concurrent("an outage", () => {
+  for (const word of ["status 500", "status 503", "status 504", "reset", "html"]) {
+    it(`by [[${word}]] that passes is not noticed`, async () => {
+      const { calls, reply, used } = await asked(`[[${word} times 1]] [[say Up again.]]`)
+      assert.deepEqual([reply.status, reply.content, reply.error], ["completed", "Up again.", null])
+      assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
+      assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 500)
+    })
+  }
+
+  it("that passes after three tries is not noticed either", async () => {
+    const { calls, reply } = await asked("[[status 503 times 1]] [[reset times 1]] [[html times 1]] [[say At last.]]")
+    assert.deepEqual([reply.status, reply.content, calls.length], ["completed", "At last.", 4])
+  })
+
+  it("that stays ends the reply after four tries, later and later, within a minute, and is paid back", async () => {
+    const began = Date.now()
+    const outcome = await asked("[[status 503]]")
+    assertFailed(outcome, "model_unavailable")
+    assert.isBelow(Date.now() - began, 60_000)
+    assert.deepEqual([outcome.calls.length, outcome.used], [4, 0])
+    const gaps = outcome.calls.slice(1).map(({ at }, index) => at - (outcome.calls[index]?.at ?? 0))
+    for (const [index, gap] of gaps.entries()) assert.isAtLeast(gap, 500 * 2 ** index, String(gaps))
+    await sleep(3_000)
+    assert.strictEqual(callsAbout(world, outcome.about).length, 4)
+    assert.strictEqual((await world.database.query("select 1 from graphile_worker.jobs where key = $1", [outcome.reply.id])).length, 0)
+  })
+
+  it("with a wait that Google names is asked again after that wait", async () => {
+    const { calls, reply } = await asked("[[status 503 retry 3 times 1]]")
+    assert.deepEqual([reply.status, calls.length], ["completed", 2])
+    assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 3_000)
+  })
+
+  it("lets the next question of the room wait, not fail", async () => {
+    const ada = await world.someone()
+    const room = await ada.room()
+    const first = await ada.ask(room, "[[status 503 times 2]] [[say One.]] in order")
+    const second = await ada.ask(room, "[[say Two.]] in order")
+    assert.strictEqual((await ended(ada, second)).body.content, "Two.")
+    assert.strictEqual((await ended(ada, first)).body.content, "One.")
+    const calls = callsAbout(world, "in order").map(({ status }) => status)
+    assert.deepEqual(calls, [503, 503, 200, 200])
+  })
+})
+
+describe.concurrent("a refusal of our own requests", () => {
+  for (const status of [400, 401, 403, 404]) {
+    it(`by ${status} is not tried again, and is paid back`, async () => {
+      const outcome = await asked(`[[status ${status}]]`)
+      assertFailed(outcome, "model_misconfigured")
+      assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.attempt], [1, 0, 1])
+    })
+  }
+
+  it("by a model that does not exist is the same", async () => {
+    const outcome = await asked("hello", { model: "no-such-model" })
+    assertFailed(outcome, "model_misconfigured")
+    assert.strictEqual(outcome.used, 0)
+  })
+})
+
+describe.concurrent("a model's quota", () => {
+  const seen = async (person: Person, sent: Awaited<ReturnType<Person["ask"]>>, status: string) => {
+    const path = `/chatroom/${sent.body.reply.chatroomId}/message/${sent.body.reply.id}`
+    return until(async () => {
+      const reply = await person.call("GET", path)
+      return reply.body.status === status ? reply : undefined
+    })
+  }
+
+  it("of the minute pauses the model for everybody, and no other model", async () => {
+    const [ada, bob, eve] = [await world.someone(), await world.someone(), await world.someone()]
+    const model = "gemini-paused"
+    const rooms = [await ada.room({ model }), await bob.room({ model }), await eve.room({ model: "gemini-unaffected" })]
+    const first = await ada.ask(rooms[0] ?? "", "[[status 429 retry 4 times 1]] [[say Through.]] first of the pause")
+    const waiting = await seen(ada, first, "waiting")
+    assert.deepEqual([waiting.headers.get("retry-after"), waiting.body.error, waiting.body.completedAt], ["1", null, null])
+    const refusedAt = callsAbout(world, "first of the pause")[0]?.at ?? 0
+
+    const others = await Promise.all(times(3, async (index) => bob.ask(index === 0 ? (rooms[1] ?? "") : await bob.room({ model }), `second of the pause ${index}`)))
+    const unaffected = await eve.ask(rooms[2] ?? "", "another model", { wait: 3 })
+    assert.deepEqual([unaffected.status, unaffected.body.reply.status], [201, "completed"])
+    assert.isBelow(Date.now() - refusedAt, 3_500)
+    for (const sent of others) await seen(bob, sent, "waiting")
+    assert.deepEqual(callsAbout(world, "second of the pause"), [])
+
+    assert.strictEqual((await ended(ada, first)).body.content, "Through.")
+    for (const sent of others) assert.strictEqual((await ended(bob, sent)).body.status, "completed")
+    const later = [...callsAbout(world, "first of the pause").slice(1), ...callsAbout(world, "second of the pause")]
+    assert.strictEqual(later.length, 4)
+    for (const { at } of later) {
+      assert.isAtLeast(at - refusedAt, 4_000)
+      assert.isBelow(at - refusedAt, 9_000)
+    }
+    assert.deepEqual([await usedToday(ada), await usedToday(bob)], [1, 3])
+  })
+
+  it("of the minute without a named wait pauses the model for some seconds", async () => {
+    const { calls, reply } = await asked("[[status 429 times 1]]", { model: "gemini-nameless" })
+    assert.deepEqual([reply.status, calls.length], ["completed", 2])
+    assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 3_000)
+  })
+
+  it("of the minute, again and again, is no failure: the reply waits until it may go on", async () => {
+    const { calls, reply, used } = await asked("[[status 429 retry 0.5 times 6]] [[say Patience.]]", { model: "gemini-patient" })
+    assert.deepEqual([reply.status, reply.content, calls.length, used], ["completed", "Patience.", 7, 1])
+  })
+
+  it("that would outlast the reply's deadline ends it, and is paid back", async () => {
+    const outcome = await asked("[[status 429 retry 3600]]", { model: "gemini-exhausted" })
+    assertFailed(outcome, "model_unavailable")
+    assert.deepEqual([outcome.calls.length, outcome.used], [1, 0])
+  })
+
+  it("of the day ends the reply at once, is paid back, and pauses nobody", async () => {
+    const outcome = await asked("[[status 429 retry 30 perday]]", { model: "gemini-daily" })
+    assertFailed(outcome, "model_quota_exhausted")
+    assert.deepEqual([outcome.calls.length, outcome.used], [1, 0])
+    assert.strictEqual((await asked("hello", { model: "gemini-daily" })).reply.status, "completed")
+  })
+
+  it("in the middle of a stream is a wait, too", async () => {
+    const { calls, reply } = await asked("[[error 1 status 429 times 1]] [[say Later.]]", { model: "gemini-midway" })
+    assert.deepEqual([reply.status, reply.content, calls.length], ["completed", "Later.", 2])
+    assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 3_000)
+  })
+})
+
+describe.concurrent("a completed reply", () => {
+  it("keeps its text, usage, model and finish reason", async () => {
+    const { about, person, reply } = await asked("[[thoughts]] [[cached 3]] [[say Sixteen letters.]]", { model: "gemini-2.5-flash" })
+    const { promptTokens, ...usage } = reply.usage
+    assert.deepEqual(
+      [reply.status, reply.content, reply.model, reply.finishReason, reply.truncated, reply.error, reply.attempt],
+      ["completed", "Sixteen letters.", "gemini-2.5-flash", "STOP", false, null, 1]
+    )
+    assert.deepEqual(usage, { replyTokens: 4, thoughtTokens: 14, cachedTokens: 3 })
+    assert.strictEqual(promptTokens, Math.ceil(("[[thoughts]] [[cached 3]] [[say Sixteen letters.]] ".length + about.length) / 4))
+    const [day] = await world.database.query(
+      "select prompt_tokens::int, reply_tokens::int from usage_daily d join users u using (quota_key) where u.id = $1",
+      [person.userId]
+    )
+    assert.deepEqual(day, { prompt_tokens: promptTokens, reply_tokens: 4 })
+  })
+
+  it("of the default model names it", async () => {
+    assert.strictEqual((await asked("hello")).reply.model, "gemini-3.8-flash")
+  })
+
+  it("keeps a long text of any characters whole", async () => {
+    const { calls, reply } = await asked("[[length 60000]] [[unicode]] [[chunks 400 delay 0]]")
+    assert.strictEqual(reply.content, calls[0]?.textSent)
+    assert.strictEqual(reply.content.length, 60_000)
+  })
+})
+
+describe.concurrent("quota", () => {
+  it("is paid back for at most five failures a day", async () => {
+    const ada = await world.someone()
+    const room = await ada.room()
+    const used = []
+    for (const index of times(7, (n) => n)) {
+      const sent = await ada.ask(room, `[[status 400]] failure ${index}`)
+      assert.strictEqual(sent.status, 202)
+      await ended(ada, sent)
+      used.push(await usedToday(ada))
+    }
+    assert.deepEqual(used, [0, 0, 0, 0, 0, 1, 2])
+    const rows = await world.database.query<{ quota_state: string }>(
+      "select quota_state from messages where user_id = $1 and role = 'model' order by id",
+      [ada.userId]
+    )
+    assert.deepEqual(rows.map(({ quota_state }) => quota_state), [...times(5, () => "refunded"), "spent", "spent"])
+  })
+
+  it("is paid back to the day it was taken from", async () => {
+    const ada = await world.someone()
+    const sent = await ada.ask(await ada.room(), "[[latency 1500]] [[status 400]] over midnight")
+    await world.database.query("update messages set quota_day = quota_day - 1 where id = $1", [sent.body.reply.id])
+    await world.database.query("update usage_daily set day = day - 1 where quota_key = (select quota_key from users where id = $1)", [ada.userId])
+    await ada.ask(await ada.room(), "of today", { wait: 10 })
+    assert.strictEqual((await ended(ada, sent)).body.status, "failed")
+    const days = await world.database.query(
+      "select used, refunded from usage_daily d join users u using (quota_key) where u.id = $1 order by day",
+      [ada.userId]
+    )
+    assert.deepEqual(days, [{ used: 0, refunded: 1 }, { used: 1, refunded: 0 }])
+  })
+
+  it("paid back lets the user ask again on a used-up day", async () => {
+    const ada = await world.someone()
+    for (const index of [1, 2, 3, 4]) await ada.ask(await ada.room(), `question ${index}`)
+    await ended(ada, await ada.ask(await ada.room(), "[[status 403]] the fifth"))
+    const again = await ada.ask(await ada.room(), "the fifth again")
+    assert.deepEqual([again.status, again.body.quota.remaining], [202, 0])
+    assert.strictEqual((await ada.ask(await ada.room(), "the sixth")).status, 429)
+  })
+
+  it("of many failures at once is paid back once for each", async () => {
+    const ada = await world.someone()
+    const sent = await Promise.all(times(5, async (index) => ada.ask(await ada.room(), `[[status 404]] together ${index}`)))
+    const replies = await Promise.all(sent.filter(isPresent).map((reply) => ended(ada, reply)))
+    assert.deepEqual(replies.map(({ body }) => body.error.code), times(5, () => "model_misconfigured"))
+    assert.strictEqual(await usedToday(ada), 0)
+  })
+})

@@ -1,0 +1,82 @@
+import { it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { afterAll, assert, beforeAll, describe } from "vitest"
+import { AppConfig } from "../../src/Config.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { Gemini } from "../../src/gemini/Gemini.ts"
+import { environment } from "../../src/ops/Launch.ts"
+import { callsTo, sleep, until } from "../chat/World.ts"
+
+let gemini: GeminiSimulator
+
+beforeAll(async () => {
+  gemini = await startGeminiSimulator({ chunkMillis: 1 })
+})
+afterAll(() => gemini.stop())
+
+const GeminiLayer = Layer.unwrap(
+  Effect.sync(() => {
+    const settings = environment({ APP_ENV: "test", DATABASE_URL: "postgres://nowhere/none", GEMINI_API_KEY: "simulated", GEMINI_BASE_URL: gemini.url })
+    return Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))
+  })
+)
+
+const prompt = (text: string) => ({ model: "gemini-3.8-flash", systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text }] })
+const callAbout = (text: string) => callsTo(gemini, text)[0]
+const really = <A>(look: () => A | Promise<A>) => Effect.promise(() => until(look))
+/** Time for what the clock set off to happen: the network does not follow the test's clock. */
+const aMoment = Effect.promise(() => sleep(100))
+
+describe("a model that falls silent", () => {
+  for (const [name, word, chunks] of [["before it answers", "hang", 0], ["in the middle of an answer", "stall 2", 2]] as const) {
+    it.effect(`${name} is given up after 60 seconds, and its connection closed`, () =>
+      Effect.gen(function* () {
+        const { stream } = yield* Gemini
+        const about = `[[${word}]] ${name}`
+        const running = yield* Effect.forkChild(Effect.result(Stream.runCollect(stream(prompt(about)))))
+        yield* really(() => callAbout(about)?.inFlight === true && callAbout(about)?.chunksSent === chunks)
+        yield* aMoment
+        yield* TestClock.adjust("59 seconds")
+        yield* aMoment
+        assert.isTrue(callAbout(about)?.inFlight)
+        assert.isUndefined(running.pollUnsafe())
+        yield* TestClock.adjust("2 seconds")
+        const result = yield* Fiber.join(running)
+        assert.isTrue(Result.isFailure(result))
+        if (Result.isFailure(result)) assert.strictEqual(result.failure.kind, "unavailable")
+        const call = yield* really(() => (callAbout(about)?.inFlight === false ? callAbout(about) : undefined))
+        assert.isTrue(call.aborted)
+      }).pipe(Effect.provide(GeminiLayer))
+    )
+  }
+
+  it.effect("is not one that answers slowly: every piece begins a new minute", () =>
+    Effect.gen(function* () {
+      const { stream } = yield* Gemini
+      const about = "[[chunks 5 delay 400]] slowly"
+      const running = yield* Effect.forkChild(Stream.runCollect(stream(prompt(about))))
+      for (const chunks of [1, 2, 3, 4]) {
+        yield* really(() => (callAbout(about)?.chunksSent ?? 0) >= chunks)
+        yield* aMoment
+        yield* TestClock.adjust("50 seconds")
+      }
+      const pieces = yield* Fiber.join(running)
+      assert.strictEqual(pieces.map(({ text }) => text).join(""), callAbout(about)?.textSent)
+      assert.strictEqual(pieces.at(-1)?.finishReason, "STOP")
+    }).pipe(Effect.provide(GeminiLayer))
+  )
+
+  it.effect("and one that nobody listens to any more: the call is closed at once", () =>
+    Effect.gen(function* () {
+      const { stream } = yield* Gemini
+      const about = "[[chunks 100 delay 50]] interrupted"
+      const running = yield* Effect.forkChild(Stream.runDrain(stream(prompt(about))))
+      yield* really(() => callAbout(about)?.chunksSent)
+      yield* Fiber.interrupt(running)
+      const call = yield* really(() => (callAbout(about)?.inFlight === false ? callAbout(about) : undefined))
+      assert.isTrue(call.aborted)
+      assert.isBelow(call.chunksSent, 50)
+    }).pipe(Effect.provide(GeminiLayer))
+  )
+})

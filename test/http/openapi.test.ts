@@ -1,0 +1,318 @@
+import { HttpApi } from "effect/http-api"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { Api } from "../../src/Api.ts"
+import { startBackend } from "../support/Backend.ts"
+import { freshMobile, logIn, type Person, type Reply, request } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+
+/** A piece of the document; what it should be is what these tests are about. */
+interface Node {
+  readonly [key: string]: unknown
+}
+const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null && !Array.isArray(value)
+const nodeAt = (from: unknown, ...path: ReadonlyArray<string>): Node => {
+  const found = path.reduce<unknown>((at, key) => (isNode(at) ? at[key] : undefined), from)
+  assert.isTrue(isNode(found), `nothing at ${path.join(" > ")}`)
+  return found as Node
+}
+
+interface Endpoint {
+  readonly method: string
+  readonly path: string
+}
+
+/** Every endpoint of the API's definition, found by walking it. */
+const endpoints: Array<Endpoint> = []
+HttpApi.reflect(Api, { onGroup: () => {}, onEndpoint: ({ endpoint }) => void endpoints.push({ method: endpoint.method, path: endpoint.path }) })
+
+/** The contract's routes that need no token. Whatever else the API has is protected. */
+const open = new Set([
+  ...["signup", "send-otp", "verify-otp", "forgot-password", "reset-password", "login", "refresh"].map((name) => `POST /auth/${name}`),
+  "GET /healthz", "GET /readyz", "GET /metrics", "GET /admin/queue", "POST /webhook/stripe"
+])
+
+const withoutSlash = (path: string) => (path.length > 1 ? path.replace(/\/$/, "") : path)
+const documented = ({ method, path }: Endpoint) => [withoutSlash(path).replaceAll(/:(\w+)/g, "{$1}"), method.toLowerCase()] as const
+const nameOf = ({ method, path }: Endpoint) => `${method} ${withoutSlash(path)}`
+
+let database: TestDatabase
+let backend: Awaited<ReturnType<typeof startBackend>>
+let ada: Person
+let document: Node
+
+/** What the server answered in this file's run, by operation. */
+const seen: Array<{ readonly path: string; readonly method: string; readonly reply: Reply }> = []
+
+/** A request that is remembered with the documented path it went to. */
+const call = async (method: string, template: string, values: Record<string, string> = {}, options: Parameters<typeof request>[3] = {}) => {
+  const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "")
+  const reply = await request(backend.url, method, path, options)
+  seen.push({ path: (template.split("?")[0] ?? "").replace(/\/$/, ""), method: method.toLowerCase(), reply })
+  return reply
+}
+
+beforeAll(async () => {
+  database = await createDatabase()
+  backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+  ada = await logIn(backend.url)
+  const reply = await request(backend.url, "GET", "/openapi.json")
+  assert.strictEqual(reply.status, 200)
+  assert.match(reply.headers.get("content-type") ?? "", /^application\/json/)
+  document = reply.body
+})
+afterAll(async () => {
+  await backend.stop()
+  await database.drop()
+})
+
+const operations = () =>
+  Object.entries(nodeAt(document, "paths")).flatMap(([path, methods]) =>
+    Object.entries(methods as Node).map(([method, operation]) => ({ path, method, operation: operation as Node }))
+  )
+
+/** Every object of the document, wherever it stands. */
+const everyNode = (value: unknown): Array<Node> => {
+  if (Array.isArray(value)) return value.flatMap(everyNode)
+  return isNode(value) ? [value, ...Object.values(value).flatMap(everyNode)] : []
+}
+
+describe("the document", () => {
+  it("is OpenAPI 3.1 and says what it describes", () => {
+    assert.match(String(document["openapi"]), /^3\.1\.\d$/)
+    for (const member of ["title", "version", "description"]) assert.isNotEmpty(nodeAt(document, "info")[member])
+    assert.isNotEmpty(document["servers"])
+    assert.deepInclude(nodeAt(document, "components", "securitySchemes", "bearer"), { type: "http", bearerFormat: "JWT" })
+  })
+
+  it("has every operation of the API, and no other", () => {
+    assert.isAbove(endpoints.length, 10)
+    assert.deepStrictEqual(
+      operations().map(({ method, path }) => `${method} ${path}`).sort(),
+      endpoints.map(documented).map(([path, method]) => `${method} ${path}`).sort()
+    )
+  })
+
+  it("names every operation once, without dots, and says what it is for", () => {
+    const ids = operations().map(({ operation }) => String(operation["operationId"]))
+    for (const id of ids) assert.match(id, /^[a-z][A-Za-z\d]*$/)
+    assert.strictEqual(new Set(ids).size, ids.length)
+    for (const { operation, path } of operations()) assert.isNotEmpty(operation["summary"], path)
+  })
+
+  it("refers to nothing that is missing, and names no component for its encoding", () => {
+    const names = Object.keys(nodeAt(document, "components", "schemas"))
+    for (const name of names) assert.notMatch(name, /Encoded|\.|\d$/)
+    const references = everyNode(document).map((node) => node["$ref"]).filter((ref) => ref !== undefined).map(String)
+    assert.isAbove(references.length, 20)
+    for (const reference of references) assert.include(names.map((name) => `#/components/schemas/${name}`), reference)
+  })
+
+  it("knows that numbers of a query are numbers", () => {
+    const parameters = operations().flatMap(({ operation }) => (operation["parameters"] ?? []) as Array<Node>)
+    const named = (name: string) => parameters.filter((parameter) => parameter["name"] === name && parameter["in"] === "query")
+    assert.isAtLeast(named("limit").length, 2)
+    for (const limit of named("limit")) {
+      assert.deepInclude(nodeAt(limit, "schema"), { type: "integer", minimum: 1, maximum: 100 })
+      assert.strictEqual(limit["required"], false)
+    }
+    assert.isAtLeast(named("wait").length, 2)
+    for (const wait of named("wait")) assert.deepInclude(nodeAt(wait, "schema"), { type: "integer", minimum: 0, maximum: 30 })
+  })
+
+  it("declares every parameter of a path", () => {
+    for (const { operation, path } of operations()) {
+      const inPath = ((operation["parameters"] ?? []) as Array<Node>).filter((parameter) => parameter["in"] === "path")
+      assert.deepStrictEqual(inPath.map((parameter) => `{${String(parameter["name"])}}`), path.match(/\{\w+\}/g) ?? [])
+      for (const parameter of inPath) assert.strictEqual(parameter["required"], true)
+    }
+  })
+
+  it.each([
+    ["User", ["name", "email"]],
+    ["Me", ["name", "email"]],
+    ["Quota", ["limit", "remaining"]],
+    ["Chatroom", ["systemPrompt", "model", "temperature", "archivedAt", "lastMessageAt"]],
+    ["Message", ["replyTo", "finishReason", "error", "model", "usage", "completedAt"]],
+    ["Latest", ["message", "reply"]],
+    ["ChatroomPage", ["nextCursor"]]
+  ])("says of %s what may be null, and that it is always there", (name, fields) => {
+    const schema = nodeAt(document, "components", "schemas", name)
+    assert.sameMembers(schema["required"] as Array<string>, Object.keys(nodeAt(schema, "properties")))
+    const nullable = Object.entries(nodeAt(schema, "properties"))
+      .filter(([, property]) => everyNode((property as Node)["anyOf"] ?? []).some((node) => node["type"] === "null"))
+      .map(([field]) => field)
+    assert.includeMembers(nullable, fields)
+  })
+
+  it("closes no object: unknown fields of a request are ignored", () => {
+    assert.deepStrictEqual(everyNode(document).filter((node) => node["additionalProperties"] === false), [])
+  })
+
+  it("says what every problem has", () => {
+    const problems = Object.values(nodeAt(document, "components", "schemas")).filter((schema) => isNode((schema as Node)["properties"]) && "requestId" in nodeAt(schema, "properties"))
+    assert.isAtLeast(problems.length, 10)
+    for (const problem of problems) {
+      assert.includeMembers((problem as Node)["required"] as Array<string>, ["type", "title", "status", "detail", "code", "requestId"])
+    }
+  })
+
+  it("tells the headers of answers that have some", () => {
+    for (const { operation, path } of operations()) {
+      for (const [status, response] of Object.entries(nodeAt(operation, "responses"))) {
+        const names = Object.keys(nodeAt(response, "headers")).map((name) => name.toLowerCase())
+        assert.include(names, "x-request-id", `${path} ${status}`)
+        if (status === "429" || (status === "503" && path !== "/readyz")) assert.include(names, "retry-after", `${path} ${status}`)
+        if (status === "401") assert.include(names, "www-authenticate", path)
+        if (Number(status) >= 400 && path !== "/readyz") assert.hasAllKeys(nodeAt(response, "content"), ["application/problem+json"], `${path} ${status}`)
+      }
+    }
+  })
+
+  it("marks what needs a token", () => {
+    for (const endpoint of endpoints) {
+      const operation = nodeAt(document, "paths", ...documented(endpoint))
+      const isProtected = !open.has(nameOf(endpoint))
+      assert.deepStrictEqual(operation["security"], isProtected ? [{ bearer: [] }] : [], nameOf(endpoint))
+      assert.strictEqual("401" in nodeAt(operation, "responses"), isProtected, nameOf(endpoint))
+    }
+  })
+})
+
+describe("the server", () => {
+  const room = "01900000-0000-7000-8000-000000000001"
+
+  it.each(endpoints.filter((endpoint) => !open.has(nameOf(endpoint))).map((endpoint) => [nameOf(endpoint), endpoint] as const))(
+    "answers 401 without a token: %s",
+    async (_, endpoint) => {
+      const [path, method] = documented(endpoint)
+      const options = method === "get" || method === "delete" ? {} : { body: {} }
+      const reply = await call(method.toUpperCase(), path, { id: room, mid: room }, options)
+      assert.strictEqual(`${reply.status} ${reply.body?.code}`, "401 unauthenticated")
+      assert.isNotNull(reply.headers.get("www-authenticate"))
+      const stale = await call(method.toUpperCase(), path, { id: room, mid: room }, { ...options, token: "x.y.z" })
+      assert.strictEqual(`${stale.status} ${stale.body?.code}`, "401 token_invalid")
+    }
+  )
+
+  it.each(endpoints.filter(({ path }) => path.includes(":")).map((endpoint) => [nameOf(endpoint), endpoint] as const))(
+    "answers 404 to somebody else, never 403: %s",
+    async (_, endpoint) => {
+      const bob = await logIn(backend.url)
+      const id = await ada.room()
+      const sent = await ada.ask(id, "Mine?")
+      const [path, method] = documented(endpoint)
+      const options = method === "get" || method === "delete" ? {} : { body: { content: "Yours?" } }
+      const reply = await call(method.toUpperCase(), path, { id, mid: sent.body.reply?.id ?? room }, { ...options, token: bob.token })
+      assert.strictEqual(reply.status, 404, reply.text)
+      await database.query("update usage_daily set used = 0")
+    }
+  )
+
+  it("answers as it is documented", async () => {
+    const mobile = freshMobile()
+    await call("POST", "/auth/signup", {}, { body: { mobile, name: "Bob" } })
+    const sent = await call("POST", "/auth/send-otp", {}, { body: { mobile } })
+    await call("POST", "/auth/send-otp", {}, { body: { mobile } })
+    await call("POST", "/auth/verify-otp", {}, { body: { mobile, otp: "x" } })
+    await call("POST", "/auth/verify-otp", {}, { body: { mobile, otp: sent.body.otp === "000000" ? "000001" : "000000" } })
+    const login = await call("POST", "/auth/verify-otp", {}, { body: { mobile, otp: sent.body.otp, challengeId: sent.body.challengeId } })
+    await call("POST", "/auth/signup", {}, { body: { mobile } })
+    await call("POST", "/auth/signup", {}, { body: "{" })
+    await call("POST", "/auth/signup", {}, { body: "x".repeat(300_000) })
+    await call("POST", "/auth/signup", {}, { body: "{}", headers: { "content-type": "text/plain" } })
+
+    const token: string = login.body.token
+    const key = { "idempotency-key": "one" }
+    const created = await call("POST", "/chatroom", {}, { token, body: { title: "A", temperature: 0.5, model: null }, headers: key })
+    await call("POST", "/chatroom", {}, { token, body: { title: "A", temperature: 0.5, model: null }, headers: key })
+    await call("POST", "/chatroom", {}, { token, body: { title: "B" }, headers: key })
+    await call("POST", "/chatroom", {}, { token, body: { title: "" } })
+    const id: string = created.body.id
+    await call("GET", "/user/me", {}, { token })
+    await call("GET", "/chatroom", {}, { token })
+    await call("GET", "/chatroom?limit=0", {}, { token })
+    await call("GET", "/chatroom/{id}", { id }, { token })
+    await call("GET", "/chatroom/{id}", { id: "x" }, { token })
+    await call("PATCH", "/chatroom/{id}", { id }, { token, body: { title: "C", pinned: true, archived: true } })
+    await call("GET", "/chatroom/{id}/latest", { id }, { token })
+    const asked = await call("POST", "/chatroom/{id}/message", { id }, { token, body: { content: "Why?" } })
+    for (let question = 0; question < 5; question++) await call("POST", "/chatroom/{id}/message", { id }, { token, body: { content: "Why?" } })
+    const other = await call("POST", "/chatroom", {}, { token, body: {} })
+    for (let question = 0; question < 3; question++) await call("POST", "/chatroom/{id}/message", { id: other.body.id }, { token, body: { content: "Why?" } })
+    await call("GET", "/chatroom/{id}/messages", { id }, { token })
+    await call("GET", "/chatroom/{id}/messages?limit=1", { id }, { token })
+    await call("GET", "/chatroom/{id}/latest", { id }, { token })
+    await call("GET", "/chatroom/{id}/message/{mid}", { id, mid: asked.body.reply.id }, { token })
+    await call("DELETE", "/chatroom/{id}", { id }, { token })
+    await call("GET", "/healthz")
+    await call("GET", "/readyz")
+
+    const statuses = seen.map(({ reply }) => reply.status)
+    assert.includeMembers(statuses, [200, 201, 202, 204, 400, 401, 404, 409, 413, 415, 422, 429])
+    for (const { method, path, reply } of seen) {
+      const response = nodeAt(document, "paths", path, method, "responses", String(reply.status))
+      const type = (reply.headers.get("content-type") ?? "").split(";")[0] ?? ""
+      if (reply.text === "") continue
+      const faults = misfits(reply.body, nodeAt(response, "content", type, "schema"))
+      assert.deepStrictEqual(faults, [], `${method} ${path} ${reply.status}: ${reply.text}`)
+    }
+  })
+})
+
+/** Where a value does not fit its schema: as much of JSON Schema as the document uses. */
+const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
+  if (typeof schema["$ref"] === "string") return misfits(value, nodeAt(document, ...schema["$ref"].slice(2).split("/")), at)
+  const anyOf = (schema["anyOf"] ?? schema["oneOf"]) as Array<Node> | undefined
+  if (anyOf !== undefined) {
+    const tried = anyOf.map((option) => misfits(value, option, at))
+    return tried.some((faults) => faults.length === 0) ? [] : tried.flat()
+  }
+  if (Array.isArray(schema["enum"]) && !schema["enum"].includes(value)) return [`${at} is not of ${schema["enum"].join(", ")}`]
+  const type = value === null ? "null" : Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value
+  if (schema["type"] !== undefined && schema["type"] !== type && !(schema["type"] === "number" && type === "integer")) {
+    return [`${at} is ${type}, not ${String(schema["type"])}`]
+  }
+  if (typeof schema["pattern"] === "string" && typeof value === "string" && !new RegExp(schema["pattern"], "u").test(value)) return [`${at} does not match`]
+  if (schema["format"] === "date-time" && new Date(String(value)).toISOString() !== value) return [`${at} is no time in UTC with milliseconds`]
+  if (Array.isArray(value)) return isNode(schema["items"]) ? value.flatMap((item, index) => misfits(item, schema["items"] as Node, `${at}/${index}`)) : []
+  if (!isNode(value)) return []
+  const properties = isNode(schema["properties"]) ? schema["properties"] : undefined
+  const missing = ((schema["required"] ?? []) as Array<string>).filter((name) => !Object.hasOwn(value, name)).map((name) => `${at}/${name} is missing`)
+  return [
+    ...missing,
+    ...Object.entries(value).flatMap(([name, member]) => {
+      const property = properties?.[name]
+      if (isNode(property)) return misfits(member, property, `${at}/${name}`)
+      return isNode(schema["additionalProperties"]) ? misfits(member, schema["additionalProperties"], `${at}/${name}`) : [`${at}/${name} is not documented`]
+    })
+  ]
+}
+
+describe("the reference", () => {
+  it("is a page that needs nothing from elsewhere", async () => {
+    const { headers, status, text } = await request(backend.url, "GET", "/docs")
+    assert.strictEqual(status, 200)
+    assert.match(headers.get("content-type") ?? "", /^text\/html/)
+    // Its own elements: what the script has inside as text is no source until the script asks for it.
+    const html = text.replaceAll(/<script>[^]*?<\/script>/g, "<script></script>")
+    assert.isBelow(html.length, 5_000)
+    assert.notMatch(html, /(?:src|href|srcset|data|action)\s*=\s*["']?\s*(?:https?:)?\/\//i)
+    assert.notMatch(html, /@import|url\(|<link|<iframe|<img|<style|src=/i)
+    assert.isAbove(text.length, 1_000_000, "the script is in the page")
+    assert.match(text, /"withDefaultFonts":\s*false/)
+    assert.notMatch(text.slice(text.lastIndexOf("createApiReference(")), /cdn\.|proxyUrl/)
+  })
+
+  it("shows the same document that is served", async () => {
+    const { text } = await request(backend.url, "GET", "/docs")
+    const page = text.slice(text.lastIndexOf("createApiReference("))
+    const content = page.slice(page.indexOf("content:") + "content:".length, page.lastIndexOf("})"))
+    assert.deepStrictEqual(JSON.parse(content), document)
+  })
+
+  it("is where the root leads to, until there is a page", async () => {
+    const reply = await request(backend.url, "GET", "/")
+    assert.include([200, 302], reply.status)
+    if (reply.status === 302) assert.strictEqual(reply.headers.get("location"), "/docs")
+  })
+})

@@ -1,0 +1,487 @@
+import { once } from "node:events"
+import { connect, createServer, type Server, type Socket } from "node:net"
+import pg from "pg"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { freePort, startBackend } from "../support/Backend.ts"
+import { freshMobile, logIn, type Person } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { raw, type RawReply, speak } from "./raw.ts"
+
+type Backend = Awaited<ReturnType<typeof startBackend>>
+
+let database: TestDatabase
+let backend: Backend
+let ada: Person
+let token: { authorization: string }
+
+beforeAll(async () => {
+  database = await createDatabase()
+  backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+  ada = await logIn(backend.url)
+  token = { authorization: `Bearer ${ada.token}` }
+})
+afterAll(async () => {
+  await backend.stop()
+  await database.drop()
+})
+
+const json = { "content-type": "application/json" }
+const get = (path: string, headers: Record<string, string> = {}) => raw(backend.url, "GET", path, { headers })
+const post = (path: string, body: string | Uint8Array, headers: Record<string, string> = json) => raw(backend.url, "POST", path, { body, headers })
+
+/** The shape every problem has, and what its head must say of it. */
+const assertProblem = (reply: RawReply, status: number, code: string) => {
+  assert.strictEqual(`${reply.status} ${reply.body?.code}`, `${status} ${code}`, reply.text)
+  assert.strictEqual(reply.headers["content-type"], "application/problem+json")
+  assert.strictEqual(reply.headers["x-content-type-options"], "nosniff")
+  for (const member of ["type", "title", "detail", "code", "requestId"]) assert.isString(reply.body[member], member)
+  for (const member of ["type", "title", "detail"]) assert.isNotEmpty(reply.body[member], member)
+  assert.match(reply.body.code, /^[a-z]+(_[a-z]+)*$/)
+  assert.strictEqual(reply.body.status, status)
+  assert.strictEqual(reply.body.requestId, reply.headers["x-request-id"])
+  if (status === 401) assert.match(reply.headers["www-authenticate"] ?? "", /^Bearer /)
+  if (status === 429 || status === 503) assert.match(reply.headers["retry-after"] ?? "", /^[1-9]\d*$/)
+}
+
+const paths = (reply: RawReply): Array<string> => [...new Set<string>(reply.body.errors.map((error: { path: string }) => error.path))].sort()
+
+const assertFaults = (reply: RawReply, ...expected: ReadonlyArray<string>) => {
+  assertProblem(reply, 400, "validation_failed")
+  assert.deepStrictEqual(paths(reply), [...expected].sort())
+  for (const error of reply.body.errors) assert.isNotEmpty(error.message)
+}
+
+describe("a route that is not there", () => {
+  it.each(["/nope", "/auth", "/user/me/more", "/chatroom/x/y/z", "/.env", "/index.php", "/%zz", "/%ff", "/%", `/${"a".repeat(2_000)}`, `/chatroom/${"a".repeat(2_000)}`])(
+    "is 404: %s",
+    async (path) => {
+      for (const method of ["GET", "POST", "DELETE"]) assertProblem(await raw(backend.url, method, path), 404, "not_found")
+    }
+  )
+
+  it.each(["//", "//healthz", "/healthz//", "/user//me", "/./", "/./healthz", "/healthz/.", "/../", "/healthz/..", "/../healthz", "/user/../healthz", "/%2e%2e/healthz", "/%2E/healthz", "/.%2e/healthz", "/healthz/%2e", "/healthz%00", "/%00", "/user/me%00.css", "/chatroom/%00", "/chatroom/01900000-0000-7000-8000-000000000001%00"])(
+    "is 404, and never mended: %s",
+    async (path) => {
+      assertProblem(await get(path, token), 404, "not_found")
+      assertProblem(await post(path, "{", { ...token, ...json }), 404, "not_found")
+    }
+  )
+
+  it("is judged by its path alone: a query may hold anything", async () => {
+    assert.strictEqual((await get("/healthz?next=//evil.example/../%00")).status, 200)
+  })
+})
+
+describe("a method that is not there", () => {
+  it.each([
+    ["POST", "/healthz", "GET, HEAD"], ["DELETE", "/", "GET, HEAD"], ["PUT", "/docs", "GET, HEAD"], ["POST", "/openapi.json", "GET, HEAD"], ["GET", "/auth/send-otp", "POST"],
+    ["HEAD", "/auth/signup", "POST"], ["PUT", "/chatroom", "GET, HEAD, POST"], ["TRACE", "/healthz", "GET, HEAD"], ["OPTIONS", "/readyz", "GET, HEAD"]
+  ])("is 405 with those that are: %s %s", async (method, path, allow) => {
+    const reply = await raw(backend.url, method, path)
+    if (method === "HEAD") assert.strictEqual(reply.status, 405)
+    else assertProblem(reply, 405, "method_not_allowed")
+    assert.strictEqual(reply.headers["allow"], allow)
+  })
+
+  it("is 405 on a room's path, whatever its id, with a slash or a query behind it", async () => {
+    for (const path of ["/chatroom/x", "/chatroom/x/", "/chatroom/x?a=b"]) {
+      const reply = await raw(backend.url, "PUT", path)
+      assertProblem(reply, 405, "method_not_allowed")
+      assert.includeMembers((reply.headers["allow"] ?? "").split(", "), ["DELETE", "GET", "HEAD", "PATCH"])
+    }
+  })
+})
+
+describe("a body that cannot be read", () => {
+  it.each(["{", "{'mobile':1}", "mobile=1", '{"mobile":"+919876543210",}', "{}{}", "undefined", "NaN", '{"a":"\n"}', "\u0000"])("is no JSON: %j", async (body) => {
+    assertProblem(await post("/auth/signup", body), 400, "bad_json")
+  })
+
+  it.each([["a stray byte", [0xff]], ["an overlong slash", [0xc0, 0xaf]], ["a cut character", [0xe2, 0x82]], ["an encoded surrogate", [0xed, 0xa0, 0x80]]])(
+    "is not UTF-8: %s",
+    async (_, bytes) => {
+      const body = Buffer.concat([Buffer.from('{"mobile":"'), Buffer.from(bytes), Buffer.from('"}')])
+      assertProblem(await post("/auth/signup", body), 400, "bad_json")
+    }
+  )
+
+  it.each([
+    ["text/plain"], ["application/x-www-form-urlencoded"], ["multipart/form-data; boundary=x"], ["application/xml"], ["application/jsonx"], ["application/octet-stream"],
+    ["application/json; charset=utf-16"], ['application/json; charset="iso-8859-1"'], ["application/json, text/plain"]
+  ])("is of another media type: %s", async (type) => {
+    assertProblem(await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type }), 415, "unsupported_media_type")
+  })
+
+  it.each(["gzip", "br", "identity, gzip"])("is compressed: %s", async (encoding) => {
+    assertProblem(await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { ...json, "content-encoding": encoding }), 415, "unsupported_media_type")
+  })
+
+  it.each(["application/json; charset=utf-8", "application/json;charset=UTF-8", "APPLICATION/JSON", 'application/json; charset="utf-8"'])(
+    "is read all the same when it is %s",
+    async (type) => {
+      assert.strictEqual((await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type })).status, 201)
+    }
+  )
+
+  it("is over 256 KiB, declared or not", async () => {
+    const padded = (size: number) => {
+      const body = JSON.stringify({ mobile: freshMobile(), padding: "" })
+      return body.replace('"padding":""', `"padding":"${"x".repeat(size - body.length)}"`)
+    }
+    assert.strictEqual(Buffer.byteLength(padded(262_144)), 262_144)
+    assert.strictEqual((await post("/auth/signup", padded(262_144))).status, 201)
+    assertProblem(await post("/auth/signup", padded(262_145)), 413, "payload_too_large")
+    assertProblem(await raw(backend.url, "POST", "/auth/signup", { body: padded(300_000), headers: json, chunked: true }), 413, "payload_too_large")
+    assertProblem(await post("/auth/signup", padded(5_000_000)), 413, "payload_too_large")
+  })
+
+  it("is too deep to walk, and harms nobody", async () => {
+    assertFaults(await post("/auth/signup", `{"mobile":${"[".repeat(100_000)}${"]".repeat(100_000)}}`), "/mobile")
+    assertFaults(await post("/auth/signup", `${"[".repeat(100_000)}${"]".repeat(100_000)}`), "")
+  })
+})
+
+describe("a body that does not fit", () => {
+  it("is empty where something is needed", async () => {
+    for (const body of ["", "  \n", "{}", "\ufeff{}"]) assertFaults(await post("/auth/signup", body), "/mobile")
+    assertFaults(await raw(backend.url, "POST", "/auth/signup"), "/mobile")
+  })
+
+  it("may be empty where nothing is", async () => {
+    assert.strictEqual((await raw(backend.url, "POST", "/chatroom", { headers: token })).status, 201)
+    assert.strictEqual((await post("/chatroom", "", { ...token, ...json })).status, 201)
+  })
+
+  it.each(["null", "[]", '"mobile"', "7", "true"])("is no object: %s", async (body) => {
+    assertFaults(await post("/auth/signup", body), "")
+  })
+
+  it("has NUL or half a character in a text, and the place of each is told", async () => {
+    for (const bad of ["a\\u0000b", "a\\ud800b", "\\udc00", "\\ud83d"]) {
+      assertFaults(await post("/auth/signup", `{"mobile":"${freshMobile()}","name":"${bad}"}`), "/name")
+      assertFaults(await post("/auth/signup", `{"mobile":"${freshMobile()}","email":"${bad}@example.com"}`), "/email")
+      assertFaults(await post("/chatroom", `{"title":"${bad}","systemPrompt":"${bad}"}`, { ...token, ...json }), "/title", "/systemPrompt")
+    }
+    const room = await ada.room()
+    assertFaults(await post(`/chatroom/${room}/message`, '{"content":"\\u0000"}', { ...token, ...json }), "/content")
+    const whole = await post("/chatroom", '{"title":"\\ud83d\\ude00 \u{1f600}"}', { ...token, ...json })
+    assert.strictEqual(whole.body.title, "\u{1f600} \u{1f600}")
+  })
+
+  it("is told of all its faults at once", async () => {
+    assertFaults(await post("/auth/signup", '{"mobile":"12345","name":"","email":"ada"}'), "/mobile", "/name", "/email")
+    assertFaults(await post("/chatroom", '{"title":"","systemPrompt":7,"model":"A B","temperature":3}', { ...token, ...json }), "/title", "/systemPrompt", "/model", "/temperature")
+  })
+
+  it("keeps what it does not know out, with no word of it", async () => {
+    const reply = await post("/chatroom", '{"title":"Mine","pinned":true,"id":"1","__proto__":{"title":"x"},"constructor":7}', { ...token, ...json })
+    assert.strictEqual(reply.status, 201)
+    assert.deepInclude(reply.body, { title: "Mine", pinned: false })
+    assert.notStrictEqual(reply.body.id, "1")
+    assert.notInclude(Object.keys(reply.body), "constructor")
+  })
+
+  it("is not repeated in the answer", async () => {
+    const reply = await post("/auth/send-otp", JSON.stringify({ mobile: { secret: "hunter2" } }))
+    assertFaults(reply, "/mobile")
+    assert.notInclude(reply.text, "hunter2")
+  })
+})
+
+describe("the rest of a request", () => {
+  it.each(["abc", "0", "101", "-1", "1.5", "", "%00", "1&limit=2", "1e9", "%F0%9F%98%80"])("has a limit that is none: ?limit=%s", async (limit) => {
+    assertFaults(await get(`/chatroom?limit=${limit}`, token), "query.limit")
+  })
+
+  it("has a query that does not fit, wherever", async () => {
+    assertFaults(await get("/chatroom?limit=0&archived=maybe&q=%00", token), "query.limit", "query.archived", "query.q")
+    assertFaults(await get("/chatroom?cursor=tampered", token), "query.cursor")
+  })
+
+  it.each(["x", "1", "01900000-0000-7000-8000-00000000000", "01900000000070008000000000000000", "%F0%9F%98%80", "'%20or%201=1"])("has an id that is none: %s", async (id) => {
+    assertFaults(await get(`/chatroom/${id}`, token), "params.id")
+  })
+
+  it("has two ids that are none", async () => {
+    assertFaults(await get("/chatroom/x/message/y", token), "params.id", "params.mid")
+  })
+
+  it("names an id in capitals: it is the same one, and answered in its canonical form", async () => {
+    const room = await ada.room()
+    const reply = await get(`/chatroom/${room.toUpperCase()}`, token)
+    assert.strictEqual(reply.body.id, room)
+    const sent = await post(`/chatroom/${room.toUpperCase()}/message`, '{"content":"Hello"}', { ...token, ...json })
+    assert.strictEqual(sent.body.message.chatroomId, room)
+    assert.include(sent.headers["location"] ?? "", room)
+  })
+
+  it.each(["", "x".repeat(256)])("has an idempotency key that is none", async (key) => {
+    assertFaults(await post("/chatroom", "{}", { ...token, ...json, "idempotency-key": key }), "headers.idempotency-key")
+  })
+})
+
+describe("the order of checks", () => {
+  const bad = ["{", "x".repeat(300_000)]
+
+  it("puts an unknown route before whatever was sent to it", async () => {
+    for (const body of bad) assertProblem(await post("/nope", body, { "content-type": "text/plain" }), 404, "not_found")
+  })
+
+  it("puts a wrong method before whatever was sent with it", async () => {
+    for (const body of bad) assertProblem(await post("/healthz", body, { "content-type": "text/plain" }), 405, "method_not_allowed")
+  })
+
+  it("puts the token before whatever was sent with it", async () => {
+    for (const body of bad) assertProblem(await post("/chatroom", body, { "content-type": "text/plain" }), 401, "unauthenticated")
+    assertProblem(await get("/chatroom/not-an-id?limit=x"), 401, "unauthenticated")
+  })
+})
+
+describe("every answer", () => {
+  it("carries the request's own id when it is sound", async () => {
+    for (const id of ["a", "0_-", "x".repeat(64), "01a1fc84-0230-7201-b7b9-f5ced002cf69"]) {
+      for (const path of ["/healthz", "/nope", "//", "/user/me"]) {
+        const reply = await get(path, { "x-request-id": id })
+        assert.strictEqual(reply.headers["x-request-id"], id)
+        if (reply.status >= 400) assert.strictEqual(reply.body.requestId, id)
+      }
+    }
+  })
+
+  it("carries an id of ours instead of one that is not", async () => {
+    const given = await Promise.all(["", "a b", "x".repeat(65), "a;b", "<script>", "é", "a, b"].map((id) => get("/healthz", { "x-request-id": id })))
+    const ids = [...given, await get("/healthz")].map((reply) => reply.headers["x-request-id"] ?? "")
+    for (const id of ids) assert.match(id, /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/)
+    assert.strictEqual(new Set(ids).size, ids.length)
+  })
+
+  it("says nosniff", async () => {
+    const replies = await Promise.all(["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/nope", "//", "/user/me"].map((path) => get(path)))
+    for (const reply of replies) assert.strictEqual(reply.headers["x-content-type-options"], "nosniff")
+  })
+
+  it("is stored by nobody when it is about a person, however the path is written", async () => {
+    const me = ["/user/me", "/user/me/", "/user/me?x", "/user/me;x.css", "/%75ser/me", "/USER/me", "/user%2Fme", "/user/nope", "/user//me"]
+    for (const path of me) assert.strictEqual((await get(path, token)).headers["cache-control"], "no-store", path)
+    for (const path of ["/auth/signup", "/auth/send-otp", "/auth/verify-otp/", "/%61uth/send-otp"]) {
+      assert.strictEqual((await post(path, "{}")).headers["cache-control"], "no-store", path)
+    }
+    assert.isUndefined((await get("/healthz")).headers["cache-control"])
+  })
+
+  it("is the same with a slash behind the path", async () => {
+    assert.strictEqual((await get("/healthz/")).status, 200)
+    assert.strictEqual((await get("/user/me/", token)).body.id, ada.userId)
+    assert.strictEqual((await post("/auth/signup/", JSON.stringify({ mobile: freshMobile() }))).status, 201)
+    assert.strictEqual((await get("/chatroom/?limit=1", token)).status, 200)
+  })
+
+  it("has a head without a body for HEAD, on every GET route", async () => {
+    const room = await ada.room()
+    for (const path of ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/user/me", "/chatroom", `/chatroom/${room}`, `/chatroom/${room}/messages`, `/chatroom/${room}/latest`]) {
+      const [head, full] = [await raw(backend.url, "HEAD", path, { headers: token }), await get(path, token)]
+      assert.strictEqual(head.status, full.status, path)
+      assert.strictEqual(head.text, "", path)
+      assert.strictEqual(head.headers["content-type"], full.headers["content-type"], path)
+    }
+    assert.strictEqual((await raw(backend.url, "HEAD", "/user/me")).status, 401)
+    assert.strictEqual((await raw(backend.url, "HEAD", "/nope")).status, 404)
+  })
+
+  it("comes on a connection that serves the next request, too", async () => {
+    const answers = await speak(
+      backend.url,
+      [
+        "POST /chatroom HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nunread me", "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+      ].join("")
+    )
+    assert.deepStrictEqual(answers.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 401", "HTTP/1.1 404", "HTTP/1.1 200"])
+  })
+})
+
+describe("a prefix and other origins", () => {
+  let configured: Backend
+
+  beforeAll(async () => {
+    const CORS_ORIGINS = "https://app.example,https://admin.example"
+    configured = await startBackend({ DATABASE_URL: database.url, ROLE: "api", API_PREFIX: "/api", CORS_ORIGINS })
+  })
+  afterAll(() => configured.stop())
+
+  const call = (method: string, path: string, headers: Record<string, string> = {}) => raw(configured.url, method, path, { headers })
+
+  it("serves everything under the prefix as well", async () => {
+    for (const prefix of ["", "/api"]) {
+      assert.strictEqual((await call("GET", `${prefix}/healthz`)).status, 200)
+      assert.strictEqual((await call("GET", `${prefix}/openapi.json`)).status, 200)
+      assert.strictEqual((await call("GET", `${prefix}/chatroom?limit=1`, token)).status, 200)
+      const me = await call("GET", `${prefix}/user/me`, token)
+      assert.strictEqual(me.body.id, ada.userId)
+      assert.strictEqual(me.headers["cache-control"], "no-store")
+      assertProblem(await call("POST", `${prefix}/healthz`), 405, "method_not_allowed")
+      assertProblem(await call("GET", `${prefix}/nope`), 404, "not_found")
+      assertProblem(await call("GET", `${prefix}//healthz`), 404, "not_found")
+      assertProblem(await call("GET", `${prefix}/../healthz`), 404, "not_found")
+    }
+    for (const root of ["/", "/api", "/api/", "/api?x=1"]) assert.strictEqual((await call("GET", root)).status, (await call("GET", "/")).status, root)
+  })
+
+  it("cuts the prefix once, and only where it ends", async () => {
+    for (const path of ["/api/api/healthz", "/apihealthz", "/apix/healthz", "/api%2fhealthz"]) assertProblem(await call("GET", path), 404, "not_found")
+  })
+
+  it("lets the configured origins read the answer, problems and all", async () => {
+    for (const origin of ["https://app.example", "https://admin.example"]) {
+      for (const path of ["/healthz", "/user/me", "/nope", "//"]) {
+        const reply = await call("GET", path, { origin })
+        assert.strictEqual(reply.headers["access-control-allow-origin"], origin, path)
+        assert.match(reply.headers["vary"] ?? "", /Origin/)
+        for (const name of ["retry-after", "x-request-id", "location", "idempotent-replayed", "etag", "link"]) {
+          assert.include(reply.headers["access-control-expose-headers"] ?? "", name)
+        }
+        assert.isDefined(reply.headers["x-request-id"])
+      }
+    }
+  })
+
+  it("answers a preflight, with the headers of every answer", async () => {
+    const reply = await call("OPTIONS", "/auth/send-otp", {
+      origin: "https://app.example", "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type,idempotency-key"
+    })
+    assert.strictEqual(reply.status, 204)
+    assert.strictEqual(reply.headers["access-control-allow-origin"], "https://app.example")
+    for (const method of ["GET", "POST", "PATCH", "DELETE"]) assert.include(reply.headers["access-control-allow-methods"] ?? "", method)
+    for (const name of ["authorization", "content-type", "idempotency-key"]) assert.include(reply.headers["access-control-allow-headers"] ?? "", name)
+    assert.isDefined(reply.headers["x-request-id"])
+    assert.strictEqual(reply.headers["x-content-type-options"], "nosniff")
+    assert.isUndefined(reply.headers["access-control-allow-credentials"])
+  })
+
+  it("lets no other origin read it", async () => {
+    for (const origin of ["https://evil.example", "https://app.example.evil.example", "http://app.example", "null"]) {
+      assert.isUndefined((await call("GET", "/healthz", { origin })).headers["access-control-allow-origin"])
+      const preflight = await call("OPTIONS", "/auth/send-otp", { origin, "access-control-request-method": "POST" })
+      assert.isUndefined(preflight.headers["access-control-allow-origin"])
+    }
+  })
+
+  it("lets no origin at all read it where none is configured", async () => {
+    const origin = "https://app.example"
+    const reply = await get("/healthz", { origin })
+    assert.deepStrictEqual(Object.keys(reply.headers).filter((name) => name.startsWith("access-control")), [])
+    assertProblem(await raw(backend.url, "OPTIONS", "/healthz", { headers: { origin, "access-control-request-method": "GET" } }), 405, "method_not_allowed")
+    assertProblem(await get("/api/healthz"), 404, "not_found")
+  })
+})
+
+describe("a fault of ours", () => {
+  it("is 500 and tells nothing of itself", async () => {
+    const own = await createDatabase()
+    const broken = await startBackend({ DATABASE_URL: own.url, ROLE: "api", LOG_LEVEL: "none" })
+    try {
+      const bob = await logIn(broken.url)
+      const headers = { authorization: `Bearer ${bob.token}` }
+      await own.query("drop table chatrooms cascade")
+      const refusedByPostgres = await raw(broken.url, "GET", "/chatroom", { headers })
+      // What does not need the table goes on.
+      assert.strictEqual((await raw(broken.url, "GET", "/user/me", { headers })).status, 200)
+      // A time that JavaScript cannot write is a defect.
+      const mallory = await logIn(broken.url)
+      await own.query("update users set created_at = 'infinity' where id = $1", [mallory.userId])
+      const defect = await raw(broken.url, "GET", "/user/me", { headers: { authorization: `Bearer ${mallory.token}` } })
+      for (const reply of [refusedByPostgres, defect]) {
+        assertProblem(reply, 500, "internal")
+        assert.deepStrictEqual(Object.keys(reply.body).sort(), ["code", "detail", "requestId", "status", "title", "type"])
+        assert.notMatch(reply.text, /chatrooms|relation|select|sql|\.ts|node_modules|42P01|RangeError|Invalid/i)
+      }
+    } finally {
+      await broken.stop()
+      await own.drop()
+    }
+  })
+})
+
+/** A way to the database that can be cut and mended. */
+const cable = async (url: string) => {
+  const { hostname, port } = new URL(url)
+  const sockets = new Set<Socket>()
+  const local = await freePort()
+  let server: Server | undefined
+  const mend = async () => {
+    server = createServer((near) => {
+      const far = connect(Number(port), hostname)
+      for (const socket of [near, far]) {
+        sockets.add(socket)
+        socket.on("error", () => {})
+        socket.on("close", () => void [near.destroy(), far.destroy(), sockets.delete(socket)])
+      }
+      near.pipe(far).pipe(near)
+    }).listen(local, "127.0.0.1")
+    await once(server, "listening")
+  }
+  const cut = async () => {
+    const closed = server === undefined ? undefined : once(server, "close")
+    server?.close()
+    for (const socket of sockets) socket.destroy()
+    await closed
+    server = undefined
+  }
+  await mend()
+  return { url: Object.assign(new URL(url), { hostname: "127.0.0.1", port: String(local) }).href, cut, mend }
+}
+
+describe("a database", () => {
+  it("that is gone is 503 and says when to try again, and all is well when it is back", async () => {
+    const line = await cable(database.url)
+    const own = await startBackend({ DATABASE_URL: line.url, ROLE: "api", LOG_LEVEL: "none" })
+    try {
+      assert.strictEqual((await raw(own.url, "GET", "/user/me", { headers: token })).status, 200)
+      assert.strictEqual((await raw(own.url, "GET", "/readyz")).status, 200)
+      await line.cut()
+      for (let round = 0; round < 3; round++) {
+        assertProblem(await raw(own.url, "GET", "/user/me", { headers: token }), 503, "unavailable")
+        assertProblem(await raw(own.url, "POST", "/auth/signup", { headers: json, body: JSON.stringify({ mobile: freshMobile() }) }), 503, "unavailable")
+        assertProblem(await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }), 503, "unavailable")
+      }
+      assert.strictEqual((await raw(own.url, "GET", "/healthz")).status, 200)
+      const unready = await raw(own.url, "GET", "/readyz")
+      assert.strictEqual(unready.status, 503)
+      assert.strictEqual(unready.body.checks.database, "failed", unready.text)
+
+      await line.mend()
+      const deadline = Date.now() + 10_000
+      while ((await raw(own.url, "GET", "/user/me", { headers: token })).status !== 200) {
+        assert.isBelow(Date.now(), deadline, "it did not recover")
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      assert.strictEqual((await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" })).status, 201)
+    } finally {
+      await own.stop()
+      await line.cut()
+    }
+  })
+
+  it("that is stuck is 503 after fifteen seconds, and serves again when it is not", async () => {
+    const own = await createDatabase()
+    const stuck = await startBackend({ DATABASE_URL: own.url, ROLE: "api", LOG_LEVEL: "none" })
+    const locker = new pg.Client({ connectionString: own.url })
+    try {
+      const bob = await logIn(stuck.url)
+      const headers = { authorization: `Bearer ${bob.token}` }
+      await locker.connect()
+      await locker.query("begin")
+      await locker.query("lock table users in access exclusive mode")
+      const started = Date.now()
+      const reply = await raw(stuck.url, "GET", "/user/me", { headers })
+      assertProblem(reply, 503, "timeout")
+      assert.approximately(Date.now() - started, 15_000, 1_500)
+      await locker.query("rollback")
+      assert.strictEqual((await raw(stuck.url, "GET", "/user/me", { headers })).status, 200)
+    } finally {
+      await locker.end()
+      await stuck.stop()
+      await own.drop()
+    }
+  })
+})
