@@ -11,6 +11,13 @@ import { SqlClient } from "effect/sql"
 export default Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
+  // RFC 9562, 5.7: the first 48 bits of a UUIDv7 are Unix milliseconds; the rest is taken from `p_rest`.
+  yield* sql`
+    create function uuid_after(p_last uuid, p_milliseconds int, p_rest uuid) returns uuid language sql immutable as $$
+      select (lpad(to_hex(('x0000' || substr(replace(p_last::text, '-', ''), 1, 12))::bit(64)::bigint + p_milliseconds), 12, '0')
+        || substr(replace(p_rest::text, '-', ''), 13))::uuid
+    $$
+  `
   yield* sql`
     create function send_message(
       p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text,
@@ -21,6 +28,7 @@ export default Effect.gen(function* () {
     ) language plpgsql as $$
     declare
       v_room chatrooms; v_user users; v_stored idempotency_keys; v_day date; v_old messages;
+      v_last uuid;
       v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
     begin
       select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
@@ -78,6 +86,14 @@ export default Effect.gen(function* () {
         returning d.used into used;
       if not found then
         outcome := 'quota_exceeded'; used := daily_limit; return next; return;
+      end if;
+
+      -- Ids order a room's messages, and are made before the room is ours, by clocks that differ: one that would
+      -- come before the newest message is moved to the milliseconds after it.
+      select m.id into v_last from messages m where m.user_id = p_user and m.chatroom_id = p_room order by m.id desc limit 1;
+      if v_last >= p_question then
+        p_question := uuid_after(v_last, 1, p_question);
+        p_reply := uuid_after(v_last, 2, p_reply);
       end if;
 
       sent_at := date_trunc('milliseconds', clock_timestamp());

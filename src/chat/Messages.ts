@@ -2,6 +2,7 @@ import { Clock, Context, Effect, Fiber, Layer } from "effect"
 import type { UserId } from "../auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
+import { Draining } from "../ops/Draining.ts"
 import { isoOrNull } from "../Text.ts"
 import { ChatroomNotFound, MessageNotFound } from "./ChatErrors.ts"
 import type { ChatroomId } from "./Chatroom.ts"
@@ -10,6 +11,8 @@ import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 
 /** A waiting request looks again after this long, should its wake-up have been lost. */
 const recheck = 2_000
+/** Milliseconds a waiting request still gets when its process is told to go. */
+const whileDraining = 8_000
 
 export interface HistoryQuery {
   readonly limit: number
@@ -58,6 +61,7 @@ export class Messages extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* ReadSql
       const notifications = yield* Notifications
+      const draining = yield* Draining
       const selected = sql.literal(columns)
 
       /** Rows that belong to the room; an empty answer says whether the room is there at all. */
@@ -78,12 +82,15 @@ export class Messages extends Context.Service<
         Effect.map(state(userId, roomId, id), ({ message }) => message)
 
       const settled: Messages["Service"]["settled"] = Effect.fn("Messages.settled")(function* (userId, roomId, id, seconds) {
-        const deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
+        let deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
         while (true) {
           // Listening starts before looking, so that no end can fall between the two.
           const woken = yield* Effect.forkChild(notifications.once(replyTopic(id)), { startImmediately: true })
           const message = yield* get(userId, roomId, id)
-          const left = deadline - (yield* Clock.currentTimeMillis)
+          const now = yield* Clock.currentTimeMillis
+          // A process that is going answers soon, with what there is by then: the client can ask another one.
+          if (draining.isDraining()) deadline = Math.min(deadline, now + whileDraining - recheck)
+          const left = deadline - now
           if (!hasEnded(message) && left > 0) {
             yield* Fiber.join(woken).pipe(Effect.timeoutOption(Math.min(left, recheck)))
           }

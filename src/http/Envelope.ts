@@ -1,10 +1,11 @@
 import { Cause, Context, Effect, identity } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../Config.ts"
+import { Draining } from "../ops/Draining.ts"
 import { allowedMethods } from "./Methods.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
-import { NotFound, Unavailable } from "./ProblemsApi.ts"
-import { guarded, isOddPath } from "./RequestGuard.ts"
+import { BadRequest, NotFound, Unavailable } from "./ProblemsApi.ts"
+import { guarded, hasOneHost, isOddPath } from "./RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
 
 /** Seconds a handler may take; those that were asked to wait get the time they may wait on top. */
@@ -53,6 +54,7 @@ const mayWait = (request: HttpServerRequest.HttpServerRequest) =>
 export const Envelope = HttpRouter.middleware(
   Effect.gen(function* () {
     const { corsOrigins } = yield* AppConfig
+    const draining = yield* Draining
     const cors = corsOrigins.length === 0
       ? identity
       : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
@@ -60,6 +62,8 @@ export const Envelope = HttpRouter.middleware(
     const finish = (response: HttpServerResponse.HttpServerResponse, url: string, requestId: string) => {
       const headers: Record<string, string> = { "x-request-id": requestId, "x-content-type-options": "nosniff" }
       if (isPrivate(url)) headers["cache-control"] = "no-store"
+      // Else an open connection would be waited for until its client let it go.
+      if (draining.isDraining()) headers["connection"] = "close"
       return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
     }
 
@@ -67,7 +71,9 @@ export const Envelope = HttpRouter.middleware(
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
-        const routed = isOddPath(request.url) ? toResponse(new NotFound()) : httpEffect
+        const routed = !hasOneHost(request)
+          ? toResponse(new BadRequest())
+          : isOddPath(request.url) ? toResponse(new NotFound()) : httpEffect
         return cors(routed).pipe(
           Effect.timeoutOrElse({
             duration: mayWait(request) ? waitingTimeout : handlerTimeout,

@@ -20,6 +20,11 @@ export class BadJson extends HttpApiError.Problem<BadJson>()(
   ...problem("bad_json", 400, "The body is not JSON in UTF-8")
 ) {}
 
+export class BadRequest extends HttpApiError.Problem<BadRequest>()(
+  "BadRequest",
+  ...problem("bad_request", 400, "The request is not well-formed HTTP")
+) {}
+
 export class NotFound extends HttpApiError.Problem<NotFound>()("NotFound", ...problem("not_found", 404, "Nothing is here")) {}
 
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(

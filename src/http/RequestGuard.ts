@@ -1,3 +1,4 @@
+import { IncomingMessage } from "node:http"
 import { ByteSize, Effect } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { BadJson, UnsupportedMediaType } from "./ProblemsApi.ts"
@@ -12,7 +13,18 @@ const oddPath = /\/\/|\/(?:\.|%2e){1,2}(?:\/|$)|%00/i
 
 export const isOddPath = (url: string): boolean => {
   const query = url.indexOf("?")
-  return oddPath.test(query === -1 ? url : url.slice(0, query))
+  return !url.startsWith("/") || oddPath.test(query === -1 ? url : url.slice(0, query))
+}
+
+/** RFC 9112, 3.2: one Host. With two, two proxies could disagree about whose request it is. */
+export const hasOneHost = (request: HttpServerRequest.HttpServerRequest): boolean => {
+  const { source } = request
+  if (!(source instanceof IncomingMessage)) return true
+  let hosts = 0
+  for (let index = 0; index < source.rawHeaders.length; index += 2) {
+    if (source.rawHeaders[index]?.toLowerCase() === "host") hosts++
+  }
+  return hosts === 1
 }
 
 /**

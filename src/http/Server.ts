@@ -10,6 +10,7 @@ import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { AppConfig } from "../Config.ts"
 import { OpsHttp } from "../ops/OpsHttp.ts"
+import { refuseUnreadable } from "./ClientErrors.ts"
 import { Envelope } from "./Envelope.ts"
 import { openApiDocument } from "./OpenApiDocument.ts"
 import { ProblemsLayer } from "./Problems.ts"
@@ -45,10 +46,11 @@ const makeServer = (prefix: string | undefined) => {
     headersTimeout: 125_000,
     requestTimeout: 130_000,
     maxHeaderSize: 16_384,
-    // A second Host header would let two proxies disagree about whose request it is.
-    joinDuplicateHeaders: false,
-    requireHostHeader: true
+    // Ours to refuse, with a problem like any other.
+    requireHostHeader: false
   })
+  server.on("clientError", refuseUnreadable)
+  server.on("checkExpectation", (request, response) => server.emit("request", request, response))
   if (prefix !== undefined) {
     server.on("request", (request) => {
       const rest = request.url?.startsWith(prefix) === true ? request.url.slice(prefix.length) : undefined

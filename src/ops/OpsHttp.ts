@@ -1,5 +1,4 @@
 import { Effect } from "effect"
-import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { SqlClient } from "effect/sql"
 import { migrations } from "../../migrations/index.ts"
@@ -9,7 +8,7 @@ import { AppConfig } from "../Config.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "./Draining.ts"
-import type { Readiness } from "./OpsApi.ts"
+import { type Checks, NotReady } from "./OpsApi.ts"
 
 const newestMigration = Object.keys(migrations).length
 
@@ -44,7 +43,7 @@ export const OpsHttp = HttpApiBuilder.group(
       readyz: Effect.fnUntraced(function* () {
         const migration = yield* applied
         const workerStatus = worker.status()
-        const checks: Readiness["checks"] = {
+        const checks: Checks = {
           database: migration === undefined ? "failed" : "ok",
           migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
           notifications: notifications.connected() ? "ok" : "failed",
@@ -53,10 +52,7 @@ export const OpsHttp = HttpApiBuilder.group(
           ...(billing === undefined ? {} : { billing: yield* priceIsThere })
         }
         const ready = Object.values(checks).every((check) => check === "ok")
-        return HttpServerResponse.jsonUnsafe(
-          { status: ready ? "ready" : "not_ready", checks } satisfies Readiness,
-          { status: ready ? 200 : 503 }
-        )
+        return ready ? { status: "ready" as const, checks } : yield* new NotReady({ checks, retryAfter: 1 })
       })
     })
   })

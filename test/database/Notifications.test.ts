@@ -1,0 +1,117 @@
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { AppConfig } from "../../src/Config.ts"
+import { DirectSql } from "../../src/database/Database.ts"
+import { channel, Notifications, packTopics } from "../../src/database/Notifications.ts"
+import { environment } from "../../src/ops/Launch.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { sleep, until } from "../e2e/Fleet.ts"
+
+describe("packed topics", () => {
+  const topics = Array.from({ length: 1_000 }, (_, index) => `reply:${crypto.randomUUID()}:${index}`)
+
+  it("fit into a notification each, and none is lost", () => {
+    const payloads = packTopics(topics)
+    for (const payload of payloads) assert.isBelow(Buffer.byteLength(payload), 8_000)
+    assert.deepStrictEqual(payloads.flatMap((payload) => payload.split("\n")), topics)
+  })
+
+  it("are as few payloads as that allows", () => {
+    const bytes = Buffer.byteLength(topics.join("\n"))
+    assert.isAtMost(packTopics(topics).length, Math.ceil(bytes / 7_400))
+  })
+
+  it("hold each topic once, and nothing makes no payload", () => {
+    assert.deepStrictEqual(packTopics(["a:1", "b:2", "a:1"]), ["a:1\nb:2"])
+    assert.deepStrictEqual(packTopics([]), [])
+  })
+})
+
+describe("two notification hubs", () => {
+  let database: TestDatabase
+  let one: Hub
+  let other: Hub
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    one = await startHub(database.url)
+    other = await startHub(database.url)
+    await until("both listeners", 5, async () => one.service.connected() && other.service.connected())
+  })
+  afterAll(async () => {
+    await one.stop()
+    await other.stop()
+    await database.drop()
+  })
+
+  const notify = (payload: string) => database.query("select pg_notify($1, $2)", [channel, payload])
+  const listeners = () =>
+    database.query<{ pid: number }>("select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
+  const connections = async () =>
+    (await database.query("select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend'")).length
+
+  it("both hear what is notified, by topic and by kind", async () => {
+    const heard: Array<string> = []
+    const scope = Scope.makeUnsafe()
+    await Effect.runPromise(Scope.provide(other.service.onKind("users", (topic) => heard.push(topic)), scope))
+    const woken = Promise.all([one, other].map((hub) => Effect.runPromise(hub.service.once("reply:7"))))
+    await notify("reply:6\nusers:1\nreply:7")
+    await woken
+    assert.deepStrictEqual(heard, ["users:1"])
+
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    const after = Effect.runPromise(other.service.once("users:2"))
+    await notify("users:2")
+    await after
+    assert.deepStrictEqual(heard, ["users:1"])
+  })
+
+  it("tell only their own process what is published locally", async () => {
+    const mine = Effect.runPromise(one.service.once("reply:8"))
+    const theirs = Effect.runPromise(Effect.timeoutOption(other.service.once("reply:8"), "300 millis"))
+    one.service.publishLocal("reply:8")
+    await mine
+    assert.isTrue((await theirs)._tag === "None")
+  })
+
+  it("learn of a lost connection, say so, wake who waits, and are back", async () => {
+    const states: Array<boolean> = []
+    const scope = Scope.makeUnsafe()
+    await Effect.runPromise(Scope.provide(one.service.onReset(() => states.push(one.service.connected())), scope))
+    const woken = Effect.runPromise(Effect.timeoutOption(one.service.once("reply:never"), "10 seconds"))
+    await database.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
+    await until("the reset", 10, async () => states.length >= 2)
+    assert.deepStrictEqual(states, [false, true])
+    assert.strictEqual((await woken)._tag, "Some")
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+
+    await until("the other hub", 10, async () => other.service.connected())
+    const again = Effect.runPromise(Effect.timeoutOption(one.service.once("reply:9"), "5 seconds"))
+    await notify("reply:9")
+    assert.strictEqual((await again)._tag, "Some")
+  })
+
+  it("leave no connection behind however often they are cut off", async () => {
+    const before = await connections()
+    for (let round = 0; round < 10; round++) {
+      await until("a listener", 10, async () => one.service.connected() && other.service.connected() && (await listeners()).length === 2)
+      await database.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
+      await sleep(50)
+    }
+    await until("the listeners", 10, async () => one.service.connected() && other.service.connected())
+    await until("the old connections to go", 5, async () => (await listeners()).length === 2 && (await connections()) <= before)
+  })
+})
+
+type Hub = { readonly service: Notifications["Service"]; readonly stop: () => Promise<void> }
+
+const startHub = async (url: string): Promise<Hub> => {
+  const scope = Scope.makeUnsafe()
+  const settings = AppConfig.layer.pipe(Layer.provide(environment({ APP_ENV: "test", DATABASE_URL: url })))
+  const layer = Notifications.layer.pipe(Layer.provide(DirectSql.layer), Layer.provide(settings))
+  const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  return {
+    service: Context.get(context, Notifications),
+    stop: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}

@@ -1,0 +1,76 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { startProcess } from "../support/Backend.ts"
+import { logIn } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { brokenPromises, jobs, replyOf, until } from "./Fleet.ts"
+
+type Process = Awaited<ReturnType<typeof startProcess>>
+
+describe("a worker killed in mid-reply", () => {
+  let database: TestDatabase
+  let gemini: GeminiSimulator
+  let api: Process
+  /** By the id that a worker writes into the rows it holds. */
+  const workers = new Map<string, Process>()
+  let dead = ""
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    gemini = await startGeminiSimulator()
+    const settings = { DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url }
+    api = await startProcess({ ...settings, ROLE: "api" })
+    for (let count = 1; count <= 2; count++) {
+      const worker = await startProcess({ ...settings, ROLE: "worker" })
+      const id = await until("the worker's heartbeat", 20, async () => {
+        const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
+        return rows.map((row) => row.id).find((id) => !workers.has(id))
+      })
+      workers.set(id, worker)
+    }
+    await api.started()
+  })
+  afterAll(async () => {
+    for (const process of [api, ...workers.values()]) await process.kill("SIGKILL")
+    await gemini.stop()
+    await database.drop()
+  })
+
+  it("costs the reply half a minute, and nothing else", { timeout: 60_000 }, async () => {
+    const ada = await logIn(api.url)
+    const room = await ada.room()
+    const sent = await ada.ask(room, "[[chunks 30 delay 100]] [[length 600]] Tell me a story.")
+    assert.strictEqual(sent.status, 202)
+    const id: string = sent.body.reply.id
+    const holder = await until("a worker that holds the reply", 5, async () => (await replyOf(database, id)).worker_id ?? false)
+    await until("the first words", 5, async () => gemini.stats().inFlight > 0)
+
+    await workers.get(holder)?.kill("SIGKILL")
+    dead = holder
+    const killedAt = Date.now()
+    const reply = await until("the reply", 45, async () => {
+      const row = await replyOf(database, id)
+      return row.status === "completed" && row
+    })
+    assert.isBelow(Date.now() - killedAt, 45_000)
+    assert.strictEqual(reply.attempt, 2)
+    assert.strictEqual(reply.content.length, 600)
+    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.strictEqual((await ada.call("GET", "/user/me")).body.quota.used, 1)
+    assert.strictEqual((await ada.call("GET", `/chatroom/${room}/messages`)).body.data.length, 2)
+  })
+
+  it("leaves nothing behind: its heartbeat goes and its job is no longer locked", async () => {
+    assert.notStrictEqual(dead, "")
+    for (const job of await jobs(database)) {
+      assert.isTrue(job.key === null && job.attempts === job.max_attempts, `would run again: ${JSON.stringify(job)}`)
+    }
+    // Three quarters of a minute without a heartbeat, without waiting for them.
+    await database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds' where id = $1", [dead])
+    await until("the sweep", 10, async () => {
+      const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
+      return !rows.some(({ id }) => id === dead)
+    })
+    assert.deepStrictEqual((await jobs(database)).filter((job) => job.locked_by !== null), [])
+  })
+})

@@ -1,0 +1,242 @@
+import { existsSync } from "node:fs"
+import pg from "pg"
+import { afterAll, afterEach, assert, beforeAll, describe, inject, it } from "vitest"
+import { startPostgres } from "../../src/dev/EmbeddedPostgres.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { freePort, type Settings, startProcess } from "../support/Backend.ts"
+import { logIn, personAt, request } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { brokenPromises, replyOf, sleep, until } from "./Fleet.ts"
+
+type Process = Awaited<ReturnType<typeof startProcess>>
+
+const running = new Set<Process>()
+const start = async (settings: Settings) => {
+  const process = await startProcess(settings)
+  running.add(process)
+  return process
+}
+const stopAll = async () => {
+  for (const process of running) {
+    process.kill("SIGCONT")
+    await process.kill("SIGKILL")
+  }
+  running.clear()
+}
+
+describe("a process that is told to go", () => {
+  let database: TestDatabase
+  let gemini: GeminiSimulator
+  let api: Process
+
+  const worker = async () => {
+    const process = await start({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: "worker" })
+    await process.started()
+    return process
+  }
+  const ask = async (content: string) => {
+    const person = await logIn(api.url)
+    const room = await person.room()
+    const sent = await person.ask(room, content)
+    assert.strictEqual(sent.status, 202)
+    return { person, room, id: String(sent.body.reply.id) }
+  }
+  const processing = (id: string, attempt = 1) =>
+    until(`attempt ${attempt} of the reply`, 10, async () => {
+      const reply = await replyOf(database, id)
+      return reply.status === "processing" && reply.attempt === attempt
+    })
+  const ended = (id: string, seconds: number) =>
+    until("the end of the reply", seconds, async () => {
+      const reply = await replyOf(database, id)
+      return reply.completed_at !== null && reply
+    })
+  const used = async (person: { readonly token: string }) => (await request(api.url, "GET", "/user/me", person)).body.quota.used
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    gemini = await startGeminiSimulator()
+    api = await startProcess({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: "api", BASIC_DAILY_PROMPTS: "100" })
+    await api.started()
+  })
+  afterEach(stopAll)
+  afterAll(async () => {
+    await api.kill("SIGKILL")
+    assert.deepStrictEqual(await brokenPromises(database), [])
+    await gemini.stop()
+    await database.drop()
+  })
+
+  it("finishes the replies that end soon: a worker", async () => {
+    const first = await worker()
+    const { id } = await ask("[[chunks 20 delay 100]] Two seconds, please.")
+    await processing(id)
+    const exit = await first.kill("SIGTERM")
+    assert.deepStrictEqual(exit, { code: 0, signal: null })
+    const reply = await replyOf(database, id)
+    assert.strictEqual(reply.status, "completed")
+    assert.strictEqual(reply.attempt, 1)
+    assert.deepStrictEqual(await database.query("select 1 from graphile_worker.jobs"), [])
+    assert.deepStrictEqual(await database.query("select 1 from worker_heartbeats"), [])
+  })
+
+  it("hands back the replies that do not: another worker starts them at once", { timeout: 60_000 }, async () => {
+    gemini.addFault({ match: "handed over", times: 1, fault: { kind: "stall", after: 2 } })
+    const first = await worker()
+    const { id, person } = await ask("To be handed over.")
+    await processing(id)
+    await worker()
+    const told = Date.now()
+    const exit = await first.kill("SIGTERM")
+    assert.deepStrictEqual(exit, { code: 0, signal: null })
+    assert.isBelow(Date.now() - told, 25_000)
+    const reply = await ended(id, 3)
+    // The lease would have lasted for thirty seconds from its last renewal on.
+    assert.isBelow(Date.now() - told, 25_000)
+    assert.strictEqual(reply.status, "completed")
+    assert.strictEqual(reply.attempt, 2)
+    assert.strictEqual(await used(person), 1)
+    await until("the queue to be empty", 3, async () => (await database.query("select 1 from graphile_worker.jobs")).length === 0)
+  })
+
+  it("answers the requests it has, and is not ready for more: an api", async () => {
+    await worker()
+    const leaving = await start({ DATABASE_URL: database.url, ROLE: "api", BASIC_DAILY_PROMPTS: "100" })
+    await leaving.started()
+    await until("readiness", 10, async () => (await request(leaving.url, "GET", "/readyz")).status === 200)
+    const person = personAt(leaving.url, await logIn(api.url))
+    const room = await person.room()
+    const waiting = person.ask(room, "[[chunks 20 delay 150]] Three seconds, please.", { wait: 20 })
+    await sleep(500)
+
+    const exited = leaving.kill("SIGTERM")
+    await sleep(300)
+    const ready = await request(leaving.url, "GET", "/readyz").then((response) => response.status, () => "refused")
+    assert.include([503, "refused"], ready)
+    const answered = await waiting
+    assert.strictEqual(answered.status, 201)
+    assert.strictEqual(answered.body.reply.status, "completed")
+    assert.deepStrictEqual(await exited, { code: 0, signal: null })
+  })
+
+  // `Messages.settled` does not look at `Draining` yet: the connection is cut off after 15 s. To be an `it` then.
+  it("does not keep who waits for longer than it lives: they are answered that it goes on", { timeout: 60_000 }, async () => {
+    const leaving = await start({ DATABASE_URL: database.url, ROLE: "api", BASIC_DAILY_PROMPTS: "100" })
+    await leaving.started()
+    const person = personAt(leaving.url, await logIn(api.url))
+    const room = await person.room()
+    // Nobody makes this reply yet.
+    const waiting = person.ask(room, "[[say in the end]]", { wait: 30 })
+    await sleep(500)
+    const told = Date.now()
+    const exited = leaving.kill("SIGTERM")
+    const answered = await waiting
+    assert.strictEqual(answered.status, 202)
+    assert.deepStrictEqual(await exited, { code: 0, signal: null })
+    assert.isBelow(Date.now() - told, 25_000)
+    await worker()
+    assert.strictEqual((await ended(answered.body.reply.id, 10)).content, "in the end")
+  })
+
+  it("cannot double or overwrite a reply that it slept through: a worker that was stopped and goes on", { timeout: 60_000 }, async () => {
+    const zombie = await worker()
+    const { id, person } = await ask("[[chunks 30 delay 100]] [[length 300]] Three seconds, please.")
+    await processing(id)
+    zombie.kill("SIGSTOP")
+    await worker()
+    await database.query("update messages set lease_until = now() where id = $1", [id])
+    await processing(id, 2)
+    const reply = await ended(id, 10)
+    assert.strictEqual(reply.attempt, 2)
+
+    zombie.kill("SIGCONT")
+    await until("the zombie to see that it lost", 15, async () => /LeaseLost/.test(zombie.output()))
+    await sleep(500)
+    assert.deepStrictEqual(await replyOf(database, id), reply)
+    assert.strictEqual(await used(person), 1)
+    // It is still good for the next one.
+    assert.deepStrictEqual(await zombie.kill("SIGTERM"), { code: 0, signal: null })
+  })
+
+  it("cannot end the attempt of another: a worker that goes on while the other is at it", { timeout: 60_000 }, async () => {
+    const zombie = await worker()
+    const { id, person } = await ask("[[chunks 40 delay 100]] [[length 400]] Four seconds, please.")
+    await processing(id)
+    await sleep(2_000)
+    zombie.kill("SIGSTOP")
+    await worker()
+    await database.query("update messages set lease_until = now() where id = $1", [id])
+    await processing(id, 2)
+    // What the model had sent to the zombie meanwhile is the whole answer.
+    await until("the first answer", 10, async () => gemini.log("Four seconds").filter((entry) => entry.endedAt !== undefined).length > 0)
+    zombie.kill("SIGCONT")
+    await until("the zombie to see that it lost", 15, async () => /LeaseLost/.test(zombie.output()))
+    const between = await replyOf(database, id)
+    assert.strictEqual(between.attempt, 2)
+    const reply = await ended(id, 10)
+    assert.strictEqual(reply.attempt, 2)
+    assert.strictEqual(reply.content.length, 400)
+    assert.strictEqual(await used(person), 1)
+    assert.strictEqual(gemini.log("Four seconds").length, 2)
+    const waiting = "select 1 from graphile_worker.jobs where key is not null"
+    await until("its job to be acknowledged", 5, async () => (await database.query(waiting)).length === 0)
+  })
+})
+
+describe("a start", () => {
+  afterEach(stopAll)
+
+  const emptyDatabase = async (server: string) => {
+    const name = `empty_${crypto.randomUUID().replaceAll("-", "")}`
+    const admin = new pg.Client({ connectionString: server })
+    await admin.connect()
+    await admin.query(`create database ${name}`)
+    return {
+      url: Object.assign(new URL(server), { pathname: name }).href,
+      drop: async () => {
+        await admin.query(`drop database ${name} with (force)`)
+        await admin.end()
+      }
+    }
+  }
+
+  /** Two processes that start at the same moment where nothing is yet. */
+  const comesUpTwice = async (server: string) => {
+    const database = await emptyDatabase(server)
+    const gemini = await startGeminiSimulator({ chunkMillis: 1 })
+    const both = await Promise.all([1, 2].map(() => start({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, MIGRATE: "on" })))
+    await Promise.all(both.map((process) => process.started()))
+    for (const process of both) {
+      await until("readiness", 10, async () => (await request(process.url, "GET", "/readyz")).status === 200)
+      const person = await logIn(process.url)
+      const answered = await person.ask(await person.room(), "[[say Hello.]]", { wait: 10 })
+      assert.strictEqual(answered.body.reply.content, "Hello.")
+    }
+    const applied = both.map((process) => process.output().split("Applied migration 1 ").length - 1)
+    assert.deepStrictEqual(applied.toSorted(), [0, 1])
+    for (const process of both) assert.deepStrictEqual(await process.kill("SIGTERM"), { code: 0, signal: null })
+    await gemini.stop()
+    await database.drop()
+  }
+
+  it("of two processes on an empty database brings both up, migrated once", () => comesUpTwice(inject("postgresUrl")))
+
+  const old = "/usr/lib/postgresql/15/bin"
+  it.skipIf(!existsSync(old))("works on Postgres 15", { timeout: 60_000 }, async () => {
+    const postgres = await startPostgres({ ephemeral: true, binDir: old })
+    await comesUpTwice(postgres.url).finally(() => postgres.stop())
+  })
+
+  for (const migrate of ["on", "off"]) {
+    it(`without a database ends with one clear line and without the password (MIGRATE=${migrate})`, async () => {
+      const url = `postgres://user:hunter2@127.0.0.1:${await freePort()}/none`
+      const begun = Date.now()
+      const process = await start({ DATABASE_URL: url, MIGRATE: migrate })
+      const exit = await process.exited
+      assert.deepStrictEqual(exit, { code: 1, signal: null })
+      assert.isBelow(Date.now() - begun, 15_000)
+      assert.match(process.output(), /^cannot start: DATABASE_URL: .*\n$/)
+      assert.notInclude(process.output(), "hunter2")
+    })
+  }
+})

@@ -1,0 +1,177 @@
+import { v7 as uuid } from "uuid"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { startBackend } from "../support/Backend.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { brokenPromises, replyOf, sleep, until } from "../e2e/Fleet.ts"
+
+describe.concurrent("the reaper", () => {
+  let database: TestDatabase
+  let gemini: GeminiSimulator
+  let backend: Awaited<ReturnType<typeof startBackend>>
+  let oldKeysOf = ""
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    oldKeysOf = await newUser()
+    for (const [key, age] of [["old", "25 hours"], ["fresh", "23 hours"]]) {
+      await database.query(
+        "insert into idempotency_keys values ($1, 'sendMessage', $2, 'hash', 202, '{}', now() - $3::interval)",
+        [oldKeysOf, key, age]
+      )
+    }
+    // As it is left by a worker that died with it, once it was announced again and unlocked.
+    await database.query("select graphile_worker.add_job('reply', '{\"superseded\": true}')")
+    await database.query("update graphile_worker._private_jobs set attempts = max_attempts")
+    gemini = await startGeminiSimulator({ chunkMillis: 1 })
+    backend = await startBackend({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url })
+  })
+  afterAll(async () => {
+    await backend.stop()
+    await gemini.stop()
+    await database.drop()
+  })
+
+  /** Calls one of the product's SQL functions, past the product; what is not named is null. */
+  const call = async (name: string, named: Readonly<Record<string, unknown>>) => {
+    const [known] = await database.query<{ names: Array<string> }>("select proargnames[1:pronargs] as names from pg_proc where proname = $1", [name])
+    const names = known?.names ?? []
+    await database.query(`select * from ${name}(${names.map((_, index) => `$${index + 1}`).join(", ")})`, names.map((argument) => named[argument] ?? null))
+  }
+
+  const newUser = async () => {
+    const id = uuid()
+    await database.query("insert into users (id, mobile, status, quota_key) values ($1::uuid, $1::text, 'active', $1::text)", [id])
+    return id
+  }
+
+  /** A room whose questions were committed by a process that died before it announced any of them. */
+  const unannounced = async (...questions: ReadonlyArray<string>) => {
+    const user = await newUser()
+    const room = uuid()
+    await database.query("insert into chatrooms (user_id, id, title) values ($1, $2, 'Test')", [user, room])
+    const replies: Array<string> = []
+    for (const question of questions) {
+      const reply = uuid()
+      await call("send_message", {
+        p_user: user, p_room: room, p_question: uuid(), p_reply: reply, p_content: question,
+        p_basic_limit: 5, p_pro_limit: 0, p_room_limit: 4
+      })
+      replies.push(reply)
+    }
+    const [first = "", second = ""] = replies
+    return { user, room, first, second }
+  }
+
+  const ended = (id: string, seconds: number) =>
+    until(`the end of reply ${id}`, seconds, async () => {
+      const reply = await replyOf(database, id)
+      return ["completed", "failed"].includes(reply.status) && reply
+    })
+
+  const used = async (user: string) =>
+    (await database.query<{ used: number }>("select used from usage_daily where quota_key = $1", [user]))[0]?.used
+
+  it("finds a reply that was committed but never announced", async () => {
+    const { first, second, user } = await unannounced("[[say one]]", "[[say two]]")
+    assert.strictEqual((await ended(first, 6)).content, "one")
+    assert.strictEqual((await ended(second, 1)).content, "two")
+    assert.strictEqual(await used(user), 2)
+  })
+
+  it("takes over a reply whose lease expired", async () => {
+    const { first } = await unannounced("[[say taken over]]")
+    const dead = crypto.randomUUID()
+    await database.query(
+      `update messages set status = 'processing', attempt = 1, worker_id = $2, started_at = now(),
+        lease_until = clock_timestamp() + interval '3 seconds' where id = $1`,
+      [first, dead]
+    )
+    await sleep(2_000)
+    assert.strictEqual((await replyOf(database, first)).worker_id, dead)
+    const reply = await ended(first, 6)
+    assert.strictEqual(reply.attempt, 2)
+    assert.strictEqual(reply.content, "taken over")
+  })
+
+  it("does not touch a reply whose lease is renewed", async () => {
+    const { first } = await unannounced("[[say never]]")
+    await database.query(
+      "update messages set status = 'processing', attempt = 1, started_at = now(), lease_until = now() + interval '1 hour' where id = $1",
+      [first]
+    )
+    await sleep(7_000)
+    assert.strictEqual((await replyOf(database, first)).status, "processing")
+    await database.query("update messages set lease_until = now() where id = $1", [first])
+    assert.strictEqual((await ended(first, 6)).attempt, 2)
+  })
+
+  it("ends a reply past its deadline, gives its quota back, and lets the room go on", async () => {
+    const { first, second, user } = await unannounced("[[say too late]]", "[[say in time]]")
+    await database.query(
+      "update messages set status = 'waiting', retry_at = now() - interval '5 seconds', attempt = 3, started_at = now() - interval '601 seconds' where id = $1",
+      [first]
+    )
+    const late = await ended(first, 6)
+    assert.strictEqual(late.status, "failed")
+    assert.strictEqual(late.error_code, "model_unavailable")
+    assert.strictEqual(late.quota_state, "refunded")
+    assert.strictEqual((await ended(second, 1)).content, "in time")
+    assert.strictEqual(await used(user), 1)
+    assert.deepStrictEqual(gemini.log("too late").filter((entry) => !JSON.stringify(entry).includes("in time")), [])
+  })
+
+  it("goes on behind a head that ended without an announcement of the next", async () => {
+    const { first, second, user } = await unannounced("[[say ended elsewhere]]", "[[say next]]")
+    await call("finish_reply", {
+      p_user: user, p_reply: first, p_status: "failed", p_truncated: false, p_error_code: "model_unavailable", p_refund: true, p_refunds_a_day: 5
+    })
+    assert.strictEqual((await ended(second, 6)).content, "next")
+    assert.strictEqual(await used(user), 1)
+  })
+
+  it("announces a waiting reply when its time has come, not before", async () => {
+    const { first } = await unannounced("[[say later]]")
+    const due = new Date(Date.now() + 5_000)
+    await database.query("update messages set status = 'waiting', retry_at = $2, started_at = now(), attempt = 1 where id = $1", [first, due])
+    const reply = await ended(first, 12)
+    assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
+  })
+
+  it("leaves a job that is due in the future alone", async () => {
+    const { first, user } = await unannounced("[[say not yet]]")
+    const due = new Date(Date.now() + 9_000)
+    await database.query("select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), run_at => $3, job_key => $2)", [
+      user, first, due
+    ])
+    await database.query("update messages set status = 'waiting', retry_at = now() - interval '3 seconds', started_at = now(), attempt = 1 where id = $1", [first])
+    const reply = await ended(first, 15)
+    assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
+  })
+
+  it("forgets idempotency keys after a day", async () => {
+    const keys = await until("the old key to go", 5, async () => {
+      const rows = await database.query<{ key: string }>("select key from idempotency_keys where user_id = $1", [oldKeysOf])
+      return rows.length < 2 && rows.map((row) => row.key)
+    })
+    assert.deepStrictEqual(keys, ["fresh"])
+  })
+
+  it("forgets jobs that others have replaced", () =>
+    until("the job to go", 5, async () => (await database.query("select 1 from graphile_worker._private_jobs where payload::text like '%superseded%'")).length === 0))
+
+  it("unlocks the jobs of a dead worker", async () => {
+    const { first, user } = await unannounced("[[say mine]]")
+    const dead = `pool-${crypto.randomUUID()}`
+    await database.query("select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), job_key => $2, run_at => now() + interval '1 hour')", [
+      user, first
+    ])
+    await database.query("update graphile_worker._private_jobs set locked_at = now(), locked_by = $2, attempts = 1 where key = $1", [first, dead])
+    await database.query("insert into worker_heartbeats values (gen_random_uuid(), array[$1], now(), now() - interval '46 seconds')", [dead])
+    await ended(first, 6)
+    await until("the dead worker's job to be unlocked", 6, async () =>
+      (await database.query("select 1 from graphile_worker.jobs where locked_by = $1", [dead])).length === 0)
+  })
+
+  afterAll(async () => assert.deepStrictEqual(await brokenPromises(database), []))
+})
