@@ -12,7 +12,7 @@ export type Tier = typeof Tier.Type
 export const Name = text(1, 100)
 export const Email = Schema.String.check(
   Schema.isMaxLength(254),
-  Schema.isPattern(/^[\w.!#$%&'*+/=?^`{|}~\-]+@[A-Za-z\d\-]+(?:\.[A-Za-z\d\-]+)+$/u, { message: "must be an e-mail address" })
+  Schema.isPattern(/^[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z\d-]+(?:\.[A-Za-z\d-]+)+$/u, { message: "must be an e-mail address" })
 )
 
 /** Who is logged in, as the database said when this request began. */

@@ -1,30 +1,34 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
-import { existsSync } from "node:fs"
-import { resolve } from "node:path"
+import { randomBytes } from "node:crypto"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { AppLayer } from "../App.ts"
 import { AppConfig, SettingError } from "../Config.ts"
 import { environment, launch, teardown } from "../ops/Launch.ts"
 import { startPostgres } from "./EmbeddedPostgres.ts"
 import { startGeminiSimulator } from "./GeminiSimulator.ts"
+import { startStripeSimulator } from "./StripeSimulator.ts"
 
 if (existsSync(".env")) process.loadEnvFile(".env")
 
 const isSet = (name: string) => (process.env[name] ?? "") !== ""
 const say = (line: string) => Effect.sync(() => void process.stdout.write(`${line}\n`))
+const port = process.env["PORT"] || "3000"
+const dataDir = resolve(process.env["DEV_DATA_DIR"] || ".data")
+const inDataDir = (name: string) => join(dataDir, name)
 
 /** A Postgres of our own, unless one is configured. */
 const postgres = Effect.gen(function* () {
   if (isSet("DATABASE_URL")) return {}
-  const dataDir = resolve(process.env["DEV_DATA_DIR"] || ".data", "postgres")
   const running = yield* Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => startPostgres({ dataDir }),
+      try: () => startPostgres({ dataDir: inDataDir("postgres") }),
       catch: (error) => new SettingError({ setting: "DEV_DATA_DIR", problem: error instanceof Error ? error.message : String(error) })
     }),
     (running) => Effect.promise(() => running.stop())
   )
-  yield* say(`Postgres    127.0.0.1:${running.port}, data in ${dataDir}`)
+  yield* say(`Postgres    127.0.0.1:${running.port}, data in ${running.dataDir}`)
   return { DATABASE_URL: running.url }
 })
 
@@ -39,10 +43,47 @@ const gemini = Effect.gen(function* () {
   return { GEMINI_API_KEY: "simulated", GEMINI_BASE_URL: running.url }
 })
 
+const webhookSecret = "whsec_development"
+
+/** A Stripe of our own, unless there is a key for the real one. It remembers, as the database does. */
+const stripe = Effect.gen(function* () {
+  if (isSet("STRIPE_SECRET_KEY") || process.env["BILLING"] === "off") return {}
+  const memory = inDataDir("stripe.json")
+  const running = yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      startStripeSimulator({
+        webhooks: [{ url: `http://127.0.0.1:${port}/webhook/stripe`, secret: webhookSecret }],
+        ...(existsSync(memory) ? { snapshot: JSON.parse(readFileSync(memory, "utf8")) } : {})
+      })
+    ),
+    (running) =>
+      Effect.promise(async () => {
+        writeFileSync(memory, JSON.stringify(running.snapshot()))
+        await running.stop()
+      })
+  )
+  yield* say(`Stripe      simulated at ${running.url} (set STRIPE_SECRET_KEY for the real one)`)
+  return {
+    STRIPE_SECRET_KEY: "sk_test_simulated",
+    STRIPE_WEBHOOK_SECRETS: webhookSecret,
+    STRIPE_PRO_PRICE_ID: running.priceId,
+    STRIPE_API_BASE: running.url
+  }
+})
+
+/** Kept with the data, so that a restart ends no session. */
+const keys = Effect.sync(() => {
+  if (isSet("JWT_KEYS")) return {}
+  const file = inDataDir("jwt-keys")
+  if (!existsSync(file)) writeFileSync(file, `dev:${randomBytes(32).toString("base64")}`, { mode: 0o600 })
+  return { JWT_KEYS: readFileSync(file, "utf8") }
+})
+
 /** Zero configuration: what the environment does not name is started here; then the same layers as in production. */
 const Main = Layer.unwrap(
   Effect.gen(function* () {
-    const started = { APP_ENV: "development", ...(yield* postgres), ...(yield* gemini) }
+    mkdirSync(dataDir, { recursive: true })
+    const started = { APP_ENV: "development", ...(yield* postgres), ...(yield* gemini), ...(yield* stripe), ...(yield* keys) }
     return AppLayer.pipe(Layer.provide(AppConfig.layer), Layer.provide(environment(started)))
   })
 )

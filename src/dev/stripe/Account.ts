@@ -71,14 +71,15 @@ export class Account {
     delete this.state.objects[object.object]?.[object.id]
   }
 
-  /** Changes an object and tells what its fields were before. */
+  /** Changes an object; an update's event tells what its fields were before. */
   change<T extends StripeObject>(object: T, eventType: string, mutate: (object: T) => void) {
     const before = structuredClone(object)
     mutate(object)
-    this.emit(eventType, object, previousAttributes(before, object))
+    const tells = eventType.endsWith(".updated") || eventType === "charge.refunded"
+    this.emit(eventType, object, tells ? previousAttributes(before, object) : undefined)
   }
 
-  emit(type: string, object: StripeObject | object, previous?: object) {
+  emit(type: string, object: object, previous?: object) {
     const pendingWebhooks = this.all("webhook_endpoint").filter((endpoint) => isSubscribed(endpoint, type)).length
     const event = this.add(
       makeEvent(this.birth(), { type, object: structuredClone(object), previous, request: this.cause, pendingWebhooks })
@@ -92,7 +93,7 @@ export class Account {
   }
 
   find<K extends Kind>(kind: K, id: string | null | undefined): OfKind<K> | undefined {
-    const objects = this.state.objects[kind] ?? {}
+    const objects: Readonly<Record<string, StripeObject>> = this.state.objects[kind] ?? {}
     return typeof id === "string" && Object.hasOwn(objects, id) ? (objects[id] as OfKind<K>) : undefined
   }
 

@@ -60,13 +60,15 @@ export const intentOf = (account: Account, invoice: Invoice): PaymentIntent | un
   account.find("payment_intent", paymentOf(account, invoice)?.payment.payment_intent)
 
 export const markPaid = (account: Account, invoice: Invoice) => {
-  invoice.status = "paid"
-  invoice.attempted = true
-  invoice.attempt_count += invoice.amount_due > 0 ? 1 : 0
-  invoice.amount_paid = invoice.amount_due
-  invoice.amount_remaining = 0
-  invoice.next_payment_attempt = null
-  invoice.status_transitions.paid_at = account.now()
+  account.change(invoice, "invoice.updated", () => {
+    invoice.status = "paid"
+    invoice.attempted = true
+    invoice.attempt_count += invoice.amount_due > 0 ? 1 : 0
+    invoice.amount_paid = invoice.amount_due
+    invoice.amount_remaining = 0
+    invoice.next_payment_attempt = null
+    invoice.status_transitions.paid_at = account.now()
+  })
   const payment = paymentOf(account, invoice)
   if (payment) {
     payment.status = "paid"
@@ -80,9 +82,11 @@ export const markPaid = (account: Account, invoice: Invoice) => {
 
 /** A failed attempt; the next one is at this moment, or never by itself. */
 export const markFailed = (account: Account, invoice: Invoice, nextAttempt: number | null) => {
-  invoice.attempted = true
-  invoice.attempt_count++
-  invoice.next_payment_attempt = nextAttempt
+  account.change(invoice, "invoice.updated", () => {
+    invoice.attempted = true
+    invoice.attempt_count++
+    invoice.next_payment_attempt = nextAttempt
+  })
   account.emit("invoice.payment_failed", invoice)
 }
 

@@ -31,7 +31,7 @@ const patterns = routes.map((route) => ({
 export const findRoute = (method: string, path: string): { readonly route: Route; readonly id: string } | undefined => {
   for (const { pattern, route } of patterns) {
     const match = route.method === method ? pattern.exec(path) : null
-    if (match) return { route, id: decodeURIComponent(match[1] ?? "") }
+    if (match) return { route, id: match[1] ?? "" }
   }
   return undefined
 }

@@ -1,0 +1,163 @@
+import type { Account } from "../Account.ts"
+import { actOnCheckout, settleCheckout } from "../billing/Checkout.ts"
+import type { CheckoutAction } from "../billing/Checkout.ts"
+import { setStatus } from "../billing/Collection.ts"
+import { endSubscription } from "../billing/Ending.ts"
+import { closeDispute, makeRefundOf, openDispute } from "../billing/Reversals.ts"
+import type { CheckoutSession } from "../objects/CheckoutSession.ts"
+import type { Event } from "../objects/Event.ts"
+import type { Charge } from "../objects/Payment.ts"
+import type { Dispute, Refund } from "../objects/Reversal.ts"
+import type { Subscription } from "../objects/Subscription.ts"
+import { makeSecret } from "../resources/WebhookEndpoints.ts"
+import type { Simulation, Snapshot } from "../Simulation.ts"
+import type { Card } from "../State.ts"
+import { missingResource } from "../wire/StripeError.ts"
+import { forge } from "../webhooks/Forgery.ts"
+import type { Forgery } from "../webhooks/Forgery.ts"
+import { post } from "../webhooks/Sender.ts"
+import type { Receipt } from "../webhooks/Sender.ts"
+import { realSeconds } from "../webhooks/Signature.ts"
+import type { DeliveryEntry, Parcel, WebhookRule } from "../webhooks/Webhooks.ts"
+import type { FaultRule } from "./FaultBook.ts"
+import type { RequestEntry } from "./RequestLog.ts"
+
+/** Steers the simulator. `POST /__control/<method>` with the argument as JSON or as a form does the same. */
+export interface StripeSimulatorControl {
+  /** Seconds since 1970 by the simulated clock. */
+  now(): number
+  /** Moves the clock forward; renewals, retries and expiries on the way happen. Answers with the new time. */
+  advance(input: { readonly seconds?: number | undefined; readonly days?: number | undefined }): number
+  /** How the customer's card behaves when a renewal is charged. */
+  setCard(input: { readonly customer: string; readonly card: Card }): void
+  /** The buyer's buttons of the checkout page, without a browser. */
+  checkout(input: { readonly session: string; readonly action: CheckoutAction; readonly email?: string | null | undefined }): CheckoutSession
+  /** The money of a checkout paid `later` arrives, or does not. */
+  settlePayment(input: { readonly session: string; readonly outcome: "succeeded" | "failed" }): CheckoutSession
+  /** Any word, those that Stripe does not know included. */
+  setSubscriptionStatus(input: { readonly subscription: string; readonly status: string }): Subscription
+  /** `charge`: a charge, or a payment intent, invoice or subscription, whose last charge it is. */
+  refund(input: { readonly charge: string; readonly amount?: number | undefined }): Refund
+  openDispute(input: { readonly charge: string; readonly reason?: string | undefined }): Dispute
+  closeDispute(input: { readonly dispute: string; readonly outcome: "won" | "lost" }): Dispute
+  /** A fault for the next calls that match. */
+  addFault(rule: FaultRule): void
+  clearFaults(): void
+  /** From now on webhooks wait until they are released. */
+  holdWebhooks(): void
+  heldWebhooks(): ReadonlyArray<Parcel>
+  /** Sends what is held: all, or the first `count` while the rest stays held; shuffled by `seed`. Answers how many. */
+  releaseWebhooks(input?: { readonly count?: number | undefined; readonly seed?: number | undefined }): number
+  /** What is held is never delivered. Answers how many. */
+  dropHeldWebhooks(): number
+  /** The next events are not delivered, or delivered twice. */
+  addWebhookRule(rule: WebhookRule): void
+  /** Sends an event again, held or not, to one endpoint or all. Does not retry. */
+  resend(input: { readonly event: string; readonly endpoint?: string | undefined }): Promise<ReadonlyArray<DeliveryEntry>>
+  /** Sends an event (the newest when absent) as it must not be accepted. Answers what each endpoint said. */
+  forge(input: { readonly kind: Forgery; readonly event?: string | undefined; readonly endpoint?: string | undefined }): Promise<ReadonlyArray<Receipt>>
+  /** A new secret; the old one keeps signing as well for the overlap. The endpoint may be left out when there is one. */
+  rollSecret(input: { readonly endpoint?: string | undefined; readonly secret?: string | undefined; readonly overlapSeconds?: number | undefined }): string
+  /** Calls of the API, oldest first. */
+  requests(filter?: { readonly method?: string | undefined; readonly path?: string | undefined }): ReadonlyArray<RequestEntry>
+  /** Attempts to deliver webhooks, oldest first. */
+  deliveries(filter?: { readonly event?: string | undefined; readonly type?: string | undefined }): ReadonlyArray<DeliveryEntry>
+  /** Waits until no webhook is being sent or retried; false when that takes longer. Held ones do not count. */
+  idle(input?: { readonly timeoutMillis?: number | undefined }): Promise<boolean>
+  snapshot(): Snapshot
+  restore(snapshot: Snapshot): void
+  reset(): void
+}
+
+export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
+  const { account, faults, requests, webhooks } = simulation
+  return {
+    now: () => account.now(),
+    advance: ({ days = 0, seconds = 0 }) => {
+      simulation.advance(days * 86_400 + seconds)
+      return account.now()
+    },
+    setCard: ({ card, customer }) => {
+      account.state.cards[account.get("customer", customer).id] = card
+    },
+    checkout: ({ action, email, session: id }) => {
+      const session = account.get("checkout.session", id)
+      actOnCheckout(account, session, action, email ?? null)
+      return structuredClone(session)
+    },
+    settlePayment: ({ outcome, session: id }) => {
+      const session = account.get("checkout.session", id)
+      settleCheckout(account, session, outcome)
+      return structuredClone(session)
+    },
+    setSubscriptionStatus: ({ status, subscription: id }) => {
+      const subscription = account.get("subscription", id)
+      if (status === "canceled") endSubscription(account, subscription, "cancellation_requested")
+      else setStatus(account, subscription, status)
+      return structuredClone(subscription)
+    },
+    refund: ({ amount, charge }) =>
+      structuredClone(makeRefundOf(account, findCharge(account, charge), { amount, reason: null, metadata: {} })),
+    openDispute: ({ charge, reason = "fraudulent" }) => structuredClone(openDispute(account, findCharge(account, charge), reason)),
+    closeDispute: ({ dispute: id, outcome }) => {
+      const dispute = account.get("dispute", id)
+      closeDispute(account, dispute, outcome)
+      return structuredClone(dispute)
+    },
+    addFault: (rule) => faults.add(rule),
+    clearFaults: () => faults.clear(),
+    holdWebhooks: () => webhooks.hold(),
+    heldWebhooks: () => [...webhooks.held()],
+    releaseWebhooks: (input = {}) => webhooks.release(input),
+    dropHeldWebhooks: () => webhooks.dropHeld(),
+    addWebhookRule: (rule) => webhooks.addRule(rule),
+    resend: async ({ endpoint, event: id }) => {
+      const event = account.get("event", id)
+      const sent = await Promise.all(endpointsOf(account, endpoint).map((each) => webhooks.resend(event, each.id)))
+      return sent.filter((entry) => entry !== undefined)
+    },
+    forge: ({ endpoint, event, kind }) =>
+      Promise.all(endpointsOf(account, endpoint).map((each) => sendForgery(account, each.id, kind, findEvent(account, event)))),
+    rollSecret: ({ endpoint: id, overlapSeconds = 0, secret = makeSecret() }) => {
+      const [endpoint] = endpointsOf(account, id)
+      if (!endpoint) throw missingResource("webhook_endpoint", "")
+      const old = account.state.secrets[endpoint.id]?.current ?? null
+      account.state.secrets[endpoint.id] = { current: secret, old, oldEndsAt: realSeconds() + overlapSeconds }
+      return secret
+    },
+    requests: (filter) => requests.list(filter),
+    deliveries: (filter) => webhooks.deliveries(filter),
+    idle: async ({ timeoutMillis = 10_000 } = {}) => {
+      const end = Date.now() + timeoutMillis
+      while (!webhooks.isIdle() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
+      return webhooks.isIdle()
+    },
+    snapshot: () => simulation.snapshot(),
+    restore: (snapshot) => simulation.restore(snapshot),
+    reset: () => simulation.reset()
+  }
+}
+
+const endpointsOf = (account: Account, id: string | undefined) =>
+  id === undefined ? account.all("webhook_endpoint") : [account.get("webhook_endpoint", id)]
+
+const findEvent = (account: Account, id: string | undefined): Event => {
+  const event = id === undefined ? account.all("event").at(-1) : account.get("event", id)
+  if (!event) throw missingResource("event", "")
+  return event
+}
+
+/** The charge of this id, or the last one of this payment intent, invoice or subscription. */
+const findCharge = (account: Account, id: string): Charge => {
+  const subscription = account.find("subscription", id)
+  const invoice = account.find("invoice", subscription?.latest_invoice ?? id)
+  const payment = account.all("invoice_payment").find((each) => each.invoice === invoice?.id)
+  const intent = account.find("payment_intent", payment?.payment.payment_intent ?? id)
+  return account.get("charge", intent?.latest_charge ?? id)
+}
+
+const sendForgery = async (account: Account, endpointId: string, kind: Forgery, event: Event): Promise<Receipt> => {
+  const { current = "" } = account.state.secrets[endpointId] ?? {}
+  const { body, signature } = forge(kind, event, [current])
+  return post(account.get("webhook_endpoint", endpointId).url, body, signature, account.settings.webhookTimeoutMillis)
+}

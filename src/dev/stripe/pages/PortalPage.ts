@@ -1,0 +1,79 @@
+import type { Account } from "../Account.ts"
+import { endSubscription, hasEnded, scheduleCancel } from "../billing/Ending.ts"
+import type { PortalSession } from "../objects/PortalSession.ts"
+import { itemOf } from "../objects/Subscription.ts"
+import type { Subscription } from "../objects/Subscription.ts"
+import type { Form } from "../wire/Form.ts"
+import { oneOf, readParameters, required, word } from "../wire/Parameters.ts"
+import { invalid } from "../wire/StripeError.ts"
+import { actionForm, day, escapeHtml, facts, htmlPage, money } from "./Html.ts"
+import type { PageAnswer } from "./Html.ts"
+
+export const showPortal = (account: Account, session: PortalSession): PageAnswer => {
+  const customer = account.find("customer", session.customer)
+  const subscriptions = account.all("subscription").filter(({ customer }) => customer === session.customer)
+  const invoices = account.all("invoice").filter(({ customer }) => customer === session.customer)
+  const card = account.state.cards[session.customer] ?? "good"
+  return htmlPage(
+    "Billing",
+    `<p>${escapeHtml(customer?.email ?? customer?.name ?? session.customer)}</p><h2>Subscriptions</h2>` +
+      (subscriptions.map((subscription) => showSubscription(account, subscription)).join("") || "<p>None.</p>") +
+      `<h2>Card</h2><p>${card === "good" ? "A card that pays" : `A card that is declined (${escapeHtml(card)})`}</p>` +
+      actionForm("new_card", "New card") +
+      `<h2>Invoices</h2><ul>${invoices
+        .map(
+          ({ amount_due, currency, hosted_invoice_url: url, number, status }) =>
+            `<li>${url === null ? "Draft" : `<a href="${escapeHtml(url)}">${escapeHtml(number ?? "")}</a>`}: ${money(amount_due, currency)}, ${status}</li>`
+        )
+        .join("")}</ul>` +
+      (session.return_url === null ? "" : actionForm("back", "Return"))
+  )
+}
+
+const showSubscription = (account: Account, subscription: Subscription) => {
+  const { price, current_period_end: end } = itemOf(subscription)
+  const field = { fields: `<input type="hidden" name="subscription" value="${subscription.id}">` }
+  const buttons =
+    subscription.cancel_at === null
+      ? actionForm("cancel_at_period_end", "Cancel at the end of the period", field)
+      : actionForm("renew", "Renew (do not cancel)", field)
+  return (
+    facts([
+      [account.find("product", price.product)?.name ?? price.id, money(price.unit_amount, price.currency)],
+      ["Status", subscription.status],
+      [subscription.cancel_at === null ? "Renews" : "Ends", day(subscription.cancel_at ?? end)]
+    ]) + (hasEnded(subscription) ? "" : buttons + actionForm("cancel_now", "Cancel now", field))
+  )
+}
+
+const actions = {
+  action: required(oneOf("cancel_at_period_end", "cancel_now", "renew", "new_card", "back")),
+  subscription: word
+}
+
+/** After an action the portal shows itself again; Back leads to the return URL. */
+export const actOnPortal = (account: Account, session: PortalSession, form: Form): PageAnswer => {
+  const { action, subscription: id } = readParameters(actions, form)
+  if (action === "back") return { redirect: session.return_url ?? session.url }
+  if (action === "new_card") account.state.cards[session.customer] = "good"
+  else changeSubscription(account, findSubscription(account, session.customer, id), action)
+  return { redirect: session.url }
+}
+
+/** The one named, else the customer's newest that has not ended. */
+const findSubscription = (account: Account, customer: string, id: string | undefined): Subscription => {
+  const own = account.all("subscription").filter((each) => each.customer === customer && !hasEnded(each))
+  const found = id === undefined ? own.at(-1) : own.find((each) => each.id === id)
+  if (!found) throw invalid("There is no such subscription.", "subscription")
+  return found
+}
+
+const changeSubscription = (account: Account, subscription: Subscription, action: "cancel_at_period_end" | "cancel_now" | "renew") => {
+  if (action === "cancel_now") return endSubscription(account, subscription, "cancellation_requested")
+  const alone = account.settings.portalCancelsWith === "cancel_at"
+  account.change(subscription, "customer.subscription.updated", () => {
+    if (action === "renew") scheduleCancel(account, subscription, { cancel_at: null })
+    else if (alone) scheduleCancel(account, subscription, { cancel_at: itemOf(subscription).current_period_end })
+    else scheduleCancel(account, subscription, { cancel_at_period_end: true })
+  })
+}

@@ -1,0 +1,34 @@
+/** Runs jobs in order, so many at once. A job never rejects. */
+export class Lane {
+  private readonly width: number
+  private waiting: Array<() => Promise<void>> = []
+  private running = 0
+
+  constructor(width: number) {
+    this.width = width
+  }
+
+  push(job: () => Promise<void>) {
+    this.waiting.push(job)
+    this.next()
+  }
+
+  isIdle(): boolean {
+    return this.running === 0 && this.waiting.length === 0
+  }
+
+  clear() {
+    this.waiting = []
+  }
+
+  private next() {
+    const job = this.running < this.width ? this.waiting.shift() : undefined
+    if (!job) return
+    this.running++
+    void job().then(() => {
+      this.running--
+      this.next()
+    })
+    this.next()
+  }
+}
