@@ -26,7 +26,7 @@ export const seedTokens = (settings: Readonly<Record<string, string>>, users: nu
     Layer.provide(environment({ ...settings, MIGRATE: "off" }))
   )
   const logIn = Effect.fnUntraced(function* (index: number) {
-    const { user } = yield* (yield* Users).activate(mobileOf(index))
+    const { user } = yield* (yield* Users).activate(mobileOf(index), "bench")
     const session = yield* (yield* Sessions).start(user.id, "bench")
     return yield* (yield* Tokens).sign(user.id, session)
   })

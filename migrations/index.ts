@@ -2,11 +2,13 @@ import m0001 from "./0001_accounts.ts"
 import m0002 from "./0002_chat.ts"
 import m0003 from "./0003_replies.ts"
 import m0004 from "./0004_billing.ts"
+import m0005 from "./0005_accounts_complete.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
   "0001_accounts": m0001,
   "0002_chat": m0002,
   "0003_replies": m0003,
-  "0004_billing": m0004
+  "0004_billing": m0004,
+  "0005_accounts_complete": m0005
 }

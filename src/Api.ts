@@ -1,5 +1,6 @@
 import { HttpApi, OpenApi } from "effect/http-api"
-import { AuthApi, UserApi } from "./auth/AuthApi.ts"
+import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
+import { UserApi } from "./auth/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
 import { Problems } from "./http/ProblemsApi.ts"
@@ -8,6 +9,7 @@ import { OpsApi } from "./ops/OpsApi.ts"
 /** The contract's root. It imports no server code: clients, documents and tests are made of it. */
 export class Api extends HttpApi.make("gemini-chat-backend")
   .add(AuthApi)
+  .add(SessionsApi)
   .add(UserApi)
   .add(ChatApi)
   .add(BillingApi)

@@ -1,10 +1,14 @@
 import { Effect, Layer, Logger, References } from "effect"
+import { Accounts } from "./auth/Accounts.ts"
+import { AuthEvents } from "./auth/AuthEvents.ts"
 import { CodeSender } from "./auth/CodeSender.ts"
 import { Keys } from "./auth/Keys.ts"
 import { Otp } from "./auth/Otp.ts"
+import { Passwords } from "./auth/Passwords.ts"
 import { Sessions } from "./auth/Sessions.ts"
 import { Throttle } from "./auth/Throttle.ts"
 import { Tokens } from "./auth/Tokens.ts"
+import { UserData } from "./auth/UserData.ts"
 import { Users } from "./auth/Users.ts"
 import { Chatrooms } from "./chat/Chatrooms.ts"
 import { makeBillingTasks } from "./billing/BillingTasks.ts"
@@ -43,7 +47,8 @@ import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { ReplyStream } from "./stream/ReplyStream.ts"
 import { StreamLog } from "./stream/StreamLog.ts"
 
-const AuthLayer = Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer).pipe(
+const AuthLayer = Accounts.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer, AuthEvents.layer, Passwords.layer)),
   Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
 )
 const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation.layer).pipe(
@@ -60,6 +65,7 @@ const BillingLayer = Reconciliation.layer.pipe(
   Layer.provide(Quota.layer)
 )
 const StreamLayer = ReplyStream.layer.pipe(Layer.provide(ChatLayer))
+const UserDataLayer = UserData.layer.pipe(Layer.provide(ChatLayer))
 const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer).pipe(Layer.provide(Keys.layer))
 const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 
@@ -94,7 +100,7 @@ const RoleLayer = Layer.unwrap(
 
 /** The product, on a configuration. */
 export const AppLayer = RoleLayer.pipe(
-  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, BillingLayer, StreamLayer, HttpServices]),
+  Layer.provide([AuthLayer, ChatLayer, GeminiLayer, BillingLayer, StreamLayer, UserDataLayer, HttpServices]),
   Layer.provide([QueueLayer, StreamLog.layer]),
   Layer.provide([DatabaseLayer, Draining.layer]),
   Layer.provide(LoggerLayer)

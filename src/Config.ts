@@ -1,4 +1,6 @@
+import type { BlockList } from "node:net"
 import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { parseProxies } from "./auth/ClientAddress.ts"
 import { integerFromText } from "./Text.ts"
 
 const Environment = Schema.Literals(["development", "test", "production"])
@@ -35,6 +37,8 @@ export interface Settings {
   /** Seconds an access token lives. */
   readonly jwtTtl: number
   readonly otpDelivery: typeof Delivery.Type
+  /** Whether numbers can log in with a password, too. */
+  readonly passwordLogin: boolean
   readonly gemini: {
     readonly apiKey: Redacted.Redacted
     readonly model: string
@@ -50,6 +54,8 @@ export interface Settings {
   readonly proDailyPrompts: number
   readonly workerConcurrency: number
   readonly corsOrigins: ReadonlyArray<string>
+  /** Whose forwarded addresses are believed. */
+  readonly trustedProxies: BlockList
   readonly apiPrefix: string | undefined
   readonly logLevel: "Trace" | "Debug" | "Info" | "Warn" | "Error" | "Fatal" | "None"
 }
@@ -192,6 +198,12 @@ const corsOrigins = Effect.gen(function* () {
     : yield* fail("CORS_ORIGINS", "must be * or a list of origins like https://app.example")
 })
 
+const trustedProxies = Effect.gen(function* () {
+  const list = Option.getOrElse(yield* string("TRUSTED_PROXIES"), () => "")
+  const proxies = parseProxies(list.split(",").map((entry) => entry.trim()).filter((entry) => entry !== ""))
+  return proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a list of addresses or ranges like 10.0.0.0/8"))
+})
+
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const environment = Option.getOrElse(yield* choice("APP_ENV", ["development", "test", "production"]), () => "production" as const)
   const role = Option.getOrElse(yield* choice("ROLE", ["all", "api", "worker"]), () => "all" as const)
@@ -216,6 +228,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     jwtKeys: yield* jwtKeys(environment),
     jwtTtl: yield* integer("JWT_TTL", 60, 86_400, 3600),
     otpDelivery: yield* otpDelivery(environment),
+    passwordLogin: Option.getOrUndefined(yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     billing: yield* billing(environment),
     appUrl: yield* url("APP_URL", Option.getOrElse(appUrl, () => `http://localhost:${port}`), ["http:", "https:"]),
@@ -223,6 +236,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),
     workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000, 100),
     corsOrigins: yield* corsOrigins,
+    trustedProxies: yield* trustedProxies,
     apiPrefix: Option.getOrUndefined(prefix),
     logLevel: yield* logLevel
   }

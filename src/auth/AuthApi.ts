@@ -1,11 +1,13 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
-import { Uuid } from "../Text.ts"
+import { text, Timestamp, Uuid } from "../Text.ts"
 import {
-  DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited, PhoneTaken, Unauthenticated
+  CredentialsInvalid, CurrentPasswordInvalid, DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited,
+  PasswordLoginOff, PasswordsBusy, PhoneTaken, ReauthenticationRequired, RefreshInvalid, RefreshReused, SamePassword, SessionNotFound,
+  TooManyAttempts, Unauthenticated, WeakPassword
 } from "./AuthErrors.ts"
 import { Mobile } from "./Mobile.ts"
-import { type CurrentSession, Email, Me, Name, User } from "./User.ts"
+import { type CurrentSession, Email, Name, SessionId, User } from "./User.ts"
 
 export class CurrentUser extends Context.Service<CurrentUser, CurrentSession>()("chat-backend/auth/CurrentUser") {}
 
@@ -21,7 +23,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
         )
       )
     },
-    error: Unauthenticated
+    error: [Unauthenticated, ReauthenticationRequired]
   }
 ) {}
 
@@ -44,12 +46,36 @@ const Login = Schema.Struct({
   user: User
 }).annotate({ identifier: "Login" })
 
+const Otp = Schema.String.check(Schema.isPattern(/^\d{6}$/u, { message: "must be six digits" }))
+/** Its strength is judged apart (422); this only keeps out what no password is. */
+const Password = text(1, 1_000).annotate({ format: "password" }).pipe(Schema.RedactedFromValue)
+
+const Tokens = Schema.Struct({
+  token: Schema.String,
+  tokenType: Schema.Literal("Bearer"),
+  expiresIn: Schema.Int.annotate({ description: "Seconds the access token lives." }),
+  refreshToken: Schema.String
+}).annotate({ identifier: "Tokens" })
+
+const Session = Schema.Struct({
+  id: SessionId.annotate({ description: "The token's `sid`." }),
+  createdAt: Timestamp,
+  lastUsedAt: Timestamp,
+  userAgent: Schema.NullOr(Schema.String),
+  current: Schema.Boolean
+}).annotate({ identifier: "Session" })
+
 export class AuthApi extends HttpApiGroup.make("auth")
   .add(
     HttpApiEndpoint.post("signUp", "/signup", {
-      payload: Schema.Struct({ mobile: Mobile, name: Schema.optionalKey(Name), email: Schema.optionalKey(Email) }),
+      payload: Schema.Struct({
+        mobile: Mobile,
+        name: Schema.optionalKey(Name),
+        email: Schema.optionalKey(Email),
+        password: Schema.optionalKey(Password)
+      }),
       success: Schema.Struct({ user: User }).annotate({ identifier: "SignUp" }).pipe(HttpApiSchema.status(201)),
-      error: PhoneTaken
+      error: [PhoneTaken, WeakPassword, PasswordsBusy]
     }).annotateMerge(describe("signUp", "Register a number", "The user stays `pending` until its number is proved by a code.")),
     HttpApiEndpoint.post("sendOtp", "/send-otp", {
       payload: Schema.Struct({ mobile: Mobile }),
@@ -59,23 +85,59 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.post("verifyOtp", "/verify-otp", {
       payload: Schema.Struct({
         mobile: Mobile,
-        otp: Schema.String.check(Schema.isPattern(/^\d{6}$/u, { message: "must be six digits" })),
+        otp: Otp,
         challengeId: Schema.optionalKey(Uuid),
-        purpose: Schema.optionalKey(Schema.Literals(["login"]))
+        purpose: Schema.optionalKey(Schema.Literals(["login", "reset_password"]))
       }),
       success: Login,
       error: [OtpInvalid, OtpAttemptsExceeded]
-    }).annotateMerge(describe("verifyOtp", "Log in with a code", "An unregistered number is registered by its first good code."))
+    }).annotateMerge(describe("verifyOtp", "Log in with a code", "An unregistered number is registered by its first good code. With `reset_password` the session lasts ten minutes and can only change the password.")),
+    HttpApiEndpoint.post("forgotPassword", "/forgot-password", {
+      payload: Schema.Struct({ mobile: Mobile }),
+      success: Challenge,
+      error: [OtpCooldown, OtpSendLimited, DeliveryFailed]
+    }).annotateMerge(describe("forgotPassword", "Send a code to reset the password", "Answers the same for known and unknown numbers.")),
+    HttpApiEndpoint.post("resetPassword", "/reset-password", {
+      payload: Schema.Struct({ mobile: Mobile, otp: Otp, newPassword: Password, challengeId: Schema.optionalKey(Uuid) }),
+      success: HttpApiSchema.NoContent,
+      error: [WeakPassword, OtpInvalid, OtpAttemptsExceeded, PasswordsBusy]
+    }).annotateMerge(describe("resetPassword", "Set a new password with a code", "All sessions end. A weak password does not use the code up.")),
+    HttpApiEndpoint.post("passwordLogin", "/login", {
+      payload: Schema.Struct({ mobile: Mobile, password: Password }),
+      success: Login,
+      error: [CredentialsInvalid, PasswordLoginOff, TooManyAttempts, PasswordsBusy]
+    }).annotateMerge(describe("passwordLogin", "Log in with a password", "404 unless the server runs with PASSWORD_LOGIN=true.")),
+    HttpApiEndpoint.post("refresh", "/refresh", {
+      payload: Schema.Struct({ refreshToken: text(1, 1_000) }),
+      success: Tokens,
+      error: [RefreshInvalid, RefreshReused]
+    }).annotateMerge(describe("refresh", "Exchange the refresh token", "The previous one works ten seconds more; an older one ends the session."))
   )
   .prefix("/auth")
-  .annotateMerge(OpenApi.annotations({ title: "Auth", description: "One-time codes and sessions." }))
+  .annotateMerge(OpenApi.annotations({ title: "Auth", description: "One-time codes, passwords and tokens." }))
 {}
 
-export class UserApi extends HttpApiGroup.make("user")
+export class SessionsApi extends HttpApiGroup.make("sessions")
   .add(
-    HttpApiEndpoint.get("me", "/me", { success: Me }).annotateMerge(describe("getMe", "The user, tier and today's quota"))
+    HttpApiEndpoint.post("changePassword", "/change-password", {
+      payload: Schema.Struct({ currentPassword: Schema.optionalKey(Password), newPassword: Password }),
+      success: HttpApiSchema.NoContent,
+      error: [CurrentPasswordInvalid, SamePassword, WeakPassword, TooManyAttempts, PasswordsBusy]
+    }).annotateMerge(describe("changePassword", "Set or change the password", "Other sessions end.")),
+    HttpApiEndpoint.post("logout", "/logout", {
+      payload: Schema.Struct({ scope: Schema.optionalKey(Schema.Literals(["local", "others", "global"])) }),
+      success: HttpApiSchema.NoContent
+    }).annotateMerge(describe("logout", "End this session, the others, or all")),
+    HttpApiEndpoint.get("listSessions", "/sessions", {
+      success: Schema.Struct({ data: Schema.Array(Session) }).annotate({ identifier: "SessionList" })
+    }).annotateMerge(describe("listSessions", "Where the user is logged in")),
+    HttpApiEndpoint.delete("revokeSession", "/sessions/:id", {
+      params: { id: SessionId },
+      success: HttpApiSchema.NoContent,
+      error: SessionNotFound
+    }).annotateMerge(describe("revokeSession", "End a session"))
   )
-  .prefix("/user")
+  .prefix("/auth")
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "User", description: "The one who is logged in." }))
+  .annotateMerge(OpenApi.annotations({ title: "Sessions", description: "Passwords and sessions of the one who is logged in." }))
 {}

@@ -34,6 +34,64 @@ export class DeliveryFailed extends HttpApiError.Problem<DeliveryFailed>()(
   ...problem("delivery_failed", 503, "The code could not be delivered", retryAfter)
 ) {}
 
+export class WeakPassword extends HttpApiError.Problem<WeakPassword>()(
+  "WeakPassword",
+  ...problem("weak_password", 422, "The password is too easy to guess")
+) {}
+
+export class SamePassword extends HttpApiError.Problem<SamePassword>()(
+  "SamePassword",
+  ...problem("same_password", 422, "The new password is the old one")
+) {}
+
+export class CurrentPasswordInvalid extends HttpApiError.Problem<CurrentPasswordInvalid>()(
+  "CurrentPasswordInvalid",
+  ...problem("current_password_invalid", 400, "The current password is wrong or missing")
+) {}
+
+/** The session is not fresh, or not good, for what was asked: log in anew. */
+export class ReauthenticationRequired extends HttpApiError.Problem<ReauthenticationRequired>()(
+  "ReauthenticationRequired",
+  ...problem("reauthentication_required", 403, "A fresh login is needed for this")
+) {}
+
+export class CredentialsInvalid extends HttpApiError.Problem<CredentialsInvalid>()(
+  "CredentialsInvalid",
+  ...problem("credentials_invalid", 401, "Number or password is wrong")
+) {}
+
+export class PasswordLoginOff extends HttpApiError.Problem<PasswordLoginOff>()(
+  "PasswordLoginOff",
+  ...problem("not_found", 404, "Nothing is here")
+) {}
+
+export class TooManyAttempts extends HttpApiError.Problem<TooManyAttempts>()(
+  "TooManyAttempts",
+  ...problem("too_many_attempts", 429, "Too many attempts", retryAfter)
+) {}
+
+/** As many passwords as we take at once are being worked on. */
+export class PasswordsBusy extends HttpApiError.Problem<PasswordsBusy>()(
+  "PasswordsBusy",
+  ...problem("overloaded", 503, "Too busy to take the request", retryAfter)
+) {}
+
+export class RefreshInvalid extends HttpApiError.Problem<RefreshInvalid>()(
+  "RefreshInvalid",
+  ...problem("refresh_invalid", 401, "The refresh token is not valid")
+) {}
+
+/** A token that was exchanged before: its session is ended, since two hold it. */
+export class RefreshReused extends HttpApiError.Problem<RefreshReused>()(
+  "RefreshReused",
+  ...problem("refresh_reused", 401, "The refresh token was used before; its session has ended")
+) {}
+
+export class SessionNotFound extends HttpApiError.Problem<SessionNotFound>()(
+  "SessionNotFound",
+  ...problem("session_not_found", 404, "The user has no such session")
+) {}
+
 const unauthenticated = {
   unauthenticated: "An access token is needed",
   token_invalid: "The access token is not valid",

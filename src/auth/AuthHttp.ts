@@ -1,69 +1,126 @@
 import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
-import { Quota } from "../chat/Quota.ts"
 import { iso } from "../Text.ts"
+import { Accounts } from "./Accounts.ts"
 import { CurrentUser } from "./AuthApi.ts"
+import { RefreshInvalid, SessionNotFound } from "./AuthErrors.ts"
+import { AuthEvents } from "./AuthEvents.ts"
+import { clientOf, originOf } from "../http/Origin.ts"
 import { Otp } from "./Otp.ts"
+import { Passwords } from "./Passwords.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
+import { type SessionId, UserId } from "./User.ts"
 import { Users } from "./Users.ts"
 
 const AuthRoutes = HttpApiBuilder.group(
   Api,
   "auth",
   Effect.fn(function* (handlers) {
+    const accounts = yield* Accounts
+    const events = yield* AuthEvents
     const otp = yield* Otp
+    const passwords = yield* Passwords
     const users = yield* Users
     const sessions = yield* Sessions
     const tokens = yield* Tokens
 
+    const issue = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId, counter: number) {
+      return {
+        token: yield* tokens.sign(userId, sessionId),
+        tokenType: "Bearer" as const,
+        expiresIn: tokens.ttl,
+        refreshToken: tokens.refreshToken(userId, sessionId, counter)
+      }
+    })
+
     return handlers.handleAll({
-      signUp: Effect.fnUntraced(function* ({ payload }) {
-        const user = yield* users.signUp({ mobile: payload.mobile, name: payload.name ?? null, email: payload.email ?? null })
-        return { user }
+      signUp: Effect.fnUntraced(function* ({ payload, request }) {
+        const { email = null, mobile, name = null, password } = payload
+        if (password !== undefined) yield* passwords.check(password)
+        const passwordHash = password === undefined ? null : yield* passwords.hash(password)
+        const client = clientOf(yield* originOf(request))
+        return { user: yield* users.signUp({ mobile, name, email, passwordHash, client }) }
       }),
-      sendOtp: ({ payload }) => otp.send(payload.mobile, "login"),
+      sendOtp: Effect.fnUntraced(function* ({ payload, request }) {
+        return yield* otp.send(payload.mobile, "login", (yield* originOf(request)).address)
+      }),
+      forgotPassword: Effect.fnUntraced(function* ({ payload, request }) {
+        return yield* otp.send(payload.mobile, "reset_password", (yield* originOf(request)).address)
+      }),
       verifyOtp: Effect.fnUntraced(function* ({ payload, request }) {
-        yield* otp.verify({ ...payload, purpose: "login" })
-        const { user, isNew } = yield* users.activate(payload.mobile)
-        const session = yield* sessions.start(user.id, request.headers["user-agent"] ?? null)
-        return {
-          token: yield* tokens.sign(user.id, session),
-          tokenType: "Bearer" as const,
-          expiresIn: tokens.ttl,
-          refreshToken: tokens.refreshToken(user.id, session, 0),
-          isNewUser: isNew,
-          user
-        }
+        const origin = yield* originOf(request)
+        const { purpose = "login" } = payload
+        yield* otp.verify({ ...payload, purpose })
+        const { isNew, user } = yield* users.activate(payload.mobile, clientOf(origin))
+        const kind = purpose === "login" ? "login" : "recovery"
+        const sessionId = yield* sessions.start(user.id, origin.userAgent, kind)
+        yield* events.append(user.id, kind, origin, sessionId)
+        return { ...(yield* issue(user.id, sessionId, 0)), isNewUser: isNew, user }
+      }),
+      resetPassword: Effect.fnUntraced(function* ({ payload, request }) {
+        const origin = yield* originOf(request)
+        return yield* accounts.resetPassword(payload, payload.newPassword, clientOf(origin), origin)
+      }),
+      passwordLogin: Effect.fnUntraced(function* ({ payload, request }) {
+        const { sessionId, user } = yield* accounts.passwordLogin(payload.mobile, payload.password, yield* originOf(request))
+        return { ...(yield* issue(user.id, sessionId, 0)), isNewUser: false, user }
+      }),
+      refresh: Effect.fnUntraced(function* ({ payload, request }) {
+        const claims = tokens.readRefreshToken(payload.refreshToken)
+        if (claims === undefined) return yield* new RefreshInvalid()
+        const { counter, sessionId, userId } = claims
+        const next = yield* sessions.refresh(userId, sessionId, counter).pipe(
+          Effect.tapErrorTag("RefreshReused", () =>
+            Effect.flatMap(originOf(request), (origin) => events.append(userId, "refresh_reused", origin, sessionId))
+          )
+        )
+        return yield* issue(userId, sessionId, next)
       })
     })
   })
 )
 
-const UserRoutes = HttpApiBuilder.group(
+const SessionRoutes = HttpApiBuilder.group(
   Api,
-  "user",
+  "sessions",
   Effect.fn(function* (handlers) {
-    const quota = yield* Quota
+    const accounts = yield* Accounts
+    const events = yield* AuthEvents
+    const sessions = yield* Sessions
 
     return handlers.handleAll({
-      me: Effect.fnUntraced(function* () {
+      changePassword: Effect.fnUntraced(function* ({ payload, request }) {
         const user = yield* CurrentUser
-        return {
-          id: user.userId,
-          mobile: user.mobile,
-          name: user.name,
-          email: user.email,
-          status: "active" as const,
-          tier: user.tier,
-          hasPassword: false,
-          createdAt: iso(user.createdAt),
-          quota: yield* quota.today(user)
-        }
+        return yield* accounts.changePassword(user, payload.currentPassword, payload.newPassword, yield* originOf(request))
+      }),
+      logout: Effect.fnUntraced(function* ({ payload, request }) {
+        const { sessionId, userId } = yield* CurrentUser
+        const { scope = "local" } = payload
+        yield* sessions.revoke(userId, scope === "global" ? "all" : scope === "local" ? { only: sessionId } : { except: sessionId })
+        yield* events.append(userId, "logout", yield* originOf(request), sessionId)
+      }),
+      listSessions: Effect.fnUntraced(function* () {
+        const { sessionId, userId } = yield* CurrentUser
+        const listed = yield* sessions.list(userId)
+        const data = listed.map(({ createdAt, id, lastUsedAt, userAgent }) => ({
+          id,
+          createdAt: iso(createdAt),
+          lastUsedAt: iso(lastUsedAt),
+          userAgent,
+          current: id === sessionId
+        }))
+        return { data }
+      }),
+      revokeSession: Effect.fnUntraced(function* ({ params, request }) {
+        const { userId } = yield* CurrentUser
+        const ended = yield* sessions.revoke(userId, { only: params.id })
+        if (ended === 0) return yield* new SessionNotFound()
+        yield* events.append(userId, "session_revoked", yield* originOf(request), params.id)
       })
     })
   })
 )
 
-export const AuthHttp = Layer.mergeAll(AuthRoutes, UserRoutes)
+export const AuthHttp = Layer.mergeAll(AuthRoutes, SessionRoutes)

@@ -1,6 +1,6 @@
 import { Effect, Layer, Redacted } from "effect"
 import { Authorization, CurrentUser } from "./AuthApi.ts"
-import { Unauthenticated } from "./AuthErrors.ts"
+import { ReauthenticationRequired, Unauthenticated } from "./AuthErrors.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -11,12 +11,13 @@ export const AuthorizationLayer = Layer.effect(
     const sessions = yield* Sessions
 
     return Authorization.of({
-      bearer: Effect.fnUntraced(function* (httpEffect, { credential }) {
+      bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint }) {
         const token = Redacted.value(credential)
         if (token === "") return yield* Unauthenticated.because("unauthenticated")
         const claims = yield* tokens.verify(token)
         const session = yield* sessions.find(claims.sub, claims.sid)
         if (session === undefined) return yield* Unauthenticated.because("session_revoked")
+        if (session.isRecovery && endpoint.identifier !== "changePassword") return yield* new ReauthenticationRequired()
         return yield* Effect.provideService(httpEffect, CurrentUser, session)
       })
     })

@@ -3,6 +3,7 @@ import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited } from "./AuthErrors.ts"
+import { addressKey } from "./ClientAddress.ts"
 import { CodeSender } from "./CodeSender.ts"
 import { Keys } from "./Keys.ts"
 import type { Mobile } from "./Mobile.ts"
@@ -17,9 +18,12 @@ const resendAfter = 30
 const tries = 5
 
 const cooldown = { limit: 1, period: Duration.seconds(resendAfter) }
-const sendRates = [
-  { name: "10min", limit: 5, period: Duration.minutes(10) },
-  { name: "day", limit: 20, period: Duration.days(1) }
+/** Codes that may be sent: to a number, from an address, and all together, which bounds what an attack can cost. */
+const sendLimits = (mobile: string, from: string | null) => [
+  { key: `otp-send:10min:${mobile}`, rate: { limit: 5, period: Duration.minutes(10) } },
+  { key: `otp-send:day:${mobile}`, rate: { limit: 20, period: Duration.days(1) } },
+  ...(from === null ? [] : [{ key: `otp-send:from:${from}`, rate: { limit: 30, period: Duration.hours(1) } }]),
+  { key: "otp-send:all", rate: { limit: 3_000, period: Duration.minutes(10) } }
 ]
 const openGuesses = { limit: tries, period: Duration.minutes(15) }
 
@@ -37,7 +41,8 @@ export class Otp extends Context.Service<
   {
     readonly send: (
       mobile: Mobile,
-      purpose: Purpose
+      purpose: Purpose,
+      address: string | null
     ) => Effect.Effect<Challenge, OtpCooldown | OtpSendLimited | DeliveryFailed>
     /** Uses the code up. Without `challengeId` the number's newest challenge is meant. */
     readonly verify: (guess: {
@@ -59,11 +64,11 @@ export class Otp extends Context.Service<
       const bind = (mobile: Mobile, purpose: Purpose, otp: string) => `${purpose}\u0000${mobile}\u0000${otp}`
       const cooldownKey = (mobile: Mobile, purpose: Purpose) => `otp-cooldown:${purpose}:${mobile}`
 
-      const send = Effect.fn("Otp.send")(function* (mobile: Mobile, purpose: Purpose) {
+      const send = Effect.fn("Otp.send")(function* (mobile: Mobile, purpose: Purpose, address: string | null) {
         const cooling = yield* throttle.take(cooldownKey(mobile, purpose), cooldown)
         if (cooling > 0) return yield* new OtpCooldown({ retryAfter: cooling })
-        for (const rate of sendRates) {
-          const wait = yield* throttle.take(`otp-send:${rate.name}:${mobile}`, rate)
+        for (const { key, rate } of sendLimits(mobile, addressKey(address))) {
+          const wait = yield* throttle.take(key, rate)
           if (wait > 0) return yield* new OtpSendLimited({ retryAfter: wait })
         }
         const challengeId = uuid()

@@ -3,14 +3,25 @@ import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
-import { Notifications } from "../database/Notifications.ts"
+import { channel, Notifications } from "../database/Notifications.ts"
+import { RefreshInvalid, RefreshReused } from "./AuthErrors.ts"
 import { SessionId, UserId, type CurrentSession } from "./User.ts"
 
-/** Days without use after which a session ends. */
-const idleDays = 30
+/** Seconds without use after which a session ends, and that a recovery lasts. */
+const idleSeconds = 30 * 86_400
+const recoverySeconds = 600
+/** Seconds in which the previous refresh token still works: its answer may have been lost on the way. */
+const refreshGrace = 10
 /** Sessions kept in memory, and milliseconds one is at the most. */
 const maximumCached = 50_000
 const timeToLive = 60_000
+
+export interface ListedSession {
+  readonly id: SessionId
+  readonly createdAt: Date
+  readonly lastUsedAt: Date
+  readonly userAgent: string | null
+}
 
 interface Known {
   readonly session: Omit<CurrentSession, "tier">
@@ -27,7 +38,17 @@ export const sessionsTopic = (userId: string) => `sessions:${userId}`
 export class Sessions extends Context.Service<
   Sessions,
   {
-    readonly start: (userId: UserId, userAgent: string | null) => Effect.Effect<SessionId>
+    readonly start: (userId: UserId, userAgent: string | null, kind?: "login" | "recovery") => Effect.Effect<SessionId>
+    /**
+     * Exchanges a session's refresh counter. The previous one is honoured for ten seconds more; an older one means
+     * that two hold the token, and ends the session.
+     */
+    readonly refresh: (userId: UserId, sessionId: SessionId, counter: number) => Effect.Effect<number, RefreshInvalid | RefreshReused>
+    /** Ends sessions of the user, in every process at once; returns how many there were. */
+    readonly revoke: (userId: UserId, which: { readonly only: SessionId } | { readonly except: SessionId } | "all") => Effect.Effect<number>
+    readonly list: (userId: UserId) => Effect.Effect<ReadonlyArray<ListedSession>>
+    /** The user's name, password or tier changed: no process may go on with what it remembers. */
+    readonly changed: (userId: UserId) => Effect.Effect<void>
     /** The session with its user, or nothing when it was revoked, has expired, or its user is gone. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
@@ -37,21 +58,74 @@ export class Sessions extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
+      const notifications = yield* Notifications
       const cache = yield* makeNotifiedCache<KnownOfUser>({
-        notifications: yield* Notifications,
+        notifications,
         kind: "sessions",
         maxSize: maximumCached,
         size: (sessions) => sessions.size,
         ttl: timeToLive
       })
 
-      const start = Effect.fn("Sessions.start")(function* (userId: UserId, userAgent: string | null) {
+      const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, userAgent, kind = "login") {
         const id = SessionId.make(uuid())
+        const isRecovery = kind === "recovery"
         yield* sql`
-          insert into sessions (user_id, id, user_agent, expires_at)
-          values (${userId}, ${id}, ${userAgent?.slice(0, 300) ?? null}, now() + make_interval(days => ${idleDays}))
+          insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
+          values (${userId}, ${id}, ${userAgent?.slice(0, 300) ?? null}, ${isRecovery},
+            now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}))
         `
         return id
+      }, Effect.orDie)
+
+      const refresh: Sessions["Service"]["refresh"] = Effect.fn("Sessions.refresh")(function* (userId, sessionId, counter) {
+        const [row] = yield* sql<{ counter: number; reused: boolean }>`
+          update sessions set
+            counter = case when counter = ${counter} then counter + 1 else counter end,
+            rotated_at = case when counter = ${counter} then clock_timestamp() else rotated_at end,
+            last_used_at = clock_timestamp(),
+            expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
+            revoked_at = case when counter = ${counter}
+                or (counter = ${counter} + 1 and rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}))
+              then null else clock_timestamp() end
+          where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
+            and not is_recovery
+          returning counter, revoked_at is not null as reused
+        `.pipe(Effect.orDie)
+        if (row === undefined) return yield* new RefreshInvalid()
+        if (row.reused) {
+          yield* changed(userId)
+          return yield* new RefreshReused()
+        }
+        return row.counter
+      })
+
+      /** The notice is part of the statement; this process does not wait for its own. */
+      const revoke: Sessions["Service"]["revoke"] = Effect.fn("Sessions.revoke")(function* (userId, which) {
+        const chosen =
+          which === "all" ? sql`true` : "only" in which ? sql`id = ${which.only}` : sql`id <> ${which.except}`
+        const [row] = yield* sql<{ count: number }>`
+          with ended as (
+            update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and expires_at > now() and ${chosen}
+            returning 1
+          ), told as (select pg_notify(${channel}, ${sessionsTopic(userId)}) from (select count(*) as n from ended) e where e.n > 0)
+          select (select count(*) from ended)::int as count, (select count(*) from told) as told
+        `
+        notifications.publishLocal(sessionsTopic(userId))
+        return row?.count ?? 0
+      }, Effect.orDie)
+
+      const list: Sessions["Service"]["list"] = Effect.fn("Sessions.list")(function* (userId) {
+        return yield* sql<ListedSession>`
+          select id, created_at, last_used_at, user_agent from sessions
+          where user_id = ${userId} and revoked_at is null and expires_at > now() and not is_recovery
+          order by created_at desc, id desc limit 100
+        `
+      }, Effect.orDie)
+
+      const changed: Sessions["Service"]["changed"] = Effect.fn("Sessions.changed")(function* (userId) {
+        yield* sql`select pg_notify(${channel}, ${sessionsTopic(userId)})`
+        notifications.publishLocal(sessionsTopic(userId))
       }, Effect.orDie)
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
@@ -60,11 +134,15 @@ export class Sessions extends Context.Service<
           name: string | null
           email: string | null
           quotaKey: string
+          hasPassword: boolean
+          isRecovery: boolean
           createdAt: Date
+          loggedInAt: Date
           expiresAt: Date
           proUntil: Date | null
         }>`
-          select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until
+          select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until,
+            u.password_hash is not null as has_password, s.is_recovery, s.created_at as logged_in_at
           from sessions s join users u on u.id = s.user_id
           where s.user_id = ${userId} and s.id = ${sessionId} and s.revoked_at is null and s.expires_at > now()
             and u.status = 'active'
@@ -94,7 +172,7 @@ export class Sessions extends Context.Service<
         return loaded === undefined ? undefined : asOf(loaded, now)
       })
 
-      return Sessions.of({ start, find })
+      return Sessions.of({ start, refresh, revoke, list, changed, find })
     })
   )
 }

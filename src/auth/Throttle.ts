@@ -1,11 +1,16 @@
-import { Context, Duration, Effect, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { LRUCache } from "lru-cache"
 
 /** `limit` events in `period`, evenly refilled. */
 export interface Rate {
   readonly limit: number
   readonly period: Duration.Duration
 }
+
+/** Denials remembered in the process, each for a second at the most: a flood of the denied costs one query a second. */
+const maximumDenials = 20_000
+const rememberedMillis = 1_000
 
 const seconds = (duration: Duration.Duration) => Duration.toMillis(duration) / 1000
 
@@ -26,7 +31,15 @@ export class Throttle extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
+      const denials = new LRUCache<string, { readonly wait: number; readonly until: number }>({ max: maximumDenials })
+      const denied = Effect.fnUntraced(function* (key: string) {
+        const denial = denials.get(key)
+        return denial !== undefined && denial.until > (yield* Clock.currentTimeMillis) ? denial.wait : 0
+      })
+
       const take = Effect.fn("Throttle.take")(function* (key: string, rate: Rate) {
+        const known = yield* denied(key)
+        if (known > 0) return known
         const period = seconds(rate.period)
         const step = period / rate.limit
         const [row] = yield* sql<{ wait: number }>`
@@ -43,7 +56,9 @@ export class Throttle extends Context.Service<
             - make_interval(secs => ${period}) - clock_timestamp())))::float8
           from throttles where key = ${key} and not exists (select 1 from up)
         `
-        return row?.wait ?? 1
+        const wait = row?.wait ?? 1
+        if (wait > 0) denials.set(key, { wait, until: (yield* Clock.currentTimeMillis) + Math.min(wait * 1000, rememberedMillis) })
+        return wait
       }, Effect.orDie)
 
       const peek = Effect.fn("Throttle.peek")(function* (key: string, rate: Rate) {
@@ -57,6 +72,7 @@ export class Throttle extends Context.Service<
       }, Effect.orDie)
 
       const reset = Effect.fn("Throttle.reset")(function* (key: string) {
+        denials.delete(key)
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 

@@ -9,6 +9,14 @@ import { SessionId, UserId } from "./User.ts"
 const Claims = Schema.Struct({ sub: UserId, sid: SessionId, exp: Schema.Int })
 export type Claims = typeof Claims.Type
 
+export interface RefreshClaims {
+  readonly userId: UserId
+  readonly sessionId: SessionId
+  readonly counter: number
+}
+
+const refreshBody = /^([\da-f-]{36})\.([\da-f-]{36})\.(\d{1,9})$/
+
 const issuer = "chat-backend"
 const audience = "chat-backend-api"
 /** A longer one is no token of ours. */
@@ -24,6 +32,8 @@ export class Tokens extends Context.Service<
     /** Proves signature and claims, not that the session is still alive. */
     readonly verify: (token: string) => Effect.Effect<Claims, Unauthenticated>
     readonly refreshToken: (userId: UserId, sessionId: SessionId, counter: number) => string
+    /** What a refresh token names, once its MAC is proved. */
+    readonly readRefreshToken: (token: string) => RefreshClaims | undefined
   }
 >()("chat-backend/auth/Tokens") {
   static readonly layer = Layer.effect(
@@ -96,7 +106,15 @@ export class Tokens extends Context.Service<
         return `${Buffer.from(body).toString("base64url")}.${macs.mac("refresh", body)}`
       }
 
-      return Tokens.of({ ttl: jwtTtl, sign, verify, refreshToken })
+      const readRefreshToken = (token: string) => {
+        const [encoded = "", mac = ""] = token.split(".")
+        const body = Buffer.from(encoded, "base64url").toString("latin1")
+        const [, userId, sessionId, counter] = refreshBody.exec(body) ?? []
+        if (userId === undefined || sessionId === undefined || !macs.verify("refresh", body, mac)) return undefined
+        return { userId: UserId.make(userId), sessionId: SessionId.make(sessionId), counter: Number(counter) }
+      }
+
+      return Tokens.of({ ttl: jwtTtl, sign, verify, refreshToken, readRefreshToken })
     })
   )
 }

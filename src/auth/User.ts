@@ -23,8 +23,13 @@ export interface CurrentSession {
   readonly name: string | null
   readonly email: string | null
   readonly tier: Tier
+  readonly hasPassword: boolean
   readonly quotaKey: string
   readonly createdAt: Date
+  /** When this session began. */
+  readonly loggedInAt: Date
+  /** Of a forgotten password: good for setting a new one and nothing else. */
+  readonly isRecovery: boolean
 }
 
 export const User = Schema.Struct({
@@ -45,6 +50,14 @@ export const QuotaState = Schema.Struct({
   resetsAt: Timestamp
 }).annotate({ identifier: "Quota" })
 export type QuotaState = typeof QuotaState.Type
+
+export const DayOfUsage = Schema.Struct({
+  day: Schema.String.annotate({ format: "date", examples: ["2026-11-21"] }),
+  prompts: Schema.Int,
+  promptTokens: Schema.Int,
+  replyTokens: Schema.Int
+}).annotate({ identifier: "DayOfUsage" })
+export type DayOfUsage = typeof DayOfUsage.Type
 
 export const Me = Schema.Struct({
   id: UserId,

@@ -16,6 +16,8 @@ export class Membership extends Context.Service<
     readonly cancel: (user: CurrentSession) => Effect.Effect<void, NoSubscription | BillingUnavailable>
     /** Takes a pending cancellation back, in either form. */
     readonly reactivate: (user: CurrentSession) => Effect.Effect<void, NotCancelling | SubscriptionEnded | BillingUnavailable>
+    /** Ends it now, whatever was paid: the account is about to be deleted. */
+    readonly end: (userId: string) => Effect.Effect<void, BillingUnavailable>
     /** Stripe's own page for cards, invoices and cancelling. */
     readonly portal: (user: CurrentSession) => Effect.Effect<string, NoCustomer | BillingUnavailable>
   }
@@ -62,6 +64,15 @@ export class Membership extends Context.Service<
         Effect.catchTag("StripeFailure", unavailable)
       )
 
+      const end: Membership["Service"]["end"] = Effect.fn("Membership.end")(
+        function* (userId) {
+          const subscription = yield* fresh(userId)
+          if (subscription === undefined || !isLive(subscription.status)) return
+          yield* change(subscription.customerId, stripe.cancelNow(subscription.id))
+        },
+        Effect.catchTag("StripeFailure", unavailable)
+      )
+
       const portal: Membership["Service"]["portal"] = Effect.fn("Membership.portal")(
         function* (user) {
           const customerId = yield* customers.find(user.userId)
@@ -74,7 +85,7 @@ export class Membership extends Context.Service<
         )
       )
 
-      return Membership.of({ cancel, reactivate, portal })
+      return Membership.of({ cancel, reactivate, end, portal })
     })
   )
 }

@@ -25,21 +25,14 @@ import { Simulation } from "./stripe/Simulation.ts"
 import type { Snapshot, WebhookOption } from "./stripe/Simulation.ts"
 
 export type { StripeSimulatorControl } from "./stripe/control/Control.ts"
-export type { Fault, FaultRule } from "./stripe/control/FaultBook.ts"
-export type { RequestEntry } from "./stripe/control/RequestLog.ts"
-export type { Settings } from "./stripe/Settings.ts"
 export type { Snapshot, WebhookOption } from "./stripe/Simulation.ts"
-export type { Card } from "./stripe/State.ts"
-export type { Forgery } from "./stripe/webhooks/Forgery.ts"
-export type { Receipt } from "./stripe/webhooks/Sender.ts"
-export type { DeliveryEntry, Parcel, WebhookRule } from "./stripe/webhooks/Webhooks.ts"
 
 export interface StripeSimulatorOptions extends Partial<Settings> {
   /** A free port when absent. */
   readonly port?: number
   readonly host?: string
   readonly webhooks?: ReadonlyArray<WebhookOption>
-  /** What an earlier simulator remembered. */
+  /** What an earlier simulator remembered; the endpoints of its options give way to these. */
   readonly snapshot?: Snapshot
 }
 
@@ -69,7 +62,10 @@ export const startStripeSimulator = async (options: StripeSimulatorOptions = {})
   const url = `http://${host}:${address.port}`
   simulation.account.url = url
   simulation.reset()
-  if (snapshot) simulation.restore(snapshot)
+  if (snapshot) {
+    simulation.restore(snapshot)
+    simulation.addEndpoints()
+  }
   const ticking = setInterval(() => simulation.tick(), TICK_MILLIS)
   return {
     ...control,

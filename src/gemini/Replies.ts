@@ -214,7 +214,7 @@ export class Replies extends Context.Service<
           yield* queue.announce({ topics: [replyTopic(replyId)] })
           return yield* make(reply).pipe(
             Effect.onInterrupt(() => handBack(reply)),
-            Effect.ensuring(streamLog.close(replyId))
+            Effect.ensuring(streamLog.close(replyId, reply.attempt))
           )
         },
         (effect, _, replyId) => Effect.annotateLogs(effect, { replyId })

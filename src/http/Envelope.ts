@@ -31,7 +31,8 @@ const completeProblem = (response: HttpServerResponse.HttpServerResponse, reques
   const headers: Record<string, string> = {}
   if (typeof body.retryAfter === "number") headers["retry-after"] = String(body.retryAfter)
   if (body.status === 401) {
-    const error = body.code === "unauthenticated" ? "" : `, error="invalid_token", error_description="${body.detail}"`
+    const isToken = body.code.startsWith("token_") || body.code === "session_revoked"
+    const error = !isToken ? "" : `, error="invalid_token", error_description="${body.detail}"`
     headers["www-authenticate"] = `Bearer realm="chat-backend"${error}`
   }
   return HttpServerResponse.jsonUnsafe(

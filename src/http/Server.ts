@@ -5,6 +5,7 @@ import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
 import { createServer } from "node:http"
 import { Api } from "../Api.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
+import { UserHttp } from "../auth/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
@@ -16,7 +17,7 @@ import { openApiDocument } from "./OpenApiDocument.ts"
 import { ProblemsLayer } from "./Problems.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, ChatHttp, BillingHttp, OpsHttp]),
+  Layer.provide([AuthHttp, UserHttp, ChatHttp, BillingHttp, OpsHttp]),
   Layer.provide([AuthorizationLayer, ProblemsLayer])
 )
 

@@ -31,7 +31,7 @@ export class StreamLog extends Context.Service<
     /** Appends what an attempt has just written. */
     readonly append: (reply: { readonly userId: string; readonly replyId: string; readonly attempt: number }, text: string) => Effect.Effect<void>
     /** The attempt is over: its text is in the message, or will be written anew. */
-    readonly close: (replyId: string) => Effect.Effect<void>
+    readonly close: (replyId: string, attempt: number) => Effect.Effect<void>
     /** Reads the other processes' logs while at least one reader wants it; returns how to stop. */
     readonly want: () => () => void
     /** The stored part of a running text, from its start; nothing of another attempt. */
@@ -177,7 +177,9 @@ export class StreamLog extends Context.Service<
         append: ({ attempt, replyId, userId }, text) =>
           Effect.suspend(() => {
             let writing = writings.get(replyId)
-            if (writing === undefined || writing.attempt !== attempt) {
+            // A process that stood still may have taken its own reply over: then both attempts write here, and the newer counts.
+            if (writing !== undefined && writing.attempt > attempt) return Effect.void
+            if (writing === undefined || writing.attempt < attempt) {
               writing = { userId, attempt, text: "", logged: 0, stored: 0 }
               writings.set(replyId, writing)
             }
@@ -186,13 +188,13 @@ export class StreamLog extends Context.Service<
             dirty.add(replyId)
             return writes.open
           }),
-        close: (replyId) =>
+        close: (replyId, attempt) =>
           Effect.sync(() => {
             const writing = writings.get(replyId)
-            if (writing === undefined) return
+            // Its next attempt may have begun: elsewhere, or here.
+            if (writing?.attempt !== attempt) return
             writings.delete(replyId)
-            // Its next attempt may have begun elsewhere.
-            closed.push({ user_id: writing.userId, reply_id: replyId, attempt: writing.attempt })
+            closed.push({ user_id: writing.userId, reply_id: replyId, attempt })
           }),
         want: () => {
           if (readers++ === 0) {

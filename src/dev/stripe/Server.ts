@@ -103,7 +103,11 @@ const breakAnswer = (response: ServerResponse, call: Call, fault: Fault, answer:
 
 const FAULT_ERRORS: Readonly<Record<number, { type: "card_error" | "invalid_request_error"; code: string; message: string }>> = {
   402: { type: "card_error", code: "card_declined", message: "Your card was declined." },
-  409: { type: "invalid_request_error", code: "lock_timeout", message: "This object cannot be accessed right now because another API request or Stripe process is currently accessing it." },
+  409: {
+    type: "invalid_request_error",
+    code: "lock_timeout",
+    message: "This object cannot be accessed right now because another API request or Stripe process is currently accessing it."
+  },
   429: { type: "invalid_request_error", code: "rate_limit", message: "Request rate limit exceeded." }
 }
 

@@ -9,7 +9,10 @@ import { emptyState } from "./State.ts"
 import type { State } from "./State.ts"
 import { Webhooks } from "./webhooks/Webhooks.ts"
 
-/** An endpoint that is there from the start, and again after a reset or restore. */
+/** How the ids of those endpoints begin that come from the options. */
+const OPTION = "we_option_"
+
+/** An endpoint that is there from the start, and again after a reset. */
 export interface WebhookOption {
   readonly url: string
   readonly secret: string
@@ -53,6 +56,7 @@ export class Simulation {
   /** Back to the start: the ready-made price, the endpoints of the options, real time. */
   reset() {
     this.load(emptyState())
+    this.addEndpoints()
   }
 
   snapshot(): Snapshot {
@@ -72,8 +76,14 @@ export class Simulation {
     this.requests.clear()
     account.state = state
     this.addCatalog()
+  }
+
+  /** The endpoints of the options, in place of those that an earlier simulator was started with. */
+  addEndpoints() {
+    const { account } = this
+    for (const endpoint of account.all("webhook_endpoint")) if (endpoint.id.startsWith(OPTION)) account.remove(endpoint)
     for (const [index, { enabledEvents = ["*"], secret, url }] of this.endpoints.entries())
-      addEndpoint(account, { id: `we_option_${index}`, url, secret, enabledEvents })
+      addEndpoint(account, { id: `${OPTION}${index}`, url, secret, enabledEvents })
   }
 
   private addCatalog() {

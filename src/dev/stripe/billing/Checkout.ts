@@ -10,7 +10,12 @@ import { startSubscription } from "./Subscribing.ts"
 /** What the buyer does on the page: a card that pays, one that is declined, or a payment whose money comes later. */
 export type CheckoutAction = "pay" | "decline" | "later"
 
-export const actOnCheckout = (account: Account, session: CheckoutSession, action: CheckoutAction, email: string | null = null) => {
+export const actOnCheckout = (
+  account: Account,
+  session: CheckoutSession,
+  action: CheckoutAction,
+  email: string | null = null
+) => {
   requireOpen(session)
   if (action === "decline") declineCheckout(account, session)
   else completeCheckout(account, session, action === "pay" ? "good" : "delayed", email)
@@ -59,7 +64,9 @@ export const expireCheckout = (account: Account, session: CheckoutSession) => {
 
 const requireOpen = ({ id, status }: CheckoutSession) => {
   if (status !== "open")
-    throw invalid(`Only Checkout Sessions with a status in ["open"] can be expired or paid. This Checkout Session (${id}) has a status of ${status}.`)
+    throw invalid(
+      `Only Checkout Sessions with a status in ["open"] can be expired or paid. This Checkout Session (${id}) has a status of ${status}.`
+    )
 }
 
 const cartOf = (account: Account, session: CheckoutSession) => {

@@ -15,7 +15,8 @@ export const makeRefundOf = (account: Account, charge: Charge, input: RefundInpu
   const left = charge.amount_captured - charge.amount_refunded
   const amount = input.amount ?? left
   if (charge.status !== "succeeded") throw invalid(`Charge ${charge.id} has not been captured.`, "charge")
-  if (charge.disputed) throw invalid(`Charge ${charge.id} has been charged back; cannot issue a refund.`, undefined, "charge_disputed")
+  if (charge.disputed)
+    throw invalid(`Charge ${charge.id} has been charged back; cannot issue a refund.`, undefined, "charge_disputed")
   if (left === 0) throw invalid(`Charge ${charge.id} has already been refunded.`, undefined, "charge_already_refunded")
   if (amount < 1) throw invalid("Invalid positive integer", "amount", "parameter_invalid_integer")
   if (amount > left) throw invalid(`Refund amount (${amount}) is greater than unrefunded amount on charge (${left})`, "amount")

@@ -49,18 +49,18 @@ export const retryCharge = (account: Account, invoice: Invoice) => {
   collect(account, invoice, cardOf(account, invoice.customer))
 }
 
-/** A paused subscription begins a new period, which is charged at once. */
-export const resumeSubscription = (account: Account, subscription: Subscription) => {
+/** A paused subscription begins a new period, which is charged at once; it may stay paused when that fails. */
+export const resumeSubscription = (account: Account, subscription: Subscription, onlyWhenPaid: boolean) => {
   const item = itemOf(subscription)
   subscription.billing_cycle_anchor = account.now()
   item.current_period_start = account.now()
   item.current_period_end = periodEnd(item.price, account.now(), account.now())
   const invoice = draftInvoice(account, subscription, "subscription_update")
   finalizeInvoice(account, invoice)
-  if (collect(account, invoice, cardOf(account, invoice.customer)) !== "succeeded") return
-  account.change(subscription, "customer.subscription.resumed", () => {
-    subscription.status = "active"
-  })
+  const isPaid = collect(account, invoice, cardOf(account, invoice.customer)) === "succeeded"
+  if (onlyWhenPaid && !isPaid) return
+  subscription.status = isPaid ? "active" : "past_due"
+  account.emit("customer.subscription.resumed", subscription)
 }
 
 export const cardOf = (account: Account, customer: string) => account.state.cards[customer] ?? "good"

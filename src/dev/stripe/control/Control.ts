@@ -31,7 +31,11 @@ export interface StripeSimulatorControl {
   /** How the customer's card behaves when a renewal is charged. */
   setCard(input: { readonly customer: string; readonly card: Card }): void
   /** The buyer's buttons of the checkout page, without a browser. */
-  checkout(input: { readonly session: string; readonly action: CheckoutAction; readonly email?: string | null | undefined }): CheckoutSession
+  checkout(input: {
+    readonly session: string
+    readonly action: CheckoutAction
+    readonly email?: string | null | undefined
+  }): CheckoutSession
   /** The money of a checkout paid `later` arrives, or does not. */
   settlePayment(input: { readonly session: string; readonly outcome: "succeeded" | "failed" }): CheckoutSession
   /** Any word, those that Stripe does not know included. */
@@ -55,9 +59,17 @@ export interface StripeSimulatorControl {
   /** Sends an event again, held or not, to one endpoint or all. Does not retry. */
   resend(input: { readonly event: string; readonly endpoint?: string | undefined }): Promise<ReadonlyArray<DeliveryEntry>>
   /** Sends an event (the newest when absent) as it must not be accepted. Answers what each endpoint said. */
-  forge(input: { readonly kind: Forgery; readonly event?: string | undefined; readonly endpoint?: string | undefined }): Promise<ReadonlyArray<Receipt>>
+  forge(input: {
+    readonly kind: Forgery
+    readonly event?: string | undefined
+    readonly endpoint?: string | undefined
+  }): Promise<ReadonlyArray<Receipt>>
   /** A new secret; the old one keeps signing as well for the overlap. The endpoint may be left out when there is one. */
-  rollSecret(input: { readonly endpoint?: string | undefined; readonly secret?: string | undefined; readonly overlapSeconds?: number | undefined }): string
+  rollSecret(input: {
+    readonly endpoint?: string | undefined
+    readonly secret?: string | undefined
+    readonly overlapSeconds?: number | undefined
+  }): string
   /** Calls of the API, oldest first. */
   requests(filter?: { readonly method?: string | undefined; readonly path?: string | undefined }): ReadonlyArray<RequestEntry>
   /** Attempts to deliver webhooks, oldest first. */
@@ -98,7 +110,8 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
     },
     refund: ({ amount, charge }) =>
       structuredClone(makeRefundOf(account, findCharge(account, charge), { amount, reason: null, metadata: {} })),
-    openDispute: ({ charge, reason = "fraudulent" }) => structuredClone(openDispute(account, findCharge(account, charge), reason)),
+    openDispute: ({ charge, reason = "fraudulent" }) =>
+      structuredClone(openDispute(account, findCharge(account, charge), reason)),
     closeDispute: ({ dispute: id, outcome }) => {
       const dispute = account.get("dispute", id)
       closeDispute(account, dispute, outcome)

@@ -63,9 +63,8 @@ const commands: Readonly<Record<keyof StripeSimulatorControl, Command>> = {
   heldWebhooks: command({}, (control) => control.heldWebhooks()),
   releaseWebhooks: command({ count: integer, seed: integer }, (control, input) => control.releaseWebhooks(input)),
   dropHeldWebhooks: command({}, (control) => control.dropHeldWebhooks()),
-  addWebhookRule: command(
-    { action: required(oneOf("drop", "duplicate")), type: word, times: integer },
-    (control, input) => control.addWebhookRule(input)
+  addWebhookRule: command({ action: required(oneOf("drop", "duplicate")), type: word, times: integer }, (control, input) =>
+    control.addWebhookRule(input)
   ),
   resend: command({ event: required(word), endpoint: word }, (control, input) => control.resend(input)),
   forge: command({ kind: required(oneOf(...FORGERIES)), event: word, endpoint: word }, (control, input) => control.forge(input)),
@@ -81,7 +80,13 @@ const commands: Readonly<Record<keyof StripeSimulatorControl, Command>> = {
 const isName = (name: string): name is keyof StripeSimulatorControl => Object.hasOwn(commands, name)
 
 /** Carries out one command and answers with what it returns; null for nothing. */
-export const answerControl = async (control: StripeSimulatorControl, path: string, form: Form, body: string, response: ServerResponse) => {
+export const answerControl = async (
+  control: StripeSimulatorControl,
+  path: string,
+  form: Form,
+  body: string,
+  response: ServerResponse
+) => {
   try {
     const name = path.slice(PREFIX.length)
     if (!isName(name)) throw unknownRoute("POST", path)

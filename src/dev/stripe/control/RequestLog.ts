@@ -32,7 +32,10 @@ export class RequestLog {
     return entry
   }
 
-  list({ method, path }: { readonly method?: string | undefined; readonly path?: string | undefined } = {}): ReadonlyArray<RequestEntry> {
+  list({
+    method,
+    path
+  }: { readonly method?: string | undefined; readonly path?: string | undefined } = {}): ReadonlyArray<RequestEntry> {
     return this.entries.filter((entry) => (method ?? entry.method) === entry.method && entry.path.startsWith(path ?? ""))
   }
 

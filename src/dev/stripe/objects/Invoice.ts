@@ -18,7 +18,10 @@ interface InvoiceInput {
 }
 
 /** https://docs.stripe.com/api/invoices/object, as a draft. Its subscription is `parent.subscription_details.subscription`. */
-export const makeInvoice = ({ created, livemode }: Birth, { amount, customer, description, item, reason, subscription }: InvoiceInput) => {
+export const makeInvoice = (
+  { created, livemode }: Birth,
+  { amount, customer, description, item, reason, subscription }: InvoiceInput
+) => {
   const id = makeId("in")
   const due = Math.max(amount, 0)
   return {

@@ -67,7 +67,11 @@ export const makePaymentIntent = ({ created, livemode }: Birth, input: PaymentIn
 /** https://docs.stripe.com/api/charges/object. The way to its invoice leads through the invoice payments. */
 export const makeCharge = (
   { created, livemode }: Birth,
-  input: PaymentInput & { readonly paymentIntent: string; readonly status: "succeeded" | "pending" | "failed"; readonly decline: Decline | null }
+  input: PaymentInput & {
+    readonly paymentIntent: string
+    readonly status: "succeeded" | "pending" | "failed"
+    readonly decline: Decline | null
+  }
 ) => ({
   id: makeId("ch"),
   object: "charge" as const,

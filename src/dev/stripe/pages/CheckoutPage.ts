@@ -18,10 +18,7 @@ export const showCheckout = (account: Account, session: CheckoutSession, error?:
   const field = email ? "" : `<p><label>Email <input type="email" name="email" required></label></p>`
   return htmlPage(
     `Subscribe to ${product}`,
-    facts([
-      ["Due today", money(session.amount_total, session.currency)],
-      ...(email ? [["Email", email] as const] : [])
-    ]) +
+    facts([["Due today", money(session.amount_total, session.currency)], ...(email ? [["Email", email] as const] : [])]) +
       errorNote(error) +
       actionForm("pay", "Pay", { fields: field, main: true }) +
       actionForm("decline", "Pay with a card that is declined") +

@@ -21,7 +21,8 @@ export const htmlPage = (title: string, body: string, status = 200): PageAnswer 
     `<h1>${escapeHtml(title)}</h1>${body}</body></html>`
 })
 
-export const notFoundPage = () => htmlPage("Something went wrong", "<p>The page you were looking for could not be found.</p>", 404)
+export const notFoundPage = () =>
+  htmlPage("Something went wrong", "<p>The page you were looking for could not be found.</p>", 404)
 
 /** A button that posts `action` back to this page. */
 export const actionForm = (action: string, label: string, { fields = "", main = false } = {}) =>

@@ -15,7 +15,9 @@ export const showInvoice = (invoice: Invoice, error?: string): PageAnswer => {
       ["Status", status]
     ]) +
       errorNote(error) +
-      (status === "open" ? actionForm("pay", "Pay", { main: true }) + actionForm("decline", "Pay with a card that is declined") : "")
+      (status === "open"
+        ? actionForm("pay", "Pay", { main: true }) + actionForm("decline", "Pay with a card that is declined")
+        : "")
   )
 }
 
@@ -24,5 +26,7 @@ export const actOnInvoice = (account: Account, invoice: Invoice, form: Form): Pa
   const { action } = readParameters({ action: required(oneOf("pay", "decline")) }, form)
   if (invoice.status !== "open") return showInvoice(invoice)
   const outcome = collect(account, invoice, action === "pay" ? "good" : "declines")
-  return outcome === "succeeded" ? { redirect: `${account.url}/invoice/${invoice.id}` } : showInvoice(invoice, "Your card was declined.")
+  return outcome === "succeeded"
+    ? { redirect: `${account.url}/invoice/${invoice.id}` }
+    : showInvoice(invoice, "Your card was declined.")
 }

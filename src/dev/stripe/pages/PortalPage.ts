@@ -68,7 +68,11 @@ const findSubscription = (account: Account, customer: string, id: string | undef
   return found
 }
 
-const changeSubscription = (account: Account, subscription: Subscription, action: "cancel_at_period_end" | "cancel_now" | "renew") => {
+const changeSubscription = (
+  account: Account,
+  subscription: Subscription,
+  action: "cancel_at_period_end" | "cancel_now" | "renew"
+) => {
   if (action === "cancel_now") return endSubscription(account, subscription, "cancellation_requested")
   const alone = account.settings.portalCancelsWith === "cancel_at"
   account.change(subscription, "customer.subscription.updated", () => {

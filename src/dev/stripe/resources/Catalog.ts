@@ -43,7 +43,10 @@ export const catalogRoutes = [
     if (productId !== undefined) account.get("product", productId, "product")
     const product =
       productId ??
-      account.add(makeProduct(account.birth(), { name: "", ...data, metadata: mergeMetadata({}, data?.metadata) }), "product.created").id
+      account.add(
+        makeProduct(account.birth(), { name: "", ...data, metadata: mergeMetadata({}, data?.metadata) }),
+        "product.created"
+      ).id
     const price = makePrice(account.birth(), {
       product,
       currency: input.currency,

@@ -84,9 +84,11 @@ const readCart = (account: Account, items: ReadonlyArray<{ readonly price: strin
   const price = account.get("price", item.price, "line_items[0][price]")
   if (!price.recurring)
     throw invalid("You must provide at least one recurring price in `subscription` mode when using prices.", "line_items")
-  if (!price.active) throw invalid(`The price specified is inactive. This field only accepts active prices.`, "line_items[0][price]")
+  if (!price.active)
+    throw invalid(`The price specified is inactive. This field only accepts active prices.`, "line_items[0][price]")
   const { quantity } = item
-  if (quantity === undefined || quantity < 1) throw invalid("Quantity is required. Add `quantity` to `line_items[0]`", "line_items[0][quantity]")
+  if (quantity === undefined || quantity < 1)
+    throw invalid("Quantity is required. Add `quantity` to `line_items[0]`", "line_items[0][quantity]")
   const name = account.find("product", price.product)?.name ?? price.id
   return { price, quantity, lineItem: makeLineItem(price, quantity, name) }
 }

@@ -52,7 +52,13 @@ export const customerRoutes = [
   route("DELETE", "/v1/customers/:id", {}, (account, _input, id) => deleteCustomer(account, account.get("customer", id)))
 ]
 
-const update = (customer: Customer, input: { readonly [Name in "email" | "name" | "phone" | "description"]: string | null | undefined } & { readonly metadata: Parameters<typeof mergeMetadata>[1]; readonly invoice_settings: { readonly default_payment_method: string | null | undefined } | undefined }) => {
+const update = (
+  customer: Customer,
+  input: { readonly [Name in "email" | "name" | "phone" | "description"]: string | null | undefined } & {
+    readonly metadata: Parameters<typeof mergeMetadata>[1]
+    readonly invoice_settings: { readonly default_payment_method: string | null | undefined } | undefined
+  }
+) => {
   for (const name of ["email", "name", "phone", "description"] as const)
     if (input[name] !== undefined) customer[name] = input[name]
   customer.metadata = mergeMetadata(customer.metadata, input.metadata)

@@ -72,8 +72,7 @@ interface ReversalFilter {
 }
 
 const matching =
-  (input: ReversalFilter) =>
-  (reversal: { readonly charge: string; readonly payment_intent: string; readonly created: number }) =>
+  (input: ReversalFilter) => (reversal: { readonly charge: string; readonly payment_intent: string; readonly created: number }) =>
     (input.charge ?? reversal.charge) === reversal.charge &&
     (input.payment_intent ?? reversal.payment_intent) === reversal.payment_intent &&
     (input.created?.(reversal.created) ?? true)

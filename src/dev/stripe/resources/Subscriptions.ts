@@ -4,7 +4,20 @@ import { cardOf, resumeSubscription, startSubscription } from "../billing/Subscr
 import { itemOf } from "../objects/Subscription.ts"
 import type { Subscription } from "../objects/Subscription.ts"
 import { listParameters, page } from "../wire/Listing.ts"
-import { boolean, clearableInteger, hash, integer, list, mergeMetadata, metadata, oneOf, range, required, text, word } from "../wire/Parameters.ts"
+import {
+  boolean,
+  clearableInteger,
+  hash,
+  integer,
+  list,
+  mergeMetadata,
+  metadata,
+  oneOf,
+  range,
+  required,
+  text,
+  word
+} from "../wire/Parameters.ts"
 import type { Reader } from "../wire/Parameters.ts"
 import { route } from "../wire/Route.ts"
 import { invalid, missingResource, StripeError } from "../wire/StripeError.ts"
@@ -19,13 +32,25 @@ const creation = {
   metadata
 }
 
+/** With one item they all mean the same. */
+const PERIOD_ENDS: ReadonlyArray<string> = ["min_period_end", "max_period_end", "max_billed_until"]
+
 /** A moment, `''` to clear, or the word for the period's end. */
 const cancelAt: Reader<number | "period_end" | null | undefined> = (value, name) =>
-  value === "min_period_end" || value === "max_period_end" ? "period_end" : clearableInteger(value, name)
+  typeof value === "string" && PERIOD_ENDS.includes(value) ? "period_end" : clearableInteger(value, name)
 
 const cancellationDetails = hash({
   comment: text,
-  feedback: oneOf("customer_service", "low_quality", "missing_features", "other", "switched_service", "too_complex", "too_expensive", "unused")
+  feedback: oneOf(
+    "customer_service",
+    "low_quality",
+    "missing_features",
+    "other",
+    "switched_service",
+    "too_complex",
+    "too_expensive",
+    "unused"
+  )
 })
 
 const update = {
@@ -44,10 +69,18 @@ export const subscriptionRoutes = [
     if (!item || items.length > 1) throw invalid("The simulator's subscriptions have exactly one item.", "items")
     account.get("customer", customer, "customer")
     const price = account.get("price", item.price, "items[0][price]")
-    if (!price.recurring) throw invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.", "items[0][price]")
+    if (!price.recurring)
+      throw invalid(
+        "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
+        "items[0][price]"
+      )
     const card = cardOf(account, customer)
     if (behavior === "error_if_incomplete" && card !== "good")
-      throw new StripeError(402, "Your card was declined.", { type: "card_error", code: "card_declined", decline_code: card === "declines" ? "generic_decline" : card })
+      throw new StripeError(402, "Your card was declined.", {
+        type: "card_error",
+        code: "card_declined",
+        decline_code: card === "declines" ? "generic_decline" : card
+      })
     return startSubscription(account, {
       customer,
       price,
@@ -85,11 +118,14 @@ export const subscriptionRoutes = [
       throw invalid("You may only specify one of these parameters: cancel_at, cancel_at_period_end.", "cancel_at")
     if (hasEnded(subscription) && (when !== undefined || atPeriodEnd !== undefined || input.description !== undefined))
       throw invalid("A canceled subscription can only update its cancellation_details and metadata.")
-    if (typeof when === "number" && when <= account.now()) throw invalid("`cancel_at` must be a timestamp in the future.", "cancel_at")
+    if (typeof when === "number" && when <= account.now())
+      throw invalid("`cancel_at` must be a timestamp in the future.", "cancel_at")
     account.change(subscription, "customer.subscription.updated", () => {
       if (atPeriodEnd !== undefined) scheduleCancel(account, subscription, { cancel_at_period_end: atPeriodEnd })
       if (when !== undefined)
-        scheduleCancel(account, subscription, { cancel_at: when === "period_end" ? itemOf(subscription).current_period_end : when })
+        scheduleCancel(account, subscription, {
+          cancel_at: when === "period_end" ? itemOf(subscription).current_period_end : when
+        })
       if (input.description !== undefined) subscription.description = input.description
       subscription.metadata = mergeMetadata(subscription.metadata, input.metadata)
       addDetails(subscription, details)
@@ -105,7 +141,8 @@ export const subscriptionRoutes = [
       const subscription = account.get("subscription", id)
       if (hasEnded(subscription)) throw missingResource("subscription", id)
       addDetails(subscription, input.cancellation_details)
-      if (input.prorate === true && input.invoice_now === true && subscription.status === "active") creditUnusedTime(account, subscription)
+      if (input.prorate === true && input.invoice_now === true && subscription.status === "active")
+        creditUnusedTime(account, subscription)
       endSubscription(account, subscription, "cancellation_requested")
       return subscription
     }
@@ -114,12 +151,16 @@ export const subscriptionRoutes = [
   route(
     "POST",
     "/v1/subscriptions/:id/resume",
-    { billing_cycle_anchor: oneOf("now", "unchanged"), proration_behavior: oneOf("always_invoice", "create_prorations", "none") },
-    (account, { billing_cycle_anchor: anchor }, id) => {
+    {
+      billing_cycle_anchor: hash({ type: required(oneOf("now", "unchanged")) }),
+      payment_behavior: oneOf("resume_on_payment_attempt", "resume_on_payment_success"),
+      proration_behavior: oneOf("always_invoice", "create_prorations", "none")
+    },
+    (account, { billing_cycle_anchor: anchor, payment_behavior: behavior }, id) => {
       const subscription = account.get("subscription", id)
       if (subscription.status !== "paused") throw invalid("Only subscriptions with status `paused` can be resumed.")
-      if (anchor === "unchanged") setStatus(account, subscription, "active")
-      else resumeSubscription(account, subscription)
+      if (anchor?.type === "unchanged") setStatus(account, subscription, "active")
+      else resumeSubscription(account, subscription, behavior === "resume_on_payment_success")
       return subscription
     }
   )
@@ -128,7 +169,11 @@ export const subscriptionRoutes = [
 /** Without a status: all that are not canceled. */
 const hasStatus = (subscription: Subscription, wanted: string | undefined) =>
   wanted === "all" ||
-  (wanted === "ended" ? hasEnded(subscription) : wanted === undefined ? subscription.status !== "canceled" : subscription.status === wanted)
+  (wanted === "ended"
+    ? hasEnded(subscription)
+    : wanted === undefined
+      ? subscription.status !== "canceled"
+      : subscription.status === wanted)
 
 const addDetails = (
   { cancellation_details: details }: Subscription,
@@ -137,4 +182,3 @@ const addDetails = (
   if (input?.comment !== undefined) details.comment = input.comment
   if (input?.feedback !== undefined) details.feedback = input.feedback
 }
-

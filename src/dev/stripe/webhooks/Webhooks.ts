@@ -47,6 +47,8 @@ export class Webhooks {
   private entries: Array<DeliveryEntry> = []
   private heldParcels: Array<Parcel> | null = null
   private rules: Array<{ readonly rule: WebhookRule; left: number }> = []
+  /** Counts the clears: what was under way before one is not logged after it. */
+  private era = 0
 
   constructor(account: Account) {
     this.account = account
@@ -116,6 +118,7 @@ export class Webhooks {
 
   /** Forgets everything that was still to be sent, and the log. */
   clear() {
+    this.era++
     for (const timer of this.timers) clearTimeout(timer)
     this.timers.clear()
     for (const lane of this.lanes.values()) lane.clear()
@@ -154,16 +157,26 @@ export class Webhooks {
     const endpoint = this.account.find("webhook_endpoint", parcel.endpoint)
     const secrets = this.account.state.secrets[parcel.endpoint]
     if (!event || !endpoint || !secrets || endpoint.status === "disabled") return undefined
+    const { era } = this
     const body = JSON.stringify(event, null, 2)
     const signature = sign(body, activeSecrets(secrets))
     const receipt = await post(endpoint.url, body, signature, this.account.settings.webhookTimeoutMillis)
+    if (era !== this.era) return undefined
     const outcome = isAccepted(receipt) ? "delivered" : "failed"
-    const isFirst = !this.deliveries({ event: event.id }).some((entry) => entry.endpoint === endpoint.id && entry.outcome === "delivered")
+    const isFirst = !this.deliveries({ event: event.id }).some(
+      (entry) => entry.endpoint === endpoint.id && entry.outcome === "delivered"
+    )
     if (outcome === "delivered" && isFirst && event.pending_webhooks > 0) event.pending_webhooks--
     return this.log(parcel, outcome, signature, body, receipt)
   }
 
-  private log(parcel: Parcel, outcome: DeliveryEntry["outcome"], signature: string | null, body: string, receipt: Receipt): DeliveryEntry {
+  private log(
+    parcel: Parcel,
+    outcome: DeliveryEntry["outcome"],
+    signature: string | null,
+    body: string,
+    receipt: Receipt
+  ): DeliveryEntry {
     const entry = { id: makeId("del"), at: Date.now(), ...parcel, outcome, signature, body, ...receipt }
     this.entries.push(entry)
     if (this.entries.length > LOG_LIMIT) this.entries.shift()

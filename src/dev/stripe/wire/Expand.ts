@@ -49,9 +49,15 @@ const include = (account: Account, target: Json, name: string, path: string): un
         account.all("subscription").filter(({ customer, status }) => customer === id && status !== "canceled")
       )
     case "invoice.payments":
-      return copies("/v1/invoice_payments", account.all("invoice_payment").filter(({ invoice }) => invoice === id))
+      return copies(
+        "/v1/invoice_payments",
+        account.all("invoice_payment").filter(({ invoice }) => invoice === id)
+      )
     case "charge.refunds":
-      return copies(`/v1/charges/${id}/refunds`, account.all("refund").filter(({ charge }) => charge === id))
+      return copies(
+        `/v1/charges/${id}/refunds`,
+        account.all("refund").filter(({ charge }) => charge === id)
+      )
     default:
       throw cannotExpand(path)
   }

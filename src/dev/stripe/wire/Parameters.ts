@@ -42,7 +42,11 @@ export const text = optional((value, name) => plain(value, name) || null)
 /** Text that cannot be empty: ids, URLs, currencies. */
 export const word = optional((value, name) => {
   if (plain(value, name) !== "") return plain(value, name)
-  throw invalid(`You passed an empty string for '${name}'. We assume empty values are an attempt to unset a parameter; however '${name}' cannot be unset.`, name, "parameter_invalid_empty")
+  throw invalid(
+    `You passed an empty string for '${name}'. We assume empty values are an attempt to unset a parameter; however '${name}' cannot be unset.`,
+    name,
+    "parameter_invalid_empty"
+  )
 })
 
 export const integer = optional((value, name) => {
@@ -112,7 +116,12 @@ export const range: Reader<((moment: number) => boolean) | undefined> = optional
     const wanted = required(integer)(value, name)
     return (moment) => moment === wanted
   }
-  const { gt = -Infinity, gte = -Infinity, lt = Infinity, lte = Infinity } = readParameters({ gt: integer, gte: integer, lt: integer, lte: integer }, value, name)
+  const {
+    gt = -Infinity,
+    gte = -Infinity,
+    lt = Infinity,
+    lte = Infinity
+  } = readParameters({ gt: integer, gte: integer, lt: integer, lte: integer }, value, name)
   return (moment) => moment > gt && moment >= gte && moment < lt && moment <= lte
 })
 

@@ -9,6 +9,8 @@ export interface Route {
   readonly method: "GET" | "POST" | "DELETE"
   /** `/v1/customers/:id`; at most one part is open. */
   readonly path: string
+  /** What it takes; anything else is refused. */
+  readonly parameters: Parameters
   /** Answers with the object to send. */
   readonly run: (account: Account, id: string, form: Form) => object
 }
@@ -24,6 +26,7 @@ export const route = <P extends Parameters>(
 ): Route => ({
   method,
   path,
+  parameters: { ...parameters, ...WITH_EXPAND },
   run: (account, id, form) => {
     const input = readParameters({ ...parameters, ...WITH_EXPAND }, form)
     return present(account, handle(account, input as Read<P>, id), input.expand as ReadonlyArray<string> | undefined)

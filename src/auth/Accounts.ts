@@ -1,0 +1,129 @@
+import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
+import { AppConfig } from "../Config.ts"
+import { type AuthEventKind, AuthEvents, type Origin } from "./AuthEvents.ts"
+import {
+  CredentialsInvalid, CurrentPasswordInvalid, type OtpAttemptsExceeded, type OtpInvalid, PasswordLoginOff, type PasswordsBusy,
+  ReauthenticationRequired, SamePassword, TooManyAttempts, type WeakPassword
+} from "./AuthErrors.ts"
+import type { Mobile } from "./Mobile.ts"
+import { Otp } from "./Otp.ts"
+import { Passwords } from "./Passwords.ts"
+import { Sessions } from "./Sessions.ts"
+import { Throttle } from "./Throttle.ts"
+import type { CurrentSession, SessionId, User, UserId } from "./User.ts"
+import { Users } from "./Users.ts"
+
+/** A first password may be set within this time of the login; later a new login is asked for. */
+const freshMillis = Duration.toMillis("10 minutes")
+/** Wrong passwords, of a number or of a user. */
+const guesses = { limit: 10, period: Duration.minutes(15) }
+
+export interface LoggedIn {
+  readonly user: User
+  readonly sessionId: SessionId
+}
+
+/** What a person does with a password. */
+export class Accounts extends Context.Service<
+  Accounts,
+  {
+    readonly changePassword: (
+      user: CurrentSession,
+      current: Redacted.Redacted | undefined,
+      next: Redacted.Redacted,
+      origin: Origin
+    ) => Effect.Effect<
+      void,
+      CurrentPasswordInvalid | ReauthenticationRequired | SamePassword | WeakPassword | PasswordsBusy | TooManyAttempts
+    >
+    /** A new password for whoever has the number. A weak one uses no code up. */
+    readonly resetPassword: (
+      reset: { readonly mobile: Mobile; readonly otp: string; readonly challengeId?: string | undefined },
+      next: Redacted.Redacted,
+      client: string,
+      origin: Origin
+    ) => Effect.Effect<void, WeakPassword | OtpInvalid | OtpAttemptsExceeded | PasswordsBusy>
+    readonly passwordLogin: (
+      mobile: Mobile,
+      password: Redacted.Redacted,
+      origin: Origin
+    ) => Effect.Effect<LoggedIn, CredentialsInvalid | PasswordLoginOff | PasswordsBusy | TooManyAttempts>
+  }
+>()("chat-backend/auth/Accounts") {
+  static readonly layer = Layer.effect(
+    Accounts,
+    Effect.gen(function* () {
+      const { passwordLogin: isLoginOn } = yield* AppConfig
+      const events = yield* AuthEvents
+      const otp = yield* Otp
+      const passwords = yield* Passwords
+      const sessions = yield* Sessions
+      const throttle = yield* Throttle
+      const users = yield* Users
+
+      const limited = Effect.fnUntraced(function* (key: string) {
+        const wait = yield* throttle.peek(key, guesses)
+        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
+      })
+
+      const adopt = Effect.fnUntraced(function* (userId: UserId, next: Redacted.Redacted, kind: AuthEventKind, origin: Origin) {
+        yield* users.setPassword(userId, yield* passwords.hash(next))
+        yield* events.append(userId, kind, origin)
+      })
+
+      const proveCurrent = Effect.fnUntraced(function* (user: CurrentSession, current: Redacted.Redacted | undefined) {
+        const key = `password:user:${user.userId}`
+        yield* limited(key)
+        const known = yield* users.passwordHash(user.userId)
+        if (current !== undefined && (yield* passwords.verify(known, current))) return
+        yield* throttle.take(key, guesses)
+        return yield* new CurrentPasswordInvalid()
+      })
+
+      const changePassword: Accounts["Service"]["changePassword"] = Effect.fn("Accounts.changePassword")(
+        function* (user, current, next, origin) {
+          const isFresh = (yield* Clock.currentTimeMillis) - user.loggedInAt.getTime() <= freshMillis
+          if (!user.isRecovery && user.hasPassword) yield* proveCurrent(user, current)
+          else if (!isFresh) return yield* new ReauthenticationRequired()
+          yield* passwords.check(next)
+          if (user.hasPassword && (yield* passwords.verify(yield* users.passwordHash(user.userId), next))) {
+            return yield* new SamePassword()
+          }
+          yield* adopt(user.userId, next, "password_changed", origin)
+          // A recovery has done what it was for; any other session goes on alone.
+          yield* sessions.revoke(user.userId, user.isRecovery ? "all" : { except: user.sessionId })
+          yield* sessions.changed(user.userId)
+        }
+      )
+
+      const resetPassword: Accounts["Service"]["resetPassword"] = Effect.fn("Accounts.resetPassword")(
+        function* (reset, next, client, origin) {
+          yield* passwords.check(next)
+          yield* otp.verify({ ...reset, purpose: "reset_password" })
+          const { user } = yield* users.activate(reset.mobile, client)
+          yield* adopt(user.id, next, "password_reset", origin)
+          yield* sessions.revoke(user.id, "all")
+        }
+      )
+
+      const passwordLogin: Accounts["Service"]["passwordLogin"] = Effect.fn("Accounts.passwordLogin")(
+        function* (mobile, password, origin) {
+          if (!isLoginOn) return yield* new PasswordLoginOff()
+          const key = `password:mobile:${mobile}`
+          yield* limited(key)
+          const known = yield* users.credentials(mobile)
+          const matches = yield* passwords.verify(known?.passwordHash ?? null, password)
+          if (!matches || known === undefined) {
+            yield* throttle.take(key, guesses)
+            return yield* new CredentialsInvalid()
+          }
+          const sessionId = yield* sessions.start(known.user.id, origin.userAgent)
+          yield* events.append(known.user.id, "password_login", origin, sessionId)
+          return { user: known.user, sessionId }
+        }
+      )
+
+      return Accounts.of({ changePassword, resetPassword, passwordLogin })
+    })
+  )
+}

@@ -1,0 +1,44 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { v7 as uuid } from "uuid"
+
+export type AuthEventKind =
+  | "login"
+  | "recovery"
+  | "password_login"
+  | "refresh_reused"
+  | "logout"
+  | "session_revoked"
+  | "password_changed"
+  | "password_reset"
+  | "profile_changed"
+
+/** From where a request came, as far as we know. */
+export interface Origin {
+  readonly address: string | null
+  readonly userAgent: string | null
+}
+
+/** What happened to an account: appended, never changed; the user's export shows it. */
+export class AuthEvents extends Context.Service<
+  AuthEvents,
+  {
+    readonly append: (userId: string, kind: AuthEventKind, origin: Origin, sessionId?: string) => Effect.Effect<void>
+  }
+>()("chat-backend/auth/AuthEvents") {
+  static readonly layer = Layer.effect(
+    AuthEvents,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+
+      const append: AuthEvents["Service"]["append"] = Effect.fn("AuthEvents.append")(function* (userId, kind, origin, sessionId) {
+        yield* sql`
+          insert into auth_events (user_id, id, kind, session_id, address, user_agent)
+          values (${userId}, ${uuid()}, ${kind}, ${sessionId ?? null}, ${origin.address}, ${origin.userAgent?.slice(0, 300) ?? null})
+        `
+      }, Effect.orDie)
+
+      return AuthEvents.of({ append })
+    })
+  )
+}

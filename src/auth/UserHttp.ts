@@ -1,0 +1,60 @@
+import { Effect, Stream } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../Api.ts"
+import { Membership } from "../billing/Membership.ts"
+import { Quota } from "../chat/Quota.ts"
+import { iso } from "../Text.ts"
+import { CurrentUser } from "./AuthApi.ts"
+import { AuthEvents } from "./AuthEvents.ts"
+import { Sessions } from "./Sessions.ts"
+import type { CurrentSession } from "./User.ts"
+import { UserData } from "./UserData.ts"
+import { Users } from "./Users.ts"
+import { originOf } from "../http/Origin.ts"
+
+export const UserHttp = HttpApiBuilder.group(
+  Api,
+  "user",
+  Effect.fn(function* (handlers) {
+    const quota = yield* Quota
+    const users = yield* Users
+    const sessions = yield* Sessions
+    const events = yield* AuthEvents
+    const membership = yield* Membership
+    const data = yield* UserData
+
+    const present = Effect.fnUntraced(function* (user: CurrentSession) {
+      const { email, hasPassword, mobile, name, tier } = user
+      const status = "active" as const
+      return { id: user.userId, mobile, name, email, status, tier, hasPassword, createdAt: iso(user.createdAt), quota: yield* quota.today(user) }
+    })
+
+    return handlers.handleAll({
+      me: () => CurrentUser.use(present),
+      updateMe: Effect.fnUntraced(function* ({ payload, request }) {
+        const user = yield* CurrentUser
+        yield* users.update(user.userId, payload)
+        yield* sessions.changed(user.userId)
+        yield* events.append(user.userId, "profile_changed", yield* originOf(request), user.sessionId)
+        return yield* present({ ...user, ...payload })
+      }),
+      deleteMe: Effect.fnUntraced(function* () {
+        const user = yield* CurrentUser
+        yield* membership.end(user.userId)
+        yield* users.remove(user.userId)
+        yield* sessions.changed(user.userId)
+      }),
+      exportMe: Effect.fnUntraced(function* () {
+        const user = yield* CurrentUser
+        return HttpServerResponse.stream(Stream.encodeText(data.export(user)), {
+          contentType: "application/json",
+          headers: { "content-disposition": 'attachment; filename="export.json"' }
+        })
+      }),
+      usage: Effect.fnUntraced(function* () {
+        return { data: yield* data.usage(yield* CurrentUser) }
+      })
+    })
+  })
+)
