@@ -2,8 +2,9 @@ import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
 import { UserApi } from "./auth/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
-import { ChatApi } from "./chat/ChatApi.ts"
+import { ChatApi, SearchApi } from "./chat/ChatApi.ts"
 import { Problems } from "./http/ProblemsApi.ts"
+import { AdminApi } from "./ops/AdminApi.ts"
 import { OpsApi } from "./ops/OpsApi.ts"
 
 /** The contract's root. It imports no server code: clients, documents and tests are made of it. */
@@ -12,9 +13,11 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(SessionsApi)
   .add(UserApi)
   .add(ChatApi)
+  .add(SearchApi)
   .add(BillingApi)
   .add(WebhookApi)
   .add(OpsApi)
+  .add(AdminApi)
   .middleware(Problems)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(

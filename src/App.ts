@@ -25,6 +25,8 @@ import { Cancellation } from "./chat/Cancellation.ts"
 import { ChatroomList } from "./chat/ChatroomList.ts"
 import { Messages } from "./chat/Messages.ts"
 import { Quota } from "./chat/Quota.ts"
+import { RoomExport } from "./chat/RoomExport.ts"
+import { Search } from "./chat/Search.ts"
 import { Sending } from "./chat/Sending.ts"
 import { AppConfig } from "./Config.ts"
 import { DatabaseLayer } from "./database/Database.ts"
@@ -41,6 +43,7 @@ import { Idempotency } from "./http/Idempotency.ts"
 import { ServerLayer } from "./http/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { Queue } from "./queue/Queue.ts"
+import { QueueState } from "./queue/QueueState.ts"
 import { ReaperLayer } from "./queue/Reaper.ts"
 import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
@@ -51,7 +54,7 @@ const AuthLayer = Accounts.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer, AuthEvents.layer, Passwords.layer)),
   Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
 )
-const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation.layer).pipe(
+const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation.layer, RoomExport.layer, Search.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Messages.layer, Quota.layer))
 )
 const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
@@ -66,7 +69,7 @@ const BillingLayer = Reconciliation.layer.pipe(
 )
 const StreamLayer = ReplyStream.layer.pipe(Layer.provide(ChatLayer))
 const UserDataLayer = UserData.layer.pipe(Layer.provide(ChatLayer))
-const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer).pipe(Layer.provide(Keys.layer))
+const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer, QueueState.layer).pipe(Layer.provide(Keys.layer))
 const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 
 const LoggerLayer = Layer.unwrap(

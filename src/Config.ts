@@ -57,6 +57,8 @@ export interface Settings {
   /** Whose forwarded addresses are believed. */
   readonly trustedProxies: BlockList
   readonly apiPrefix: string | undefined
+  /** Opens /metrics and /admin; without it they are not there. */
+  readonly adminToken: Redacted.Redacted | undefined
   readonly logLevel: "Trace" | "Debug" | "Info" | "Warn" | "Error" | "Fatal" | "None"
 }
 
@@ -238,6 +240,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,
     apiPrefix: Option.getOrUndefined(prefix),
+    adminToken: Option.getOrUndefined(yield* secret("ADMIN_TOKEN")),
     logLevel: yield* logLevel
   }
 })

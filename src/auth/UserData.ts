@@ -2,19 +2,13 @@ import { Context, Effect, Layer, Option, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Chatroom } from "../chat/Chatroom.ts"
 import { Chatrooms, type ListPosition, positionOf } from "../chat/Chatrooms.ts"
-import type { Message } from "../chat/Message.ts"
-import { Messages } from "../chat/Messages.ts"
+import { RoomExport, roomToJson } from "../chat/RoomExport.ts"
 import { iso } from "../Text.ts"
 import type { CurrentSession, DayOfUsage } from "./User.ts"
 
 /** Days of usage that are told, and rows read at once. */
 const usageDays = 92
 const batch = 100
-const beforeAll = "00000000-0000-0000-0000-000000000000"
-
-/** A JSON array of what a stream gives, each item already JSON. */
-const array = (items: Stream.Stream<string>): Stream.Stream<string> =>
-  Stream.make("[").pipe(Stream.concat(Stream.intersperse(items, ",")), Stream.concat(Stream.make("]")))
 
 /** Everything that is kept of a user, for the user. */
 export class UserData extends Context.Service<
@@ -31,7 +25,7 @@ export class UserData extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const chatrooms = yield* Chatrooms
-      const messages = yield* Messages
+      const roomExport = yield* RoomExport
 
       const usage = Effect.fn("UserData.usage")(function* (user: CurrentSession) {
         return yield* sql<DayOfUsage>`
@@ -65,28 +59,12 @@ export class UserData extends Context.Service<
           })
         )
 
-      const messagesOf = (user: CurrentSession, room: Chatroom) =>
-        Stream.paginate<string, Message>(beforeAll, (after) =>
-          messages.history(user.userId, room.id, { limit: batch, after }).pipe(
-            // Deleted meanwhile: it has none any more.
-            Effect.catchTag("ChatroomNotFound", () => Effect.succeed({ messages: [], hasMore: false })),
-            Effect.map(({ hasMore, messages: found }) => {
-              const last = found.at(-1)
-              return [found, hasMore && last !== undefined ? Option.some<string>(last.id) : Option.none()] as const
-            })
-          )
-        )
-
-      const roomWithMessages = (user: CurrentSession, room: Chatroom) =>
-        Stream.make(`${JSON.stringify(room).slice(0, -1)},"messages":`).pipe(
-          Stream.concat(array(Stream.map(messagesOf(user, room), (message) => JSON.stringify(message)))),
-          Stream.concat(Stream.make("}"))
-        )
-
       const exportAll = (user: CurrentSession) => {
         const rooms = Stream.concat(roomsOf(user, false), roomsOf(user, true)).pipe(
           Stream.zipWithIndex,
-          Stream.flatMap(([room, index]) => Stream.concat(Stream.make(index === 0 ? "" : ","), roomWithMessages(user, room)))
+          Stream.flatMap(([room, index]) =>
+            Stream.concat(Stream.make(index === 0 ? "" : ","), roomToJson(room, roomExport.messages(user.userId, room.id)))
+          )
         )
         return Stream.fromEffect(account(user)).pipe(
           Stream.map((head) => `${head.slice(0, -1)},"chatrooms":[`),

@@ -10,7 +10,7 @@ import {
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
 import { Chatroom, ChatroomId, CreateChatroom, UpdateChatroom } from "./Chatroom.ts"
-import { Content, Message, MessageId } from "./Message.ts"
+import { Content, FoundMessage, Message, MessageId } from "./Message.ts"
 import { TooManyStreams } from "../stream/StreamErrors.ts"
 
 const describe = (identifier: string, summary: string, description?: string) =>
@@ -170,7 +170,26 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe("getMessageContext", "What the model was sent for a reply", "Before the reply is made: what would be sent now.")
     )
   )
+  .add(
+    HttpApiEndpoint.get("exportChatroom", "/:id/export", {
+      params: room,
+      query: { format: Schema.optionalKey(Schema.Literals(["json", "markdown"])) },
+      success: HttpApiSchema.StreamUint8Array({ contentType: "application/json" }),
+      error: ChatroomNotFound
+    }).annotateMerge(describe("exportChatroom", "A chatroom with all its messages", "As JSON, or with `format=markdown` as text/markdown."))
+  )
   .prefix("/chatroom")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." }))
+{}
+
+export class SearchApi extends HttpApiGroup.make("search")
+  .add(
+    HttpApiEndpoint.get("search", "/search", {
+      query: { q: text(1, 200), limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
+      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage"), link)
+    }).annotateMerge(describe("search", "Find words in one's own messages", "The newest first."))
+  )
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Search" }))
 {}

@@ -1,4 +1,4 @@
-import { Clock, Effect, Schema } from "effect"
+import { Clock, Effect, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../Api.ts"
@@ -17,6 +17,7 @@ import { Chatrooms } from "./Chatrooms.ts"
 import { hasEnded, type Message } from "./Message.ts"
 import { Messages } from "./Messages.ts"
 import { secondsUntil } from "./Quota.ts"
+import { RoomExport } from "./RoomExport.ts"
 import { Sending, type Sent } from "./Sending.ts"
 
 const defaultLimit = 20
@@ -72,6 +73,7 @@ export const ChatHttp = HttpApiBuilder.group(
     const cancellation = yield* Cancellation
     const replyStream = yield* ReplyStream
     const receipts = yield* ContextReceipts
+    const roomExport = yield* RoomExport
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
 
@@ -110,6 +112,16 @@ export const ChatHttp = HttpApiBuilder.group(
         const room = yield* chatrooms.get(userId, params.id)
         const recent = yield* messages.history(userId, params.id, { limit: messagesShown })
         return { ...room, messages: recent.messages.toReversed() }
+      }),
+
+      exportChatroom: Effect.fnUntraced(function* ({ params, query }) {
+        const { userId } = yield* CurrentUser
+        const isMarkdown = query.format === "markdown"
+        const pieces = yield* isMarkdown ? roomExport.markdown(userId, params.id) : roomExport.json(userId, params.id)
+        return HttpServerResponse.stream(Stream.encodeText(pieces), {
+          contentType: isMarkdown ? "text/markdown; charset=utf-8" : "application/json",
+          headers: { "content-disposition": `attachment; filename="chatroom.${isMarkdown ? "md" : "json"}"` }
+        })
       }),
 
       updateChatroom: Effect.fnUntraced(function* ({ params, payload }) {

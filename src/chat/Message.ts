@@ -45,5 +45,11 @@ export const Message = Schema.Struct({
 }).annotate({ identifier: "Message" })
 export type Message = typeof Message.Type
 
+export const FoundMessage = Schema.Struct({
+  ...Message.fields,
+  snippet: Schema.String.annotate({ description: "What was found, with some text around it." })
+}).annotate({ identifier: "FoundMessage" })
+export type FoundMessage = typeof FoundMessage.Type
+
 export const hasEnded = (message: Message): boolean =>
   message.status === "completed" || message.status === "failed" || message.status === "cancelled"

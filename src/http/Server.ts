@@ -10,6 +10,8 @@ import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { AppConfig } from "../Config.ts"
+import { SearchHttp } from "../chat/SearchHttp.ts"
+import { AdminHttp } from "../ops/AdminHttp.ts"
 import { OpsHttp } from "../ops/OpsHttp.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { Envelope } from "./Envelope.ts"
@@ -17,7 +19,7 @@ import { openApiDocument } from "./OpenApiDocument.ts"
 import { ProblemsLayer } from "./Problems.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, UserHttp, ChatHttp, BillingHttp, OpsHttp]),
+  Layer.provide([AuthHttp, UserHttp, ChatHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
   Layer.provide([AuthorizationLayer, ProblemsLayer])
 )
 

@@ -12,7 +12,7 @@ import type { Subscription } from "../objects/Subscription.ts"
 import { makeSecret } from "../resources/WebhookEndpoints.ts"
 import type { Simulation, Snapshot } from "../Simulation.ts"
 import type { Card } from "../State.ts"
-import { missingResource } from "../wire/StripeError.ts"
+import { invalid, missingResource } from "../wire/StripeError.ts"
 import { forge } from "../webhooks/Forgery.ts"
 import type { Forgery } from "../webhooks/Forgery.ts"
 import { post } from "../webhooks/Sender.ts"
@@ -86,6 +86,7 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
   return {
     now: () => account.now(),
     advance: ({ days = 0, seconds = 0 }) => {
+      if (days < 0 || seconds < 0) throw invalid("The clock only moves forward.")
       simulation.advance(days * 86_400 + seconds)
       return account.now()
     },

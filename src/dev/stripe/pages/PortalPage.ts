@@ -1,5 +1,6 @@
 import type { Account } from "../Account.ts"
 import { endSubscription, hasEnded, scheduleCancel } from "../billing/Ending.ts"
+import { makeId } from "../objects/Base.ts"
 import type { PortalSession } from "../objects/PortalSession.ts"
 import { itemOf } from "../objects/Subscription.ts"
 import type { Subscription } from "../objects/Subscription.ts"
@@ -55,9 +56,17 @@ const actions = {
 export const actOnPortal = (account: Account, session: PortalSession, form: Form): PageAnswer => {
   const { action, subscription: id } = readParameters(actions, form)
   if (action === "back") return { redirect: session.return_url ?? session.url }
-  if (action === "new_card") account.state.cards[session.customer] = "good"
+  if (action === "new_card") takeCard(account, session.customer)
   else changeSubscription(account, findSubscription(account, session.customer, id), action)
   return { redirect: session.url }
+}
+
+const takeCard = (account: Account, id: string) => {
+  account.state.cards[id] = "good"
+  const customer = account.get("customer", id)
+  account.change(customer, "customer.updated", () => {
+    customer.invoice_settings.default_payment_method = makeId("pm")
+  })
 }
 
 /** The one named, else the customer's newest that has not ended. */

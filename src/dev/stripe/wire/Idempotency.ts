@@ -24,5 +24,10 @@ export const recall = (account: Account, key: string, request: string): Remember
 }
 
 export const remember = (account: Account, key: string, answer: Omit<RememberedAnswer, "at">) => {
-  account.state.answers[key] = { ...answer, at: account.now() }
+  const { answers } = account.state
+  answers[key] = { ...answer, at: account.now() }
+  for (const [old, { at }] of Object.entries(answers)) {
+    if (account.now() - at <= LIFE_SECONDS) break
+    delete answers[old]
+  }
 }

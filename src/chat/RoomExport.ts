@@ -1,0 +1,63 @@
+import { Context, Effect, Layer, Option, Stream } from "effect"
+import type { UserId } from "../auth/User.ts"
+import type { ChatroomNotFound } from "./ChatErrors.ts"
+import type { Chatroom, ChatroomId } from "./Chatroom.ts"
+import { Chatrooms } from "./Chatrooms.ts"
+import type { Message } from "./Message.ts"
+import { Messages } from "./Messages.ts"
+
+/** Messages read at once. */
+const batch = 100
+const beforeAll = "00000000-0000-0000-0000-000000000000"
+
+const heading = (message: Message) => `## ${message.role === "user" ? "You" : (message.model ?? "Model")}, ${message.createdAt}`
+
+const toMarkdown = (message: Message): string =>
+  `\n${heading(message)}\n\n${message.content}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
+
+/** A room and all its messages, oldest first, in pieces: a room can be larger than a process should hold. */
+export class RoomExport extends Context.Service<
+  RoomExport,
+  {
+    readonly messages: (userId: UserId, roomId: ChatroomId) => Stream.Stream<Message>
+    readonly json: (userId: UserId, roomId: ChatroomId) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
+    readonly markdown: (userId: UserId, roomId: ChatroomId) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
+  }
+>()("chat-backend/chat/RoomExport") {
+  static readonly layer = Layer.effect(
+    RoomExport,
+    Effect.gen(function* () {
+      const chatrooms = yield* Chatrooms
+      const history = yield* Messages
+
+      const messages = (userId: UserId, roomId: ChatroomId) =>
+        Stream.paginate<string, Message>(beforeAll, (after) =>
+          history.history(userId, roomId, { limit: batch, after }).pipe(
+            // Deleted meanwhile: it has none any more.
+            Effect.catchTag("ChatroomNotFound", () => Effect.succeed({ messages: [], hasMore: false })),
+            Effect.map(({ hasMore, messages: found }) => {
+              const last = found.at(-1)
+              return [found, hasMore && last !== undefined ? Option.some<string>(last.id) : Option.none()] as const
+            })
+          )
+        )
+
+      const json = (userId: UserId, roomId: ChatroomId) =>
+        Effect.map(chatrooms.get(userId, roomId), (room) => roomToJson(room, messages(userId, roomId)))
+
+      const markdown = (userId: UserId, roomId: ChatroomId) =>
+        Effect.map(chatrooms.get(userId, roomId), (room) =>
+          Stream.concat(Stream.make(`# ${room.title}\n`), Stream.map(messages(userId, roomId), toMarkdown))
+        )
+
+      return RoomExport.of({ messages, json, markdown })
+    })
+  )
+}
+
+/** The room as JSON with its messages as one more member. */
+export const roomToJson = (room: Chatroom, messages: Stream.Stream<Message>): Stream.Stream<string> =>
+  Stream.make(`${JSON.stringify(room).slice(0, -1)},"messages":[`).pipe(
+    Stream.concat(messages.pipe(Stream.map((message) => JSON.stringify(message)), Stream.intersperse(","))),
+    Stream.concat(Stream.make("]}"))
+  )

@@ -1,0 +1,51 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import type { UserId } from "../auth/User.ts"
+import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
+import type { FoundMessage } from "./Message.ts"
+
+/** Characters shown on each side of what was found. */
+const around = 60
+
+/** What was found with its surroundings, cut at the ends with an ellipsis. */
+export const snippet = (content: string, words: string): string => {
+  const at = Math.max(0, content.toLowerCase().indexOf(words.toLowerCase()))
+  const from = Math.max(0, at - around)
+  const to = Math.min(content.length, at + words.length + around)
+  return `${from > 0 ? "…" : ""}${content.slice(from, to).toWellFormed()}${to < content.length ? "…" : ""}`
+}
+
+/** Finds words in one's own messages. The index leads to the user's rows; of those every one is read. */
+export class Search extends Context.Service<
+  Search,
+  {
+    /** The newest first, from before `before` on. */
+    readonly find: (
+      userId: UserId,
+      query: { readonly words: string; readonly limit: number; readonly before?: string | undefined }
+    ) => Effect.Effect<{ readonly found: Array<FoundMessage>; readonly hasMore: boolean }>
+  }
+>()("chat-backend/chat/Search") {
+  static readonly layer = Layer.effect(
+    Search,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+
+      const find: Search["Service"]["find"] = Effect.fn("Search.find")(function* (userId, { before, limit, words }) {
+        const rows = yield* sql<MessageRow>`
+          select ${sql.literal(columns)} from messages
+          where ${sql.and([
+            sql`user_id = ${userId}`,
+            sql`position(lower(${words}) in lower(content)) > 0`,
+            ...(before === undefined ? [] : [sql`id < ${before}::uuid`])
+          ])}
+          order by id desc limit ${limit + 1}
+        `
+        const found = rows.slice(0, limit).map((row) => ({ ...toMessage(row), snippet: snippet(row.content, words) }))
+        return { found, hasMore: rows.length > limit }
+      }, Effect.orDie)
+
+      return Search.of({ find })
+    })
+  )
+}

@@ -1,0 +1,60 @@
+import { timingSafeEqual } from "node:crypto"
+import { Effect, Redacted } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../Api.ts"
+import { AppConfig } from "../Config.ts"
+import { QueueState } from "../queue/QueueState.ts"
+import { ReplyStream } from "../stream/ReplyStream.ts"
+import { AdminOff, AdminUnauthenticated } from "./AdminApi.ts"
+
+/** One metric in Prometheus' text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+const metric = (name: string, type: "gauge" | "counter", help: string, samples: ReadonlyArray<readonly [labels: string, value: number]>) =>
+  [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map(([labels, value]) => `${name}${labels} ${value}`), ""].join("\n")
+
+const processMetrics = () => {
+  const memory = process.memoryUsage()
+  const { system, user } = process.cpuUsage()
+  return [
+    metric("process_resident_memory_bytes", "gauge", "Resident memory.", [["", memory.rss]]),
+    metric("nodejs_heap_used_bytes", "gauge", "Used heap.", [["", memory.heapUsed]]),
+    metric("process_cpu_seconds_total", "counter", "CPU time used.", [["", (user + system) / 1e6]]),
+    metric("process_uptime_seconds", "gauge", "Time since the start.", [["", process.uptime()]])
+  ]
+}
+
+export const AdminHttp = HttpApiBuilder.group(
+  Api,
+  "admin",
+  Effect.fn(function* (handlers) {
+    const { adminToken } = yield* AppConfig
+    const queue = yield* QueueState
+    const streams = yield* ReplyStream
+
+    const allow = Effect.fnUntraced(function* (authorization: string | undefined) {
+      if (adminToken === undefined) return yield* new AdminOff()
+      const given = Buffer.from(authorization ?? "")
+      const needed = Buffer.from(`Bearer ${Redacted.value(adminToken)}`)
+      if (given.length !== needed.length || !timingSafeEqual(given, needed)) return yield* new AdminUnauthenticated()
+    })
+
+    return handlers.handleAll({
+      queue: Effect.fnUntraced(function* ({ headers }) {
+        yield* allow(headers.authorization)
+        return yield* queue.read
+      }),
+      metrics: Effect.fnUntraced(function* ({ headers }) {
+        yield* allow(headers.authorization)
+        const { byTask, oldestSeconds } = yield* queue.read
+        const jobs = Object.entries(byTask).flatMap(([task, counts]) =>
+          Object.entries(counts).map(([state, count]) => [`{task="${task}",state="${state}"}`, count] as const)
+        )
+        return [
+          ...processMetrics(),
+          metric("chat_streams_open", "gauge", "Replies being watched in this process.", [["", streams.count()]]),
+          metric("chat_queue_jobs", "gauge", "Jobs of the fleet's queue.", jobs),
+          metric("chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due.", [["", oldestSeconds]])
+        ].join("")
+      })
+    })
+  })
+)

@@ -1,0 +1,43 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import type { QueueCounts } from "../ops/QueueCounts.ts"
+
+interface Row {
+  readonly task: string
+  readonly ready: number
+  readonly running: number
+  readonly failed: number
+  readonly oldest: number
+}
+
+/** How the queue stands, for operators. */
+export class QueueState extends Context.Service<QueueState, { readonly read: Effect.Effect<QueueCounts> }>()("chat-backend/queue/QueueState") {
+  static readonly layer = Layer.effect(
+    QueueState,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+
+      const read = Effect.gen(function* () {
+        const rows = yield* sql<Row>`
+          select task_identifier as task,
+            count(*) filter (where locked_at is null and run_at <= now() and attempts < max_attempts)::int as ready,
+            count(*) filter (where locked_at is not null)::int as running,
+            count(*) filter (where locked_at is null and last_error is not null)::int as failed,
+            coalesce(extract(epoch from now() - min(run_at)
+              filter (where locked_at is null and run_at <= now() and attempts < max_attempts)), 0)::float8 as oldest
+          from graphile_worker.jobs group by task_identifier
+        `
+        const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0)
+        return {
+          ready: sum((row) => row.ready),
+          running: sum((row) => row.running),
+          failed: sum((row) => row.failed),
+          oldestSeconds: Math.max(0, ...rows.map((row) => row.oldest)),
+          byTask: Object.fromEntries(rows.map(({ failed, ready, running, task }) => [task, { ready, running, failed }]))
+        }
+      }).pipe(Effect.orDie)
+
+      return QueueState.of({ read })
+    })
+  )
+}
