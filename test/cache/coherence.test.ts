@@ -1,0 +1,144 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { everywhere, sleep, startWorld, until, type World } from "../chat/World.ts"
+import type { Person } from "../support/Client.ts"
+import { spread } from "../stream/Scenes.ts"
+
+const changes = Number(process.env["COHERENCE_CHANGES"] ?? 300)
+
+/** The same numbers in every run. */
+const makeRandom = (seed: number) => {
+  let state = seed
+  return (below: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+const startPair = async (): Promise<World> => {
+  const settings = { BASIC_DAILY_PROMPTS: "1000000", LOG_LEVEL: "none" }
+  const world = await startWorld(settings, { ROLE: "api", ...settings })
+  const ada = await world.someone()
+  for (const person of everywhere(world, ada)) {
+    await until(async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit")
+  }
+  return world
+}
+
+/** The list as it is in the database: what a reader should see. */
+const truth = async (world: World, person: Person) => {
+  const rows = await world.database.query<{ id: string; title: string; pinned: boolean }>(
+    `select id, title, pinned from chatrooms where user_id = $1 and archived_at is null
+     order by pinned desc, active_at desc, id desc limit 20`, [person.userId])
+  return rows.map(({ id, pinned, title }) => `${id} ${title} ${pinned}`).join("\n")
+}
+
+const read = async (person: Person) => {
+  const reply = await person.call("GET", "/chatroom")
+  assert.strictEqual(reply.status, 200)
+  const list: ReadonlyArray<{ id: string; title: string; pinned: boolean }> = reply.body.data
+  return { from: reply.headers.get("cache-status") ?? "", text: list.map(({ id, pinned, title }) => `${id} ${title} ${pinned}`).join("\n") }
+}
+
+interface Tally {
+  readonly stale: Array<number>
+  readonly from: Map<string, number>
+  changes: number
+}
+
+/** Changes rooms at random on both processes, and after each change reads on both until the list is right. */
+const wander = async (world: World, user: number, isOver: (made: number) => boolean, tally: Tally) => {
+  const random = makeRandom(user + 1)
+  const processes = everywhere(world, await world.someone())
+  const rooms: Array<string> = []
+  let over = false
+  // Somebody always reads, so that fills are under way when changes come.
+  const readers = Promise.all(
+    processes.map(async (person) => {
+      while (!over) {
+        await read(person)
+        await sleep(random(5))
+      }
+    })
+  )
+  for (let made = 0; !isOver(made); made++) {
+    const writer = processes[random(processes.length)]
+    const room = rooms[random(rooms.length)]
+    assert.isDefined(writer)
+    const kind = rooms.length < 3 ? 0 : rooms.length > 12 ? 9 : random(10)
+    if (kind < 2 || room === undefined) rooms.push(await writer.room({ title: `made ${made}` }))
+    else if (kind < 4) assert.strictEqual((await writer.call("PATCH", `/chatroom/${room}`, { title: `renamed ${made}` })).status, 200)
+    else if (kind < 6) assert.strictEqual((await writer.call("PATCH", `/chatroom/${room}`, { pinned: random(2) === 0 })).status, 200)
+    else if (kind < 9) assert.include([202, 409], (await writer.ask(room, `[[say ${made}]]`)).status)
+    else {
+      assert.strictEqual((await writer.call("DELETE", `/chatroom/${room}`)).status, 204)
+      rooms.splice(rooms.indexOf(room), 1)
+    }
+    const done = performance.now()
+    const expected = await truth(world, writer)
+    await Promise.all(
+      processes.map(async (person) => {
+        for (let first = true; ; first = false) {
+          const begun = performance.now()
+          const { from, text } = await read(person)
+          if (first) tally.from.set(from, (tally.from.get(from) ?? 0) + 1)
+          if (text === expected) return void tally.stale.push(first ? 0 : begun - done)
+          if (person.call === writer.call) assert.fail(`its own process did not show change ${made}`)
+          if (begun - done > 5_000) assert.fail(`change ${made} was not seen in 5 s`)
+          await sleep(1)
+        }
+      })
+    )
+    tally.changes++
+  }
+  over = true
+  await readers
+}
+
+const told = (what: string, { changes, from, stale }: Tally) =>
+  process.stdout.write(`${what}: ${changes} changes, ${stale.length} reads after them, ${stale.filter((millis) => millis > 0).length} stale at first; staleness ${spread(stale)}; ${JSON.stringify(Object.fromEntries(from))}\n`)
+
+describe("two processes and one user's list", () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startPair()
+  })
+  afterAll(() => world.stop())
+
+  it(`agree within moments after each of ${changes} random changes`, { timeout: 600_000 }, async () => {
+    const users = 4
+    const tally: Tally = { stale: [], from: new Map(), changes: 0 }
+    await Promise.all(Array.from({ length: users }, (_, user) => wander(world, user, (made) => made >= changes / users, tally)))
+    told("coherence", tally)
+    assert.isAtLeast(tally.changes, changes)
+    assert.isBelow(Math.max(...tally.stale), 2_000)
+  })
+
+  it("agree also while their listeners are killed every second", { timeout: 60_000 }, async () => {
+    const tally: Tally = { stale: [], from: new Map(), changes: 0 }
+    const end = performance.now() + 8_000
+    let kills = 0
+    const killing = (async () => {
+      while (performance.now() < end) {
+        const killed = await world.database.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'")
+        kills += killed.length
+        await sleep(1_000)
+      }
+    })()
+    await Promise.all(Array.from({ length: 3 }, (_, user) => wander(world, 100 + user, () => performance.now() > end, tally)))
+    await killing
+    told(`coherence with ${kills} killed listeners`, tally)
+    assert.isAbove(kills, 6, "listeners were killed")
+    assert.isAbove(tally.changes, 50)
+    assert.isBelow(Math.max(...tally.stale), 2_000)
+
+    // Two seconds after their return nothing that was filled in between is left.
+    await sleep(2_000)
+    const [person] = everywhere(world, await world.someone())
+    assert.isDefined(person)
+    const tallyAfter: Tally = { stale: [], from: new Map(), changes: 0 }
+    await wander(world, 200, (made) => made >= 20, tallyAfter)
+    assert.isBelow(Math.max(...tallyAfter.stale), 1_000)
+    assert.isUndefined(tallyAfter.from.get("chatrooms; fwd=bypass"))
+  })
+})

@@ -1,0 +1,154 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { everywhere, sleep, startWorld, until, type World } from "../chat/World.ts"
+import { startBackend } from "../support/Backend.ts"
+import { logIn, type Person, personAt } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { openLine } from "./Line.ts"
+
+const me = (person: Person) => person.call("GET", "/user/me")
+
+/** As the product's writers do: the change and its notification in one transaction. */
+const revoke = (database: Pick<TestDatabase, "query">, person: Person) =>
+  database.query(
+    "with gone as (update sessions set revoked_at = now() where user_id = $1 returning user_id) select pg_notify('changed', 'sessions:' || user_id) from gone",
+    [person.userId]
+  )
+/** Without a word to anybody. */
+const revokeSilently = (database: Pick<TestDatabase, "query">, person: Person) =>
+  database.query("update sessions set revoked_at = now() where user_id = $1", [person.userId])
+
+const refused = async (person: Person) => {
+  const reply = await me(person)
+  return reply.status === 401 && reply.body.code === "session_revoked"
+}
+
+describe("a session", () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startWorld({ ROLE: "api" }, { ROLE: "api" })
+    // A backend serves before its listener is up.
+    const ada = await world.someone()
+    for (const person of everywhere(world, ada)) {
+      await until(async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit")
+    }
+  })
+  afterAll(() => world.stop())
+
+  it("is served from memory: what nobody was told of is not noticed", async () => {
+    const processes = everywhere(world, await world.someone())
+    for (const person of processes) assert.strictEqual((await me(person)).status, 200)
+    for (const person of processes.slice(0, 1)) await revokeSilently(world.database, person)
+    for (const person of processes) assert.strictEqual((await me(person)).status, 200)
+  })
+
+  it("that is revoked is refused by every process within moments", async () => {
+    const took: Array<number> = []
+    for (let round = 0; round < 20; round++) {
+      const processes = everywhere(world, await world.someone())
+      for (const person of processes) assert.strictEqual((await me(person)).status, 200)
+      const [first] = processes
+      assert.isDefined(first)
+      await revoke(world.database, first)
+      const begun = performance.now()
+      await Promise.all(processes.map((person) => until(() => refused(person), 2_000)))
+      took.push(performance.now() - begun)
+      for (const person of processes) assert.isTrue(await refused(person))
+    }
+    process.stdout.write(`a revoked session is refused everywhere after ${took.toSorted((a, b) => a - b)[10]?.toFixed(1)} ms (max ${Math.max(...took).toFixed(1)})\n`)
+    assert.isBelow(Math.max(...took), 500)
+  })
+
+  it("that is revoked while it is read is not remembered as good", async () => {
+    for (let round = 0; round < 10; round++) {
+      const processes = everywhere(world, await world.someone())
+      const [first] = processes
+      assert.isDefined(first)
+      // Fills under way on both processes when the change comes, and others right after it.
+      const reading = Promise.all(
+        processes.flatMap((person) =>
+          Array.from({ length: 8 }, async (_, index) => {
+            await sleep(index * 2)
+            return me(person)
+          })
+        )
+      )
+      await sleep(round)
+      await revoke(world.database, first)
+      await reading
+      await sleep(100)
+      for (const person of processes) assert.isTrue(await refused(person), `round ${round}`)
+    }
+  })
+
+  it("of another user is not concerned, nor is a refusal remembered", async () => {
+    const [ada, bob] = [await world.someone(), await world.someone()]
+    await me(bob)
+    await revoke(world.database, ada)
+    await until(() => refused(ada), 2_000)
+    assert.strictEqual((await me(bob)).status, 200)
+    // Past the product and silently: what was refused is looked at again.
+    await world.database.query("update sessions set revoked_at = null where user_id = $1", [ada.userId])
+    assert.strictEqual((await me(ada)).status, 200)
+  })
+
+  it("that was revoked stays so though a second one of its user is asked for at the same time", async () => {
+    const ada = await world.someone()
+    await world.database.query("delete from throttles")
+    const again = await logIn(world.urls[0] ?? "", ada.mobile)
+    assert.strictEqual(again.userId, ada.userId)
+    assert.strictEqual((await me(ada)).status, 200)
+    const [row] = await world.database.query<{ id: string }>("select id from sessions where user_id = $1 order by id limit 1", [ada.userId])
+    const reading = Promise.all(Array.from({ length: 20 }, () => me(again)))
+    await world.database.query(
+      "with gone as (update sessions set revoked_at = now() where user_id = $1 and id = $2 returning user_id) select pg_notify('changed', 'sessions:' || user_id) from gone",
+      [ada.userId, row?.id]
+    )
+    await reading
+    await until(() => refused(ada), 2_000)
+    await Promise.all(Array.from({ length: 20 }, () => me(again)))
+    assert.isTrue(await refused(ada))
+    assert.strictEqual((await me(again)).status, 200)
+  })
+})
+
+describe("a session without a listener", () => {
+  let database: TestDatabase
+  let line: Awaited<ReturnType<typeof openLine>>
+  let cutOff: Awaited<ReturnType<typeof startBackend>>
+  let other: Awaited<ReturnType<typeof startBackend>>
+  beforeAll(async () => {
+    database = await createDatabase()
+    line = await openLine(database.url)
+    cutOff = await startBackend({ DATABASE_URL: database.url, DATABASE_DIRECT_URL: line.url, ROLE: "api", LOG_LEVEL: "none" })
+    other = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+  })
+  afterAll(async () => {
+    await Promise.all([cutOff.stop(), other.stop()])
+    await line.close()
+    await database.drop()
+  })
+  const listState = async (person: Person) => (await person.call("GET", "/chatroom")).headers.get("cache-status")
+
+  it("is not served from memory: a revocation counts at once, also one that nobody could hear", async () => {
+    const ada = personAt(cutOff.url, await logIn(other.url))
+    const bob = personAt(cutOff.url, await logIn(other.url))
+    await until(async () => (await listState(ada)) === "chatrooms; hit")
+    for (const person of [ada, bob]) assert.strictEqual((await me(person)).status, 200)
+    line.cut()
+    await until(async () => (await listState(bob)) === "chatrooms; fwd=bypass", 2_000)
+    assert.strictEqual((await me(ada)).status, 200)
+    await revokeSilently(database, ada)
+    assert.isTrue(await refused(ada))
+    // What was read while it was down is not what is served when it is back.
+    assert.strictEqual((await me(bob)).status, 200)
+    await revoke(database, bob)
+    line.mend()
+    for (let look = 0; look < 50; look++) {
+      assert.isTrue(await refused(bob))
+      assert.isTrue(await refused(ada))
+      await sleep(20)
+    }
+    const carol = personAt(cutOff.url, await logIn(other.url))
+    await until(async () => (await listState(carol)) === "chatrooms; hit")
+  })
+})

@@ -1,0 +1,109 @@
+import { once } from "node:events"
+import { assert, describe, it } from "vitest"
+import { event, EventStream } from "../../src/stream/EventStream.ts"
+import { SseParser } from "./SseClient.ts"
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** A reply that grows by what is put into it, as its one reader is told of it. */
+const growing = () => {
+  let whole = ""
+  let told = 0
+  let over = false
+  let closed = 0
+  const stream = new EventStream(
+    () => {
+      const text = whole.slice(told)
+      told = whole.length
+      return { text: (text === "" ? "" : event("delta", { text })) + (over ? event("completed", {}) : ""), ended: over }
+    },
+    () => closed++
+  )
+  const read = () => {
+    const parser = new SseParser()
+    stream.on("data", (text: string) => parser.feed(Buffer.from(text)))
+    return parser
+  }
+  return {
+    stream,
+    read,
+    closed: () => closed,
+    grow: (text: string) => {
+      whole += text
+      stream.wake()
+    },
+    end: () => {
+      over = true
+      stream.wake()
+    }
+  }
+}
+
+describe("an event stream", () => {
+  it("holds no more than a little for a reader that takes nothing, and gives it all when it does", async () => {
+    const reply = growing()
+    const piece = "0123456789".repeat(100)
+    reply.stream.read(0)
+    let most = 0
+    for (let count = 0; count < 20_000; count++) {
+      reply.grow(piece)
+      most = Math.max(most, reply.stream.readableLength)
+    }
+    assert.isBelow(most, 40_000)
+    const parser = reply.read()
+    reply.end()
+    await once(reply.stream, "close")
+    assert.strictEqual(parser.text, piece.repeat(20_000))
+    // Not one by one what it missed: all of it at once.
+    assert.isBelow(parser.events.length, 100)
+  })
+
+  it("ends once: news after its end disturbs no reader that has not taken it yet", async () => {
+    const reply = growing()
+    reply.stream.read(0)
+    const errors: Array<unknown> = []
+    reply.stream.on("error", (error) => errors.push(error))
+    reply.grow("text")
+    reply.end()
+    for (let count = 0; count < 3; count++) {
+      await turn()
+      reply.stream.wake()
+      reply.stream.dismiss()
+    }
+    const parser = reply.read()
+    await once(reply.stream, "close")
+    assert.deepStrictEqual(errors, [])
+    assert.strictEqual(parser.text, "text")
+    assert.deepStrictEqual(parser.events.map(({ name }) => name), ["delta", "completed"])
+    assert.deepStrictEqual(parser.retries, [])
+  })
+
+  it("says good-bye once, with the time to come back, and nothing after it", async () => {
+    const reply = growing()
+    reply.stream.read(0)
+    const errors: Array<unknown> = []
+    reply.stream.on("error", (error) => errors.push(error))
+    reply.grow("text")
+    reply.stream.dismiss()
+    reply.stream.dismiss()
+    reply.grow("more")
+    reply.end()
+    const parser = reply.read()
+    await once(reply.stream, "close")
+    assert.deepStrictEqual(errors, [])
+    assert.strictEqual(parser.text, "text")
+    assert.deepStrictEqual(parser.retries, [200])
+    assert.strictEqual(reply.closed(), 1)
+  })
+
+  it("tells that it is closed when its reader leaves, once, and asks for nothing more", async () => {
+    const reply = growing()
+    reply.read()
+    reply.grow("text")
+    reply.stream.destroy()
+    await once(reply.stream, "close")
+    reply.grow("more")
+    reply.stream.dismiss()
+    assert.strictEqual(reply.closed(), 1)
+  })
+})

@@ -1,0 +1,186 @@
+import { assert, describe, it } from "vitest"
+import { ChatroomId } from "../../src/chat/Chatroom.ts"
+import { type Message, MessageId, type Status } from "../../src/chat/Message.ts"
+import { extend, type LiveText } from "../../src/stream/LiveText.ts"
+import { isFullyRead, parsePosition, type Position, ReplyFeed } from "../../src/stream/ReplyFeed.ts"
+import { SseParser } from "./SseClient.ts"
+
+const nobodysId = "01980000-0000-7000-8000-000000000000"
+const message = (status: Status, attempt: number, content = ""): Message => ({
+  id: MessageId.make(nobodysId),
+  chatroomId: ChatroomId.make(nobodysId),
+  role: "model",
+  content,
+  status,
+  replyTo: null,
+  supersededBy: null,
+  attempt,
+  finishReason: null,
+  truncated: false,
+  error: null,
+  model: null,
+  usage: null,
+  createdAt: "2026-11-21T00:00:00.000Z",
+  completedAt: null
+})
+const completed = (attempt: number, content: string): Message => ({
+  ...message("completed", attempt, content),
+  usage: { promptTokens: 1, replyTokens: 2, thoughtTokens: 0, cachedTokens: 0 }
+})
+
+/** A reader as the contract has it, on a feed. */
+class Reader {
+  readonly client: SseParser
+  readonly feed: ReplyFeed
+  constructor(position: Position | undefined, having = "") {
+    this.client = new SseParser(having)
+    this.feed = new ReplyFeed(position)
+  }
+  next(live: LiveText | undefined, state: Message, retryAt: string | null = null) {
+    const before = this.client.events.length
+    const progress = this.feed.next(live, state, retryAt)
+    this.client.feed(Buffer.from(progress.text))
+    return { ...progress, events: this.client.events.slice(before) }
+  }
+}
+const names = (events: ReadonlyArray<{ readonly name: string }>) => events.map(({ name }) => name)
+
+describe("a reader of a reply", () => {
+  const texts = new Map([[1, "abcd"], [2, "xyz"]])
+  const textOf = (attempt: number) => texts.get(attempt) ?? ""
+  const pieces = [...texts].flatMap(([attempt, text]) =>
+    Array.from({ length: text.length }, (_, offset) =>
+      Array.from({ length: text.length - offset }, (_, length) => ({ attempt, offset, text: text.slice(offset, offset + length + 1) }))
+    ).flat()
+  )
+  const positions: Array<Position | undefined> = [
+    undefined,
+    ...[...texts].flatMap(([attempt, text]) => Array.from({ length: text.length + 1 }, (_, offset) => ({ attempt, offset })))
+  ]
+
+  it("never has wrong text, from whatever place, whatever came before it and in whatever order", () => {
+    let runs = 0
+    for (const position of positions) {
+      for (const one of pieces) {
+        for (const two of pieces) {
+          for (const three of pieces) {
+            const reader = new Reader(position, position === undefined ? "" : textOf(position.attempt).slice(0, position.offset))
+            const live: LiveText = { attempt: 0, start: 0, text: "" }
+            const story = () => JSON.stringify({ position, one, two, three, events: reader.client.events })
+            for (const piece of [one, two, three]) {
+              extend(live, piece)
+              const { events } = reader.next(live, message("processing", 1))
+              for (const { id, text } of events.filter(({ id }) => id !== undefined)) {
+                const at = parsePosition(id ?? "")
+                // What has an id can be resumed from: the place it names is the text the reader has.
+                if (at === undefined || textOf(at.attempt).slice(0, at.offset) !== text) assert.fail(story())
+              }
+            }
+            const { ended } = reader.next(live, completed(2, "xyz"))
+            if (!ended || reader.client.text !== "xyz") assert.fail(story())
+            runs++
+          }
+        }
+      }
+    }
+    assert.strictEqual(runs, positions.length * pieces.length ** 3)
+  })
+
+  it("asks for what is missing instead of leaving it out", () => {
+    const reader = new Reader(undefined)
+    const live = { attempt: 1, start: 2, text: "cd" }
+    assert.isTrue(reader.next(live, message("processing", 1)).gap)
+    assert.strictEqual(reader.client.text, "")
+    extend(live, { attempt: 1, offset: 0, text: "ab" })
+    assert.isFalse(reader.next(live, message("processing", 1)).gap)
+    assert.strictEqual(reader.client.text, "abcd")
+  })
+
+  it("that is behind the gap misses nothing", () => {
+    const reader = new Reader({ attempt: 1, offset: 3 }, "abc")
+    const progress = reader.next({ attempt: 1, start: 2, text: "cd" }, message("processing", 1))
+    assert.isFalse(progress.gap)
+    assert.strictEqual(reader.client.text, "abcd")
+    assert.strictEqual(reader.client.lastId, "1:4")
+  })
+
+  it("starts over with a new attempt only when that has text, by one replace", () => {
+    const reader = new Reader(undefined)
+    reader.next({ attempt: 1, start: 0, text: "abc" }, message("processing", 1))
+    assert.strictEqual(reader.client.text, "abc")
+    assert.deepStrictEqual(names(reader.next({ attempt: 1, start: 0, text: "abc" }, message("processing", 2)).events), ["status"])
+    assert.strictEqual(reader.client.text, "abc")
+    assert.deepStrictEqual(names(reader.next({ attempt: 2, start: 0, text: "x" }, message("processing", 2)).events), ["replace"])
+    assert.deepStrictEqual(names(reader.next({ attempt: 2, start: 0, text: "xy" }, message("processing", 2)).events), ["delta"])
+    assert.strictEqual(reader.client.text, "xy")
+  })
+
+  it("of an attempt that had no text yet gets no replace", () => {
+    const reader = new Reader({ attempt: 1, offset: 0 })
+    assert.deepStrictEqual(names(reader.next({ attempt: 2, start: 0, text: "x" }, message("processing", 2)).events), ["status", "delta"])
+  })
+
+  it("does not go back to an older attempt", () => {
+    const reader = new Reader({ attempt: 2, offset: 1 }, "x")
+    reader.next({ attempt: 1, start: 0, text: "abcd" }, message("processing", 1))
+    assert.strictEqual(reader.client.text, "x")
+    reader.next({ attempt: 2, start: 0, text: "xy" }, message("processing", 2))
+    assert.strictEqual(reader.client.text, "xy")
+  })
+
+  it("has the stored text in the end, whatever was streamed: blocked, cut short, written anew", () => {
+    const cases: Array<[Message, ReadonlyArray<string>]> = [
+      [completed(1, "abc"), ["usage", "completed"]],
+      [completed(1, "abcd"), ["delta", "usage", "completed"]],
+      [message("failed", 1), ["replace", "failed"]],
+      [message("cancelled", 1, "ab"), ["replace", "cancelled"]],
+      [message("cancelled", 1, "abc"), ["cancelled"]],
+      [completed(2, "xyz"), ["replace", "usage", "completed"]],
+      [message("failed", 2), ["replace", "failed"]]
+    ]
+    for (const [end, expected] of cases) {
+      const reader = new Reader(undefined)
+      reader.next({ attempt: 1, start: 0, text: "abc" }, message("processing", 1))
+      assert.deepStrictEqual(names(reader.next({ attempt: 1, start: 0, text: "abc" }, end).events), expected)
+      assert.strictEqual(reader.client.text, end.content)
+      assert.strictEqual(reader.client.lastId, `${end.attempt}:${end.content.length}`)
+    }
+  })
+
+  it("is told of each state once, and of waiting again when its time moved", () => {
+    const reader = new Reader(undefined)
+    const told = (live: LiveText | undefined, status: Status, attempt: number, retryAt: string | null = null) =>
+      reader.next(live, message(status, attempt), retryAt).events.map(({ data }) => data)
+    assert.deepStrictEqual(told(undefined, "queued", 0), [{ status: "queued", attempt: 0 }])
+    assert.deepStrictEqual(told(undefined, "queued", 0), [])
+    assert.deepStrictEqual(told(undefined, "processing", 1), [{ status: "processing", attempt: 1 }])
+    assert.deepStrictEqual(told(undefined, "waiting", 1, "then"), [{ status: "waiting", attempt: 1, retryAt: "then" }])
+    assert.deepStrictEqual(told(undefined, "waiting", 1, "later"), [{ status: "waiting", attempt: 1, retryAt: "later" }])
+    assert.deepStrictEqual(told(undefined, "processing", 2, "old"), [{ status: "processing", attempt: 2 }])
+  })
+
+  it("hears that it is being written no later than the text", () => {
+    const reader = new Reader(undefined)
+    const { events } = reader.next({ attempt: 1, start: 0, text: "a" }, message("queued", 0))
+    assert.deepStrictEqual(events.map(({ data }) => data), [{ status: "processing", attempt: 1 }, { text: "a" }])
+  })
+})
+
+describe("a position", () => {
+  it("is attempt:offset and nothing else", () => {
+    assert.deepStrictEqual(parsePosition("12:345"), { attempt: 12, offset: 345 })
+    for (const wrong of ["", ":", "1:", ":1", "1", "-1:0", "1:-1", "1:2:3", " 1:2", "1:2 ", "a:b", "1.5:2", "1e3:1", "1:99999999999"]) {
+      assert.isUndefined(parsePosition(wrong), wrong)
+    }
+  })
+
+  it("has read a finished reply when it is at its end, no less and no more", () => {
+    const reply = completed(2, "xyz")
+    assert.isTrue(isFullyRead(reply, { attempt: 2, offset: 3 }))
+    assert.isFalse(isFullyRead(reply, { attempt: 2, offset: 2 }))
+    assert.isFalse(isFullyRead(reply, { attempt: 1, offset: 3 }))
+    // It has read text that was taken back: of a reply that was blocked in the middle, or cancelled without its worker.
+    assert.isFalse(isFullyRead(message("failed", 2), { attempt: 2, offset: 3 }))
+    assert.isFalse(isFullyRead(message("cancelled", 2, "xy"), { attempt: 2, offset: 3 }))
+  })
+})

@@ -1,0 +1,68 @@
+import { type Person, personAt, type Reply } from "../support/Client.ts"
+import { isPresent, startWorld, until, type World } from "../chat/World.ts"
+import { type Place, placeOf } from "./SseClient.ts"
+
+/** Two backends on one database: only the second has a worker, so the first is always another process to it. */
+export const startTwo = (settings: Readonly<Record<string, string>> = {}): Promise<World> =>
+  startWorld({ ROLE: "api", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings }, { ROLE: "all", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings })
+
+export const both = (world: World): readonly [string, string] => {
+  const [one, other] = world.urls
+  if (!isPresent(one) || !isPresent(other)) throw new Error("two backends listen")
+  return [one, other]
+}
+
+/** Asks in a room of its own and says where the reply will be. */
+export const asked = async (person: Person, content: string, room?: string): Promise<Place> => {
+  const sent = await person.ask(room ?? (await person.room()), content)
+  if (sent.status !== 202) throw new Error(`not accepted: ${sent.text}`)
+  return placeOf(sent)
+}
+
+export const messageAt = (person: Person, { reply, room }: Place, query = ""): Promise<Reply> =>
+  person.call("GET", `/chatroom/${room}/message/${reply}${query}`)
+
+/** The message once it has ended. */
+// oxlint-disable-next-line typescript/no-explicit-any -- what came over the wire is what the tests are about
+export const endOf = async (person: Person, place: Place): Promise<any> => {
+  const found = await messageAt(person, place, "?wait=30")
+  if (!["completed", "failed", "cancelled"].includes(found.body?.status)) throw new Error(`has not ended: ${found.text}`)
+  return found.body
+}
+
+export const inState = (person: Person, place: Place, status: string) =>
+  until(async () => (await messageAt(person, place)).body.status === status)
+
+export const people = async (world: World, count: number): Promise<Array<Person>> => {
+  const found: Array<Person> = []
+  while (found.length < count) found.push(await world.someone())
+  return found
+}
+
+export const at = (base: string, person: Person) => personAt(base, person)
+
+let prompts = 0
+/** Makes a prompt of its own: the simulator counts a fault's `times` by prompt. */
+export const unique = (words: string) => `${words} No. ${prompts++}`
+
+/** Runs so many at a time, in order. */
+export const inParallel = async <A, B>(width: number, items: ReadonlyArray<A>, work: (item: A, index: number) => Promise<B>): Promise<Array<B>> => {
+  const results: Array<B> = []
+  let next = 0
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      while (next < items.length) {
+        const index = next++
+        const item = items[index]
+        if (item !== undefined) results[index] = await work(item, index)
+      }
+    })
+  )
+  return results
+}
+
+export const percentile = (values: ReadonlyArray<number>, share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
+
+export const spread = (values: ReadonlyArray<number>): string =>
+  [["p50", 0.5], ["p99", 0.99], ["max", 1]].map(([name, share]) => `${name} ${percentile(values, Number(share)).toFixed(1)} ms`).join(", ")

@@ -1,0 +1,182 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { callsAbout, nobodysId, turnsOf, type World } from "../chat/World.ts"
+import type { Person } from "../support/Client.ts"
+import { asked, both, endOf, messageAt, people, startTwo, unique } from "./Scenes.ts"
+import { type Place, placeOf } from "./SseClient.ts"
+
+const contextOf = (person: Person, { reply, room }: Place) => person.call("GET", `/chatroom/${room}/message/${reply}/context`)
+const tokens = (text: string) => Math.ceil(Buffer.byteLength(text) / 4)
+
+describe("the context of a reply", () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startTwo()
+    both(world)
+  })
+  afterAll(() => world.stop())
+
+  /** What the simulator received for a question: its system prompt and its turns. */
+  const received = (question: string) => {
+    const call = callsAbout(world, question).at(-1)
+    const body = call?.body as { readonly systemInstruction?: { readonly parts: ReadonlyArray<{ readonly text: string }> } }
+    return { system: body.systemInstruction?.parts.map(({ text }) => text).join("") ?? null, turns: turnsOf(call), model: call?.model }
+  }
+  /** The messages a receipt names, as the simulator's log has them. */
+  const named = async (person: Person, room: string, included: ReadonlyArray<{ readonly id: string; readonly role: string }>) =>
+    Promise.all(included.map(async ({ id, role }) => `${role}: ${(await messageAt(person, { room, reply: id })).body.content}`))
+
+  it("is what the model received: messages, roles, system prompt, model and tokens", async () => {
+    const ada = await world.someone()
+    const room = await ada.room({ systemPrompt: "You are a lighthouse keeper.", model: "gemini-3.8-pro" })
+    const first = await asked(ada, "[[say Fog.]] How is the sea? 🌊", room)
+    await endOf(ada, first)
+    const name = unique("And the lamp?")
+    const second = await asked(ada, name, room)
+    const message = await endOf(ada, second)
+    const { body, status } = await contextOf(ada, second)
+    assert.strictEqual(status, 200)
+    const sent = received(name)
+    assert.strictEqual(body.systemPrompt, "You are a lighthouse keeper.")
+    assert.strictEqual(body.systemPrompt, sent.system)
+    assert.deepStrictEqual(await named(ada, room, body.included), sent.turns)
+    assert.deepStrictEqual(sent.turns, ["user: [[say Fog.]] How is the sea? 🌊", "model: Fog.", `user: ${name}`])
+    assert.deepStrictEqual(body.included.map(({ tokens }: { tokens: number }) => tokens), [
+      tokens("[[say Fog.]] How is the sea? 🌊"), tokens("Fog."), tokens(name)
+    ])
+    assert.deepStrictEqual(body.dropped, [])
+    assert.strictEqual(body.model, sent.model)
+    assert.strictEqual(body.model, "gemini-3.8-pro")
+    assert.strictEqual(body.promptTokens, message.usage.promptTokens)
+  })
+
+  it("stays what was sent, whatever happens to the room later", async () => {
+    const ada = await world.someone()
+    const room = await ada.room({ systemPrompt: "Before." })
+    const first = await asked(ada, "[[say one]]", room)
+    await endOf(ada, first)
+    const second = await asked(ada, "[[say two]]", room)
+    await endOf(ada, second)
+    const before = (await contextOf(ada, second)).body
+    assert.strictEqual(before.systemPrompt, "Before.")
+    await ada.call("PATCH", `/chatroom/${room}`, { systemPrompt: "After.", model: "gemini-2.5-flash" })
+    await endOf(ada, placeOf(await ada.call("POST", `/chatroom/${room}/message/${first.reply}/regenerate`)))
+    await endOf(ada, await asked(ada, "[[say three]]", room))
+    const after = (await contextOf(ada, second)).body
+    assert.deepStrictEqual(after.included, before.included)
+    assert.deepStrictEqual({ ...after, dropped: [] }, { ...before, dropped: [] })
+    await ada.call("PATCH", `/chatroom/${room}`, { systemPrompt: null })
+    assert.strictEqual((await contextOf(ada, second)).body.systemPrompt, "Before.")
+    const bare = await asked(ada, "[[say four]]", room)
+    await endOf(ada, bare)
+    assert.isNull((await contextOf(ada, bare)).body.systemPrompt)
+  })
+
+  it("says why a message was left out: failed, cancelled, unanswered, superseded", async () => {
+    const ada = await world.someone()
+    const room = await ada.room()
+    const failed = await asked(ada, "[[finish SAFETY 0]]", room)
+    const failedQuestion = (await endOf(ada, failed)).replyTo
+    const cancelled = await asked(ada, "[[latency 20000]]", room)
+    await ada.call("POST", `/chatroom/${room}/message/${cancelled.reply}/cancel`)
+    const cancelledQuestion = (await endOf(ada, cancelled)).replyTo
+    const old = await asked(ada, "[[say answered]]", room)
+    const kept = (await endOf(ada, old)).replyTo
+    const renewed = placeOf(await ada.call("POST", `/chatroom/${room}/message/${old.reply}/regenerate`))
+    await endOf(ada, renewed)
+    const last = await asked(ada, unique("Why?"), room)
+    const lastQuestion = (await endOf(ada, last)).replyTo
+    const { body } = await contextOf(ada, last)
+    assert.deepStrictEqual(body.included.map(({ id }: { id: string }) => id), [kept, renewed.reply, lastQuestion])
+    assert.deepStrictEqual(
+      body.dropped.toSorted((a: { id: string }, b: { id: string }) => a.id.localeCompare(b.id)),
+      [
+        { id: failedQuestion, reason: "unanswered" },
+        { id: failed.reply, reason: "failed" },
+        { id: cancelledQuestion, reason: "unanswered" },
+        { id: cancelled.reply, reason: "cancelled" },
+        { id: old.reply, reason: "superseded" }
+      ].toSorted((a, b) => a.id.localeCompare(b.id))
+    )
+  })
+
+  it("leaves out the oldest exchanges when the budget of 32,000 tokens is used up, never half of one, and keeps the system prompt", { timeout: 60_000 }, async () => {
+    const ada = await world.someone()
+    const systemPrompt = "🌊".repeat(2_000)
+    const room = await ada.room({ systemPrompt })
+    const places: Array<Place> = []
+    for (let number = 0; number < 4; number++) {
+      // Some 10,000 tokens of question each, so three fit beside the system prompt and the fourth's question.
+      places.push(await asked(ada, `[[say answer ${number}]] ${"🌊".repeat(number === 3 ? 8_000 : 9_990)}`, room))
+      await endOf(ada, places[number] ?? { room, reply: nobodysId })
+    }
+    const [, second, third, last] = places
+    assert.isDefined(second)
+    assert.isDefined(third)
+    assert.isDefined(last)
+    const { body } = await contextOf(ada, last)
+    assert.deepStrictEqual(body.included.map(({ role }: { role: string }) => role), ["user", "model", "user", "model", "user"])
+    assert.strictEqual(body.included[1].id, second.reply)
+    assert.strictEqual(body.included[3].id, third.reply)
+    assert.strictEqual(body.systemPrompt, systemPrompt)
+    assert.deepStrictEqual(body.dropped.map(({ reason }: { reason: string }) => reason), ["budget", "budget"])
+    assert.strictEqual(body.dropped[1].id, places[0]?.reply)
+    const sum = body.included.reduce((total: number, { tokens }: { tokens: number }) => total + tokens, tokens(systemPrompt))
+    assert.isAtMost(sum, 32_000)
+    assert.isAbove(sum + 10_000, 32_000)
+    assert.strictEqual(received("[[say answer 3]]").turns.length, 5)
+  })
+
+  it("of a reply that is not made yet is what would be sent", async () => {
+    const ada = await world.someone()
+    const room = await ada.room({ systemPrompt: "Now." })
+    const first = await asked(ada, "[[say one]]", room)
+    await endOf(ada, first)
+    const running = await asked(ada, "[[length 500]] [[chunks 25 delay 60]]", room)
+    const name = unique("held")
+    const held = await asked(ada, `[[say x]] ${name}`, room)
+    const { body } = await contextOf(ada, held)
+    const heldQuestion = (await messageAt(ada, held)).body.replyTo
+    const runningQuestion = (await messageAt(ada, running)).body.replyTo
+    assert.strictEqual(body.systemPrompt, "Now.")
+    assert.strictEqual(body.included.at(-1).id, heldQuestion)
+    assert.strictEqual(body.included[1].id, first.reply)
+    assert.strictEqual(body.included.length, 3)
+    assert.deepStrictEqual(body.dropped, [{ id: runningQuestion, reason: "unanswered" }, { id: running.reply, reason: "unfinished" }])
+    const estimate = body.included.reduce((total: number, { tokens }: { tokens: number }) => total + tokens, tokens("Now."))
+    assert.strictEqual(body.promptTokens, estimate)
+    await ada.call("PATCH", `/chatroom/${room}`, { systemPrompt: "Then." })
+    assert.strictEqual((await contextOf(ada, held)).body.systemPrompt, "Then.")
+    await endOf(ada, held)
+    const after = (await contextOf(ada, held)).body
+    assert.strictEqual(after.systemPrompt, "Then.")
+    assert.strictEqual(received(name).system, "Then.")
+    assert.deepStrictEqual(await named(ada, room, after.included), received(name).turns)
+    assert.strictEqual(after.included.length, 5)
+    // It was sent what its predecessor's context did not have.
+    assert.strictEqual((await contextOf(ada, running)).body.systemPrompt, "Now.")
+  })
+
+  it("of a cancelled and of a failed reply is what was sent for it", async () => {
+    const ada = await world.someone()
+    const room = await ada.room({ systemPrompt: "Before." })
+    const blocked = await asked(ada, "[[finish SAFETY 2]] [[length 100]]", room)
+    await endOf(ada, blocked)
+    const cancelled = await asked(ada, "[[length 500]] [[chunks 50 delay 100]]", room)
+    while ((await messageAt(ada, cancelled)).body.status !== "processing");
+    assert.strictEqual((await ada.call("POST", `/chatroom/${room}/message/${cancelled.reply}/cancel`)).status, 200)
+    await ada.call("PATCH", `/chatroom/${room}`, { systemPrompt: "After." })
+    for (const place of [blocked, cancelled]) assert.strictEqual((await contextOf(ada, place)).body.systemPrompt, "Before.")
+  })
+
+  it("of what is not there, not one's own, or no reply, is 404", async () => {
+    const [ada, bob] = await people(world, 2)
+    assert.isDefined(ada)
+    assert.isDefined(bob)
+    const place = await asked(ada, "[[say x]]")
+    const question = (await endOf(ada, place)).replyTo
+    assert.strictEqual((await contextOf(bob, place)).body.code, "chatroom_not_found")
+    assert.strictEqual((await contextOf(ada, { ...place, reply: nobodysId })).body.code, "message_not_found")
+    assert.strictEqual((await contextOf(ada, { ...place, room: nobodysId })).body.code, "chatroom_not_found")
+    assert.strictEqual((await contextOf(ada, { ...place, reply: question })).body.code, "message_not_found")
+  })
+})

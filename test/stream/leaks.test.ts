@@ -1,0 +1,159 @@
+import { readdirSync } from "node:fs"
+import http from "node:http"
+import v8 from "node:v8"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { EventStream } from "../../src/stream/EventStream.ts"
+import { ReplyFeed } from "../../src/stream/ReplyFeed.ts"
+import { sleep, times, until, type World } from "../chat/World.ts"
+import type { Person } from "../support/Client.ts"
+import { asked, at, both, inState, people, startTwo } from "./Scenes.ts"
+import { openStream, type Place, readAll } from "./SseClient.ts"
+
+/** Those that are reachable; counting them collects the garbage first. */
+const streams = () => v8.queryObjects(EventStream, { format: "count" })
+const feeds = () => v8.queryObjects(ReplyFeed, { format: "count" })
+
+describe("a thousand connects and disconnects", () => {
+  let world: World
+  let elsewhere: string
+  let here: string
+  let users: Array<{ readonly person: Person; readonly running: Place; readonly held: Place }>
+
+  beforeAll(async () => {
+    world = await startTwo()
+    ;[elsewhere, here] = both(world)
+    users = await Promise.all(
+      (await people(world, 20)).map(async (person) => {
+        const running = await asked(person, "[[length 4000]] [[chunks 400 delay 100]] A long one.")
+        return { person, running, held: await asked(person, "[[say in a moment]]", running.room) }
+      })
+    )
+    await Promise.all(users.map(({ person, running }) => inState(person, running, "processing")))
+  })
+  afterAll(() => world.stop())
+
+  const backends = async () =>
+    (await world.database.query("select 1 from pg_stat_activity where datname = current_database()")).length
+  const descriptors = () => readdirSync("/proc/self/fd").length
+  const resources = () => {
+    const counts: Record<string, number> = {}
+    for (const name of process.getActiveResourcesInfo()) counts[name] = (counts[name] ?? 0) + 1
+    return counts
+  }
+
+  /** Leaves so many milliseconds after the request was made, or after it was answered. */
+  const brief = (base: string, person: Person, { reply, room }: Place, since: "request" | "answer", millis: number) =>
+    new Promise<number | undefined>((resolve) => {
+      let status: number | undefined
+      const request = http.get(`${base}/chatroom/${room}/message/${reply}/stream`, {
+        agent: false,
+        headers: { authorization: `Bearer ${person.token}` }
+      })
+      request.on("response", (response) => {
+        status = response.statusCode
+        response.resume().on("error", () => {})
+        if (since === "answer") setTimeout(() => request.destroy(), millis)
+      })
+      request.on("error", () => {})
+      request.on("close", () => resolve(status))
+      if (since === "request") setTimeout(() => request.destroy(), millis)
+    })
+
+  const leavings: ReadonlyArray<["request" | "answer", number]> = [
+    ["request", 0], ["request", 3], ["request", 15], ["answer", 0], ["answer", 5], ["answer", 50], ["answer", 200]
+  ]
+
+  const churn = async (connects: number) => {
+    const answers = await Promise.all(
+      users.map(async ({ held, person, running }, user) => {
+        const statuses: Array<number | undefined> = []
+        for (let round = 0; round < connects / users.length; round += 5) {
+          const five = times(5, (index) => {
+            const number = user + round + index
+            // From before the answer to well into the text.
+            const [since, millis] = leavings[number % leavings.length] ?? ["answer", 0]
+            return brief(number % 2 === 0 ? elsewhere : here, person, number % 3 === 0 ? held : running, since, millis)
+          })
+          statuses.push(...(await Promise.all(five)))
+        }
+        return statuses
+      })
+    )
+    return answers.flat()
+  }
+
+  it("leave no stream, connection, descriptor or timer behind", { timeout: 60_000 }, async () => {
+    // What is opened once stays open: connections of pools.
+    await churn(100)
+    await sleep(500)
+    assert.strictEqual(streams(), 0)
+    const before = { backends: await backends(), descriptors: descriptors(), resources: resources() }
+
+    const statuses = await churn(1_000)
+    assert.strictEqual(statuses.length, 1_000)
+    const counts = new Map<number | undefined, number>()
+    for (const status of statuses) counts.set(status, (counts.get(status) ?? 0) + 1)
+    // Answered with a stream, and left before any answer; a place is free a moment after its reader has left.
+    assert.isAbove(counts.get(200) ?? 0, 400, JSON.stringify([...counts]))
+    assert.isAbove(counts.get(undefined) ?? 0, 100, JSON.stringify([...counts]))
+
+    await sleep(500)
+    assert.strictEqual(streams(), 0)
+    assert.strictEqual(feeds(), 0)
+    await until(async () => (await backends()) <= before.backends, 5_000)
+    await until(() => descriptors() <= before.descriptors, 5_000).catch(() => {})
+    assert.isAtMost(descriptors(), before.descriptors)
+    const after = resources()
+    for (const [name, count] of Object.entries(after)) {
+      // Timers come and go with ticks and pools, some hundred here and no more after 2,000 connects; one for each connect would show.
+      const slack = name === "Timeout" ? 200 : 5
+      assert.isAtMost(count, (before.resources[name] ?? 0) + slack, `${name}: ${JSON.stringify({ before: before.resources, after })}`)
+    }
+    // Each user's five places are free again, on both processes.
+    for (const { person, running } of users.slice(0, 5)) {
+      for (const base of [here, elsewhere]) {
+        const five = await Promise.all(times(5, () => openStream(base, person, running)))
+        assert.deepStrictEqual(five.map(({ status }) => status), [200, 200, 200, 200, 200])
+        for (const stream of five) stream.leave()
+      }
+    }
+  })
+
+  it("leave the replies as they were", async () => {
+    for (const { person, running } of users) {
+      const { body } = await at(here, person).call("GET", `/chatroom/${running.room}/message/${running.reply}`)
+      assert.strictEqual(body.status, "processing")
+      assert.strictEqual(body.attempt, 1)
+    }
+  })
+
+  it("leave nothing of the running texts in the database once the replies are done", { timeout: 40_000 }, async () => {
+    const rows = async (table: string) =>
+      Number((await world.database.query<{ count: string }>(`select count(*) from ${table}`))[0]?.count)
+    assert.isAbove(await rows("stream_log"), 0)
+    assert.isAbove(await rows("stream_segments"), 0)
+    await Promise.all(
+      users.map(async ({ held, person, running }) => {
+        const cancelled = await person.call("POST", `/chatroom/${running.room}/message/${running.reply}/cancel`)
+        assert.strictEqual(cancelled.status, 200)
+        await readAll(here, person, held)
+      })
+    )
+    await until(async () => (await rows("stream_segments")) === 0, 5_000)
+    // The log lies for ten seconds, for readers to come.
+    await until(async () => (await rows("stream_log")) === 0, 20_000)
+    assert.strictEqual(streams(), 0)
+  })
+
+  it("of replies that nobody ended cleanly leave nothing either: what dead workers left is swept", { timeout: 60_000 }, async () => {
+    const [user] = users
+    assert.isDefined(user)
+    await world.database.query(
+      "insert into stream_log (worker_no, tick, body, written_at) values (1000, 1, '[]', now() - interval '2 minutes'), (1000, 2, '[]', now())"
+    )
+    await world.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [user.person.userId, user.running.reply])
+    await until(async () => (await world.database.query("select 1 from stream_segments")).length === 0, 35_000)
+    const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
+    assert.deepStrictEqual(left.map(({ tick }) => Number(tick)), [2])
+  })
+})

@@ -1,0 +1,122 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { sleep, until, usedToday } from "../chat/World.ts"
+import { startProcess } from "../support/Backend.ts"
+import { logIn, type Person } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { asked, at, endOf, messageAt } from "./Scenes.ts"
+import { isTerminal, openStream, readAll } from "./SseClient.ts"
+
+type Process = Awaited<ReturnType<typeof startProcess>>
+
+describe("streams and processes that go", () => {
+  let database: TestDatabase
+  let gemini: GeminiSimulator
+  let one: Process
+  let other: Process
+  let worker: Process
+  const running: Array<Process> = []
+
+  const start = async (role: string) => {
+    const process = await startProcess({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: role, BASIC_DAILY_PROMPTS: "1000" })
+    running.push(process)
+    await process.started()
+    return process
+  }
+  const someone = async (): Promise<Person> => {
+    await database.query("delete from throttles")
+    return logIn(other.url)
+  }
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    gemini = await startGeminiSimulator({ chunkMillis: 1 })
+    ;[one, other, worker] = await Promise.all([start("api"), start("api"), start("worker")])
+  })
+  afterAll(async () => {
+    await Promise.all(running.map((process) => process.kill("SIGKILL")))
+    await gemini.stop()
+    await database.drop()
+  })
+
+  it("an api that is told to go says good-bye to its readers, and another goes on where it was", async () => {
+    const ada = await someone()
+    const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 100 delay 60]]")
+    const queued = await asked(ada, "[[say next]]", place.room)
+    const [reading, idle] = await Promise.all([openStream(one.url, ada, place), openStream(one.url, ada, queued)])
+    await reading.first(({ text }) => text.length > 300)
+    const told = performance.now()
+    const exited = one.kill("SIGTERM")
+    assert.strictEqual(await reading.closed, "end")
+    assert.strictEqual(await idle.closed, "end")
+    assert.isBelow(performance.now() - told, 2_000)
+    for (const stream of [reading, idle]) {
+      assert.isBelow(stream.parser.retries.at(-1) ?? Infinity, 1_000)
+      assert.strictEqual(stream.parser.retries.length, 2)
+      assert.strictEqual(stream.events.filter(isTerminal).length, 0)
+    }
+    assert.isBelow(reading.text().length, 2_000)
+
+    const resumed = await readAll(other.url, ada, place, { lastEventId: reading.parser.lastId ?? "", having: reading.text() })
+    assert.strictEqual(resumed.text(), (await endOf(ada, place)).content)
+    assert.notInclude(resumed.events.map(({ name }) => name), "replace")
+    assert.strictEqual((await readAll(other.url, ada, queued)).text(), "next")
+    assert.deepStrictEqual(await exited, { code: 0, signal: null })
+  })
+
+  it("a worker that is killed: its reader sees the whole answer on the same connection, and a cancel needs no worker", { timeout: 90_000 }, async () => {
+    const [ada, bob] = [await someone(), await someone()]
+    const place = await asked(ada, "[[length 1500]] [[chunks 50 delay 100]]")
+    const his = await asked(bob, "[[length 2000]] [[chunks 100 delay 100]]")
+    const next = await asked(bob, "[[say and on it goes]]", his.room)
+    const [stream, hisStream] = await Promise.all([openStream(other.url, ada, place), openStream(other.url, bob, his)])
+    await Promise.all([stream, hisStream].map((reading) => reading.first(({ text }) => text.length > 500)))
+    await worker.kill("SIGKILL")
+    const killed = performance.now()
+    await sleep(500)
+    const seen = hisStream.text()
+
+    // Nobody is there to stop: the cancel answers all the same, with what was stored.
+    const begun = performance.now()
+    const cancelled = await at(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
+    assert.strictEqual(cancelled.status, 200)
+    assert.isBelow(performance.now() - begun, 4_000)
+    assert.strictEqual(cancelled.body.status, "cancelled")
+    assert.isTrue(seen.startsWith(cancelled.body.content))
+    // The text is stored once a second.
+    assert.isAbove(cancelled.body.content.length, seen.length - 500)
+    await hisStream.closed
+    assert.strictEqual(hisStream.text(), cancelled.body.content)
+    assert.deepStrictEqual(hisStream.events.filter(isTerminal).map(({ name }) => name), ["cancelled"])
+    assert.strictEqual(await usedToday(bob), 2)
+
+    worker = await start("worker")
+    assert.strictEqual((await endOf(bob, next)).content, "and on it goes")
+    assert.strictEqual((await messageAt(ada, place)).body.attempt, 1)
+    const replaced = await stream.first(({ name }) => name === "replace")
+    assert.isDefined(replaced)
+    assert.strictEqual(await stream.closed, "end")
+    const took = performance.now() - killed
+    process.stdout.write(`a killed worker's reader has the whole answer after ${(took / 1000).toFixed(1)} s\n`)
+    assert.isBelow(took, 45_000)
+    const message = await endOf(ada, place)
+    assert.strictEqual(message.status, "completed")
+    assert.strictEqual(message.attempt, 2)
+    assert.strictEqual(message.content.length, 1_500)
+    assert.strictEqual(stream.text(), message.content)
+    assert.deepStrictEqual(stream.events.filter(isTerminal).map(({ data }) => data), [message])
+    await until(async () => (await database.query("select 1 from stream_segments where reply_id = $1", [place.reply])).length === 0)
+  })
+
+  it("an api that is killed: its reader goes on at another from its last event", async () => {
+    const third = await start("api")
+    const ada = await someone()
+    const place = await asked(ada, "[[length 1000]] [[chunks 50 delay 40]]")
+    const stream = await openStream(third.url, ada, place)
+    await stream.first(({ text }) => text.length > 300)
+    await third.kill("SIGKILL")
+    assert.strictEqual(await stream.closed, "cut")
+    const resumed = await readAll(other.url, ada, place, { lastEventId: stream.parser.lastId ?? "", having: stream.text() })
+    assert.strictEqual(resumed.text(), (await endOf(ada, place)).content)
+  })
+})

@@ -1,0 +1,450 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { isPresent, isoTime, nobodysId, sleep, times, until, type World } from "../chat/World.ts"
+import { personAt } from "../support/Client.ts"
+import { asked, at, both, endOf, inParallel, messageAt, people, spread, startTwo, unique } from "./Scenes.ts"
+import { isTerminal, openStream, placeOf, readAll, type SseEvent, type SseStream, terminals } from "./SseClient.ts"
+
+const names = (events: ReadonlyArray<SseEvent>) => events.map(({ name }) => name)
+/** Each name once for every run of it. */
+const shape = (events: ReadonlyArray<SseEvent>) => names(events).filter((name, index, all) => name !== all[index - 1])
+const statusesOf = (events: ReadonlyArray<SseEvent>) => events.filter(({ name }) => name === "status").map(({ data }) => data)
+const last = ({ events }: SseStream) => events.at(-1)
+
+describe("the stream of a reply", () => {
+  let world: World
+  /** Has no worker: to it every reply is made elsewhere. */
+  let elsewhere: string
+  /** Has the worker. */
+  let here: string
+
+  beforeAll(async () => {
+    world = await startTwo()
+    ;[elsewhere, here] = both(world)
+  })
+  afterAll(() => world.stop())
+
+  it("tells its state, its text as it is written, its tokens, and its end with the message", async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[length 300]] [[chunks 15 delay 30]]")
+    for (const base of [here, elsewhere]) {
+      const stream = await readAll(base, ada, place)
+      assert.strictEqual(stream.status, 200)
+      assert.strictEqual(await stream.closed, "end")
+      const message = await endOf(ada, place)
+      assert.strictEqual(stream.text(), message.content)
+      assert.strictEqual(message.content.length, 300)
+      assert.deepStrictEqual(names(stream.events).slice(-2), ["usage", "completed"])
+      assert.deepStrictEqual(last(stream)?.data, message)
+      assert.deepStrictEqual(stream.events.at(-2)?.data, message.usage)
+      assert.strictEqual(names(stream.events).filter((name) => terminals.includes(name)).length, 1)
+      assert.strictEqual(last(stream)?.id, `1:${message.content.length}`)
+    }
+  })
+
+  it("comes in the order of the contract, with the headers that keep it from being held back", async () => {
+    const ada = await world.someone()
+    const stream = await readAll(elsewhere, ada, await asked(ada, "[[length 300]] [[chunks 15 delay 30]]"))
+    assert.deepStrictEqual(shape(stream.events), ["status", "delta", "usage", "completed"])
+    assert.deepStrictEqual(statusesOf(stream.events).at(-1), { status: "processing", attempt: 1 })
+    assert.strictEqual(stream.headers["content-type"], "text/event-stream")
+    assert.match(String(stream.headers["cache-control"]), /no-cache/)
+    assert.strictEqual(stream.headers["x-accel-buffering"], "no")
+    assert.isString(stream.headers["x-request-id"])
+    assert.deepStrictEqual(stream.parser.strange, [])
+    assert.isAbove(stream.parser.retries[0] ?? 0, 0)
+  })
+
+  it("keeps every character, those outside the basic plane and those of the format's own too", async () => {
+    const ada = await world.someone()
+    const odd = "a\nb\r\nc\rd\u2028e\u0085f\tg \"h\" \\n 👩‍👩‍👧‍👦 é e\u0301 \u{10ffff} data: x\n\nevent: completed\n\n: ping"
+    for (const content of [`[[say ${odd}]] [[chunks 40 delay 5]]`, "[[unicode]] [[length 1500]] [[chunks 300 delay 2]]"]) {
+      const place = await asked(ada, content)
+      for (const base of [elsewhere, here]) {
+        const stream = await readAll(base, ada, place)
+        assert.strictEqual(stream.text(), (await endOf(ada, place)).content)
+        assert.strictEqual(last(stream)?.name, "completed")
+      }
+    }
+    const say = await endOf(ada, await asked(ada, `[[say ${odd}]]`))
+    assert.strictEqual(say.content, odd)
+  })
+
+  it("is the same to two readers, of one process or of two", async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[length 800]] [[chunks 30 delay 20]] [[unicode]]")
+    const streams = await Promise.all([here, here, elsewhere, elsewhere].map((base) => readAll(base, ada, place)))
+    const { content } = await endOf(ada, place)
+    for (const stream of streams) {
+      assert.strictEqual(stream.text(), content)
+      assert.deepStrictEqual(last(stream)?.data, last(streams[0] ?? stream)?.data)
+    }
+  })
+
+  it("reaches a reader of another process while it is written, also one that joins in the middle", async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[length 1200]] [[chunks 60 delay 50]]")
+    const [near, far] = await Promise.all([openStream(here, ada, place), openStream(elsewhere, ada, place)])
+    await near.first(({ text }) => text.length > 500)
+    const joined = await openStream(elsewhere, ada, place)
+    const joinedAt = performance.now()
+    const caughtUp = await joined.first(({ text }) => text.length > 500)
+    const delay = (caughtUp?.at ?? Infinity) - joinedAt
+    await Promise.all([near.closed, far.closed, joined.closed])
+
+    const { content } = await endOf(ada, place)
+    for (const stream of [near, far, joined]) assert.strictEqual(stream.text(), content)
+    const deltas = far.events.filter(({ name }) => name === "delta")
+    assert.isAbove(deltas.length, 30)
+    const took = (deltas.at(-1)?.at ?? 0) - (deltas[0]?.at ?? 0)
+    assert.isAbove(took, 2_000)
+    // When each length of text was there: on the other process later by what the way through the database costs.
+    const lags = near.events.filter(({ name }) => name === "delta")
+      .map(({ at, text }) => (far.events.find((event) => event.text.length >= text.length)?.at ?? Infinity) - at)
+    process.stdout.write(`a delta is on another process after ${spread(lags)}; who joins in the middle has the text after ${delay.toFixed(0)} ms\n`)
+    assert.isBelow(lags.toSorted((a, b) => a - b)[Math.floor(lags.length / 2)] ?? Infinity, 250)
+    assert.isBelow(delay, 1_500)
+  })
+
+  it("does not depend on being read: a disconnect cancels nothing", async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[length 300]] [[chunks 20 delay 30]]")
+    const streams = await Promise.all([here, elsewhere].map((base) => openStream(base, ada, place)))
+    await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
+    for (const stream of streams) stream.leave()
+    const message = await endOf(ada, place)
+    assert.strictEqual(message.status, "completed")
+    assert.strictEqual(message.content.length, 300)
+  })
+
+  describe("when the reply is finished", () => {
+    it("is its text in one delta, its tokens and its end", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[length 500]]")
+      const message = await endOf(ada, place)
+      for (const base of [elsewhere, here]) {
+        const stream = await readAll(base, ada, place)
+        assert.deepStrictEqual(names(stream.events), ["delta", "usage", "completed"])
+        assert.strictEqual(stream.text(), message.content)
+        assert.deepStrictEqual(last(stream)?.data, message)
+      }
+    })
+
+    it("is resumed on any process at each of its 2,000 characters with the identical text", { timeout: 60_000 }, async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[length 2000]] [[unicode]]")
+      const { content } = await endOf(ada, place)
+      const offsets = times(content.length, (index) => index)
+      assert.isAtLeast(offsets.length, 1_999)
+      await inParallel(8, offsets, async (offset) => {
+        // Four at a time on each process: a fifth would be its user's last, a sixth refused.
+        const base = offset % 2 === 0 ? here : elsewhere
+        const id = `1:${offset}`
+        const from = offset % 3 === 0 ? { after: id } : { lastEventId: id }
+        const stream = await until(async () => {
+          const opened = await readAll(base, ada, place, { ...from, having: content.slice(0, offset) })
+          return opened.status === 429 ? undefined : opened
+        })
+        if (stream.text() !== content || !isPresent(last(stream)) || last(stream)?.name !== "completed") {
+          assert.fail(`from ${offset}: ${stream.status} ${JSON.stringify(stream.events)}`)
+        }
+      })
+    })
+
+    it("is 204 when it was read to its end, and only then", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[length 50]]")
+      await endOf(ada, place)
+      for (const base of [here, elsewhere]) {
+        assert.strictEqual((await readAll(base, ada, place, { after: "1:50" })).status, 204)
+        assert.strictEqual((await readAll(base, ada, place, { lastEventId: "1:50" })).status, 204)
+        assert.strictEqual((await readAll(base, ada, place, { after: "1:49" })).status, 200)
+        // What claims to have more than there is has another text: it is given the right one.
+        const wrong = await readAll(base, ada, place, { after: "1:51", having: "x".repeat(51) })
+        assert.strictEqual(wrong.text(), (await endOf(ada, place)).content)
+      }
+    })
+
+    it("goes by the header when header and address name a place: the browser's address is old", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[length 50]]")
+      await endOf(ada, place)
+      assert.strictEqual((await readAll(here, ada, place, { after: "1:10", lastEventId: "1:50" })).status, 204)
+    })
+  })
+
+  it("is resumed while it is written, on another process, at any of 100 places with the identical text", { timeout: 60_000 }, async () => {
+    const readers = await people(world, 20)
+    const done = await Promise.all(
+      readers.map(async (ada, user) => {
+        const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
+        const main = await openStream(here, ada, place)
+        const cuts: Array<{ offset: number; unfinished: boolean; stream: Promise<SseStream> }> = []
+        for (let cut = 0; cut < 5; cut++) {
+          // Any character that was read, not only the end of an event.
+          const offset = cut * 380 + user * 13
+          const seen = await main.first(({ text }) => text.length >= offset && text.length > 0)
+          const having = (seen?.text ?? "").slice(0, offset)
+          const base = cut % 2 === 0 ? elsewhere : here
+          const id = `1:${offset}`
+          const stream = readAll(base, ada, place, { ...(cut % 3 === 0 ? { after: id } : { lastEventId: id }), having })
+          cuts.push({ offset, unfinished: !main.events.some(isTerminal), stream })
+          // On each process at most five of one user, the first among them.
+          if (cut >= 2) await main.first(({ text }) => text.length >= offset + 100)
+        }
+        await main.closed
+        const { content } = await endOf(ada, place)
+        assert.strictEqual(main.text(), content)
+        for (const { offset, stream } of cuts) {
+          const resumed = await stream
+          assert.strictEqual(resumed.status, 200)
+          assert.strictEqual(resumed.text(), content, `from ${offset}`)
+          assert.notInclude(names(resumed.events), "replace")
+          assert.strictEqual(last(resumed)?.name, "completed")
+        }
+        return cuts.filter(({ unfinished }) => unfinished).length
+      })
+    )
+    assert.strictEqual(done.reduce((sum, count) => sum + count, 0), 100)
+  })
+
+  describe("when things go wrong", () => {
+    it("shows how a reply waits for a model that asks for patience", async () => {
+      const ada = await world.someone()
+      const room = await ada.room({ model: "gemini-2.5-flash" })
+      const first = await ada.ask(room, "[[length 200]] [[chunks 10 delay 30]]")
+      const before = Date.now()
+      // Behind another one, so that its queueing can be seen.
+      const place = await asked(ada, "[[latency 500]] [[status 429 retry 2 times 1]] [[length 200]] [[chunks 10 delay 30]]", room)
+      const streams = await Promise.all([here, elsewhere].map((base) => readAll(base, ada, place)))
+      await endOf(ada, placeOf(first))
+      for (const stream of streams) {
+        const told = statusesOf(stream.events)
+        assert.deepStrictEqual(told.map(({ status }) => status), ["queued", "processing", "waiting", "processing"])
+        const [, , waiting, again] = told
+        assert.match(waiting.retryAt, isoTime)
+        assert.isAbove(Date.parse(waiting.retryAt), before + 2_000)
+        assert.isBelow(Date.parse(waiting.retryAt), before + 5_000)
+        assert.isAbove(again.attempt, waiting.attempt)
+        assert.isUndefined(again.retryAt)
+        assert.strictEqual(last(stream)?.name, "completed")
+        assert.strictEqual(stream.text().length, 200)
+      }
+    })
+
+    it("starts over with replace when an attempt broke in the middle", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
+      const [near, far] = await Promise.all([readAll(here, ada, place), readAll(elsewhere, ada, place)])
+      const message = await endOf(ada, place)
+      assert.strictEqual(message.status, "completed")
+      assert.isAbove(message.attempt, 1)
+      for (const stream of [near, far]) {
+        assert.strictEqual(stream.text(), message.content)
+        assert.strictEqual(names(stream.events).filter((name) => name === "replace").length, 1)
+        assert.deepStrictEqual(statusesOf(stream.events).map(({ status }) => status).filter((status) => status !== "queued"), ["processing", "waiting", "processing"])
+        const replaced = stream.events.findIndex(({ name }) => name === "replace")
+        assert.isTrue(stream.events[replaced]?.id?.startsWith(`${message.attempt}:`))
+        assert.isTrue(names(stream.events.slice(replaced)).includes("delta"), "and goes on as it is written")
+      }
+    })
+
+    it("lets who was in the broken attempt resume: on either process, from the place it had", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
+      const stream = await openStream(elsewhere, ada, place)
+      const delta = await stream.first(({ text }) => text.length > 60)
+      stream.leave()
+      assert.isDefined(delta)
+      const resumed = await Promise.all(
+        [here, elsewhere].map((base) => readAll(base, ada, place, { lastEventId: delta.id ?? "", having: delta.text }))
+      )
+      const { content } = await endOf(ada, place)
+      for (const { parser } of resumed) assert.strictEqual(parser.text, content)
+      // Also when all is over: what it has is another attempt's.
+      const late = await readAll(here, ada, place, { lastEventId: delta.id ?? "", having: delta.text })
+      assert.deepStrictEqual(names(late.events), ["replace", "usage", "completed"])
+      assert.strictEqual(late.text(), content)
+    })
+
+    it("serves who joins late in a second attempt that began at once after the first", { timeout: 60_000 }, async () => {
+      const ada = await world.someone()
+      // The first attempt's remains are cleared away while the second is written.
+      const places = await Promise.all(times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]"))))
+      await Promise.all(places.map((place) => until(async () => (await messageAt(ada, place)).body.attempt === 2)))
+      await sleep(3_000)
+      const running = await world.database.query<{ body: string }>(
+        "select string_agg(body, '' order by start_offset) as body from stream_segments where attempt = 2 group by reply_id"
+      )
+      assert.strictEqual(running.length, 4)
+      const joined = await Promise.all(places.map((place) => openStream(elsewhere, ada, place)))
+      const behind = await Promise.all(joined.map((stream) => stream.first(({ name }) => name === "delta" || name === "replace")))
+      const contents = await Promise.all(places.map(async (place) => (await endOf(ada, place)).content))
+      for (const [index, content] of contents.entries()) {
+        assert.isDefined(behind[index])
+        assert.isBelow(behind[index].text.length, content.length)
+        await joined[index]?.closed
+        assert.strictEqual(joined[index]?.text(), content)
+      }
+      // The stored part is what the text began with.
+      for (const { body } of running) assert.isTrue(contents.some((content) => content.startsWith(body)))
+    })
+
+    it("ends a failure with failed and the message", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[status 400]]")
+      const stream = await readAll(elsewhere, ada, place)
+      assert.strictEqual(last(stream)?.name, "failed")
+      assert.strictEqual(last(stream)?.data.status, "failed")
+      assert.strictEqual(last(stream)?.data.error.code, "model_misconfigured")
+      assert.deepStrictEqual(last(stream)?.data, await endOf(ada, place))
+      assert.strictEqual(stream.text(), "")
+    })
+
+    it("takes back what was streamed of a reply that is blocked in the middle", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[finish SAFETY 12]] [[length 400]] [[chunks 20 delay 40]]")
+      const [near, far, left] = await Promise.all([openStream(here, ada, place), openStream(elsewhere, ada, place), openStream(here, ada, place)])
+      const seen = await left.first(({ text }) => text.length > 20)
+      left.leave()
+      await Promise.all([near.closed, far.closed])
+      const message = await endOf(ada, place)
+      assert.strictEqual(message.error.code, "blocked")
+      for (const stream of [near, far]) {
+        assert.isAbove(Math.max(...stream.events.map(({ text }) => text.length)), 20)
+        assert.strictEqual(stream.text(), message.content)
+        assert.strictEqual(message.content, "")
+        assert.deepStrictEqual(last(stream)?.data, message)
+        assert.include(names(stream.events), "replace")
+      }
+      // Who comes back with text that was taken back is told so.
+      const back = await readAll(elsewhere, ada, place, { lastEventId: seen?.id ?? "", having: seen?.text ?? "" })
+      assert.strictEqual(back.status, 200)
+      assert.strictEqual(back.text(), "")
+      assert.strictEqual(last(back)?.name, "failed")
+    })
+
+    it("ends when its room is deleted", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[length 2000]] [[chunks 100 delay 50]]")
+      const streams = await Promise.all([here, elsewhere].map((base) => openStream(base, ada, place)))
+      await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
+      const begun = performance.now()
+      assert.strictEqual((await ada.call("DELETE", `/chatroom/${place.room}`)).status, 204)
+      for (const stream of streams) assert.strictEqual(await stream.closed, "end")
+      assert.isBelow(performance.now() - begun, 2_000)
+      assert.strictEqual((await readAll(here, ada, place)).problem.code, "chatroom_not_found")
+    })
+  })
+
+  describe("is refused", () => {
+    it("at a place that is none: 400", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[say x]]")
+      for (const wrong of ["x", "1", "1:", "1:-1", "1:2:3", "1.5:1", "1:99999999999"]) {
+        const byQuery = await readAll(here, ada, place, { after: wrong })
+        assert.strictEqual(byQuery.status, 400, wrong)
+        assert.strictEqual(byQuery.problem.errors[0].path, "query.after")
+        const byHeader = await readAll(here, ada, place, { lastEventId: wrong })
+        assert.strictEqual(byHeader.status, 400, wrong)
+        assert.strictEqual(byHeader.problem.errors[0].path, "headers.last-event-id")
+      }
+    })
+
+    it("of somebody else's message, an unknown one, one of another room: 404", async () => {
+      const [ada, bob] = await people(world, 2)
+      assert.isDefined(ada)
+      assert.isDefined(bob)
+      const place = await asked(ada, "[[say x]]")
+      const other = await asked(ada, "[[say y]]")
+      const cases: Array<[typeof ada, typeof place, string]> = [
+        [bob, place, "chatroom_not_found"],
+        [ada, { room: place.room, reply: nobodysId }, "message_not_found"],
+        [ada, { room: nobodysId, reply: place.reply }, "chatroom_not_found"],
+        [ada, { room: place.room, reply: other.reply }, "message_not_found"]
+      ]
+      for (const [person, where, code] of cases) {
+        const stream = await readAll(elsewhere, person, where)
+        assert.strictEqual(stream.status, 404)
+        assert.strictEqual(stream.problem.code, code)
+        assert.strictEqual(stream.headers["content-type"], "application/problem+json")
+      }
+    })
+
+    it("without a good token: 401", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[say x]]")
+      const stream = await readAll(here, personAt(here, { ...ada, token: "nonsense" }), place)
+      assert.strictEqual(stream.status, 401)
+      assert.strictEqual(stream.problem.code, "token_invalid")
+    })
+
+    it("to a user with five open: 429, until one is closed; others are not concerned", async () => {
+      const [ada, bob] = await people(world, 2)
+      assert.isDefined(ada)
+      assert.isDefined(bob)
+      const place = await asked(ada, "[[length 400]] [[chunks 200 delay 50]]")
+      const his = await asked(bob, "[[length 400]] [[chunks 200 delay 50]]")
+      const open = await Promise.all(times(5, () => openStream(elsewhere, ada, place)))
+      for (const stream of open) assert.strictEqual(stream.status, 200)
+      const sixth = await readAll(elsewhere, ada, place)
+      assert.strictEqual(sixth.status, 429)
+      assert.strictEqual(sixth.problem.code, "too_many_streams")
+      assert.match(String(sixth.headers["retry-after"]), /^\d+$/)
+      const bobs = await openStream(elsewhere, bob, his)
+      assert.strictEqual(bobs.status, 200)
+      open[2]?.leave()
+      const again = await until(async () => {
+        const stream = await openStream(elsewhere, ada, place)
+        return stream.status === 200 ? stream : undefined
+      }, 2_000)
+      for (const stream of [...open, again, bobs]) stream.leave()
+      await Promise.all([at(here, ada).call("DELETE", `/chatroom/${place.room}`), at(here, bob).call("DELETE", `/chatroom/${his.room}`)])
+    })
+
+    it("takes no place when it is refused or has nothing to tell, nor when it was only asked about (HEAD)", async () => {
+      const ada = await world.someone()
+      const place = await asked(ada, "[[say x]]")
+      await endOf(ada, place)
+      for (let round = 0; round < 8; round++) {
+        assert.strictEqual((await readAll(here, ada, place, { after: "1:1" })).status, 204)
+        assert.strictEqual((await readAll(here, ada, { ...place, reply: nobodysId })).status, 404)
+        assert.strictEqual((await at(here, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status, 200)
+      }
+      assert.strictEqual((await readAll(here, ada, place)).status, 200)
+    })
+  })
+
+  it("stops nobody when its reader is slow, and gives that one all of it in the end", { timeout: 60_000 }, async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[length 1000000]] [[chunks 400 delay 2]]")
+    const slow = await Promise.all(times(4, (index) => openStream(index % 2 === 0 ? here : elsewhere, ada, place)))
+    for (const stream of slow) stream.pause()
+    const begun = performance.now()
+    const fast = await readAll(elsewhere, ada, place)
+    const took = performance.now() - begun
+    const { content } = await endOf(ada, place)
+    assert.strictEqual(content.length, 1_000_000)
+    assert.isTrue(fast.text() === content, "the fast one has it all")
+    assert.isBelow(took, 15_000)
+    // Long after its end, and after the looks that are taken at a silent reply.
+    await sleep(8_000)
+    for (const stream of slow) stream.resume()
+    for (const stream of slow) {
+      assert.strictEqual(await stream.closed, "end")
+      assert.isTrue(stream.text() === content, "the slow one has it all")
+      assert.deepStrictEqual(names(stream.events).slice(-2), ["usage", "completed"])
+    }
+  })
+
+  it("is kept alive by a comment when nothing happens for fifteen seconds", { timeout: 40_000 }, async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[latency 16500]] [[say late]]")
+    const streams = await Promise.all([here, elsewhere].map((base) => openStream(base, ada, place)))
+    await Promise.all(streams.map((stream) => stream.closed))
+    for (const stream of streams) {
+      assert.deepStrictEqual(stream.parser.comments, ["ping"])
+      assert.strictEqual(stream.text(), "late")
+      assert.strictEqual(last(stream)?.name, "completed")
+    }
+  })
+})
