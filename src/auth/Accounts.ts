@@ -61,9 +61,13 @@ export class Accounts extends Context.Service<
       const throttle = yield* Throttle
       const users = yield* Users
 
-      const limited = Effect.fnUntraced(function* (key: string) {
-        const wait = yield* throttle.peek(key, guesses)
+      /** Counted before it is judged: many at once get no more guesses than one after the other. Only a wrong one stays counted. */
+      const guess = Effect.fnUntraced(function* (key: string, judge: Effect.Effect<boolean, PasswordsBusy>) {
+        const wait = yield* throttle.take(key, guesses)
         if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
+        const isRight = yield* Effect.tapError(judge, () => throttle.giveBack(key, guesses))
+        if (isRight) yield* throttle.giveBack(key, guesses)
+        return isRight
       })
 
       const adopt = Effect.fnUntraced(function* (userId: UserId, next: Redacted.Redacted, kind: AuthEventKind, origin: Origin) {
@@ -72,12 +76,9 @@ export class Accounts extends Context.Service<
       })
 
       const proveCurrent = Effect.fnUntraced(function* (user: CurrentSession, current: Redacted.Redacted | undefined) {
-        const key = `password:user:${user.userId}`
-        yield* limited(key)
         const known = yield* users.passwordHash(user.userId)
-        if (current !== undefined && (yield* passwords.verify(known, current))) return
-        yield* throttle.take(key, guesses)
-        return yield* new CurrentPasswordInvalid()
+        const judge = current === undefined ? Effect.succeed(false) : passwords.verify(known, current)
+        if (!(yield* guess(`password:user:${user.userId}`, judge))) return yield* new CurrentPasswordInvalid()
       })
 
       const changePassword: Accounts["Service"]["changePassword"] = Effect.fn("Accounts.changePassword")(
@@ -109,14 +110,9 @@ export class Accounts extends Context.Service<
       const passwordLogin: Accounts["Service"]["passwordLogin"] = Effect.fn("Accounts.passwordLogin")(
         function* (mobile, password, origin) {
           if (!isLoginOn) return yield* new PasswordLoginOff()
-          const key = `password:mobile:${mobile}`
-          yield* limited(key)
           const known = yield* users.credentials(mobile)
-          const matches = yield* passwords.verify(known?.passwordHash ?? null, password)
-          if (!matches || known === undefined) {
-            yield* throttle.take(key, guesses)
-            return yield* new CredentialsInvalid()
-          }
+          const matches = yield* guess(`password:mobile:${mobile}`, passwords.verify(known?.passwordHash ?? null, password))
+          if (!matches || known === undefined) return yield* new CredentialsInvalid()
           const sessionId = yield* sessions.start(known.user.id, origin.userAgent)
           yield* events.append(known.user.id, "password_login", origin, sessionId)
           return { user: known.user, sessionId }

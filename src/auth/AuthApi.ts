@@ -1,5 +1,6 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
+import { page } from "../http/Pagination.ts"
 import { text, Timestamp, Uuid } from "../Text.ts"
 import {
   CredentialsInvalid, CurrentPasswordInvalid, DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited,
@@ -108,7 +109,8 @@ export class AuthApi extends HttpApiGroup.make("auth")
       error: [CredentialsInvalid, PasswordLoginOff, TooManyAttempts, PasswordsBusy]
     }).annotateMerge(describe("passwordLogin", "Log in with a password", "404 unless the server runs with PASSWORD_LOGIN=true.")),
     HttpApiEndpoint.post("refresh", "/refresh", {
-      payload: Schema.Struct({ refreshToken: text(1, 1_000) }),
+      // Whatever it is: what is no token of ours is 401, so that a client learns from one answer to log in again.
+      payload: Schema.Struct({ refreshToken: Schema.String }),
       success: Tokens,
       error: [RefreshInvalid, RefreshReused]
     }).annotateMerge(describe("refresh", "Exchange the refresh token", "The previous one works ten seconds more; an older one ends the session."))
@@ -129,7 +131,7 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
       success: HttpApiSchema.NoContent
     }).annotateMerge(describe("logout", "End this session, the others, or all")),
     HttpApiEndpoint.get("listSessions", "/sessions", {
-      success: Schema.Struct({ data: Schema.Array(Session) }).annotate({ identifier: "SessionList" })
+      success: page(Session, "SessionPage")
     }).annotateMerge(describe("listSessions", "Where the user is logged in")),
     HttpApiEndpoint.delete("revokeSession", "/sessions/:id", {
       params: { id: SessionId },

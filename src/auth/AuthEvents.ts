@@ -34,7 +34,9 @@ export class AuthEvents extends Context.Service<
       const append: AuthEvents["Service"]["append"] = Effect.fn("AuthEvents.append")(function* (userId, kind, origin, sessionId) {
         yield* sql`
           insert into auth_events (user_id, id, kind, session_id, address, user_agent)
-          values (${userId}, ${uuid()}, ${kind}, ${sessionId ?? null}, ${origin.address}, ${origin.userAgent?.slice(0, 300) ?? null})
+          select u.id, ${uuid()}::uuid, ${kind}, ${sessionId ?? null}::uuid, ${origin.address}, ${origin.userAgent?.slice(0, 300) ?? null}
+          -- The account may be deleted at this moment: then there is nothing to append to, and nothing went wrong.
+          from users u where u.id = ${userId} for key share
         `
       }, Effect.orDie)
 

@@ -9,7 +9,7 @@ import { AuthEvents } from "./AuthEvents.ts"
 import { clientOf, originOf } from "../http/Origin.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
-import { Sessions } from "./Sessions.ts"
+import { recoverySeconds, Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 import { type SessionId, UserId } from "./User.ts"
 import { Users } from "./Users.ts"
@@ -26,11 +26,11 @@ const AuthRoutes = HttpApiBuilder.group(
     const sessions = yield* Sessions
     const tokens = yield* Tokens
 
-    const issue = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId, counter: number) {
+    const issue = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId, counter: number, expiresIn = tokens.ttl) {
       return {
-        token: yield* tokens.sign(userId, sessionId),
+        token: yield* tokens.sign(userId, sessionId, expiresIn),
         tokenType: "Bearer" as const,
-        expiresIn: tokens.ttl,
+        expiresIn,
         refreshToken: tokens.refreshToken(userId, sessionId, counter)
       }
     })
@@ -57,7 +57,9 @@ const AuthRoutes = HttpApiBuilder.group(
         const kind = purpose === "login" ? "login" : "recovery"
         const sessionId = yield* sessions.start(user.id, origin.userAgent, kind)
         yield* events.append(user.id, kind, origin, sessionId)
-        return { ...(yield* issue(user.id, sessionId, 0)), isNewUser: isNew, user }
+        // No token says that it outlives its session.
+        const expiresIn = kind === "login" ? tokens.ttl : Math.min(tokens.ttl, recoverySeconds)
+        return { ...(yield* issue(user.id, sessionId, 0, expiresIn)), isNewUser: isNew, user }
       }),
       resetPassword: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
@@ -111,7 +113,7 @@ const SessionRoutes = HttpApiBuilder.group(
           userAgent,
           current: id === sessionId
         }))
-        return { data }
+        return { data, hasMore: false, nextCursor: null }
       }),
       revokeSession: Effect.fnUntraced(function* ({ params, request }) {
         const { userId } = yield* CurrentUser

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from "node:net"
+import { BlockList, isIP, SocketAddress } from "node:net"
 
 /**
  * Whose address a request came from. Forwarded headers are believed only from trusted proxies, and walked from the
@@ -21,7 +21,9 @@ export const clientAddress = (
 /** An IPv4 address in IPv6's clothes is an IPv4 address; brackets and ports are a proxy's ornament. */
 const normalise = (address: string): string => {
   const bare = address.replace(/^\[([^\]]+)\](?::\d+)?$/, "$1").replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, "$1")
-  return bare.replace(/^::ffff:(\d+\.\d+\.\d+\.\d+)$/i, "$1")
+  // Written in hexadecimal or in full it is the same address.
+  const canonical = isIP(bare) === 6 ? new SocketAddress({ address: bare, family: "ipv6" }).address : bare
+  return canonical.replace(/^::ffff:(\d+\.\d+\.\d+\.\d+)$/i, "$1")
 }
 
 const privateRanges = new BlockList()
@@ -54,10 +56,11 @@ const network64 = (address: string): string => {
 export const parseProxies = (list: ReadonlyArray<string>): BlockList | undefined => {
   const trusted = new BlockList()
   for (const entry of list) {
-    const [network = "", prefix] = entry.split("/")
+    // Exactly so: an empty prefix would read as 0, and `10.0.0.0/` trust the whole internet.
+    const [, network = "", prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
     const family = isIP(network)
     const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix)
-    if (family === 0 || !Number.isInteger(bits) || bits < 0 || bits > (family === 4 ? 32 : 128)) return undefined
+    if (family === 0 || bits > (family === 4 ? 32 : 128)) return undefined
     trusted.addSubnet(network, bits, family === 4 ? "ipv4" : "ipv6")
   }
   return trusted

@@ -37,7 +37,8 @@ export class Passwords extends Context.Service<
         Effect.suspend(() => {
           if (waiting >= maximumWaiting + atOnce) return Effect.fail(new PasswordsBusy({ retryAfter: 2 }))
           waiting++
-          return turns.withPermits(1)(Effect.promise(work)).pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
+          // A thread cannot be called back: whoever hangs up keeps the turn until the work is done.
+          return turns.withPermits(1)(Effect.uninterruptible(Effect.promise(work))).pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
         })
 
       return Passwords.of({

@@ -9,7 +9,7 @@ import { SessionId, UserId, type CurrentSession } from "./User.ts"
 
 /** Seconds without use after which a session ends, and that a recovery lasts. */
 const idleSeconds = 30 * 86_400
-const recoverySeconds = 600
+export const recoverySeconds = 600
 /** Seconds in which the previous refresh token still works: its answer may have been lost on the way. */
 const refreshGrace = 10
 /** Sessions kept in memory, and milliseconds one is at the most. */
@@ -80,21 +80,24 @@ export class Sessions extends Context.Service<
 
       const refresh: Sessions["Service"]["refresh"] = Effect.fn("Sessions.refresh")(function* (userId, sessionId, counter) {
         const [row] = yield* sql<{ counter: number; reused: boolean }>`
-          update sessions set
-            counter = case when counter = ${counter} then counter + 1 else counter end,
-            rotated_at = case when counter = ${counter} then clock_timestamp() else rotated_at end,
-            last_used_at = clock_timestamp(),
-            expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
-            revoked_at = case when counter = ${counter}
-                or (counter = ${counter} + 1 and rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}))
-              then null else clock_timestamp() end
-          where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
-            and not is_recovery
-          returning counter, revoked_at is not null as reused
+          with exchanged as (
+            update sessions set
+              counter = case when counter = ${counter} then counter + 1 else counter end,
+              rotated_at = case when counter = ${counter} then clock_timestamp() else rotated_at end,
+              last_used_at = clock_timestamp(),
+              expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
+              revoked_at = case when counter = ${counter}
+                  or (counter = ${counter} + 1 and rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}))
+                then null else clock_timestamp() end
+            where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
+              and not is_recovery
+            returning counter, revoked_at is not null as reused
+          ), told as (select pg_notify(${channel}, ${sessionsTopic(userId)}) from exchanged where reused)
+          select counter, reused, (select count(*) from told) as told from exchanged
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new RefreshInvalid()
         if (row.reused) {
-          yield* changed(userId)
+          notifications.publishLocal(sessionsTopic(userId))
           return yield* new RefreshReused()
         }
         return row.counter

@@ -22,6 +22,8 @@ export class Throttle extends Context.Service<
     readonly take: (key: string, rate: Rate) => Effect.Effect<number>
     /** As `take`, but takes nothing. */
     readonly peek: (key: string, rate: Rate) => Effect.Effect<number>
+    /** Gives back what a `take` took: it was nothing that counts. */
+    readonly giveBack: (key: string, rate: Rate) => Effect.Effect<void>
     /** Forgets the key: its allowance is full again. */
     readonly reset: (key: string) => Effect.Effect<void>
   }
@@ -71,12 +73,17 @@ export class Throttle extends Context.Service<
         return Math.max(0, row?.wait ?? 0)
       }, Effect.orDie)
 
+      const giveBack = Effect.fn("Throttle.giveBack")(function* (key: string, rate: Rate) {
+        denials.delete(key)
+        yield* sql`update throttles set tat = tat - make_interval(secs => ${seconds(rate.period) / rate.limit}) where key = ${key}`
+      }, Effect.orDie)
+
       const reset = Effect.fn("Throttle.reset")(function* (key: string) {
         denials.delete(key)
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 
-      return Throttle.of({ take, peek, reset })
+      return Throttle.of({ take, peek, giveBack, reset })
     })
   )
 }

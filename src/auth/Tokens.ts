@@ -28,7 +28,7 @@ export class Tokens extends Context.Service<
   {
     /** Seconds an access token lives. */
     readonly ttl: number
-    readonly sign: (userId: UserId, sessionId: SessionId) => Effect.Effect<string>
+    readonly sign: (userId: UserId, sessionId: SessionId, seconds: number) => Effect.Effect<string>
     /** Proves signature and claims, not that the session is still alive. */
     readonly verify: (token: string) => Effect.Effect<Claims, Unauthenticated>
     readonly refreshToken: (userId: UserId, sessionId: SessionId, counter: number) => string
@@ -55,7 +55,7 @@ export class Tokens extends Context.Service<
       const verified = new LRUCache<string, Claims>({ max: 20_000 })
       const decode = Schema.decodeUnknownEffect(Claims)
 
-      const sign = (userId: UserId, sessionId: SessionId) =>
+      const sign = (userId: UserId, sessionId: SessionId, seconds: number) =>
         Effect.promise(() =>
           new SignJWT({ sid: sessionId })
             .setProtectedHeader({ alg: "HS256", typ: "at+jwt", kid })
@@ -64,7 +64,7 @@ export class Tokens extends Context.Service<
             .setSubject(userId)
             .setJti(crypto.randomUUID())
             .setIssuedAt()
-            .setExpirationTime(`${jwtTtl}s`)
+            .setExpirationTime(`${seconds}s`)
             .sign(signingKey)
         )
 
@@ -101,14 +101,17 @@ export class Tokens extends Context.Service<
         return claims
       })
 
+      const encodeBody = (body: string) => Buffer.from(body).toString("base64url")
       const refreshToken = (userId: UserId, sessionId: SessionId, counter: number) => {
         const body = `${userId}.${sessionId}.${counter}`
-        return `${Buffer.from(body).toString("base64url")}.${macs.mac("refresh", body)}`
+        return `${encodeBody(body)}.${macs.mac("refresh", body)}`
       }
 
       const readRefreshToken = (token: string) => {
-        const [encoded = "", mac = ""] = token.split(".")
+        const [encoded = "", mac = "", ...more] = token.split(".")
         const body = Buffer.from(encoded, "base64url").toString("latin1")
+        // Decoding passes over what is no base64url, and a token has only the one spelling it was given out in.
+        if (more.length > 0 || encodeBody(body) !== encoded) return undefined
         const [, userId, sessionId, counter] = refreshBody.exec(body) ?? []
         if (userId === undefined || sessionId === undefined || !macs.verify("refresh", body, mac)) return undefined
         return { userId: UserId.make(userId), sessionId: SessionId.make(sessionId), counter: Number(counter) }

@@ -4,6 +4,8 @@ import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { PhoneTaken } from "./AuthErrors.ts"
 import type { Mobile } from "./Mobile.ts"
+import { channel } from "../database/Notifications.ts"
+import { sessionsTopic } from "./Sessions.ts"
 import { UserId, type User } from "./User.ts"
 import { iso } from "../Text.ts"
 
@@ -122,7 +124,16 @@ export class Users extends Context.Service<
       }, Effect.orDie)
 
       const remove: Users["Service"]["remove"] = Effect.fn("Users.remove")(function* (userId) {
-        yield* sql`delete from users where id = ${userId}`
+        // With the rows go what other processes remember of them, and the replies they are making.
+        yield* sql`
+          with stopped as (
+            select pg_notify(${channel}, 'stop:' || id) from messages
+            where user_id = ${userId} and status in ('held', 'queued', 'processing', 'waiting')
+          ), removed as (
+            delete from users where id = ${userId} returning pg_notify(${channel}, ${sessionsTopic(userId)})
+          )
+          select (select count(*) from stopped), (select count(*) from removed)
+        `
       }, Effect.orDie)
 
       return Users.of({ signUp, activate, credentials, passwordHash, setPassword, update, remove })

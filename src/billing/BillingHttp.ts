@@ -13,6 +13,7 @@ import { Webhook } from "./Webhook.ts"
 
 /** An event's largest size. */
 const maximumEvent = ByteSize.kibibytes(512)
+const isJson = /^application\/json\s*(?:;|$)/i
 
 /** With BILLING=off whatever would need Stripe is not available; the status still tells the tier. */
 const whenOn = Effect.gen(function* () {
@@ -73,6 +74,8 @@ const WebhookRoutes = HttpApiBuilder.group(
       "stripeWebhook",
       Effect.fnUntraced(function* ({ headers, request }) {
         yield* isOn
+        // Raw bytes are taken as they come, so the media type is looked at here.
+        if (!isJson.test(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
         const body = yield* Effect.orDie(Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximumEvent))
         yield* webhook.receive(new Uint8Array(body), headers["stripe-signature"])
         return { received: true as const }

@@ -12,6 +12,8 @@ import { Sync } from "./Sync.ts"
 
 /** Seconds a checkout stays open; Stripe takes 30 minutes to 24 hours. */
 const lifetime = 3_600
+/** The least that Stripe takes, and a minute for the way there. */
+const shortest = 1_860
 /** Seconds after which a request takes an attempt over whose maker is not heard of any more. */
 const takeOver = 40
 
@@ -64,8 +66,16 @@ export class Checkout extends Context.Service<
       const sync = yield* Sync
       const { appUrl } = yield* AppConfig
 
+      /** Gives up attempts whose session was not made in time: Stripe would refuse to make it now. */
+      const giveUpUnmade = (userId: string) =>
+        Effect.orDie(sql`
+          update checkout_attempts set status = 'failed' where user_id = ${userId} and status = 'open' and url is null
+            and expires_at < clock_timestamp() + make_interval(secs => ${shortest})
+        `)
+
       /** The user's open attempt, made when there is none; of parallel requests one makes its session. */
       const attemptOf = Effect.fnUntraced(function* (userId: string, customerId: string) {
+        yield* giveUpUnmade(userId)
         const [made] = yield* sql<Attempt>`
           insert into checkout_attempts as a (user_id, id, customer_id, expires_at)
           values (${userId}, ${uuid()}, ${customerId}, date_trunc('second', clock_timestamp()) + make_interval(secs => ${lifetime}))
@@ -164,6 +174,8 @@ export class Checkout extends Context.Service<
             Effect.catchTag("StripeFailure", (failure) => (failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)))
           )
           if (customer !== undefined && customer.deleted !== true) return known
+          // What it had has ended with it; once it is forgotten nobody would find that out any more.
+          yield* sync.customer(known)
           yield* customers.forget(known)
         }
         return yield* customers.ensure(user.userId, user.mobile, known)
@@ -186,13 +198,17 @@ export class Checkout extends Context.Service<
         const attempts = yield* sql<Attempt & { userId: string; live: boolean }>`
           select a.user_id, a.id, a.customer_id, a.session_id, a.url, a.expires_at, false as mine, exists (
             select 1 from subscriptions s where s.user_id = a.user_id and s.status in ('active', 'trialing', 'past_due')) as live
-          from checkout_attempts a where a.customer_id = ${customerId} and a.status = 'open' and a.session_id is not null
+          from checkout_attempts a where a.customer_id = ${customerId} and a.status = 'open'
         `.pipe(Effect.orDie)
         for (const attempt of attempts) {
+          if (attempt.sessionId === null) {
+            yield* giveUpUnmade(attempt.userId)
+            continue
+          }
           const open = yield* stillOpen(attempt.userId, attempt)
           // Subscribed by another way: nobody may pay a second time.
           if (open && attempt.live) {
-            const session = yield* stripe.expireSession(attempt.sessionId ?? "")
+            const session = yield* stripe.expireSession(attempt.sessionId)
             if (session.status === "expired") yield* close(attempt.userId, attempt.id, "expired")
           }
         }

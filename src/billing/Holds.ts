@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { idOf, Stripe, type StripeFailure } from "./Stripe.ts"
+import { idOf, Stripe, type StripeCharge, type StripeFailure } from "./Stripe.ts"
 
 interface Pending {
   readonly id: string
@@ -24,29 +24,29 @@ export class Holds extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const stripe = yield* Stripe
 
-      const hold = (userId: string, chargeId: string, reason: string, chargedAt: number) =>
-        sql`
-          insert into billing_holds (user_id, charge_id, reason, charged_at)
-          values (${userId}, ${chargeId}, ${reason}, to_timestamp(${chargedAt}))
+      /** Only what paid for a subscription is held, and only against that: one may be refunded while another goes on. */
+      const hold = Effect.fnUntraced(function* (userId: string, { created, id, payment_intent: intent }: StripeCharge, reason: string) {
+        const subscriptionId = intent === null ? null : yield* stripe.subscriptionPaidBy(idOf(intent) ?? "")
+        if (subscriptionId === null) return
+        yield* sql`
+          insert into billing_holds (user_id, charge_id, reason, subscription_id, charged_at)
+          values (${userId}, ${id}, ${reason}, ${subscriptionId}, to_timestamp(${created}))
           on conflict do nothing
-        `
-      const release = (userId: string, chargeId: string, reason: string) =>
-        sql`delete from billing_holds where user_id = ${userId} and charge_id = ${chargeId} and reason = ${reason}`
+        `.pipe(Effect.orDie)
+      })
+      const release = (userId: string, { id }: StripeCharge, reason: string) =>
+        Effect.orDie(sql`delete from billing_holds where user_id = ${userId} and charge_id = ${id} and reason = ${reason}`)
 
       /** A full refund takes its period's Pro away; a part of the price does not. */
       const lookAtCharge = Effect.fnUntraced(function* (userId: string, chargeId: string) {
         const charge = yield* stripe.charge(chargeId)
-        yield* Effect.orDie(
-          charge.refunded ? hold(userId, charge.id, "refunded", charge.created) : release(userId, charge.id, "refunded")
-        )
+        yield* (charge.refunded ? hold : release)(userId, charge, "refunded")
       })
 
       const lookAtDispute = Effect.fnUntraced(function* (userId: string, disputeId: string) {
         const dispute = yield* stripe.dispute(disputeId)
         const charge = yield* stripe.charge(idOf(dispute.charge) ?? "")
-        yield* Effect.orDie(
-          dispute.status === "lost" ? hold(userId, charge.id, "dispute_lost", charge.created) : release(userId, charge.id, "dispute_lost")
-        )
+        yield* (dispute.status === "lost" ? hold : release)(userId, charge, "dispute_lost")
       })
 
       const lookAt = (userId: string, { objectId, type }: Pending) => {

@@ -18,8 +18,8 @@ export class Reconciliation extends Context.Service<
     readonly charge: (chargeId: string) => Effect.Effect<void, StripeFailure>
     /** Undelivered events, and jobs for customers with stuck events, open checkouts or periods that are over. */
     readonly due: Effect.Effect<void, StripeFailure>
-    /** Jobs for every customer. */
-    readonly all: Effect.Effect<void>
+    /** Jobs for every customer, those included that the database has lost. */
+    readonly all: Effect.Effect<void, StripeFailure>
   }
 >()("chat-backend/billing/Reconciliation") {
   static readonly layer = Layer.effect(
@@ -64,15 +64,26 @@ export class Reconciliation extends Context.Service<
 
       const undelivered = Effect.gen(function* () {
         const since = Math.floor((yield* Clock.currentTimeMillis) / 1000) - lookBackDays * 86_400
-        const { data } = yield* stripe.undelivered(handledTypes, since)
-        yield* Effect.forEach(data, (event) => webhook.keep(event), { discard: true })
+        const events = yield* stripe.undelivered(handledTypes, since)
+        yield* Effect.forEach(events, (event) => webhook.keep(event), { discard: true })
+      })
+
+      /** Takes subscribers back whom Stripe knows and we do not: the database was put back to before they came. */
+      const adopt = Effect.gen(function* () {
+        const lost = (yield* stripe.subscribers).map(({ customer, metadata }) => ({ user_id: metadata["userId"], customer_id: idOf(customer) }))
+        yield* sql`
+          insert into billing_customers (user_id, customer_id)
+          select u.id, l.customer_id
+          from json_to_recordset(${JSON.stringify(lost)}::text::json) as l (user_id text, customer_id text) join users u on u.id::text = l.user_id
+          on conflict do nothing
+        `.pipe(Effect.orDie)
       })
 
       return Reconciliation.of({
         customer,
         charge,
         due: Effect.andThen(enqueue(dueCustomers()), undelivered).pipe(Effect.withSpan("Reconciliation.due")),
-        all: enqueue(sql`select customer_id, null::text as charge_id from billing_customers`)
+        all: Effect.ensuring(adopt, enqueue(sql`select customer_id, null::text as charge_id from billing_customers`))
       })
     })
   )

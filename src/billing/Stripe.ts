@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
 import { AppConfig } from "../Config.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
@@ -39,6 +39,8 @@ const StripeSubscription = Schema.Struct({
 })
 export type StripeSubscription = typeof StripeSubscription.Type
 
+const Subscriber = Schema.Struct({ id: Schema.String, customer: Id, metadata: Schema.Record(Schema.String, Schema.String) })
+
 const Session = Schema.Struct({
   id: Schema.String,
   url: Schema.NullOr(Schema.String),
@@ -49,12 +51,25 @@ const Session = Schema.Struct({
 })
 export type StripeSession = typeof Session.Type
 
-const Charge = Schema.Struct({ id: Schema.String, created: Schema.Int, refunded: Schema.Boolean, customer: Schema.NullOr(Id) })
+const Charge = Schema.Struct({
+  id: Schema.String,
+  created: Schema.Int,
+  refunded: Schema.Boolean,
+  customer: Schema.NullOr(Id),
+  payment_intent: Schema.NullOr(Id)
+})
+export type StripeCharge = typeof Charge.Type
 const Dispute = Schema.Struct({ id: Schema.String, status: Schema.String, charge: Id })
 const Refund = Schema.Struct({ id: Schema.String, status: Schema.NullOr(Schema.String) })
 const InvoicePayment = Schema.Struct({
   status: Schema.String,
   payment: Schema.Struct({ payment_intent: Schema.optionalKey(Id), charge: Schema.optionalKey(Id) })
+})
+/** The way from a payment to what it was for leads through the invoice it paid. */
+const InvoiceOfPayment = Schema.Struct({
+  invoice: Schema.Struct({
+    parent: Schema.NullOr(Schema.Struct({ subscription_details: Schema.NullOr(Schema.Struct({ subscription: Id })) }))
+  })
 })
 const Portal = Schema.Struct({ url: Schema.String })
 const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
@@ -108,11 +123,13 @@ export const unavailable = (failure: StripeFailure) =>
 /** One call and one answer, decoded: a non-2xx body without `error` would resolve as if it were the object. */
 const call = <S extends Schema.Codec<unknown, unknown>>(schema: S, request: () => Promise<unknown>): Effect.Effect<S["Type"], StripeFailure> => {
   const decode = Schema.decodeUnknownEffect(schema)
-  return Effect.tryPromise({ try: request, catch: fromUnknown }).pipe(
+  return Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
+    // 429 is not among what the SDK retries; a second and a third try cover a short burst.
+    Effect.retry({ times: 2, schedule: Schedule.exponential("500 millis"), while: (cause) => cause instanceof Sdk.errors.StripeRateLimitError }),
+    Effect.mapError(fromUnknown),
     Effect.flatMap((answer) =>
       Effect.mapError(decode(answer), (error) => new StripeFailure({ kind: "unavailable", detail: `unexpected answer: ${error.message}` }))
     ),
-    // 429 is not among what the SDK retries; a second and a third try cover a short burst.
     Effect.timeoutOrElse({
       duration: 3 * timeout,
       orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
@@ -133,7 +150,18 @@ const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiB
   })
 }
 
-const everySubscription = { status: "all", limit: 100, expand: ["data.latest_invoice"] } as const
+/** A list to its last page. */
+const everyPage = Effect.fnUntraced(function* <A extends { readonly id: string }>(
+  page: (after: { readonly starting_after?: string }) => Effect.Effect<{ readonly data: ReadonlyArray<A>; readonly has_more: boolean }, StripeFailure>
+) {
+  const found: Array<A> = []
+  while (true) {
+    const after = found.at(-1)?.id
+    const { data, has_more } = yield* page(after === undefined ? {} : { starting_after: after })
+    found.push(...data)
+    if (!has_more || data.length === 0) return found
+  }
+})
 
 /** Stripe's SDK behind a port: what we ask of it, every answer decoded, every failure classified. */
 const make = (sdk: Sdk, priceId: string) => ({
@@ -146,17 +174,16 @@ const make = (sdk: Sdk, priceId: string) => ({
     ),
   retrieveCustomer: (id: string) => call(Customer, () => sdk.customers.retrieve(id)),
   /** Every subscription of a customer, of whatever status. */
-  subscriptions: Effect.fnUntraced(function* (customer: string) {
-    const found: Array<StripeSubscription> = []
-    while (true) {
-      const after = found.at(-1)?.id
-      const page = yield* call(list(StripeSubscription), () =>
-        sdk.subscriptions.list({ customer, ...everySubscription, expand: [...everySubscription.expand], ...(after === undefined ? {} : { starting_after: after }) })
+  subscriptions: (customer: string) =>
+    everyPage((after) =>
+      call(list(StripeSubscription), () =>
+        sdk.subscriptions.list({ customer, status: "all", limit: 100, expand: ["data.latest_invoice"], ...after })
       )
-      found.push(...page.data)
-      if (!page.has_more || page.data.length === 0) return found
-    }
-  }),
+    ),
+  /** Whoever has a subscription to Pro that was not cancelled, and the user it was made for. */
+  subscribers: everyPage((after) =>
+    call(list(Subscriber), () => sdk.subscriptions.list({ price: priceId, limit: 100, ...after }))
+  ),
   createSession: (session: {
     readonly customer: string
     readonly userId: string
@@ -191,6 +218,11 @@ const make = (sdk: Sdk, priceId: string) => ({
     ),
   cancelNow: (id: string) => call(StripeSubscription, () => sdk.subscriptions.cancel(id, {}, { idempotencyKey: `cancel:${id}` })),
   invoicePayments: (invoice: string) => call(list(InvoicePayment), () => sdk.invoicePayments.list({ invoice, limit: 10 })),
+  /** The subscription that a payment was for, if it was for one. */
+  subscriptionPaidBy: (payment_intent: string) =>
+    call(list(InvoiceOfPayment), () =>
+      sdk.invoicePayments.list({ payment: { type: "payment_intent", payment_intent }, limit: 1, expand: ["data.invoice"] })
+    ).pipe(Effect.map(({ data }) => idOf(data[0]?.invoice.parent?.subscription_details?.subscription ?? null))),
   refund: (payment: { readonly payment_intent: string } | { readonly charge: string }, key: string) =>
     call(Refund, () => sdk.refunds.create(payment, { idempotencyKey: key })),
   charge: (id: string) => call(Charge, () => sdk.charges.retrieve(id)),
@@ -199,7 +231,11 @@ const make = (sdk: Sdk, priceId: string) => ({
     call(Portal, () => sdk.billingPortal.sessions.create({ customer, return_url: returnUrl })),
   /** Events that our endpoint did not take, since a Unix time in seconds, the newest first. */
   undelivered: (types: ReadonlyArray<string>, since: number) =>
-    call(list(StripeEvent), () => sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100 })),
+    everyPage((after) =>
+      call(list(StripeEvent), () =>
+        sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100, ...after })
+      )
+    ),
   /** Checks a signature against a secret; anything but a good one throws. */
   verify: (body: Buffer, header: string, secret: string, toleranceSeconds: number): unknown =>
     sdk.webhooks.constructEvent(body, header, secret, toleranceSeconds)

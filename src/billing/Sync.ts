@@ -39,20 +39,25 @@ export class Sync extends Context.Service<
       /** A deleted customer has none, and no list either. */
       const fetch = Effect.fnUntraced(function* (customerId: string) {
         const fetchedAt = yield* clock
-        const found = yield* stripe.subscriptions(customerId).pipe(
-          Effect.catchTag("StripeFailure", (failure) =>
-            failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)
-          )
+        const all = yield* stripe.subscriptions(customerId).pipe(
+          Effect.catchTag("StripeFailure", (failure) => (failure.kind === "missing" ? Effect.succeed([]) : Effect.fail(failure)))
         )
         const isPro = ({ items }: StripeSubscription) => items.data.some(({ price }) => price.id === stripe.priceId)
-        return { fetchedAt, subscriptions: found?.filter(isPro) }
+        return { fetchedAt, ids: all.map(({ id }) => id), subscriptions: all.filter(isPro) }
       })
+
+      /** Stripe lists even what has ended: what it does not list is gone with its customer. */
+      const endUnlisted = (userId: string, customerId: string, fetchedAt: string, ids: ReadonlyArray<string>) =>
+        sql`
+          update subscriptions set status = 'canceled', fetched_at = ${fetchedAt}::text::timestamptz
+          where user_id = ${userId} and customer_id = ${customerId} and fetched_at < ${fetchedAt}::text::timestamptz
+            and id not in (select json_array_elements_text(${JSON.stringify(ids)}::text::json))
+        `
 
       const store = Effect.fnUntraced(function* (
         userId: string,
         customerId: string,
-        fetchedAt: string,
-        subscriptions: ReadonlyArray<StripeSubscription>
+        { fetchedAt, ids, subscriptions }: Effect.Success<ReturnType<typeof fetch>>
       ) {
         const rows = subscriptions.map((subscription) => {
           const item = subscription.items.data.find(({ price }) => price.id === stripe.priceId)
@@ -78,19 +83,10 @@ export class Sync extends Context.Service<
             invoice_url = excluded.invoice_url, fetched_at = excluded.fetched_at
           where s.fetched_at < excluded.fetched_at
         `
+        yield* endUnlisted(userId, customerId, fetchedAt, ids)
         yield* sql`
           update billing_customers set synced_at = greatest(synced_at, ${fetchedAt}::text::timestamptz) where customer_id = ${customerId}
         `
-        yield* sql`select decide_tier(${userId}) as changed`
-      }, sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
-
-      /** The customer, and with it every subscription, is gone at Stripe. */
-      const remove = Effect.fnUntraced(function* (userId: string, customerId: string, fetchedAt: string) {
-        yield* sql`
-          update subscriptions set status = 'canceled', fetched_at = ${fetchedAt}::text::timestamptz
-          where user_id = ${userId} and customer_id = ${customerId} and fetched_at < ${fetchedAt}::text::timestamptz
-        `
-        yield* customers.forget(customerId)
         yield* sql`select decide_tier(${userId}) as changed`
       }, sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
 
@@ -119,12 +115,9 @@ export class Sync extends Context.Service<
       })
 
       const once = Effect.fnUntraced(function* (userId: string, customerId: string) {
-        const { fetchedAt, subscriptions } = yield* fetch(customerId)
-        if (subscriptions === undefined) {
-          yield* remove(userId, customerId, fetchedAt)
-          return false
-        }
-        yield* store(userId, customerId, fetchedAt, subscriptions)
+        const fetched = yield* fetch(customerId)
+        const { subscriptions } = fetched
+        yield* store(userId, customerId, fetched)
         const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
         for (const { id, status } of unknown) yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
         return yield* endDuplicates(subscriptions)

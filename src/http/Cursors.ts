@@ -27,8 +27,8 @@ export class Cursors extends Context.Service<
           return `${body}.${keys.mac(label(list), body).slice(0, 22)}`
         },
         decode: (list, schema, cursor) => {
-          const [body = "", mac = ""] = cursor.split(".")
-          return keys.macs(label(list), body).some((expected) => expected.slice(0, 22) === mac)
+          const [body = "", mac = "", ...more] = cursor.split(".")
+          return more.length === 0 && keys.macs(label(list), body).some((expected) => expected.slice(0, 22) === mac)
             ? Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(Buffer.from(body, "base64url").toString()).pipe(
                 Effect.mapError(() => unknownCursor)
               )

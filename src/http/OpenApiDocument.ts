@@ -19,6 +19,7 @@ export const openApiDocument = (): Node => {
   eachOperation(document, (operation, path, method) => {
     dropBodyProblems(operation)
     documentProblemHeaders(operation)
+    describeStreams(operation, path)
     if (method === "get" && path === "/readyz") delete child(operation, "responses")?.["400"]
   })
   requireProblemMembers(document)
@@ -58,6 +59,16 @@ const dropBodyProblems = (operation: Node) => {
   if (responses === undefined || operation["requestBody"] !== undefined) return
   delete responses["413"]
   delete responses["415"]
+}
+
+/** What is sent in pieces is bytes to the generator; readers want to know what the bytes make. */
+const describeStreams = (operation: Node, path: string) => {
+  const content = child(operation, "responses", "200", "content")
+  for (const [type, media] of Object.entries(content ?? {})) {
+    if (!isNode(media) || media["x-effect-stream"] === undefined || content === undefined) continue
+    content[type] = { schema: { type: type === "application/json" ? "object" : "string" } }
+    if (path.endsWith("/export") && path.startsWith("/chatroom")) content["text/markdown"] = { schema: { type: "string" } }
+  }
 }
 
 const text = (description: string): Node => ({ description, schema: { type: "string" } })

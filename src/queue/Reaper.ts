@@ -33,14 +33,17 @@ export const ReaperLayer = Layer.effectDiscard(
       limit ${batch}
     `
 
-    const unlockDead = Effect.gen(function* () {
-      const dead = yield* sql<{ ids: string }>`
-        delete from worker_heartbeats where seen_at < now() - make_interval(secs => ${deadAfter})
-        returning array_to_string(graphile_worker_ids, ',') as ids
-      `
-      const ids = dead.map((row) => row.ids).filter((list) => list !== "").join(",")
-      if (ids !== "") yield* sql`select graphile_worker.force_unlock_workers(string_to_array(${ids}, ',')) is null as done`
-    })
+    /** Also what nobody alive has had locked for long: its holder died before its first heartbeat, or was cut off when it left. */
+    const unlockDead = sql`
+      with dead as (
+        delete from worker_heartbeats where seen_at < now() - make_interval(secs => ${deadAfter}) returning graphile_worker_ids as ids
+      )
+      select graphile_worker.force_unlock_workers(array_agg(distinct j.locked_by)) is null as done from graphile_worker.jobs j
+      where j.locked_by in (select unnest(ids) from dead)
+        or j.locked_at < now() - make_interval(secs => ${deadAfter})
+          and not exists (select from worker_heartbeats h where j.locked_by = any(h.graphile_worker_ids))
+      having count(*) > 0
+    `
 
     const forget = Effect.all([
       sql`delete from idempotency_keys where created_at < now() - interval '24 hours'`,

@@ -1,7 +1,7 @@
 import { Cause, Context, Deferred, Effect, Exit, Layer, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { type JobHelpers, Logger, parseCronItems, run, type Runner, type TaskList, type WorkerEvents } from "graphile-worker"
-import { EventEmitter } from "node:events"
+import { EventEmitter, setMaxListeners } from "node:events"
 import pg from "pg"
 import { AppConfig } from "../Config.ts"
 import { processId } from "../gemini/Leases.ts"
@@ -56,11 +56,14 @@ export const WorkerLayer = Layer.effect(
     events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
     let status: "ok" | "failed" | "draining" = "ok"
 
-    const runJob = (task: Task) => (payload: unknown, helpers: JobHelpers) =>
-      runTask(task.run(payload), helpers.abortSignal === undefined ? {} : { signal: helpers.abortSignal }).then((exit) => {
+    const runJob = (task: Task) => (payload: unknown, { abortSignal }: JobHelpers) => {
+      // One signal for all jobs: each listens to it while it runs, and that many is as it should be.
+      if (abortSignal !== undefined) setMaxListeners(0, abortSignal)
+      return runTask(task.run(payload), abortSignal === undefined ? {} : { signal: abortSignal }).then((exit) => {
         // Interrupted by the shutdown: a reply was handed back and has a new job, so this one is done.
         if (Exit.isFailure(exit) && !(task.name === replyTask && Cause.hasInterruptsOnly(exit.cause))) throw Cause.squash(exit.cause)
       })
+    }
     const taskList: TaskList = Object.fromEntries(tasks.map((task) => [task.name, runJob(task)]))
     const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
 

@@ -47,7 +47,7 @@ export class Simulation {
     runDue(this.account)
   }
 
-  /** Moves the simulated clock forward; what falls due on the way happens in its order. */
+  /** Moves the simulated clock; what falls due on the way happens in its order. */
   advance(seconds: number) {
     this.account.state.offsetMillis += seconds * 1000
     this.tick()

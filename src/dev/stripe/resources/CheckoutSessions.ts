@@ -101,15 +101,14 @@ const DAY_SECONDS = 86_400
  * give moves with it.
  */
 const readExpiry = (account: Account, given: number | undefined): number => {
-  const now = account.now()
-  if (given === undefined) return now + DAY_SECONDS
+  if (given === undefined) return account.now() + DAY_SECONDS
   const seconds = given - Math.floor(Date.now() / 1000)
   // A request takes a moment: one second less than 30 minutes is still what the caller meant.
   if (seconds < 30 * MINUTE_SECONDS - 1)
     throw invalid("The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.", "expires_at")
   if (seconds > DAY_SECONDS)
     throw invalid("The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.", "expires_at")
-  return now + seconds
+  return given + Math.round(account.state.offsetMillis / 1000)
 }
 
 const readUrl = (url: string, param: string): string => {
