@@ -2,8 +2,9 @@ import { Cause, Effect, type Layer, Predicate, SchemaIssue } from "effect"
 import { HttpServerError, HttpServerRespondable, HttpServerResponse, type HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError } from "effect/sql/SqlError"
+import { Unauthenticated } from "../auth/AuthErrors.ts"
 import {
-  Internal, MethodNotAllowed, NotFound, PayloadTooLarge, Problems, Unavailable, UnsupportedMediaType, ValidationFailed
+  BadRequest, Internal, MethodNotAllowed, NotFound, PayloadTooLarge, Problems, Unavailable, UnsupportedMediaType, ValidationFailed
 } from "./ProblemsApi.ts"
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -38,11 +39,13 @@ export const fromCause = (
   const error = Cause.squash(cause)
   if (HttpServerError.isHttpServerError(error)) {
     if (error.reason._tag === "RouteNotFound") return notFound(request, allowed)
-    if (error.reason._tag === "RequestParseError" && error.reason.reason === "BodyTooLarge") {
-      return toResponse(new PayloadTooLarge())
+    // Else its client hung up in the middle: nothing of ours is wrong, and nobody reads the answer.
+    if (error.reason._tag === "RequestParseError") {
+      return toResponse(error.reason.reason === "BodyTooLarge" ? new PayloadTooLarge() : new BadRequest())
     }
   }
   if (isSqlError(error)) {
+    if (isOrphan(error.reason.cause)) return toResponse(Unauthenticated.because("session_revoked"))
     return Effect.andThen(Effect.logError("The database failed a request", cause), toResponse(databaseProblem(error)))
   }
   if (isProblem(error)) return toResponse(error)
@@ -59,6 +62,10 @@ const notFound = (request: HttpServerRequest.HttpServerRequest, allowed: (url: s
     ? toResponse(new NotFound())
     : Effect.map(toResponse(new MethodNotAllowed()), HttpServerResponse.setHeader("allow", methods))
 }
+
+/** A row for a user who was deleted while the request was on its way: a moment later its session would have been over. */
+const isOrphan = (cause: unknown): boolean =>
+  Predicate.hasProperty(cause, "code") && cause.code === "23503" && Predicate.hasProperty(cause, "constraint") && `${cause.constraint}`.endsWith("_user_id_fkey")
 
 /** A lost connection, a restart or a full server passes; a statement that Postgres refuses is a fault of ours. */
 const databaseProblem = (error: { readonly reason: { readonly _tag: string; readonly cause?: unknown } }) => {

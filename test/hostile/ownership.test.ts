@@ -1,0 +1,171 @@
+import { createHmac } from "node:crypto"
+import { HttpApi } from "effect/http-api"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { Api } from "../../src/Api.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { startBackend } from "../support/Backend.ts"
+import { type Reply, request } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { assertProblem, type LoggedIn, peopleAt, sidOf, until } from "../auth/People.ts"
+
+/** Everything the API has, as its definition tells it: a new route is tested here without being named. */
+const endpoints: Array<{ readonly name: string; readonly method: string; readonly path: string; readonly isProtected: boolean }> = []
+HttpApi.reflect(Api, {
+  onGroup: () => {},
+  onEndpoint: ({ endpoint, middleware }) => {
+    endpoints.push({
+      name: endpoint.identifier,
+      method: endpoint.method,
+      path: endpoint.path,
+      isProtected: [...middleware].some((each) => each.key === "chat-backend/auth/Authorization")
+    })
+  }
+})
+const named = (names: ReadonlySet<string>) => endpoints.filter(({ name }) => names.has(name))
+
+/** What a call needs beside its path for its answer to depend on the path alone. */
+const bodies: Readonly<Record<string, unknown>> = { sendMessage: { content: "mine?" }, updateChatroom: { title: "mine" } }
+/** Routes that anybody may call. Whatever is not named here must be protected. */
+const open = new Set(["signUp", "sendOtp", "verifyOtp", "forgotPassword", "resetPassword", "passwordLogin", "refresh", "stripeWebhook", "healthz", "readyz"])
+/** Routes with a key of their own, off when it is unset. */
+const forOperators = new Set(["queue", "metrics"])
+
+const key = Buffer.from("5f4e3d2c1b0a99887766554433221100").toString("base64")
+let database: TestDatabase
+let gemini: GeminiSimulator
+let backend: Awaited<ReturnType<typeof startBackend>>
+let ada: LoggedIn
+let mallory: LoggedIn
+const owned = { room: "", question: "", reply: "", running: "" }
+
+beforeAll(async () => {
+  database = await createDatabase()
+  gemini = await startGeminiSimulator({ chunkMillis: 1 })
+  backend = await startBackend({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, JWT_KEYS: `test:${key}` })
+  const people = peopleAt(backend.url, database)
+  ada = await people.enter()
+  mallory = await people.enter()
+  owned.room = await ada.room({ title: "Ada's" })
+  const { body } = await ada.ask(owned.room, "[[say Ada's answer]] Ada's question", { wait: 10 })
+  Object.assign(owned, { question: body.message.id, reply: body.reply.id })
+  owned.running = (await ada.ask(owned.room, "[[latency 60000]] Ada waits")).body.reply.id
+  await until("it is being answered", async () => (await ada.call("GET", `/chatroom/${owned.room}/message/${owned.running}`)).body.status === "processing")
+})
+afterAll(async () => {
+  await backend.stop()
+  await gemini.stop()
+  await database.drop()
+})
+
+const nobodysId = "01980000-0000-7000-8000-000000000000"
+const call = (method: string, path: string, name: string, headers: Record<string, string>) =>
+  request(backend.url, method, path, { headers, ...(method === "GET" || method === "DELETE" ? {} : { body: bodies[name] ?? {} }) })
+const asMallory = (method: string, path: string, name: string) => call(method, path, name, { authorization: `Bearer ${mallory.token}` })
+
+/** What a path's parameters can stand for; a path that is not known here fails its test. */
+const pathsFor = (path: string, { room, session }: { readonly room: string; readonly session: string }, message: string): string => {
+  if (path.startsWith("/chatroom/:id")) return path.replace(":id", room).replace(":mid", message)
+  if (path.startsWith("/auth/sessions/:id")) return path.replace(":id", session)
+  return path
+}
+
+/** All that is Ada's, byte for byte. */
+const everythingOfAda = () =>
+  database.query(
+    `select (select json_agg(c order by id) from chatrooms c where user_id = $1)::text as rooms,
+      (select json_agg(json_build_array(id, chatroom_id, content, status, attempt, superseded_by) order by id) from messages where user_id = $1)::text as messages,
+      (select json_agg(json_build_array(id, counter, revoked_at) order by id) from sessions where user_id = $1)::text as sessions,
+      (select u from users u where id = $1)::text as user, (select count(*)::int from auth_events where user_id = $1) as events`,
+    [ada.userId]
+  )
+
+describe("the routes of the API", () => {
+  it("are all protected, but for those that anybody may call", () => {
+    const unprotected = endpoints.filter(({ isProtected }) => !isProtected).map(({ name }) => name)
+    assert.deepStrictEqual(unprotected.filter((name) => !open.has(name) && !forOperators.has(name)), [])
+    assert.deepStrictEqual(named(open).filter(({ isProtected }) => isProtected), [])
+    assert.lengthOf(named(open), open.size)
+    assert.isAbove(endpoints.length, 25)
+  })
+
+  it("have no parameter whose owner is not known here", () => {
+    for (const { path } of endpoints) {
+      assert.notInclude(pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply), ":", `teach this test about ${path}`)
+    }
+  })
+})
+
+describe("somebody else's", () => {
+  const withParams = endpoints.filter(({ path }) => path.includes(":"))
+
+  it.each(withParams)("$method $path is 404, as what never was, and changes nothing", async ({ method, name, path }) => {
+    const before = await everythingOfAda()
+    const theirs = { room: owned.room, session: ada.sid }
+    const nothing = { room: nobodysId, session: nobodysId }
+    const said = ({ body, status }: Reply) => `${status} ${JSON.stringify({ ...body, requestId: "" })}`
+    for (const message of [owned.reply, owned.question, owned.running]) {
+      const reply = await asMallory(method, pathsFor(path, theirs, message), name)
+      assert.strictEqual(reply.status, 404, reply.text)
+      assert.strictEqual(reply.body.status, 404)
+      // Nor can it be told from what never was.
+      assert.strictEqual(said(reply), said(await asMallory(method, pathsFor(path, nothing, nobodysId), name)))
+      for (const word of ["Ada", ada.userId, ada.mobile]) assert.notInclude(reply.text, word)
+    }
+    const after = await everythingOfAda()
+    assert.deepStrictEqual(after, before)
+  })
+
+  it.each(withParams.filter(({ path }) => path.includes(":mid")))("$method $path is 404 in a room of one's own, too", async ({ method, name, path }) => {
+    const room = await mallory.room()
+    const before = await everythingOfAda()
+    for (const message of [owned.reply, owned.question, owned.running]) {
+      const reply = await asMallory(method, path.replace(":id", room).replace(":mid", message), name)
+      assertProblem(reply, 404, "message_not_found")
+    }
+    assert.deepStrictEqual(await everythingOfAda(), before)
+  })
+
+  it.each(withParams.filter(({ method, path }) => method === "GET" && path.startsWith("/chatroom")))("$method $path is its owner's all the same", async ({ method, path }) => {
+    const reply = await ada.call(method, pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply))
+    assert.strictEqual(reply.status, 200, reply.text)
+  })
+
+  it("messages are in nobody's lists, searches and exports", async () => {
+    const others = await mallory.room()
+    for (const path of ["/chatroom", "/chatroom?archived=true", "/chatroom?q=Ada", "/search?q=Ada", "/search?q=answer", "/user/me/export", "/user/usage", "/auth/sessions", `/chatroom/${others}/messages?after=${owned.question}`, `/chatroom/${others}/messages?before=${owned.running}`]) {
+      const reply = await mallory.call("GET", path)
+      assert.strictEqual(reply.status, 200, `${path} ${reply.text}`)
+      for (const word of ["Ada", ada.userId, owned.room, owned.reply, owned.question, ada.sid]) assert.notInclude(reply.text, word, path)
+    }
+  })
+})
+
+describe("without a token that is good", () => {
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url")
+  const expired = () => {
+    const now = Math.floor(Date.now() / 1000)
+    const head = encode({ alg: "HS256", typ: "at+jwt", kid: "test" })
+    const claims = encode({ sid: sidOf(ada.token), iss: "chat-backend", aud: "chat-backend-api", sub: ada.userId, jti: crypto.randomUUID(), iat: now - 3_500, exp: now - 100 })
+    return `${head}.${claims}.${createHmac("sha256", Buffer.from(key, "base64")).update(`${head}.${claims}`).digest("base64url")}`
+  }
+
+  it.each(endpoints.filter(({ isProtected }) => isProtected))("$method $path is 401", async ({ method, name, path }) => {
+    const before = await everythingOfAda()
+    const target = pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply)
+    const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
+      [{}, "unauthenticated"],
+      [{ authorization: "Bearer garbage" }, "token_invalid"],
+      [{ authorization: `Bearer ${ada.token.slice(0, -2)}` }, "token_invalid"],
+      [{ authorization: `Bearer ${expired()}` }, "token_expired"],
+      [{ cookie: `token=${ada.token}`, "x-access-token": ada.token }, "unauthenticated"]
+    ]
+    for (const [headers, code] of cases) assertProblem(await call(method, target, name, headers), 401, code)
+    assert.deepStrictEqual(await everythingOfAda(), before)
+  })
+
+  it.each(endpoints.filter(({ name }) => forOperators.has(name)))("$method $path is 404 where operators have no key, also to users", async ({ method, path, name }) => {
+    for (const headers of [{}, { authorization: `Bearer ${ada.token}` }, { authorization: "Bearer undefined" }, { authorization: "Bearer " }]) {
+      assert.strictEqual((await call(method, path, name, headers as Record<string, string>)).status, 404)
+    }
+  })
+})
