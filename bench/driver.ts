@@ -16,6 +16,8 @@ export interface Job {
 export interface Load {
   /** Responses within the time, by status. What was in flight at its end is waited for, not counted. */
   readonly statuses: Readonly<Record<string, number>>
+  /** How many of those responses a cache of the server's gave, by their Cache-Status. */
+  readonly hits: number
   readonly seconds: number
   /** Milliseconds of those responses. */
   readonly p50: number
@@ -31,6 +33,7 @@ const drive = async (job: Job): Promise<Load> => {
   const statuses: Record<string, number> = {}
   const latencies: Array<number> = []
   let next = job.first
+  let hits = 0
   const cpu = process.cpuUsage()
   const startedAt = performance.now()
   const deadline = startedAt + job.seconds * 1000
@@ -45,10 +48,11 @@ const drive = async (job: Job): Promise<Load> => {
         sentAt = performance.now()
         socket.write(request)
       }
-      const answered = (status: string) => {
+      const answered = (status: string, hit: boolean) => {
         const now = performance.now()
         if (now >= deadline) return void socket.end()
         statuses[status] = (statuses[status] ?? 0) + 1
+        if (hit) hits++
         latencies.push(now - sentAt)
         send()
       }
@@ -63,6 +67,7 @@ const drive = async (job: Job): Promise<Load> => {
   const quantile = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
   return {
     statuses,
+    hits,
     seconds: job.seconds,
     p50: quantile(0.5),
     p99: quantile(0.99),
@@ -73,10 +78,11 @@ const drive = async (job: Job): Promise<Load> => {
 
 const nothing: Buffer = Buffer.alloc(0)
 
-/** Finds the end of each response by its Content-Length, the one way in which JSON is sent here. */
-const reader = (answered: (status: string) => void, failed: (error: Error) => void) => {
+/** Finds the end of each response by its Content-Length, the one way in which JSON is sent here; a 304 has no body. */
+const reader = (answered: (status: string, hit: boolean) => void, failed: (error: Error) => void) => {
   let head: Buffer = nothing
   let status = ""
+  let hit = false
   let missing = 0
   return (chunk: Buffer) => {
     if (missing > 0) {
@@ -86,13 +92,14 @@ const reader = (answered: (status: string) => void, failed: (error: Error) => vo
       const end = head.indexOf("\r\n\r\n")
       if (end === -1) return
       const text = head.toString("latin1", 0, end)
-      const [, length] = /\r\ncontent-length: (\d+)/i.exec(text) ?? []
-      if (length === undefined) return failed(new Error(`no Content-Length:\n${text}`))
       status = text.slice(9, 12)
+      hit = text.includes("chatrooms; hit")
+      const [, length] = status === "304" ? ["", "0"] : (/\r\ncontent-length: (\d+)/i.exec(text) ?? [])
+      if (length === undefined) return failed(new Error(`no Content-Length:\n${text}`))
       missing = Number(length) - (head.length - end - 4)
       head = nothing
     }
-    if (missing <= 0) answered(status)
+    if (missing <= 0) answered(status, hit)
   }
 }
 

@@ -4,15 +4,15 @@ import type { Job, Load } from "./driver.ts"
 import { meterCpu } from "./process.ts"
 import type { Sample } from "./reference.ts"
 
-/** A request as the driver sends it. */
-export const requestText = (method: "GET" | "POST", path: string, token: string, body?: object): string => {
+/** A request as the driver sends it; `more` are further header lines, each with its line break. */
+export const requestText = (method: "GET" | "POST", path: string, token: string, body?: object, more = ""): string => {
   const json = body === undefined ? "" : JSON.stringify(body)
   const entity = body === undefined ? "" : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(json)}\r\n`
-  return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n${entity}\r\n${json}`
+  return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n${more}${entity}\r\n${json}`
 }
 
 /** Sends a job to a child and waits for its answer, or for its end. */
-const ask = async <A>(child: ChildProcess, message: object): Promise<A> => {
+export const ask = async <A>(child: ChildProcess, message: object): Promise<A> => {
   const settled = new AbortController()
   const { signal } = settled
   const gone = once(child, "exit", { signal }).then(() => Promise.reject(new Error("a helper process ended")))
@@ -63,10 +63,16 @@ export const startDriver = (): Driver => {
 const ofNode = new Set(["connection", "date", "keep-alive"])
 
 /** Asks the product once and starts the server that repeats its answer. */
-export const startReference = async (url: string, method: "GET" | "POST", token: string, body?: object) => {
+export const startReference = async (
+  url: string,
+  method: "GET" | "POST",
+  token: string,
+  body?: object,
+  more: Readonly<Record<string, string>> = {}
+) => {
   const response = await fetch(url, {
     method,
-    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...more },
     ...(body === undefined ? {} : { body: JSON.stringify(body) })
   })
   const sample: Sample = {
@@ -74,7 +80,7 @@ export const startReference = async (url: string, method: "GET" | "POST", token:
     headers: Object.fromEntries([...response.headers].filter(([name]) => !ofNode.has(name))),
     body: await response.text()
   }
-  if (!response.ok) throw new Error(`${method} ${url} answered ${sample.status}: ${sample.body}`)
+  if (sample.status >= 400) throw new Error(`${method} ${url} answered ${sample.status}: ${sample.body}`)
   const child = fork(new URL("./reference.ts", import.meta.url))
   const port = await ask<number>(child, sample)
   return { port, pid: child.pid ?? 0, bytes: Buffer.byteLength(sample.body), stop: () => void child.kill() }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
-import { cpus } from "node:os"
+import { availableParallelism, cpus } from "node:os"
+import { setTimeout as sleep } from "node:timers/promises"
 
 /** A process that has said that it is ready. */
 export interface Running {
@@ -97,6 +98,23 @@ export const meterCpu = (pids: Readonly<Record<string, number>>): (() => Record<
     const seconds = (performance.now() - startedAt) / 1000
     const used = before.map(([name, pid, start]) => [name, (cpuSeconds(pid) - start) / seconds] as const)
     return { ...Object.fromEntries(used), idle: (idleSeconds() - idleBefore) / seconds }
+  }
+}
+
+/** Of the machine's cores, the share that must be idle before what is measured begins, and how long to wait for it. */
+const calmShare = 0.75
+const patienceSeconds = Number(process.env["BENCH_PATIENCE"] ?? 60)
+
+/**
+ * Waits until others leave the machine alone, for two seconds in turn, or until patience ends. They may come back
+ * at any time: the idle cores that are reported beside a figure tell.
+ */
+export const calm = async (): Promise<void> => {
+  let calmFor = 0
+  for (let waited = 0; waited < patienceSeconds && calmFor < 2; waited++) {
+    const before = idleSeconds()
+    await sleep(1_000)
+    calmFor = idleSeconds() - before >= calmShare * availableParallelism() ? calmFor + 1 : 0
   }
 }
 

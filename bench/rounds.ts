@@ -2,7 +2,7 @@ import type { Driver, Target, Window } from "./load.ts"
 import { byProcess, latency, median, ratio, type Row, spread } from "./table.ts"
 
 /** Seconds of load that nobody counts: the just-in-time compiler is at work. */
-const warmUpSeconds = 2
+export const warmUpSeconds = 2
 
 export interface Plan {
   readonly rounds: number
@@ -14,7 +14,7 @@ export interface Plan {
 export const rate = (window: Window, status: string): number => (window.statuses[status] ?? 0) / window.seconds
 
 /** Microseconds of CPU that a process took for one answer. */
-const cost = (window: Window, status: string, name: string): number =>
+export const cost = (window: Window, status: string, name: string): number =>
   ((window.cores[name] ?? Number.NaN) / rate(window, status)) * 1e6
 
 /** The medians of a target's rounds as cells of a row; answers of another status are named beside them. */
@@ -62,6 +62,7 @@ export const beside = async (
   status: string,
   plan: Plan
 ): Promise<Omit<Row, "what">> => {
+  const [server = ""] = Object.keys(product.pids)
   const other: Target = { ...product.target, port: reference.port }
   const otherPids = { reference: reference.pid }
   const ours: Array<Window> = []
@@ -72,14 +73,24 @@ export const beside = async (
     ours.push(await driver.run(product.target, plan.seconds, product.pids))
     theirs.push(await driver.run(other, plan.seconds, otherPids))
   }
+  return compareRounds(ours, theirs, status, product.pids, server)
+}
+
+/** The cells of rounds of the product and of those of the reference that went beside them. */
+export const compareRounds = (
+  ours: ReadonlyArray<Window>,
+  theirs: ReadonlyArray<Window>,
+  status: string,
+  pids: Readonly<Record<string, number>>,
+  server: string
+): Omit<Row, "what"> => {
   const compare = (of: (ours: Window, theirs: Window) => number) =>
     ratio(median(ours.map((window, index) => of(window, theirs[index] ?? window))))
   const rates = compare((our, their) => rate(our, status) / rate(their, status))
-  const [server = ""] = Object.keys(product.pids)
   const costs = compare((our, their) => cost(their, status, "reference") / cost(our, status, server))
-  const floor = summary(theirs, status, otherPids)
+  const floor = summary(theirs, status, { reference: 0 })
   return {
-    ...summary(ours, status, product.pids),
+    ...summary(ours, status, pids),
     reference: `${floor.measured}; ${floor.cost} µs; ${floor.cores}`,
     ratio: `${rates}; by CPU ${costs}`
   }

@@ -28,7 +28,8 @@ export const seedTokens = (settings: Readonly<Record<string, string>>, users: nu
   const logIn = Effect.fnUntraced(function* (index: number) {
     const { user } = yield* (yield* Users).activate(mobileOf(index), "bench")
     const session = yield* (yield* Sessions).start(user.id, "bench")
-    return yield* (yield* Tokens).sign(user.id, session)
+    const tokens = yield* Tokens
+    return yield* tokens.sign(user.id, session, tokens.ttl)
   })
   const indexes = Array.from({ length: users }, (_, index) => index)
   return Effect.runPromise(Effect.forEach(indexes, logIn, { concurrency: parallel }).pipe(Effect.provide(services)))

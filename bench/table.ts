@@ -12,6 +12,8 @@ export interface Row {
   readonly cores?: string
   /** Resident memory after the load, by process. */
   readonly memory?: string
+  /** CPU of server and database together, as a multiple of the table's first row. */
+  readonly timesFirst?: string
 }
 
 const columns: ReadonlyArray<readonly [keyof Row, string]> = [
@@ -22,16 +24,23 @@ const columns: ReadonlyArray<readonly [keyof Row, string]> = [
   ["latency", "p50 / p99 ms"],
   ["cost", "CPU each, µs"],
   ["cores", "Cores used"],
-  ["memory", "RSS after, MiB"]
+  ["memory", "RSS after, MiB"],
+  ["timesFirst", "CPU, first row = 1"]
 ]
 
+const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
+
+/** A Markdown table of any columns. */
+export const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [line(titles), line(titles.map(() => "---")), ...rows.map(line)].join("\n")
+
+/** The table of the columns that some row fills. */
 export const markdown = (rows: ReadonlyArray<Row>): string => {
-  const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
-  return [
-    line(columns.map(([, title]) => title)),
-    line(columns.map(() => "---")),
-    ...rows.map((row) => line(columns.map(([key]) => row[key] ?? "–")))
-  ].join("\n")
+  const used = columns.filter(([key]) => rows.some((row) => row[key] !== undefined))
+  return table(
+    used.map(([, title]) => title),
+    rows.map((row) => used.map(([key]) => row[key] ?? "–"))
+  )
 }
 
 export const median = (values: ReadonlyArray<number>): number => {
@@ -42,7 +51,7 @@ export const median = (values: ReadonlyArray<number>): number => {
     : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
 }
 
-const number = (value: number, digits = 0) =>
+export const number = (value: number, digits = 0): string =>
   Number.isNaN(value) ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
 /** The median of the rounds and, in brackets, the least and the most. */

@@ -48,12 +48,13 @@ export default Effect.gen(function* () {
     )
   `
   yield* sql`create index subscriptions_due on subscriptions (current_period_end) where status in ('active', 'trialing', 'past_due')`
-  // A payment that was given back or lost in a dispute: its period is not Pro.
+  // A payment that was given back or lost in a dispute: its subscription is not Pro in its period.
   yield* sql`
     create table billing_holds (
       user_id uuid not null,
       charge_id text not null,
       reason text not null check (reason in ('refunded', 'dispute_lost')),
+      subscription_id text not null,
       charged_at timestamptz not null,
       created_at timestamptz not null default now(),
       primary key (user_id, charge_id, reason)
@@ -91,7 +92,7 @@ export default Effect.gen(function* () {
         into v_until
         from subscriptions s
         where s.user_id = p_user and not exists (
-          select 1 from billing_holds h where h.user_id = s.user_id
+          select 1 from billing_holds h where h.user_id = s.user_id and h.subscription_id = s.id
             and h.charged_at >= s.current_period_start - interval '5 minutes' and h.charged_at < s.current_period_end);
       update users u set pro_until = v_until where u.id = p_user and u.pro_until is distinct from v_until;
       v_changed := found;

@@ -27,5 +27,4 @@ export class Api extends HttpApi.make("gemini-chat-backend")
       description: "One-time-code login, chatrooms, and Gemini's answers through a durable queue.",
       license: { name: "MIT", identifier: "MIT" }
     })
-  )
-{}
+  ) {}

@@ -94,10 +94,7 @@ const RoleLayer = Layer.unwrap(
   Effect.gen(function* () {
     const { role } = yield* AppConfig
     if (role === "worker") return Layer.effectDiscard(Effect.logInfo("Working")).pipe(Layer.provide(WorkLayer))
-    return DrainFirst.pipe(
-      Layer.provideMerge(ServerLayer),
-      Layer.provide(role === "api" ? WorkerHealth.layerNone : WorkLayer)
-    )
+    return DrainFirst.pipe(Layer.provideMerge(ServerLayer), Layer.provide(role === "api" ? WorkerHealth.layerNone : WorkLayer))
   })
 ).pipe(Layer.merge(ReaperLayer))
 

@@ -165,11 +165,16 @@ const billing = Effect.fnUntraced(function* (environment: Environment) {
   if (Option.isNone(key)) return yield* fail("STRIPE_SECRET_KEY", "is required (or BILLING=off)")
   const mode = /^[sr]k_(test|live)_\w+$/.exec(Redacted.value(key.value))?.[1]
   if (mode === undefined) return yield* fail("STRIPE_SECRET_KEY", "must start with sk_test_ or sk_live_")
-  if (mode === "live" && environment !== "production") return yield* fail("STRIPE_SECRET_KEY", "is live: that needs APP_ENV=production")
-  const secrets = (Option.map(yield* secret("STRIPE_WEBHOOK_SECRETS"), Redacted.value).pipe(Option.getOrElse(() => "")))
-    .split(",").map((text) => text.trim()).filter((text) => text !== "")
+  if (mode === "live" && environment !== "production")
+    return yield* fail("STRIPE_SECRET_KEY", "is live: that needs APP_ENV=production")
+  const secrets = Option.map(yield* secret("STRIPE_WEBHOOK_SECRETS"), Redacted.value)
+    .pipe(Option.getOrElse(() => ""))
+    .split(",")
+    .map((text) => text.trim())
+    .filter((text) => text !== "")
   if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
-  if (!secrets.every((text) => /^whsec_\S+$/.test(text))) return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
+  if (!secrets.every((text) => /^whsec_\S+$/.test(text)))
+    return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
   const price = yield* string("STRIPE_PRO_PRICE_ID")
   if (Option.isNone(price)) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
   const apiBase = yield* string("STRIPE_API_BASE")
@@ -182,18 +187,18 @@ const billing = Effect.fnUntraced(function* (environment: Environment) {
   }
 })
 
-const logLevel = Effect.map(
-  choice("LOG_LEVEL", ["trace", "debug", "info", "warn", "error", "fatal", "none"]),
-  (level) => {
-    const name = Option.getOrElse(level, () => "info")
-    return (name.charAt(0).toUpperCase() + name.slice(1)) as Settings["logLevel"]
-  }
-)
+const logLevel = Effect.map(choice("LOG_LEVEL", ["trace", "debug", "info", "warn", "error", "fatal", "none"]), (level) => {
+  const name = Option.getOrElse(level, () => "info")
+  return (name.charAt(0).toUpperCase() + name.slice(1)) as Settings["logLevel"]
+})
 
 /** Browsers send an origin without a path, and it is compared as it stands. */
 const corsOrigins = Effect.gen(function* () {
   const list = Option.getOrElse(yield* string("CORS_ORIGINS"), () => "")
-  const origins = list.split(",").map((origin) => origin.trim()).filter((origin) => origin !== "")
+  const origins = list
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== "")
   const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text
   return list.trim() === "*" || origins.every(isOrigin)
     ? origins
@@ -202,12 +207,20 @@ const corsOrigins = Effect.gen(function* () {
 
 const trustedProxies = Effect.gen(function* () {
   const list = Option.getOrElse(yield* string("TRUSTED_PROXIES"), () => "")
-  const proxies = parseProxies(list.split(",").map((entry) => entry.trim()).filter((entry) => entry !== ""))
+  const proxies = parseProxies(
+    list
+      .split(",")
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== "")
+  )
   return proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a list of addresses or ranges like 10.0.0.0/8"))
 })
 
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
-  const environment = Option.getOrElse(yield* choice("APP_ENV", ["development", "test", "production"]), () => "production" as const)
+  const environment = Option.getOrElse(
+    yield* choice("APP_ENV", ["development", "test", "production"]),
+    () => "production" as const
+  )
   const role = Option.getOrElse(yield* choice("ROLE", ["all", "api", "worker"]), () => "all" as const)
   const port = yield* integer("PORT", 0, 65_535, 3000)
   const configuredUrl = yield* secret("DATABASE_URL")
@@ -233,7 +246,11 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     passwordLogin: Option.getOrUndefined(yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     billing: yield* billing(environment),
-    appUrl: yield* url("APP_URL", Option.getOrElse(appUrl, () => `http://localhost:${port}`), ["http:", "https:"]),
+    appUrl: yield* url(
+      "APP_URL",
+      Option.getOrElse(appUrl, () => `http://localhost:${port}`),
+      ["http:", "https:"]
+    ),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000, 5),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),
     workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000, 100),

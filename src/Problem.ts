@@ -4,11 +4,12 @@ import { Effect, Schema } from "effect"
  * The declaration and members of one problem (RFC 9457), to be spread into `HttpApiError.Problem`:
  * `code` is the stable word clients branch on, `detail` a sentence for people. The server adds `requestId`.
  */
-export const problem = <
-  const Code extends string,
-  const Status extends number,
-  const Fields extends Schema.Struct.Fields = {}
->(code: Code, status: Status, title: string, fields?: Fields) =>
+export const problem = <const Code extends string, const Status extends number, const Fields extends Schema.Struct.Fields = {}>(
+  code: Code,
+  status: Status,
+  title: string,
+  fields?: Fields
+) =>
   [
     { type: `urn:problem-type:${code}`, status, title },
     {

@@ -2,8 +2,16 @@ import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
 import { AppConfig } from "../Config.ts"
 import { type AuthEventKind, AuthEvents, type Origin } from "./AuthEvents.ts"
 import {
-  CredentialsInvalid, CurrentPasswordInvalid, type OtpAttemptsExceeded, type OtpInvalid, PasswordLoginOff, type PasswordsBusy,
-  ReauthenticationRequired, SamePassword, TooManyAttempts, type WeakPassword
+  CredentialsInvalid,
+  CurrentPasswordInvalid,
+  type OtpAttemptsExceeded,
+  type OtpInvalid,
+  PasswordLoginOff,
+  type PasswordsBusy,
+  ReauthenticationRequired,
+  SamePassword,
+  TooManyAttempts,
+  type WeakPassword
 } from "./AuthErrors.ts"
 import type { Mobile } from "./Mobile.ts"
 import { Otp } from "./Otp.ts"

@@ -3,9 +3,24 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpAp
 import { page } from "../http/Pagination.ts"
 import { text, Timestamp, Uuid } from "../Text.ts"
 import {
-  CredentialsInvalid, CurrentPasswordInvalid, DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited,
-  PasswordLoginOff, PasswordsBusy, PhoneTaken, ReauthenticationRequired, RefreshInvalid, RefreshReused, SamePassword, SessionNotFound,
-  TooManyAttempts, Unauthenticated, WeakPassword
+  CredentialsInvalid,
+  CurrentPasswordInvalid,
+  DeliveryFailed,
+  OtpAttemptsExceeded,
+  OtpCooldown,
+  OtpInvalid,
+  OtpSendLimited,
+  PasswordLoginOff,
+  PasswordsBusy,
+  PhoneTaken,
+  ReauthenticationRequired,
+  RefreshInvalid,
+  RefreshReused,
+  SamePassword,
+  SessionNotFound,
+  TooManyAttempts,
+  Unauthenticated,
+  WeakPassword
 } from "./AuthErrors.ts"
 import { Mobile } from "./Mobile.ts"
 import { type CurrentSession, Email, Name, SessionId, User } from "./User.ts"
@@ -92,17 +107,27 @@ export class AuthApi extends HttpApiGroup.make("auth")
       }),
       success: Login,
       error: [OtpInvalid, OtpAttemptsExceeded]
-    }).annotateMerge(describe("verifyOtp", "Log in with a code", "An unregistered number is registered by its first good code. With `reset_password` the session lasts ten minutes and can only change the password.")),
+    }).annotateMerge(
+      describe(
+        "verifyOtp",
+        "Log in with a code",
+        "An unregistered number is registered by its first good code. With `reset_password` the session lasts ten minutes and can only change the password."
+      )
+    ),
     HttpApiEndpoint.post("forgotPassword", "/forgot-password", {
       payload: Schema.Struct({ mobile: Mobile }),
       success: Challenge,
       error: [OtpCooldown, OtpSendLimited, DeliveryFailed]
-    }).annotateMerge(describe("forgotPassword", "Send a code to reset the password", "Answers the same for known and unknown numbers.")),
+    }).annotateMerge(
+      describe("forgotPassword", "Send a code to reset the password", "Answers the same for known and unknown numbers.")
+    ),
     HttpApiEndpoint.post("resetPassword", "/reset-password", {
       payload: Schema.Struct({ mobile: Mobile, otp: Otp, newPassword: Password, challengeId: Schema.optionalKey(Uuid) }),
       success: HttpApiSchema.NoContent,
       error: [WeakPassword, OtpInvalid, OtpAttemptsExceeded, PasswordsBusy]
-    }).annotateMerge(describe("resetPassword", "Set a new password with a code", "All sessions end. A weak password does not use the code up.")),
+    }).annotateMerge(
+      describe("resetPassword", "Set a new password with a code", "All sessions end. A weak password does not use the code up.")
+    ),
     HttpApiEndpoint.post("passwordLogin", "/login", {
       payload: Schema.Struct({ mobile: Mobile, password: Password }),
       success: Login,
@@ -113,11 +138,12 @@ export class AuthApi extends HttpApiGroup.make("auth")
       payload: Schema.Struct({ refreshToken: Schema.String }),
       success: Tokens,
       error: [RefreshInvalid, RefreshReused]
-    }).annotateMerge(describe("refresh", "Exchange the refresh token", "The previous one works ten seconds more; an older one ends the session."))
+    }).annotateMerge(
+      describe("refresh", "Exchange the refresh token", "The previous one works ten seconds more; an older one ends the session.")
+    )
   )
   .prefix("/auth")
-  .annotateMerge(OpenApi.annotations({ title: "Auth", description: "One-time codes, passwords and tokens." }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Auth", description: "One-time codes, passwords and tokens." })) {}
 
 export class SessionsApi extends HttpApiGroup.make("sessions")
   .add(
@@ -141,5 +167,6 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
   )
   .prefix("/auth")
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Sessions", description: "Passwords and sessions of the one who is logged in." }))
-{}
+  .annotateMerge(
+    OpenApi.annotations({ title: "Sessions", description: "Passwords and sessions of the one who is logged in." })
+  ) {}

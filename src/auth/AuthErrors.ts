@@ -109,6 +109,5 @@ export class Unauthenticated extends HttpApiError.Problem<Unauthenticated>()(
     requestId: Schema.optionalKey(Schema.String)
   }
 ) {
-  static readonly because = (code: keyof typeof unauthenticated) =>
-    new Unauthenticated({ code, detail: unauthenticated[code] })
+  static readonly because = (code: keyof typeof unauthenticated) => new Unauthenticated({ code, detail: unauthenticated[code] })
 }

@@ -73,11 +73,13 @@ const AuthRoutes = HttpApiBuilder.group(
         const claims = tokens.readRefreshToken(payload.refreshToken)
         if (claims === undefined) return yield* new RefreshInvalid()
         const { counter, sessionId, userId } = claims
-        const next = yield* sessions.refresh(userId, sessionId, counter).pipe(
-          Effect.tapErrorTag("RefreshReused", () =>
-            Effect.flatMap(originOf(request), (origin) => events.append(userId, "refresh_reused", origin, sessionId))
+        const next = yield* sessions
+          .refresh(userId, sessionId, counter)
+          .pipe(
+            Effect.tapErrorTag("RefreshReused", () =>
+              Effect.flatMap(originOf(request), (origin) => events.append(userId, "refresh_reused", origin, sessionId))
+            )
           )
-        )
         return yield* issue(userId, sessionId, next)
       })
     })
@@ -100,7 +102,10 @@ const SessionRoutes = HttpApiBuilder.group(
       logout: Effect.fnUntraced(function* ({ payload, request }) {
         const { sessionId, userId } = yield* CurrentUser
         const { scope = "local" } = payload
-        yield* sessions.revoke(userId, scope === "global" ? "all" : scope === "local" ? { only: sessionId } : { except: sessionId })
+        yield* sessions.revoke(
+          userId,
+          scope === "global" ? "all" : scope === "local" ? { only: sessionId } : { except: sessionId }
+        )
         yield* events.append(userId, "logout", yield* originOf(request), sessionId)
       }),
       listSessions: Effect.fnUntraced(function* () {

@@ -4,11 +4,7 @@ import { BlockList, isIP, SocketAddress } from "node:net"
  * Whose address a request came from. Forwarded headers are believed only from trusted proxies, and walked from the
  * right: everything left of the first address that is no proxy of ours may be invented.
  */
-export const clientAddress = (
-  peer: string | undefined,
-  forwardedFor: string | undefined,
-  trusted: BlockList
-): string | null => {
+export const clientAddress = (peer: string | undefined, forwardedFor: string | undefined, trusted: BlockList): string | null => {
   const isTrusted = (address: string) => isIP(address) > 0 && trusted.check(address, isIP(address) === 4 ? "ipv4" : "ipv6")
   const chain = [...(forwardedFor ?? "").split(",").map((hop) => normalise(hop.trim())), normalise(peer ?? "")]
   for (const hop of chain.toReversed()) {
@@ -27,10 +23,22 @@ const normalise = (address: string): string => {
 }
 
 const privateRanges = new BlockList()
-for (const [network, prefix] of [["10.0.0.0", 8], ["127.0.0.0", 8], ["169.254.0.0", 16], ["172.16.0.0", 12], ["192.168.0.0", 16], ["100.64.0.0", 10]] as const) {
+for (const [network, prefix] of [
+  ["10.0.0.0", 8],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.168.0.0", 16],
+  ["100.64.0.0", 10]
+] as const) {
   privateRanges.addSubnet(network, prefix, "ipv4")
 }
-for (const [network, prefix] of [["::1", 128], ["fc00::", 7], ["fe80::", 10]] as const) privateRanges.addSubnet(network, prefix, "ipv6")
+for (const [network, prefix] of [
+  ["::1", 128],
+  ["fc00::", 7],
+  ["fe80::", 10]
+] as const)
+  privateRanges.addSubnet(network, prefix, "ipv6")
 
 /**
  * What limits by address count by: an IPv4 address, or the /64 of an IPv6 one, which is one household. Nothing for a

@@ -27,7 +27,9 @@ export const Mobile = Schema.String.annotate({
       decode: (input) => {
         const number = normalise(input.trim())
         return number === undefined
-          ? Effect.fail(new SchemaIssue.InvalidValue({ message: "must be a mobile number in international form, like +919876543210" }))
+          ? Effect.fail(
+              new SchemaIssue.InvalidValue({ message: "must be a mobile number in international form, like +919876543210" })
+            )
           : Effect.succeed(number)
       },
       encode: Effect.succeed

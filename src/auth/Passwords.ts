@@ -38,7 +38,9 @@ export class Passwords extends Context.Service<
           if (waiting >= maximumWaiting + atOnce) return Effect.fail(new PasswordsBusy({ retryAfter: 2 }))
           waiting++
           // A thread cannot be called back: whoever hangs up keeps the turn until the work is done.
-          return turns.withPermits(1)(Effect.uninterruptible(Effect.promise(work))).pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
+          return turns
+            .withPermits(1)(Effect.uninterruptible(Effect.promise(work)))
+            .pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
         })
 
       return Passwords.of({
@@ -54,7 +56,10 @@ export class Passwords extends Context.Service<
         },
         hash: (password) => inTurn(() => argonHash(Redacted.value(password), cost)),
         verify: (known, password) =>
-          Effect.map(inTurn(() => argonVerify(known ?? nobody, Redacted.value(password))), (matches) => matches && known !== null)
+          Effect.map(
+            inTurn(() => argonVerify(known ?? nobody, Redacted.value(password))),
+            (matches) => matches && known !== null
+          )
       })
     })
   )

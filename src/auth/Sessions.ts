@@ -43,9 +43,16 @@ export class Sessions extends Context.Service<
      * Exchanges a session's refresh counter. The previous one is honoured for ten seconds more; an older one means
      * that two hold the token, and ends the session.
      */
-    readonly refresh: (userId: UserId, sessionId: SessionId, counter: number) => Effect.Effect<number, RefreshInvalid | RefreshReused>
+    readonly refresh: (
+      userId: UserId,
+      sessionId: SessionId,
+      counter: number
+    ) => Effect.Effect<number, RefreshInvalid | RefreshReused>
     /** Ends sessions of the user, in every process at once; returns how many there were. */
-    readonly revoke: (userId: UserId, which: { readonly only: SessionId } | { readonly except: SessionId } | "all") => Effect.Effect<number>
+    readonly revoke: (
+      userId: UserId,
+      which: { readonly only: SessionId } | { readonly except: SessionId } | "all"
+    ) => Effect.Effect<number>
     readonly list: (userId: UserId) => Effect.Effect<ReadonlyArray<ListedSession>>
     /** The user's name, password or tier changed: no process may go on with what it remembers. */
     readonly changed: (userId: UserId) => Effect.Effect<void>
@@ -105,8 +112,7 @@ export class Sessions extends Context.Service<
 
       /** The notice is part of the statement; this process does not wait for its own. */
       const revoke: Sessions["Service"]["revoke"] = Effect.fn("Sessions.revoke")(function* (userId, which) {
-        const chosen =
-          which === "all" ? sql`true` : "only" in which ? sql`id = ${which.only}` : sql`id <> ${which.except}`
+        const chosen = which === "all" ? sql`true` : "only" in which ? sql`id = ${which.only}` : sql`id <> ${which.except}`
         const [row] = yield* sql<{ count: number }>`
           with ended as (
             update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and expires_at > now() and ${chosen}

@@ -59,7 +59,8 @@ export class Throttle extends Context.Service<
           from throttles where key = ${key} and not exists (select 1 from up)
         `
         const wait = row?.wait ?? 1
-        if (wait > 0) denials.set(key, { wait, until: (yield* Clock.currentTimeMillis) + Math.min(wait * 1000, rememberedMillis) })
+        if (wait > 0)
+          denials.set(key, { wait, until: (yield* Clock.currentTimeMillis) + Math.min(wait * 1000, rememberedMillis) })
         return wait
       }, Effect.orDie)
 

@@ -29,5 +29,4 @@ export class UserApi extends HttpApiGroup.make("user")
   )
   .prefix("/user")
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "User", description: "The one who is logged in." }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "User", description: "The one who is logged in." })) {}

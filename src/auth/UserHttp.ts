@@ -27,7 +27,17 @@ export const UserHttp = HttpApiBuilder.group(
     const present = Effect.fnUntraced(function* (user: CurrentSession) {
       const { email, hasPassword, mobile, name, tier } = user
       const status = "active" as const
-      return { id: user.userId, mobile, name, email, status, tier, hasPassword, createdAt: iso(user.createdAt), quota: yield* quota.today(user) }
+      return {
+        id: user.userId,
+        mobile,
+        name,
+        email,
+        status,
+        tier,
+        hasPassword,
+        createdAt: iso(user.createdAt),
+        quota: yield* quota.today(user)
+      }
     })
 
     return handlers.handleAll({

@@ -52,7 +52,9 @@ export class Users extends Context.Service<
      */
     readonly activate: (mobile: Mobile, client: string) => Effect.Effect<{ readonly user: User; readonly isNew: boolean }>
     /** The user of a number with the hash of its password, if it has one. */
-    readonly credentials: (mobile: Mobile) => Effect.Effect<{ readonly user: User; readonly passwordHash: string | null } | undefined>
+    readonly credentials: (
+      mobile: Mobile
+    ) => Effect.Effect<{ readonly user: User; readonly passwordHash: string | null } | undefined>
     readonly passwordHash: (userId: UserId) => Effect.Effect<string | null>
     readonly setPassword: (userId: UserId, hash: string) => Effect.Effect<void>
     readonly update: (userId: UserId, change: ProfileChange) => Effect.Effect<void>
@@ -82,8 +84,9 @@ export class Users extends Context.Service<
         return row === undefined ? yield* new PhoneTaken() : toUser(row)
       })
 
-      const activate: Users["Service"]["activate"] = Effect.fn("Users.activate")(function* (mobile, client) {
-        const [row] = yield* sql<Row & { isNew: boolean }>`
+      const activate: Users["Service"]["activate"] = Effect.fn("Users.activate")(
+        function* (mobile, client) {
+          const [row] = yield* sql<Row & { isNew: boolean }>`
           with before as (select status from users where mobile = ${mobile})
           insert into users as u (id, mobile, status, quota_key) values (${uuid()}, ${mobile}, 'active', ${quotaKey(mobile)})
           on conflict (mobile) do update set status = 'active', updated_at = now(),
@@ -93,8 +96,10 @@ export class Users extends Context.Service<
           returning id, mobile, name, email, status, created_at,
             coalesce((select status from before), 'pending') = 'pending' as is_new
         `
-        return row === undefined ? yield* Effect.die("an upsert returned nothing") : { user: toUser(row), isNew: row.isNew }
-      }, Effect.catchTag("SqlError", Effect.die))
+          return row === undefined ? yield* Effect.die("an upsert returned nothing") : { user: toUser(row), isNew: row.isNew }
+        },
+        Effect.catchTag("SqlError", Effect.die)
+      )
 
       const credentials: Users["Service"]["credentials"] = Effect.fn("Users.credentials")(function* (mobile) {
         const [row] = yield* sql<Row & { passwordHash: string | null }>`

@@ -4,8 +4,16 @@ import { Authorization } from "../auth/AuthApi.ts"
 import { IdempotencyKeyReused } from "../chat/ChatErrors.ts"
 import { text, Timestamp } from "../Text.ts"
 import {
-  AlreadySubscribed, BillingUnavailable, CheckoutNotFound, NoCustomer, NoSubscription, NotCancelling, PaymentRequired,
-  PendingCancellation, SignatureInvalid, SubscriptionEnded
+  AlreadySubscribed,
+  BillingUnavailable,
+  CheckoutNotFound,
+  NoCustomer,
+  NoSubscription,
+  NotCancelling,
+  PaymentRequired,
+  PendingCancellation,
+  SignatureInvalid,
+  SubscriptionEnded
 } from "./BillingErrors.ts"
 import { SubscriptionStatus } from "./Subscription.ts"
 
@@ -24,9 +32,15 @@ export class BillingApi extends HttpApiGroup.make("billing")
       headers: { "idempotency-key": Schema.optionalKey(text(1, 255)) },
       success: [Checkout.pipe(HttpApiSchema.status(201)), Checkout],
       error: [AlreadySubscribed, PaymentRequired, PendingCancellation, IdempotencyKeyReused, BillingUnavailable]
-    }).annotateMerge(describe("subscribe", "Subscribe to Pro", "While its checkout is open, a repeated call answers 200 with the same.")),
+    }).annotateMerge(
+      describe("subscribe", "Subscribe to Pro", "While its checkout is open, a repeated call answers 200 with the same.")
+    ),
     HttpApiEndpoint.get("subscriptionStatus", "/subscription/status", { success: SubscriptionStatus }).annotateMerge(
-      describe("getSubscriptionStatus", "Tier, subscription and today's prompts", "From our own database: it answers when Stripe does not.")
+      describe(
+        "getSubscriptionStatus",
+        "Tier, subscription and today's prompts",
+        "From our own database: it answers when Stripe does not."
+      )
     ),
     HttpApiEndpoint.post("cancelSubscription", "/subscription/cancel", {
       success: SubscriptionStatus,
@@ -44,11 +58,12 @@ export class BillingApi extends HttpApiGroup.make("billing")
       query: { session_id: text(1, 200) },
       success: SubscriptionStatus,
       error: [CheckoutNotFound, BillingUnavailable]
-    }).annotateMerge(describe("billingReturn", "Back from the checkout", "Asks Stripe at once, so that no webhook has to be waited for."))
+    }).annotateMerge(
+      describe("billingReturn", "Back from the checkout", "Asks Stripe at once, so that no webhook has to be waited for.")
+    )
   )
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Billing", description: "Pro through Stripe." }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Billing", description: "Pro through Stripe." })) {}
 
 export class WebhookApi extends HttpApiGroup.make("webhook")
   .add(
@@ -57,7 +72,8 @@ export class WebhookApi extends HttpApiGroup.make("webhook")
       payload: Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: "application/json" })),
       success: Schema.Struct({ received: Schema.Literal(true) }).annotate({ identifier: "Received" }),
       error: [SignatureInvalid, BillingUnavailable]
-    }).annotateMerge(describe("stripeWebhook", "Stripe's events", "Stripe is its only caller; the signature is over the exact bytes."))
+    }).annotateMerge(
+      describe("stripeWebhook", "Stripe's events", "Stripe is its only caller; the signature is over the exact bytes.")
+    )
   )
-  .annotateMerge(OpenApi.annotations({ title: "Webhook" }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Webhook" })) {}

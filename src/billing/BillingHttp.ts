@@ -76,7 +76,9 @@ const WebhookRoutes = HttpApiBuilder.group(
         yield* isOn
         // Raw bytes are taken as they come, so the media type is looked at here.
         if (!isJson.test(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
-        const body = yield* Effect.orDie(Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximumEvent))
+        const body = yield* Effect.orDie(
+          Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximumEvent)
+        )
         yield* webhook.receive(new Uint8Array(body), headers["stripe-signature"])
         return { received: true as const }
       })

@@ -92,7 +92,9 @@ export class Checkout extends Context.Service<
       }, Effect.orDie)
 
       const close = (userId: string, id: string, status: "completed" | "expired" | "failed") =>
-        Effect.orDie(sql`update checkout_attempts set status = ${status} where user_id = ${userId} and id = ${id} and status = 'open'`)
+        Effect.orDie(
+          sql`update checkout_attempts set status = ${status} where user_id = ${userId} and id = ${id} and status = 'open'`
+        )
 
       const present = (attempt: Attempt, isNew: boolean): OpenCheckout | undefined =>
         attempt.url === null || attempt.sessionId === null
@@ -122,13 +124,17 @@ export class Checkout extends Context.Service<
       })
 
       const unclaim = (userId: string, id: string) =>
-        Effect.orDie(sql`update checkout_attempts set claimed_at = '-infinity' where user_id = ${userId} and id = ${id} and url is null`)
+        Effect.orDie(
+          sql`update checkout_attempts set claimed_at = '-infinity' where user_id = ${userId} and id = ${id} and url is null`
+        )
 
       /** Whether a session that we believe open is so at Stripe; what it turned into is noted. */
       const stillOpen = Effect.fnUntraced(function* (userId: string, attempt: Attempt) {
-        const session = yield* stripe.retrieveSession(attempt.sessionId ?? "").pipe(
-          Effect.catchTag("StripeFailure", (failure) => (failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)))
-        )
+        const session = yield* stripe
+          .retrieveSession(attempt.sessionId ?? "")
+          .pipe(
+            Effect.catchTag("StripeFailure", (failure) => (failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)))
+          )
         if (session?.status === "open") return true
         yield* close(userId, attempt.id, session?.status === "complete" ? "completed" : "expired")
         return false
@@ -153,7 +159,8 @@ export class Checkout extends Context.Service<
               if (made !== undefined) return made
             } else if (attempt?.sessionId != null) {
               const known = present(attempt, false)
-              if (known !== undefined && attempt.customerId === customerId && (yield* stillOpen(user.userId, attempt))) return known
+              if (known !== undefined && attempt.customerId === customerId && (yield* stillOpen(user.userId, attempt)))
+                return known
               if (attempt.customerId !== customerId) yield* close(user.userId, attempt.id, "expired")
               yield* noneLive(user.userId, customerId)
             } else {
@@ -170,9 +177,13 @@ export class Checkout extends Context.Service<
       const liveCustomer = Effect.fnUntraced(function* (user: CurrentSession) {
         const known = yield* customers.find(user.userId)
         if (known !== undefined) {
-          const customer = yield* stripe.retrieveCustomer(known).pipe(
-            Effect.catchTag("StripeFailure", (failure) => (failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)))
-          )
+          const customer = yield* stripe
+            .retrieveCustomer(known)
+            .pipe(
+              Effect.catchTag("StripeFailure", (failure) =>
+                failure.kind === "missing" ? Effect.undefined : Effect.fail(failure)
+              )
+            )
           if (customer !== undefined && customer.deleted !== true) return known
           // What it had has ended with it; once it is forgotten nobody would find that out any more.
           yield* sync.customer(known)
@@ -218,4 +229,3 @@ export class Checkout extends Context.Service<
     })
   )
 }
-

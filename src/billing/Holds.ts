@@ -25,7 +25,11 @@ export class Holds extends Context.Service<
       const stripe = yield* Stripe
 
       /** Only what paid for a subscription is held, and only against that: one may be refunded while another goes on. */
-      const hold = Effect.fnUntraced(function* (userId: string, { created, id, payment_intent: intent }: StripeCharge, reason: string) {
+      const hold = Effect.fnUntraced(function* (
+        userId: string,
+        { created, id, payment_intent: intent }: StripeCharge,
+        reason: string
+      ) {
         const subscriptionId = intent === null ? null : yield* stripe.subscriptionPaidBy(idOf(intent) ?? "")
         if (subscriptionId === null) return
         yield* sql`

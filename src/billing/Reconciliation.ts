@@ -70,7 +70,10 @@ export class Reconciliation extends Context.Service<
 
       /** Takes subscribers back whom Stripe knows and we do not: the database was put back to before they came. */
       const adopt = Effect.gen(function* () {
-        const lost = (yield* stripe.subscribers).map(({ customer, metadata }) => ({ user_id: metadata["userId"], customer_id: idOf(customer) }))
+        const lost = (yield* stripe.subscribers).map(({ customer, metadata }) => ({
+          user_id: metadata["userId"],
+          customer_id: idOf(customer)
+        }))
         yield* sql`
           insert into billing_customers (user_id, customer_id)
           select u.id, l.customer_id

@@ -49,7 +49,6 @@ const Session = Schema.Struct({
   customer: Schema.NullOr(Id),
   expires_at: Schema.Int
 })
-export type StripeSession = typeof Session.Type
 
 const Charge = Schema.Struct({
   id: Schema.String,
@@ -121,14 +120,24 @@ export const unavailable = (failure: StripeFailure) =>
   Effect.andThen(Effect.logWarning("Stripe could not be asked", failure), Effect.fail(BillingUnavailable.soon()))
 
 /** One call and one answer, decoded: a non-2xx body without `error` would resolve as if it were the object. */
-const call = <S extends Schema.Codec<unknown, unknown>>(schema: S, request: () => Promise<unknown>): Effect.Effect<S["Type"], StripeFailure> => {
+const call = <S extends Schema.Codec<unknown, unknown>>(
+  schema: S,
+  request: () => Promise<unknown>
+): Effect.Effect<S["Type"], StripeFailure> => {
   const decode = Schema.decodeUnknownEffect(schema)
   return Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
     // 429 is not among what the SDK retries; a second and a third try cover a short burst.
-    Effect.retry({ times: 2, schedule: Schedule.exponential("500 millis"), while: (cause) => cause instanceof Sdk.errors.StripeRateLimitError }),
+    Effect.retry({
+      times: 2,
+      schedule: Schedule.exponential("500 millis"),
+      while: (cause) => cause instanceof Sdk.errors.StripeRateLimitError
+    }),
     Effect.mapError(fromUnknown),
     Effect.flatMap((answer) =>
-      Effect.mapError(decode(answer), (error) => new StripeFailure({ kind: "unavailable", detail: `unexpected answer: ${error.message}` }))
+      Effect.mapError(
+        decode(answer),
+        (error) => new StripeFailure({ kind: "unavailable", detail: `unexpected answer: ${error.message}` })
+      )
     ),
     Effect.timeoutOrElse({
       duration: 3 * timeout,
@@ -146,13 +155,19 @@ const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiB
     telemetry: false,
     ...(base === undefined
       ? {}
-      : { host: base.hostname, port: base.port || (base.protocol === "http:" ? 80 : 443), protocol: base.protocol === "http:" ? "http" : "https" })
+      : {
+          host: base.hostname,
+          port: base.port || (base.protocol === "http:" ? 80 : 443),
+          protocol: base.protocol === "http:" ? "http" : "https"
+        })
   })
 }
 
 /** A list to its last page. */
 const everyPage = Effect.fnUntraced(function* <A extends { readonly id: string }>(
-  page: (after: { readonly starting_after?: string }) => Effect.Effect<{ readonly data: ReadonlyArray<A>; readonly has_more: boolean }, StripeFailure>
+  page: (after: {
+    readonly starting_after?: string
+  }) => Effect.Effect<{ readonly data: ReadonlyArray<A>; readonly has_more: boolean }, StripeFailure>
 ) {
   const found: Array<A> = []
   while (true) {

@@ -11,7 +11,9 @@ const Limits = Schema.Struct({
 
 export const SubscriptionStatus = Schema.Struct({
   tier: Tier,
-  status: Schema.NullOr(Schema.String).annotate({ description: "Stripe's word for the subscription; null when there never was one." }),
+  status: Schema.NullOr(Schema.String).annotate({
+    description: "Stripe's word for the subscription; null when there never was one."
+  }),
   currentPeriodEnd: Schema.NullOr(Timestamp),
   cancelAt: Schema.NullOr(Timestamp).annotate({ description: "When a pending cancellation takes effect." }),
   graceEndsAt: Schema.NullOr(Timestamp).annotate({ description: "Until when Pro stays though a payment is due." }),
@@ -21,6 +23,5 @@ export const SubscriptionStatus = Schema.Struct({
 }).annotate({ identifier: "SubscriptionStatus" })
 export type SubscriptionStatus = typeof SubscriptionStatus.Type
 
-/** Statuses in which a second subscription would be one too many. */
-export const isLive = (status: string): boolean =>
-  status === "active" || status === "trialing" || status === "past_due" || status === "unpaid" || status === "paused" || status === "incomplete"
+/** Statuses in which a second subscription would be one too many; a word that Stripe is yet to invent may take money. */
+export const isLive = (status: string): boolean => status !== "canceled" && status !== "incomplete_expired"

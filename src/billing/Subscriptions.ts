@@ -49,7 +49,7 @@ export class Subscriptions extends Context.Service<
             invoice_url, fetched_at
           from subscriptions where user_id = ${userId}
           order by case when status in ('active', 'trialing') then 0 when status = 'past_due' then 1
-            when status in ('unpaid', 'paused', 'incomplete') then 2 else 3 end, created_at desc
+            when status in ('canceled', 'incomplete_expired') then 3 else 2 end, created_at desc
           limit 1
         `
         return row
@@ -67,7 +67,10 @@ export class Subscriptions extends Context.Service<
         const subscription = yield* current(user.userId)
         const { syncedAt, tier } = yield* tierNow(user.userId)
         const { limit, ...usage } = yield* quota.today({ ...user, tier })
-        const ends = subscription === undefined ? null : (subscription.cancelAt ?? (subscription.cancelAtPeriodEnd ? subscription.currentPeriodEnd : null))
+        const ends =
+          subscription === undefined
+            ? null
+            : (subscription.cancelAt ?? (subscription.cancelAtPeriodEnd ? subscription.currentPeriodEnd : null))
         return {
           tier,
           status: subscription?.status ?? null,

@@ -39,9 +39,13 @@ export class Sync extends Context.Service<
       /** A deleted customer has none, and no list either. */
       const fetch = Effect.fnUntraced(function* (customerId: string) {
         const fetchedAt = yield* clock
-        const all = yield* stripe.subscriptions(customerId).pipe(
-          Effect.catchTag("StripeFailure", (failure) => (failure.kind === "missing" ? Effect.succeed([]) : Effect.fail(failure)))
-        )
+        const all = yield* stripe
+          .subscriptions(customerId)
+          .pipe(
+            Effect.catchTag("StripeFailure", (failure) =>
+              failure.kind === "missing" ? Effect.succeed([]) : Effect.fail(failure)
+            )
+          )
         const isPro = ({ items }: StripeSubscription) => items.data.some(({ price }) => price.id === stripe.priceId)
         return { fetchedAt, ids: all.map(({ id }) => id), subscriptions: all.filter(isPro) }
       })
@@ -54,28 +58,29 @@ export class Sync extends Context.Service<
             and id not in (select json_array_elements_text(${JSON.stringify(ids)}::text::json))
         `
 
-      const store = Effect.fnUntraced(function* (
-        userId: string,
-        customerId: string,
-        { fetchedAt, ids, subscriptions }: Effect.Success<ReturnType<typeof fetch>>
-      ) {
-        const rows = subscriptions.map((subscription) => {
-          const item = subscription.items.data.find(({ price }) => price.id === stripe.priceId)
-          return {
-            user_id: userId,
-            id: subscription.id,
-            customer_id: customerId,
-            status: subscription.status,
-            current_period_start: time(item?.current_period_start ?? null),
-            current_period_end: time(item?.current_period_end ?? null),
-            cancel_at: time(subscription.cancel_at),
-            cancel_at_period_end: subscription.cancel_at_period_end,
-            invoice_url: openInvoice(subscription),
-            created_at: time(subscription.created),
-            fetched_at: fetchedAt
-          }
-        })
-        yield* sql`
+      const store = Effect.fnUntraced(
+        function* (
+          userId: string,
+          customerId: string,
+          { fetchedAt, ids, subscriptions }: Effect.Success<ReturnType<typeof fetch>>
+        ) {
+          const rows = subscriptions.map((subscription) => {
+            const item = subscription.items.data.find(({ price }) => price.id === stripe.priceId)
+            return {
+              user_id: userId,
+              id: subscription.id,
+              customer_id: customerId,
+              status: subscription.status,
+              current_period_start: time(item?.current_period_start ?? null),
+              current_period_end: time(item?.current_period_end ?? null),
+              cancel_at: time(subscription.cancel_at),
+              cancel_at_period_end: subscription.cancel_at_period_end,
+              invoice_url: openInvoice(subscription),
+              created_at: time(subscription.created),
+              fetched_at: fetchedAt
+            }
+          })
+          yield* sql`
           insert into subscriptions as s select * from json_populate_recordset(null::subscriptions, ${JSON.stringify(rows)}::text::json)
           on conflict (user_id, id) do update set status = excluded.status, customer_id = excluded.customer_id,
             current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
@@ -83,12 +88,15 @@ export class Sync extends Context.Service<
             invoice_url = excluded.invoice_url, fetched_at = excluded.fetched_at
           where s.fetched_at < excluded.fetched_at
         `
-        yield* endUnlisted(userId, customerId, fetchedAt, ids)
-        yield* sql`
+          yield* endUnlisted(userId, customerId, fetchedAt, ids)
+          yield* sql`
           update billing_customers set synced_at = greatest(synced_at, ${fetchedAt}::text::timestamptz) where customer_id = ${customerId}
         `
-        yield* sql`select decide_tier(${userId}) as changed`
-      }, sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
+          yield* sql`select decide_tier(${userId}) as changed`
+        },
+        sql.withTransaction,
+        Effect.catchTag("SqlError", Effect.die)
+      )
 
       /** Two were paid: the older stays, a newer one is ended and its money given back. */
       const endDuplicates = Effect.fnUntraced(function* (subscriptions: ReadonlyArray<StripeSubscription>) {
@@ -97,7 +105,14 @@ export class Sync extends Context.Service<
           .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id))
         for (const duplicate of paid.slice(1)) {
           yield* Effect.logWarning(`Ending the second subscription ${duplicate.id}`)
-          yield* refundLatest(duplicate)
+          yield* refundLatest(duplicate).pipe(
+            // Given back by hand already, or charged back: that must not keep it alive.
+            Effect.catchTag("StripeFailure", (failure) =>
+              failure.kind === "refused"
+                ? Effect.logError(`The payment of ${duplicate.id} could not be given back`, failure)
+                : Effect.fail(failure)
+            )
+          )
           yield* stripe.cancelNow(duplicate.id)
         }
         return paid.length > 1
@@ -119,7 +134,8 @@ export class Sync extends Context.Service<
         const { subscriptions } = fetched
         yield* store(userId, customerId, fetched)
         const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
-        for (const { id, status } of unknown) yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
+        for (const { id, status } of unknown)
+          yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
         return yield* endDuplicates(subscriptions)
       })
 
@@ -136,7 +152,16 @@ export class Sync extends Context.Service<
   )
 }
 
-const knownStatuses = new Set(["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired"])
+const knownStatuses = new Set([
+  "active",
+  "trialing",
+  "past_due",
+  "unpaid",
+  "paused",
+  "incomplete",
+  "canceled",
+  "incomplete_expired"
+])
 
 const idOrNull = (reference: string | { readonly id: string } | undefined): string | null =>
   reference === undefined ? null : typeof reference === "string" ? reference : reference.id

@@ -69,7 +69,10 @@ export class Webhook extends Context.Service<
           const event = yield* Effect.try({
             try: () => stripe.verify(Buffer.from(body), signature, Redacted.value(secret), tolerance),
             catch: () => "not this one" as const
-          }).pipe(Effect.flatMap((event) => Effect.fromOption(decodeEvent(event))), Effect.option)
+          }).pipe(
+            Effect.flatMap((event) => Effect.fromOption(decodeEvent(event))),
+            Effect.option
+          )
           if (Option.isSome(event)) return event.value
         }
         return yield* new SignatureInvalid()

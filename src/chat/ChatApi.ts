@@ -5,7 +5,13 @@ import { QuotaState } from "../auth/User.ts"
 import { Cursor, Limit, page } from "../http/Pagination.ts"
 import { integerFromText, text } from "../Text.ts"
 import {
-  AlreadyFinished, ChatroomNotFound, IdempotencyKeyReused, MessageNotFound, NotFinished, QuotaExceededWithHeaders, RoomBusy,
+  AlreadyFinished,
+  ChatroomNotFound,
+  IdempotencyKeyReused,
+  MessageNotFound,
+  NotFinished,
+  QuotaExceededWithHeaders,
+  RoomBusy,
   TooManyChatrooms
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
@@ -43,7 +49,9 @@ const exchangeHeaders = {
   ratelimit: Schema.optionalKey(Schema.String)
 }
 
-const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({ identifier: "Latest" })
+const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({
+  identifier: "Latest"
+})
 
 const link = { link: Schema.optionalKey(Schema.String.annotate({ description: 'RFC 8288, rel="next".' })) }
 const cacheHeaders = {
@@ -51,7 +59,9 @@ const cacheHeaders = {
   "cache-control": Schema.String,
   "cache-status": Schema.String.annotate({ description: "RFC 9211: `chatrooms; hit`, or why it was not." })
 }
-const retryAfter = { "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "While the reply is unfinished." })) }
+const retryAfter = {
+  "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "While the reply is unfinished." }))
+}
 
 export class ChatApi extends HttpApiGroup.make("chat")
   .add(
@@ -73,7 +83,9 @@ export class ChatApi extends HttpApiGroup.make("chat")
       },
       headers: { "if-none-match": Schema.optionalKey(Schema.String) },
       success: [HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage"), { ...link, ...cacheHeaders }), HttpApiSchema.Empty(304)]
-    }).annotateMerge(describe("listChatrooms", "List chatrooms", "Pinned first, then by latest activity; archived ones only when asked for.")),
+    }).annotateMerge(
+      describe("listChatrooms", "List chatrooms", "Pinned first, then by latest activity; archived ones only when asked for.")
+    ),
     HttpApiEndpoint.get("getChatroom", "/:id", {
       params: room,
       success: ChatroomWithMessages,
@@ -100,7 +112,13 @@ export class ChatApi extends HttpApiGroup.make("chat")
       },
       success: HttpApiSchema.WithHeaders(page(Message, "MessagePage"), link),
       error: ChatroomNotFound
-    }).annotateMerge(describe("listMessages", "The chatroom's history", "Newest first. With `after`, what came after that message, oldest first.")),
+    }).annotateMerge(
+      describe(
+        "listMessages",
+        "The chatroom's history",
+        "Newest first. With `after`, what came after that message, oldest first."
+      )
+    ),
     HttpApiEndpoint.post("sendMessage", "/:id/message", {
       params: room,
       headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Schema.String) },
@@ -134,10 +152,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: message,
       query: { after: Schema.optionalKey(StreamPosition) },
       headers: { "last-event-id": Schema.optionalKey(StreamPosition) },
-      success: [
-        HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
-        HttpApiSchema.NoContent
-      ],
+      success: [HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }), HttpApiSchema.NoContent],
       error: [ChatroomNotFound, MessageNotFound, TooManyStreams]
     }).annotateMerge(
       describe(
@@ -160,7 +175,11 @@ export class ChatApi extends HttpApiGroup.make("chat")
       }),
       error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
     }).annotateMerge(
-      describe("regenerateMessage", "Answer a question again", "Takes quota as a new question does; the old reply stays readable.")
+      describe(
+        "regenerateMessage",
+        "Answer a question again",
+        "Takes quota as a new question does; the old reply stays readable."
+      )
     ),
     HttpApiEndpoint.get("getMessageContext", "/:id/message/:mid/context", {
       params: message,
@@ -176,12 +195,13 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: { format: Schema.optionalKey(Schema.Literals(["json", "markdown"])) },
       success: HttpApiSchema.StreamUint8Array({ contentType: "application/json" }),
       error: ChatroomNotFound
-    }).annotateMerge(describe("exportChatroom", "A chatroom with all its messages", "As JSON, or with `format=markdown` as text/markdown."))
+    }).annotateMerge(
+      describe("exportChatroom", "A chatroom with all its messages", "As JSON, or with `format=markdown` as text/markdown.")
+    )
   )
   .prefix("/chatroom")
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}
 
 export class SearchApi extends HttpApiGroup.make("search")
   .add(
@@ -191,5 +211,4 @@ export class SearchApi extends HttpApiGroup.make("search")
     }).annotateMerge(describe("search", "Find words in one's own messages", "The newest first."))
   )
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Search" }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Search" })) {}

@@ -37,8 +37,7 @@ const preferredWait = (prefer: string | undefined): number => {
   return seconds === undefined ? 0 : Math.min(Number(seconds), maximumWait)
 }
 
-const pollAgain = (message: Message | null) =>
-  message === null || hasEnded(message) ? {} : { "retry-after": "1" }
+const pollAgain = (message: Message | null) => (message === null || hasEnded(message) ? {} : { "retry-after": "1" })
 
 const quotaHeaders = (quota: Sent["quota"], now: number) =>
   quota.limit === null || quota.remaining === null
@@ -162,13 +161,14 @@ export const ChatHttp = HttpApiBuilder.group(
         const sent = yield* sending.send(userId, params.id, payload.content, key)
         const wait = sent.replayed ? 0 : (query.wait ?? preferredWait(headers.prefer))
         const finished = sent.replayed && sent.status === 201
-        const reply = wait > 0 || finished
-          ? yield* messages.settled(userId, params.id, sent.reply.id, wait).pipe(
-              // Its room was deleted meanwhile: the send itself was accepted all the same.
-              Effect.catchTag("MessageNotFound", () => Effect.succeed(sent.reply)),
-              Effect.catchTag("ChatroomNotFound", () => Effect.succeed(sent.reply))
-            )
-          : sent.reply
+        const reply =
+          wait > 0 || finished
+            ? yield* messages.settled(userId, params.id, sent.reply.id, wait).pipe(
+                // Its room was deleted meanwhile: the send itself was accepted all the same.
+                Effect.catchTag("MessageNotFound", () => Effect.succeed(sent.reply)),
+                Effect.catchTag("ChatroomNotFound", () => Effect.succeed(sent.reply))
+              )
+            : sent.reply
         const ended = hasEnded(reply)
         if (ended && key !== undefined && !sent.replayed) yield* sending.answeredFinished(userId, key)
         return exchange(ended ? 201 : 202, params.id, ended ? { ...sent, reply } : sent, yield* Clock.currentTimeMillis)
@@ -203,9 +203,10 @@ export const ChatHttp = HttpApiBuilder.group(
       latest: Effect.fnUntraced(function* ({ params, query }) {
         const { userId } = yield* CurrentUser
         const { message, reply } = yield* messages.latest(userId, params.id)
-        const settled = reply === null || hasEnded(reply) || !query.wait
-          ? reply
-          : yield* messages.settled(userId, params.id, reply.id, query.wait)
+        const settled =
+          reply === null || hasEnded(reply) || !query.wait
+            ? reply
+            : yield* messages.settled(userId, params.id, reply.id, query.wait)
         return HttpApiSchema.withHeaders({ body: { message, reply: settled }, headers: pollAgain(settled) })
       }),
 

@@ -56,7 +56,11 @@ export class ChatroomList extends Context.Service<
         ttl: timeToLive
       })
 
-      const load = Effect.fnUntraced(function* (userId: UserId, query: ListQuery, nextCursor: (position: ListPosition) => string) {
+      const load = Effect.fnUntraced(function* (
+        userId: UserId,
+        query: ListQuery,
+        nextCursor: (position: ListPosition) => string
+      ) {
         const { hasMore, rooms } = yield* chatrooms.list(userId, query)
         const last = rooms.at(-1)
         const next = hasMore && last !== undefined ? positionOf(last) : null
@@ -71,7 +75,9 @@ export class ChatroomList extends Context.Service<
         const hit = cache.peek(userId)?.pages.get(query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })
         // Another size of the same list joins those that are kept by then, and is dropped with them.
-        const fill = Effect.map(loaded, (value) => ({ pages: new Map([...(cache.peek(userId)?.pages ?? []), [query.limit, value]]) }))
+        const fill = Effect.map(loaded, (value) => ({
+          pages: new Map([...(cache.peek(userId)?.pages ?? []), [query.limit, value]])
+        }))
         return Effect.flatMap(cache.fill(userId, fill), ({ from, value }) => {
           const page = value.pages.get(query.limit)
           return page === undefined ? Effect.die("a page that was filled is not there") : Effect.succeed({ value: page, from })

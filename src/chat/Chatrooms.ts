@@ -64,7 +64,10 @@ export class Chatrooms extends Context.Service<
   Chatrooms,
   {
     readonly create: (userId: UserId, input: CreateChatroom) => Effect.Effect<Chatroom, TooManyChatrooms>
-    readonly list: (userId: UserId, query: ListQuery) => Effect.Effect<{ readonly rooms: Array<Chatroom>; readonly hasMore: boolean }>
+    readonly list: (
+      userId: UserId,
+      query: ListQuery
+    ) => Effect.Effect<{ readonly rooms: Array<Chatroom>; readonly hasMore: boolean }>
     readonly get: (userId: UserId, id: ChatroomId) => Effect.Effect<Chatroom, ChatroomNotFound>
     readonly update: (userId: UserId, id: ChatroomId, input: UpdateChatroom) => Effect.Effect<Chatroom, ChatroomNotFound>
     /** Deletes the room with its messages; a reply being made is stopped. */
@@ -118,7 +121,9 @@ export class Chatrooms extends Context.Service<
       }, Effect.orDie)
 
       const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
-        const [row] = yield* readSql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(Effect.orDie)
+        const [row] = yield* readSql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
+          Effect.orDie
+        )
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
 

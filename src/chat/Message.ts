@@ -5,16 +5,19 @@ import { ChatroomId } from "./Chatroom.ts"
 export const MessageId = Uuid.pipe(Schema.brand("MessageId"))
 export type MessageId = typeof MessageId.Type
 
-export const Content = text(1, 32_000).check(
-  Schema.makeFilter((content) => content.trim() !== "" || "must not be blank")
-)
+export const Content = text(1, 32_000).check(Schema.makeFilter((content) => content.trim() !== "" || "must not be blank"))
 
 export const Status = Schema.Literals(["queued", "processing", "waiting", "completed", "failed", "cancelled"])
 export type Status = typeof Status.Type
 
 /** Why a reply failed. Only `blocked` is about what the user wrote, and so is paid for. */
 export const ErrorCode = Schema.Literals([
-  "model_unavailable", "model_quota_exhausted", "model_misconfigured", "empty_response", "max_tokens", "blocked"
+  "model_unavailable",
+  "model_quota_exhausted",
+  "model_misconfigured",
+  "empty_response",
+  "max_tokens",
+  "blocked"
 ])
 export type ErrorCode = typeof ErrorCode.Type
 

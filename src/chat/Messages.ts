@@ -35,7 +35,11 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       id: MessageId
     ) => Effect.Effect<{ readonly message: Message; readonly retryAt: string | null }, ChatroomNotFound | MessageNotFound>
-    readonly get: (userId: UserId, roomId: ChatroomId, id: MessageId) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
+    readonly get: (
+      userId: UserId,
+      roomId: ChatroomId,
+      id: MessageId
+    ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
     /** The message as soon as it has ended, or as it is after `seconds`. */
     readonly settled: (
       userId: UserId,
@@ -134,4 +138,3 @@ export class Messages extends Context.Service<
     })
   )
 }
-

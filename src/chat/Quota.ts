@@ -6,8 +6,7 @@ import { ReadSql } from "../database/Database.ts"
 const day = 86_400_000
 
 /** Seconds from `now` until a time, at least one. */
-export const secondsUntil = (resetsAt: string, now: number): number =>
-  Math.max(1, Math.ceil((Date.parse(resetsAt) - now) / 1000))
+export const secondsUntil = (resetsAt: string, now: number): number => Math.max(1, Math.ceil((Date.parse(resetsAt) - now) / 1000))
 
 export const quotaState = (limit: number | null, used: number, resetsAt: string): QuotaState => ({
   limit,

@@ -58,6 +58,11 @@ export class RoomExport extends Context.Service<
 /** The room as JSON with its messages as one more member. */
 export const roomToJson = (room: Chatroom, messages: Stream.Stream<Message>): Stream.Stream<string> =>
   Stream.make(`${JSON.stringify(room).slice(0, -1)},"messages":[`).pipe(
-    Stream.concat(messages.pipe(Stream.map((message) => JSON.stringify(message)), Stream.intersperse(","))),
+    Stream.concat(
+      messages.pipe(
+        Stream.map((message) => JSON.stringify(message)),
+        Stream.intersperse(",")
+      )
+    ),
     Stream.concat(Stream.make("]}"))
   )

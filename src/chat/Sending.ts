@@ -67,10 +67,7 @@ export class Sending extends Context.Service<
       roomId: ChatroomId,
       id: MessageId,
       idempotencyKey?: string | undefined
-    ) => Effect.Effect<
-      Sent,
-      ChatroomNotFound | MessageNotFound | NotFinished | IdempotencyKeyReused | RoomBusy | QuotaExceeded
-    >
+    ) => Effect.Effect<Sent, ChatroomNotFound | MessageNotFound | NotFinished | IdempotencyKeyReused | RoomBusy | QuotaExceeded>
     /** Remembers that a waiting send was answered with the finished reply, for later replays of its key. */
     readonly answeredFinished: (userId: UserId, idempotencyKey: string) => Effect.Effect<void>
   }
@@ -157,7 +154,10 @@ export class Sending extends Context.Service<
         return { ...sent, message: question }
       })
 
-      const answeredFinished: Sending["Service"]["answeredFinished"] = Effect.fn("Sending.answeredFinished")(function* (userId, key) {
+      const answeredFinished: Sending["Service"]["answeredFinished"] = Effect.fn("Sending.answeredFinished")(function* (
+        userId,
+        key
+      ) {
         yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = 'sendMessage' and key = ${key}`
       }, Effect.orDie)
 

@@ -34,7 +34,10 @@ const connect = (options: { url: Redacted.Redacted; maxConnections: number; pool
     transformResultNames: String.snakeToCamel,
     transformJson: false
     // A pool connects when it is first used; a start shows at once whether it can.
-  }).pipe(Effect.tap((sql) => sql`select 1`), Effect.mapError(unusable))
+  }).pipe(
+    Effect.tap((sql) => sql`select 1`),
+    Effect.mapError(unusable)
+  )
 
 const runPending = Migrator.make({})
 
@@ -95,7 +98,8 @@ export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat
   )
 }
 
-const isPooled = ({ databaseDirectUrl, databaseUrl }: Settings) => Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
+const isPooled = ({ databaseDirectUrl, databaseUrl }: Settings) =>
+  Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
 
 /** A migrated database: what is built on this may assume the newest schema. */
 export const DatabaseLayer = Layer.unwrap(

@@ -1,8 +1,7 @@
 import { Effect, Schedule } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 
-const isConflict = (error: SqlError) =>
-  error.reason._tag === "SerializationError" || error.reason._tag === "DeadlockError"
+const isConflict = (error: SqlError) => error.reason._tag === "SerializationError" || error.reason._tag === "DeadlockError"
 
 /** Runs a transaction again when Postgres gave it up for another one (40001, 40P01): nothing of it has happened. */
 export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E | SqlError, R>) =>

@@ -29,7 +29,7 @@ import { isBreaking, readScript } from "./gemini/Script.ts"
 
 export type { GeminiSimulatorControl, Settings } from "./gemini/Control.ts"
 export type { LogEntry, Stats } from "./gemini/RequestLog.ts"
-export type { Fault, FaultRule } from "./gemini/Script.ts"
+export type { Fault } from "./gemini/Script.ts"
 
 export interface GeminiSimulatorOptions extends Partial<Settings> {
   /** A free port when absent. */
@@ -114,7 +114,7 @@ const readCall = (request: IncomingMessage): Call => {
   return {
     version,
     model,
-    method: read && method === undefined ? (model ? "getModel" : "listModels") : method ?? "unknown",
+    method: read && method === undefined ? (model ? "getModel" : "listModels") : (method ?? "unknown"),
     query: new URLSearchParams(query)
   }
 }

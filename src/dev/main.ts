@@ -24,7 +24,8 @@ const postgres = Effect.gen(function* () {
   const running = yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () => startPostgres({ dataDir: inDataDir("postgres") }),
-      catch: (error) => new SettingError({ setting: "DEV_DATA_DIR", problem: error instanceof Error ? error.message : String(error) })
+      catch: (error) =>
+        new SettingError({ setting: "DEV_DATA_DIR", problem: error instanceof Error ? error.message : String(error) })
     }),
     (running) => Effect.promise(() => running.stop())
   )

@@ -82,13 +82,14 @@ export class ContextReceipts extends Context.Service<
         const reply = yield* find(userId, roomId, replyId)
         const systemPrompt = reply.ids === null ? reply.roomPrompt : reply.sentPrompt
         const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt }
-        const ids = reply.ids === null
-          ? (yield* conversation.before(question)).map(({ messageId }) => messageId)
-          : reply.ids.split(",")
+        const ids =
+          reply.ids === null ? (yield* conversation.before(question)).map(({ messageId }) => messageId) : reply.ids.split(",")
         const messages = new Map((yield* earlier(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
         const included = ids.flatMap((id) => {
           const message = messages.get(id)
-          return message === undefined ? [] : [{ id: MessageId.make(id), role: message.role, tokens: estimateTokens(message.content) }]
+          return message === undefined
+            ? []
+            : [{ id: MessageId.make(id), role: message.role, tokens: estimateTokens(message.content) }]
         })
         const sent = new Set(ids)
         const dropped = [...messages.values()]

@@ -106,10 +106,7 @@ export class Gemini extends Context.Service<
             }).pipe(Effect.timeoutOrElse({ duration: idle, orElse: () => Effect.fail(silent) }))
             return Stream.fromAsyncIterable(responses, fromUnknown)
           })
-        ).pipe(
-          Stream.map(toDelta),
-          Stream.timeoutOrElse({ duration: idle, orElse: () => Stream.fail(silent) })
-        )
+        ).pipe(Stream.map(toDelta), Stream.timeoutOrElse({ duration: idle, orElse: () => Stream.fail(silent) }))
 
       return Gemini.of({ defaultModel: model, stream })
     })

@@ -54,7 +54,10 @@ const milliseconds = (duration: string | undefined): number | undefined => {
 /** What the SDK threw, classified. Anything that is no answer of Google's is the network's. */
 export const fromUnknown = (cause: unknown): GeminiError => {
   if (!(cause instanceof ApiError)) {
-    return new GeminiError({ kind: "unavailable", detail: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause) })
+    return new GeminiError({
+      kind: "unavailable",
+      detail: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+    })
   }
   const status = statusOf(cause.message)
   const detail = `HTTP ${cause.status} ${status?.message ?? ""}`.trim()

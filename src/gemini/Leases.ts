@@ -38,7 +38,9 @@ export class Leases extends Context.Service<
       const renew = Effect.gen(function* () {
         if (held.size === 0) return
         const before = [...held.values()]
-        const leases = JSON.stringify(before.map(({ lease }) => ({ user_id: lease.userId, id: lease.replyId, attempt: lease.attempt })))
+        const leases = JSON.stringify(
+          before.map(({ lease }) => ({ user_id: lease.userId, id: lease.replyId, attempt: lease.attempt }))
+        )
         const kept = yield* sql<{ id: string }>`
           update messages m set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
           from json_to_recordset(${leases}::text::json) as l (user_id uuid, id uuid, attempt int)
@@ -49,7 +51,10 @@ export class Leases extends Context.Service<
         for (const { lease, stop } of before) {
           if (!ours.has(lease.replyId)) yield* Deferred.succeed(stop, "lost")
         }
-      }).pipe(Effect.timeout("8 seconds"), Effect.catchCause((cause) => Effect.logWarning("Leases could not be renewed", cause)))
+      }).pipe(
+        Effect.timeout("8 seconds"),
+        Effect.catchCause((cause) => Effect.logWarning("Leases could not be renewed", cause))
+      )
 
       yield* renew.pipe(Effect.repeat(Schedule.spaced(renewEvery)), Effect.forkScoped)
       yield* notifications.onKind("stop", (topic) => {

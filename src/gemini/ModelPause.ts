@@ -14,15 +14,18 @@ export class ModelPause extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const pause = Effect.fn("ModelPause.pause")(function* (model: string, milliseconds: number) {
-        const [row] = yield* sql<{ until: Date }>`
+      const pause = Effect.fn("ModelPause.pause")(
+        function* (model: string, milliseconds: number) {
+          const [row] = yield* sql<{ until: Date }>`
           insert into model_pauses as p (model, until)
           values (${model}, clock_timestamp() + make_interval(secs => ${milliseconds / 1000}))
           on conflict (model) do update set until = greatest(p.until, excluded.until)
           returning until
         `
-        return row === undefined ? yield* Effect.die("an upsert returned nothing") : row.until
-      }, Effect.catchTag("SqlError", Effect.die))
+          return row === undefined ? yield* Effect.die("an upsert returned nothing") : row.until
+        },
+        Effect.catchTag("SqlError", Effect.die)
+      )
 
       return ModelPause.of({ pause })
     })

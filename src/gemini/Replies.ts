@@ -132,13 +132,16 @@ export class Replies extends Context.Service<
       })
 
       /** Of a process that is going: the reply starts again elsewhere, at once. */
-      const handBack = Effect.fnUntraced(function* (reply: Claim) {
-        yield* sql`
+      const handBack = Effect.fnUntraced(
+        function* (reply: Claim) {
+          yield* sql`
           update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
         `
-        yield* queue.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
-      }, Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause)))
+          yield* queue.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
+        },
+        Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
+      )
 
       /** Waits, or gives up when the wait would outlast the reply's deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
@@ -173,14 +176,17 @@ export class Replies extends Context.Service<
       })
 
       /** Asks the model, handing on what it writes; an empty answer is asked for once more. */
-      const ask = Effect.fnUntraced(function* (prompt: Prompt, onText: (text: string) => Effect.Effect<void>) {
-        for (let tries = 0; tries < 2; tries++) {
-          const deltas = Stream.tap(gemini.stream(prompt), ({ text }) => (text === "" ? Effect.void : onText(text)))
-          const outcome = yield* Effect.flatMap(collect(deltas), outcomeOf)
-          if (outcome !== undefined) return outcome
-        }
-        return failed("empty_response", { finishReason: "STOP" })
-      }, Effect.timeoutOrElse({ duration: retryWindow, orElse: () => Effect.fail(overtime) }))
+      const ask = Effect.fnUntraced(
+        function* (prompt: Prompt, onText: (text: string) => Effect.Effect<void>) {
+          for (let tries = 0; tries < 2; tries++) {
+            const deltas = Stream.tap(gemini.stream(prompt), ({ text }) => (text === "" ? Effect.void : onText(text)))
+            const outcome = yield* Effect.flatMap(collect(deltas), outcomeOf)
+            if (outcome !== undefined) return outcome
+          }
+          return failed("empty_response", { finishReason: "STOP" })
+        },
+        Effect.timeoutOrElse({ duration: retryWindow, orElse: () => Effect.fail(overtime) })
+      )
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })

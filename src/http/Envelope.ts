@@ -19,7 +19,15 @@ const isPrivate = (url: string) =>
   privatePaths.test(url.replace(/%([0-7][\da-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))))
 
 const exposedHeaders = [
-  "cache-status", "etag", "idempotent-replayed", "link", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"
+  "cache-status",
+  "etag",
+  "idempotent-replayed",
+  "link",
+  "location",
+  "ratelimit",
+  "ratelimit-policy",
+  "retry-after",
+  "x-request-id"
 ]
 
 const decoder = new TextDecoder()
@@ -56,9 +64,8 @@ export const Envelope = HttpRouter.middleware(
   Effect.gen(function* () {
     const { corsOrigins } = yield* AppConfig
     const draining = yield* Draining
-    const cors = corsOrigins.length === 0
-      ? identity
-      : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
+    const cors =
+      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
 
     const finish = (response: HttpServerResponse.HttpServerResponse, url: string, requestId: string) => {
       const headers: Record<string, string> = { "x-request-id": requestId, "x-content-type-options": "nosniff" }
@@ -74,7 +81,9 @@ export const Envelope = HttpRouter.middleware(
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const routed = !hasOneHost(request)
           ? toResponse(new BadRequest())
-          : isOddPath(request.url) ? toResponse(new NotFound()) : httpEffect
+          : isOddPath(request.url)
+            ? toResponse(new NotFound())
+            : httpEffect
         return cors(routed).pipe(
           Effect.timeoutOrElse({
             duration: mayWait(request) ? waitingTimeout : handlerTimeout,
@@ -98,4 +107,3 @@ export const Envelope = HttpRouter.middleware(
   }),
   { global: true }
 )
-

@@ -47,7 +47,8 @@ const typeParameters = (document: Node) =>
         const typed = child(Schema.toJsonSchemaDocument(Schema.toType(slot)), "schema", "properties")
         for (const parameter of parameters.filter(isNode)) {
           const schema = child(typed, String(parameter["name"]))
-          if (schema !== undefined && ["integer", "number", "boolean"].includes(String(schema["type"]))) parameter["schema"] = schema
+          if (schema !== undefined && ["integer", "number", "boolean"].includes(String(schema["type"])))
+            parameter["schema"] = schema
         }
       }
     }

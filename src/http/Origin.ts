@@ -14,4 +14,6 @@ export const originOf = (request: HttpServerRequest.HttpServerRequest): Effect.E
 
 /** Tells one client from another, as far as a request shows. */
 export const clientOf = ({ address, userAgent }: Origin): string =>
-  createHash("sha256").update(`${address ?? ""}\n${userAgent ?? ""}`).digest("base64url")
+  createHash("sha256")
+    .update(`${address ?? ""}\n${userAgent ?? ""}`)
+    .digest("base64url")

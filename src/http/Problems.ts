@@ -4,7 +4,15 @@ import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError } from "effect/sql/SqlError"
 import { Unauthenticated } from "../auth/AuthErrors.ts"
 import {
-  BadRequest, Internal, MethodNotAllowed, NotFound, PayloadTooLarge, Problems, Unavailable, UnsupportedMediaType, ValidationFailed
+  BadRequest,
+  Internal,
+  MethodNotAllowed,
+  NotFound,
+  PayloadTooLarge,
+  Problems,
+  Unavailable,
+  UnsupportedMediaType,
+  ValidationFailed
 } from "./ProblemsApi.ts"
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -65,12 +73,18 @@ const notFound = (request: HttpServerRequest.HttpServerRequest, allowed: (url: s
 
 /** A row for a user who was deleted while the request was on its way: a moment later its session would have been over. */
 const isOrphan = (cause: unknown): boolean =>
-  Predicate.hasProperty(cause, "code") && cause.code === "23503" && Predicate.hasProperty(cause, "constraint") && `${cause.constraint}`.endsWith("_user_id_fkey")
+  Predicate.hasProperty(cause, "code") &&
+  cause.code === "23503" &&
+  Predicate.hasProperty(cause, "constraint") &&
+  `${cause.constraint}`.endsWith("_user_id_fkey")
 
 /** A lost connection, a restart or a full server passes; a statement that Postgres refuses is a fault of ours. */
 const databaseProblem = (error: { readonly reason: { readonly _tag: string; readonly cause?: unknown } }) => {
-  if (error.reason._tag === "StatementTimeoutError" || error.reason._tag === "LockTimeoutError") return Unavailable.because("timeout")
-  return error.reason._tag === "ConnectionError" || isPassing(error.reason.cause) ? Unavailable.because("unavailable") : new Internal()
+  if (error.reason._tag === "StatementTimeoutError" || error.reason._tag === "LockTimeoutError")
+    return Unavailable.because("timeout")
+  return error.reason._tag === "ConnectionError" || isPassing(error.reason.cause)
+    ? Unavailable.because("unavailable")
+    : new Internal()
 }
 
 /** SQLSTATE classes 08 (connection), 53 (resources) and 57 (operator intervention), or a socket's own error. */

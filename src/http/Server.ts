@@ -77,14 +77,15 @@ const Announcement = Layer.effectDiscard(
 export const ServerLayer = Layer.unwrap(
   Effect.gen(function* () {
     const { apiPrefix, host, port } = yield* AppConfig
-    return Layer.provideMerge(Announcement, HttpRouter.serve(Routes, {
-      disableLogger: true,
-      disableListenLog: true,
-      routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
-    })).pipe(
-      Layer.provideMerge(
-        NodeHttpServer.layer(() => makeServer(apiPrefix), { host, port, gracefulShutdownTimeout: "15 seconds" })
-      )
+    return Layer.provideMerge(
+      Announcement,
+      HttpRouter.serve(Routes, {
+        disableLogger: true,
+        disableListenLog: true,
+        routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
+      })
+    ).pipe(
+      Layer.provideMerge(NodeHttpServer.layer(() => makeServer(apiPrefix), { host, port, gracefulShutdownTimeout: "15 seconds" }))
     )
   })
 )

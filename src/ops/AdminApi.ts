@@ -15,16 +15,27 @@ const headers = { authorization: Schema.optionalKey(Schema.String) }
 
 export class AdminApi extends HttpApiGroup.make("admin")
   .add(
-    HttpApiEndpoint.get("queue", "/admin/queue", { headers, success: QueueCounts, error: [AdminOff, AdminUnauthenticated] }).annotateMerge(
-      OpenApi.annotations({ identifier: "getQueue", summary: "The queue's state", description: "With `Authorization: Bearer $ADMIN_TOKEN`; 404 when that is unset." })
+    HttpApiEndpoint.get("queue", "/admin/queue", {
+      headers,
+      success: QueueCounts,
+      error: [AdminOff, AdminUnauthenticated]
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "getQueue",
+        summary: "The queue's state",
+        description: "With `Authorization: Bearer $ADMIN_TOKEN`; 404 when that is unset."
+      })
     ),
     HttpApiEndpoint.get("metrics", "/metrics", {
       headers,
       success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" })),
       error: [AdminOff, AdminUnauthenticated]
     }).annotateMerge(
-      OpenApi.annotations({ identifier: "getMetrics", summary: "Prometheus metrics", description: "With `Authorization: Bearer $ADMIN_TOKEN`; 404 when that is unset." })
+      OpenApi.annotations({
+        identifier: "getMetrics",
+        summary: "Prometheus metrics",
+        description: "With `Authorization: Bearer $ADMIN_TOKEN`; 404 when that is unset."
+      })
     )
   )
-  .annotateMerge(OpenApi.annotations({ title: "Admin" }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Admin" })) {}

@@ -8,8 +8,15 @@ import { ReplyStream } from "../stream/ReplyStream.ts"
 import { AdminOff, AdminUnauthenticated } from "./AdminApi.ts"
 
 /** One metric in Prometheus' text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
-const metric = (name: string, type: "gauge" | "counter", help: string, samples: ReadonlyArray<readonly [labels: string, value: number]>) =>
-  [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map(([labels, value]) => `${name}${labels} ${value}`), ""].join("\n")
+const metric = (
+  name: string,
+  type: "gauge" | "counter",
+  help: string,
+  samples: ReadonlyArray<readonly [labels: string, value: number]>
+) =>
+  [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map(([labels, value]) => `${name}${labels} ${value}`), ""].join(
+    "\n"
+  )
 
 const processMetrics = () => {
   const memory = process.memoryUsage()

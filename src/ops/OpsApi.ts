@@ -29,5 +29,4 @@ export class OpsApi extends HttpApiGroup.make("ops")
       error: NotReady
     }).annotateMerge(OpenApi.annotations({ identifier: "getReadiness", summary: "Whether it can serve, and what is missing" }))
   )
-  .annotateMerge(OpenApi.annotations({ title: "Operations" }))
-{}
+  .annotateMerge(OpenApi.annotations({ title: "Operations" })) {}

@@ -23,7 +23,10 @@ const batch = 1_000
 export class Queue extends Context.Service<
   Queue,
   {
-    readonly announce: (what: { readonly replies?: ReadonlyArray<Wakeup>; readonly topics?: ReadonlyArray<string> }) => Effect.Effect<void>
+    readonly announce: (what: {
+      readonly replies?: ReadonlyArray<Wakeup>
+      readonly topics?: ReadonlyArray<string>
+    }) => Effect.Effect<void>
   }
 >()("chat-backend/queue/Queue") {
   static readonly layer = Layer.effect(
@@ -63,12 +66,7 @@ export class Queue extends Context.Service<
         Effect.catchCause((cause) => Effect.logWarning("An announcement was lost; the reaper will make it again", cause))
       )
 
-      yield* ready.await.pipe(
-        Effect.andThen(Effect.sleep("2 millis")),
-        Effect.andThen(flush),
-        Effect.forever,
-        Effect.forkScoped
-      )
+      yield* ready.await.pipe(Effect.andThen(Effect.sleep("2 millis")), Effect.andThen(flush), Effect.forever, Effect.forkScoped)
       yield* Effect.addFinalizer(() => flush)
 
       const announce: Queue["Service"]["announce"] = (what) =>

@@ -11,7 +11,9 @@ interface Row {
 }
 
 /** How the queue stands, for operators. */
-export class QueueState extends Context.Service<QueueState, { readonly read: Effect.Effect<QueueCounts> }>()("chat-backend/queue/QueueState") {
+export class QueueState extends Context.Service<QueueState, { readonly read: Effect.Effect<QueueCounts> }>()(
+  "chat-backend/queue/QueueState"
+) {
   static readonly layer = Layer.effect(
     QueueState,
     Effect.gen(function* () {

@@ -14,15 +14,17 @@ const drainMillis = 10_000
 const poolSize = 10
 
 /** Whether this process has a worker, and whether it runs. A worker that ended by itself must end the process. */
-export class WorkerHealth extends Context.Service<WorkerHealth, { readonly status: () => "ok" | "failed" | "draining" | undefined }>()(
-  "chat-backend/queue/WorkerHealth"
-) {
+export class WorkerHealth extends Context.Service<
+  WorkerHealth,
+  { readonly status: () => "ok" | "failed" | "draining" | undefined }
+>()("chat-backend/queue/WorkerHealth") {
   static readonly layerNone = Layer.succeed(WorkerHealth, { status: () => undefined })
 }
 
 /** graphile-worker talks of every job; only its warnings are news, and of those not that its pool is small on purpose. */
 const logger = new Logger(() => (level, message) => {
-  if ((level === "error" || level === "warning") && !message.includes("maxPoolSize")) process.stderr.write(`${JSON.stringify({ level, source: "graphile-worker", message })}\n`)
+  if ((level === "error" || level === "warning") && !message.includes("maxPoolSize"))
+    process.stderr.write(`${JSON.stringify({ level, source: "graphile-worker", message })}\n`)
 })
 
 const makePool = (connectionString: string) => {
@@ -56,21 +58,28 @@ export const WorkerLayer = Layer.effect(
     events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
     let status: "ok" | "failed" | "draining" = "ok"
 
-    const runJob = (task: Task) => (payload: unknown, { abortSignal }: JobHelpers) => {
-      // One signal for all jobs: each listens to it while it runs, and that many is as it should be.
-      if (abortSignal !== undefined) setMaxListeners(0, abortSignal)
-      return runTask(task.run(payload), abortSignal === undefined ? {} : { signal: abortSignal }).then((exit) => {
-        // Interrupted by the shutdown: a reply was handed back and has a new job, so this one is done.
-        if (Exit.isFailure(exit) && !(task.name === replyTask && Cause.hasInterruptsOnly(exit.cause))) throw Cause.squash(exit.cause)
-      })
-    }
+    const runJob =
+      (task: Task) =>
+      (payload: unknown, { abortSignal }: JobHelpers) => {
+        // One signal for all jobs: each listens to it while it runs, and that many is as it should be.
+        if (abortSignal !== undefined) setMaxListeners(0, abortSignal)
+        return runTask(task.run(payload), abortSignal === undefined ? {} : { signal: abortSignal }).then((exit) => {
+          // Interrupted by the shutdown: a reply was handed back and has a new job, so this one is done.
+          if (Exit.isFailure(exit) && !(task.name === replyTask && Cause.hasInterruptsOnly(exit.cause)))
+            throw Cause.squash(exit.cause)
+        })
+      }
     const taskList: TaskList = Object.fromEntries(tasks.map((task) => [task.name, runJob(task)]))
     const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
 
     const pool = yield* Effect.acquireRelease(
       Effect.sync(() => makePool(Redacted.value(settings.databaseDirectUrl))),
       // It waits for connections in use, and one that was cut off may stay so.
-      (pool) => Effect.timeoutOption(Effect.promise(() => pool.end()), "2 seconds")
+      (pool) =>
+        Effect.timeoutOption(
+          Effect.promise(() => pool.end()),
+          "2 seconds"
+        )
     )
     const runner: Runner = yield* Effect.acquireRelease(
       Effect.promise(() =>

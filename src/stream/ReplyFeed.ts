@@ -36,7 +36,8 @@ export class ReplyFeed {
     // A delta can be here before the news of its attempt: then the reply is being written, whatever was read last.
     const status = live !== undefined && live.attempt > message.attempt ? "processing" : message.status
     const text = this.status(status, attempt, status === "waiting" ? retryAt : null)
-    if (live === undefined || live.attempt === 0 || live.attempt < this.position.attempt) return { text, ended: false, gap: false }
+    if (live === undefined || live.attempt === 0 || live.attempt < this.position.attempt)
+      return { text, ended: false, gap: false }
     const reached = live.attempt === this.position.attempt ? this.position.offset : 0
     if (live.start > reached) return { text, ended: false, gap: true }
     return { text: text + this.follow(live), ended: false, gap: false }

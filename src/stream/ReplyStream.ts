@@ -73,7 +73,13 @@ export class ReplyStream extends Context.Service<
       }
 
       /** Keeps one reader told: of new text at once, of the message's state when there is news, of gaps by fetching. */
-      const attach = (userId: UserId, roomId: ChatroomId, first: Message, firstRetryAt: string | null, position: Position | undefined) => {
+      const attach = (
+        userId: UserId,
+        roomId: ChatroomId,
+        first: Message,
+        firstRetryAt: string | null,
+        position: Position | undefined
+      ) => {
         const feed = new ReplyFeed(position)
         let message = first
         let retryAt = firstRetryAt

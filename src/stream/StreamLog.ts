@@ -4,8 +4,8 @@ import { ReadSql } from "../database/Database.ts"
 import { LiveTexts } from "./LiveText.ts"
 
 /** Milliseconds between two writes of a worker's log, and between two readings of all logs. */
-const writeEvery = 40
-const readEvery = 25
+const writeEvery = 25
+const readEvery = 15
 /** Seconds a worker keeps its log, and after which another process removes what a dead one left. */
 const keptSeconds = 10
 const abandonedSeconds = 60
@@ -17,6 +17,8 @@ interface Writing {
   /** How much of the text is in the log, and how much in the segments. */
   logged: number
   stored: number
+  /** Where the newest segment starts: the next one is stored behind it alone. */
+  newest: number | null
 }
 
 /**
@@ -29,7 +31,10 @@ export class StreamLog extends Context.Service<
   {
     readonly live: LiveTexts
     /** Appends what an attempt has just written. */
-    readonly append: (reply: { readonly userId: string; readonly replyId: string; readonly attempt: number }, text: string) => Effect.Effect<void>
+    readonly append: (
+      reply: { readonly userId: string; readonly replyId: string; readonly attempt: number },
+      text: string
+    ) => Effect.Effect<void>
     /** The attempt is over: its text is in the message, or will be written anew. */
     readonly close: (replyId: string, attempt: number) => Effect.Effect<void>
     /** Reads the other processes' logs while at least one reader wants it; returns how to stop. */
@@ -83,22 +88,40 @@ export class StreamLog extends Context.Service<
       })
 
       const tidy = Effect.gen(function* () {
-        const unstored = [...writings].filter(([, { stored, text }]) => stored < text.length).map(([reply_id, writing]) => ({
-          writing,
-          segment: {
-            user_id: writing.userId, reply_id, attempt: writing.attempt, start_offset: writing.stored, body: writing.text.slice(writing.stored)
-          }
-        }))
+        const unstored = [...writings]
+          .filter(([, { stored, text }]) => stored < text.length)
+          .map(([reply_id, writing]) => ({
+            writing,
+            segment: {
+              user_id: writing.userId,
+              reply_id,
+              attempt: writing.attempt,
+              start_offset: writing.stored,
+              body: writing.text.slice(writing.stored),
+              behind: writing.newest
+            }
+          }))
         if (unstored.length > 0) {
           // An insert whose answer was lost may be there already, and shorter than what there is to store now.
-          yield* sql`
+          const kept = yield* sql<{ replyId: string }>`
             insert into stream_segments as s
-            select * from json_populate_recordset(null::stream_segments, ${JSON.stringify(unstored.map(({ segment }) => segment))}::text::json)
+            select n.user_id, n.reply_id, n.attempt, n.start_offset, n.body
+            from json_to_recordset(${JSON.stringify(unstored.map(({ segment }) => segment))}::text::json)
+              as n (user_id uuid, reply_id uuid, attempt int, start_offset int, body text, behind int)
+            where n.behind is null or exists (
+              select from stream_segments p where p.user_id = n.user_id and p.reply_id = n.reply_id
+                and p.attempt = n.attempt and p.start_offset = n.behind)
             on conflict (user_id, reply_id, attempt, start_offset) do update set body = excluded.body
-            where length(s.body) < length(excluded.body)
+            where length(s.body) <= length(excluded.body)
+            returning s.reply_id
           `
-          // Only now that it is stored: one left out would be a hole that nobody could fill.
-          for (const { segment, writing } of unstored) writing.stored = segment.start_offset + segment.body.length
+          const isKept = new Set(kept.map(({ replyId }) => replyId))
+          for (const { segment, writing } of unstored) {
+            // A crash of Postgres has emptied the table: a text that lacks its beginning is none, so it is stored anew.
+            const isThere = isKept.has(segment.reply_id)
+            writing.newest = isThere ? segment.start_offset : null
+            writing.stored = isThere ? segment.start_offset + segment.body.length : 0
+          }
         }
         const over = closed.splice(0, 1_000)
         if (over.length > 0) {
@@ -126,15 +149,18 @@ export class StreamLog extends Context.Service<
         `
       ])
 
+      // The first words after a silence go out at once; the pause comes after them.
       yield* writes.await.pipe(
-        Effect.andThen(Effect.sleep(writeEvery)),
         Effect.andThen(guarded("Writing the stream log", write)),
+        Effect.andThen(Effect.sleep(writeEvery)),
         Effect.forever,
         Effect.forkScoped
       )
       yield* guarded("Storing segments", tidy).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
       yield* guarded("Sweeping the stream logs", sweep).pipe(Effect.repeat(Schedule.spaced("30 seconds")), Effect.forkScoped)
-      yield* Effect.addFinalizer(() => Effect.andThen(guarded("Writing the stream log", write), guarded("Storing segments", tidy)))
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(guarded("Writing the stream log", write), guarded("Storing segments", tidy))
+      )
 
       // --- the reader
       const reads = yield* Latch.make(false)
@@ -180,7 +206,7 @@ export class StreamLog extends Context.Service<
             // A process that stood still may have taken its own reply over: then both attempts write here, and the newer counts.
             if (writing !== undefined && writing.attempt > attempt) return Effect.void
             if (writing === undefined || writing.attempt < attempt) {
-              writing = { userId, attempt, text: "", logged: 0, stored: 0 }
+              writing = { userId, attempt, text: "", logged: 0, stored: 0, newest: null }
               writings.set(replyId, writing)
             }
             live.apply({ replyId, attempt, offset: writing.text.length, text })

@@ -66,18 +66,50 @@ describe("what limits count by", () => {
     assert.strictEqual(addressKey(address), key)
   })
 
-  it.each(["10.1.2.3", "127.0.0.1", "169.254.1.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "::1", "fc00::1", "fdff::1", "fe80::1", "::ffff:10.0.0.1", "junk", "", "8.8.8.8:80", null])(
-    "is nothing of %j: behind it everybody would share one allowance",
-    (address) => assert.isNull(addressKey(address))
-  )
+  it.each([
+    "10.1.2.3",
+    "127.0.0.1",
+    "169.254.1.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "100.64.0.1",
+    "::1",
+    "fc00::1",
+    "fdff::1",
+    "fe80::1",
+    "::ffff:10.0.0.1",
+    "junk",
+    "",
+    "8.8.8.8:80",
+    null
+  ])("is nothing of %j: behind it everybody would share one allowance", (address) => assert.isNull(addressKey(address)))
 
-  it.each(["172.32.0.1", "100.128.0.1", "169.255.0.1", "11.0.0.1", "192.169.0.1", "fec0::1", "2001:db8::1"])("is something of %s, which is beside a private range", (address) => {
-    assert.isNotNull(addressKey(address))
-  })
+  it.each(["172.32.0.1", "100.128.0.1", "169.255.0.1", "11.0.0.1", "192.169.0.1", "fec0::1", "2001:db8::1"])(
+    "is something of %s, which is beside a private range",
+    (address) => {
+      assert.isNotNull(addressKey(address))
+    }
+  )
 })
 
 describe("a list of proxies", () => {
-  it.each(["x", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/8/8", "10.0.0.0/1e1", "10.0.0.0/ 8", "10.0.0.0/0x8", "10.0.0/8", "::1/129", "::/", "/8", "localhost", "*"])("has no entry %j", (entry) => {
+  it.each([
+    "x",
+    "10.0.0.0/33",
+    "10.0.0.0/-1",
+    "10.0.0.0/",
+    "10.0.0.0/8/8",
+    "10.0.0.0/1e1",
+    "10.0.0.0/ 8",
+    "10.0.0.0/0x8",
+    "10.0.0/8",
+    "::1/129",
+    "::/",
+    "/8",
+    "localhost",
+    "*"
+  ])("has no entry %j", (entry) => {
     assert.isUndefined(parseProxies(["127.0.0.1", entry]))
   })
 
@@ -107,13 +139,19 @@ describe("codes asked for from one address", () => {
   })
 
   const send = (base: string, forwarded?: string, path = "/auth/send-otp") =>
-    request(base, "POST", path, { body: { mobile: freshMobile() }, ...(forwarded === undefined ? {} : { headers: { "x-forwarded-for": forwarded } }) })
+    request(base, "POST", path, {
+      body: { mobile: freshMobile() },
+      ...(forwarded === undefined ? {} : { headers: { "x-forwarded-for": forwarded } })
+    })
   const statuses = async (count: number, base: string, forwarded: (index: number) => string | undefined) =>
     (await Promise.all(times(count, (index) => send(base, forwarded(index))))).map(({ status }) => status)
 
   it("are thirty an hour, whatever numbers they are for; another address is not concerned", async () => {
     const all = await statuses(35, trusting.url, () => "203.0.113.7")
-    assert.deepStrictEqual([all.filter((status) => status === 200).length, all.filter((status) => status === 429).length], [30, 5])
+    assert.deepStrictEqual(
+      [all.filter((status) => status === 200).length, all.filter((status) => status === 429).length],
+      [30, 5]
+    )
     const refused = await send(trusting.url, "203.0.113.7")
     assertProblem(refused, 429, "otp_send_limited")
     assert.isAtMost(Number(refused.headers.get("retry-after")), 3_600)
@@ -136,7 +174,9 @@ describe("codes asked for from one address", () => {
   it("are not counted where no proxy is trusted and everybody comes from loopback, whatever a header says", async () => {
     assert.deepStrictEqual(new Set(await statuses(35, direct.url, () => undefined)), new Set([200]))
     assert.deepStrictEqual(new Set(await statuses(35, direct.url, () => "203.0.113.99")), new Set([200]))
-    const [row] = await database.query<{ count: number }>("select count(*)::int from throttles where key like '%203.0.113.99%' or key like '%127.0.0.1%'")
+    const [row] = await database.query<{ count: number }>(
+      "select count(*)::int from throttles where key like '%203.0.113.99%' or key like '%127.0.0.1%'"
+    )
     assert.strictEqual(row?.count, 0)
   })
 })

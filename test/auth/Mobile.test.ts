@@ -6,7 +6,13 @@ const decode = Schema.decodeUnknownSync(Mobile)
 
 describe("a mobile number", () => {
   it.each([
-    "+919876543210", "+91 98765 43210", "+91-98765-43210", "+91 (98765) 43210", "+91.98765.43210", "+91 98765-43.210", "+(91)9876543210"
+    "+919876543210",
+    "+91 98765 43210",
+    "+91-98765-43210",
+    "+91 (98765) 43210",
+    "+91.98765.43210",
+    "+91 98765-43.210",
+    "+(91)9876543210"
   ])("has one spelling in the database, however it is written: %s", (input) => {
     assert.strictEqual(normalise(input), "+919876543210")
   })

@@ -28,7 +28,8 @@ export const until = async (what: string, look: () => Promise<boolean>, millis =
   }
 }
 
-export const times = <A>(count: number, make: (index: number) => A): Array<A> => Array.from({ length: count }, (_, index) => make(index))
+export const times = <A>(count: number, make: (index: number) => A): Array<A> =>
+  Array.from({ length: count }, (_, index) => make(index))
 
 export const assertProblem = (reply: Reply, status: number, code: string) => {
   assert.strictEqual(`${reply.status} ${reply.body?.code}`, `${status} ${code}`, reply.text)
@@ -46,7 +47,8 @@ interface Code {
 
 /** What people do at a backend, as fast as they like: what throttles them is forgotten. */
 export const peopleAt = (base: string, database: TestDatabase) => {
-  const post = (path: string, body: unknown, headers: Record<string, string> = {}) => request(base, "POST", path, { body, headers })
+  const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+    request(base, "POST", path, { body, headers })
   const forget = () => database.query("delete from throttles")
   const code = async (mobile: string, purpose: Purpose = "login", headers: Record<string, string> = {}): Promise<Code> => {
     await forget()

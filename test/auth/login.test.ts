@@ -23,7 +23,10 @@ const verify = (body: unknown) => post("/auth/verify-otp", body)
 
 /** A challenge for this number, at once: what throttles its sends is forgotten first. */
 const challenge = async (mobile: string): Promise<{ challengeId: string; otp: string }> => {
-  await database.query("delete from throttles where key like 'otp-cooldown:%' and key like $1 or key like 'otp-send:%' and key like $1", [`%${mobile}`])
+  await database.query(
+    "delete from throttles where key like 'otp-cooldown:%' and key like $1 or key like 'otp-send:%' and key like $1",
+    [`%${mobile}`]
+  )
   const sent = await send(mobile)
   assert.strictEqual(sent.status, 200, sent.text)
   return sent.body
@@ -85,14 +88,21 @@ describe("signing up", () => {
     assert.strictEqual(again.body.user.mobile, mobile)
   })
 
-  it.each(["ada", "ada@", "@example.com", "a b@example.com", "ada@example", "a@b@example.com", "ada@exa\u0000mple.com", "ada\ud800@example.com", `${"a".repeat(250)}@b.co`])(
-    "refuses %j as an e-mail address",
-    async (email) => {
-      const reply = await signUp({ mobile: freshMobile(), email })
-      assertProblem(reply, 400, "validation_failed")
-      assert.strictEqual(reply.body.errors[0].path, "/email")
-    }
-  )
+  it.each([
+    "ada",
+    "ada@",
+    "@example.com",
+    "a b@example.com",
+    "ada@example",
+    "a@b@example.com",
+    "ada@exa\u0000mple.com",
+    "ada\ud800@example.com",
+    `${"a".repeat(250)}@b.co`
+  ])("refuses %j as an e-mail address", async (email) => {
+    const reply = await signUp({ mobile: freshMobile(), email })
+    assertProblem(reply, 400, "validation_failed")
+    assert.strictEqual(reply.body.errors[0].path, "/email")
+  })
 })
 
 describe("a code's way", () => {
@@ -173,13 +183,18 @@ describe("a code's way", () => {
     const rows = await database.query<{ row: string }>("select c::text as row from otp_challenges c where mobile = $1", [mobile])
     assert.strictEqual(rows.length, 1)
     // The number itself is there, and a code could be a part of it, or of an id or a time.
-    const fields = await database.query<{ codeMac: string }>(`select code_mac as "codeMac" from otp_challenges where mobile = $1`, [mobile])
+    const fields = await database.query<{ codeMac: string }>(
+      `select code_mac as "codeMac" from otp_challenges where mobile = $1`,
+      [mobile]
+    )
     assert.notInclude(fields[0]?.codeMac ?? otp, otp)
     assert.notMatch(rows[0]?.row ?? otp, new RegExp(`(^|[^\\d])${otp}([^\\d]|$)`))
   })
 
   it("gives different numbers with one code different MACs", async () => {
-    const seen = await database.query<{ macs: number; all: number }>(`select count(distinct code_mac)::int macs, count(*)::int "all" from otp_challenges`)
+    const seen = await database.query<{ macs: number; all: number }>(
+      `select count(distinct code_mac)::int macs, count(*)::int "all" from otp_challenges`
+    )
     assert.strictEqual(seen[0]?.macs, seen[0]?.all)
     assert.isAbove(seen[0]?.all ?? 0, 3)
   })
@@ -189,7 +204,9 @@ describe("a code that is no good", () => {
   it("is one answer, whatever is wrong with it", async () => {
     const mobile = freshMobile()
     const expired = await challenge(mobile)
-    await database.query("update otp_challenges set expires_at = clock_timestamp() - interval '1 second' where id = $1", [expired.challengeId])
+    await database.query("update otp_challenges set expires_at = clock_timestamp() - interval '1 second' where id = $1", [
+      expired.challengeId
+    ])
     const first = await verify({ mobile, ...expired })
     const second = await verify({ mobile, otp: expired.otp })
 
@@ -227,14 +244,25 @@ describe("a code that is no good", () => {
     assertProblem(await verify({ mobile, ...older }), 400, "otp_invalid")
   })
 
-  it.each([["otp", "12345"], ["otp", "1234567"], ["otp", "12345a"], ["otp", "١٢٣٤٥٦"], ["otp", " 12345"], ["otp", 123456], ["otp", null], ["challengeId", "7"], ["purpose", "signup"], ["mobile", "12345"]])(
-    "is refused unread when %s is %j",
-    async (field, value) => {
-      const reply = await verify({ mobile: freshMobile(), otp: "123456", [field]: value })
-      assertProblem(reply, 400, "validation_failed")
-      assert.deepStrictEqual(reply.body.errors.map((error: { path: string }) => error.path), [`/${field}`])
-    }
-  )
+  it.each([
+    ["otp", "12345"],
+    ["otp", "1234567"],
+    ["otp", "12345a"],
+    ["otp", "١٢٣٤٥٦"],
+    ["otp", " 12345"],
+    ["otp", 123456],
+    ["otp", null],
+    ["challengeId", "7"],
+    ["purpose", "signup"],
+    ["mobile", "12345"]
+  ])("is refused unread when %s is %j", async (field, value) => {
+    const reply = await verify({ mobile: freshMobile(), otp: "123456", [field]: value })
+    assertProblem(reply, 400, "validation_failed")
+    assert.deepStrictEqual(
+      reply.body.errors.map((error: { path: string }) => error.path),
+      [`/${field}`]
+    )
+  })
 })
 
 describe("many at once, of several processes", () => {
@@ -252,7 +280,8 @@ describe("many at once, of several processes", () => {
     const replies = spread("/auth/verify-otp", bodies)
     const waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     const deadline = Date.now() + 5_000
-    while ((await database.query(waiting)).length < backends.length && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10))
+    while ((await database.query(waiting)).length < backends.length && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     assert.isAtLeast((await database.query(waiting)).length, backends.length)
     await gate.query("commit")
     await gate.end()
@@ -269,28 +298,41 @@ describe("many at once, of several processes", () => {
   it("win a code exactly once", async () => {
     const mobile = freshMobile()
     const sent = await challenge(mobile)
-    const replies = await collide(mobile, times(200, () => ({ mobile, ...sent })))
+    const replies = await collide(
+      mobile,
+      times(200, () => ({ mobile, ...sent }))
+    )
     const won = replies.filter((reply) => reply.status === 200)
     assert.strictEqual(won.length, 1)
     for (const reply of replies) if (reply.status !== 200) assertProblem(reply, 400, "otp_invalid")
-    const sessions = await database.query("select 1 from sessions s join users u on u.id = s.user_id where u.mobile = $1", [mobile])
+    const sessions = await database.query("select 1 from sessions s join users u on u.id = s.user_id where u.mobile = $1", [
+      mobile
+    ])
     assert.strictEqual(sessions.length, 1)
   })
 
   it("win a code exactly once without naming its challenge", async () => {
     const mobile = freshMobile()
     const { otp } = await challenge(mobile)
-    const replies = await collide(mobile, times(100, () => ({ mobile, otp })))
+    const replies = await collide(
+      mobile,
+      times(100, () => ({ mobile, otp }))
+    )
     assert.strictEqual(replies.filter((reply) => reply.status === 200).length, 1)
   })
 
   it("guess a code five times in all, and then even the right one is refused", async () => {
     const mobile = freshMobile()
     const sent = await challenge(mobile)
-    const guesses = await collide(mobile, times(200, (by) => ({ mobile, ...sent, otp: wrong(sent.otp, by + 1) })))
+    const guesses = await collide(
+      mobile,
+      times(200, (by) => ({ mobile, ...sent, otp: wrong(sent.otp, by + 1) }))
+    )
     assert.strictEqual(guesses.filter((reply) => reply.body.code === "otp_invalid").length, 5)
     for (const reply of guesses) if (reply.status !== 400) assertProblem(reply, 429, "otp_attempts_exceeded")
-    const [row] = await database.query<{ tries_bound: number }>("select tries_bound from otp_challenges where id = $1", [sent.challengeId])
+    const [row] = await database.query<{ tries_bound: number }>("select tries_bound from otp_challenges where id = $1", [
+      sent.challengeId
+    ])
     assert.strictEqual(row?.tries_bound, 5)
 
     const right = await verify({ mobile, ...sent })
@@ -301,7 +343,10 @@ describe("many at once, of several processes", () => {
 
   it("send one code in the cooldown, however many ask", async () => {
     const mobile = freshMobile()
-    const replies = await spread("/auth/send-otp", times(50, () => ({ mobile })))
+    const replies = await spread(
+      "/auth/send-otp",
+      times(50, () => ({ mobile }))
+    )
     assert.strictEqual(replies.filter((reply) => reply.status === 200).length, 1)
     for (const reply of replies) if (reply.status !== 200) assertProblem(reply, 429, "otp_cooldown")
   })
@@ -348,7 +393,9 @@ describe("asking for codes", () => {
     const wait = Number(refused.headers.get("retry-after"))
     assert.isAtLeast(wait, 28)
     assert.isAtMost(wait, 30)
-    await database.query("update throttles set tat = tat - interval '30 seconds' where key = $1", [`otp-cooldown:login:${mobile}`])
+    await database.query("update throttles set tat = tat - interval '30 seconds' where key = $1", [
+      `otp-cooldown:login:${mobile}`
+    ])
     await denialForgotten()
     assert.strictEqual((await send(mobile)).status, 200)
   })
@@ -362,7 +409,8 @@ describe("asking for codes", () => {
 
   it("is limited to five in ten minutes", async () => {
     const mobile = freshMobile()
-    const waitOut = () => database.query("update throttles set tat = tat - interval '30 seconds' where key = $1", [`otp-cooldown:login:${mobile}`])
+    const waitOut = () =>
+      database.query("update throttles set tat = tat - interval '30 seconds' where key = $1", [`otp-cooldown:login:${mobile}`])
     for (let sent = 0; sent < 5; sent++) {
       assert.strictEqual((await send(mobile)).status, 200)
       await waitOut()
@@ -381,7 +429,9 @@ describe("asking for codes", () => {
     const mobile = freshMobile()
     for (let sent = 0; sent < 20; sent++) {
       assert.strictEqual((await send(mobile)).status, 200)
-      await database.query("delete from throttles where key = any ($1)", [[`otp-cooldown:login:${mobile}`, `otp-send:10min:${mobile}`]])
+      await database.query("delete from throttles where key = any ($1)", [
+        [`otp-cooldown:login:${mobile}`, `otp-send:10min:${mobile}`]
+      ])
     }
     assertProblem(await send(mobile), 429, "otp_send_limited")
   })

@@ -100,8 +100,16 @@ describe("a new password", () => {
     await until("hasPassword elsewhere", async () => (await elsewhere(ada).call("GET", "/user/me")).body.hasPassword === true)
     for (const person of [ada, elsewhere(ada)]) {
       assertProblem(await change(person, { newPassword: better }), 400, "current_password_invalid")
-      assertProblem(await change(person, { currentPassword: "wrong horse", newPassword: better }), 400, "current_password_invalid")
-      assertProblem(await change(person, { currentPassword: good.toUpperCase(), newPassword: better }), 400, "current_password_invalid")
+      assertProblem(
+        await change(person, { currentPassword: "wrong horse", newPassword: better }),
+        400,
+        "current_password_invalid"
+      )
+      assertProblem(
+        await change(person, { currentPassword: good.toUpperCase(), newPassword: better }),
+        400,
+        "current_password_invalid"
+      )
       assertProblem(await change(person, { currentPassword: `${good} `, newPassword: better }), 400, "current_password_invalid")
     }
     assert.strictEqual((await passwordLogin(ada.mobile, good)).status, 200)
@@ -139,7 +147,11 @@ describe("a new password", () => {
     const ada = await people.enter()
     assertProblem(await change(ada, { newPassword }), 422, "weak_password")
     assertProblem(await people.post("/auth/signup", { mobile: freshMobile(), password: newPassword }), 422, "weak_password")
-    assertProblem(await people.post("/auth/reset-password", { mobile: ada.mobile, otp: "000000", newPassword }), 422, "weak_password")
+    assertProblem(
+      await people.post("/auth/reset-password", { mobile: ada.mobile, otp: "000000", newPassword }),
+      422,
+      "weak_password"
+    )
     assert.strictEqual((await ada.call("GET", "/user/me")).body.hasPassword, false)
   })
 
@@ -156,14 +168,23 @@ describe("a new password", () => {
     assertProblem(await passwordLogin(ada.mobile, `${newPassword}x`), 401, "credentials_invalid")
   })
 
-  it.each([["newPassword", ""], ["newPassword", "with\u0000NUL here"], ["newPassword", "half \ud800 a character"], ["newPassword", 12345678], ["newPassword", null], ["newPassword", ["correct horse"]], ["currentPassword", 7], ["newPassword", "x".repeat(1_001)]])(
-    "is refused unread when %s is %j",
-    async (field, value) => {
-      const reply = await (await people.enter()).call("POST", "/auth/change-password", { newPassword: good, [field]: value })
-      assertProblem(reply, 400, "validation_failed")
-      assert.deepStrictEqual(reply.body.errors.map(({ path }: { path: string }) => path), [`/${field}`])
-    }
-  )
+  it.each([
+    ["newPassword", ""],
+    ["newPassword", "with\u0000NUL here"],
+    ["newPassword", "half \ud800 a character"],
+    ["newPassword", 12345678],
+    ["newPassword", null],
+    ["newPassword", ["correct horse"]],
+    ["currentPassword", 7],
+    ["newPassword", "x".repeat(1_001)]
+  ])("is refused unread when %s is %j", async (field, value) => {
+    const reply = await (await people.enter()).call("POST", "/auth/change-password", { newPassword: good, [field]: value })
+    assertProblem(reply, 400, "validation_failed")
+    assert.deepStrictEqual(
+      reply.body.errors.map(({ path }: { path: string }) => path),
+      [`/${field}`]
+    )
+  })
 
   it("ends every other session at once, in every process, and its own goes on", async () => {
     const own = await someone()
@@ -183,7 +204,10 @@ describe("a new password", () => {
 
   it("is kept as an argon2id hash and nowhere else", async () => {
     const ada = await someone()
-    const [row] = await database.query<{ row: string; hash: string }>("select u::text as row, password_hash as hash from users u where id = $1", [ada.userId])
+    const [row] = await database.query<{ row: string; hash: string }>(
+      "select u::text as row, password_hash as hash from users u where id = $1",
+      [ada.userId]
+    )
     assert.match(row?.hash ?? "", /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
     assert.notInclude(row?.row ?? good, good)
     for (const path of ["/user/me", "/user/me/export", "/auth/sessions"]) {
@@ -194,7 +218,8 @@ describe("a new password", () => {
 })
 
 describe("a forgotten password", () => {
-  const reset = (body: { mobile: string; otp: string; challengeId?: string; newPassword: string }) => people.post("/auth/reset-password", body)
+  const reset = (body: { mobile: string; otp: string; challengeId?: string; newPassword: string }) =>
+    people.post("/auth/reset-password", body)
 
   it("is replaced with a code; every session ends in every process, and the history tells of it", async () => {
     const ada = await someone()
@@ -209,8 +234,13 @@ describe("a forgotten password", () => {
     }
     assertProblem(await passwordLogin(ada.mobile, good), 401, "credentials_invalid")
     assert.strictEqual((await passwordLogin(ada.mobile, better)).status, 200)
-    const events = await database.query<{ kind: string }>("select kind from auth_events where user_id = $1 order by id", [ada.userId])
-    assert.deepStrictEqual(events.map(({ kind }) => kind), ["login", "password_changed", "login", "password_reset", "password_login"])
+    const events = await database.query<{ kind: string }>("select kind from auth_events where user_id = $1 order by id", [
+      ada.userId
+    ])
+    assert.deepStrictEqual(
+      events.map(({ kind }) => kind),
+      ["login", "password_changed", "login", "password_reset", "password_login"]
+    )
   })
 
   it("is replaced without naming the challenge, too", async () => {
@@ -222,7 +252,8 @@ describe("a forgotten password", () => {
   it("keeps the code when the new one is weak", async () => {
     const ada = await someone()
     const code = await people.code(ada.mobile, "reset_password")
-    for (const newPassword of times(8, (n) => `short${n}`)) assertProblem(await reset({ mobile: ada.mobile, ...code, newPassword }), 422, "weak_password")
+    for (const newPassword of times(8, (n) => `short${n}`))
+      assertProblem(await reset({ mobile: ada.mobile, ...code, newPassword }), 422, "weak_password")
     assert.strictEqual(await statusOf(ada), 200)
     assert.strictEqual((await reset({ mobile: ada.mobile, ...code, newPassword: better })).status, 204)
   })
@@ -232,27 +263,39 @@ describe("a forgotten password", () => {
     const used = await people.code(ada.mobile, "reset_password")
     assert.strictEqual((await reset({ mobile: ada.mobile, ...used, newPassword: better })).status, 204)
     const old = await people.code(ada.mobile, "reset_password")
-    await database.query("update otp_challenges set expires_at = clock_timestamp() - interval '1 second' where id = $1", [old.challengeId])
+    await database.query("update otp_challenges set expires_at = clock_timestamp() - interval '1 second' where id = $1", [
+      old.challengeId
+    ])
     const login = await people.code(ada.mobile)
     const live = await people.code(ada.mobile, "reset_password")
     const wrong = { ...live, otp: String((Number(live.otp) + 1) % 1_000_000).padStart(6, "0") }
     const replies = []
-    for (const code of [used, old, login, wrong]) replies.push(await reset({ mobile: ada.mobile, ...code, newPassword: "yet another horse" }))
+    for (const code of [used, old, login, wrong])
+      replies.push(await reset({ mobile: ada.mobile, ...code, newPassword: "yet another horse" }))
     for (const reply of replies) assertProblem(reply, 400, "otp_invalid")
     assert.strictEqual(new Set(replies.map(({ body }) => JSON.stringify({ ...body, requestId: "" }))).size, 1)
     assertProblem(await passwordLogin(ada.mobile, "yet another horse"), 401, "credentials_invalid")
     // And the other way round: a code for the password is none for a login.
     assertProblem(await people.post("/auth/verify-otp", { mobile: ada.mobile, ...live }), 400, "otp_invalid")
-    assertProblem(await people.post("/auth/verify-otp", { mobile: ada.mobile, ...login, purpose: "reset_password" }), 400, "otp_invalid")
+    assertProblem(
+      await people.post("/auth/verify-otp", { mobile: ada.mobile, ...login, purpose: "reset_password" }),
+      400,
+      "otp_invalid"
+    )
     assert.strictEqual((await people.post("/auth/verify-otp", { mobile: ada.mobile, ...login })).status, 200)
   })
 
   it("is guessed five times and no more, by both ways together", async () => {
     const ada = await someone()
     const code = await people.code(ada.mobile, "reset_password")
-    const wrong = (by: number) => ({ mobile: ada.mobile, challengeId: code.challengeId, otp: String((Number(code.otp) + by) % 1_000_000).padStart(6, "0") })
+    const wrong = (by: number) => ({
+      mobile: ada.mobile,
+      challengeId: code.challengeId,
+      otp: String((Number(code.otp) + by) % 1_000_000).padStart(6, "0")
+    })
     for (const by of [1, 2, 3]) assertProblem(await reset({ ...wrong(by), newPassword: better }), 400, "otp_invalid")
-    for (const by of [4, 5]) assertProblem(await people.post("/auth/verify-otp", { ...wrong(by), purpose: "reset_password" }), 400, "otp_invalid")
+    for (const by of [4, 5])
+      assertProblem(await people.post("/auth/verify-otp", { ...wrong(by), purpose: "reset_password" }), 400, "otp_invalid")
     assertProblem(await reset({ mobile: ada.mobile, ...code, newPassword: better }), 429, "otp_attempts_exceeded")
   })
 
@@ -261,10 +304,18 @@ describe("a forgotten password", () => {
     const shape = async (mobile: string) => {
       await people.forget()
       const sent = await people.post("/auth/forgot-password", { mobile })
-      const refused = await reset({ mobile, otp: "x00000".replace("x", sent.body.otp.startsWith("0") ? "1" : "0"), challengeId: sent.body.challengeId, newPassword: better })
+      const refused = await reset({
+        mobile,
+        otp: "x00000".replace("x", sent.body.otp.startsWith("0") ? "1" : "0"),
+        challengeId: sent.body.challengeId,
+        newPassword: better
+      })
       const done = await reset({ mobile, otp: sent.body.otp, challengeId: sent.body.challengeId, newPassword: better })
       return {
-        sent: [sent.status, Object.entries(sent.body).map(([key, value]) => [key, typeof value === "number" ? value : typeof value])],
+        sent: [
+          sent.status,
+          Object.entries(sent.body).map(([key, value]) => [key, typeof value === "number" ? value : typeof value])
+        ],
         refused: { ...refused.body, requestId: "" },
         done: `${done.status} ${done.text}`,
         headers: [sent, refused, done].map(({ headers }) => [...headers.keys()].sort())
@@ -277,7 +328,10 @@ describe("a forgotten password", () => {
 
   it("gives the owner of an unregistered number an account, and the password with it", async () => {
     const mobile = freshMobile()
-    assert.strictEqual((await reset({ mobile, ...(await people.code(mobile, "reset_password")), newPassword: better })).status, 204)
+    assert.strictEqual(
+      (await reset({ mobile, ...(await people.code(mobile, "reset_password")), newPassword: better })).status,
+      204
+    )
     assert.strictEqual((await passwordLogin(mobile, better)).body.user.status, "active")
   })
 })
@@ -297,10 +351,22 @@ describe("a recovery session", () => {
     const recovery = await people.enter(ada.mobile, "reset_password")
     const id = "01980000-0000-7000-8000-000000000000"
     const routes = [
-      ["GET", "/user/me"], ["HEAD", "/user/me"], ["PATCH", "/user/me"], ["DELETE", "/user/me"], ["GET", "/user/me/export"], ["GET", "/user/usage"],
-      ["GET", "/auth/sessions"], ["DELETE", `/auth/sessions/${ada.sid}`], ["DELETE", `/auth/sessions/${recovery.sid}`], ["POST", "/auth/logout"],
-      ["POST", "/chatroom"], ["GET", "/chatroom"], ["GET", `/chatroom/${id}`], ["POST", `/chatroom/${id}/message`],
-      ["GET", "/subscription/status"], ["POST", "/subscribe/pro"]
+      ["GET", "/user/me"],
+      ["HEAD", "/user/me"],
+      ["PATCH", "/user/me"],
+      ["DELETE", "/user/me"],
+      ["GET", "/user/me/export"],
+      ["GET", "/user/usage"],
+      ["GET", "/auth/sessions"],
+      ["DELETE", `/auth/sessions/${ada.sid}`],
+      ["DELETE", `/auth/sessions/${recovery.sid}`],
+      ["POST", "/auth/logout"],
+      ["POST", "/chatroom"],
+      ["GET", "/chatroom"],
+      ["GET", `/chatroom/${id}`],
+      ["POST", `/chatroom/${id}/message`],
+      ["GET", "/subscription/status"],
+      ["POST", "/subscribe/pro"]
     ] as const
     for (const [method, path] of routes) {
       for (const person of [recovery, elsewhere(recovery)]) {
@@ -316,7 +382,8 @@ describe("a recovery session", () => {
     const ada = await someone()
     const recovery = await people.enter(ada.mobile, "reset_password")
     const [row] = await database.query<{ seconds: number }>(
-      "select extract(epoch from expires_at - created_at)::float8 as seconds from sessions where id = $1", [recovery.sid]
+      "select extract(epoch from expires_at - created_at)::float8 as seconds from sessions where id = $1",
+      [recovery.sid]
     )
     assert.strictEqual(Math.round(row?.seconds ?? 0), 600)
     assertProblem(await people.post("/auth/refresh", { refreshToken: recovery.refreshToken }), 401, "refresh_invalid")
@@ -328,7 +395,11 @@ describe("a recovery session", () => {
 
   it("says how long its token is any good", async () => {
     const mobile = freshMobile()
-    const login = await people.post("/auth/verify-otp", { mobile, purpose: "reset_password", ...(await people.code(mobile, "reset_password")) })
+    const login = await people.post("/auth/verify-otp", {
+      mobile,
+      purpose: "reset_password",
+      ...(await people.code(mobile, "reset_password"))
+    })
     assert.isAtMost(login.body.expiresIn, 600)
   })
 })
@@ -373,11 +444,16 @@ describe("a login with a password", () => {
     const ada = await someone()
     for (const mobile of [ada.mobile, freshMobile()]) {
       await people.forget()
-      for (const password of times(10, (n) => `wrong horse ${n}`)) assertProblem(await passwordLogin(mobile, password), 401, "credentials_invalid")
+      for (const password of times(10, (n) => `wrong horse ${n}`))
+        assertProblem(await passwordLogin(mobile, password), 401, "credentials_invalid")
       const refused = await passwordLogin(mobile, good)
       assertProblem(refused, 429, "too_many_attempts")
       assert.isAtMost(Number(refused.headers.get("retry-after")), 90)
-      assertProblem(await request(other.url, "POST", "/auth/login", { body: { mobile, password: good } }), 429, "too_many_attempts")
+      assertProblem(
+        await request(other.url, "POST", "/auth/login", { body: { mobile, password: good } }),
+        429,
+        "too_many_attempts"
+      )
     }
     // Another number is not concerned.
     assert.strictEqual((await passwordLogin((await someone()).mobile, good)).status, 200)
@@ -388,7 +464,9 @@ describe("a login with a password", () => {
     await people.forget()
     const bases = [backend.url, other.url]
     const replies = await Promise.all(
-      times(40, (n) => request(bases[n % 2] ?? "", "POST", "/auth/login", { body: { mobile: ada.mobile, password: `wrong horse ${n}` } }))
+      times(40, (n) =>
+        request(bases[n % 2] ?? "", "POST", "/auth/login", { body: { mobile: ada.mobile, password: `wrong horse ${n}` } })
+      )
     )
     const judged = replies.filter(({ status }) => status === 401)
     assert.isAtMost(judged.length, 10)
@@ -399,9 +477,13 @@ describe("a login with a password", () => {
   it("is not used up by logins that succeed", async () => {
     const ada = await someone()
     await people.forget()
-    for (const reply of await Promise.all(times(8, () => passwordLogin(ada.mobile, good)))) assert.strictEqual(reply.status, 200, reply.text)
+    for (const reply of await Promise.all(times(8, () => passwordLogin(ada.mobile, good))))
+      assert.strictEqual(reply.status, 200, reply.text)
     for (const base of times(14, (n) => (n % 2 === 0 ? backend.url : other.url))) {
-      assert.strictEqual((await request(base, "POST", "/auth/login", { body: { mobile: ada.mobile, password: good } })).status, 200)
+      assert.strictEqual(
+        (await request(base, "POST", "/auth/login", { body: { mobile: ada.mobile, password: good } })).status,
+        200
+      )
     }
   })
 
@@ -426,7 +508,8 @@ describe("a login with a password", () => {
 })
 
 describe("a password chosen at the sign-up", () => {
-  const signUp = (mobile: string, password: string, headers: Record<string, string> = {}) => people.post("/auth/signup", { mobile, password }, headers)
+  const signUp = (mobile: string, password: string, headers: Record<string, string> = {}) =>
+    people.post("/auth/signup", { mobile, password }, headers)
   const phone = { "user-agent": "Ada's phone" }
 
   it("is adopted when the same client proves the number", async () => {
@@ -549,7 +632,9 @@ describe("a secret", () => {
         [200, 204, 400, 422, 400, 200, 401, 400, 400, 409, 400, 400, 204, 401, 400]
       )
       const hidden = [secret, next, otp, forgot.otp]
-      for (const reply of replies) for (const word of hidden) assert.notInclude(reply.text.replaceAll(/"(mobile|id|createdAt|token|refreshToken|requestId)":"[^"]*"/g, ""), word)
+      for (const reply of replies)
+        for (const word of hidden)
+          assert.notInclude(reply.text.replaceAll(/"(mobile|id|createdAt|token|refreshToken|requestId)":"[^"]*"/g, ""), word)
       const log = backend.output().replaceAll(mobile, "")
       for (const word of [secret, next, ada.token, ada.refreshToken]) assert.notInclude(log, word)
       for (const word of [otp, forgot.otp]) assert.notMatch(log, new RegExp(`(^|[^\\dA-Fa-f])${word}([^\\dA-Fa-f]|$)`))

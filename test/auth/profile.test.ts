@@ -45,7 +45,12 @@ const statusOf = async (person: Person) => (await person.call("GET", "/user/me")
 const patch = (person: Person, body: unknown) => person.call("PATCH", "/user/me", body)
 const remove = (person: Person) => person.call("DELETE", "/user/me")
 const count = async (table: string, userId: string) =>
-  (await database.query<{ count: number }>(`select count(*)::int from ${table} where ${table === "users" ? "id" : "user_id"} = $1`, [userId]))[0]?.count
+  (
+    await database.query<{ count: number }>(
+      `select count(*)::int from ${table} where ${table === "users" ? "id" : "user_id"} = $1`,
+      [userId]
+    )
+  )[0]?.count
 
 describe("a profile", () => {
   it("takes a name and an e-mail address, each by itself, and null clears", async () => {
@@ -66,20 +71,33 @@ describe("a profile", () => {
     for (const n of times(5, (index) => index)) {
       await me(elsewhere(ada))
       await patch(n % 2 === 0 ? ada : elsewhere(ada), { name: `Ada ${n}` })
-      for (const person of [ada, elsewhere(ada)]) await until("the name", async () => (await me(person)).name === `Ada ${n}`, 1_000)
+      for (const person of [ada, elsewhere(ada)])
+        await until("the name", async () => (await me(person)).name === `Ada ${n}`, 1_000)
     }
   })
 
-  it.each([["/name", { name: "" }], ["/name", { name: "x".repeat(101) }], ["/name", { name: 7 }], ["/name", { name: "a\u0000b" }], ["/name", { name: "\ud800" }], ["/name", { name: ["Ada"] }], ["/email", { email: "" }], ["/email", { email: "ada" }], ["/email", { email: "ada@example.com\r\nBcc: all@example.com" }], ["/email", { email: `${"a".repeat(250)}@b.co` }], ["/email", { email: { $ne: null } }]])(
-    "refuses what does not fit: %s of %j",
-    async (path, body) => {
-      const ada = await people.enter()
-      const reply = await patch(ada, { name: "Mallory", email: "m@example.com", ...body })
-      assertProblem(reply, 400, "validation_failed")
-      assert.deepStrictEqual(reply.body.errors.map((error: { path: string }) => error.path), [path])
-      assert.deepInclude(await me(ada), { name: null, email: null })
-    }
-  )
+  it.each([
+    ["/name", { name: "" }],
+    ["/name", { name: "x".repeat(101) }],
+    ["/name", { name: 7 }],
+    ["/name", { name: "a\u0000b" }],
+    ["/name", { name: "\ud800" }],
+    ["/name", { name: ["Ada"] }],
+    ["/email", { email: "" }],
+    ["/email", { email: "ada" }],
+    ["/email", { email: "ada@example.com\r\nBcc: all@example.com" }],
+    ["/email", { email: `${"a".repeat(250)}@b.co` }],
+    ["/email", { email: { $ne: null } }]
+  ])("refuses what does not fit: %s of %j", async (path, body) => {
+    const ada = await people.enter()
+    const reply = await patch(ada, { name: "Mallory", email: "m@example.com", ...body })
+    assertProblem(reply, 400, "validation_failed")
+    assert.deepStrictEqual(
+      reply.body.errors.map((error: { path: string }) => error.path),
+      [path]
+    )
+    assert.deepInclude(await me(ada), { name: null, email: null })
+  })
 
   it("takes a name of a hundred characters of any kind", async () => {
     const ada = await people.enter()
@@ -91,8 +109,19 @@ describe("a profile", () => {
     const ada = await people.enter()
     const before = await me(ada)
     const attempt = {
-      id: "01980000-0000-7000-8000-000000000000", mobile: freshMobile(), tier: "pro", proUntil: "2099-01-01T00:00:00.000Z", pro_until: "2099-01-01", status: "pending",
-      hasPassword: true, passwordHash: "x", quota: { limit: null }, quotaKey: "x", createdAt: "1999-01-01T00:00:00.000Z", chatrooms: -5, isRecovery: true
+      id: "01980000-0000-7000-8000-000000000000",
+      mobile: freshMobile(),
+      tier: "pro",
+      proUntil: "2099-01-01T00:00:00.000Z",
+      pro_until: "2099-01-01",
+      status: "pending",
+      hasPassword: true,
+      passwordHash: "x",
+      quota: { limit: null },
+      quotaKey: "x",
+      createdAt: "1999-01-01T00:00:00.000Z",
+      chatrooms: -5,
+      isRecovery: true
     }
     assert.deepStrictEqual((await patch(ada, attempt)).body, before)
     await database.query("select pg_notify('changed', 'sessions:' || $1)", [ada.userId])
@@ -108,7 +137,8 @@ describe("deleting an account", () => {
     assert.strictEqual((await ada.ask(room, "[[say blue]] What colour?", { wait: 10, key: "k" })).status, 201)
     await ada.call("POST", "/chatroom", { title: "Keyed" }, { "idempotency-key": "k" })
     const bobsRoom = await bob.room()
-    for (const person of [ada, phone]) assert.deepStrictEqual([await statusOf(person), await statusOf(elsewhere(person))], [200, 200])
+    for (const person of [ada, phone])
+      assert.deepStrictEqual([await statusOf(person), await statusOf(elsewhere(person))], [200, 200])
     const done = await remove(ada)
     assert.strictEqual(`${done.status}${done.text}`, "204")
     for (const person of [ada, phone]) {
@@ -158,12 +188,21 @@ describe("deleting an account", () => {
       const there = elsewhere(ada)
       const room = await ada.room()
       const replies = await Promise.all([
-        patch(ada, { name: "late" }), there.call("POST", "/chatroom", { title: "late" }), remove(ada), ada.ask(room, "[[say late]]"), patch(there, { email: "a@b.co" }),
-        there.call("POST", "/auth/logout", { scope: "others" }), remove(there), ada.call("POST", "/chatroom", {}, { "idempotency-key": "late" }),
-        people.post("/auth/refresh", { refreshToken: ada.refreshToken }), ada.call("DELETE", `/auth/sessions/${ada.sid}`), there.call("GET", "/user/me/export")
+        patch(ada, { name: "late" }),
+        there.call("POST", "/chatroom", { title: "late" }),
+        remove(ada),
+        ada.ask(room, "[[say late]]"),
+        patch(there, { email: "a@b.co" }),
+        there.call("POST", "/auth/logout", { scope: "others" }),
+        remove(there),
+        ada.call("POST", "/chatroom", {}, { "idempotency-key": "late" }),
+        people.post("/auth/refresh", { refreshToken: ada.refreshToken }),
+        ada.call("DELETE", `/auth/sessions/${ada.sid}`),
+        there.call("GET", "/user/me/export")
       ])
       for (const reply of replies) assert.isBelow(reply.status, 500, reply.text)
-      for (const table of ["users", "sessions", "chatrooms", "messages"]) assert.strictEqual(await count(table, ada.userId), 0, table)
+      for (const table of ["users", "sessions", "chatrooms", "messages"])
+        assert.strictEqual(await count(table, ada.userId), 0, table)
     }
   })
 })
@@ -178,7 +217,9 @@ describe("deleting a subscriber's account", () => {
     return ada
   }
   const subscriptionOf = async (userId: string) => {
-    const [row] = await database.query<{ customer_id: string }>("select customer_id from billing_customers where user_id = $1", [userId])
+    const [row] = await database.query<{ customer_id: string }>("select customer_id from billing_customers where user_id = $1", [
+      userId
+    ])
     return Object.values(stripe.snapshot().state.objects.subscription ?? {}).find(
       (each) => "customer" in each && each.customer === row?.customer_id
     ) as { status: string } | undefined
@@ -215,11 +256,15 @@ describe("deleting a subscriber's account", () => {
 describe("an export", () => {
   it("has everything that is kept of a user, and nothing of anybody else", async () => {
     const [ada, bob] = [await people.enter(), await people.enter()]
-    await patch(ada, { name: "Ada \"quoted\" \\ \u2028 😀", email: "ada@example.com" })
+    await patch(ada, { name: 'Ada "quoted" \\ \u2028 😀', email: "ada@example.com" })
     await ada.call("POST", "/auth/change-password", { newPassword: "correct horse battery" })
     await patch(bob, { name: "Bobs name" })
     await bob.ask(await bob.room({ title: "Bobs room" }), "[[say Bobs answer]] Bobs question", { wait: 10 })
-    const [long, archived, empty] = [await ada.room({ title: "Long", systemPrompt: "Be \"brief\"" }), await ada.room({ title: "Archived" }), await ada.room({ title: "Empty" })]
+    const [long, archived, empty] = [
+      await ada.room({ title: "Long", systemPrompt: 'Be "brief"' }),
+      await ada.room({ title: "Archived" }),
+      await ada.room({ title: "Empty" })
+    ]
     const asked = await ada.ask(archived, "[[say Kept.]] Keep this", { wait: 10 })
     assert.strictEqual(asked.status, 201)
     await ada.call("PATCH", `/chatroom/${archived}`, { archived: true })
@@ -235,20 +280,34 @@ describe("an export", () => {
     assert.match(reply.headers.get("content-disposition") ?? "", /^attachment/)
     assert.strictEqual(reply.headers.get("cache-control"), "no-store")
     const { authEvents, chatrooms, sessions, usage, user } = reply.body
-    assert.deepInclude(user, { id: ada.userId, mobile: ada.mobile, name: "Ada \"quoted\" \\ \u2028 😀", email: "ada@example.com" })
-    const byId = new Map<string, { messages: Array<{ content: string }>; archivedAt: string | null; systemPrompt: string | null }>(
-      chatrooms.map((room: { id: string }) => [room.id, room])
-    )
+    assert.deepInclude(user, { id: ada.userId, mobile: ada.mobile, name: 'Ada "quoted" \\ \u2028 😀', email: "ada@example.com" })
+    const byId = new Map<
+      string,
+      { messages: Array<{ content: string }>; archivedAt: string | null; systemPrompt: string | null }
+    >(chatrooms.map((room: { id: string }) => [room.id, room]))
     assert.deepStrictEqual([...byId.keys()].sort(), [long, archived, empty].sort())
-    assert.deepStrictEqual(byId.get(long)?.messages.map(({ content }) => content), times(250, (n) => `line ${n} with "quotes" and \\ and \u2028`))
-    assert.strictEqual(byId.get(long)?.systemPrompt, "Be \"brief\"")
-    assert.deepStrictEqual(byId.get(archived)?.messages.map(({ content }) => content), ["[[say Kept.]] Keep this", "Kept."])
+    assert.deepStrictEqual(
+      byId.get(long)?.messages.map(({ content }) => content),
+      times(250, (n) => `line ${n} with "quotes" and \\ and \u2028`)
+    )
+    assert.strictEqual(byId.get(long)?.systemPrompt, 'Be "brief"')
+    assert.deepStrictEqual(
+      byId.get(archived)?.messages.map(({ content }) => content),
+      ["[[say Kept.]] Keep this", "Kept."]
+    )
     assert.isString(byId.get(archived)?.archivedAt)
     assert.deepStrictEqual(byId.get(empty)?.messages, [])
-    assert.deepStrictEqual(sessions.map(({ id }: { id: string }) => id), [ada.sid])
-    assert.deepStrictEqual(authEvents.map(({ kind }: { kind: string }) => kind), ["login", "profile_changed", "password_changed"])
+    assert.deepStrictEqual(
+      sessions.map(({ id }: { id: string }) => id),
+      [ada.sid]
+    )
+    assert.deepStrictEqual(
+      authEvents.map(({ kind }: { kind: string }) => kind),
+      ["login", "profile_changed", "password_changed"]
+    )
     assert.strictEqual(usage[0].prompts, 1)
-    for (const word of ["Bob", bob.userId, bob.mobile, "argon2", "hash", "quotaKey", "counter", ada.refreshToken, ada.token]) assert.notInclude(reply.text, word)
+    for (const word of ["Bob", bob.userId, bob.mobile, "argon2", "hash", "quotaKey", "counter", ada.refreshToken, ada.token])
+      assert.notInclude(reply.text, word)
     const [secret] = await database.query<{ key: string }>("select quota_key as key from users where id = $1", [ada.userId])
     assert.notInclude(reply.text, secret?.key ?? "quota")
   })
@@ -258,7 +317,8 @@ describe("an export", () => {
     assert.deepStrictEqual((await ada.call("GET", "/user/me/export")).body.chatrooms, [])
     await database.query(
       `insert into chatrooms (user_id, id, title, archived_at) select $1, ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'room ' || n,
-        case when n % 3 = 0 then now() end from generate_series(1, 230) n`, [ada.userId]
+        case when n % 3 = 0 then now() end from generate_series(1, 230) n`,
+      [ada.userId]
     )
     const titles = (await ada.call("GET", "/user/me/export")).body.chatrooms.map(({ title }: { title: string }) => title)
     assert.deepStrictEqual(titles.sort(), times(230, (n) => `room ${n + 1}`).sort())
@@ -271,18 +331,25 @@ describe("usage", () => {
     assert.deepStrictEqual((await ada.call("GET", "/user/usage")).body, { data: [] })
     await bob.ask(await bob.room(), "[[say no]] ?", { wait: 10 })
     const room = await ada.room()
-    const replies = [await ada.ask(room, "[[say one two]] first", { wait: 10 }), await ada.ask(room, "[[say three four]] second", { wait: 10 })]
+    const replies = [
+      await ada.ask(room, "[[say one two]] first", { wait: 10 }),
+      await ada.ask(room, "[[say three four]] second", { wait: 10 })
+    ]
     const sum = (field: "promptTokens" | "replyTokens") => replies.reduce((total, { body }) => total + body.reply.usage[field], 0)
     await database.query(
       `insert into usage_daily (quota_key, day, used, prompts, prompt_tokens, reply_tokens)
-        select quota_key, (now() at time zone 'utc')::date - n, 4, 4, 3000000000, 7 from users, unnest(array[1, 91, 93]) n where id = $1`, [ada.userId]
+        select quota_key, (now() at time zone 'utc')::date - n, 4, 4, 3000000000, 7 from users, unnest(array[1, 91, 93]) n where id = $1`,
+      [ada.userId]
     )
     const reply = await ada.call("GET", "/user/usage")
     assert.strictEqual(reply.headers.get("cache-control"), "no-store")
     const day = (back: number) => new Date(Date.now() - back * 86_400_000).toISOString().slice(0, 10)
     const old = { prompts: 4, promptTokens: 3_000_000_000, replyTokens: 7 }
     const [today, ...rest] = reply.body.data
-    assert.deepStrictEqual(rest, [{ day: day(1), ...old }, { day: day(91), ...old }])
+    assert.deepStrictEqual(rest, [
+      { day: day(1), ...old },
+      { day: day(91), ...old }
+    ])
     assert.deepInclude(today, { day: day(0), prompts: 2, promptTokens: sum("promptTokens") })
     assert.isAtLeast(today.replyTokens, sum("replyTokens"))
     assert.sameMembers(Object.keys(today), ["day", "prompts", "promptTokens", "replyTokens"])

@@ -6,7 +6,11 @@ import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { assertProblem, type LoggedIn, peopleAt, sidOf, times, until } from "./People.ts"
 
 const keyOf = (text: string) => Buffer.from(text.padEnd(32, "-").slice(0, 32)).toString("base64")
-const [key, oldKey, newKey] = [keyOf("0f1e2d3c4b5a69788796a5b4c3d2e1f0"), keyOf("the-one-before/9c8d7e6f5a4b3c2d1"), keyOf("the-one-to-come/1a2b3c4d5e6f7a8b")]
+const [key, oldKey, newKey] = [
+  keyOf("0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
+  keyOf("the-one-before/9c8d7e6f5a4b3c2d1"),
+  keyOf("the-one-to-come/1a2b3c4d5e6f7a8b")
+]
 
 let database: TestDatabase
 let backend: Awaited<ReturnType<typeof startBackend>>
@@ -35,9 +39,14 @@ const counterOf = (token: string) => Number(bodyOf(token).split(".")[2])
 const forge = (body: string, secret: string, label = "refresh") =>
   `${Buffer.from(body).toString("base64url")}.${createHmac("sha256", Buffer.from(secret, "base64")).update(`${label}\u0000${body}`).digest("base64url")}`
 const stored = async (person: LoggedIn) =>
-  (await database.query<{ counter: number; revoked_at: Date | null }>("select counter, revoked_at from sessions where id = $1", [person.sid]))[0]
+  (
+    await database.query<{ counter: number; revoked_at: Date | null }>("select counter, revoked_at from sessions where id = $1", [
+      person.sid
+    ])
+  )[0]
 /** The grace of the previous token is over. */
-const later = (person: LoggedIn) => database.query("update sessions set rotated_at = rotated_at - interval '11 seconds' where id = $1", [person.sid])
+const later = (person: LoggedIn) =>
+  database.query("update sessions set rotated_at = rotated_at - interval '11 seconds' where id = $1", [person.sid])
 
 const assertDead = async (person: LoggedIn, successor: string) => {
   assertProblem(await person.call("GET", "/user/me"), 401, "session_revoked")
@@ -92,8 +101,14 @@ describe("a refresh token", () => {
     for (const person of [ada, elsewhere(ada)]) assert.strictEqual(await statusOf(person), 200)
     assertProblem(await refresh(ada.refreshToken), 401, "refresh_reused")
     await assertDead(ada, first.body.refreshToken)
-    const events = await database.query<{ kind: string; session_id: string }>("select kind, session_id from auth_events where user_id = $1 order by id", [ada.userId])
-    assert.deepStrictEqual(events, [{ kind: "login", session_id: ada.sid }, { kind: "refresh_reused", session_id: ada.sid }])
+    const events = await database.query<{ kind: string; session_id: string }>(
+      "select kind, session_id from auth_events where user_id = $1 order by id",
+      [ada.userId]
+    )
+    assert.deepStrictEqual(events, [
+      { kind: "login", session_id: ada.sid },
+      { kind: "refresh_reused", session_id: ada.sid }
+    ])
   })
 
   it("is two exchanges old: reused, at whatever time", async () => {
@@ -165,7 +180,13 @@ describe("no refresh token", () => {
     const ada = await people.enter()
     const body = bodyOf(ada.refreshToken)
     assert.strictEqual(forge(body, key), ada.refreshToken)
-    for (const token of [forge(body, oldKey), forge(body, newKey), forge(body, key, "cursor:chatrooms"), forge(body, key, "otp"), forge(body, key, "")]) {
+    for (const token of [
+      forge(body, oldKey),
+      forge(body, newKey),
+      forge(body, key, "cursor:chatrooms"),
+      forge(body, key, "otp"),
+      forge(body, key, "")
+    ]) {
       assertProblem(await refresh(token), 401, "refresh_invalid")
     }
   })
@@ -174,15 +195,34 @@ describe("no refresh token", () => {
     const ada = await people.enter()
     const bob = await people.enter()
     const nobody = "01980000-0000-7000-8000-000000000000"
-    const bodies = [`${ada.userId}.${nobody}.0`, `${nobody}.${ada.sid}.0`, `${bob.userId}.${ada.sid}.0`, `${ada.userId}.${ada.sid}.1`, `${ada.userId}.${ada.sid}.999999999`, `${ada.userId}.${ada.sid}.-1`, `${ada.userId}.${ada.sid}`, `${ada.userId}.${ada.sid}.0.0`, "", "null"]
+    const bodies = [
+      `${ada.userId}.${nobody}.0`,
+      `${nobody}.${ada.sid}.0`,
+      `${bob.userId}.${ada.sid}.0`,
+      `${ada.userId}.${ada.sid}.1`,
+      `${ada.userId}.${ada.sid}.999999999`,
+      `${ada.userId}.${ada.sid}.-1`,
+      `${ada.userId}.${ada.sid}`,
+      `${ada.userId}.${ada.sid}.0.0`,
+      "",
+      "null"
+    ]
     for (const body of bodies) assertProblem(await refresh(forge(body, key)), 401, "refresh_invalid")
     assert.strictEqual((await refresh(ada.refreshToken)).status, 200)
   })
 
-  it.each(["x", "", ".", "..", "null", " ", "💥", "a".repeat(1_001), "a.b".repeat(50_000), `${"A".repeat(100_000)}.${"B".repeat(100_000)}`])(
-    "is garbage of any length: %#",
-    async (token) => assertProblem(await refresh(token), 401, "refresh_invalid")
-  )
+  it.each([
+    "x",
+    "",
+    ".",
+    "..",
+    "null",
+    " ",
+    "💥",
+    "a".repeat(1_001),
+    "a.b".repeat(50_000),
+    `${"A".repeat(100_000)}.${"B".repeat(100_000)}`
+  ])("is garbage of any length: %#", async (token) => assertProblem(await refresh(token), 401, "refresh_invalid"))
 
   it("is an access token, nor is a refresh token one", async () => {
     const ada = await people.enter()
@@ -218,7 +258,10 @@ describe("a session that is over", () => {
     const ada = await people.enter()
     await database.query("update sessions set expires_at = now() + interval '1 day' where id = $1", [ada.sid])
     assert.strictEqual((await refresh(ada.refreshToken)).status, 200)
-    const [row] = await database.query<{ days: number }>("select extract(epoch from expires_at - now())::float8 / 86400 as days from sessions where id = $1", [ada.sid])
+    const [row] = await database.query<{ days: number }>(
+      "select extract(epoch from expires_at - now())::float8 / 86400 as days from sessions where id = $1",
+      [ada.sid]
+    )
     assert.approximately(row?.days ?? 0, 30, 0.01)
   })
 })

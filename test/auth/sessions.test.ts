@@ -77,7 +77,10 @@ describe("the list of sessions", () => {
     await people.enter()
     await ended.call("POST", "/auth/logout", {})
     await database.query("update sessions set expires_at = now() where id = $1", [expired.sid])
-    assert.deepStrictEqual((await list(ada)).map(({ id }: { id: string }) => id), [ada.sid])
+    assert.deepStrictEqual(
+      (await list(ada)).map(({ id }: { id: string }) => id),
+      [ada.sid]
+    )
   })
 
   it("keeps of a client's name 300 characters, and does without one", async () => {
@@ -121,22 +124,27 @@ describe("ending a session by its id", () => {
 
   it("is done once by many at once", async () => {
     const [own, second] = (await sessions(2)) as [LoggedIn, LoggedIn]
-    const replies = await Promise.all(times(20, (n) => personAt(n % 2 === 0 ? backend.url : other.url, own).call("DELETE", `/auth/sessions/${second.sid}`)))
+    const replies = await Promise.all(
+      times(20, (n) => personAt(n % 2 === 0 ? backend.url : other.url, own).call("DELETE", `/auth/sessions/${second.sid}`))
+    )
     assert.deepStrictEqual(replies.map(({ status }) => status).sort(), [204, ...times(19, () => 404)])
   })
 })
 
 describe("a logout", () => {
-  it.each([["without a body", undefined], ["with an empty object", {}], ["with nothing at all as JSON", ""], ["named local", { scope: "local" }], ["with words we do not know", { all: true }]])(
-    "%s ends this session and no other",
-    async (_, body) => {
-      const [own, second] = (await sessions(2)) as [LoggedIn, LoggedIn]
-      const reply = await own.call("POST", "/auth/logout", body)
-      assert.strictEqual(`${reply.status}${reply.text}`, "204")
-      await assertDead(own)
-      await assertAlive(second)
-    }
-  )
+  it.each([
+    ["without a body", undefined],
+    ["with an empty object", {}],
+    ["with nothing at all as JSON", ""],
+    ["named local", { scope: "local" }],
+    ["with words we do not know", { all: true }]
+  ])("%s ends this session and no other", async (_, body) => {
+    const [own, second] = (await sessions(2)) as [LoggedIn, LoggedIn]
+    const reply = await own.call("POST", "/auth/logout", body)
+    assert.strictEqual(`${reply.status}${reply.text}`, "204")
+    await assertDead(own)
+    await assertAlive(second)
+  })
 
   it("of the others leaves this one alone", async () => {
     const [own, second, third] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
@@ -154,11 +162,14 @@ describe("a logout", () => {
     await assertAlive(bob)
   })
 
-  it.each([{ scope: "all" }, { scope: null }, { scope: ["local"] }, { scope: "" }, []])("is refused when it says %j, and ends nothing", async (body) => {
-    const [own] = (await sessions(1)) as [LoggedIn]
-    assertProblem(await own.call("POST", "/auth/logout", body), 400, "validation_failed")
-    await assertAlive(own)
-  })
+  it.each([{ scope: "all" }, { scope: null }, { scope: ["local"] }, { scope: "" }, []])(
+    "is refused when it says %j, and ends nothing",
+    async (body) => {
+      const [own] = (await sessions(1)) as [LoggedIn]
+      assertProblem(await own.call("POST", "/auth/logout", body), 400, "validation_failed")
+      await assertAlive(own)
+    }
+  )
 })
 
 describe("the history of an account", () => {
@@ -171,7 +182,10 @@ describe("the history of an account", () => {
     await own.call("POST", "/auth/change-password", { newPassword: "correct horse battery" }, agent)
     await own.call("POST", "/auth/logout", { scope: "others" }, agent)
     const recovery = await people.enter(mobile, "reset_password", agent)
-    const rows = await database.query("select kind, session_id, user_agent, address from auth_events where user_id = $1 order by at, id", [own.userId])
+    const rows = await database.query(
+      "select kind, session_id, user_agent, address from auth_events where user_id = $1 order by at, id",
+      [own.userId]
+    )
     const by = { user_agent: "Ada's phone", address: "127.0.0.1" }
     assert.deepStrictEqual(rows, [
       { kind: "login", session_id: own.sid, ...by },
@@ -187,9 +201,13 @@ describe("the history of an account", () => {
   it("is appended to and never changed", async () => {
     const [ada] = (await sessions(1)) as [LoggedIn]
     let refusal = ""
-    await database.query("update auth_events set kind = 'logout' where user_id = $1", [ada.userId]).catch((error: Error) => (refusal = error.message))
+    await database
+      .query("update auth_events set kind = 'logout' where user_id = $1", [ada.userId])
+      .catch((error: Error) => (refusal = error.message))
     assert.match(refusal, /append-only/)
-    assert.deepStrictEqual(await database.query("select kind from auth_events where user_id = $1", [ada.userId]), [{ kind: "login" }])
+    assert.deepStrictEqual(await database.query("select kind from auth_events where user_id = $1", [ada.userId]), [
+      { kind: "login" }
+    ])
   })
 
   it("has nothing of what was refused", async () => {

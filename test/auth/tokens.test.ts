@@ -46,7 +46,11 @@ const goodHeader = { alg: "HS256", typ: "at+jwt", kid: "now" }
 
 /** A token as its owner would make it, but for what is said otherwise. */
 const forge = (
-  changes: { readonly header?: Record<string, unknown>; readonly claims?: Record<string, unknown>; readonly secret?: Uint8Array } = {}
+  changes: {
+    readonly header?: Record<string, unknown>
+    readonly claims?: Record<string, unknown>
+    readonly secret?: Uint8Array
+  } = {}
 ) => {
   const merged = { ...claims, ...changes.claims }
   return new SignJWT(Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== undefined)))
@@ -132,22 +136,41 @@ describe("a token that is none of ours", () => {
     assertRefused(await me(`Bearer ${await forge({ secret: Buffer.from("changeme") })}`), "token_invalid")
   })
 
-  it.each([{ kid: "old" }, { kid: "" }, { kid: undefined }, { kid: "__proto__" }, { kid: "../now" }, { typ: "JWT" }, { typ: undefined }, { typ: "rt+jwt" }, { crit: ["exp"] }])(
-    "has the header %j",
-    async (header) => {
-      const [head, body] = [{ ...goodHeader, ...header }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
-      const mac = createHmac("sha256", secrets.now).update(`${head}.${body}`).digest("base64url")
-      assertRefused(await me(`Bearer ${head}.${body}.${mac}`), "token_invalid")
-    }
-  )
+  it.each([
+    { kid: "old" },
+    { kid: "" },
+    { kid: undefined },
+    { kid: "__proto__" },
+    { kid: "../now" },
+    { typ: "JWT" },
+    { typ: undefined },
+    { typ: "rt+jwt" },
+    { crit: ["exp"] }
+  ])("has the header %j", async (header) => {
+    const [head, body] = [{ ...goodHeader, ...header }, claims].map((part) =>
+      Buffer.from(JSON.stringify(part)).toString("base64url")
+    )
+    const mac = createHmac("sha256", secrets.now).update(`${head}.${body}`).digest("base64url")
+    assertRefused(await me(`Bearer ${head}.${body}.${mac}`), "token_invalid")
+  })
 
   it.each(["iss", "aud", "sub", "sid", "jti", "iat", "exp"])("lacks the claim %s", async (claim) => {
     assertRefused(await me(`Bearer ${await forge({ claims: { [claim]: undefined } })}`), "token_invalid")
   })
 
   it.each([
-    { iss: "somebody-else" }, { iss: ["chat-backend"] }, { aud: "somebody-else" }, { aud: [] }, { sub: "ada" }, { sub: "" }, { sub: 7 }, { sid: "1' or '1'='1" },
-    { sid: null }, { exp: "tomorrow" }, { nbf: 4_102_444_800 }, { iat: 4_102_444_800, exp: 4_102_448_400 }
+    { iss: "somebody-else" },
+    { iss: ["chat-backend"] },
+    { aud: "somebody-else" },
+    { aud: [] },
+    { sub: "ada" },
+    { sub: "" },
+    { sub: 7 },
+    { sid: "1' or '1'='1" },
+    { sid: null },
+    { exp: "tomorrow" },
+    { nbf: 4_102_444_800 },
+    { iat: 4_102_444_800, exp: 4_102_448_400 }
   ])("claims %j", async (wrong) => {
     assertRefused(await me(`Bearer ${await forge({ claims: wrong })}`), "token_invalid")
   })
@@ -189,10 +212,10 @@ describe("a token that was good", () => {
   it("ends with its session though it was just used: whoever ends one says so in the same transaction", async () => {
     const bob = await logIn(backend.url)
     assert.strictEqual((await me(`Bearer ${bob.token}`)).status, 200)
-    await database.query("with ended as (update sessions set revoked_at = now() where user_id = $1) select pg_notify('changed', $2)", [
-      bob.userId,
-      sessionsTopic(bob.userId)
-    ])
+    await database.query(
+      "with ended as (update sessions set revoked_at = now() where user_id = $1) select pg_notify('changed', $2)",
+      [bob.userId, sessionsTopic(bob.userId)]
+    )
     const deadline = Date.now() + 2_000
     let reply = await me(`Bearer ${bob.token}`)
     while (reply.status === 200 && Date.now() < deadline) reply = await me(`Bearer ${bob.token}`)
@@ -227,7 +250,9 @@ describe("rotating the key", () => {
 
     const during = await startBackend({ DATABASE_URL: database.url, ROLE: "api", JWT_KEYS: keys("now", "old") })
     assert.strictEqual((await me(`Bearer ${bob.token}`, during.url)).status, 200)
-    const login = await request(during.url, "POST", "/auth/verify-otp", { body: { mobile: bob.mobile, otp: sent.otp, challengeId: sent.challengeId } })
+    const login = await request(during.url, "POST", "/auth/verify-otp", {
+      body: { mobile: bob.mobile, otp: sent.otp, challengeId: sent.challengeId }
+    })
     assert.strictEqual(login.status, 200)
     assert.strictEqual(segment(login.body.token, 0).kid, "now")
     await during.stop()

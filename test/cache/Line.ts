@@ -13,7 +13,10 @@ export const openLine = async (url: string) => {
       return void client.destroy()
     }
     const upstream = connect(Number(target.port), target.hostname)
-    for (const [socket, peer] of [[client, upstream], [upstream, client]] as const) {
+    for (const [socket, peer] of [
+      [client, upstream],
+      [upstream, client]
+    ] as const) {
       sockets.add(socket)
       socket.on("error", () => {})
       socket.on("close", () => {

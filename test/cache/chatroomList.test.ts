@@ -5,7 +5,8 @@ import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { openLine } from "./Line.ts"
 
-const list = (person: Person, query = "", headers: Record<string, string> = {}) => person.call("GET", `/chatroom${query}`, undefined, headers)
+const list = (person: Person, query = "", headers: Record<string, string> = {}) =>
+  person.call("GET", `/chatroom${query}`, undefined, headers)
 const from = (reply: Reply) => reply.headers.get("cache-status")
 const titles = (reply: Reply): ReadonlyArray<string> => reply.body.data.map(({ title }: { title: string }) => title)
 
@@ -86,7 +87,12 @@ describe("the list of rooms", () => {
     for (const title of ["a", "b", "c"]) await here.room({ title })
     await kept(here, "?limit=5")
     await sleep(100)
-    for (const [query, length] of [["?limit=1", 1], ["?limit=2", 2], ["", 3], ["?limit=100", 3]] as const) {
+    for (const [query, length] of [
+      ["?limit=1", 1],
+      ["?limit=2", 2],
+      ["", 3],
+      ["?limit=100", 3]
+    ] as const) {
       const first = await list(here, query)
       assert.strictEqual(from(first), miss, query)
       assert.strictEqual(first.body.data.length, length)
@@ -181,7 +187,9 @@ describe("the list of rooms", () => {
     await here.ask(room, "[[say x]]")
     const begun = performance.now()
     await until(async () => titles(await list(there))[1] === "other", 2_000)
-    process.stdout.write(`a rename is on another process after ${took.toSorted((a, b) => a - b)[15]?.toFixed(1)} ms (max ${Math.max(...took).toFixed(1)}), a message after ${(performance.now() - begun).toFixed(1)} ms\n`)
+    process.stdout.write(
+      `a rename is on another process after ${took.toSorted((a, b) => a - b)[15]?.toFixed(1)} ms (max ${Math.max(...took).toFixed(1)}), a message after ${(performance.now() - begun).toFixed(1)} ms\n`
+    )
     await here.call("DELETE", `/chatroom/${other}`)
     await until(async () => titles(await list(there)).length === 1, 2_000)
   })
@@ -207,14 +215,20 @@ describe("the list of rooms", () => {
     const rooms = await Promise.all(Array.from({ length: 5 }, (_, index) => here.room({ title: `room ${index}` })))
     for (let round = 0; round < 20; round++) {
       await Promise.all([
-        ...rooms.map((room, index) => (index % 2 === 0 ? here : there).call("PATCH", `/chatroom/${room}`, { title: `${round}.${index}`, pinned: (round + index) % 3 === 0 })),
+        ...rooms.map((room, index) =>
+          (index % 2 === 0 ? here : there).call("PATCH", `/chatroom/${room}`, {
+            title: `${round}.${index}`,
+            pinned: (round + index) % 3 === 0
+          })
+        ),
         ...Array.from({ length: 12 }, (_, index) => list(index % 2 === 0 ? here : there, `?limit=${20 + (index % 3)}`))
       ])
     }
     await sleep(200)
     const truth = titles(await list(here, "?q=19."))
     assert.strictEqual(truth.length, 5)
-    for (const person of [here, there]) for (const limit of [20, 21, 22]) assert.deepStrictEqual(titles(await list(person, `?limit=${limit}`)), truth)
+    for (const person of [here, there])
+      for (const limit of [20, 21, 22]) assert.deepStrictEqual(titles(await list(person, `?limit=${limit}`)), truth)
   })
 
   it("is bypassed from the moment its listener was terminated, and cold when it is back", async () => {
@@ -223,7 +237,8 @@ describe("the list of rooms", () => {
     await sleep(100)
     await kept(here)
     const listeners = await world.database.query<{ pid: number }>(
-      "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'")
+      "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'"
+    )
     assert.strictEqual(listeners.length, 2)
     for (const { pid } of listeners) await world.database.query("select pg_terminate_backend($1)", [pid])
     // Past the product, so that nothing but a notification could tell it.

@@ -28,7 +28,9 @@ const startPair = async (): Promise<World> => {
 const truth = async (world: World, person: Person) => {
   const rows = await world.database.query<{ id: string; title: string; pinned: boolean }>(
     `select id, title, pinned from chatrooms where user_id = $1 and archived_at is null
-     order by pinned desc, active_at desc, id desc limit 20`, [person.userId])
+     order by pinned desc, active_at desc, id desc limit 20`,
+    [person.userId]
+  )
   return rows.map(({ id, pinned, title }) => `${id} ${title} ${pinned}`).join("\n")
 }
 
@@ -36,7 +38,10 @@ const read = async (person: Person) => {
   const reply = await person.call("GET", "/chatroom")
   assert.strictEqual(reply.status, 200)
   const list: ReadonlyArray<{ id: string; title: string; pinned: boolean }> = reply.body.data
-  return { from: reply.headers.get("cache-status") ?? "", text: list.map(({ id, pinned, title }) => `${id} ${title} ${pinned}`).join("\n") }
+  return {
+    from: reply.headers.get("cache-status") ?? "",
+    text: list.map(({ id, pinned, title }) => `${id} ${title} ${pinned}`).join("\n")
+  }
 }
 
 interface Tally {
@@ -66,8 +71,10 @@ const wander = async (world: World, user: number, isOver: (made: number) => bool
     assert.isDefined(writer)
     const kind = rooms.length < 3 ? 0 : rooms.length > 12 ? 9 : random(10)
     if (kind < 2 || room === undefined) rooms.push(await writer.room({ title: `made ${made}` }))
-    else if (kind < 4) assert.strictEqual((await writer.call("PATCH", `/chatroom/${room}`, { title: `renamed ${made}` })).status, 200)
-    else if (kind < 6) assert.strictEqual((await writer.call("PATCH", `/chatroom/${room}`, { pinned: random(2) === 0 })).status, 200)
+    else if (kind < 4)
+      assert.strictEqual((await writer.call("PATCH", `/chatroom/${room}`, { title: `renamed ${made}` })).status, 200)
+    else if (kind < 6)
+      assert.strictEqual((await writer.call("PATCH", `/chatroom/${room}`, { pinned: random(2) === 0 })).status, 200)
     else if (kind < 9) assert.include([202, 409], (await writer.ask(room, `[[say ${made}]]`)).status)
     else {
       assert.strictEqual((await writer.call("DELETE", `/chatroom/${room}`)).status, 204)
@@ -95,7 +102,9 @@ const wander = async (world: World, user: number, isOver: (made: number) => bool
 }
 
 const told = (what: string, { changes, from, stale }: Tally) =>
-  process.stdout.write(`${what}: ${changes} changes, ${stale.length} reads after them, ${stale.filter((millis) => millis > 0).length} stale at first; staleness ${spread(stale)}; ${JSON.stringify(Object.fromEntries(from))}\n`)
+  process.stdout.write(
+    `${what}: ${changes} changes, ${stale.length} reads after them, ${stale.filter((millis) => millis > 0).length} stale at first; staleness ${spread(stale)}; ${JSON.stringify(Object.fromEntries(from))}\n`
+  )
 
 describe("two processes and one user's list", () => {
   let world: World
@@ -120,7 +129,8 @@ describe("two processes and one user's list", () => {
     const killing = (async () => {
       while (performance.now() < end) {
         const killed = await world.database.query(
-          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'")
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'"
+        )
         kills += killed.length
         await sleep(1_000)
       }

@@ -54,7 +54,9 @@ describe("a session", () => {
       took.push(performance.now() - begun)
       for (const person of processes) assert.isTrue(await refused(person))
     }
-    process.stdout.write(`a revoked session is refused everywhere after ${took.toSorted((a, b) => a - b)[10]?.toFixed(1)} ms (max ${Math.max(...took).toFixed(1)})\n`)
+    process.stdout.write(
+      `a revoked session is refused everywhere after ${took.toSorted((a, b) => a - b)[10]?.toFixed(1)} ms (max ${Math.max(...took).toFixed(1)})\n`
+    )
     assert.isBelow(Math.max(...took), 500)
   })
 
@@ -97,7 +99,9 @@ describe("a session", () => {
     const again = await logIn(world.urls[0] ?? "", ada.mobile)
     assert.strictEqual(again.userId, ada.userId)
     assert.strictEqual((await me(ada)).status, 200)
-    const [row] = await world.database.query<{ id: string }>("select id from sessions where user_id = $1 order by id limit 1", [ada.userId])
+    const [row] = await world.database.query<{ id: string }>("select id from sessions where user_id = $1 order by id limit 1", [
+      ada.userId
+    ])
     const reading = Promise.all(Array.from({ length: 20 }, () => me(again)))
     await world.database.query(
       "with gone as (update sessions set revoked_at = now() where user_id = $1 and id = $2 returning user_id) select pg_notify('changed', 'sessions:' || user_id) from gone",

@@ -18,9 +18,7 @@ export interface World {
 }
 
 /** A database, a Gemini simulator and some backends on both; the first one listens. */
-export const startWorld = async (
-  ...backends: ReadonlyArray<Readonly<Record<string, string>>>
-): Promise<World> => {
+export const startWorld = async (...backends: ReadonlyArray<Readonly<Record<string, string>>>): Promise<World> => {
   const database = await createDatabase()
   const gemini = await startGeminiSimulator({ chunkMillis: 1 })
   const running = await Promise.all(
@@ -67,7 +65,8 @@ export const statuses = (replies: ReadonlyArray<Reply>): Record<number, number> 
   return counts
 }
 
-export const times = <A>(count: number, make: (index: number) => A): Array<A> => Array.from({ length: count }, (_, index) => make(index))
+export const times = <A>(count: number, make: (index: number) => A): Array<A> =>
+  Array.from({ length: count }, (_, index) => make(index))
 
 /** What the simulator was asked to continue: its turns as `role: text`. */
 export const turnsOf = (call: LogEntry | undefined): ReadonlyArray<string> => {

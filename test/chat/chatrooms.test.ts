@@ -3,7 +3,21 @@ import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { personAt, request } from "../support/Client.ts"
 import {
-  callsAbout, ended, everywhere, faultPaths, isoTime, nextOf, nobodysId, sleep, startWorld, statuses, times, until, usedToday, uuidV7, walk,
+  callsAbout,
+  ended,
+  everywhere,
+  faultPaths,
+  isoTime,
+  nextOf,
+  nobodysId,
+  sleep,
+  startWorld,
+  statuses,
+  times,
+  until,
+  usedToday,
+  uuidV7,
+  walk,
   type World
 } from "./World.ts"
 
@@ -28,8 +42,16 @@ describe.concurrent("opening a chatroom", () => {
     assert.match(body.id, uuidV7)
     assert.match(body.createdAt, isoTime)
     assert.deepEqual(body, {
-      id: body.id, title: "New chat", systemPrompt: null, model: null, temperature: null, pinned: false,
-      archivedAt: null, lastMessageAt: null, createdAt: body.createdAt, updatedAt: body.createdAt
+      id: body.id,
+      title: "New chat",
+      systemPrompt: null,
+      model: null,
+      temperature: null,
+      pinned: false,
+      archivedAt: null,
+      lastMessageAt: null,
+      createdAt: body.createdAt,
+      updatedAt: body.createdAt
     })
     assert.isBelow(Math.abs(Date.parse(body.createdAt) - Date.now()), 5_000)
     assert.strictEqual(headers.get("location"), `/chatroom/${body.id}`)
@@ -46,7 +68,12 @@ describe.concurrent("opening a chatroom", () => {
 
   it("keeps every setting it was given", async () => {
     const ada = await world.someone()
-    const settings = { title: "Fjord 🌊 " + "é".repeat(3), systemPrompt: "Be brief.\nReally.", model: "gemini-2.5-flash", temperature: 0.25 }
+    const settings = {
+      title: "Fjord 🌊 " + "é".repeat(3),
+      systemPrompt: "Be brief.\nReally.",
+      model: "gemini-2.5-flash",
+      temperature: 0.25
+    }
     const { body } = await ada.call("POST", "/chatroom", settings)
     const found = (await ada.call("GET", `/chatroom/${body.id}`)).body
     for (const shown of [body, found]) {
@@ -58,9 +85,19 @@ describe.concurrent("opening a chatroom", () => {
   it("takes each field at its bounds, counted in code points", async () => {
     const ada = await world.someone()
     const good = [
-      { title: "x" }, { title: "🧭".repeat(120) }, { systemPrompt: "🧭".repeat(8_000) }, { systemPrompt: "" }, { systemPrompt: null },
-      { model: "g" }, { model: "0.-".repeat(33) + "z" }, { model: null }, { temperature: 0 }, { temperature: 2 }, { temperature: 1 },
-      { temperature: 1.999 }, { temperature: null }
+      { title: "x" },
+      { title: "🧭".repeat(120) },
+      { systemPrompt: "🧭".repeat(8_000) },
+      { systemPrompt: "" },
+      { systemPrompt: null },
+      { model: "g" },
+      { model: "0.-".repeat(33) + "z" },
+      { model: null },
+      { temperature: 0 },
+      { temperature: 2 },
+      { temperature: 1 },
+      { temperature: 1.999 },
+      { temperature: null }
     ]
     for (const body of good) {
       const created = await ada.call("POST", "/chatroom", body)
@@ -72,11 +109,30 @@ describe.concurrent("opening a chatroom", () => {
   it("refuses each field past its bounds and names it", async () => {
     const ada = await world.someone()
     const bad: ReadonlyArray<readonly [string, unknown]> = [
-      ["title", ""], ["title", "x".repeat(121)], ["title", "🧭".repeat(121)], ["title", null], ["title", 7], ["title", ["x"]],
-      ["title", "a\u0000b"], ["title", "a\ud800b"], ["title", "\udc00"],
-      ["systemPrompt", "x".repeat(8_001)], ["systemPrompt", "\u0000"], ["systemPrompt", "\udfff"], ["systemPrompt", false],
-      ["model", ""], ["model", "g".repeat(101)], ["model", "Gemini"], ["model", "models/gemini"], ["model", "gemini\n"], ["model", "gemini pro"], ["model", 3],
-      ["temperature", -0.01], ["temperature", 2.01], ["temperature", "1"], ["temperature", true]
+      ["title", ""],
+      ["title", "x".repeat(121)],
+      ["title", "🧭".repeat(121)],
+      ["title", null],
+      ["title", 7],
+      ["title", ["x"]],
+      ["title", "a\u0000b"],
+      ["title", "a\ud800b"],
+      ["title", "\udc00"],
+      ["systemPrompt", "x".repeat(8_001)],
+      ["systemPrompt", "\u0000"],
+      ["systemPrompt", "\udfff"],
+      ["systemPrompt", false],
+      ["model", ""],
+      ["model", "g".repeat(101)],
+      ["model", "Gemini"],
+      ["model", "models/gemini"],
+      ["model", "gemini\n"],
+      ["model", "gemini pro"],
+      ["model", 3],
+      ["temperature", -0.01],
+      ["temperature", 2.01],
+      ["temperature", "1"],
+      ["temperature", true]
     ]
     for (const [field, value] of bad) {
       const refused = await ada.call("POST", "/chatroom", { [field]: value })
@@ -95,7 +151,14 @@ describe.concurrent("opening a chatroom", () => {
   it("ignores fields it does not know and stores none of them", async () => {
     const ada = await world.someone()
     const bob = await world.someone()
-    const strange = { id: nobodysId, userId: bob.userId, user_id: bob.userId, pinned: true, archivedAt: "2020-01-01T00:00:00.000Z", evil: "mallory" }
+    const strange = {
+      id: nobodysId,
+      userId: bob.userId,
+      user_id: bob.userId,
+      pinned: true,
+      archivedAt: "2020-01-01T00:00:00.000Z",
+      evil: "mallory"
+    }
     const created = await ada.call("POST", "/chatroom", { title: "Plain", ...strange }, { "idempotency-key": "strange" })
     assert.strictEqual(created.status, 201)
     assert.notInclude(created.text, "mallory")
@@ -112,8 +175,14 @@ describe.concurrent("opening a chatroom", () => {
 
   it("needs somebody who is logged in, on every route", async () => {
     const routes = [
-      ["POST", ""], ["GET", ""], ["GET", `/${nobodysId}`], ["PATCH", `/${nobodysId}`], ["DELETE", `/${nobodysId}`],
-      ["GET", `/${nobodysId}/messages`], ["POST", `/${nobodysId}/message`], ["GET", `/${nobodysId}/latest`],
+      ["POST", ""],
+      ["GET", ""],
+      ["GET", `/${nobodysId}`],
+      ["PATCH", `/${nobodysId}`],
+      ["DELETE", `/${nobodysId}`],
+      ["GET", `/${nobodysId}/messages`],
+      ["POST", `/${nobodysId}/message`],
+      ["GET", `/${nobodysId}/latest`],
       ["GET", `/${nobodysId}/message/${nobodysId}`]
     ] as const
     for (const [method, path] of routes) {
@@ -126,7 +195,9 @@ describe.concurrent("opening a chatroom", () => {
 
 describe.concurrent("an idempotency key of a new chatroom", () => {
   const roomsOf = async (userId: string) =>
-    (await world.database.query<{ count: number }>("select count(*)::int as count from chatrooms where user_id = $1", [userId]))[0]?.count
+    (
+      await world.database.query<{ count: number }>("select count(*)::int as count from chatrooms where user_id = $1", [userId])
+    )[0]?.count
 
   it("replays status, body and Location, even after the room has changed", async () => {
     const ada = await world.someone()
@@ -154,7 +225,12 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     const ada = await world.someone()
     const [here, there] = everywhere(world, ada)
     const replies = await Promise.all(
-      times(50, (index) => (index % 2 === 0 ? here : there)?.call("POST", "/chatroom", { title: "Race" }, { "idempotency-key": "race" }) ?? Promise.reject())
+      times(
+        50,
+        (index) =>
+          (index % 2 === 0 ? here : there)?.call("POST", "/chatroom", { title: "Race" }, { "idempotency-key": "race" }) ??
+          Promise.reject()
+      )
     )
     assert.deepEqual(statuses(replies), { 201: 50 })
     assert.strictEqual(new Set(replies.map(({ text }) => text)).size, 1)
@@ -177,12 +253,19 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
   it("belongs to its user and its route", async () => {
     const ada = await world.someone()
     const bob = await world.someone()
-    const [adas, bobs] = await Promise.all([ada, bob].map((person) => person.call("POST", "/chatroom", { title: "Mine" }, { "idempotency-key": "same" })))
+    const [adas, bobs] = await Promise.all(
+      [ada, bob].map((person) => person.call("POST", "/chatroom", { title: "Mine" }, { "idempotency-key": "same" }))
+    )
     assert.deepEqual([adas?.status, bobs?.status], [201, 201])
     assert.notStrictEqual(adas?.body.id, bobs?.body.id)
     assert.isNull(bobs?.headers.get("idempotent-replayed"))
-    const replays = await Promise.all([ada, bob].map((person) => person.call("POST", "/chatroom", { title: "Mine" }, { "idempotency-key": "same" })))
-    assert.deepEqual(replays.map(({ text }) => text), [adas?.text, bobs?.text])
+    const replays = await Promise.all(
+      [ada, bob].map((person) => person.call("POST", "/chatroom", { title: "Mine" }, { "idempotency-key": "same" }))
+    )
+    assert.deepEqual(
+      replays.map(({ text }) => text),
+      [adas?.text, bobs?.text]
+    )
     const sent = await ada.ask(adas?.body.id, "hello", { key: "same" })
     assert.deepEqual([sent.status, sent.headers.get("idempotent-replayed")], [202, null])
   })
@@ -192,9 +275,14 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     const key = "k".repeat(255)
     const open = (headers: Record<string, string>) => ada.call("POST", "/chatroom", { title: "Day" }, headers)
     const first = await open({ "idempotency-key": key })
-    await world.database.query("update idempotency_keys set created_at = created_at - interval '23 hours 59 minutes' where user_id = $1", [ada.userId])
+    await world.database.query(
+      "update idempotency_keys set created_at = created_at - interval '23 hours 59 minutes' where user_id = $1",
+      [ada.userId]
+    )
     assert.strictEqual((await open({ "idempotency-key": key })).body.id, first.body.id)
-    await world.database.query("update idempotency_keys set created_at = created_at - interval '2 minutes' where user_id = $1", [ada.userId])
+    await world.database.query("update idempotency_keys set created_at = created_at - interval '2 minutes' where user_id = $1", [
+      ada.userId
+    ])
     const next = await open({ "idempotency-key": key })
     assert.strictEqual(next.status, 201)
     assert.notStrictEqual(next.body.id, first.body.id)
@@ -207,7 +295,11 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
 describe.concurrent("the list of chatrooms", () => {
   it("shows pinned rooms first, then those with the latest activity", async () => {
     const ada = await world.someone()
-    const [old, middle, young] = [await ada.room({ title: "old" }), await ada.room({ title: "middle" }), await ada.room({ title: "young" })]
+    const [old, middle, young] = [
+      await ada.room({ title: "old" }),
+      await ada.room({ title: "middle" }),
+      await ada.room({ title: "young" })
+    ]
     const titles = async () => (await ada.call("GET", "/chatroom")).body.data.map(({ title }: { title: string }) => title)
     assert.deepEqual(await titles(), ["young", "middle", "old"])
     await ada.ask(old, "up", { wait: 10 })
@@ -220,7 +312,16 @@ describe.concurrent("the list of chatrooms", () => {
     const listed = (await ada.call("GET", "/chatroom")).body.data[0]
     assert.match(listed.lastMessageAt, isoTime)
     assert.deepEqual(Object.keys(listed).toSorted(), [
-      "archivedAt", "createdAt", "id", "lastMessageAt", "model", "pinned", "systemPrompt", "temperature", "title", "updatedAt"
+      "archivedAt",
+      "createdAt",
+      "id",
+      "lastMessageAt",
+      "model",
+      "pinned",
+      "systemPrompt",
+      "temperature",
+      "title",
+      "updatedAt"
     ])
   })
 
@@ -236,7 +337,10 @@ describe.concurrent("the list of chatrooms", () => {
     assert.deepEqual([whole.data.length, whole.hasMore, whole.nextCursor], [57, false, null])
     const ids = (rooms: ReadonlyArray<{ id: string }>) => rooms.map(({ id }) => id)
     const pages = await walk<{ id: string }>(ada, "/chatroom?limit=10")
-    assert.deepEqual(pages.map(({ length }) => length), [10, 10, 10, 10, 10, 7])
+    assert.deepEqual(
+      pages.map(({ length }) => length),
+      [10, 10, 10, 10, 10, 7]
+    )
     assert.deepEqual(ids(pages.flat()), ids(whole.data))
 
     const linked: Array<string> = []
@@ -273,10 +377,24 @@ describe.concurrent("the list of chatrooms", () => {
     const bobs = (await bob.call("GET", "/chatroom?limit=1")).body.nextCursor
     const searched = (await ada.call("GET", "/chatroom?limit=1&q=a")).body.nextCursor
     const [body = "", mac = ""] = nextCursor.split(".")
-    const forged = Buffer.from(JSON.stringify({ pinned: true, activeAt: "2999-01-01T00:00:00.000Z", id: nobodysId })).toString("base64url")
+    const forged = Buffer.from(JSON.stringify({ pinned: true, activeAt: "2999-01-01T00:00:00.000Z", id: nobodysId })).toString(
+      "base64url"
+    )
     const bad = [
-      bobs, searched, forged, `${forged}.${mac}`, `${body}.`, `${body}.${"A".repeat(mac.length)}`, body, `.${mac}`, `${nextCursor.slice(0, -1)}`,
-      `x${nextCursor}`, "null", "'; drop table chatrooms; --", "x".repeat(501), ""
+      bobs,
+      searched,
+      forged,
+      `${forged}.${mac}`,
+      `${body}.`,
+      `${body}.${"A".repeat(mac.length)}`,
+      body,
+      `.${mac}`,
+      `${nextCursor.slice(0, -1)}`,
+      `x${nextCursor}`,
+      "null",
+      "'; drop table chatrooms; --",
+      "x".repeat(501),
+      ""
     ]
     for (const cursor of bad) {
       const refused = await ada.call("GET", `/chatroom?limit=1&cursor=${encodeURIComponent(cursor)}`)
@@ -306,7 +424,8 @@ describe.concurrent("the list of chatrooms", () => {
     const ada = await world.someone()
     const [kept, shelved] = [await ada.room({ title: "kept" }), await ada.room({ title: "shelved" })]
     await ada.call("PATCH", `/chatroom/${shelved}`, { archived: true })
-    const ids = async (query: string) => (await ada.call("GET", `/chatroom${query}`)).body.data.map(({ id }: { id: string }) => id)
+    const ids = async (query: string) =>
+      (await ada.call("GET", `/chatroom${query}`)).body.data.map(({ id }: { id: string }) => id)
     assert.deepEqual(await ids(""), [kept])
     assert.deepEqual(await ids("?archived=false"), [kept])
     assert.deepEqual(await ids("?archived=true"), [shelved])
@@ -321,7 +440,9 @@ describe.concurrent("the list of chatrooms", () => {
     await bob.room({ title: "100% Blue" })
     for (const title of ["100% Blue", "1000 blues", "snake_case", "snakeXcase", "Ünïcode 🌊"]) await ada.room({ title })
     const found = async (q: string, rest = "") =>
-      (await ada.call("GET", `/chatroom?q=${encodeURIComponent(q)}${rest}`)).body.data.map(({ title }: { title: string }) => title)
+      (await ada.call("GET", `/chatroom?q=${encodeURIComponent(q)}${rest}`)).body.data.map(
+        ({ title }: { title: string }) => title
+      )
     assert.deepEqual(await found("BLUE"), ["1000 blues", "100% Blue"])
     assert.deepEqual(await found("100%"), ["100% Blue"])
     assert.deepEqual(await found("e_c"), ["snake_case"])
@@ -329,7 +450,10 @@ describe.concurrent("the list of chatrooms", () => {
     assert.deepEqual(await found("🌊"), ["Ünïcode 🌊"])
     assert.deepEqual(await found("' or 1=1 --"), [])
     const pages = await walk<{ title: string }>(ada, "/chatroom?q=blue&limit=1")
-    assert.deepEqual(pages.flat().map(({ title }) => title), ["1000 blues", "100% Blue"])
+    assert.deepEqual(
+      pages.flat().map(({ title }) => title),
+      ["1000 blues", "100% Blue"]
+    )
     assert.strictEqual((await ada.call("GET", `/chatroom?q=${"x".repeat(121)}`)).status, 400)
     assert.strictEqual((await ada.call("GET", "/chatroom?q=%00")).status, 400)
   })
@@ -346,19 +470,31 @@ describe.concurrent("a chatroom", () => {
       [ada.userId, room, ids]
     )
     const { messages } = (await ada.call("GET", `/chatroom/${room}`)).body
-    assert.deepEqual(messages.map(({ id }: { id: string }) => id), ids.slice(10))
+    assert.deepEqual(
+      messages.map(({ id }: { id: string }) => id),
+      ids.slice(10)
+    )
     assert.strictEqual(messages[0].content, "message 11")
     assert.strictEqual(messages[0].chatroomId, room)
   })
 
   it("changes only the fields that a patch names", async () => {
     const ada = await world.someone()
-    const before = (await ada.call("POST", "/chatroom", { title: "A", systemPrompt: "S", model: "gemini-a", temperature: 1 })).body
+    const before = (await ada.call("POST", "/chatroom", { title: "A", systemPrompt: "S", model: "gemini-a", temperature: 1 }))
+      .body
     const path = `/chatroom/${before.id}`
     let expected = before
     const changes = [
-      { title: "B" }, { systemPrompt: "T" }, { model: "gemini-b" }, { temperature: 0 }, { pinned: true },
-      { title: "C", temperature: 0.5, pinned: false }, { systemPrompt: null }, { model: null }, { temperature: null }, {}
+      { title: "B" },
+      { systemPrompt: "T" },
+      { model: "gemini-b" },
+      { temperature: 0 },
+      { pinned: true },
+      { title: "C", temperature: 0.5, pinned: false },
+      { systemPrompt: null },
+      { model: null },
+      { temperature: null },
+      {}
     ]
     for (const change of changes) {
       const patched = await ada.call("PATCH", path, change)
@@ -369,7 +505,12 @@ describe.concurrent("a chatroom", () => {
       assert.deepEqual(found, expected)
     }
     assert.isAbove(Date.parse(expected.updatedAt), Date.parse(before.createdAt))
-    const ignored = await ada.call("PATCH", path, { id: nobodysId, createdAt: "2000-01-01T00:00:00.000Z", lastMessageAt: null, evil: 1 })
+    const ignored = await ada.call("PATCH", path, {
+      id: nobodysId,
+      createdAt: "2000-01-01T00:00:00.000Z",
+      lastMessageAt: null,
+      evil: 1
+    })
     assert.deepEqual({ ...ignored.body, updatedAt: null }, { ...expected, updatedAt: null })
   })
 
@@ -377,8 +518,17 @@ describe.concurrent("a chatroom", () => {
     const ada = await world.someone()
     const before = (await ada.call("POST", "/chatroom", { title: "A" })).body
     const bad = [
-      ["title", ""], ["title", null], ["title", "🧭".repeat(121)], ["title", "\u0000"], ["systemPrompt", "x".repeat(8_001)], ["model", "A"],
-      ["temperature", 3], ["pinned", null], ["pinned", "true"], ["archived", 1], ["archived", null]
+      ["title", ""],
+      ["title", null],
+      ["title", "🧭".repeat(121)],
+      ["title", "\u0000"],
+      ["systemPrompt", "x".repeat(8_001)],
+      ["model", "A"],
+      ["temperature", 3],
+      ["pinned", null],
+      ["pinned", "true"],
+      ["archived", 1],
+      ["archived", null]
     ] as const
     for (const [field, value] of bad) {
       const refused = await ada.call("PATCH", `/chatroom/${before.id}`, { title: "B", [field]: value })
@@ -407,11 +557,20 @@ describe.concurrent("a chatroom", () => {
     const deleted = await ada.call("DELETE", `/chatroom/${room}`)
     assert.deepEqual([deleted.status, deleted.text], [204, ""])
     const paths = [
-      ["GET", ""], ["PATCH", "", {}], ["DELETE", ""], ["GET", "/messages"], ["GET", "/latest"], ["POST", "/message", { content: "x" }],
+      ["GET", ""],
+      ["PATCH", "", {}],
+      ["DELETE", ""],
+      ["GET", "/messages"],
+      ["GET", "/latest"],
+      ["POST", "/message", { content: "x" }],
       ["GET", `/message/${sent.body.reply.id}`]
     ] as const
-    for (const [method, path, body] of paths) problem(await ada.call(method, `/chatroom/${room}${path}`, body), 404, "chatroom_not_found")
-    assert.deepEqual((await ada.call("GET", "/chatroom")).body.data.map(({ id }: { id: string }) => id), [other])
+    for (const [method, path, body] of paths)
+      problem(await ada.call(method, `/chatroom/${room}${path}`, body), 404, "chatroom_not_found")
+    assert.deepEqual(
+      (await ada.call("GET", "/chatroom")).body.data.map(({ id }: { id: string }) => id),
+      [other]
+    )
     const left = await world.database.query("select 1 from messages where user_id = $1", [ada.userId])
     assert.deepEqual(left, [])
     assert.strictEqual(await usedToday(ada), 1)
@@ -421,7 +580,9 @@ describe.concurrent("a chatroom", () => {
     const ada = await world.someone()
     const room = await ada.room()
     await ada.room()
-    const replies = await Promise.all(everywhere(world, ada).flatMap((person) => times(5, () => person.call("DELETE", `/chatroom/${room}`))))
+    const replies = await Promise.all(
+      everywhere(world, ada).flatMap((person) => times(5, () => person.call("DELETE", `/chatroom/${room}`)))
+    )
     assert.deepEqual(statuses(replies), { 204: 1, 404: 9 })
     const [user] = await world.database.query<{ chatrooms: number }>("select chatrooms from users where id = $1", [ada.userId])
     assert.strictEqual(user?.chatrooms, 1)
@@ -470,8 +631,15 @@ describe.concurrent("a chatroom", () => {
     const { message, reply } = (await ada.ask(room, "secret", { wait: 10 })).body
     const before = (await ada.call("GET", `/chatroom/${room}`)).text
     const paths = [
-      ["GET", ""], ["PATCH", "", { title: "Hers" }], ["DELETE", ""], ["GET", "/messages"], ["GET", `/messages?before=${reply.id}`],
-      ["POST", "/message", { content: "x" }], ["GET", "/latest"], ["GET", "/latest?wait=1"], ["GET", `/message/${reply.id}`],
+      ["GET", ""],
+      ["PATCH", "", { title: "Hers" }],
+      ["DELETE", ""],
+      ["GET", "/messages"],
+      ["GET", `/messages?before=${reply.id}`],
+      ["POST", "/message", { content: "x" }],
+      ["GET", "/latest"],
+      ["GET", "/latest?wait=1"],
+      ["GET", `/message/${reply.id}`],
       ["GET", `/message/${message.id}?wait=1`]
     ] as const
     for (const [method, path, body] of paths) {
@@ -498,7 +666,12 @@ describe.concurrent("a chatroom", () => {
     const ada = await world.someone()
     const room = await ada.room()
     const paths = [
-      ["GET", ""], ["PATCH", "", {}], ["DELETE", ""], ["GET", "/messages"], ["POST", "/message", { content: "x" }], ["GET", "/latest"],
+      ["GET", ""],
+      ["PATCH", "", {}],
+      ["DELETE", ""],
+      ["GET", "/messages"],
+      ["POST", "/message", { content: "x" }],
+      ["GET", "/latest"],
       ["GET", `/message/${nobodysId}`]
     ] as const
     for (const [method, path, body] of paths) {
@@ -534,7 +707,10 @@ describe.concurrent("a user's chatrooms", () => {
     assert.deepEqual([refused?.body.code, refused?.body.limit], ["too_many_chatrooms", 1000])
     const [opened] = replies.filter(({ status }) => status === 201)
     await ada.call("DELETE", `/chatroom/${opened?.body.id}`)
-    assert.deepEqual(statuses([await ada.call("POST", "/chatroom", {}), await ada.call("POST", "/chatroom", {})]), { 201: 1, 409: 1 })
+    assert.deepEqual(statuses([await ada.call("POST", "/chatroom", {}), await ada.call("POST", "/chatroom", {})]), {
+      201: 1,
+      409: 1
+    })
     assert.strictEqual((await personAt(world.urls[1] ?? "", ada).call("GET", "/chatroom?limit=100")).body.data.length, 5)
   })
 })

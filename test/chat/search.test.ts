@@ -34,7 +34,10 @@ afterAll(async () => {
 describe("search", () => {
   it("finds words in questions and replies, in any case, the newest first", async () => {
     const { body } = await ada.call("GET", "/search?q=PEARS")
-    assert.deepStrictEqual(body.data.map(({ role }: { role: string }) => role), ["model", "user"])
+    assert.deepStrictEqual(
+      body.data.map(({ role }: { role: string }) => role),
+      ["model", "user"]
+    )
     assert.include(body.data[0].snippet, "Pears grow")
     assert.strictEqual(body.hasMore, false)
   })
@@ -72,7 +75,10 @@ describe("a room's export", () => {
     const { body, status } = await ada.call("GET", `/chatroom/${room}/export`)
     assert.strictEqual(status, 200)
     assert.strictEqual(body.title, "Fruit")
-    assert.deepStrictEqual(body.messages.map(({ role }: { role: string }) => role), ["user", "model", "user", "model"])
+    assert.deepStrictEqual(
+      body.messages.map(({ role }: { role: string }) => role),
+      ["user", "model", "user", "model"]
+    )
     assert.deepStrictEqual(body.messages[1], (await ada.call("GET", `/chatroom/${room}/message/${body.messages[1].id}`)).body)
   })
 

@@ -43,12 +43,46 @@ const production = {
 describe("what is not set", () => {
   it("is what the contract says", async () => {
     const { jwtKeys, ...rest } = await settings({ ...production, BILLING: "off" })
-    const { appUrl, basicDailyPrompts, corsOrigins, environment, gemini, host, jwtTtl, logLevel, port, proDailyPrompts, role, workerConcurrency } = rest
+    const {
+      appUrl,
+      basicDailyPrompts,
+      corsOrigins,
+      environment,
+      gemini,
+      host,
+      jwtTtl,
+      logLevel,
+      port,
+      proDailyPrompts,
+      role,
+      workerConcurrency
+    } = rest
     assert.deepStrictEqual(
-      { appUrl, basicDailyPrompts, corsOrigins, environment, host, jwtTtl, logLevel, port, proDailyPrompts, role, workerConcurrency },
       {
-        appUrl: "https://chat.example", basicDailyPrompts: 5, corsOrigins: [], environment: "production", host: "0.0.0.0", jwtTtl: 3600,
-        logLevel: "Info", port: 3000, proDailyPrompts: 1000, role: "all", workerConcurrency: 100
+        appUrl,
+        basicDailyPrompts,
+        corsOrigins,
+        environment,
+        host,
+        jwtTtl,
+        logLevel,
+        port,
+        proDailyPrompts,
+        role,
+        workerConcurrency
+      },
+      {
+        appUrl: "https://chat.example",
+        basicDailyPrompts: 5,
+        corsOrigins: [],
+        environment: "production",
+        host: "0.0.0.0",
+        jwtTtl: 3600,
+        logLevel: "Info",
+        port: 3000,
+        proDailyPrompts: 1000,
+        role: "all",
+        workerConcurrency: 100
       }
     )
     assert.strictEqual(gemini.model, "gemini-3.8-flash")
@@ -62,7 +96,10 @@ describe("what is not set", () => {
 
   it("is friendlier in development: loopback, codes in the answer, links to itself", async () => {
     const { appUrl, host, otpDelivery } = await settings({ ...test, APP_ENV: "development", PORT: "4000" })
-    assert.deepStrictEqual({ appUrl, host, otpDelivery }, { appUrl: "http://localhost:4000", host: "127.0.0.1", otpDelivery: "response" })
+    assert.deepStrictEqual(
+      { appUrl, host, otpDelivery },
+      { appUrl: "http://localhost:4000", host: "127.0.0.1", otpDelivery: "response" }
+    )
   })
 
   it("is a key of its own for every process outside production", async () => {
@@ -76,28 +113,89 @@ describe("what is not set", () => {
 describe("what is set", () => {
   it("is taken", async () => {
     const taken = await settings({
-      ...production, ROLE: "worker", PORT: "0", HOST: "::1", DATABASE_DIRECT_URL: "postgresql://direct.example/chat", JWT_TTL: "600",
-      GEMINI_MODEL: "gemini-2.5-pro", GEMINI_BASE_URL: "http://127.0.0.1:9000/", GEMINI_API_VERSION: "v1", APP_URL: "https://chat.example/app/",
-      BASIC_DAILY_PROMPTS: "1", PRO_DAILY_PROMPTS: "0", WORKER_CONCURRENCY: "7", CORS_ORIGINS: "https://a.example, http://localhost:5173",
-      API_PREFIX: "/api/v1", LOG_LEVEL: "warn", MIGRATE: "off"
+      ...production,
+      ROLE: "worker",
+      PORT: "0",
+      HOST: "::1",
+      DATABASE_DIRECT_URL: "postgresql://direct.example/chat",
+      JWT_TTL: "600",
+      GEMINI_MODEL: "gemini-2.5-pro",
+      GEMINI_BASE_URL: "http://127.0.0.1:9000/",
+      GEMINI_API_VERSION: "v1",
+      APP_URL: "https://chat.example/app/",
+      BASIC_DAILY_PROMPTS: "1",
+      PRO_DAILY_PROMPTS: "0",
+      WORKER_CONCURRENCY: "7",
+      CORS_ORIGINS: "https://a.example, http://localhost:5173",
+      API_PREFIX: "/api/v1",
+      LOG_LEVEL: "warn",
+      MIGRATE: "off"
     })
-    const { apiPrefix, appUrl, basicDailyPrompts, corsOrigins, databaseDirectUrl, gemini, host, jwtTtl, logLevel, migrate, port, proDailyPrompts, role, workerConcurrency } = taken
+    const {
+      apiPrefix,
+      appUrl,
+      basicDailyPrompts,
+      corsOrigins,
+      databaseDirectUrl,
+      gemini,
+      host,
+      jwtTtl,
+      logLevel,
+      migrate,
+      port,
+      proDailyPrompts,
+      role,
+      workerConcurrency
+    } = taken
     assert.deepStrictEqual(
       {
-        apiPrefix, appUrl, basicDailyPrompts, corsOrigins, databaseDirectUrl: Redacted.value(databaseDirectUrl), baseUrl: gemini.baseUrl,
-        model: gemini.model, apiVersion: gemini.apiVersion, host, jwtTtl, logLevel, migrate, port, proDailyPrompts, role, workerConcurrency
+        apiPrefix,
+        appUrl,
+        basicDailyPrompts,
+        corsOrigins,
+        databaseDirectUrl: Redacted.value(databaseDirectUrl),
+        baseUrl: gemini.baseUrl,
+        model: gemini.model,
+        apiVersion: gemini.apiVersion,
+        host,
+        jwtTtl,
+        logLevel,
+        migrate,
+        port,
+        proDailyPrompts,
+        role,
+        workerConcurrency
       },
       {
-        apiPrefix: "/api/v1", appUrl: "https://chat.example/app", basicDailyPrompts: 1, corsOrigins: ["https://a.example", "http://localhost:5173"],
-        databaseDirectUrl: "postgresql://direct.example/chat", baseUrl: "http://127.0.0.1:9000", model: "gemini-2.5-pro", apiVersion: "v1",
-        host: "::1", jwtTtl: 600, logLevel: "Warn", migrate: false, port: 0, proDailyPrompts: 0, role: "worker", workerConcurrency: 7
+        apiPrefix: "/api/v1",
+        appUrl: "https://chat.example/app",
+        basicDailyPrompts: 1,
+        corsOrigins: ["https://a.example", "http://localhost:5173"],
+        databaseDirectUrl: "postgresql://direct.example/chat",
+        baseUrl: "http://127.0.0.1:9000",
+        model: "gemini-2.5-pro",
+        apiVersion: "v1",
+        host: "::1",
+        jwtTtl: 600,
+        logLevel: "Warn",
+        migrate: false,
+        port: 0,
+        proDailyPrompts: 0,
+        role: "worker",
+        workerConcurrency: 7
       }
     )
   })
 
   it("may be several keys, of which the first signs", async () => {
-    const { jwtKeys } = await settings({ ...production, JWT_KEYS: `new:${base64("the-new-key-that-signs-from-now-on")}, old:${base64("the-old-key-that-is-being-retired!")}` })
-    assert.deepStrictEqual(jwtKeys.map(({ kid }) => kid), ["new", "old"])
+    const { jwtKeys } = await settings({
+      ...production,
+      JWT_KEYS: `new:${base64("the-new-key-that-signs-from-now-on")}, old:${base64("the-old-key-that-is-being-retired!")}`
+    })
+    assert.deepStrictEqual(
+      jwtKeys.map(({ kid }) => kid),
+      ["new", "old"]
+    )
   })
 
   it("may be any origin at all", async () => {
@@ -105,14 +203,25 @@ describe("what is set", () => {
   })
 
   it("answers with codes in production only for a demo that says so", async () => {
-    const demo = await settings({ ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "sk_test_1" })
+    const demo = await settings({
+      ...production,
+      OTP_DELIVERY: "response",
+      OTP_DEMO_MODE: "anyone-can-log-in",
+      STRIPE_SECRET_KEY: "sk_test_1"
+    })
     assert.strictEqual(demo.otpDelivery, "response")
   })
 
   it("prints no secret, whichever way it is printed", async () => {
     const taken = await settings({ ...production, DATABASE_DIRECT_URL: "postgres://u:direct-password@h/d" })
     const printed = `${JSON.stringify(taken)} ${String(taken.databaseUrl)} ${(await import("node:util")).inspect(taken, { depth: 9 })}`
-    for (const secret of ["database-password", "direct-password", "gemini-api-key", base64("0123456789abcdef0123456789ABCDEF"), "48, 49, 50"]) {
+    for (const secret of [
+      "database-password",
+      "direct-password",
+      "gemini-api-key",
+      base64("0123456789abcdef0123456789ABCDEF"),
+      "48, 49, 50"
+    ]) {
       assert.notInclude(printed, secret)
     }
   })
@@ -147,7 +256,9 @@ describe("a start is refused", () => {
     ["APP_URL", "a script", { ...test, APP_URL: "javascript:alert(1)" }],
     ["LOG_LEVEL", "unknown", { ...test, LOG_LEVEL: "verbose" }],
     ["MIGRATE", "unknown", { ...test, MIGRATE: "false" }],
-    ...["api", "/api/", "/", "/a b", "/api?", "//api"].map((API_PREFIX) => ["API_PREFIX", API_PREFIX, { ...test, API_PREFIX }] as const),
+    ...["api", "/api/", "/", "/a b", "/api?", "//api"].map(
+      (API_PREFIX) => ["API_PREFIX", API_PREFIX, { ...test, API_PREFIX }] as const
+    ),
     ...["a.example", "https://a.example/", "https://a.example,b.example", "https://A.example", "null", "*,https://a.example"].map(
       (CORS_ORIGINS) => ["CORS_ORIGINS", CORS_ORIGINS, { ...test, CORS_ORIGINS }] as const
     )
@@ -159,8 +270,16 @@ describe("a start is refused", () => {
     ["OTP_DELIVERY", "missing", { ...production, OTP_DELIVERY: undefined }],
     ["OTP_DELIVERY", "response without the demo's word", { ...production, OTP_DELIVERY: "response" }],
     ["OTP_DELIVERY", "response with another word", { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "true" }],
-    ["OTP_DELIVERY", "response beside a live Stripe key", { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "sk_live_hunter2" }],
-    ["OTP_DELIVERY", "response beside a live restricted key", { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "rk_live_hunter2" }]
+    [
+      "OTP_DELIVERY",
+      "response beside a live Stripe key",
+      { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "sk_live_hunter2" }
+    ],
+    [
+      "OTP_DELIVERY",
+      "response beside a live restricted key",
+      { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "rk_live_hunter2" }
+    ]
   ]
   const keys: typeof inTest = [
     ["a secret alone", "hunter2hunter2hunter2hunter2hunter2"],
@@ -184,7 +303,8 @@ describe("a start is refused", () => {
   it.each([...inTest, ...inProduction, ...keys])("for its %s: %s", async (setting, _, environment) => {
     const line = await refusal(environment)
     assert.match(line, new RegExp(`^${setting}: [^\\n]+$`))
-    for (const secret of ["hunter2", base64("hunter2").slice(0, 8), "database-password", "gemini-api-key"]) assert.notInclude(line, secret)
+    for (const secret of ["hunter2", base64("hunter2").slice(0, 8), "database-password", "gemini-api-key"])
+      assert.notInclude(line, secret)
   })
 })
 

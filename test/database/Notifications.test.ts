@@ -13,7 +13,10 @@ describe("packed topics", () => {
   it("fit into a notification each, and none is lost", () => {
     const payloads = packTopics(topics)
     for (const payload of payloads) assert.isBelow(Buffer.byteLength(payload), 8_000)
-    assert.deepStrictEqual(payloads.flatMap((payload) => payload.split("\n")), topics)
+    assert.deepStrictEqual(
+      payloads.flatMap((payload) => payload.split("\n")),
+      topics
+    )
   })
 
   it("are as few payloads as that allows", () => {
@@ -46,14 +49,25 @@ describe("two notification hubs", () => {
 
   const notify = (payload: string) => database.query("select pg_notify($1, $2)", [channel, payload])
   const listeners = () =>
-    database.query<{ pid: number }>("select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
+    database.query<{ pid: number }>(
+      "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+    )
   const connections = async () =>
-    (await database.query("select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend'")).length
+    (
+      await database.query(
+        "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend'"
+      )
+    ).length
 
   it("both hear what is notified, by topic and by kind", async () => {
     const heard: Array<string> = []
     const scope = Scope.makeUnsafe()
-    await Effect.runPromise(Scope.provide(other.service.onKind("users", (topic) => heard.push(topic)), scope))
+    await Effect.runPromise(
+      Scope.provide(
+        other.service.onKind("users", (topic) => heard.push(topic)),
+        scope
+      )
+    )
     const woken = Promise.all([one, other].map((hub) => Effect.runPromise(hub.service.once("reply:7"))))
     await notify("reply:6\nusers:1\nreply:7")
     await woken
@@ -77,9 +91,16 @@ describe("two notification hubs", () => {
   it("learn of a lost connection, say so, wake who waits, and are back", async () => {
     const states: Array<boolean> = []
     const scope = Scope.makeUnsafe()
-    await Effect.runPromise(Scope.provide(one.service.onReset(() => states.push(one.service.connected())), scope))
+    await Effect.runPromise(
+      Scope.provide(
+        one.service.onReset(() => states.push(one.service.connected())),
+        scope
+      )
+    )
     const woken = Effect.runPromise(Effect.timeoutOption(one.service.once("reply:never"), "10 seconds"))
-    await database.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
+    await database.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+    )
     await until("the reset", 10, async () => states.length >= 2)
     assert.deepStrictEqual(states, [false, true])
     assert.strictEqual((await woken)._tag, "Some")
@@ -94,8 +115,14 @@ describe("two notification hubs", () => {
   it("leave no connection behind however often they are cut off", async () => {
     const before = await connections()
     for (let round = 0; round < 10; round++) {
-      await until("a listener", 10, async () => one.service.connected() && other.service.connected() && (await listeners()).length === 2)
-      await database.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'")
+      await until(
+        "a listener",
+        10,
+        async () => one.service.connected() && other.service.connected() && (await listeners()).length === 2
+      )
+      await database.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+      )
       await sleep(50)
     }
     await until("the listeners", 10, async () => one.service.connected() && other.service.connected())

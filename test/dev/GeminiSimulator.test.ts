@@ -34,11 +34,13 @@ const stream = async (contents: string | Array<Content>, config: GenerateContent
   return { text: chunks.map((chunk) => chunk.text ?? "").join(""), chunks, error }
 }
 
-const whole = (contents: string, config: GenerateContentConfig = {}) =>
-  gemini.models.generateContent({ model, contents, config })
+const whole = (contents: string, config: GenerateContentConfig = {}) => gemini.models.generateContent({ model, contents, config })
 
 const refusal = (call: Promise<unknown>): Promise<unknown> =>
-  call.then((value) => assert.fail(`answered ${JSON.stringify(value)}`), (error: unknown) => error)
+  call.then(
+    (value) => assert.fail(`answered ${JSON.stringify(value)}`),
+    (error: unknown) => error
+  )
 
 const finishOf = ({ chunks }: Outcome) => chunks.at(-1)?.candidates?.[0]?.finishReason
 
@@ -79,13 +81,13 @@ const answered = (text: string): Content => ({ role: "model", parts: [{ text }] 
 
 describe("a reply of the Gemini simulator", () => {
   it("echoes the last turn, counts the turns and names the model", async () => {
-    const { text } = await stream([user("one"), answered("two"), user("what is \"three\"?\n")])
+    const { text } = await stream([user("one"), answered("two"), user('what is "three"?\n')])
     assert.strictEqual(text, `You said: "what is "three"?\n". (turn 3, ${model})`)
   })
 
   it("begins with the first words of the system instruction when there is one", async () => {
     const { text } = await stream("hello", { systemInstruction: "Answer as a pirate of the old seas." })
-    assert.include(text, "My instructions begin \"Answer as a pirate of\".")
+    assert.include(text, 'My instructions begin "Answer as a pirate of".')
   })
 
   it("is the same text streamed and whole, now and later", async () => {
@@ -99,10 +101,10 @@ describe("a reply of the Gemini simulator", () => {
   it("comes in chunks of which only the last has a finish reason, with counts that add up", async () => {
     const { chunks, text } = await stream("hello hello hello hello")
     assert.isAbove(chunks.length, 2)
-    assert.deepStrictEqual(chunks.map((chunk) => chunk.candidates?.[0]?.finishReason), [
-      ...chunks.slice(1).map(() => undefined),
-      "STOP"
-    ])
+    assert.deepStrictEqual(
+      chunks.map((chunk) => chunk.candidates?.[0]?.finishReason),
+      [...chunks.slice(1).map(() => undefined), "STOP"]
+    )
     assert.deepStrictEqual(chunks.at(-1)?.usageMetadata, {
       promptTokenCount: 6,
       candidatesTokenCount: Math.ceil(text.length / 4),
@@ -112,15 +114,18 @@ describe("a reply of the Gemini simulator", () => {
   })
 
   it("is exactly the text of [[say]]", async () => {
-    const { text } = await stream("please [[say  two  [spaces] & \"quotes\"\n]] now")
-    assert.strictEqual(text, " two  [spaces] & \"quotes\"\n")
+    const { text } = await stream('please [[say  two  [spaces] & "quotes"\n]] now')
+    assert.strictEqual(text, ' two  [spaces] & "quotes"\n')
   })
 
   it("has exactly the length of [[length]] and numbers every word once", async () => {
     const { text } = await stream("[[length 5000]] [[chunks 100 delay 0]]")
     assert.strictEqual(text.length, 5000)
     const numbers = [...text.matchAll(/[a-z]+(\d+) /g)].map(([, number]) => Number(number))
-    assert.deepStrictEqual(numbers, numbers.map((_, index) => index))
+    assert.deepStrictEqual(
+      numbers,
+      numbers.map((_, index) => index)
+    )
   })
 
   it.each([1, 2, 3, 7, 999])("keeps characters outside the basic plane whole in %i chunks", async (chunks) => {
@@ -162,10 +167,29 @@ describe("a reply of the Gemini simulator", () => {
     assert.strictEqual(usage?.totalTokenCount, 9 + 1 + 14)
   })
 
+  it("tells in each chunk of [[clock]] when that was sent", async () => {
+    const now = () => performance.timeOrigin + performance.now()
+    const start = now()
+    const { chunks, text } = await stream("[[clock]] [[chunks 5 delay 10]]")
+    const end = now()
+    assert.match(text, /^(@\d{13}\.\d{3};){5}$/)
+    const sent = chunks.map((chunk) => Number(chunk.text?.slice(1, -1)))
+    assert.deepStrictEqual(
+      sent,
+      sent.toSorted((a, b) => a - b)
+    )
+    assert.isAtLeast(sent[0] ?? 0, start - 1)
+    assert.isAtMost(sent[4] ?? Infinity, end + 1)
+    assert.isAtLeast((sent[4] ?? 0) - (sent[0] ?? 0), 35)
+  })
+
   it("is whole for two hundred clients at a time", async () => {
     const prompts = Array.from({ length: 200 }, (_, index) => `[[length ${500 + index}]] [[unicode]] [[latency 300]]`)
     const texts = await Promise.all(prompts.map(async (prompt) => (await stream(prompt)).text))
-    assert.deepStrictEqual(texts.map((text) => text.length), prompts.map((_, index) => 500 + index))
+    assert.deepStrictEqual(
+      texts.map((text) => text.length),
+      prompts.map((_, index) => 500 + index)
+    )
     assert.isTrue(texts.every((text) => texts[199]?.startsWith(text.slice(0, -1))))
     assert.strictEqual(simulator.stats().maxInFlight, 200)
   })
@@ -180,7 +204,10 @@ describe("the other routes of the Gemini simulator", () => {
 
   it("list and describe models", async () => {
     const listed = await gemini.models.list()
-    assert.include(listed.page.map(({ name }) => name), `models/${model}`)
+    assert.include(
+      listed.page.map(({ name }) => name),
+      `models/${model}`
+    )
     assert.strictEqual((await gemini.models.get({ model: "gemini-9" })).name, "models/gemini-9")
   })
 
@@ -214,11 +241,15 @@ describe("the Gemini simulator refuses", () => {
     ["a temperature under 0", "range [0.0, 2.0]: -0.1", { contents: [user("a")], generationConfig: { temperature: -0.1 } }],
     ["a temperature that is no number", "TYPE_FLOAT", { contents: [user("a")], generationConfig: { temperature: "1" } }],
     ["a system instruction that is text", "system_instruction", { contents: [user("a")], systemInstruction: "be brief" }],
-    ["an empty system instruction", "system_instruction.parts[0].data", {
-      contents: [user("a")],
-      systemInstruction: { parts: [{ text: "" }] }
-    }],
-    ["an unknown field", "Unknown name \"temperature\"", { contents: [user("a")], temperature: 1 }]
+    [
+      "an empty system instruction",
+      "system_instruction.parts[0].data",
+      {
+        contents: [user("a")],
+        systemInstruction: { parts: [{ text: "" }] }
+      }
+    ],
+    ["an unknown field", 'Unknown name "temperature"', { contents: [user("a")], temperature: 1 }]
   ])("%s", async (_, message, body) => {
     const { json, status } = await post(`/v1beta/models/${model}:generateContent`, JSON.stringify(body))
     assert.deepStrictEqual([status, json.error.code, json.error.status], [400, 400, "INVALID_ARGUMENT"])
@@ -226,7 +257,7 @@ describe("the Gemini simulator refuses", () => {
   })
 
   it("malformed JSON", async () => {
-    const { json, status } = await post(`/v1beta/models/${model}:generateContent`, "{\"contents\": [")
+    const { json, status } = await post(`/v1beta/models/${model}:generateContent`, '{"contents": [')
     assert.deepStrictEqual([status, json.error.status], [400, "INVALID_ARGUMENT"])
   })
 
@@ -235,7 +266,7 @@ describe("the Gemini simulator refuses", () => {
     assert.deepStrictEqual([status, json.error.status], [403, "PERMISSION_DENIED"])
   })
 
-  it("the key \"invalid\"", async () => {
+  it('the key "invalid"', async () => {
     const error = apiError(await refusal(makeClient("invalid").models.generateContent({ model, contents: "hi" })))
     assert.strictEqual(error.status, 400)
     assert.include(error.message, "API_KEY_INVALID")
@@ -459,10 +490,10 @@ describe("the control of the Gemini simulator", () => {
   })
 
   it("logs what was asked and what was sent", async () => {
-    const { chunks, text } = await stream("find \"me\"", { temperature: 0.5 })
+    const { chunks, text } = await stream('find "me"', { temperature: 0.5 })
     await stream("not this")
     await until(() => simulator.stats().inFlight === 0)
-    const found = simulator.log("find \"me\"")
+    const found = simulator.log('find "me"')
     assert.lengthOf(found, 1)
     assert.deepInclude(found[0], {
       model,
@@ -472,7 +503,7 @@ describe("the control of the Gemini simulator", () => {
       textSent: text,
       aborted: false,
       inFlight: false,
-      body: { contents: [user("find \"me\"")], generationConfig: { temperature: 0.5 } }
+      body: { contents: [user('find "me"')], generationConfig: { temperature: 0.5 } }
     })
     assert.deepStrictEqual((await control("GET", "log?contains=find")).json, found)
     assert.isAtLeast((found[0]?.endedAt ?? 0) - (found[0]?.at ?? 0), 0)
@@ -481,7 +512,10 @@ describe("the control of the Gemini simulator", () => {
   it("logs refused requests, but not itself", async () => {
     await refusal(makeClient("invalid").models.generateContent({ model, contents: "hi" }))
     await control("GET", "stats")
-    assert.deepStrictEqual(simulator.log().map(({ method, status }) => [method, status]), [["generateContent", 400]])
+    assert.deepStrictEqual(
+      simulator.log().map(({ method, status }) => [method, status]),
+      [["generateContent", 400]]
+    )
   })
 
   it("counts what started, ended and runs", async () => {

@@ -70,7 +70,9 @@ export const brokenPromises = async (database: Pick<TestDatabase, "query">): Pro
   `)
   broken.push(...doubled.map(({ id, replies }) => `question ${id} has ${replies} replies`))
 
-  const stuck = await database.query<{ id: string; unfinished: number }>("select id, unfinished from chatrooms where unfinished <> 0")
+  const stuck = await database.query<{ id: string; unfinished: number }>(
+    "select id, unfinished from chatrooms where unfinished <> 0"
+  )
   broken.push(...stuck.map(({ id, unfinished }) => `room ${id} counts ${unfinished} unfinished`))
 
   const quota = await database.query<{ id: string; used: number; accepted: number; refunded: number }>(`
@@ -90,7 +92,12 @@ export const brokenPromises = async (database: Pick<TestDatabase, "query">): Pro
   return broken
 }
 
-type Job = { readonly locked_by: string | null; readonly key: string | null; readonly attempts: number; readonly max_attempts: number }
+type Job = {
+  readonly locked_by: string | null
+  readonly key: string | null
+  readonly attempts: number
+  readonly max_attempts: number
+}
 
 export const jobs = (database: Pick<TestDatabase, "query">) =>
   database.query<Job>("select locked_by, key, attempts, max_attempts from graphile_worker.jobs")

@@ -27,14 +27,18 @@ describe("a fleet of one api and two workers", () => {
   const workers: Array<Process> = []
 
   const startWorker = (place: number) =>
-    startProcess({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: "worker", WORKER_CONCURRENCY: "20" })
-      .then((worker) => (workers[place] = worker).started())
+    startProcess({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: "worker", WORKER_CONCURRENCY: "20" }).then(
+      (worker) => (workers[place] = worker).started()
+    )
 
   beforeAll(async () => {
     database = await createDatabase()
     gemini = await startGeminiSimulator()
     api = await startProcess({
-      DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: "api", BASIC_DAILY_PROMPTS: String(perUser)
+      DATABASE_URL: database.url,
+      GEMINI_BASE_URL: gemini.url,
+      ROLE: "api",
+      BASIC_DAILY_PROMPTS: String(perUser)
     })
     await Promise.all([api.started(), startWorker(0), startWorker(1)])
     people = await crowd(api.url, database, users)
@@ -54,7 +58,9 @@ describe("a fleet of one api and two workers", () => {
   }
 
   const finished = async () => {
-    const [row] = await database.query<{ count: number }>("select count(*)::int from messages where role = 'model' and completed_at is not null")
+    const [row] = await database.query<{ count: number }>(
+      "select count(*)::int from messages where role = 'model' and completed_at is not null"
+    )
     return row?.count ?? 0
   }
 
@@ -76,7 +82,10 @@ describe("a fleet of one api and two workers", () => {
     const killing = killWhenFinished(0, 0.2).then(() => killWhenFinished(1, 0.5))
     const statuses = (await Promise.all(sending)).flat()
     await killing
-    assert.deepStrictEqual(statuses.filter((status) => status !== 202), [])
+    assert.deepStrictEqual(
+      statuses.filter((status) => status !== 202),
+      []
+    )
     await until("all replies", 120, async () => (await finished()) === total)
     const seconds = (Date.now() - begun) / 1000
 
@@ -91,7 +100,9 @@ describe("a fleet of one api and two workers", () => {
     }
     const retried = replies.filter((reply) => reply.attempt > 1).length
     const { started } = gemini.stats()
-    process.stdout.write(`fleet: ${total} messages of ${users} users in ${seconds.toFixed(1)} s, ${retried} with more than one attempt, ${started} calls of the model\n`)
+    process.stdout.write(
+      `fleet: ${total} messages of ${users} users in ${seconds.toFixed(1)} s, ${retried} with more than one attempt, ${started} calls of the model\n`
+    )
   })
 
   it("leaves no job behind that would run again", async () => {
@@ -103,7 +114,9 @@ describe("a fleet of one api and two workers", () => {
 
   it("tells every user a quota that is exact", async () => {
     for (const person of people.slice(0, 10)) {
-      const refunded = await database.query("select 1 from messages where user_id = $1 and quota_state = 'refunded'", [person.userId])
+      const refunded = await database.query("select 1 from messages where user_id = $1 and quota_state = 'refunded'", [
+        person.userId
+      ])
       const { quota } = (await person.call("GET", "/user/me")).body
       assert.strictEqual(quota.used, perUser - refunded.length)
     }

@@ -71,6 +71,9 @@ describe("a worker killed in mid-reply", () => {
       const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
       return !rows.some(({ id }) => id === dead)
     })
-    assert.deepStrictEqual((await jobs(database)).filter((job) => job.locked_by !== null), [])
+    assert.deepStrictEqual(
+      (await jobs(database)).filter((job) => job.locked_by !== null),
+      []
+    )
   })
 })

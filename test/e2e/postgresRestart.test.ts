@@ -22,7 +22,12 @@ const users = 10
 describe("a restart of Postgres under load", () => {
   const directory = mkdtempSync(join(tmpdir(), "postgres-restart-"))
   const answers: Array<Answer> = []
-  const exits: Array<{ readonly code: number | null; readonly signal: string | null; readonly at: number; readonly output: string }> = []
+  const exits: Array<{
+    readonly code: number | null
+    readonly signal: string | null
+    readonly at: number
+    readonly output: string
+  }> = []
   let postgres: EmbeddedPostgres
   let pool: pg.Pool
   let gemini: GeminiSimulator
@@ -95,7 +100,12 @@ describe("a restart of Postgres under load", () => {
     const room = await person.room()
     let sent = 0
     while (!isOver() || sent < 3) {
-      await insist(person, room, `[[say answer ${user}.${sent}]] [[chunks 8 delay 100]] Question ${user}.${sent}`, `${user}-${sent}`)
+      await insist(
+        person,
+        room,
+        `[[say answer ${user}.${sent}]] [[chunks 8 delay 100]] Question ${user}.${sent}`,
+        `${user}-${sent}`
+      )
       sent++
       await timed(person.call("GET", "/chatroom"))
       await sleep(300)
@@ -118,8 +128,10 @@ describe("a restart of Postgres under load", () => {
     over = true
     const rooms = await loads
 
-    const unexpected = answers.filter(({ status, type }) =>
-      ![200, 202, 409].includes(status) && !(status === 503 && type?.startsWith("application/problem+json") === true))
+    const unexpected = answers.filter(
+      ({ status, type }) =>
+        ![200, 202, 409].includes(status) && !(status === 503 && type?.startsWith("application/problem+json") === true)
+    )
     assert.deepStrictEqual(unexpected, [])
     assert.isBelow(Math.max(...answers.map(({ millis }) => millis)), 20_000)
     const refused = answers.filter(({ status }) => status === 503)

@@ -111,7 +111,10 @@ describe("a process that is told to go", () => {
 
     const exited = leaving.kill("SIGTERM")
     await sleep(300)
-    const ready = await request(leaving.url, "GET", "/readyz").then((response) => response.status, () => "refused")
+    const ready = await request(leaving.url, "GET", "/readyz").then(
+      (response) => response.status,
+      () => "refused"
+    )
     assert.include([503, "refused"], ready)
     const answered = await waiting
     assert.strictEqual(answered.status, 201)
@@ -138,25 +141,29 @@ describe("a process that is told to go", () => {
     assert.strictEqual((await ended(answered.body.reply.id, 10)).content, "in the end")
   })
 
-  it("cannot double or overwrite a reply that it slept through: a worker that was stopped and goes on", { timeout: 60_000 }, async () => {
-    const zombie = await worker()
-    const { id, person } = await ask("[[chunks 30 delay 100]] [[length 300]] Three seconds, please.")
-    await processing(id)
-    zombie.kill("SIGSTOP")
-    await worker()
-    await database.query("update messages set lease_until = now() where id = $1", [id])
-    await processing(id, 2)
-    const reply = await ended(id, 10)
-    assert.strictEqual(reply.attempt, 2)
+  it(
+    "cannot double or overwrite a reply that it slept through: a worker that was stopped and goes on",
+    { timeout: 60_000 },
+    async () => {
+      const zombie = await worker()
+      const { id, person } = await ask("[[chunks 30 delay 100]] [[length 300]] Three seconds, please.")
+      await processing(id)
+      zombie.kill("SIGSTOP")
+      await worker()
+      await database.query("update messages set lease_until = now() where id = $1", [id])
+      await processing(id, 2)
+      const reply = await ended(id, 10)
+      assert.strictEqual(reply.attempt, 2)
 
-    zombie.kill("SIGCONT")
-    await until("the zombie to see that it lost", 15, async () => /LeaseLost/.test(zombie.output()))
-    await sleep(500)
-    assert.deepStrictEqual(await replyOf(database, id), reply)
-    assert.strictEqual(await used(person), 1)
-    // It is still good for the next one.
-    assert.deepStrictEqual(await zombie.kill("SIGTERM"), { code: 0, signal: null })
-  })
+      zombie.kill("SIGCONT")
+      await until("the zombie to see that it lost", 15, async () => /LeaseLost/.test(zombie.output()))
+      await sleep(500)
+      assert.deepStrictEqual(await replyOf(database, id), reply)
+      assert.strictEqual(await used(person), 1)
+      // It is still good for the next one.
+      assert.deepStrictEqual(await zombie.kill("SIGTERM"), { code: 0, signal: null })
+    }
+  )
 
   it("cannot end the attempt of another: a worker that goes on while the other is at it", { timeout: 60_000 }, async () => {
     const zombie = await worker()
@@ -168,7 +175,11 @@ describe("a process that is told to go", () => {
     await database.query("update messages set lease_until = now() where id = $1", [id])
     await processing(id, 2)
     // What the model had sent to the zombie meanwhile is the whole answer.
-    await until("the first answer", 10, async () => gemini.log("Four seconds").filter((entry) => entry.endedAt !== undefined).length > 0)
+    await until(
+      "the first answer",
+      10,
+      async () => gemini.log("Four seconds").filter((entry) => entry.endedAt !== undefined).length > 0
+    )
     zombie.kill("SIGCONT")
     await until("the zombie to see that it lost", 15, async () => /LeaseLost/.test(zombie.output()))
     const between = await replyOf(database, id)
@@ -204,7 +215,9 @@ describe("a start", () => {
   const comesUpTwice = async (server: string) => {
     const database = await emptyDatabase(server)
     const gemini = await startGeminiSimulator({ chunkMillis: 1 })
-    const both = await Promise.all([1, 2].map(() => start({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, MIGRATE: "on" })))
+    const both = await Promise.all(
+      [1, 2].map(() => start({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, MIGRATE: "on" }))
+    )
     await Promise.all(both.map((process) => process.started()))
     for (const process of both) {
       await until("readiness", 10, async () => (await request(process.url, "GET", "/readyz")).status === 200)

@@ -19,8 +19,15 @@ interface Thrown {
 }
 
 /** What the SDK really throws for a streamed prompt, and what we make of it. */
-const thrownFor = async (prompt: string, options: { baseUrl?: string; key?: string; model?: string; signal?: AbortSignal } = {}): Promise<Thrown> => {
-  const client = new GoogleGenAI({ apiKey: options.key ?? apiKey, apiVersion: "v1beta", httpOptions: { baseUrl: options.baseUrl ?? gemini.url } })
+const thrownFor = async (
+  prompt: string,
+  options: { baseUrl?: string; key?: string; model?: string; signal?: AbortSignal } = {}
+): Promise<Thrown> => {
+  const client = new GoogleGenAI({
+    apiKey: options.key ?? apiKey,
+    apiVersion: "v1beta",
+    httpOptions: { baseUrl: options.baseUrl ?? gemini.url }
+  })
   try {
     const responses = await client.models.generateContentStream({
       model: options.model ?? "gemini-3.8-flash",
@@ -56,12 +63,14 @@ describe("what the SDK throws", () => {
   })
 
   it("for an outage of Google's may pass, and keeps the wait that came with it", async () => {
-    for (const status of [408, 500, 501, 502, 503, 504, 529]) assert.strictEqual(await kindOf(`[[status ${status}]]`), "unavailable", String(status))
+    for (const status of [408, 500, 501, 502, 503, 504, 529])
+      assert.strictEqual(await kindOf(`[[status ${status}]]`), "unavailable", String(status))
     assert.strictEqual((await thrownFor("[[status 503 retry 3]]")).error.retryAfter, 3_000)
   })
 
   it("for a request, a key or a model of ours that is refused calls for an operator", async () => {
-    for (const status of [400, 401, 403, 404, 405, 409, 422]) assert.strictEqual(await kindOf(`[[status ${status}]]`), "misconfigured", String(status))
+    for (const status of [400, 401, 403, 404, 405, 409, 422])
+      assert.strictEqual(await kindOf(`[[status ${status}]]`), "misconfigured", String(status))
     const { error } = await thrownFor("hello", { key: "invalid" })
     assert.strictEqual(error.kind, "misconfigured")
     assert.include(error.detail, "API key not valid")
@@ -92,7 +101,17 @@ describe("what the SDK throws", () => {
   })
 
   it("says what happened in words for the log, without the key", async () => {
-    const words = ["status 429 retry 7", "status 429 perday", "status 503", "status 400", "html", "reset", "drop 1", "garbage 1", "error 1 status 500"]
+    const words = [
+      "status 429 retry 7",
+      "status 429 perday",
+      "status 503",
+      "status 400",
+      "html",
+      "reset",
+      "drop 1",
+      "garbage 1",
+      "error 1 status 500"
+    ]
     for (const word of words) {
       const { error } = await thrownFor(`[[${word}]]`)
       assert.isNotEmpty(error.detail)
@@ -114,7 +133,17 @@ describe("what no SDK should throw", () => {
   })
 
   it("is classified by its status when its body is none of Google's", () => {
-    for (const message of ["", "{", "{}", "[]", '{"error":null}', '{"error":{"details":{}}}', '{"error":{"details":[null]}}', '{"error":"quota"}', "{".repeat(10_000)]) {
+    for (const message of [
+      "",
+      "{",
+      "{}",
+      "[]",
+      '{"error":null}',
+      '{"error":{"details":{}}}',
+      '{"error":{"details":[null]}}',
+      '{"error":"quota"}',
+      "{".repeat(10_000)
+    ]) {
       assert.strictEqual(fromUnknown(new ApiError({ status: 429, message })).kind, "rate_limited")
       assert.strictEqual(fromUnknown(new ApiError({ status: 503, message })).kind, "unavailable")
       assert.strictEqual(fromUnknown(new ApiError({ status: 404, message })).kind, "misconfigured")
@@ -122,10 +151,20 @@ describe("what no SDK should throw", () => {
   })
 
   it("waits only for a duration it can read, and finds it among other details", () => {
-    const wait = (retryDelay: unknown) => rateLimited({ details: [{ "@type": "type.googleapis.com/google.rpc.Help", links: [] }, { retryDelay }] }).retryAfter
+    const wait = (retryDelay: unknown) =>
+      rateLimited({ details: [{ "@type": "type.googleapis.com/google.rpc.Help", links: [] }, { retryDelay }] }).retryAfter
     assert.deepEqual(["30s", "0s", "1.5s", "0.000000001s"].map(wait), [30_000, 0, 1_500, 1])
-    assert.deepEqual(["30", "-1s", "s", "1m", "Infinitys", ""].map(wait), Array.from({ length: 6 }, () => undefined))
-    assert.strictEqual(rateLimited({ details: [{ violations: [{ quotaId: "TokensPerDayPerProject" }] }, { retryDelay: "5s" }] }).kind, "daily_quota")
-    assert.strictEqual(rateLimited({ details: [{ violations: [{ quotaId: "RequestsPerMinute" }] }, { retryDelay: "5s" }] }).kind, "rate_limited")
+    assert.deepEqual(
+      ["30", "-1s", "s", "1m", "Infinitys", ""].map(wait),
+      Array.from({ length: 6 }, () => undefined)
+    )
+    assert.strictEqual(
+      rateLimited({ details: [{ violations: [{ quotaId: "TokensPerDayPerProject" }] }, { retryDelay: "5s" }] }).kind,
+      "daily_quota"
+    )
+    assert.strictEqual(
+      rateLimited({ details: [{ violations: [{ quotaId: "RequestsPerMinute" }] }, { retryDelay: "5s" }] }).kind,
+      "rate_limited"
+    )
   })
 })

@@ -27,7 +27,21 @@ const asked = async (words: string, room: Record<string, unknown> = {}) => {
 
 /** Nothing of the upstream's words, of the key or of our insides is shown to the user. */
 const assertDiscreet = (text: string) => {
-  for (const secret of [apiKey, "AIza", "HTTP", "overloaded", "quota, please", "invalid argument", "googleapis", "GeminiError", "ApiError", "node_modules", "    at ", "127.0.0.1", "{\\\""]) {
+  for (const secret of [
+    apiKey,
+    "AIza",
+    "HTTP",
+    "overloaded",
+    "quota, please",
+    "invalid argument",
+    "googleapis",
+    "GeminiError",
+    "ApiError",
+    "node_modules",
+    "    at ",
+    "127.0.0.1",
+    '{\\"'
+  ]) {
     assert.notInclude(text, secret)
   }
 }
@@ -147,7 +161,10 @@ describe.concurrent("an outage", () => {
     for (const [index, gap] of gaps.entries()) assert.isAtLeast(gap, 500 * 2 ** index, String(gaps))
     await sleep(3_000)
     assert.strictEqual(callsAbout(world, outcome.about).length, 4)
-    assert.strictEqual((await world.database.query("select 1 from graphile_worker.jobs where key = $1", [outcome.reply.id])).length, 0)
+    assert.strictEqual(
+      (await world.database.query("select 1 from graphile_worker.jobs where key = $1", [outcome.reply.id])).length,
+      0
+    )
   })
 
   it("with a wait that Google names is asked again after that wait", async () => {
@@ -202,7 +219,11 @@ describe.concurrent("a model's quota", () => {
     assert.deepEqual([waiting.headers.get("retry-after"), waiting.body.error, waiting.body.completedAt], ["1", null, null])
     const refusedAt = callsAbout(world, "first of the pause")[0]?.at ?? 0
 
-    const others = await Promise.all(times(3, async (index) => bob.ask(index === 0 ? (rooms[1] ?? "") : await bob.room({ model }), `second of the pause ${index}`)))
+    const others = await Promise.all(
+      times(3, async (index) =>
+        bob.ask(index === 0 ? (rooms[1] ?? "") : await bob.room({ model }), `second of the pause ${index}`)
+      )
+    )
     const unaffected = await eve.ask(rooms[2] ?? "", "another model", { wait: 3 })
     assert.deepEqual([unaffected.status, unaffected.body.reply.status], [201, "completed"])
     assert.isBelow(Date.now() - refusedAt, 3_500)
@@ -253,7 +274,9 @@ describe.concurrent("a model's quota", () => {
 
 describe.concurrent("a completed reply", () => {
   it("keeps its text, usage, model and finish reason", async () => {
-    const { about, person, reply } = await asked("[[thoughts]] [[cached 3]] [[say Sixteen letters.]]", { model: "gemini-2.5-flash" })
+    const { about, person, reply } = await asked("[[thoughts]] [[cached 3]] [[say Sixteen letters.]]", {
+      model: "gemini-2.5-flash"
+    })
     const { promptTokens, ...usage } = reply.usage
     assert.deepEqual(
       [reply.status, reply.content, reply.model, reply.finishReason, reply.truncated, reply.error, reply.attempt],
@@ -295,21 +318,30 @@ describe.concurrent("quota", () => {
       "select quota_state from messages where user_id = $1 and role = 'model' order by id",
       [ada.userId]
     )
-    assert.deepEqual(rows.map(({ quota_state }) => quota_state), [...times(5, () => "refunded"), "spent", "spent"])
+    assert.deepEqual(
+      rows.map(({ quota_state }) => quota_state),
+      [...times(5, () => "refunded"), "spent", "spent"]
+    )
   })
 
   it("is paid back to the day it was taken from", async () => {
     const ada = await world.someone()
     const sent = await ada.ask(await ada.room(), "[[latency 1500]] [[status 400]] over midnight")
     await world.database.query("update messages set quota_day = quota_day - 1 where id = $1", [sent.body.reply.id])
-    await world.database.query("update usage_daily set day = day - 1 where quota_key = (select quota_key from users where id = $1)", [ada.userId])
+    await world.database.query(
+      "update usage_daily set day = day - 1 where quota_key = (select quota_key from users where id = $1)",
+      [ada.userId]
+    )
     await ada.ask(await ada.room(), "of today", { wait: 10 })
     assert.strictEqual((await ended(ada, sent)).body.status, "failed")
     const days = await world.database.query(
       "select used, refunded from usage_daily d join users u using (quota_key) where u.id = $1 order by day",
       [ada.userId]
     )
-    assert.deepEqual(days, [{ used: 0, refunded: 1 }, { used: 1, refunded: 0 }])
+    assert.deepEqual(days, [
+      { used: 0, refunded: 1 },
+      { used: 1, refunded: 0 }
+    ])
   })
 
   it("paid back lets the user ask again on a used-up day", async () => {
@@ -325,7 +357,10 @@ describe.concurrent("quota", () => {
     const ada = await world.someone()
     const sent = await Promise.all(times(5, async (index) => ada.ask(await ada.room(), `[[status 404]] together ${index}`)))
     const replies = await Promise.all(sent.filter(isPresent).map((reply) => ended(ada, reply)))
-    assert.deepEqual(replies.map(({ body }) => body.error.code), times(5, () => "model_misconfigured"))
+    assert.deepEqual(
+      replies.map(({ body }) => body.error.code),
+      times(5, () => "model_misconfigured")
+    )
     assert.strictEqual(await usedToday(ada), 0)
   })
 })

@@ -17,19 +17,32 @@ afterAll(() => gemini.stop())
 
 const GeminiLayer = Layer.unwrap(
   Effect.sync(() => {
-    const settings = environment({ APP_ENV: "test", DATABASE_URL: "postgres://nowhere/none", GEMINI_API_KEY: "simulated", GEMINI_BASE_URL: gemini.url })
+    const settings = environment({
+      APP_ENV: "test",
+      DATABASE_URL: "postgres://nowhere/none",
+      GEMINI_API_KEY: "simulated",
+      GEMINI_BASE_URL: gemini.url
+    })
     return Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))
   })
 )
 
-const prompt = (text: string) => ({ model: "gemini-3.8-flash", systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text }] })
+const prompt = (text: string) => ({
+  model: "gemini-3.8-flash",
+  systemPrompt: null,
+  temperature: null,
+  turns: [{ role: "user" as const, text }]
+})
 const callAbout = (text: string) => callsTo(gemini, text)[0]
 const really = <A>(look: () => A | Promise<A>) => Effect.promise(() => until(look))
 /** Time for what the clock set off to happen: the network does not follow the test's clock. */
 const aMoment = Effect.promise(() => sleep(100))
 
 describe("a model that falls silent", () => {
-  for (const [name, word, chunks] of [["before it answers", "hang", 0], ["in the middle of an answer", "stall 2", 2]] as const) {
+  for (const [name, word, chunks] of [
+    ["before it answers", "hang", 0],
+    ["in the middle of an answer", "stall 2", 2]
+  ] as const) {
     it.effect(`${name} is given up after 60 seconds, and its connection closed`, () =>
       Effect.gen(function* () {
         const { stream } = yield* Gemini

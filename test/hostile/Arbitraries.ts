@@ -14,8 +14,27 @@ export const nastyText = fc.oneof(
   fc.string({ unit: "binary", maxLength: 60 }),
   fc.string({ unit: "grapheme", maxLength: 60 }),
   fc.constantFrom(
-    "", " ", "\u0000", "\ud800", "'; drop table users; --", "$1", "%00", "../../etc/passwd", "__proto__", "constructor",
-    "\r\nX-Injected: 1", "{{7*7}}", "<script>alert(1)</script>", "NaN", "-1", "1e999", "null", "true", "١٢٣", "👩‍👩‍👧‍👦".repeat(40), "a".repeat(40_000)
+    "",
+    " ",
+    "\u0000",
+    "\ud800",
+    "'; drop table users; --",
+    "$1",
+    "%00",
+    "../../etc/passwd",
+    "__proto__",
+    "constructor",
+    "\r\nX-Injected: 1",
+    "{{7*7}}",
+    "<script>alert(1)</script>",
+    "NaN",
+    "-1",
+    "1e999",
+    "null",
+    "true",
+    "١٢٣",
+    "👩‍👩‍👧‍👦".repeat(40),
+    "a".repeat(40_000)
   )
 )
 
@@ -23,7 +42,8 @@ export const nastyText = fc.oneof(
 const nastyValue = fc.oneof(nastyText, fc.jsonValue({ maxDepth: 3 }), fc.constantFrom(null, [], {}, 0, -1, 1.5, 2 ** 53, true))
 
 const stringOf = (schema: JsonSchema): fc.Arbitrary<string> => {
-  if (typeof schema["pattern"] === "string") return fc.stringMatching(new RegExp(schema["pattern"], "u")).map((text) => text.slice(0, 300))
+  if (typeof schema["pattern"] === "string")
+    return fc.stringMatching(new RegExp(schema["pattern"], "u")).map((text) => text.slice(0, 300))
   const bounds = [schema, ...schemas(schema["allOf"])]
   const minLength = Math.max(...bounds.map((bound) => number(bound["minLength"], 0)))
   const maxLength = Math.min(...bounds.map((bound) => number(bound["maxLength"], 200)), 200)
@@ -49,7 +69,9 @@ export const fitting = (schema: JsonSchema): fc.Arbitrary<unknown> => {
     case "object": {
       const properties = isSchema(schema["properties"]) ? schema["properties"] : {}
       const required = Array.isArray(schema["required"]) ? schema["required"] : []
-      const fields = Object.entries(properties).map(([name, field]) => [name, isSchema(field) ? fitting(field) : nastyValue] as const)
+      const fields = Object.entries(properties).map(
+        ([name, field]) => [name, isSchema(field) ? fitting(field) : nastyValue] as const
+      )
       return fc.record(Object.fromEntries(fields), { requiredKeys: required.filter((name) => name in properties) })
     }
     default:
@@ -64,7 +86,18 @@ export const spoiled = (schema: JsonSchema): fc.Arbitrary<unknown> =>
     {
       weight: 4,
       arbitrary: fc
-        .tuple(fitting(schema), fc.dictionary(fc.constantFrom(...Object.keys(isSchema(schema["properties"]) ? schema["properties"] : { x: 1 }), "__proto__", "extra"), nastyValue, { maxKeys: 2 }))
+        .tuple(
+          fitting(schema),
+          fc.dictionary(
+            fc.constantFrom(
+              ...Object.keys(isSchema(schema["properties"]) ? schema["properties"] : { x: 1 }),
+              "__proto__",
+              "extra"
+            ),
+            nastyValue,
+            { maxKeys: 2 }
+          )
+        )
         .map(([value, changes]) => (isSchema(value) ? { ...value, ...changes } : value))
     },
     { weight: 1, arbitrary: nastyValue }

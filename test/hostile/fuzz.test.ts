@@ -21,6 +21,10 @@ interface Operation {
   readonly responses: Record<string, { readonly content?: Record<string, { readonly schema: JsonSchema }> }>
 }
 
+interface RequestBody {
+  readonly content: { readonly "application/json": { readonly schema: JsonSchema } }
+}
+
 // oxlint-disable-next-line typescript/no-explicit-any -- the document is JSON that this test walks
 const document = openApiDocument() as any
 /** They would end what the run lives on: the room, the session, or the user. */
@@ -33,16 +37,23 @@ const resolve = (schema: JsonSchema): JsonSchema =>
       : value
   )
 
-const operations: ReadonlyArray<Operation> = Object.entries<Record<string, Record<string, unknown>>>(document.paths).flatMap(([path, methods]) =>
-  Object.entries(methods).map(([method, operation]) => ({
-    method: method.toUpperCase(),
-    path,
-    parameters: ((operation["parameters"] ?? []) as Array<Operation["parameters"][number]>).map((parameter) => ({ ...parameter, schema: resolve(parameter.schema) })),
-    // oxlint-disable-next-line typescript/no-explicit-any -- as above
-    body: operation["requestBody"] === undefined ? undefined : resolve((operation["requestBody"] as any).content["application/json"].schema),
-    responses: operation["responses"] as Operation["responses"]
-  }))
-).filter(({ method, path }) => !left.has(`${method} ${path}`))
+const operations: ReadonlyArray<Operation> = Object.entries<Record<string, Record<string, unknown>>>(document.paths)
+  .flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      path,
+      parameters: ((operation["parameters"] ?? []) as Array<Operation["parameters"][number]>).map((parameter) => ({
+        ...parameter,
+        schema: resolve(parameter.schema)
+      })),
+      body:
+        operation["requestBody"] === undefined
+          ? undefined
+          : resolve((operation["requestBody"] as RequestBody).content["application/json"].schema),
+      responses: operation["responses"] as Operation["responses"]
+    }))
+  )
+  .filter(({ method, path }) => !left.has(`${method} ${path}`))
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: false })
 const validators = new Map<string, ReturnType<Ajv2020["compile"]>>()
@@ -69,7 +80,13 @@ describe("requests made of the document", () => {
   beforeAll(async () => {
     database = await createDatabase()
     gemini = await startGeminiSimulator({ chunkMillis: 0 })
-    backend = await startBackend({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, BASIC_DAILY_PROMPTS: "100000", ADMIN_TOKEN: "fuzz", LOG_LEVEL: "none" })
+    backend = await startBackend({
+      DATABASE_URL: database.url,
+      GEMINI_BASE_URL: gemini.url,
+      BASIC_DAILY_PROMPTS: "100000",
+      ADMIN_TOKEN: "fuzz",
+      LOG_LEVEL: "none"
+    })
     ada = await logIn(backend.url)
     room = await ada.room({})
     reply = (await ada.ask(room, "hello", { wait: 10 })).body.reply.id
@@ -91,16 +108,36 @@ describe("requests made of the document", () => {
   const requestOf = (operation: Operation) =>
     fc.record({
       operation: fc.constant(operation),
-      token: fc.oneof({ weight: 8, arbitrary: fc.constant("own") }, { weight: 1, arbitrary: fc.constant("none") }, { weight: 1, arbitrary: nastyText }),
-      values: fc.record(Object.fromEntries(operation.parameters.map((entry) => [`${entry.in}:${entry.name}`, fc.option(parameter(entry), { nil: undefined })]))),
+      token: fc.oneof(
+        { weight: 8, arbitrary: fc.constant("own") },
+        { weight: 1, arbitrary: fc.constant("none") },
+        { weight: 1, arbitrary: nastyText }
+      ),
+      values: fc.record(
+        Object.fromEntries(
+          operation.parameters.map((entry) => [`${entry.in}:${entry.name}`, fc.option(parameter(entry), { nil: undefined })])
+        )
+      ),
       body: operation.body === undefined ? fc.constant(undefined) : spoiled(operation.body)
     })
 
-  const send = async ({ body, operation, token, values }: fc.Arbitrary<unknown> extends never ? never : { body: unknown; operation: Operation; token: string; values: Record<string, string | undefined> }) => {
-    const url = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => segment(values[`path:${name}`] ?? (name === "id" ? room : reply)))
-    const query = Object.entries(values).flatMap(([key, value]) => (key.startsWith("query:") && value !== undefined ? [`${key.slice(6)}=${segment(value)}`] : []))
+  const send = async ({
+    body,
+    operation,
+    token,
+    values
+  }: fc.Arbitrary<unknown> extends never
+    ? never
+    : { body: unknown; operation: Operation; token: string; values: Record<string, string | undefined> }) => {
+    const url = operation.path.replace(/\{(\w+)\}/g, (_, name: string) =>
+      segment(values[`path:${name}`] ?? (name === "id" ? room : reply))
+    )
+    const query = Object.entries(values).flatMap(([key, value]) =>
+      key.startsWith("query:") && value !== undefined ? [`${key.slice(6)}=${segment(value)}`] : []
+    )
     const headers: Record<string, string> = {}
-    for (const [key, value] of Object.entries(values)) if (key.startsWith("header:") && value !== undefined) headers[key.slice(7)] = headerText(value)
+    for (const [key, value] of Object.entries(values))
+      if (key.startsWith("header:") && value !== undefined) headers[key.slice(7)] = headerText(value)
     if (token !== "none") headers["authorization"] = `Bearer ${token === "own" ? ada.token : headerText(token)}`
     if (body !== undefined) headers["content-type"] = "application/json"
     const response = await fetch(`${backend.url}${url}${query.length > 0 ? `?${query.join("&")}` : ""}`, {
@@ -130,7 +167,10 @@ describe("requests made of the document", () => {
         if (status >= 400) assert.strictEqual(type, "application/problem+json", name)
         if (type.includes("json") && text !== "") {
           const body = JSON.parse(text)
-          assert.isTrue(fits(made.operation, String(status), type, body), `${name} ${JSON.stringify([...validators.values()].find(({ errors }) => errors)?.errors?.[0])}`)
+          assert.isTrue(
+            fits(made.operation, String(status), type, body),
+            `${name} ${JSON.stringify([...validators.values()].find(({ errors }) => errors)?.errors?.[0])}`
+          )
           if (status >= 400) assert.strictEqual(body.requestId, response.headers.get("x-request-id"), name)
         }
         assert.notMatch(text, /node_modules|at .*\.ts:\d+|select .* from |syntax error/i, name)

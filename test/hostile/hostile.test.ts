@@ -21,7 +21,13 @@ let adasReply = ""
 beforeAll(async () => {
   database = await createDatabase()
   gemini = await startGeminiSimulator({ chunkMillis: 1 })
-  backend = await startProcess({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, LOG_LEVEL: "debug", PASSWORD_LOGIN: "true", BASIC_DAILY_PROMPTS: "100000" })
+  backend = await startProcess({
+    DATABASE_URL: database.url,
+    GEMINI_BASE_URL: gemini.url,
+    LOG_LEVEL: "debug",
+    PASSWORD_LOGIN: "true",
+    BASIC_DAILY_PROMPTS: "100000"
+  })
   await backend.started()
   people = peopleAt(backend.url, database)
   mallory = await people.enter()
@@ -37,7 +43,8 @@ afterAll(async () => {
 })
 
 /** What never stands in an answer or a log, whatever was sent: how we are built, and what we keep secret. */
-const leaks = /\bat [\w.<>]+ \(|\bnode_modules\b|file:\/\/|\.ts:\d+|\bSqlError\b|\b(select|insert into|update|delete from) [^"]*\b(users|sessions|chatrooms|messages|throttles|otp_challenges)\b|syntax error|_pkey|_fkey|\bpg_|effect\/|SchemaIssue|argon2|JWT_KEYS/i
+const leaks =
+  /\bat [\w.<>]+ \(|\bnode_modules\b|file:\/\/|\.ts:\d+|\bSqlError\b|\b(select|insert into|update|delete from) [^"]*\b(users|sessions|chatrooms|messages|throttles|otp_challenges)\b|syntax error|_pkey|_fkey|\bpg_|effect\/|SchemaIssue|argon2|JWT_KEYS/i
 
 type Options = Parameters<typeof raw>[3] & { readonly json?: unknown; readonly token?: string | null }
 /** A request of Mallory's, exactly as it is written. Its answer is sound, whatever it is. */
@@ -79,7 +86,11 @@ const wire = async (text: string | Buffer, quiet = 400): Promise<string> => {
   let seen = -1
   while (seen !== answer.length || answer === "") {
     seen = answer.length
-    if ((await Promise.race([closed.then(() => true), sleep(quiet).then(() => false)])) || (answer === "" && seen === 0 && quiet > 2_000)) break
+    if (
+      (await Promise.race([closed.then(() => true), sleep(quiet).then(() => false)])) ||
+      (answer === "" && seen === 0 && quiet > 2_000)
+    )
+      break
   }
   socket.destroy()
   return answer
@@ -99,8 +110,34 @@ afterEach(async () => {
 })
 
 const nasty = [
-  "'", "\"", "';--", "' or '1'='1", "1; drop table users;--", "\\", "\\'; select pg_sleep(10);--", "$1", "${7*7}", "{{7*7}}", "%", "%_%", "\u2028", "\u202e", "😀'",
-  "<script>alert(1)</script>", "a\r\nX-Injected: 1", "a\nSet-Cookie: x=1", "null", "undefined", "NaN", "__proto__", "constructor", "\u0001", "ﷺ".repeat(30), "{\"$gt\":\"\"}", "() { :; }; echo", "${jndi:ldap://x}"
+  "'",
+  '"',
+  "';--",
+  "' or '1'='1",
+  "1; drop table users;--",
+  "\\",
+  "\\'; select pg_sleep(10);--",
+  "$1",
+  "${7*7}",
+  "{{7*7}}",
+  "%",
+  "%_%",
+  "\u2028",
+  "\u202e",
+  "😀'",
+  "<script>alert(1)</script>",
+  "a\r\nX-Injected: 1",
+  "a\nSet-Cookie: x=1",
+  "null",
+  "undefined",
+  "NaN",
+  "__proto__",
+  "constructor",
+  "\u0001",
+  "ﷺ".repeat(30),
+  '{"$gt":""}',
+  "() { :; }; echo",
+  "${jndi:ldap://x}"
 ]
 
 describe("an injection", () => {
@@ -112,7 +149,10 @@ describe("an injection", () => {
     const changed = await attack("PATCH", `/chatroom/${made.body.id}`, { json: { title: `${text}!` } })
     assert.strictEqual(changed.body.title, `${text}!`)
     const found = await attack("GET", `/chatroom?q=${encodeURIComponent(text)}`)
-    assert.include(found.body.data.map(({ id }: { id: string }) => id), made.body.id)
+    assert.include(
+      found.body.data.map(({ id }: { id: string }) => id),
+      made.body.id
+    )
   })
 
   it("is text like any other in a question, and comes back as it was", async () => {
@@ -125,7 +165,7 @@ describe("an injection", () => {
   })
 
   it("finds nothing of anybody else in a search", async () => {
-    for (const text of [...nasty, "hello", "%hello%", "hello' or user_id <> '", "h:*", "!!!", "& | !", "<->", "\"hello"]) {
+    for (const text of [...nasty, "hello", "%hello%", "hello' or user_id <> '", "h:*", "!!!", "& | !", "<->", '"hello']) {
       const reply = await attack("GET", `/search?q=${encodeURIComponent(text)}`)
       if (reply.status === 200) assert.notInclude(reply.text, adasRoom)
       else assert.strictEqual(reply.status, 400)
@@ -154,7 +194,10 @@ describe("an injection", () => {
         await attack("GET", `/chatroom/${room}/messages?before=${encoded}`),
         await attack("GET", `/chatroom/${room}/latest?wait=${encoded}`)
       ]
-      assert.deepStrictEqual(replies.map(({ status }) => status), replies.map(() => 400))
+      assert.deepStrictEqual(
+        replies.map(({ status }) => status),
+        replies.map(() => 400)
+      )
       assert.include([400, 404], (await attack("GET", `/chatroom/${encoded}`)).status)
       assert.include([400, 404], (await attack("DELETE", `/auth/sessions/${encoded}`)).status)
       assert.strictEqual((await attack("POST", "/auth/refresh", { json: { refreshToken: text } })).status, 401)
@@ -165,7 +208,15 @@ describe("an injection", () => {
   it("is text like any other in a key, a client's name and a request's id", async () => {
     for (const text of nasty.map((each) => each.replaceAll(/[^\u0020-\u007e]/g, ""))) {
       if (text === "") continue
-      const headers = { "idempotency-key": text, "user-agent": text, "x-request-id": text, "x-forwarded-for": text, origin: text, referer: text, "accept-language": text }
+      const headers = {
+        "idempotency-key": text,
+        "user-agent": text,
+        "x-request-id": text,
+        "x-forwarded-for": text,
+        origin: text,
+        referer: text,
+        "accept-language": text
+      }
       const first = await attack("POST", "/chatroom", { json: { title: "keyed" }, headers })
       const again = await attack("POST", "/chatroom", { json: { title: "keyed" }, headers })
       assert.strictEqual(first.status, again.status)
@@ -184,17 +235,19 @@ describe("an injection", () => {
 })
 
 describe("a body", () => {
-  it.each(['{"__proto__":{"tier":"pro"},"title":"t"}', '{"constructor":{"prototype":{"pinned":true}},"title":"t"}', '{"__proto__":null,"title":"t"}', '{"title":"t","toString":"x","hasOwnProperty":1,"valueOf":null}'])(
-    "pollutes no prototype: %s",
-    async (body) => {
-      const made = await attack("POST", "/chatroom", { body })
-      assert.deepInclude(made.body, { title: "t", pinned: false })
-      assert.strictEqual((await attack("PATCH", "/user/me", { body })).status, 200)
-      const me = (await attack("GET", "/user/me")).body
-      assert.deepInclude(me, { tier: "basic" })
-      assert.notProperty((await attack("POST", "/chatroom", { json: {} })).body, "tier")
-    }
-  )
+  it.each([
+    '{"__proto__":{"tier":"pro"},"title":"t"}',
+    '{"constructor":{"prototype":{"pinned":true}},"title":"t"}',
+    '{"__proto__":null,"title":"t"}',
+    '{"title":"t","toString":"x","hasOwnProperty":1,"valueOf":null}'
+  ])("pollutes no prototype: %s", async (body) => {
+    const made = await attack("POST", "/chatroom", { body })
+    assert.deepInclude(made.body, { title: "t", pinned: false })
+    assert.strictEqual((await attack("PATCH", "/user/me", { body })).status, 200)
+    const me = (await attack("GET", "/user/me")).body
+    assert.deepInclude(me, { tier: "basic" })
+    assert.notProperty((await attack("POST", "/chatroom", { json: {} })).body, "tier")
+  })
 
   it("is a hundred thousand levels deep, in any field", async () => {
     const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
@@ -203,12 +256,34 @@ describe("a body", () => {
       assert.strictEqual((await attack("POST", "/chatroom", { body: `{"title":${value}}` })).status, 400)
       assert.strictEqual((await attack("POST", "/auth/send-otp", { body: value, token: null })).status, 400)
       assert.strictEqual((await attack("POST", "/chatroom", { body: `{"unknown":${value}}` })).status, 201)
-      assert.strictEqual((await attack("POST", "/chatroom", { body: `{"unknown":${value}}`, headers: { "idempotency-key": `deep ${value.length}` } })).status, 201)
+      assert.strictEqual(
+        (
+          await attack("POST", "/chatroom", {
+            body: `{"unknown":${value}}`,
+            headers: { "idempotency-key": `deep ${value.length}` }
+          })
+        ).status,
+        201
+      )
     }
     assert.strictEqual((await attack("POST", "/chatroom", { body: "[".repeat(200_000) })).body.code, "bad_json")
   })
 
-  it.each(["1e400", "-1e400", "1e308", "-0", "99999999999999999999", "0.1e-400", "2.0000001", `1${"0".repeat(1_000)}`, "NaN", "Infinity", "0x1", "1_000", "01"])("has a number that is none of ours: %s", async (number) => {
+  it.each([
+    "1e400",
+    "-1e400",
+    "1e308",
+    "-0",
+    "99999999999999999999",
+    "0.1e-400",
+    "2.0000001",
+    `1${"0".repeat(1_000)}`,
+    "NaN",
+    "Infinity",
+    "0x1",
+    "1_000",
+    "01"
+  ])("has a number that is none of ours: %s", async (number) => {
     const reply = await attack("POST", "/chatroom", { body: `{"temperature":${number}}` })
     if (reply.status === 201) assert.isTrue(reply.body.temperature >= 0 && reply.body.temperature <= 2)
     else assert.strictEqual(reply.status, 400)
@@ -233,7 +308,11 @@ describe("a body", () => {
         await attack("POST", "/auth/refresh", { json: { refreshToken: value } }),
         await attack("POST", "/chatroom", { json: { title: value } })
       ]
-      assert.deepStrictEqual(replies.map(({ status }) => status), replies.map(() => 400), JSON.stringify(value))
+      assert.deepStrictEqual(
+        replies.map(({ status }) => status),
+        replies.map(() => 400),
+        JSON.stringify(value)
+      )
     }
     for (const list of ["[]", '[{"title":"x"}]', "null", "7", '"title"', "true"]) {
       assert.strictEqual((await attack("POST", "/chatroom", { body: list })).status, 400, list)
@@ -244,35 +323,53 @@ describe("a body", () => {
 
   it("begins with a byte order mark, of UTF-8 or of another encoding", async () => {
     const json = '{"title":"marked"}'
-    const marked = await attack("POST", "/chatroom", { body: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(json)]) })
+    const marked = await attack("POST", "/chatroom", {
+      body: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(json)])
+    })
     if (marked.status === 201) assert.strictEqual(marked.body.title, "marked")
     else assert.strictEqual(marked.body.code, "bad_json")
-    const others = [Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(json, "utf16le")]), Buffer.concat([Buffer.from([0xfe, 0xff]), Buffer.from(json, "utf16le").swap16()]), Buffer.from(json, "utf16le")]
+    const others = [
+      Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(json, "utf16le")]),
+      Buffer.concat([Buffer.from([0xfe, 0xff]), Buffer.from(json, "utf16le").swap16()]),
+      Buffer.from(json, "utf16le")
+    ]
     for (const body of others) assert.strictEqual((await attack("POST", "/chatroom", { body })).body.code, "bad_json")
   })
 
-  it.each([["an overlong quote", [0xc0, 0xa2]], ["an overlong NUL", [0xc0, 0x80]], ["an overlong slash of three", [0xe0, 0x80, 0xaf]], ["past the last character", [0xf4, 0x90, 0x80, 0x80]], ["a lone continuation", [0x80]], ["latin-1", [0xe9]]])(
-    "holds what is no UTF-8: %s",
-    async (_, bytes) => {
-      const body = Buffer.concat([Buffer.from('{"title":"'), Buffer.from(bytes), Buffer.from('"}')])
-      assert.strictEqual((await attack("POST", "/chatroom", { body })).body.code, "bad_json")
-    }
-  )
+  it.each([
+    ["an overlong quote", [0xc0, 0xa2]],
+    ["an overlong NUL", [0xc0, 0x80]],
+    ["an overlong slash of three", [0xe0, 0x80, 0xaf]],
+    ["past the last character", [0xf4, 0x90, 0x80, 0x80]],
+    ["a lone continuation", [0x80]],
+    ["latin-1", [0xe9]]
+  ])("holds what is no UTF-8: %s", async (_, bytes) => {
+    const body = Buffer.concat([Buffer.from('{"title":"'), Buffer.from(bytes), Buffer.from('"}')])
+    assert.strictEqual((await attack("POST", "/chatroom", { body })).body.code, "bad_json")
+  })
 
-  it.each([["content-type", "application/json; charset=utf-16"], ["content-type", "application/json; charset=utf-7"], ["content-type", "text/plain"], ["content-type", "application/x-www-form-urlencoded"], ["content-type", "multipart/form-data; boundary=x"], ["content-type", "application/xml"], ["content-encoding", "gzip"], ["content-encoding", "deflate, br"]])(
-    "says that it is what we do not read: %s: %s",
-    async (name, value) => {
-      const reply = await attack("POST", "/chatroom", { body: '{"title":"x"}', headers: { [name]: value } })
-      assert.strictEqual(reply.status, 415)
-    }
-  )
+  it.each([
+    ["content-type", "application/json; charset=utf-16"],
+    ["content-type", "application/json; charset=utf-7"],
+    ["content-type", "text/plain"],
+    ["content-type", "application/x-www-form-urlencoded"],
+    ["content-type", "multipart/form-data; boundary=x"],
+    ["content-type", "application/xml"],
+    ["content-encoding", "gzip"],
+    ["content-encoding", "deflate, br"]
+  ])("says that it is what we do not read: %s: %s", async (name, value) => {
+    const reply = await attack("POST", "/chatroom", { body: '{"title":"x"}', headers: { [name]: value } })
+    assert.strictEqual(reply.status, 415)
+  })
 
   it("dribbles in a byte at a time, and holds nobody up", async () => {
     const { hostname, port } = new URL(backend.url)
     const slow = times(50, () => connect(Number(port), hostname))
     for (const socket of slow) {
       socket.on("error", () => {})
-      socket.write(`POST /chatroom HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`)
+      socket.write(
+        `POST /chatroom HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`
+      )
     }
     const dribble = setInterval(() => slow.forEach((socket) => socket.write(" ")), 20)
     try {
@@ -291,7 +388,15 @@ describe("a body", () => {
 
   it("is announced longer than it is, or shorter, and smuggles nothing", async () => {
     const head = `POST /auth/send-otp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`
-    for (const lengths of ["Content-Length: 2\r\nContent-Length: 3", "Content-Length: -1", "Content-Length: 2, 3", "Content-Length: 0x2", "Content-Length: 2\r\nTransfer-Encoding: chunked", "Transfer-Encoding: identity, chunked, x", "Transfer-Encoding : chunked"]) {
+    for (const lengths of [
+      "Content-Length: 2\r\nContent-Length: 3",
+      "Content-Length: -1",
+      "Content-Length: 2, 3",
+      "Content-Length: 0x2",
+      "Content-Length: 2\r\nTransfer-Encoding: chunked",
+      "Transfer-Encoding: identity, chunked, x",
+      "Transfer-Encoding : chunked"
+    ]) {
       const answer = await wire(`${head}${lengths}\r\n\r\n{}\r\n0\r\n\r\nGET /user/me HTTP/1.1\r\nHost: x\r\n\r\n`, 150)
       assert.match(answer, /^HTTP\/1\.1 4\d\d /, lengths)
       assert.notMatch(answer, leaks)
@@ -310,10 +415,16 @@ describe("a request", () => {
   })
 
   it("comes with others down one pipe, and each is answered in its order", async () => {
-    const one = (path: string, id: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\nX-Request-Id: ${id}\r\n\r\n`
-    const answer = await wire(times(30, (n) => one(["/user/me", "/nowhere", "/chatroom?limit=0"][n % 3] ?? "", `pipe-${n}`)).join(""))
+    const one = (path: string, id: string) =>
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\nX-Request-Id: ${id}\r\n\r\n`
+    const answer = await wire(
+      times(30, (n) => one(["/user/me", "/nowhere", "/chatroom?limit=0"][n % 3] ?? "", `pipe-${n}`)).join("")
+    )
     const seen = [...answer.matchAll(/HTTP\/1\.1 (\d+) [\s\S]*?x-request-id: (\S+)/gi)].map(([, status, id]) => `${status} ${id}`)
-    assert.deepStrictEqual(seen, times(30, (n) => `${[200, 404, 400][n % 3]} pipe-${n}`))
+    assert.deepStrictEqual(
+      seen,
+      times(30, (n) => `${[200, 404, 400][n % 3]} pipe-${n}`)
+    )
   })
 
   it("is HEAD, OPTIONS, TRACE or something else", async () => {
@@ -331,17 +442,32 @@ describe("a request", () => {
   it("is CONNECT, and opens no tunnel", async () => {
     const answer = await wire(`CONNECT 127.0.0.1:5432 HTTP/1.1\r\nHost: 127.0.0.1:5432\r\n\r\n`, 100).catch(() => "")
     assert.notMatch(answer, /^HTTP\/1\.1 [25]/)
-    const upgraded = await wire(`GET /user/me HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`)
+    const upgraded = await wire(
+      `GET /user/me HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`
+    )
     assert.match(upgraded, /^HTTP\/1\.1 401 /)
   })
 
   it("would like to be another method, path, host or person than it is", async () => {
     const before = (await attack("GET", `/chatroom/${room}`)).body
     const headers = {
-      "x-http-method-override": "DELETE", "x-http-method": "DELETE", "x-method-override": "DELETE", "x-original-url": "/admin/queue", "x-rewrite-url": "/metrics",
-      "x-forwarded-host": "evil.example", "x-forwarded-proto": "http", "x-forwarded-prefix": "/evil", "x-user-id": ada.userId, "x-forwarded-user": ada.userId, forwarded: "for=1.2.3.4;host=evil.example"
+      "x-http-method-override": "DELETE",
+      "x-http-method": "DELETE",
+      "x-method-override": "DELETE",
+      "x-original-url": "/admin/queue",
+      "x-rewrite-url": "/metrics",
+      "x-forwarded-host": "evil.example",
+      "x-forwarded-proto": "http",
+      "x-forwarded-prefix": "/evil",
+      "x-user-id": ada.userId,
+      "x-forwarded-user": ada.userId,
+      forwarded: "for=1.2.3.4;host=evil.example"
     }
-    for (const [method, path] of [["GET", `/chatroom/${room}?_method=DELETE`], ["GET", "/chatroom?limit=1"], ["GET", "/user/me"]] as const) {
+    for (const [method, path] of [
+      ["GET", `/chatroom/${room}?_method=DELETE`],
+      ["GET", "/chatroom?limit=1"],
+      ["GET", "/user/me"]
+    ] as const) {
       const reply = await attack(method, path, { headers })
       assert.strictEqual(reply.status, 200)
       assert.notInclude(JSON.stringify(reply.headers), "evil")
@@ -350,13 +476,33 @@ describe("a request", () => {
     assert.deepStrictEqual((await attack("GET", `/chatroom/${room}`)).body, before)
   })
 
-  it.each(["/../etc/passwd", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/docs/../admin/queue", "/docs/..%2fadmin", "//evil.example/", "/\\evil.example", "/user/me%2f..%2f..", "/user/me/.", "/%c0%ae%c0%ae/", "/user%2fme", "/user/me%00", "/user/me%0a", "/.env", "/.git/config", "/package.json", "/src/main.ts", "/admin", "/*", "/%", "/%u0041", "/chatroom/%2e%2e"])(
-    "goes to %s, where nothing is",
-    async (path) => {
-      const reply = await attack("GET", path)
-      assert.include([400, 404], reply.status)
-    }
-  )
+  it.each([
+    "/../etc/passwd",
+    "/..%2f..%2fetc/passwd",
+    "/%2e%2e/%2e%2e/etc/passwd",
+    "/docs/../admin/queue",
+    "/docs/..%2fadmin",
+    "//evil.example/",
+    "/\\evil.example",
+    "/user/me%2f..%2f..",
+    "/user/me/.",
+    "/%c0%ae%c0%ae/",
+    "/user%2fme",
+    "/user/me%00",
+    "/user/me%0a",
+    "/.env",
+    "/.git/config",
+    "/package.json",
+    "/src/main.ts",
+    "/admin",
+    "/*",
+    "/%",
+    "/%u0041",
+    "/chatroom/%2e%2e"
+  ])("goes to %s, where nothing is", async (path) => {
+    const reply = await attack("GET", path)
+    assert.include([400, 404], reply.status)
+  })
 
   it("names its target in full, or a star", async () => {
     for (const target of ["http://evil.example/user/me", "*", "evil.example:80"]) {
@@ -367,11 +513,45 @@ describe("a request", () => {
   })
 
   it("is nonsense in an event's id, and the stream is refused", async () => {
-    for (const id of ["x", "-1:0", "1", "1:", ":1", "1:1:1", "99999999999:0", "1:99999999999", "0x1:0", "1e3:0", "' or 1=1", "null", `1:${"9".repeat(1_000)}`]) {
-      assert.strictEqual((await attack("GET", `/chatroom/${adasRoom}/message/${adasReply}/stream`, { token: ada.token, headers: { "last-event-id": id } })).status, 400, id)
-      assert.strictEqual((await attack("GET", `/chatroom/${adasRoom}/message/${adasReply}/stream?after=${encodeURIComponent(id)}`, { token: ada.token })).status, 400, id)
+    for (const id of [
+      "x",
+      "-1:0",
+      "1",
+      "1:",
+      ":1",
+      "1:1:1",
+      "99999999999:0",
+      "1:99999999999",
+      "0x1:0",
+      "1e3:0",
+      "' or 1=1",
+      "null",
+      `1:${"9".repeat(1_000)}`
+    ]) {
+      assert.strictEqual(
+        (
+          await attack("GET", `/chatroom/${adasRoom}/message/${adasReply}/stream`, {
+            token: ada.token,
+            headers: { "last-event-id": id }
+          })
+        ).status,
+        400,
+        id
+      )
+      assert.strictEqual(
+        (
+          await attack("GET", `/chatroom/${adasRoom}/message/${adasReply}/stream?after=${encodeURIComponent(id)}`, {
+            token: ada.token
+          })
+        ).status,
+        400,
+        id
+      )
     }
-    const past = await attack("GET", `/chatroom/${adasRoom}/message/${adasReply}/stream`, { token: ada.token, headers: { "last-event-id": "999999999:999999999" } })
+    const past = await attack("GET", `/chatroom/${adasRoom}/message/${adasReply}/stream`, {
+      token: ada.token,
+      headers: { "last-event-id": "999999999:999999999" }
+    })
     assert.include([200, 204], past.status)
   })
 })
@@ -380,7 +560,8 @@ describe("a cursor", () => {
   it("is good for the list and the person that it was given to, and as it was given", async () => {
     const [one, two] = [await people.enter(), await people.enter()]
     const rooms: Array<string> = []
-    for (const person of [one, two]) for (const n of times(3, (index) => index)) rooms.push(await person.room({ title: `room ${n}` }))
+    for (const person of [one, two])
+      for (const n of times(3, (index) => index)) rooms.push(await person.room({ title: `room ${n}` }))
     const own = rooms[0] ?? ""
     for (const n of times(2, (index) => index)) await one.ask(own, `[[say yes]] room ${n}`, { wait: 10 })
     const cursorOf = async (path: string) => {
@@ -388,13 +569,31 @@ describe("a cursor", () => {
       assert.isString(nextCursor, path)
       return encodeURIComponent(nextCursor)
     }
-    const [list, found, history] = [await cursorOf("/chatroom?limit=1"), await cursorOf("/chatroom?limit=1&q=room"), await cursorOf(`/chatroom/${own}/messages?limit=1`)]
+    const [list, found, history] = [
+      await cursorOf("/chatroom?limit=1"),
+      await cursorOf("/chatroom?limit=1&q=room"),
+      await cursorOf(`/chatroom/${own}/messages?limit=1`)
+    ]
     const uses: ReadonlyArray<readonly [string, string]> = [
-      [two.token, `/chatroom?cursor=${list}`], [two.token, `/chatroom?q=room&cursor=${found}`], [one.token, `/chatroom?q=roo&cursor=${found}`], [one.token, `/chatroom?cursor=${found}`],
-      [one.token, `/chatroom?archived=true&cursor=${list}`], [one.token, `/chatroom?q=room&cursor=${list}`], [one.token, `/chatroom?cursor=${history}`], [one.token, `/chatroom/${own}/messages?cursor=${list}`],
-      [one.token, `/chatroom/${rooms[1]}/messages?cursor=${history}`], [one.token, `/search?q=room&cursor=${list}`], [one.token, `/search?q=room&cursor=${history}`],
-      [one.token, `/chatroom?cursor=${list}x`], [one.token, `/chatroom?cursor=${list}.x`], [one.token, `/chatroom?cursor=x${list}`], [one.token, `/chatroom?cursor=${list.slice(0, -1)}`],
-      [one.token, `/chatroom?cursor=${list}&cursor=${list}`], [one.token, "/chatroom?cursor=."], [one.token, `/chatroom?cursor=${"A".repeat(501)}`], [one.token, "/chatroom?cursor=e30.e30"]
+      [two.token, `/chatroom?cursor=${list}`],
+      [two.token, `/chatroom?q=room&cursor=${found}`],
+      [one.token, `/chatroom?q=roo&cursor=${found}`],
+      [one.token, `/chatroom?cursor=${found}`],
+      [one.token, `/chatroom?archived=true&cursor=${list}`],
+      [one.token, `/chatroom?q=room&cursor=${list}`],
+      [one.token, `/chatroom?cursor=${history}`],
+      [one.token, `/chatroom/${own}/messages?cursor=${list}`],
+      [one.token, `/chatroom/${rooms[1]}/messages?cursor=${history}`],
+      [one.token, `/search?q=room&cursor=${list}`],
+      [one.token, `/search?q=room&cursor=${history}`],
+      [one.token, `/chatroom?cursor=${list}x`],
+      [one.token, `/chatroom?cursor=${list}.x`],
+      [one.token, `/chatroom?cursor=x${list}`],
+      [one.token, `/chatroom?cursor=${list.slice(0, -1)}`],
+      [one.token, `/chatroom?cursor=${list}&cursor=${list}`],
+      [one.token, "/chatroom?cursor=."],
+      [one.token, `/chatroom?cursor=${"A".repeat(501)}`],
+      [one.token, "/chatroom?cursor=e30.e30"]
     ]
     for (const [token, path] of uses) assert.strictEqual((await attack("GET", path, { token })).status, 400, path)
     assert.strictEqual((await attack("GET", `/chatroom?limit=1&cursor=${list}`, { token: one.token })).status, 200)
@@ -418,16 +617,28 @@ describe("a race", () => {
       assert.strictEqual((await attack("GET", `/chatroom/${own}`)).status, 404)
       assert.lengthOf(await database.query("select 1 from messages where chatroom_id = $1", [own]), 0)
     }
-    await until("all is answered or gone", async () => (await database.query("select 1 from messages where status in ('queued', 'processing', 'held') and user_id = $1", [mallory.userId])).length === 0)
+    await until(
+      "all is answered or gone",
+      async () =>
+        (
+          await database.query("select 1 from messages where status in ('queued', 'processing', 'held') and user_id = $1", [
+            mallory.userId
+          ])
+        ).length === 0
+    )
   })
 
   it("of deleting an account and using it leaves nothing behind", async () => {
     for (const _ of times(6, (n) => n)) {
       const { token, userId } = await people.enter()
       const replies = await Promise.all([
-        attack("POST", "/chatroom", { token, json: {}, headers: { "idempotency-key": "k" } }), attack("PATCH", "/user/me", { token, json: { name: "x" } }),
-        attack("DELETE", "/user/me", { token }), attack("POST", "/chatroom", { token, json: {}, headers: { "idempotency-key": "l" } }), attack("POST", "/chatroom", { token, json: {} }),
-        attack("POST", "/auth/logout", { token, json: { scope: "others" } }), attack("POST", "/auth/change-password", { token, json: { newPassword: "correct horse battery" } })
+        attack("POST", "/chatroom", { token, json: {}, headers: { "idempotency-key": "k" } }),
+        attack("PATCH", "/user/me", { token, json: { name: "x" } }),
+        attack("DELETE", "/user/me", { token }),
+        attack("POST", "/chatroom", { token, json: {}, headers: { "idempotency-key": "l" } }),
+        attack("POST", "/chatroom", { token, json: {} }),
+        attack("POST", "/auth/logout", { token, json: { scope: "others" } }),
+        attack("POST", "/auth/change-password", { token, json: { newPassword: "correct horse battery" } })
       ])
       assert.strictEqual(replies[2]?.status, 204)
       for (const table of ["sessions", "chatrooms", "idempotency_keys", "auth_events"]) {
@@ -446,7 +657,9 @@ describe("a flood", () => {
       times(40, async () => {
         while (next++ < 2_000) {
           const path = paths[next % paths.length] ?? ""
-          const { status } = await fetch(backend.url + path, { headers: { authorization: next % 2 === 0 ? "Bearer x.y.z" : "" } }).then(async (reply) => (await reply.text(), reply))
+          const { status } = await fetch(backend.url + path, {
+            headers: { authorization: next % 2 === 0 ? "Bearer x.y.z" : "" }
+          }).then(async (reply) => (await reply.text(), reply))
           statuses.add(status)
         }
       })
@@ -460,7 +673,10 @@ describe("a flood", () => {
       took.push(performance.now() - began)
     }
     await flood
-    assert.deepStrictEqual([...statuses].sort(), [401, 404, 405].filter((status) => statuses.has(status)))
+    assert.deepStrictEqual(
+      [...statuses].sort(),
+      [401, 404, 405].filter((status) => statuses.has(status))
+    )
     const p99 = took.toSorted((a, b) => a - b)[Math.floor(took.length * 0.99)] ?? Infinity
     assert.isBelow(p99, 750, `${took.length} requests`)
   })

@@ -9,7 +9,8 @@ import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { assertProblem, type LoggedIn, peopleAt, sidOf, until } from "../auth/People.ts"
 
 /** Everything the API has, as its definition tells it: a new route is tested here without being named. */
-const endpoints: Array<{ readonly name: string; readonly method: string; readonly path: string; readonly isProtected: boolean }> = []
+const endpoints: Array<{ readonly name: string; readonly method: string; readonly path: string; readonly isProtected: boolean }> =
+  []
 HttpApi.reflect(Api, {
   onGroup: () => {},
   onEndpoint: ({ endpoint, middleware }) => {
@@ -26,7 +27,18 @@ const named = (names: ReadonlySet<string>) => endpoints.filter(({ name }) => nam
 /** What a call needs beside its path for its answer to depend on the path alone. */
 const bodies: Readonly<Record<string, unknown>> = { sendMessage: { content: "mine?" }, updateChatroom: { title: "mine" } }
 /** Routes that anybody may call. Whatever is not named here must be protected. */
-const open = new Set(["signUp", "sendOtp", "verifyOtp", "forgotPassword", "resetPassword", "passwordLogin", "refresh", "stripeWebhook", "healthz", "readyz"])
+const open = new Set([
+  "signUp",
+  "sendOtp",
+  "verifyOtp",
+  "forgotPassword",
+  "resetPassword",
+  "passwordLogin",
+  "refresh",
+  "stripeWebhook",
+  "healthz",
+  "readyz"
+])
 /** Routes with a key of their own, off when it is unset. */
 const forOperators = new Set(["queue", "metrics"])
 
@@ -49,7 +61,10 @@ beforeAll(async () => {
   const { body } = await ada.ask(owned.room, "[[say Ada's answer]] Ada's question", { wait: 10 })
   Object.assign(owned, { question: body.message.id, reply: body.reply.id })
   owned.running = (await ada.ask(owned.room, "[[latency 60000]] Ada waits")).body.reply.id
-  await until("it is being answered", async () => (await ada.call("GET", `/chatroom/${owned.room}/message/${owned.running}`)).body.status === "processing")
+  await until(
+    "it is being answered",
+    async () => (await ada.call("GET", `/chatroom/${owned.room}/message/${owned.running}`)).body.status === "processing"
+  )
 })
 afterAll(async () => {
   await backend.stop()
@@ -59,11 +74,19 @@ afterAll(async () => {
 
 const nobodysId = "01980000-0000-7000-8000-000000000000"
 const call = (method: string, path: string, name: string, headers: Record<string, string>) =>
-  request(backend.url, method, path, { headers, ...(method === "GET" || method === "DELETE" ? {} : { body: bodies[name] ?? {} }) })
-const asMallory = (method: string, path: string, name: string) => call(method, path, name, { authorization: `Bearer ${mallory.token}` })
+  request(backend.url, method, path, {
+    headers,
+    ...(method === "GET" || method === "DELETE" ? {} : { body: bodies[name] ?? {} })
+  })
+const asMallory = (method: string, path: string, name: string) =>
+  call(method, path, name, { authorization: `Bearer ${mallory.token}` })
 
 /** What a path's parameters can stand for; a path that is not known here fails its test. */
-const pathsFor = (path: string, { room, session }: { readonly room: string; readonly session: string }, message: string): string => {
+const pathsFor = (
+  path: string,
+  { room, session }: { readonly room: string; readonly session: string },
+  message: string
+): string => {
   if (path.startsWith("/chatroom/:id")) return path.replace(":id", room).replace(":mid", message)
   if (path.startsWith("/auth/sessions/:id")) return path.replace(":id", session)
   return path
@@ -82,8 +105,14 @@ const everythingOfAda = () =>
 describe("the routes of the API", () => {
   it("are all protected, but for those that anybody may call", () => {
     const unprotected = endpoints.filter(({ isProtected }) => !isProtected).map(({ name }) => name)
-    assert.deepStrictEqual(unprotected.filter((name) => !open.has(name) && !forOperators.has(name)), [])
-    assert.deepStrictEqual(named(open).filter(({ isProtected }) => isProtected), [])
+    assert.deepStrictEqual(
+      unprotected.filter((name) => !open.has(name) && !forOperators.has(name)),
+      []
+    )
+    assert.deepStrictEqual(
+      named(open).filter(({ isProtected }) => isProtected),
+      []
+    )
     assert.lengthOf(named(open), open.size)
     assert.isAbove(endpoints.length, 25)
   })
@@ -115,27 +144,45 @@ describe("somebody else's", () => {
     assert.deepStrictEqual(after, before)
   })
 
-  it.each(withParams.filter(({ path }) => path.includes(":mid")))("$method $path is 404 in a room of one's own, too", async ({ method, name, path }) => {
-    const room = await mallory.room()
-    const before = await everythingOfAda()
-    for (const message of [owned.reply, owned.question, owned.running]) {
-      const reply = await asMallory(method, path.replace(":id", room).replace(":mid", message), name)
-      assertProblem(reply, 404, "message_not_found")
+  it.each(withParams.filter(({ path }) => path.includes(":mid")))(
+    "$method $path is 404 in a room of one's own, too",
+    async ({ method, name, path }) => {
+      const room = await mallory.room()
+      const before = await everythingOfAda()
+      for (const message of [owned.reply, owned.question, owned.running]) {
+        const reply = await asMallory(method, path.replace(":id", room).replace(":mid", message), name)
+        assertProblem(reply, 404, "message_not_found")
+      }
+      assert.deepStrictEqual(await everythingOfAda(), before)
     }
-    assert.deepStrictEqual(await everythingOfAda(), before)
-  })
+  )
 
-  it.each(withParams.filter(({ method, path }) => method === "GET" && path.startsWith("/chatroom")))("$method $path is its owner's all the same", async ({ method, path }) => {
-    const reply = await ada.call(method, pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply))
-    assert.strictEqual(reply.status, 200, reply.text)
-  })
+  it.each(withParams.filter(({ method, path }) => method === "GET" && path.startsWith("/chatroom")))(
+    "$method $path is its owner's all the same",
+    async ({ method, path }) => {
+      const reply = await ada.call(method, pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply))
+      assert.strictEqual(reply.status, 200, reply.text)
+    }
+  )
 
   it("messages are in nobody's lists, searches and exports", async () => {
     const others = await mallory.room()
-    for (const path of ["/chatroom", "/chatroom?archived=true", "/chatroom?q=Ada", "/search?q=Ada", "/search?q=answer", "/user/me/export", "/user/usage", "/auth/sessions", `/chatroom/${others}/messages?after=${owned.question}`, `/chatroom/${others}/messages?before=${owned.running}`]) {
+    for (const path of [
+      "/chatroom",
+      "/chatroom?archived=true",
+      "/chatroom?q=Ada",
+      "/search?q=Ada",
+      "/search?q=answer",
+      "/user/me/export",
+      "/user/usage",
+      "/auth/sessions",
+      `/chatroom/${others}/messages?after=${owned.question}`,
+      `/chatroom/${others}/messages?before=${owned.running}`
+    ]) {
       const reply = await mallory.call("GET", path)
       assert.strictEqual(reply.status, 200, `${path} ${reply.text}`)
-      for (const word of ["Ada", ada.userId, owned.room, owned.reply, owned.question, ada.sid]) assert.notInclude(reply.text, word, path)
+      for (const word of ["Ada", ada.userId, owned.room, owned.reply, owned.question, ada.sid])
+        assert.notInclude(reply.text, word, path)
     }
   })
 })
@@ -145,7 +192,15 @@ describe("without a token that is good", () => {
   const expired = () => {
     const now = Math.floor(Date.now() / 1000)
     const head = encode({ alg: "HS256", typ: "at+jwt", kid: "test" })
-    const claims = encode({ sid: sidOf(ada.token), iss: "chat-backend", aud: "chat-backend-api", sub: ada.userId, jti: crypto.randomUUID(), iat: now - 3_500, exp: now - 100 })
+    const claims = encode({
+      sid: sidOf(ada.token),
+      iss: "chat-backend",
+      aud: "chat-backend-api",
+      sub: ada.userId,
+      jti: crypto.randomUUID(),
+      iat: now - 3_500,
+      exp: now - 100
+    })
     return `${head}.${claims}.${createHmac("sha256", Buffer.from(key, "base64")).update(`${head}.${claims}`).digest("base64url")}`
   }
 
@@ -163,9 +218,17 @@ describe("without a token that is good", () => {
     assert.deepStrictEqual(await everythingOfAda(), before)
   })
 
-  it.each(endpoints.filter(({ name }) => forOperators.has(name)))("$method $path is 404 where operators have no key, also to users", async ({ method, path, name }) => {
-    for (const headers of [{}, { authorization: `Bearer ${ada.token}` }, { authorization: "Bearer undefined" }, { authorization: "Bearer " }]) {
-      assert.strictEqual((await call(method, path, name, headers as Record<string, string>)).status, 404)
+  it.each(endpoints.filter(({ name }) => forOperators.has(name)))(
+    "$method $path is 404 where operators have no key, also to users",
+    async ({ method, path, name }) => {
+      for (const headers of [
+        {},
+        { authorization: `Bearer ${ada.token}` },
+        { authorization: "Bearer undefined" },
+        { authorization: "Bearer " }
+      ]) {
+        assert.strictEqual((await call(method, path, name, headers as Record<string, string>)).status, 404)
+      }
     }
-  })
+  )
 })

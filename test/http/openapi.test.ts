@@ -23,16 +23,26 @@ interface Endpoint {
 
 /** Every endpoint of the API's definition, found by walking it. */
 const endpoints: Array<Endpoint> = []
-HttpApi.reflect(Api, { onGroup: () => {}, onEndpoint: ({ endpoint }) => void endpoints.push({ method: endpoint.method, path: endpoint.path }) })
+HttpApi.reflect(Api, {
+  onGroup: () => {},
+  onEndpoint: ({ endpoint }) => void endpoints.push({ method: endpoint.method, path: endpoint.path })
+})
 
 /** The contract's routes that need no token. Whatever else the API has is protected. */
 const open = new Set([
-  ...["signup", "send-otp", "verify-otp", "forgot-password", "reset-password", "login", "refresh"].map((name) => `POST /auth/${name}`),
-  "GET /healthz", "GET /readyz", "GET /metrics", "GET /admin/queue", "POST /webhook/stripe"
+  ...["signup", "send-otp", "verify-otp", "forgot-password", "reset-password", "login", "refresh"].map(
+    (name) => `POST /auth/${name}`
+  ),
+  "GET /healthz",
+  "GET /readyz",
+  "GET /metrics",
+  "GET /admin/queue",
+  "POST /webhook/stripe"
 ])
 
 const withoutSlash = (path: string) => (path.length > 1 ? path.replace(/\/$/, "") : path)
-const documented = ({ method, path }: Endpoint) => [withoutSlash(path).replaceAll(/:(\w+)/g, "{$1}"), method.toLowerCase()] as const
+const documented = ({ method, path }: Endpoint) =>
+  [withoutSlash(path).replaceAll(/:(\w+)/g, "{$1}"), method.toLowerCase()] as const
 const nameOf = ({ method, path }: Endpoint) => `${method} ${withoutSlash(path)}`
 
 let database: TestDatabase
@@ -44,7 +54,12 @@ let document: Node
 const seen: Array<{ readonly path: string; readonly method: string; readonly reply: Reply }> = []
 
 /** A request that is remembered with the documented path it went to. */
-const call = async (method: string, template: string, values: Record<string, string> = {}, options: Parameters<typeof request>[3] = {}) => {
+const call = async (
+  method: string,
+  template: string,
+  values: Record<string, string> = {},
+  options: Parameters<typeof request>[3] = {}
+) => {
   const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "")
   const reply = await request(backend.url, method, path, options)
   seen.push({ path: (template.split("?")[0] ?? "").replace(/\/$/, ""), method: method.toLowerCase(), reply })
@@ -87,8 +102,13 @@ describe("the document", () => {
   it("has every operation of the API, and no other", () => {
     assert.isAbove(endpoints.length, 10)
     assert.deepStrictEqual(
-      operations().map(({ method, path }) => `${method} ${path}`).sort(),
-      endpoints.map(documented).map(([path, method]) => `${method} ${path}`).sort()
+      operations()
+        .map(({ method, path }) => `${method} ${path}`)
+        .sort(),
+      endpoints
+        .map(documented)
+        .map(([path, method]) => `${method} ${path}`)
+        .sort()
     )
   })
 
@@ -102,9 +122,16 @@ describe("the document", () => {
   it("refers to nothing that is missing, and names no component for its encoding", () => {
     const names = Object.keys(nodeAt(document, "components", "schemas"))
     for (const name of names) assert.notMatch(name, /Encoded|\.|\d$/)
-    const references = everyNode(document).map((node) => node["$ref"]).filter((ref) => ref !== undefined).map(String)
+    const references = everyNode(document)
+      .map((node) => node["$ref"])
+      .filter((ref) => ref !== undefined)
+      .map(String)
     assert.isAbove(references.length, 20)
-    for (const reference of references) assert.include(names.map((name) => `#/components/schemas/${name}`), reference)
+    for (const reference of references)
+      assert.include(
+        names.map((name) => `#/components/schemas/${name}`),
+        reference
+      )
   })
 
   it("knows that numbers of a query are numbers", () => {
@@ -122,7 +149,10 @@ describe("the document", () => {
   it("declares every parameter of a path", () => {
     for (const { operation, path } of operations()) {
       const inPath = ((operation["parameters"] ?? []) as Array<Node>).filter((parameter) => parameter["in"] === "path")
-      assert.deepStrictEqual(inPath.map((parameter) => `{${String(parameter["name"])}}`), path.match(/\{\w+\}/g) ?? [])
+      assert.deepStrictEqual(
+        inPath.map((parameter) => `{${String(parameter["name"])}}`),
+        path.match(/\{\w+\}/g) ?? []
+      )
       for (const parameter of inPath) assert.strictEqual(parameter["required"], true)
     }
   })
@@ -145,14 +175,26 @@ describe("the document", () => {
   })
 
   it("closes no object: unknown fields of a request are ignored", () => {
-    assert.deepStrictEqual(everyNode(document).filter((node) => node["additionalProperties"] === false), [])
+    assert.deepStrictEqual(
+      everyNode(document).filter((node) => node["additionalProperties"] === false),
+      []
+    )
   })
 
   it("says what every problem has", () => {
-    const problems = Object.values(nodeAt(document, "components", "schemas")).filter((schema) => isNode((schema as Node)["properties"]) && "requestId" in nodeAt(schema, "properties"))
+    const problems = Object.values(nodeAt(document, "components", "schemas")).filter(
+      (schema) => isNode((schema as Node)["properties"]) && "requestId" in nodeAt(schema, "properties")
+    )
     assert.isAtLeast(problems.length, 10)
     for (const problem of problems) {
-      assert.includeMembers((problem as Node)["required"] as Array<string>, ["type", "title", "status", "detail", "code", "requestId"])
+      assert.includeMembers((problem as Node)["required"] as Array<string>, [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+        "requestId"
+      ])
     }
   })
 
@@ -161,9 +203,11 @@ describe("the document", () => {
       for (const [status, response] of Object.entries(nodeAt(operation, "responses"))) {
         const names = Object.keys(nodeAt(response, "headers")).map((name) => name.toLowerCase())
         assert.include(names, "x-request-id", `${path} ${status}`)
-        if (status === "429" || (status === "503" && path !== "/readyz")) assert.include(names, "retry-after", `${path} ${status}`)
+        if (status === "429" || (status === "503" && path !== "/readyz"))
+          assert.include(names, "retry-after", `${path} ${status}`)
         if (status === "401") assert.include(names, "www-authenticate", path)
-        if (Number(status) >= 400 && path !== "/readyz") assert.hasAllKeys(nodeAt(response, "content"), ["application/problem+json"], `${path} ${status}`)
+        if (Number(status) >= 400 && path !== "/readyz")
+          assert.hasAllKeys(nodeAt(response, "content"), ["application/problem+json"], `${path} ${status}`)
       }
     }
   })
@@ -174,7 +218,9 @@ describe("the document", () => {
       const isProtected = !open.has(nameOf(endpoint))
       assert.deepStrictEqual(operation["security"], isProtected ? [{ bearer: [] }] : [], nameOf(endpoint))
       // A password or a refresh token can be refused with 401 where no access token is needed.
-      const refusesCredentials = ["POST /auth/login", "POST /auth/refresh", "GET /admin/queue", "GET /metrics"].includes(nameOf(endpoint))
+      const refusesCredentials = ["POST /auth/login", "POST /auth/refresh", "GET /admin/queue", "GET /metrics"].includes(
+        nameOf(endpoint)
+      )
       assert.strictEqual("401" in nodeAt(operation, "responses"), isProtected || refusesCredentials, nameOf(endpoint))
     }
   })
@@ -204,7 +250,12 @@ describe("the server", () => {
       const sent = await ada.ask(id, "Mine?")
       const [path, method] = documented(endpoint)
       const options = method === "get" || method === "delete" ? {} : { body: { content: "Yours?" } }
-      const reply = await call(method.toUpperCase(), path, { id, mid: sent.body.reply?.id ?? room }, { ...options, token: bob.token })
+      const reply = await call(
+        method.toUpperCase(),
+        path,
+        { id, mid: sent.body.reply?.id ?? room },
+        { ...options, token: bob.token }
+      )
       assert.strictEqual(reply.status, 404, reply.text)
       await database.query("update usage_daily set used = 0")
     }
@@ -217,7 +268,12 @@ describe("the server", () => {
     await call("POST", "/auth/send-otp", {}, { body: { mobile } })
     await call("POST", "/auth/verify-otp", {}, { body: { mobile, otp: "x" } })
     await call("POST", "/auth/verify-otp", {}, { body: { mobile, otp: sent.body.otp === "000000" ? "000001" : "000000" } })
-    const login = await call("POST", "/auth/verify-otp", {}, { body: { mobile, otp: sent.body.otp, challengeId: sent.body.challengeId } })
+    const login = await call(
+      "POST",
+      "/auth/verify-otp",
+      {},
+      { body: { mobile, otp: sent.body.otp, challengeId: sent.body.challengeId } }
+    )
     await call("POST", "/auth/signup", {}, { body: { mobile } })
     await call("POST", "/auth/signup", {}, { body: "{" })
     await call("POST", "/auth/signup", {}, { body: "x".repeat(300_000) })
@@ -225,7 +281,12 @@ describe("the server", () => {
 
     const token: string = login.body.token
     const key = { "idempotency-key": "one" }
-    const created = await call("POST", "/chatroom", {}, { token, body: { title: "A", temperature: 0.5, model: null }, headers: key })
+    const created = await call(
+      "POST",
+      "/chatroom",
+      {},
+      { token, body: { title: "A", temperature: 0.5, model: null }, headers: key }
+    )
     await call("POST", "/chatroom", {}, { token, body: { title: "A", temperature: 0.5, model: null }, headers: key })
     await call("POST", "/chatroom", {}, { token, body: { title: "B" }, headers: key })
     await call("POST", "/chatroom", {}, { token, body: { title: "" } })
@@ -238,9 +299,11 @@ describe("the server", () => {
     await call("PATCH", "/chatroom/{id}", { id }, { token, body: { title: "C", pinned: true, archived: true } })
     await call("GET", "/chatroom/{id}/latest", { id }, { token })
     const asked = await call("POST", "/chatroom/{id}/message", { id }, { token, body: { content: "Why?" } })
-    for (let question = 0; question < 5; question++) await call("POST", "/chatroom/{id}/message", { id }, { token, body: { content: "Why?" } })
+    for (let question = 0; question < 5; question++)
+      await call("POST", "/chatroom/{id}/message", { id }, { token, body: { content: "Why?" } })
     const other = await call("POST", "/chatroom", {}, { token, body: {} })
-    for (let question = 0; question < 3; question++) await call("POST", "/chatroom/{id}/message", { id: other.body.id }, { token, body: { content: "Why?" } })
+    for (let question = 0; question < 3; question++)
+      await call("POST", "/chatroom/{id}/message", { id: other.body.id }, { token, body: { content: "Why?" } })
     await call("GET", "/chatroom/{id}/messages", { id }, { token })
     await call("GET", "/chatroom/{id}/messages?limit=1", { id }, { token })
     await call("GET", "/chatroom/{id}/latest", { id }, { token })
@@ -274,18 +337,25 @@ const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
   if (schema["type"] !== undefined && schema["type"] !== type && !(schema["type"] === "number" && type === "integer")) {
     return [`${at} is ${type}, not ${String(schema["type"])}`]
   }
-  if (typeof schema["pattern"] === "string" && typeof value === "string" && !new RegExp(schema["pattern"], "u").test(value)) return [`${at} does not match`]
-  if (schema["format"] === "date-time" && new Date(String(value)).toISOString() !== value) return [`${at} is no time in UTC with milliseconds`]
-  if (Array.isArray(value)) return isNode(schema["items"]) ? value.flatMap((item, index) => misfits(item, schema["items"] as Node, `${at}/${index}`)) : []
+  if (typeof schema["pattern"] === "string" && typeof value === "string" && !new RegExp(schema["pattern"], "u").test(value))
+    return [`${at} does not match`]
+  if (schema["format"] === "date-time" && new Date(String(value)).toISOString() !== value)
+    return [`${at} is no time in UTC with milliseconds`]
+  if (Array.isArray(value))
+    return isNode(schema["items"]) ? value.flatMap((item, index) => misfits(item, schema["items"] as Node, `${at}/${index}`)) : []
   if (!isNode(value)) return []
   const properties = isNode(schema["properties"]) ? schema["properties"] : undefined
-  const missing = ((schema["required"] ?? []) as Array<string>).filter((name) => !Object.hasOwn(value, name)).map((name) => `${at}/${name} is missing`)
+  const missing = ((schema["required"] ?? []) as Array<string>)
+    .filter((name) => !Object.hasOwn(value, name))
+    .map((name) => `${at}/${name} is missing`)
   return [
     ...missing,
     ...Object.entries(value).flatMap(([name, member]) => {
       const property = properties?.[name]
       if (isNode(property)) return misfits(member, property, `${at}/${name}`)
-      return isNode(schema["additionalProperties"]) ? misfits(member, schema["additionalProperties"], `${at}/${name}`) : [`${at}/${name} is not documented`]
+      return isNode(schema["additionalProperties"])
+        ? misfits(member, schema["additionalProperties"], `${at}/${name}`)
+        : [`${at}/${name} is not documented`]
     })
   ]
 }

@@ -27,7 +27,8 @@ afterAll(async () => {
 
 const json = { "content-type": "application/json" }
 const get = (path: string, headers: Record<string, string> = {}) => raw(backend.url, "GET", path, { headers })
-const post = (path: string, body: string | Uint8Array, headers: Record<string, string> = json) => raw(backend.url, "POST", path, { body, headers })
+const post = (path: string, body: string | Uint8Array, headers: Record<string, string> = json) =>
+  raw(backend.url, "POST", path, { body, headers })
 
 /** The shape every problem has, and what its head must say of it. */
 const assertProblem = (reply: RawReply, status: number, code: string) => {
@@ -43,7 +44,8 @@ const assertProblem = (reply: RawReply, status: number, code: string) => {
   if (status === 429 || status === 503) assert.match(reply.headers["retry-after"] ?? "", /^[1-9]\d*$/)
 }
 
-const paths = (reply: RawReply): Array<string> => [...new Set<string>(reply.body.errors.map((error: { path: string }) => error.path))].sort()
+const paths = (reply: RawReply): Array<string> =>
+  [...new Set<string>(reply.body.errors.map((error: { path: string }) => error.path))].sort()
 
 const assertFaults = (reply: RawReply, ...expected: ReadonlyArray<string>) => {
   assertProblem(reply, 400, "validation_failed")
@@ -52,20 +54,47 @@ const assertFaults = (reply: RawReply, ...expected: ReadonlyArray<string>) => {
 }
 
 describe("a route that is not there", () => {
-  it.each(["/nope", "/auth", "/user/me/more", "/chatroom/x/y/z", "/.env", "/index.php", "/%zz", "/%ff", "/%", `/${"a".repeat(2_000)}`, `/chatroom/${"a".repeat(2_000)}`])(
-    "is 404: %s",
-    async (path) => {
-      for (const method of ["GET", "POST", "DELETE"]) assertProblem(await raw(backend.url, method, path), 404, "not_found")
-    }
-  )
+  it.each([
+    "/nope",
+    "/auth",
+    "/user/me/more",
+    "/chatroom/x/y/z",
+    "/.env",
+    "/index.php",
+    "/%zz",
+    "/%ff",
+    "/%",
+    `/${"a".repeat(2_000)}`,
+    `/chatroom/${"a".repeat(2_000)}`
+  ])("is 404: %s", async (path) => {
+    for (const method of ["GET", "POST", "DELETE"]) assertProblem(await raw(backend.url, method, path), 404, "not_found")
+  })
 
-  it.each(["//", "//healthz", "/healthz//", "/user//me", "/./", "/./healthz", "/healthz/.", "/../", "/healthz/..", "/../healthz", "/user/../healthz", "/%2e%2e/healthz", "/%2E/healthz", "/.%2e/healthz", "/healthz/%2e", "/healthz%00", "/%00", "/user/me%00.css", "/chatroom/%00", "/chatroom/01900000-0000-7000-8000-000000000001%00"])(
-    "is 404, and never mended: %s",
-    async (path) => {
-      assertProblem(await get(path, token), 404, "not_found")
-      assertProblem(await post(path, "{", { ...token, ...json }), 404, "not_found")
-    }
-  )
+  it.each([
+    "//",
+    "//healthz",
+    "/healthz//",
+    "/user//me",
+    "/./",
+    "/./healthz",
+    "/healthz/.",
+    "/../",
+    "/healthz/..",
+    "/../healthz",
+    "/user/../healthz",
+    "/%2e%2e/healthz",
+    "/%2E/healthz",
+    "/.%2e/healthz",
+    "/healthz/%2e",
+    "/healthz%00",
+    "/%00",
+    "/user/me%00.css",
+    "/chatroom/%00",
+    "/chatroom/01900000-0000-7000-8000-000000000001%00"
+  ])("is 404, and never mended: %s", async (path) => {
+    assertProblem(await get(path, token), 404, "not_found")
+    assertProblem(await post(path, "{", { ...token, ...json }), 404, "not_found")
+  })
 
   it("is judged by its path alone: a query may hold anything", async () => {
     assert.strictEqual((await get("/healthz?next=//evil.example/../%00")).status, 200)
@@ -74,8 +103,15 @@ describe("a route that is not there", () => {
 
 describe("a method that is not there", () => {
   it.each([
-    ["POST", "/healthz", "GET, HEAD"], ["DELETE", "/", "GET, HEAD"], ["PUT", "/docs", "GET, HEAD"], ["POST", "/openapi.json", "GET, HEAD"], ["GET", "/auth/send-otp", "POST"],
-    ["HEAD", "/auth/signup", "POST"], ["PUT", "/chatroom", "GET, HEAD, POST"], ["TRACE", "/healthz", "GET, HEAD"], ["OPTIONS", "/readyz", "GET, HEAD"]
+    ["POST", "/healthz", "GET, HEAD"],
+    ["DELETE", "/", "GET, HEAD"],
+    ["PUT", "/docs", "GET, HEAD"],
+    ["POST", "/openapi.json", "GET, HEAD"],
+    ["GET", "/auth/send-otp", "POST"],
+    ["HEAD", "/auth/signup", "POST"],
+    ["PUT", "/chatroom", "GET, HEAD, POST"],
+    ["TRACE", "/healthz", "GET, HEAD"],
+    ["OPTIONS", "/readyz", "GET, HEAD"]
   ])("is 405 with those that are: %s %s", async (method, path, allow) => {
     const reply = await raw(backend.url, method, path)
     if (method === "HEAD") assert.strictEqual(reply.status, 405)
@@ -93,35 +129,60 @@ describe("a method that is not there", () => {
 })
 
 describe("a body that cannot be read", () => {
-  it.each(["{", "{'mobile':1}", "mobile=1", '{"mobile":"+919876543210",}', "{}{}", "undefined", "NaN", '{"a":"\n"}', "\u0000"])("is no JSON: %j", async (body) => {
-    assertProblem(await post("/auth/signup", body), 400, "bad_json")
-  })
-
-  it.each([["a stray byte", [0xff]], ["an overlong slash", [0xc0, 0xaf]], ["a cut character", [0xe2, 0x82]], ["an encoded surrogate", [0xed, 0xa0, 0x80]]])(
-    "is not UTF-8: %s",
-    async (_, bytes) => {
-      const body = Buffer.concat([Buffer.from('{"mobile":"'), Buffer.from(bytes), Buffer.from('"}')])
+  it.each(["{", "{'mobile':1}", "mobile=1", '{"mobile":"+919876543210",}', "{}{}", "undefined", "NaN", '{"a":"\n"}', "\u0000"])(
+    "is no JSON: %j",
+    async (body) => {
       assertProblem(await post("/auth/signup", body), 400, "bad_json")
     }
   )
 
   it.each([
-    ["text/plain"], ["application/x-www-form-urlencoded"], ["multipart/form-data; boundary=x"], ["application/xml"], ["application/jsonx"], ["application/octet-stream"],
-    ["application/json; charset=utf-16"], ['application/json; charset="iso-8859-1"'], ["application/json, text/plain"]
+    ["a stray byte", [0xff]],
+    ["an overlong slash", [0xc0, 0xaf]],
+    ["a cut character", [0xe2, 0x82]],
+    ["an encoded surrogate", [0xed, 0xa0, 0x80]]
+  ])("is not UTF-8: %s", async (_, bytes) => {
+    const body = Buffer.concat([Buffer.from('{"mobile":"'), Buffer.from(bytes), Buffer.from('"}')])
+    assertProblem(await post("/auth/signup", body), 400, "bad_json")
+  })
+
+  it.each([
+    ["text/plain"],
+    ["application/x-www-form-urlencoded"],
+    ["multipart/form-data; boundary=x"],
+    ["application/xml"],
+    ["application/jsonx"],
+    ["application/octet-stream"],
+    ["application/json; charset=utf-16"],
+    ['application/json; charset="iso-8859-1"'],
+    ["application/json, text/plain"]
   ])("is of another media type: %s", async (type) => {
-    assertProblem(await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type }), 415, "unsupported_media_type")
+    assertProblem(
+      await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type }),
+      415,
+      "unsupported_media_type"
+    )
   })
 
   it.each(["gzip", "br", "identity, gzip"])("is compressed: %s", async (encoding) => {
-    assertProblem(await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { ...json, "content-encoding": encoding }), 415, "unsupported_media_type")
+    assertProblem(
+      await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { ...json, "content-encoding": encoding }),
+      415,
+      "unsupported_media_type"
+    )
   })
 
-  it.each(["application/json; charset=utf-8", "application/json;charset=UTF-8", "APPLICATION/JSON", 'application/json; charset="utf-8"'])(
-    "is read all the same when it is %s",
-    async (type) => {
-      assert.strictEqual((await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type })).status, 201)
-    }
-  )
+  it.each([
+    "application/json; charset=utf-8",
+    "application/json;charset=UTF-8",
+    "APPLICATION/JSON",
+    'application/json; charset="utf-8"'
+  ])("is read all the same when it is %s", async (type) => {
+    assert.strictEqual(
+      (await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type })).status,
+      201
+    )
+  })
 
   it("is over 256 KiB, declared or not", async () => {
     const padded = (size: number) => {
@@ -131,7 +192,11 @@ describe("a body that cannot be read", () => {
     assert.strictEqual(Buffer.byteLength(padded(262_144)), 262_144)
     assert.strictEqual((await post("/auth/signup", padded(262_144))).status, 201)
     assertProblem(await post("/auth/signup", padded(262_145)), 413, "payload_too_large")
-    assertProblem(await raw(backend.url, "POST", "/auth/signup", { body: padded(300_000), headers: json, chunked: true }), 413, "payload_too_large")
+    assertProblem(
+      await raw(backend.url, "POST", "/auth/signup", { body: padded(300_000), headers: json, chunked: true }),
+      413,
+      "payload_too_large"
+    )
     assertProblem(await post("/auth/signup", padded(5_000_000)), 413, "payload_too_large")
   })
 
@@ -160,7 +225,11 @@ describe("a body that does not fit", () => {
     for (const bad of ["a\\u0000b", "a\\ud800b", "\\udc00", "\\ud83d"]) {
       assertFaults(await post("/auth/signup", `{"mobile":"${freshMobile()}","name":"${bad}"}`), "/name")
       assertFaults(await post("/auth/signup", `{"mobile":"${freshMobile()}","email":"${bad}@example.com"}`), "/email")
-      assertFaults(await post("/chatroom", `{"title":"${bad}","systemPrompt":"${bad}"}`, { ...token, ...json }), "/title", "/systemPrompt")
+      assertFaults(
+        await post("/chatroom", `{"title":"${bad}","systemPrompt":"${bad}"}`, { ...token, ...json }),
+        "/title",
+        "/systemPrompt"
+      )
     }
     const room = await ada.room()
     assertFaults(await post(`/chatroom/${room}/message`, '{"content":"\\u0000"}', { ...token, ...json }), "/content")
@@ -170,11 +239,20 @@ describe("a body that does not fit", () => {
 
   it("is told of all its faults at once", async () => {
     assertFaults(await post("/auth/signup", '{"mobile":"12345","name":"","email":"ada"}'), "/mobile", "/name", "/email")
-    assertFaults(await post("/chatroom", '{"title":"","systemPrompt":7,"model":"A B","temperature":3}', { ...token, ...json }), "/title", "/systemPrompt", "/model", "/temperature")
+    assertFaults(
+      await post("/chatroom", '{"title":"","systemPrompt":7,"model":"A B","temperature":3}', { ...token, ...json }),
+      "/title",
+      "/systemPrompt",
+      "/model",
+      "/temperature"
+    )
   })
 
   it("keeps what it does not know out, with no word of it", async () => {
-    const reply = await post("/chatroom", '{"title":"Mine","pinned":true,"id":"1","__proto__":{"title":"x"},"constructor":7}', { ...token, ...json })
+    const reply = await post("/chatroom", '{"title":"Mine","pinned":true,"id":"1","__proto__":{"title":"x"},"constructor":7}', {
+      ...token,
+      ...json
+    })
     assert.strictEqual(reply.status, 201)
     assert.deepInclude(reply.body, { title: "Mine", pinned: false })
     assert.notStrictEqual(reply.body.id, "1")
@@ -189,18 +267,24 @@ describe("a body that does not fit", () => {
 })
 
 describe("the rest of a request", () => {
-  it.each(["abc", "0", "101", "-1", "1.5", "", "%00", "1&limit=2", "1e9", "%F0%9F%98%80"])("has a limit that is none: ?limit=%s", async (limit) => {
-    assertFaults(await get(`/chatroom?limit=${limit}`, token), "query.limit")
-  })
+  it.each(["abc", "0", "101", "-1", "1.5", "", "%00", "1&limit=2", "1e9", "%F0%9F%98%80"])(
+    "has a limit that is none: ?limit=%s",
+    async (limit) => {
+      assertFaults(await get(`/chatroom?limit=${limit}`, token), "query.limit")
+    }
+  )
 
   it("has a query that does not fit, wherever", async () => {
     assertFaults(await get("/chatroom?limit=0&archived=maybe&q=%00", token), "query.limit", "query.archived", "query.q")
     assertFaults(await get("/chatroom?cursor=tampered", token), "query.cursor")
   })
 
-  it.each(["x", "1", "01900000-0000-7000-8000-00000000000", "01900000000070008000000000000000", "%F0%9F%98%80", "'%20or%201=1"])("has an id that is none: %s", async (id) => {
-    assertFaults(await get(`/chatroom/${id}`, token), "params.id")
-  })
+  it.each(["x", "1", "01900000-0000-7000-8000-00000000000", "01900000000070008000000000000000", "%F0%9F%98%80", "'%20or%201=1"])(
+    "has an id that is none: %s",
+    async (id) => {
+      assertFaults(await get(`/chatroom/${id}`, token), "params.id")
+    }
+  )
 
   it("has two ids that are none", async () => {
     assertFaults(await get("/chatroom/x/message/y", token), "params.id", "params.mid")
@@ -228,7 +312,8 @@ describe("the order of checks", () => {
   })
 
   it("puts a wrong method before whatever was sent with it", async () => {
-    for (const body of bad) assertProblem(await post("/healthz", body, { "content-type": "text/plain" }), 405, "method_not_allowed")
+    for (const body of bad)
+      assertProblem(await post("/healthz", body, { "content-type": "text/plain" }), 405, "method_not_allowed")
   })
 
   it("puts the token before whatever was sent with it", async () => {
@@ -249,19 +334,33 @@ describe("every answer", () => {
   })
 
   it("carries an id of ours instead of one that is not", async () => {
-    const given = await Promise.all(["", "a b", "x".repeat(65), "a;b", "<script>", "é", "a, b"].map((id) => get("/healthz", { "x-request-id": id })))
+    const given = await Promise.all(
+      ["", "a b", "x".repeat(65), "a;b", "<script>", "é", "a, b"].map((id) => get("/healthz", { "x-request-id": id }))
+    )
     const ids = [...given, await get("/healthz")].map((reply) => reply.headers["x-request-id"] ?? "")
     for (const id of ids) assert.match(id, /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/)
     assert.strictEqual(new Set(ids).size, ids.length)
   })
 
   it("says nosniff", async () => {
-    const replies = await Promise.all(["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/nope", "//", "/user/me"].map((path) => get(path)))
+    const replies = await Promise.all(
+      ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/nope", "//", "/user/me"].map((path) => get(path))
+    )
     for (const reply of replies) assert.strictEqual(reply.headers["x-content-type-options"], "nosniff")
   })
 
   it("is stored by nobody when it is about a person, however the path is written", async () => {
-    const me = ["/user/me", "/user/me/", "/user/me?x", "/user/me;x.css", "/%75ser/me", "/USER/me", "/user%2Fme", "/user/nope", "/user//me"]
+    const me = [
+      "/user/me",
+      "/user/me/",
+      "/user/me?x",
+      "/user/me;x.css",
+      "/%75ser/me",
+      "/USER/me",
+      "/user%2Fme",
+      "/user/nope",
+      "/user//me"
+    ]
     for (const path of me) assert.strictEqual((await get(path, token)).headers["cache-control"], "no-store", path)
     for (const path of ["/auth/signup", "/auth/send-otp", "/auth/verify-otp/", "/%61uth/send-otp"]) {
       assert.strictEqual((await post(path, "{}")).headers["cache-control"], "no-store", path)
@@ -278,7 +377,18 @@ describe("every answer", () => {
 
   it("has a head without a body for HEAD, on every GET route", async () => {
     const room = await ada.room()
-    for (const path of ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/user/me", "/chatroom", `/chatroom/${room}`, `/chatroom/${room}/messages`, `/chatroom/${room}/latest`]) {
+    for (const path of [
+      "/",
+      "/docs",
+      "/openapi.json",
+      "/healthz",
+      "/readyz",
+      "/user/me",
+      "/chatroom",
+      `/chatroom/${room}`,
+      `/chatroom/${room}/messages`,
+      `/chatroom/${room}/latest`
+    ]) {
       const [head, full] = [await raw(backend.url, "HEAD", path, { headers: token }), await get(path, token)]
       assert.strictEqual(head.status, full.status, path)
       assert.strictEqual(head.text, "", path)
@@ -292,7 +402,8 @@ describe("every answer", () => {
     const answers = await speak(
       backend.url,
       [
-        "POST /chatroom HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nunread me", "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /chatroom HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nunread me",
+        "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
       ].join("")
     )
@@ -309,7 +420,8 @@ describe("a prefix and other origins", () => {
   })
   afterAll(() => configured.stop())
 
-  const call = (method: string, path: string, headers: Record<string, string> = {}) => raw(configured.url, method, path, { headers })
+  const call = (method: string, path: string, headers: Record<string, string> = {}) =>
+    raw(configured.url, method, path, { headers })
 
   it("serves everything under the prefix as well", async () => {
     for (const prefix of ["", "/api"]) {
@@ -324,11 +436,13 @@ describe("a prefix and other origins", () => {
       assertProblem(await call("GET", `${prefix}//healthz`), 404, "not_found")
       assertProblem(await call("GET", `${prefix}/../healthz`), 404, "not_found")
     }
-    for (const root of ["/", "/api", "/api/", "/api?x=1"]) assert.strictEqual((await call("GET", root)).status, (await call("GET", "/")).status, root)
+    for (const root of ["/", "/api", "/api/", "/api?x=1"])
+      assert.strictEqual((await call("GET", root)).status, (await call("GET", "/")).status, root)
   })
 
   it("cuts the prefix once, and only where it ends", async () => {
-    for (const path of ["/api/api/healthz", "/apihealthz", "/apix/healthz", "/api%2fhealthz"]) assertProblem(await call("GET", path), 404, "not_found")
+    for (const path of ["/api/api/healthz", "/apihealthz", "/apix/healthz", "/api%2fhealthz"])
+      assertProblem(await call("GET", path), 404, "not_found")
   })
 
   it("lets the configured origins read the answer, problems and all", async () => {
@@ -347,12 +461,16 @@ describe("a prefix and other origins", () => {
 
   it("answers a preflight, with the headers of every answer", async () => {
     const reply = await call("OPTIONS", "/auth/send-otp", {
-      origin: "https://app.example", "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type,idempotency-key"
+      origin: "https://app.example",
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "authorization,content-type,idempotency-key"
     })
     assert.strictEqual(reply.status, 204)
     assert.strictEqual(reply.headers["access-control-allow-origin"], "https://app.example")
-    for (const method of ["GET", "POST", "PATCH", "DELETE"]) assert.include(reply.headers["access-control-allow-methods"] ?? "", method)
-    for (const name of ["authorization", "content-type", "idempotency-key"]) assert.include(reply.headers["access-control-allow-headers"] ?? "", name)
+    for (const method of ["GET", "POST", "PATCH", "DELETE"])
+      assert.include(reply.headers["access-control-allow-methods"] ?? "", method)
+    for (const name of ["authorization", "content-type", "idempotency-key"])
+      assert.include(reply.headers["access-control-allow-headers"] ?? "", name)
     assert.isDefined(reply.headers["x-request-id"])
     assert.strictEqual(reply.headers["x-content-type-options"], "nosniff")
     assert.isUndefined(reply.headers["access-control-allow-credentials"])
@@ -369,8 +487,15 @@ describe("a prefix and other origins", () => {
   it("lets no origin at all read it where none is configured", async () => {
     const origin = "https://app.example"
     const reply = await get("/healthz", { origin })
-    assert.deepStrictEqual(Object.keys(reply.headers).filter((name) => name.startsWith("access-control")), [])
-    assertProblem(await raw(backend.url, "OPTIONS", "/healthz", { headers: { origin, "access-control-request-method": "GET" } }), 405, "method_not_allowed")
+    assert.deepStrictEqual(
+      Object.keys(reply.headers).filter((name) => name.startsWith("access-control")),
+      []
+    )
+    assertProblem(
+      await raw(backend.url, "OPTIONS", "/healthz", { headers: { origin, "access-control-request-method": "GET" } }),
+      405,
+      "method_not_allowed"
+    )
     assertProblem(await get("/api/healthz"), 404, "not_found")
   })
 })
@@ -441,8 +566,16 @@ describe("a database", () => {
       await line.cut()
       for (let round = 0; round < 3; round++) {
         assertProblem(await raw(own.url, "GET", "/user/me", { headers: token }), 503, "unavailable")
-        assertProblem(await raw(own.url, "POST", "/auth/signup", { headers: json, body: JSON.stringify({ mobile: freshMobile() }) }), 503, "unavailable")
-        assertProblem(await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }), 503, "unavailable")
+        assertProblem(
+          await raw(own.url, "POST", "/auth/signup", { headers: json, body: JSON.stringify({ mobile: freshMobile() }) }),
+          503,
+          "unavailable"
+        )
+        assertProblem(
+          await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }),
+          503,
+          "unavailable"
+        )
       }
       assert.strictEqual((await raw(own.url, "GET", "/healthz")).status, 200)
       const unready = await raw(own.url, "GET", "/readyz")
@@ -455,7 +588,11 @@ describe("a database", () => {
         assert.isBelow(Date.now(), deadline, "it did not recover")
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
-      assert.strictEqual((await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" })).status, 201)
+      assert.strictEqual(
+        (await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }))
+          .status,
+        201
+      )
     } finally {
       await own.stop()
       await line.cut()

@@ -20,17 +20,20 @@ export const raw = (
     const { hostname, port } = new URL(base)
     const body = options.body === undefined ? undefined : Buffer.from(options.body)
     const length = body === undefined || options.chunked === true ? {} : { "content-length": String(body.length) }
-    const outgoing = request({ hostname, port, method, path, headers: { ...length, ...options.headers }, agent: false }, (incoming) => {
-      const chunks: Array<Buffer> = []
-      incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
-      incoming.on("error", reject)
-      incoming.on("end", () => {
-        const text = Buffer.concat(chunks).toString()
-        const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]))
-        const isJson = headers["content-type"]?.includes("json") === true && text !== ""
-        resolve({ status: incoming.statusCode ?? 0, headers, text, body: isJson ? JSON.parse(text) : undefined })
-      })
-    })
+    const outgoing = request(
+      { hostname, port, method, path, headers: { ...length, ...options.headers }, agent: false },
+      (incoming) => {
+        const chunks: Array<Buffer> = []
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
+        incoming.on("error", reject)
+        incoming.on("end", () => {
+          const text = Buffer.concat(chunks).toString()
+          const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]))
+          const isJson = headers["content-type"]?.includes("json") === true && text !== ""
+          resolve({ status: incoming.statusCode ?? 0, headers, text, body: isJson ? JSON.parse(text) : undefined })
+        })
+      }
+    )
     outgoing.on("error", reject)
     if (body !== undefined && options.chunked === true) {
       for (let at = 0; at < body.length; at += 8_192) outgoing.write(body.subarray(at, at + 8_192))

@@ -28,9 +28,24 @@ describe("a request that is no HTTP", () => {
   })
 
   it.each([
-    { name: "with two Host headers", bytes: "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", status: 400, code: "bad_request" },
-    { name: "without a Host header", bytes: "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", status: 400, code: "bad_request" },
-    { name: "with another form of path", bytes: "GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", status: 404, code: "not_found" },
+    {
+      name: "with two Host headers",
+      bytes: "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+      status: 400,
+      code: "bad_request"
+    },
+    {
+      name: "without a Host header",
+      bytes: "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
+      status: 400,
+      code: "bad_request"
+    },
+    {
+      name: "with another form of path",
+      bytes: "GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+      status: 404,
+      code: "not_found"
+    },
     { name: "of nonsense", bytes: "what is this\r\n\r\n", status: 400, code: "bad_request" },
     {
       name: "with headers past 16 KiB",

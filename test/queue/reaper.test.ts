@@ -14,7 +14,10 @@ describe.concurrent("the reaper", () => {
   beforeAll(async () => {
     database = await createDatabase()
     oldKeysOf = await newUser()
-    for (const [key, age] of [["old", "25 hours"], ["fresh", "23 hours"]]) {
+    for (const [key, age] of [
+      ["old", "25 hours"],
+      ["fresh", "23 hours"]
+    ]) {
       await database.query(
         "insert into idempotency_keys values ($1, 'sendMessage', $2, 'hash', 202, '{}', now() - $3::interval)",
         [oldKeysOf, key, age]
@@ -34,14 +37,22 @@ describe.concurrent("the reaper", () => {
 
   /** Calls one of the product's SQL functions, past the product; what is not named is null. */
   const call = async (name: string, named: Readonly<Record<string, unknown>>) => {
-    const [known] = await database.query<{ names: Array<string> }>("select proargnames[1:pronargs] as names from pg_proc where proname = $1", [name])
+    const [known] = await database.query<{ names: Array<string> }>(
+      "select proargnames[1:pronargs] as names from pg_proc where proname = $1",
+      [name]
+    )
     const names = known?.names ?? []
-    await database.query(`select * from ${name}(${names.map((_, index) => `$${index + 1}`).join(", ")})`, names.map((argument) => named[argument] ?? null))
+    await database.query(
+      `select * from ${name}(${names.map((_, index) => `$${index + 1}`).join(", ")})`,
+      names.map((argument) => named[argument] ?? null)
+    )
   }
 
   const newUser = async () => {
     const id = uuid()
-    await database.query("insert into users (id, mobile, status, quota_key) values ($1::uuid, $1::text, 'active', $1::text)", [id])
+    await database.query("insert into users (id, mobile, status, quota_key) values ($1::uuid, $1::text, 'active', $1::text)", [
+      id
+    ])
     return id
   }
 
@@ -54,8 +65,14 @@ describe.concurrent("the reaper", () => {
     for (const question of questions) {
       const reply = uuid()
       await call("send_message", {
-        p_user: user, p_room: room, p_question: uuid(), p_reply: reply, p_content: question,
-        p_basic_limit: 5, p_pro_limit: 0, p_room_limit: 4
+        p_user: user,
+        p_room: room,
+        p_question: uuid(),
+        p_reply: reply,
+        p_content: question,
+        p_basic_limit: 5,
+        p_pro_limit: 0,
+        p_room_limit: 4
       })
       replies.push(reply)
     }
@@ -118,13 +135,22 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual(late.quota_state, "refunded")
     assert.strictEqual((await ended(second, 1)).content, "in time")
     assert.strictEqual(await used(user), 1)
-    assert.deepStrictEqual(gemini.log("too late").filter((entry) => !JSON.stringify(entry).includes("in time")), [])
+    assert.deepStrictEqual(
+      gemini.log("too late").filter((entry) => !JSON.stringify(entry).includes("in time")),
+      []
+    )
   })
 
   it("goes on behind a head that ended without an announcement of the next", async () => {
     const { first, second, user } = await unannounced("[[say ended elsewhere]]", "[[say next]]")
     await call("finish_reply", {
-      p_user: user, p_reply: first, p_status: "failed", p_truncated: false, p_error_code: "model_unavailable", p_refund: true, p_refunds_a_day: 5
+      p_user: user,
+      p_reply: first,
+      p_status: "failed",
+      p_truncated: false,
+      p_error_code: "model_unavailable",
+      p_refund: true,
+      p_refunds_a_day: 5
     })
     assert.strictEqual((await ended(second, 6)).content, "next")
     assert.strictEqual(await used(user), 1)
@@ -133,7 +159,10 @@ describe.concurrent("the reaper", () => {
   it("announces a waiting reply when its time has come, not before", async () => {
     const { first } = await unannounced("[[say later]]")
     const due = new Date(Date.now() + 5_000)
-    await database.query("update messages set status = 'waiting', retry_at = $2, started_at = now(), attempt = 1 where id = $1", [first, due])
+    await database.query("update messages set status = 'waiting', retry_at = $2, started_at = now(), attempt = 1 where id = $1", [
+      first,
+      due
+    ])
     const reply = await ended(first, 12)
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
@@ -141,10 +170,14 @@ describe.concurrent("the reaper", () => {
   it("leaves a job that is due in the future alone", async () => {
     const { first, user } = await unannounced("[[say not yet]]")
     const due = new Date(Date.now() + 9_000)
-    await database.query("select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), run_at => $3, job_key => $2)", [
-      user, first, due
-    ])
-    await database.query("update messages set status = 'waiting', retry_at = now() - interval '3 seconds', started_at = now(), attempt = 1 where id = $1", [first])
+    await database.query(
+      "select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), run_at => $3, job_key => $2)",
+      [user, first, due]
+    )
+    await database.query(
+      "update messages set status = 'waiting', retry_at = now() - interval '3 seconds', started_at = now(), attempt = 1 where id = $1",
+      [first]
+    )
     const reply = await ended(first, 15)
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
@@ -158,19 +191,34 @@ describe.concurrent("the reaper", () => {
   })
 
   it("forgets jobs that others have replaced", () =>
-    until("the job to go", 5, async () => (await database.query("select 1 from graphile_worker._private_jobs where payload::text like '%superseded%'")).length === 0))
+    until(
+      "the job to go",
+      5,
+      async () =>
+        (await database.query("select 1 from graphile_worker._private_jobs where payload::text like '%superseded%'")).length === 0
+    ))
 
   it("unlocks the jobs of a dead worker", async () => {
     const { first, user } = await unannounced("[[say mine]]")
     const dead = `pool-${crypto.randomUUID()}`
-    await database.query("select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), job_key => $2, run_at => now() + interval '1 hour')", [
-      user, first
-    ])
-    await database.query("update graphile_worker._private_jobs set locked_at = now(), locked_by = $2, attempts = 1 where key = $1", [first, dead])
-    await database.query("insert into worker_heartbeats values (gen_random_uuid(), array[$1], now(), now() - interval '46 seconds')", [dead])
+    await database.query(
+      "select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), job_key => $2, run_at => now() + interval '1 hour')",
+      [user, first]
+    )
+    await database.query(
+      "update graphile_worker._private_jobs set locked_at = now(), locked_by = $2, attempts = 1 where key = $1",
+      [first, dead]
+    )
+    await database.query(
+      "insert into worker_heartbeats values (gen_random_uuid(), array[$1], now(), now() - interval '46 seconds')",
+      [dead]
+    )
     await ended(first, 6)
-    await until("the dead worker's job to be unlocked", 6, async () =>
-      (await database.query("select 1 from graphile_worker.jobs where locked_by = $1", [dead])).length === 0)
+    await until(
+      "the dead worker's job to be unlocked",
+      6,
+      async () => (await database.query("select 1 from graphile_worker.jobs where locked_by = $1", [dead])).length === 0
+    )
   })
 
   afterAll(async () => assert.deepStrictEqual(await brokenPromises(database), []))

@@ -74,7 +74,10 @@ describe("an event stream", () => {
     await once(reply.stream, "close")
     assert.deepStrictEqual(errors, [])
     assert.strictEqual(parser.text, "text")
-    assert.deepStrictEqual(parser.events.map(({ name }) => name), ["delta", "completed"])
+    assert.deepStrictEqual(
+      parser.events.map(({ name }) => name),
+      ["delta", "completed"]
+    )
     assert.deepStrictEqual(parser.retries, [])
   })
 

@@ -10,11 +10,20 @@ interface Piece {
 /** Every piece that can be cut from the text. */
 const piecesOf = (attempt: number, text: string): Array<Piece> =>
   Array.from({ length: text.length }, (_, offset) =>
-    Array.from({ length: text.length - offset }, (_, length) => ({ attempt, offset, text: text.slice(offset, offset + length + 1) }))
+    Array.from({ length: text.length - offset }, (_, length) => ({
+      attempt,
+      offset,
+      text: text.slice(offset, offset + length + 1)
+    }))
   ).flat()
 
 /** Calls `visit` with every sequence of so many items, repetitions included. */
-const sequences = <A>(items: ReadonlyArray<A>, length: number, visit: (sequence: ReadonlyArray<A>) => void, head: ReadonlyArray<A> = []): void => {
+const sequences = <A>(
+  items: ReadonlyArray<A>,
+  length: number,
+  visit: (sequence: ReadonlyArray<A>) => void,
+  head: ReadonlyArray<A> = []
+): void => {
   if (length === 0) return visit(head)
   for (const item of items) sequences(items, length - 1, visit, [...head, item])
 }
@@ -48,12 +57,16 @@ describe("a running text", () => {
   })
 
   it("is of the newest attempt alone", () => {
-    const texts = new Map([[1, "abcd"], [2, "wxyz"]])
+    const texts = new Map([
+      [1, "abcd"],
+      [2, "wxyz"]
+    ])
     sequences([...piecesOf(1, "abcd"), ...piecesOf(2, "wxyz")], 3, (pieces) => {
       const live = replay(pieces)
       const newest = Math.max(...pieces.map(({ attempt }) => attempt))
       const expected = texts.get(newest)?.slice(live.start, live.start + live.text.length)
-      if (live.attempt !== newest || live.text !== expected) assert.fail(`${JSON.stringify(pieces)} became ${JSON.stringify(live)}`)
+      if (live.attempt !== newest || live.text !== expected)
+        assert.fail(`${JSON.stringify(pieces)} became ${JSON.stringify(live)}`)
     })
   })
 
@@ -74,7 +87,10 @@ describe("a running text", () => {
   })
 
   it("starts anew behind a gap, and grows together with what fills it", () => {
-    const live = replay([{ attempt: 1, offset: 0, text: "ab" }, { attempt: 1, offset: 3, text: "d" }])
+    const live = replay([
+      { attempt: 1, offset: 0, text: "ab" },
+      { attempt: 1, offset: 3, text: "d" }
+    ])
     assert.deepStrictEqual(live, { attempt: 1, start: 3, text: "d" })
     extend(live, { attempt: 1, offset: 4, text: "e" })
     // The stored part may reach to the gap's end, into what is known, or past it.

@@ -46,11 +46,18 @@ class Reader {
 const names = (events: ReadonlyArray<{ readonly name: string }>) => events.map(({ name }) => name)
 
 describe("a reader of a reply", () => {
-  const texts = new Map([[1, "abcd"], [2, "xyz"]])
+  const texts = new Map([
+    [1, "abcd"],
+    [2, "xyz"]
+  ])
   const textOf = (attempt: number) => texts.get(attempt) ?? ""
   const pieces = [...texts].flatMap(([attempt, text]) =>
     Array.from({ length: text.length }, (_, offset) =>
-      Array.from({ length: text.length - offset }, (_, length) => ({ attempt, offset, text: text.slice(offset, offset + length + 1) }))
+      Array.from({ length: text.length - offset }, (_, length) => ({
+        attempt,
+        offset,
+        text: text.slice(offset, offset + length + 1)
+      }))
     ).flat()
   )
   const positions: Array<Position | undefined> = [
@@ -117,7 +124,10 @@ describe("a reader of a reply", () => {
 
   it("of an attempt that had no text yet gets no replace", () => {
     const reader = new Reader({ attempt: 1, offset: 0 })
-    assert.deepStrictEqual(names(reader.next({ attempt: 2, start: 0, text: "x" }, message("processing", 2)).events), ["status", "delta"])
+    assert.deepStrictEqual(names(reader.next({ attempt: 2, start: 0, text: "x" }, message("processing", 2)).events), [
+      "status",
+      "delta"
+    ])
   })
 
   it("does not go back to an older attempt", () => {
@@ -162,14 +172,32 @@ describe("a reader of a reply", () => {
   it("hears that it is being written no later than the text", () => {
     const reader = new Reader(undefined)
     const { events } = reader.next({ attempt: 1, start: 0, text: "a" }, message("queued", 0))
-    assert.deepStrictEqual(events.map(({ data }) => data), [{ status: "processing", attempt: 1 }, { text: "a" }])
+    assert.deepStrictEqual(
+      events.map(({ data }) => data),
+      [{ status: "processing", attempt: 1 }, { text: "a" }]
+    )
   })
 })
 
 describe("a position", () => {
   it("is attempt:offset and nothing else", () => {
     assert.deepStrictEqual(parsePosition("12:345"), { attempt: 12, offset: 345 })
-    for (const wrong of ["", ":", "1:", ":1", "1", "-1:0", "1:-1", "1:2:3", " 1:2", "1:2 ", "a:b", "1.5:2", "1e3:1", "1:99999999999"]) {
+    for (const wrong of [
+      "",
+      ":",
+      "1:",
+      ":1",
+      "1",
+      "-1:0",
+      "1:-1",
+      "1:2:3",
+      " 1:2",
+      "1:2 ",
+      "a:b",
+      "1.5:2",
+      "1e3:1",
+      "1:99999999999"
+    ]) {
       assert.isUndefined(parsePosition(wrong), wrong)
     }
   })

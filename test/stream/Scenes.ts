@@ -4,7 +4,10 @@ import { type Place, placeOf } from "./SseClient.ts"
 
 /** Two backends on one database: only the second has a worker, so the first is always another process to it. */
 export const startTwo = (settings: Readonly<Record<string, string>> = {}): Promise<World> =>
-  startWorld({ ROLE: "api", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings }, { ROLE: "all", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings })
+  startWorld(
+    { ROLE: "api", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings },
+    { ROLE: "all", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings }
+  )
 
 export const both = (world: World): readonly [string, string] => {
   const [one, other] = world.urls
@@ -46,7 +49,11 @@ let prompts = 0
 export const unique = (words: string) => `${words} No. ${prompts++}`
 
 /** Runs so many at a time, in order. */
-export const inParallel = async <A, B>(width: number, items: ReadonlyArray<A>, work: (item: A, index: number) => Promise<B>): Promise<Array<B>> => {
+export const inParallel = async <A, B>(
+  width: number,
+  items: ReadonlyArray<A>,
+  work: (item: A, index: number) => Promise<B>
+): Promise<Array<B>> => {
   const results: Array<B> = []
   let next = 0
   await Promise.all(
@@ -65,4 +72,10 @@ export const percentile = (values: ReadonlyArray<number>, share: number): number
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
 
 export const spread = (values: ReadonlyArray<number>): string =>
-  [["p50", 0.5], ["p99", 0.99], ["max", 1]].map(([name, share]) => `${name} ${percentile(values, Number(share)).toFixed(1)} ms`).join(", ")
+  [
+    ["p50", 0.5],
+    ["p99", 0.99],
+    ["max", 1]
+  ]
+    .map(([name, share]) => `${name} ${percentile(values, Number(share)).toFixed(1)} ms`)
+    .join(", ")

@@ -89,7 +89,9 @@ export interface Place {
 }
 
 /** The ids of what was accepted. */
-export const placeOf = (sent: { readonly body: { readonly reply: { readonly chatroomId: string; readonly id: string } } }): Place => ({
+export const placeOf = (sent: {
+  readonly body: { readonly reply: { readonly chatroomId: string; readonly id: string } }
+}): Place => ({
   room: sent.body.reply.chatroomId,
   reply: sent.body.reply.id
 })

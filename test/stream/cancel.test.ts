@@ -18,7 +18,10 @@ describe("cancelling a reply", () => {
   })
   afterAll(() => world.stop())
 
-  const places = () => [{ where: "the worker's process", base: () => here }, { where: "another process", base: () => elsewhere }]
+  const places = () => [
+    { where: "the worker's process", base: () => here },
+    { where: "another process", base: () => elsewhere }
+  ]
 
   for (const { base, where } of places()) {
     it(`while it is written stops it at once, by ${where}: what was streamed is kept`, async () => {
@@ -50,7 +53,10 @@ describe("cancelling a reply", () => {
         assert.isBelow(stream.text().length, 2_000)
         assert.isTrue(calls[0]?.textSent.startsWith(stream.text()))
         const terminals = stream.events.filter(isTerminal)
-        assert.deepStrictEqual(terminals.map(({ name }) => name), ["cancelled"])
+        assert.deepStrictEqual(
+          terminals.map(({ name }) => name),
+          ["cancelled"]
+        )
         assert.deepStrictEqual(terminals[0]?.data, cancelled.body)
       }
       assert.deepStrictEqual((await messageAt(ada, place)).body, cancelled.body)
@@ -58,7 +64,10 @@ describe("cancelling a reply", () => {
       assert.strictEqual(await usedToday(ada), 2, "what was asked for stays spent")
       const late = await readAll(elsewhere, ada, place)
       assert.strictEqual(late.text(), cancelled.body.content)
-      assert.deepStrictEqual(late.events.map(({ name }) => name), ["delta", "cancelled"])
+      assert.deepStrictEqual(
+        late.events.map(({ name }) => name),
+        ["delta", "cancelled"]
+      )
     })
   }
 
@@ -79,7 +88,10 @@ describe("cancelling a reply", () => {
     const stream = await openStream(elsewhere, ada, second)
     assert.strictEqual((await cancel(elsewhere, ada, second)).body.status, "cancelled")
     await stream.closed
-    assert.deepStrictEqual(stream.events.filter(isTerminal).map(({ name }) => name), ["cancelled"])
+    assert.deepStrictEqual(
+      stream.events.filter(isTerminal).map(({ name }) => name),
+      ["cancelled"]
+    )
     assert.strictEqual((await endOf(ada, first)).content.length, 300)
     assert.strictEqual((await endOf(ada, third)).content, "third")
     assert.strictEqual(await usedToday(ada), 3)
@@ -148,7 +160,10 @@ describe("cancelling a reply", () => {
     const stream = await openStream(elsewhere, ada, place)
     await stream.first(({ name }) => name === "delta")
     const all = await Promise.all(times(6, (index) => cancel(index % 2 === 0 ? here : elsewhere, ada, place)))
-    assert.include(all.map(({ status }) => status), 200)
+    assert.include(
+      all.map(({ status }) => status),
+      200
+    )
     for (const { body, status } of all) {
       if (status === 200) assert.strictEqual(body.status, "cancelled")
       else assert.strictEqual(body.code, "already_finished")

@@ -19,7 +19,11 @@ describe("the context of a reply", () => {
   const received = (question: string) => {
     const call = callsAbout(world, question).at(-1)
     const body = call?.body as { readonly systemInstruction?: { readonly parts: ReadonlyArray<{ readonly text: string }> } }
-    return { system: body.systemInstruction?.parts.map(({ text }) => text).join("") ?? null, turns: turnsOf(call), model: call?.model }
+    return {
+      system: body.systemInstruction?.parts.map(({ text }) => text).join("") ?? null,
+      turns: turnsOf(call),
+      model: call?.model
+    }
   }
   /** The messages a receipt names, as the simulator's log has them. */
   const named = async (person: Person, room: string, included: ReadonlyArray<{ readonly id: string; readonly role: string }>) =>
@@ -40,9 +44,10 @@ describe("the context of a reply", () => {
     assert.strictEqual(body.systemPrompt, sent.system)
     assert.deepStrictEqual(await named(ada, room, body.included), sent.turns)
     assert.deepStrictEqual(sent.turns, ["user: [[say Fog.]] How is the sea? 🌊", "model: Fog.", `user: ${name}`])
-    assert.deepStrictEqual(body.included.map(({ tokens }: { tokens: number }) => tokens), [
-      tokens("[[say Fog.]] How is the sea? 🌊"), tokens("Fog."), tokens(name)
-    ])
+    assert.deepStrictEqual(
+      body.included.map(({ tokens }: { tokens: number }) => tokens),
+      [tokens("[[say Fog.]] How is the sea? 🌊"), tokens("Fog."), tokens(name)]
+    )
     assert.deepStrictEqual(body.dropped, [])
     assert.strictEqual(body.model, sent.model)
     assert.strictEqual(body.model, "gemini-3.8-pro")
@@ -86,7 +91,10 @@ describe("the context of a reply", () => {
     const last = await asked(ada, unique("Why?"), room)
     const lastQuestion = (await endOf(ada, last)).replyTo
     const { body } = await contextOf(ada, last)
-    assert.deepStrictEqual(body.included.map(({ id }: { id: string }) => id), [kept, renewed.reply, lastQuestion])
+    assert.deepStrictEqual(
+      body.included.map(({ id }: { id: string }) => id),
+      [kept, renewed.reply, lastQuestion]
+    )
     assert.deepStrictEqual(
       body.dropped.toSorted((a: { id: string }, b: { id: string }) => a.id.localeCompare(b.id)),
       [
@@ -99,32 +107,42 @@ describe("the context of a reply", () => {
     )
   })
 
-  it("leaves out the oldest exchanges when the budget of 32,000 tokens is used up, never half of one, and keeps the system prompt", { timeout: 60_000 }, async () => {
-    const ada = await world.someone()
-    const systemPrompt = "🌊".repeat(2_000)
-    const room = await ada.room({ systemPrompt })
-    const places: Array<Place> = []
-    for (let number = 0; number < 4; number++) {
-      // Some 10,000 tokens of question each, so three fit beside the system prompt and the fourth's question.
-      places.push(await asked(ada, `[[say answer ${number}]] ${"🌊".repeat(number === 3 ? 8_000 : 9_990)}`, room))
-      await endOf(ada, places[number] ?? { room, reply: nobodysId })
+  it(
+    "leaves out the oldest exchanges when the budget of 32,000 tokens is used up, never half of one, and keeps the system prompt",
+    { timeout: 60_000 },
+    async () => {
+      const ada = await world.someone()
+      const systemPrompt = "🌊".repeat(2_000)
+      const room = await ada.room({ systemPrompt })
+      const places: Array<Place> = []
+      for (let number = 0; number < 4; number++) {
+        // Some 10,000 tokens of question each, so three fit beside the system prompt and the fourth's question.
+        places.push(await asked(ada, `[[say answer ${number}]] ${"🌊".repeat(number === 3 ? 8_000 : 9_990)}`, room))
+        await endOf(ada, places[number] ?? { room, reply: nobodysId })
+      }
+      const [, second, third, last] = places
+      assert.isDefined(second)
+      assert.isDefined(third)
+      assert.isDefined(last)
+      const { body } = await contextOf(ada, last)
+      assert.deepStrictEqual(
+        body.included.map(({ role }: { role: string }) => role),
+        ["user", "model", "user", "model", "user"]
+      )
+      assert.strictEqual(body.included[1].id, second.reply)
+      assert.strictEqual(body.included[3].id, third.reply)
+      assert.strictEqual(body.systemPrompt, systemPrompt)
+      assert.deepStrictEqual(
+        body.dropped.map(({ reason }: { reason: string }) => reason),
+        ["budget", "budget"]
+      )
+      assert.strictEqual(body.dropped[1].id, places[0]?.reply)
+      const sum = body.included.reduce((total: number, { tokens }: { tokens: number }) => total + tokens, tokens(systemPrompt))
+      assert.isAtMost(sum, 32_000)
+      assert.isAbove(sum + 10_000, 32_000)
+      assert.strictEqual(received("[[say answer 3]]").turns.length, 5)
     }
-    const [, second, third, last] = places
-    assert.isDefined(second)
-    assert.isDefined(third)
-    assert.isDefined(last)
-    const { body } = await contextOf(ada, last)
-    assert.deepStrictEqual(body.included.map(({ role }: { role: string }) => role), ["user", "model", "user", "model", "user"])
-    assert.strictEqual(body.included[1].id, second.reply)
-    assert.strictEqual(body.included[3].id, third.reply)
-    assert.strictEqual(body.systemPrompt, systemPrompt)
-    assert.deepStrictEqual(body.dropped.map(({ reason }: { reason: string }) => reason), ["budget", "budget"])
-    assert.strictEqual(body.dropped[1].id, places[0]?.reply)
-    const sum = body.included.reduce((total: number, { tokens }: { tokens: number }) => total + tokens, tokens(systemPrompt))
-    assert.isAtMost(sum, 32_000)
-    assert.isAbove(sum + 10_000, 32_000)
-    assert.strictEqual(received("[[say answer 3]]").turns.length, 5)
-  })
+  )
 
   it("of a reply that is not made yet is what would be sent", async () => {
     const ada = await world.someone()
@@ -141,7 +159,10 @@ describe("the context of a reply", () => {
     assert.strictEqual(body.included.at(-1).id, heldQuestion)
     assert.strictEqual(body.included[1].id, first.reply)
     assert.strictEqual(body.included.length, 3)
-    assert.deepStrictEqual(body.dropped, [{ id: runningQuestion, reason: "unanswered" }, { id: running.reply, reason: "unfinished" }])
+    assert.deepStrictEqual(body.dropped, [
+      { id: runningQuestion, reason: "unanswered" },
+      { id: running.reply, reason: "unfinished" }
+    ])
     const estimate = body.included.reduce((total: number, { tokens }: { tokens: number }) => total + tokens, tokens("Now."))
     assert.strictEqual(body.promptTokens, estimate)
     await ada.call("PATCH", `/chatroom/${room}`, { systemPrompt: "Then." })

@@ -60,7 +60,13 @@ describe("a thousand connects and disconnects", () => {
     })
 
   const leavings: ReadonlyArray<["request" | "answer", number]> = [
-    ["request", 0], ["request", 3], ["request", 15], ["answer", 0], ["answer", 5], ["answer", 50], ["answer", 200]
+    ["request", 0],
+    ["request", 3],
+    ["request", 15],
+    ["answer", 0],
+    ["answer", 5],
+    ["answer", 50],
+    ["answer", 200]
   ]
 
   const churn = async (connects: number) => {
@@ -107,13 +113,20 @@ describe("a thousand connects and disconnects", () => {
     for (const [name, count] of Object.entries(after)) {
       // Timers come and go with ticks and pools, some hundred here and no more after 2,000 connects; one for each connect would show.
       const slack = name === "Timeout" ? 200 : 5
-      assert.isAtMost(count, (before.resources[name] ?? 0) + slack, `${name}: ${JSON.stringify({ before: before.resources, after })}`)
+      assert.isAtMost(
+        count,
+        (before.resources[name] ?? 0) + slack,
+        `${name}: ${JSON.stringify({ before: before.resources, after })}`
+      )
     }
     // Each user's five places are free again, on both processes.
     for (const { person, running } of users.slice(0, 5)) {
       for (const base of [here, elsewhere]) {
         const five = await Promise.all(times(5, () => openStream(base, person, running)))
-        assert.deepStrictEqual(five.map(({ status }) => status), [200, 200, 200, 200, 200])
+        assert.deepStrictEqual(
+          five.map(({ status }) => status),
+          [200, 200, 200, 200, 200]
+        )
         for (const stream of five) stream.leave()
       }
     }
@@ -145,15 +158,25 @@ describe("a thousand connects and disconnects", () => {
     assert.strictEqual(streams(), 0)
   })
 
-  it("of replies that nobody ended cleanly leave nothing either: what dead workers left is swept", { timeout: 60_000 }, async () => {
-    const [user] = users
-    assert.isDefined(user)
-    await world.database.query(
-      "insert into stream_log (worker_no, tick, body, written_at) values (1000, 1, '[]', now() - interval '2 minutes'), (1000, 2, '[]', now())"
-    )
-    await world.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [user.person.userId, user.running.reply])
-    await until(async () => (await world.database.query("select 1 from stream_segments")).length === 0, 35_000)
-    const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
-    assert.deepStrictEqual(left.map(({ tick }) => Number(tick)), [2])
-  })
+  it(
+    "of replies that nobody ended cleanly leave nothing either: what dead workers left is swept",
+    { timeout: 60_000 },
+    async () => {
+      const [user] = users
+      assert.isDefined(user)
+      await world.database.query(
+        "insert into stream_log (worker_no, tick, body, written_at) values (1000, 1, '[]', now() - interval '2 minutes'), (1000, 2, '[]', now())"
+      )
+      await world.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [
+        user.person.userId,
+        user.running.reply
+      ])
+      await until(async () => (await world.database.query("select 1 from stream_segments")).length === 0, 35_000)
+      const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
+      assert.deepStrictEqual(
+        left.map(({ tick }) => Number(tick)),
+        [2]
+      )
+    }
+  )
 })

@@ -18,7 +18,12 @@ describe("streams and processes that go", () => {
   const running: Array<Process> = []
 
   const start = async (role: string) => {
-    const process = await startProcess({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ROLE: role, BASIC_DAILY_PROMPTS: "1000" })
+    const process = await startProcess({
+      DATABASE_URL: database.url,
+      GEMINI_BASE_URL: gemini.url,
+      ROLE: role,
+      BASIC_DAILY_PROMPTS: "1000"
+    })
     running.push(process)
     await process.started()
     return process
@@ -59,54 +64,69 @@ describe("streams and processes that go", () => {
 
     const resumed = await readAll(other.url, ada, place, { lastEventId: reading.parser.lastId ?? "", having: reading.text() })
     assert.strictEqual(resumed.text(), (await endOf(ada, place)).content)
-    assert.notInclude(resumed.events.map(({ name }) => name), "replace")
+    assert.notInclude(
+      resumed.events.map(({ name }) => name),
+      "replace"
+    )
     assert.strictEqual((await readAll(other.url, ada, queued)).text(), "next")
     assert.deepStrictEqual(await exited, { code: 0, signal: null })
   })
 
-  it("a worker that is killed: its reader sees the whole answer on the same connection, and a cancel needs no worker", { timeout: 90_000 }, async () => {
-    const [ada, bob] = [await someone(), await someone()]
-    const place = await asked(ada, "[[length 1500]] [[chunks 50 delay 100]]")
-    const his = await asked(bob, "[[length 2000]] [[chunks 100 delay 100]]")
-    const next = await asked(bob, "[[say and on it goes]]", his.room)
-    const [stream, hisStream] = await Promise.all([openStream(other.url, ada, place), openStream(other.url, bob, his)])
-    await Promise.all([stream, hisStream].map((reading) => reading.first(({ text }) => text.length > 500)))
-    await worker.kill("SIGKILL")
-    const killed = performance.now()
-    await sleep(500)
-    const seen = hisStream.text()
+  it(
+    "a worker that is killed: its reader sees the whole answer on the same connection, and a cancel needs no worker",
+    { timeout: 90_000 },
+    async () => {
+      const [ada, bob] = [await someone(), await someone()]
+      const place = await asked(ada, "[[length 1500]] [[chunks 50 delay 100]]")
+      const his = await asked(bob, "[[length 2000]] [[chunks 100 delay 100]]")
+      const next = await asked(bob, "[[say and on it goes]]", his.room)
+      const [stream, hisStream] = await Promise.all([openStream(other.url, ada, place), openStream(other.url, bob, his)])
+      await Promise.all([stream, hisStream].map((reading) => reading.first(({ text }) => text.length > 500)))
+      await worker.kill("SIGKILL")
+      const killed = performance.now()
+      await sleep(500)
+      const seen = hisStream.text()
 
-    // Nobody is there to stop: the cancel answers all the same, with what was stored.
-    const begun = performance.now()
-    const cancelled = await at(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
-    assert.strictEqual(cancelled.status, 200)
-    assert.isBelow(performance.now() - begun, 4_000)
-    assert.strictEqual(cancelled.body.status, "cancelled")
-    assert.isTrue(seen.startsWith(cancelled.body.content))
-    // The text is stored once a second.
-    assert.isAbove(cancelled.body.content.length, seen.length - 500)
-    await hisStream.closed
-    assert.strictEqual(hisStream.text(), cancelled.body.content)
-    assert.deepStrictEqual(hisStream.events.filter(isTerminal).map(({ name }) => name), ["cancelled"])
-    assert.strictEqual(await usedToday(bob), 2)
+      // Nobody is there to stop: the cancel answers all the same, with what was stored.
+      const begun = performance.now()
+      const cancelled = await at(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
+      assert.strictEqual(cancelled.status, 200)
+      assert.isBelow(performance.now() - begun, 4_000)
+      assert.strictEqual(cancelled.body.status, "cancelled")
+      assert.isTrue(seen.startsWith(cancelled.body.content))
+      // The text is stored once a second.
+      assert.isAbove(cancelled.body.content.length, seen.length - 500)
+      await hisStream.closed
+      assert.strictEqual(hisStream.text(), cancelled.body.content)
+      assert.deepStrictEqual(
+        hisStream.events.filter(isTerminal).map(({ name }) => name),
+        ["cancelled"]
+      )
+      assert.strictEqual(await usedToday(bob), 2)
 
-    worker = await start("worker")
-    assert.strictEqual((await endOf(bob, next)).content, "and on it goes")
-    assert.strictEqual((await messageAt(ada, place)).body.attempt, 1)
-    const replaced = await stream.first(({ name }) => name === "replace")
-    assert.isDefined(replaced)
-    assert.strictEqual(await stream.closed, "end")
-    const took = performance.now() - killed
-    process.stdout.write(`a killed worker's reader has the whole answer after ${(took / 1000).toFixed(1)} s\n`)
-    assert.isBelow(took, 45_000)
-    const message = await endOf(ada, place)
-    assert.strictEqual(message.status, "completed")
-    assert.strictEqual(message.attempt, 2)
-    assert.strictEqual(message.content.length, 1_500)
-    assert.strictEqual(stream.text(), message.content)
-    assert.deepStrictEqual(stream.events.filter(isTerminal).map(({ data }) => data), [message])
-    await until(async () => (await database.query("select 1 from stream_segments where reply_id = $1", [place.reply])).length === 0)
-  })
+      worker = await start("worker")
+      assert.strictEqual((await endOf(bob, next)).content, "and on it goes")
+      assert.strictEqual((await messageAt(ada, place)).body.attempt, 1)
+      const replaced = await stream.first(({ name }) => name === "replace")
+      assert.isDefined(replaced)
+      assert.strictEqual(await stream.closed, "end")
+      const took = performance.now() - killed
+      process.stdout.write(`a killed worker's reader has the whole answer after ${(took / 1000).toFixed(1)} s\n`)
+      assert.isBelow(took, 45_000)
+      const message = await endOf(ada, place)
+      assert.strictEqual(message.status, "completed")
+      assert.strictEqual(message.attempt, 2)
+      assert.strictEqual(message.content.length, 1_500)
+      assert.strictEqual(stream.text(), message.content)
+      assert.deepStrictEqual(
+        stream.events.filter(isTerminal).map(({ data }) => data),
+        [message]
+      )
+      await until(
+        async () => (await database.query("select 1 from stream_segments where reply_id = $1", [place.reply])).length === 0
+      )
+    }
+  )
 
   it("an api that is killed: its reader goes on at another from its last event", async () => {
     const third = await start("api")

@@ -5,7 +5,12 @@ import { asked, both, endOf, messageAt, people, startTwo, unique } from "./Scene
 import { type Place, placeOf, readAll } from "./SseClient.ts"
 
 const again = (person: Person, { reply, room }: Place, key?: string): Promise<Reply> =>
-  person.call("POST", `/chatroom/${room}/message/${reply}/regenerate`, undefined, key === undefined ? {} : { "idempotency-key": key })
+  person.call(
+    "POST",
+    `/chatroom/${room}/message/${reply}/regenerate`,
+    undefined,
+    key === undefined ? {} : { "idempotency-key": key }
+  )
 
 describe("regenerating a reply", () => {
   let world: World
@@ -45,7 +50,10 @@ describe("regenerating a reply", () => {
     assert.strictEqual(await usedToday(ada), 2)
     assert.strictEqual(callsAbout(world, name).length, 2)
     const { body } = await ada.call("GET", `/chatroom/${old.room}/messages`)
-    assert.deepStrictEqual(body.data.map(({ id }: { id: string }) => id), [fresh.reply, old.reply, before.replyTo])
+    assert.deepStrictEqual(
+      body.data.map(({ id }: { id: string }) => id),
+      [fresh.reply, old.reply, before.replyTo]
+    )
     assert.strictEqual((await ada.call("GET", `/chatroom/${old.room}/latest`)).body.reply.id, fresh.reply)
   })
 
@@ -59,7 +67,9 @@ describe("regenerating a reply", () => {
     await endOf(ada, third)
     const fourth = placeOf(await again(ada, { ...first, reply: question }))
     await endOf(ada, fourth)
-    const chain = await Promise.all([first, second, third, fourth].map(async (place) => (await messageAt(ada, place)).body.supersededBy))
+    const chain = await Promise.all(
+      [first, second, third, fourth].map(async (place) => (await messageAt(ada, place)).body.supersededBy)
+    )
     assert.deepStrictEqual(chain, [second.reply, third.reply, fourth.reply, null])
     assert.strictEqual(await usedToday(ada), 4)
   })
@@ -95,14 +105,21 @@ describe("regenerating a reply", () => {
     assert.strictEqual((await endOf(ada, blocked)).error.code, "blocked")
     const later = unique("later")
     await endOf(ada, await asked(ada, later, room))
-    assert.deepStrictEqual(turnsOf(callsAbout(world, later).at(-1)), [`user: [[length 40]] ${topic}`, `model: ${original}`, `user: ${later}`])
+    assert.deepStrictEqual(turnsOf(callsAbout(world, later).at(-1)), [
+      `user: [[length 40]] ${topic}`,
+      `model: ${original}`,
+      `user: ${later}`
+    ])
 
     world.gemini.addFault({ match: topic, times: 1, fault: { kind: "finish", reason: "MAX_TOKENS", after: 1 } })
     const shorter = (await endOf(ada, placeOf(await again(ada, blocked)))).content
     assert.notStrictEqual(shorter, original)
     const last = unique("last")
     await endOf(ada, await asked(ada, last, room))
-    assert.deepStrictEqual(turnsOf(callsAbout(world, last).at(-1)).slice(0, 2), [`user: [[length 40]] ${topic}`, `model: ${shorter}`])
+    assert.deepStrictEqual(turnsOf(callsAbout(world, last).at(-1)).slice(0, 2), [
+      `user: [[length 40]] ${topic}`,
+      `model: ${shorter}`
+    ])
   })
 
   it("is replayed with its key, on any process, and takes quota once", async () => {
@@ -201,8 +218,9 @@ describe("regenerating a reply", () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[say x]]")
     await endOf(ada, place)
-    await world.database.query(
-      "update usage_daily d set used = 20 from users u where u.quota_key = d.quota_key and u.id = $1", [ada.userId])
+    await world.database.query("update usage_daily d set used = 20 from users u where u.quota_key = d.quota_key and u.id = $1", [
+      ada.userId
+    ])
     const refused = await again(ada, place)
     assert.strictEqual(refused.status, 429)
     assert.strictEqual(refused.body.code, "quota_exceeded")

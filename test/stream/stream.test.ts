@@ -56,7 +56,7 @@ describe("the stream of a reply", () => {
 
   it("keeps every character, those outside the basic plane and those of the format's own too", async () => {
     const ada = await world.someone()
-    const odd = "a\nb\r\nc\rd\u2028e\u0085f\tg \"h\" \\n 👩‍👩‍👧‍👦 é e\u0301 \u{10ffff} data: x\n\nevent: completed\n\n: ping"
+    const odd = 'a\nb\r\nc\rd\u2028e\u0085f\tg "h" \\n 👩‍👩‍👧‍👦 é e\u0301 \u{10ffff} data: x\n\nevent: completed\n\n: ping'
     for (const content of [`[[say ${odd}]] [[chunks 40 delay 5]]`, "[[unicode]] [[length 1500]] [[chunks 300 delay 2]]"]) {
       const place = await asked(ada, content)
       for (const base of [elsewhere, here]) {
@@ -98,9 +98,12 @@ describe("the stream of a reply", () => {
     const took = (deltas.at(-1)?.at ?? 0) - (deltas[0]?.at ?? 0)
     assert.isAbove(took, 2_000)
     // When each length of text was there: on the other process later by what the way through the database costs.
-    const lags = near.events.filter(({ name }) => name === "delta")
+    const lags = near.events
+      .filter(({ name }) => name === "delta")
       .map(({ at, text }) => (far.events.find((event) => event.text.length >= text.length)?.at ?? Infinity) - at)
-    process.stdout.write(`a delta is on another process after ${spread(lags)}; who joins in the middle has the text after ${delay.toFixed(0)} ms\n`)
+    process.stdout.write(
+      `a delta is on another process after ${spread(lags)}; who joins in the middle has the text after ${delay.toFixed(0)} ms\n`
+    )
     assert.isBelow(lags.toSorted((a, b) => a - b)[Math.floor(lags.length / 2)] ?? Infinity, 250)
     assert.isBelow(delay, 1_500)
   })
@@ -172,40 +175,47 @@ describe("the stream of a reply", () => {
     })
   })
 
-  it("is resumed while it is written, on another process, at any of 100 places with the identical text", { timeout: 60_000 }, async () => {
-    const readers = await people(world, 20)
-    const done = await Promise.all(
-      readers.map(async (ada, user) => {
-        const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
-        const main = await openStream(here, ada, place)
-        const cuts: Array<{ offset: number; unfinished: boolean; stream: Promise<SseStream> }> = []
-        for (let cut = 0; cut < 5; cut++) {
-          // Any character that was read, not only the end of an event.
-          const offset = cut * 380 + user * 13
-          const seen = await main.first(({ text }) => text.length >= offset && text.length > 0)
-          const having = (seen?.text ?? "").slice(0, offset)
-          const base = cut % 2 === 0 ? elsewhere : here
-          const id = `1:${offset}`
-          const stream = readAll(base, ada, place, { ...(cut % 3 === 0 ? { after: id } : { lastEventId: id }), having })
-          cuts.push({ offset, unfinished: !main.events.some(isTerminal), stream })
-          // On each process at most five of one user, the first among them.
-          if (cut >= 2) await main.first(({ text }) => text.length >= offset + 100)
-        }
-        await main.closed
-        const { content } = await endOf(ada, place)
-        assert.strictEqual(main.text(), content)
-        for (const { offset, stream } of cuts) {
-          const resumed = await stream
-          assert.strictEqual(resumed.status, 200)
-          assert.strictEqual(resumed.text(), content, `from ${offset}`)
-          assert.notInclude(names(resumed.events), "replace")
-          assert.strictEqual(last(resumed)?.name, "completed")
-        }
-        return cuts.filter(({ unfinished }) => unfinished).length
-      })
-    )
-    assert.strictEqual(done.reduce((sum, count) => sum + count, 0), 100)
-  })
+  it(
+    "is resumed while it is written, on another process, at any of 100 places with the identical text",
+    { timeout: 60_000 },
+    async () => {
+      const readers = await people(world, 20)
+      const done = await Promise.all(
+        readers.map(async (ada, user) => {
+          const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
+          const main = await openStream(here, ada, place)
+          const cuts: Array<{ offset: number; unfinished: boolean; stream: Promise<SseStream> }> = []
+          for (let cut = 0; cut < 5; cut++) {
+            // Any character that was read, not only the end of an event.
+            const offset = cut * 380 + user * 13
+            const seen = await main.first(({ text }) => text.length >= offset && text.length > 0)
+            const having = (seen?.text ?? "").slice(0, offset)
+            const base = cut % 2 === 0 ? elsewhere : here
+            const id = `1:${offset}`
+            const stream = readAll(base, ada, place, { ...(cut % 3 === 0 ? { after: id } : { lastEventId: id }), having })
+            cuts.push({ offset, unfinished: !main.events.some(isTerminal), stream })
+            // On each process at most five of one user, the first among them.
+            if (cut >= 2) await main.first(({ text }) => text.length >= offset + 100)
+          }
+          await main.closed
+          const { content } = await endOf(ada, place)
+          assert.strictEqual(main.text(), content)
+          for (const { offset, stream } of cuts) {
+            const resumed = await stream
+            assert.strictEqual(resumed.status, 200)
+            assert.strictEqual(resumed.text(), content, `from ${offset}`)
+            assert.notInclude(names(resumed.events), "replace")
+            assert.strictEqual(last(resumed)?.name, "completed")
+          }
+          return cuts.filter(({ unfinished }) => unfinished).length
+        })
+      )
+      assert.strictEqual(
+        done.reduce((sum, count) => sum + count, 0),
+        100
+      )
+    }
+  )
 
   describe("when things go wrong", () => {
     it("shows how a reply waits for a model that asks for patience", async () => {
@@ -219,7 +229,10 @@ describe("the stream of a reply", () => {
       await endOf(ada, placeOf(first))
       for (const stream of streams) {
         const told = statusesOf(stream.events)
-        assert.deepStrictEqual(told.map(({ status }) => status), ["queued", "processing", "waiting", "processing"])
+        assert.deepStrictEqual(
+          told.map(({ status }) => status),
+          ["queued", "processing", "waiting", "processing"]
+        )
         const [, , waiting, again] = told
         assert.match(waiting.retryAt, isoTime)
         assert.isAbove(Date.parse(waiting.retryAt), before + 2_000)
@@ -241,7 +254,12 @@ describe("the stream of a reply", () => {
       for (const stream of [near, far]) {
         assert.strictEqual(stream.text(), message.content)
         assert.strictEqual(names(stream.events).filter((name) => name === "replace").length, 1)
-        assert.deepStrictEqual(statusesOf(stream.events).map(({ status }) => status).filter((status) => status !== "queued"), ["processing", "waiting", "processing"])
+        assert.deepStrictEqual(
+          statusesOf(stream.events)
+            .map(({ status }) => status)
+            .filter((status) => status !== "queued"),
+          ["processing", "waiting", "processing"]
+        )
         const replaced = stream.events.findIndex(({ name }) => name === "replace")
         assert.isTrue(stream.events[replaced]?.id?.startsWith(`${message.attempt}:`))
         assert.isTrue(names(stream.events.slice(replaced)).includes("delta"), "and goes on as it is written")
@@ -269,7 +287,9 @@ describe("the stream of a reply", () => {
     it("serves who joins late in a second attempt that began at once after the first", { timeout: 60_000 }, async () => {
       const ada = await world.someone()
       // The first attempt's remains are cleared away while the second is written.
-      const places = await Promise.all(times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]"))))
+      const places = await Promise.all(
+        times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]")))
+      )
       await Promise.all(places.map((place) => until(async () => (await messageAt(ada, place)).body.attempt === 2)))
       await sleep(3_000)
       const running = await world.database.query<{ body: string }>(
@@ -303,7 +323,11 @@ describe("the stream of a reply", () => {
     it("takes back what was streamed of a reply that is blocked in the middle", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[finish SAFETY 12]] [[length 400]] [[chunks 20 delay 40]]")
-      const [near, far, left] = await Promise.all([openStream(here, ada, place), openStream(elsewhere, ada, place), openStream(here, ada, place)])
+      const [near, far, left] = await Promise.all([
+        openStream(here, ada, place),
+        openStream(elsewhere, ada, place),
+        openStream(here, ada, place)
+      ])
       const seen = await left.first(({ text }) => text.length > 20)
       left.leave()
       await Promise.all([near.closed, far.closed])
@@ -398,7 +422,10 @@ describe("the stream of a reply", () => {
         return stream.status === 200 ? stream : undefined
       }, 2_000)
       for (const stream of [...open, again, bobs]) stream.leave()
-      await Promise.all([at(here, ada).call("DELETE", `/chatroom/${place.room}`), at(here, bob).call("DELETE", `/chatroom/${his.room}`)])
+      await Promise.all([
+        at(here, ada).call("DELETE", `/chatroom/${place.room}`),
+        at(here, bob).call("DELETE", `/chatroom/${his.room}`)
+      ])
     })
 
     it("takes no place when it is refused or has nothing to tell, nor when it was only asked about (HEAD)", async () => {
@@ -408,7 +435,10 @@ describe("the stream of a reply", () => {
       for (let round = 0; round < 8; round++) {
         assert.strictEqual((await readAll(here, ada, place, { after: "1:1" })).status, 204)
         assert.strictEqual((await readAll(here, ada, { ...place, reply: nobodysId })).status, 404)
-        assert.strictEqual((await at(here, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status, 200)
+        assert.strictEqual(
+          (await at(here, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status,
+          200
+        )
       }
       assert.strictEqual((await readAll(here, ada, place)).status, 200)
     })

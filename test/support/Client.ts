@@ -1,7 +1,10 @@
 let numbers = 0
 
 /** A fresh Indian mobile number; another in every process, so that files can run side by side. */
-export const freshMobile = () => `+9198${String((process.pid % 1000) * 100_000 + numbers++).padStart(8, "0").slice(-8)}`
+export const freshMobile = () =>
+  `+9198${String((process.pid % 1000) * 100_000 + numbers++)
+    .padStart(8, "0")
+    .slice(-8)}`
 
 export interface Reply {
   readonly status: number
@@ -26,7 +29,9 @@ export const request = async (
       ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
       ...options.headers
     },
-    ...(options.body === undefined ? {} : { body: typeof options.body === "string" ? options.body : JSON.stringify(options.body) }),
+    ...(options.body === undefined
+      ? {}
+      : { body: typeof options.body === "string" ? options.body : JSON.stringify(options.body) }),
     signal: AbortSignal.timeout(60_000)
   })
   const text = await response.text()
@@ -48,7 +53,8 @@ export interface Person {
 
 /** A person at this base URL with a token got elsewhere. */
 export const personAt = (base: string, login: { mobile: string; token: string; userId: string }): Person => {
-  const call: Person["call"] = (method, path, body, headers = {}) => request(base, method, path, { body, token: login.token, headers })
+  const call: Person["call"] = (method, path, body, headers = {}) =>
+    request(base, method, path, { body, token: login.token, headers })
   return {
     ...login,
     call,

@@ -29,11 +29,7 @@ export interface GeminiSimulatorControl {
 }
 
 /** The control routes: the same methods over HTTP, JSON in and out. */
-export const answerControl = async (
-  control: GeminiSimulatorControl,
-  request: IncomingMessage,
-  response: ServerResponse
-) => {
+export const answerControl = async (control: GeminiSimulatorControl, request: IncomingMessage, response: ServerResponse) => {
   let status = 200
   let body: unknown
   try {
@@ -100,10 +96,8 @@ const isFault = (fault: unknown): boolean =>
   (fault["kind"] !== "finish" || fault["reason"] !== undefined) &&
   (isErrorStatus(fault["status"]) || (fault["status"] === undefined && fault["kind"] !== "status"))
 
-const isErrorStatus = (value: unknown) =>
-  typeof value === "number" && Number.isInteger(value) && value >= 400 && value <= 599
+const isErrorStatus = (value: unknown) => typeof value === "number" && Number.isInteger(value) && value >= 400 && value <= 599
 
 const isAbsentOrText = (value: unknown) => value === undefined || typeof value === "string"
 
-const isAbsentOrAtLeast = (least: number, value: unknown) =>
-  value === undefined || (typeof value === "number" && value >= least)
+const isAbsentOrAtLeast = (least: number, value: unknown) => value === undefined || (typeof value === "number" && value >= least)

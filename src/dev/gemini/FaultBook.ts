@@ -23,8 +23,9 @@ export class FaultBook {
 
   /** Takes the next fault for this request and counts it as used. */
   take(prompt: string, model: string, own: ReadonlyArray<LimitedFault>): Fault | undefined {
-    const hit = this.rules.find(({ left, rule }) =>
-      left > 0 && (rule.model ?? model) === model && prompt.includes(rule.match ?? ""))
+    const hit = this.rules.find(
+      ({ left, rule }) => left > 0 && (rule.model ?? model) === model && prompt.includes(rule.match ?? "")
+    )
     if (hit) {
       hit.left--
       return hit.rule.fault

@@ -87,11 +87,13 @@ const readParts = (parts: unknown, path: string): string => {
   if (!Array.isArray(parts) || parts.length === 0) {
     throw invalid(`* GenerateContentRequest.${path}.parts: contents.parts must not be empty.`)
   }
-  return parts.map((part: unknown, index) => {
-    const text = isRecord(part) ? part["text"] : undefined
-    if (typeof text === "string" && text !== "") return text
-    throw invalid(
-      `* GenerateContentRequest.${path}.parts[${index}].data: required oneof field 'data' must have one initialized field`
-    )
-  }).join("")
+  return parts
+    .map((part: unknown, index) => {
+      const text = isRecord(part) ? part["text"] : undefined
+      if (typeof text === "string" && text !== "") return text
+      throw invalid(
+        `* GenerateContentRequest.${path}.parts[${index}].data: required oneof field 'data' must have one initialized field`
+      )
+    })
+    .join("")
 }

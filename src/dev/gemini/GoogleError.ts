@@ -49,12 +49,14 @@ export const missingApiKey = () =>
   )
 
 export const invalidApiKey = () =>
-  new GoogleError(400, "API key not valid. Please pass a valid API key.", [{
-    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-    reason: "API_KEY_INVALID",
-    domain: "googleapis.com",
-    metadata: { service: "generativelanguage.googleapis.com" }
-  }])
+  new GoogleError(400, "API key not valid. Please pass a valid API key.", [
+    {
+      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+      reason: "API_KEY_INVALID",
+      domain: "googleapis.com",
+      metadata: { service: "generativelanguage.googleapis.com" }
+    }
+  ])
 
 export const unknownModel = (model: string, version: string) =>
   new GoogleError(
@@ -66,12 +68,14 @@ export const unknownModel = (model: string, version: string) =>
 /** A 429 names its quota (QuotaFailure); a per-day one has `PerDay` in its quotaId, and nothing else tells it apart. */
 const quotaFailure = (model: string, perDay: boolean) => ({
   "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-  violations: [{
-    quotaMetric: "generativelanguage.googleapis.com/generate_content_free_tier_requests",
-    quotaId: `GenerateRequestsPer${perDay ? "Day" : "Minute"}PerProjectPerModel-FreeTier`,
-    quotaDimensions: { location: "global", model },
-    quotaValue: perDay ? "250" : "10"
-  }]
+  violations: [
+    {
+      quotaMetric: "generativelanguage.googleapis.com/generate_content_free_tier_requests",
+      quotaId: `GenerateRequestsPer${perDay ? "Day" : "Minute"}PerProjectPerModel-FreeTier`,
+      quotaDimensions: { location: "global", model },
+      quotaValue: perDay ? "250" : "10"
+    }
+  ]
 })
 
 /** The error a `status` fault answers with. */

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http"
 import { faultError } from "./GoogleError.ts"
 import type { GoogleError } from "./GoogleError.ts"
-import { toResponse } from "./Reply.ts"
+import { sentNow, toResponse } from "./Reply.ts"
 import type { Chunk, ReplyContext, Sent } from "./Reply.ts"
 import type { OpenEntry } from "./RequestLog.ts"
 import type { BreakingFault } from "./Script.ts"
@@ -16,9 +16,10 @@ export interface Performance {
 
 const JSON_TYPE = "application/json; charset=UTF-8"
 
-const HALF_JSON = "{\"candidates\": [{\"content\": {\"parts\": [{\"te"
+const HALF_JSON = '{"candidates": [{"content": {"parts": [{"te'
 
-const BAD_GATEWAY = "<!DOCTYPE html>\n<html lang=en>\n<title>Error 502 (Server Error)!!1</title>\n" +
+const BAD_GATEWAY =
+  "<!DOCTYPE html>\n<html lang=en>\n<title>Error 502 (Server Error)!!1</title>\n" +
   "<p><b>502.</b> <ins>That’s an error.</ins>\n<p>The server encountered a temporary error.\n"
 
 /** Writes one answer, keeps its log entry, and stops at once when the client leaves. */
@@ -81,7 +82,7 @@ export class Player {
       const next = chunkMillis === 0 ? chunks.length : Math.min(first + 1, chunks.length)
       this.response.cork()
       for (let index = first; index < next; index++) {
-        const chunk = chunks.slice(index, index + 1)
+        const chunk = chunks.slice(index, index + 1).map(sentNow)
         this.response.write(toEvent(JSON.stringify(toResponse(context, chunk, sent))))
         this.note(chunk)
       }
@@ -115,7 +116,8 @@ export class Player {
   }
 
   /** The answer to generateContent: the same faults where there is no stream to break. */
-  private playWhole({ chunks, context, fault }: Performance) {
+  private playWhole({ chunks: planned, context, fault }: Performance) {
+    const chunks = planned.map(sentNow)
     switch (fault?.kind) {
       case "stall":
         return

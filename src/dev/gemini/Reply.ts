@@ -6,6 +6,8 @@ import type { Fault, Script } from "./Script.ts"
 /** One chunk of a reply before it is put into Google's shape. */
 export interface Chunk {
   readonly text: string
+  /** Its text is the time at which it is sent. */
+  readonly clock?: true
   readonly thought?: true
   readonly finishReason?: string
   readonly blockReason?: string
@@ -24,29 +26,33 @@ export const makeChunks = (
   chunkChars: number
 ): ReadonlyArray<Chunk> => {
   if (fault?.kind === "blocked") return [{ text: "", blockReason: fault.reason ?? "SAFETY" }]
-  const thoughts: ReadonlyArray<Chunk> = script.thoughts || fault?.kind === "thoughts"
-    ? [{ text: THOUGHT, thought: true }]
-    : []
+  const thoughts: ReadonlyArray<Chunk> = script.thoughts || fault?.kind === "thoughts" ? [{ text: THOUGHT, thought: true }] : []
   if (fault?.kind === "empty") return [...thoughts, { text: "", finishReason: "STOP" }]
 
   const before = fault && chunksBefore(fault)
   const wanted = Math.max(before === undefined ? 0 : before + 1, script.chunks ?? 0)
   const text = makeText(model, request, script, wanted * chunkChars)
-  const pieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars))
+  const pieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
+    script.clock ? { text, clock: true } : { text }
+  )
   if (fault?.kind === "finish") return [...thoughts, ...finished(pieces.slice(0, before), fault.reason)]
-  if (fault && isBreaking(fault)) return [...thoughts, ...pieces.map((text) => ({ text }))].slice(0, before)
+  if (fault && isBreaking(fault)) return [...thoughts, ...pieces].slice(0, before)
   return [...thoughts, ...finished(pieces, "STOP")]
 }
 
 const chunksBefore = (fault: Fault): number | undefined => {
   if (isBreaking(fault)) return fault.after ?? 1
-  return fault.kind === "finish" ? fault.after ?? 0 : undefined
+  return fault.kind === "finish" ? (fault.after ?? 0) : undefined
 }
 
-const finished = (pieces: ReadonlyArray<string>, finishReason: string): ReadonlyArray<Chunk> =>
+const finished = (pieces: ReadonlyArray<Chunk>, finishReason: string): ReadonlyArray<Chunk> =>
   pieces.length === 0
     ? [{ text: "", finishReason }]
-    : pieces.map((text, index) => index === pieces.length - 1 ? { text, finishReason } : { text })
+    : pieces.map((piece, index) => (index === pieces.length - 1 ? { ...piece, finishReason } : piece))
+
+/** A chunk as it is sent now: of a clock, with the time. */
+export const sentNow = (chunk: Chunk): Chunk =>
+  chunk.clock ? { ...chunk, text: `@${(performance.timeOrigin + performance.now()).toFixed(3)};` } : chunk
 
 /** What `[[say]]` or `[[length]]` ask for, else an echo, filled up to `atLeast` characters. */
 const makeText = (model: string, request: GenerateRequest, script: Script, atLeast: number): string => {
@@ -70,7 +76,10 @@ const numberedWords = (length: number, unicode: boolean): string => {
     words.push(word)
     size += word.length
   }
-  return words.join("").slice(0, length).replace(/[\ud800-\udbff ]$/, ".")
+  return words
+    .join("")
+    .slice(0, length)
+    .replace(/[\ud800-\udbff ]$/, ".")
 }
 
 /** Cuts a text into so many pieces of about the same size, never inside a character; fewer if it is too short. */

@@ -38,8 +38,9 @@ export const isBreaking = (fault: Fault): fault is BreakingFault =>
   fault.kind === "error" || BREAKING_KINDS.some((kind) => kind === fault.kind)
 
 export const isFaultKind = (kind: unknown): kind is Fault["kind"] =>
-  ["status", "html", "reset", "hang", "blocked", "finish", "empty", "thoughts", "error", ...BREAKING_KINDS]
-    .some((known) => known === kind)
+  ["status", "html", "reset", "hang", "blocked", "finish", "empty", "thoughts", "error", ...BREAKING_KINDS].some(
+    (known) => known === kind
+  )
 
 /** A fault with the number of requests it hits before it is used up. */
 export interface LimitedFault {
@@ -63,6 +64,7 @@ export interface Script {
   length?: number
   unicode: boolean
   thoughts: boolean
+  clock: boolean
   cachedTokens?: number
   latencyMillis?: number
   chunkMillis?: number
@@ -79,6 +81,7 @@ const MOST_CHUNKS = 10_000
  * |---|---|
  * | `[[say TEXT]]` | is exactly TEXT |
  * | `[[length N]]` | has exactly N UTF-16 units of numbered words |
+ * | `[[clock]]` | has in each chunk the time at which that was sent, `@MILLISECONDS;` since 1970 with three decimals |
  * | `[[unicode]]` | its numbered words hold characters outside the basic plane |
  * | `[[latency MS]]` | starts after MS milliseconds |
  * | `[[chunks N delay MS]]` | comes in N chunks, MS milliseconds apart |
@@ -99,7 +102,7 @@ const MOST_CHUNKS = 10_000
  * come one after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
  */
 export const readScript = (prompt: string): Script => {
-  const script: Script = { faults: [], unicode: false, thoughts: false }
+  const script: Script = { faults: [], unicode: false, thoughts: false, clock: false }
   if (!prompt.includes("[[")) return script
   for (const [, word = "", rest = ""] of prompt.matchAll(/\[\[(\w+)(?: ([^]*?))?\]\]/g)) {
     const args = rest.split(/\s+/)
@@ -115,6 +118,7 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   if (word === "say") script.say = rest
   if (word === "unicode") script.unicode = true
   if (word === "thoughts") script.thoughts = true
+  if (word === "clock") script.clock = true
   if (word === "length" && number !== undefined) script.length = number
   if (word === "latency" && number !== undefined) script.latencyMillis = number
   if (word === "cached" && number !== undefined) script.cachedTokens = number

@@ -1,0 +1,263 @@
+/**
+ * `node bench/streams.ts [one] [separate] [streams[@chunksPerSecond] …]`: what streaming adds between the model's sending of a chunk and a client's
+ * receipt of it, with 200 and 1,000 replies written at once, 20 chunks a second each (and 4: as many chunks from
+ * 1,000 replies as from 200); in one process, and from two workers through Postgres to two API processes. Every
+ * text is compared with the stored reply.
+ */
+import { fork } from "node:child_process"
+import { availableParallelism, loadavg } from "node:os"
+import { setTimeout as sleep } from "node:timers/promises"
+import pg from "pg"
+import { ask } from "./load.ts"
+import { calm, meterCpu, residentMiB, type Running } from "./process.ts"
+import type { Question, Read, ReadJob } from "./reader.ts"
+import { type Room, seedRooms, seedTokens } from "./seed.ts"
+import { openStage, type Stage, startApi, startWorker } from "./stage.ts"
+import { byProcess, median, number, table } from "./table.ts"
+
+/** A user may have five streams open in one process. */
+const roomsEach = 5
+/** Milliseconds a reply is written for. */
+const replyMillis = 8_000
+/** The replies begin evenly spread over this time: chunks that all come at the same moment are not what users do. */
+const spreadMillis = 1_000
+/** For asking and joining, before the first reply begins: of a round, and of each stream more. */
+const leadMillis = (streams: number) => 2_000 + 8 * streams
+const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5)
+
+interface Setup {
+  readonly name: string
+  readonly apis: number
+  readonly workers: number
+}
+
+/** How many replies at once, and the chunks a second of each. */
+interface Amount {
+  readonly streams: number
+  readonly rate: number
+}
+const chunksOf = ({ rate }: Amount) => Math.round((replyMillis / 1000) * rate)
+const setups: Readonly<Record<string, Setup>> = {
+  one: { name: "one process (`ROLE=all`)", apis: 1, workers: 0 },
+  separate: { name: "2 × `ROLE=api`, 2 × `ROLE=worker`", apis: 2, workers: 2 }
+}
+
+/** The figures of one round. */
+interface Round {
+  /** Milliseconds, of every chunk of every stream. */
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly max: number
+  /** Chunks that arrived, a second: 20 for each stream when the model's side keeps up. */
+  readonly chunkRate: number
+  /** What Postgres did, a second: transactions (a statement alone is one), and KiB of its log. */
+  readonly transactions: number
+  readonly logKiB: number
+  readonly cores: Readonly<Record<string, number>>
+  /** Streams whose text is not the stored one, that lack a chunk or have one twice, or did not end as completed. */
+  readonly wrong: number
+  /** Streams that were open only after their reply had begun: their first figures are of the joining. */
+  readonly late: number
+}
+
+/** Transactions committed and bytes of write-ahead log so far. */
+const databaseCounters = async (database: pg.Client) => {
+  const { rows } = await database.query<{ transactions: number; bytes: number }>(
+    `select xact_commit::float8 as transactions, (pg_current_wal_lsn() - '0/0')::float8 as bytes
+     from pg_stat_database where datname = current_database()`
+  )
+  return rows[0] ?? { transactions: Number.NaN, bytes: Number.NaN }
+}
+
+/** What is stored, by the reply's id. */
+const storedTexts = async (database: pg.Client, ids: ReadonlyArray<string>): Promise<ReadonlyMap<string, string>> => {
+  const { rows } = await database.query<{ id: string; content: string }>(
+    "select id, content from messages where id = any ($1::uuid[])",
+    [ids]
+  )
+  return new Map(rows.map(({ content, id }) => [id, content]))
+}
+
+const isRight = ({ end, replaces, sent, text }: Read, stored: string | undefined, chunks: number) =>
+  end === "completed" && replaces === 0 && text === stored && sent.length === chunks && new Set(sent).size === chunks
+
+/** Asks in every room, follows every reply, and measures from the first reply's begin to the last one's end. */
+const playRound = async (
+  ports: ReadonlyArray<number>,
+  rooms: ReadonlyArray<Room>,
+  amount: Amount,
+  pids: Readonly<Record<string, number>>,
+  database: pg.Client
+): Promise<Round> => {
+  const chunks = chunksOf(amount)
+  const beginAt = Date.now() + leadMillis(rooms.length)
+  const questions = rooms.map((room, index): Question => ({ ...room, startAt: beginAt + (index * spreadMillis) / rooms.length }))
+  const readers = ports.map((port, index) => {
+    const child = fork(new URL("./reader.ts", import.meta.url), { serialization: "advanced" })
+    const job: ReadJob = {
+      port,
+      chunks,
+      chunkMillis: 1000 / amount.rate,
+      questions: questions.filter((_, at) => at % ports.length === index)
+    }
+    return { child, reads: ask<ReadonlyArray<Read>>(child, job) }
+  })
+  const all = { ...pids, ...Object.fromEntries(readers.map(({ child }, index) => [`reader ${index + 1}`, child.pid ?? 0])) }
+  try {
+    await sleep(beginAt - Date.now())
+    const meter = meterCpu(all)
+    const before = await databaseCounters(database)
+    const from = performance.now()
+    // Until the first replies end.
+    await sleep(replyMillis)
+    const after = await databaseCounters(database)
+    const seconds = (performance.now() - from) / 1000
+    const used = meter()
+    const others = Object.values(used).reduce((rest, cores) => rest - cores, availableParallelism())
+    const cores = { ...used, others }
+    const reads = (await Promise.all(readers.map(({ reads }) => reads))).flat()
+    const stored = await storedTexts(
+      database,
+      reads.map(({ replyId }) => replyId)
+    )
+    const took = reads.flatMap(({ took }) => took).sort((a, b) => a - b)
+    const quantile = (share: number) => took[Math.floor(took.length * share)] ?? Number.NaN
+    const sent = reads.flatMap(({ sent }) => sent)
+    const span = sent.reduce((last, at) => Math.max(last, at), 0) - sent.reduce((first, at) => Math.min(first, at), Infinity)
+    return {
+      p50: quantile(0.5),
+      p90: quantile(0.9),
+      p99: quantile(0.99),
+      max: took.at(-1) ?? Number.NaN,
+      chunkRate: (took.length / (span - spreadMillis)) * 1000,
+      transactions: (after.transactions - before.transactions) / seconds,
+      logKiB: (after.bytes - before.bytes) / 1024 / seconds,
+      cores,
+      wrong: reads.filter((read) => !isRight(read, stored.get(read.replyId), chunks)).length,
+      late: reads.filter(({ early }) => early < 0).length
+    }
+  } finally {
+    for (const { child } of readers) child.kill()
+  }
+}
+
+const startSetup = async (settings: Readonly<Record<string, string>>, { apis, workers }: Setup) => {
+  const role = workers === 0 ? "all" : "api"
+  const started: Array<Running> = []
+  const ports: Array<number> = []
+  const pids: Record<string, number> = {}
+  for (let index = 1; index <= apis; index++) {
+    const api = await startApi(settings, role)
+    started.push(api)
+    ports.push(api.port)
+    pids[apis === 1 ? role : `${role} ${index}`] = api.pid
+  }
+  for (let index = 1; index <= workers; index++) {
+    const worker = await startWorker(settings)
+    started.push(worker)
+    pids[`worker ${index}`] = worker.pid
+  }
+  return { ports, pids, stop: async () => void (await Promise.all(started.map((running) => running.stop()))) }
+}
+
+/** All rounds of one set-up with one number of streams. */
+const playSetup = async (stage: Stage, setup: Setup, amount: Amount): Promise<ReadonlyArray<string>> => {
+  const { rate, streams } = amount
+  const databaseUrl = await stage.createDatabase(`bench_streams_${setup.workers}_${streams}_${rate}`)
+  const workers = Math.max(1, setup.workers)
+  // Just as many as are needed: a slot without a reply polls the queue every two seconds, and that is not streaming.
+  const settings = { ...stage.settings(databaseUrl), WORKER_CONCURRENCY: String(Math.ceil(streams / workers)) }
+  const { pids: own, ports, stop } = await startSetup(settings, setup)
+  const pids = { ...own, Postgres: stage.postgresPid, simulator: stage.simulatorPid }
+  const database = new pg.Client({ connectionString: databaseUrl })
+  await database.connect()
+  try {
+    const tokens = await seedTokens(settings, Math.ceil(streams / roomsEach))
+    const play = async (count: number) => {
+      const rooms = await seedRooms(`http://127.0.0.1:${ports[0] ?? 0}`, tokens.slice(0, Math.ceil(count / roomsEach)), roomsEach)
+      await calm()
+      return playRound(ports, rooms.slice(0, count), amount, pids, database)
+    }
+    await play(Math.min(200, streams)) // the just-in-time compiler is at work: not counted
+    const played: Array<Round> = []
+    for (let round = 0; round < rounds; round++) {
+      const figures = await play(streams)
+      played.push(figures)
+      console.error(setup.name, `${streams}@${rate}`, JSON.stringify(figures), `load ${loadavg()[0] ?? 0}`)
+    }
+    return [setup.name, ...cells(amount, played, own)]
+  } finally {
+    await database.end()
+    await stop()
+  }
+}
+
+const titles = [
+  "Set-up",
+  "Streams",
+  "Chunks/s",
+  "Added ms p50",
+  "p90",
+  "p99",
+  "max",
+  "Transactions/s",
+  "WAL KiB/s",
+  "Wrong texts",
+  "Joined late",
+  "Cores used",
+  "RSS after, MiB"
+]
+
+/** Medians of the rounds; of the latencies the range too; the greatest of the maxima, and the sum of what went wrong. */
+const cells = (
+  { rate, streams }: Amount,
+  played: ReadonlyArray<Round>,
+  pids: Readonly<Record<string, number>>
+): ReadonlyArray<string> => {
+  const values = (of: (round: Round) => number) => played.map(of)
+  const middle = (of: (round: Round) => number, digits = 0) => number(median(values(of)), digits)
+  const ranged = (of: (round: Round) => number) =>
+    `${middle(of, 1)} (${number(Math.min(...values(of)), 1)}–${number(Math.max(...values(of)), 1)})`
+  const sum = (of: (round: Round) => number) => number(values(of).reduce((all, one) => all + one, 0))
+  const names = Object.keys(played[0]?.cores ?? {})
+  return [
+    `${number(streams)} × ${rate}/s`,
+    middle(({ chunkRate }) => chunkRate),
+    ranged(({ p50 }) => p50),
+    ranged(({ p90 }) => p90),
+    ranged(({ p99 }) => p99),
+    number(Math.max(...values(({ max }) => max))),
+    middle(({ transactions }) => transactions),
+    middle(({ logKiB }) => logKiB),
+    `${sum(({ wrong }) => wrong)} of ${number(streams * played.length)}`,
+    sum(({ late }) => late),
+    byProcess(Object.fromEntries(names.map((name) => [name, median(values(({ cores }) => cores[name] ?? Number.NaN))])), 2),
+    byProcess(Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, residentMiB(pid)])), 0)
+  ]
+}
+
+const words = process.argv.slice(2)
+const chosen = Object.entries(setups).filter(
+  ([name]) => words.includes(name) || !words.some((word) => Object.hasOwn(setups, word))
+)
+const asked = words.filter((word) => /^\d/.test(word))
+const amounts = (asked.length > 0 ? asked : ["200@20", "1000@4", "1000@20"]).map((word): Amount => {
+  const [streams = Number.NaN, rate = 20] = word.split("@").map(Number)
+  return { streams, rate }
+})
+const busyBefore = loadavg()[0] ?? 0
+const stage = await openStage()
+try {
+  const rows: Array<ReadonlyArray<string>> = []
+  for (const [, setup] of chosen) for (const amount of amounts) rows.push(await playSetup(stage, setup, amount))
+  console.log(`
+${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${availableParallelism()} cores, shared by all processes; load average before the run \
+${busyBefore.toFixed(2)}, after it ${(loadavg()[0] ?? 0).toFixed(2)}.
+${await stage.describe()}
+Each reply is written for ${replyMillis / 1000} s. Medians of ${rounds} rounds (least–most); maxima are of all rounds.
+`)
+  console.log(table(titles, rows))
+} finally {
+  await stage.close()
+}

@@ -1,0 +1,48 @@
+import { once } from "node:events"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+
+interface Held {
+  readonly arrived: Promise<void>
+  readonly release: () => void
+}
+
+/** A proxy before Stripe that can keep an answer back: what arrives late was true when it was made. */
+export const startGate = async (target: string) => {
+  const holds: Array<{ readonly path: string; readonly arrive: () => void; readonly released: Promise<void> }> = []
+  const server = createServer(async (request, response) => {
+    const chunks: Array<Buffer> = []
+    for await (const chunk of request) chunks.push(chunk)
+    const body = Buffer.concat(chunks)
+    const { connection: _connection, host: _host, "content-length": _length, ...headers } = request.headers
+    const index = holds.findIndex(({ path }) => (request.url ?? "").startsWith(path))
+    const [held] = index === -1 ? [] : holds.splice(index, 1)
+    const answer = await fetch(target + (request.url ?? ""), {
+      method: request.method ?? "GET",
+      headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
+      ...(body.length > 0 ? { body } : {})
+    })
+    const text = await answer.text()
+    if (held !== undefined) {
+      held.arrive()
+      await held.released
+    }
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(text)
+  })
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    /** Keeps back the answer to the next call of this path, once Stripe has given it. */
+    hold: (path: string): Held => {
+      const arrival = Promise.withResolvers<void>()
+      const release = Promise.withResolvers<void>()
+      holds.push({ path, arrive: arrival.resolve, released: release.promise })
+      return { arrived: arrival.promise, release: release.resolve }
+    },
+    stop: () => {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import { assert, describe, it } from "vitest"
+import type { Person } from "../support/Client.ts"
+import {
+  checkout,
+  customerOf,
+  everything,
+  objects,
+  startWorld,
+  subscribe,
+  subscriber,
+  tierOf,
+  until,
+  type World
+} from "./World.ts"
+
+/** Each waits for time to pass, so they wait together, each in a world of its own. */
+const inWorld = async (run: (world: World) => Promise<void>) => {
+  const world = await startWorld()
+  try {
+    await run(world)
+  } finally {
+    await world.stop()
+  }
+}
+
+const sessionsOf = (world: World, person: Person) =>
+  objects(world, "checkout.session").filter((session) => session.client_reference_id === person.userId)
+
+describe.concurrent("Stripe answering never", () => {
+  it("is 503 in time, stores nothing, and does not hold up anybody else", { timeout: 90_000 }, () =>
+    inWorld(async (world) => {
+      const person = await subscriber(world)
+      const newcomer = await world.someone()
+      const before = await everything(world, person)
+      world.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 100 })
+      const began = Date.now()
+      const waiting = Promise.all([subscribe(newcomer), person.call("POST", "/subscription/cancel")])
+      assert.strictEqual(await tierOf(person), "pro")
+      assert.isBelow(Date.now() - began, 2_000)
+      const [subscribed, cancelled] = await waiting
+      assert.isBelow(Date.now() - began, 20_000)
+      for (const reply of [subscribed, cancelled]) {
+        assert.strictEqual(reply.status, 503)
+        assert.match(reply.headers.get("content-type") ?? "", /problem\+json/)
+        assert.match(reply.headers.get("retry-after") ?? "", /^\d+$/)
+      }
+      assert.deepStrictEqual(await everything(world, person), before)
+      world.stripe.clearFaults()
+      assert.deepStrictEqual(sessionsOf(world, newcomer), [])
+      assert.strictEqual((await subscribe(newcomer)).status, 201)
+      assert.strictEqual((await person.call("POST", "/subscription/cancel")).status, 200)
+      assert.notStrictEqual(await customerOf(world, newcomer), "")
+      await world.settled()
+    })
+  )
+
+  it("to a job is given up after ten seconds and asked again", { timeout: 60_000 }, () =>
+    inWorld(async (world) => {
+      const person = await world.someone()
+      const session = await checkout(person)
+      await world.settled()
+      world.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
+      world.stripe.checkout({ session, action: "pay" })
+      await until("Pro", 16, async () => (await tierOf(person)) === "pro")
+      await world.settled()
+    })
+  )
+
+  it("while a session is made: later the same attempt goes on, and there is one session", { timeout: 90_000 }, () =>
+    inWorld(async (world) => {
+      const person = await world.someone()
+      world.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 100 })
+      assert.strictEqual((await subscribe(person)).status, 503)
+      world.stripe.clearFaults()
+      // Whoever was at it may still be: it is taken over forty seconds later.
+      await world.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
+      const reply = await subscribe(person)
+      assert.strictEqual(reply.status, 201)
+      assert.lengthOf(sessionsOf(world, person), 1)
+    })
+  )
+})

@@ -1,0 +1,195 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import type { Person, Reply } from "../support/Client.ts"
+import { startWorld, status, stored, subscribe, subscriber, tierOf, type World } from "./World.ts"
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+const refusal = ({ body, status }: Reply) => [status, body.code]
+const cancel = (person: Person) => person.call("POST", "/subscription/cancel")
+const reactivate = (person: Person) => person.call("POST", "/subscription/reactivate")
+const subscriptionOf = async (person: Person) => world.sdk.subscriptions.retrieve((await stored(world, person))[0]?.id ?? "")
+const setStatus = async (person: Person, word: string) => {
+  world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: word })
+  await world.settled()
+}
+
+/** Presses a button of Stripe's portal. */
+const press = async (person: Person, action: string) => {
+  const { body, status } = await person.call("POST", "/subscription/portal")
+  assert.strictEqual(status, 201)
+  const answer = await fetch(body.url, { method: "POST", body: new URLSearchParams({ action }), redirect: "manual" })
+  assert.strictEqual(answer.status, 303, await answer.text())
+  await world.settled()
+}
+
+describe("cancelling", () => {
+  it("lets Pro last until the period ends, and can be repeated", async () => {
+    const person = await subscriber(world)
+    const first = await cancel(person)
+    assert.strictEqual(first.status, 200)
+    const { cancelAt, currentPeriodEnd } = first.body
+    assert.deepInclude(first.body, { tier: "pro", status: "active" })
+    assert.isNotNull(cancelAt)
+    assert.strictEqual(cancelAt, currentPeriodEnd)
+    assert.isTrue((await subscriptionOf(person)).cancel_at_period_end)
+    const updates = () => world.stripe.requests({ method: "POST", path: "/v1/subscriptions/" }).length
+    const before = updates()
+    for (let index = 0; index < 3; index++) {
+      const { syncedAt: _then, ...again } = (await cancel(person)).body
+      const { syncedAt: _now, ...once } = first.body
+      assert.deepStrictEqual(again, once)
+    }
+    assert.strictEqual(updates(), before)
+    await world.settled()
+    assert.deepInclude(await status(person), { tier: "pro", cancelAt })
+  })
+
+  it("ten times at once does it once", async () => {
+    const person = await subscriber(world)
+    const replies = await Promise.all(Array.from({ length: 10 }, () => cancel(person)))
+    assert.isTrue(replies.every(({ body, status }) => status === 200 && body.cancelAt !== null))
+    await world.settled()
+    assert.isTrue((await subscriptionOf(person)).cancel_at_period_end)
+  })
+
+  it("is Basic once it has taken effect, and a new subscription may follow", async () => {
+    const person = await subscriber(world)
+    await cancel(person)
+    await setStatus(person, "canceled")
+    assert.deepInclude(await status(person), { tier: "basic", status: "canceled" })
+    assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
+    assert.strictEqual((await subscribe(person)).status, 201)
+  })
+
+  it("without a subscription is 404", async () => {
+    const person = await world.someone()
+    assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
+    await subscribe(person)
+    assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
+  })
+
+  it("sees what happened at Stripe a moment ago", async () => {
+    const person = await subscriber(world)
+    world.stripe.holdWebhooks()
+    world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "canceled" })
+    assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
+    world.stripe.releaseWebhooks()
+    await world.settled()
+  })
+
+  it("is 503 and changes nothing when Stripe cannot be asked", async () => {
+    const person = await subscriber(world)
+    const before = await status(person)
+    world.stripe.addFault({ kind: "status", status: 500, method: "POST", path: "/v1/subscriptions/", times: 10 })
+    assert.deepStrictEqual(refusal(await cancel(person)), [503, "billing_unavailable"])
+    world.stripe.clearFaults()
+    assert.deepInclude(await status(person), { tier: "pro", cancelAt: null, status: before.status })
+    assert.strictEqual((await cancel(person)).status, 200)
+  })
+})
+
+describe("a pending cancellation", () => {
+  it("by cancel_at_period_end is taken back", async () => {
+    const person = await subscriber(world)
+    await cancel(person)
+    const reply = await reactivate(person)
+    assert.strictEqual(reply.status, 200)
+    assert.deepInclude(reply.body, { tier: "pro", status: "active", cancelAt: null })
+    const { cancel_at, cancel_at_period_end } = await subscriptionOf(person)
+    assert.deepStrictEqual([cancel_at, cancel_at_period_end], [null, false])
+    assert.deepStrictEqual(refusal(await reactivate(person)), [409, "not_cancelling"])
+    assert.deepStrictEqual(refusal(await subscribe(person)), [409, "already_subscribed"])
+  })
+
+  it("by cancel_at alone, as the portal sets it, is seen and taken back", async () => {
+    const person = await subscriber(world)
+    await press(person, "cancel_at_period_end")
+    const before = await subscriptionOf(person)
+    assert.deepStrictEqual([before.cancel_at_period_end, before.cancel_at !== null], [false, true])
+    const now = await status(person)
+    assert.strictEqual(now.tier, "pro")
+    assert.strictEqual(Date.parse(now.cancelAt), (before.cancel_at ?? 0) * 1000)
+    assert.deepStrictEqual(refusal(await subscribe(person)), [409, "pending_cancellation"])
+    assert.strictEqual((await cancel(person)).status, 200)
+    const reply = await reactivate(person)
+    assert.deepStrictEqual([reply.status, reply.body.cancelAt], [200, null])
+    assert.isNull((await subscriptionOf(person)).cancel_at)
+  })
+
+  it("can be taken back in the portal, too, and a cancellation there at once is Basic", async () => {
+    const person = await subscriber(world)
+    await press(person, "cancel_at_period_end")
+    await press(person, "renew")
+    assert.deepInclude(await status(person), { tier: "pro", cancelAt: null })
+    await press(person, "cancel_now")
+    assert.deepInclude(await status(person), { tier: "basic", status: "canceled", cancelAt: null })
+  })
+})
+
+describe("a pending cancellation in the classic form", () => {
+  it("of the portal is seen and taken back", async () => {
+    const classic = await startWorld({ simulator: { portalCancelsWith: "cancel_at_period_end" } })
+    try {
+      const person = await subscriber(classic)
+      const { body } = await person.call("POST", "/subscription/portal")
+      await fetch(body.url, { method: "POST", body: new URLSearchParams({ action: "cancel_at_period_end" }), redirect: "manual" })
+      await classic.settled()
+      const now = await status(person)
+      assert.strictEqual(now.cancelAt, now.currentPeriodEnd)
+      assert.deepInclude((await reactivate(person)).body, { tier: "pro", cancelAt: null })
+    } finally {
+      await classic.stop()
+    }
+  })
+})
+
+describe("reactivating", () => {
+  it("is refused when nothing is about to end, when nothing is there, and when it has ended", async () => {
+    const person = await world.someone()
+    assert.deepStrictEqual(refusal(await reactivate(person)), [409, "not_cancelling"])
+    const active = await subscriber(world)
+    assert.deepStrictEqual(refusal(await reactivate(active)), [409, "not_cancelling"])
+    await setStatus(active, "canceled")
+    assert.deepStrictEqual(refusal(await reactivate(active)), [409, "subscription_ended"])
+    assert.strictEqual(await tierOf(active), "basic")
+  })
+
+  it("is 503 when Stripe cannot be asked", async () => {
+    const person = await subscriber(world)
+    await cancel(person)
+    world.stripe.addFault({ kind: "reset", method: "POST", path: "/v1/subscriptions/", times: 10 })
+    assert.deepStrictEqual(refusal(await reactivate(person)), [503, "billing_unavailable"])
+    world.stripe.clearFaults()
+    assert.isNotNull((await status(person)).cancelAt)
+  })
+})
+
+describe("the portal", () => {
+  it("is 404 without a customer, 201 with one, and leads back to the app", async () => {
+    const stranger = await world.someone()
+    assert.deepStrictEqual(refusal(await stranger.call("POST", "/subscription/portal")), [404, "no_customer"])
+    const person = await subscriber(world)
+    const reply = await person.call("POST", "/subscription/portal")
+    assert.strictEqual(reply.status, 201)
+    assert.deepStrictEqual(Object.keys(reply.body), ["url"])
+    const page = await fetch(reply.body.url)
+    assert.strictEqual(page.status, 200)
+    const back = await fetch(reply.body.url, {
+      method: "POST",
+      body: new URLSearchParams({ action: "back" }),
+      redirect: "manual"
+    })
+    assert.match(back.headers.get("location") ?? "", /^http:\/\/localhost:\d+\/$/)
+  })
+
+  it("is 503 when Stripe cannot be asked", async () => {
+    const person = await subscriber(world)
+    world.stripe.addFault({ kind: "html", path: "/v1/billing_portal", times: 10 })
+    assert.deepStrictEqual(refusal(await person.call("POST", "/subscription/portal")), [503, "billing_unavailable"])
+    world.stripe.clearFaults()
+  })
+})

@@ -1,0 +1,114 @@
+import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import type { StripeSimulator } from "../../src/dev/StripeSimulator.ts"
+import type { Person, Reply } from "../support/Client.ts"
+import {
+  checkout,
+  everything,
+  inbox,
+  jobsOf,
+  objects,
+  retryNow,
+  startWorld,
+  status,
+  stored,
+  subscribe,
+  subscriber,
+  tierOf,
+  until,
+  type World
+} from "./World.ts"
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => world.stripe.clearFaults())
+afterAll(() => world.stop())
+
+type FaultRule = Parameters<StripeSimulator["addFault"]>[0]
+const sessionsOf = (person: Person) =>
+  objects(world, "checkout.session").filter((session) => session.client_reference_id === person.userId)
+
+const refusal = ({ body, status }: Reply) => [status, body.code]
+const unavailable = [503, "billing_unavailable"]
+
+const faults: Readonly<Record<string, FaultRule>> = {
+  "500": { kind: "status", status: 500 },
+  "503 that asks not to be retried": { kind: "status", status: 503, shouldRetry: false },
+  "429": { kind: "status", status: 429 },
+  "401": { kind: "status", status: 401 },
+  "a reset connection": { kind: "reset" },
+  "half an answer": { kind: "cut" },
+  "a proxy's page": { kind: "html", status: 502 },
+  "a proxy's JSON without `error`": { kind: "json", status: 502 },
+  "JSON of something else with 200": { kind: "json", status: 200 }
+}
+
+for (const [name, fault] of Object.entries(faults)) {
+  describe(`Stripe answering with ${name}`, () => {
+    it(
+      "overwrites nothing, is 503 to the user, leaves the status readable, and is made good by the queue",
+      { timeout: 60_000 },
+      async () => {
+        const [person, newcomer, payer] = [await subscriber(world), await world.someone(), await world.someone()]
+        const session = await checkout(payer)
+        await world.settled()
+        const before = await everything(world, person)
+        world.stripe.addFault({ ...fault, path: "/v1/", times: 10_000 })
+        const [cancelled, subscribed, portal, returned] = await Promise.all([
+          person.call("POST", "/subscription/cancel"),
+          subscribe(newcomer),
+          person.call("POST", "/subscription/portal"),
+          payer.call("GET", `/billing/return?session_id=${session}`)
+        ])
+        for (const reply of [cancelled, subscribed, portal, returned]) {
+          assert.deepStrictEqual(refusal(reply), unavailable, reply.text)
+          assert.match(reply.headers.get("retry-after") ?? "", /^\d+$/)
+          assert.notInclude(reply.text, "sk_test")
+        }
+        // What happens at Stripe meanwhile is told by webhooks, whose jobs fail for now.
+        world.stripe.checkout({ session, action: "pay" })
+        world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "canceled" })
+        await world.stripe.idle()
+        await until("a job that failed", 30, async () =>
+          (await jobsOf(world.database)).some(({ last_error }) => last_error !== null)
+        )
+        await until("all tried", 30, async () =>
+          (await jobsOf(world.database)).every(({ attempts, locked_by }) => attempts > 0 && locked_by === null)
+        )
+        assert.deepStrictEqual(await everything(world, person), before)
+        assert.strictEqual(await tierOf(person), "pro")
+        assert.deepInclude(await status(payer), { tier: "basic", status: null })
+        assert.deepStrictEqual(sessionsOf(newcomer), [])
+        assert.isTrue((await jobsOf(world.database)).every(({ last_error }) => !(last_error ?? "").includes("sk_test")))
+
+        world.stripe.clearFaults()
+        await retryNow(world)
+        await world.settled()
+        assert.strictEqual(await tierOf(person), "basic")
+        assert.strictEqual(await tierOf(payer), "pro")
+        assert.isTrue([...(await inbox(world)).values()].every(({ outcome }) => outcome !== "pending"))
+        assert.strictEqual((await subscribe(newcomer)).status, 201)
+      }
+    )
+  })
+}
+
+describe("Stripe stumbling for a moment", () => {
+  for (const [name, fault] of Object.entries({
+    "429": faults["429"],
+    "500": faults["500"],
+    "a reset": faults["a reset connection"]
+  })) {
+    it(`is not noticed: ${name}, twice`, async () => {
+      const person = await world.someone()
+      for (const path of ["/v1/customers", "/v1/subscriptions", "/v1/checkout/sessions"]) {
+        world.stripe.addFault({ kind: "status", ...fault, path, times: 2 })
+      }
+      const reply = await subscribe(person)
+      world.stripe.clearFaults()
+      assert.strictEqual(reply.status, 201, reply.text)
+      assert.lengthOf(sessionsOf(person), 1)
+    })
+  }
+})

@@ -1,0 +1,305 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { sign } from "../../src/dev/stripe/webhooks/Signature.ts"
+import { request } from "../support/Client.ts"
+import {
+  atStripe,
+  checkout,
+  customerOf,
+  eventOf,
+  inbox,
+  secret,
+  startWorld,
+  status,
+  type StripeEvent,
+  stored,
+  subscriber,
+  tierOf,
+  times,
+  type World
+} from "./World.ts"
+
+const deliver = (url: string, body: string, signature: string | undefined, headers: Record<string, string> = {}) =>
+  request(url, "POST", "/webhook/stripe", {
+    body,
+    headers: {
+      "content-type": "application/json",
+      ...(signature === undefined ? {} : { "stripe-signature": signature }),
+      ...headers
+    }
+  })
+
+/** An event that looks like Stripe's and never was. */
+const made = (changes: Partial<StripeEvent> & { readonly id: string }) => ({
+  object: "event",
+  api_version: "2026-10-28.endive",
+  created: Math.floor(Date.now() / 1000),
+  livemode: false,
+  pending_webhooks: 1,
+  request: { id: null, idempotency_key: null },
+  type: "customer.subscription.updated",
+  data: { object: { id: "sub_1", object: "subscription", customer: "cus_nobody" } },
+  ...changes
+})
+const send = (world: World, event: object, secrets: ReadonlyArray<string> = [secret]) => {
+  const body = JSON.stringify(event)
+  return deliver(world.urls[0] ?? "", body, sign(body, secrets))
+}
+
+describe("what is not Stripe's", () => {
+  let world: World
+  let url = ""
+  beforeAll(async () => {
+    world = await startWorld()
+    url = world.urls[0] ?? ""
+    await subscriber(world)
+  })
+  afterAll(() => world.stop())
+
+  for (const kind of ["wrong_secret", "altered", "old", "future", "no_header", "v0_only", "thin", "not_json"] as const) {
+    it(`is refused and leaves no row: ${kind}`, async () => {
+      const { id } = eventOf(world, "customer.subscription.updated")
+      await world.database.query("delete from webhook_events")
+      const [receipt] = await world.stripe.forge({ kind, event: id })
+      assert.strictEqual(receipt?.status, 400)
+      assert.strictEqual(JSON.parse(receipt?.response ?? "{}").code, "signature_invalid")
+      assert.strictEqual((await inbox(world)).size, 0)
+    })
+  }
+
+  it("is refused when the header is nonsense", async () => {
+    const body = JSON.stringify(made({ id: "evt_nonsense" }))
+    const now = Math.floor(Date.now() / 1000)
+    const good = sign(body, [secret]).split("v1=")[1] ?? ""
+    const headers = [
+      "",
+      ",",
+      "t=",
+      `t=${now}`,
+      `v1=${good}`,
+      `t=abc,v1=${good}`,
+      `t=-1,v1=${good}`,
+      `t=1e10,v1=${good}`,
+      `t=${now},v1=`,
+      `t=${now},v1=${good.toUpperCase()}x`,
+      `t=${"9".repeat(400)},v1=${good}`
+    ]
+    for (const header of headers) assert.strictEqual((await deliver(url, body, header)).body.code, "signature_invalid", header)
+    assert.isFalse((await inbox(world)).has("evt_nonsense"))
+  })
+
+  it("is refused at 301 seconds and taken at 290, on both sides of now", async () => {
+    const now = Math.floor(Date.now() / 1000)
+    for (const [offset, expected] of [
+      [-302, 400],
+      [-290, 200],
+      [290, 200],
+      [310, 400]
+    ] as const) {
+      const body = JSON.stringify(made({ id: `evt_at_${offset}` }))
+      assert.strictEqual((await deliver(url, body, sign(body, [secret], now + offset))).status, expected, String(offset))
+    }
+  })
+
+  it("is refused when it is signed JSON and no event", async () => {
+    for (const body of ["null", "[]", "1", `"evt"`, "{}", `{"id":"evt_x","object":"event"}`]) {
+      assert.strictEqual((await deliver(url, body, sign(body, [secret]))).body.code, "signature_invalid", body)
+    }
+  })
+
+  it("is refused over 512 KiB, and taken just under", async () => {
+    const padded = (id: string, size: number) => {
+      const event = JSON.stringify(made({ id }))
+      return `${event}${" ".repeat(size - event.length)}`
+    }
+    const fits = padded("evt_fits", 512 * 1024)
+    const large = padded("evt_large", 512 * 1024 + 1)
+    assert.strictEqual((await deliver(url, fits, sign(fits, [secret]))).status, 200)
+    const refused = await deliver(url, large, sign(large, [secret]))
+    assert.strictEqual(refused.status, 413)
+    assert.match(refused.headers.get("content-type") ?? "", /application\/problem\+json/)
+    assert.isFalse((await inbox(world)).has("evt_large"))
+  })
+
+  it("is refused with another media type, and as GET", async () => {
+    const body = JSON.stringify(made({ id: "evt_media" }))
+    assert.strictEqual((await deliver(url, body, sign(body, [secret]), { "content-type": "text/plain" })).status, 415)
+    assert.strictEqual((await request(url, "GET", "/webhook/stripe")).status, 405)
+    assert.isFalse((await inbox(world)).has("evt_media"))
+  })
+})
+
+describe("what is Stripe's and none of our business", () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startWorld()
+  })
+  afterAll(() => world.stop())
+
+  const ignored = async (id: string) => {
+    const kept = (await inbox(world)).get(id)
+    assert.strictEqual(kept?.outcome, "ignored")
+    await world.settled()
+  }
+
+  it("is kept and ignored: an event of the other mode", async () => {
+    const person = await subscriber(world)
+    const { id } = eventOf(world, "customer.subscription.updated")
+    await world.database.query("delete from webhook_events")
+    assert.strictEqual((await world.stripe.forge({ kind: "other_mode", event: id }))[0]?.status, 200)
+    await ignored(id)
+    assert.strictEqual(await tierOf(person), "pro")
+  })
+
+  it("is kept and ignored: a type nobody here knows, even about a customer of ours", async () => {
+    const customer = await customerOf(world, await subscriber(world))
+    const event = made({
+      id: "evt_unknown_type",
+      type: "customer.hologram.created",
+      data: { object: { id: "holo_1", object: "hologram", customer } }
+    })
+    const reply = await send(world, event)
+    assert.deepStrictEqual([reply.status, reply.body], [200, { received: true }])
+    await ignored("evt_unknown_type")
+  })
+
+  it("is kept and ignored: an event whose object has no id, no customer, or nested nonsense", async () => {
+    assert.strictEqual(
+      (await send(world, made({ id: "evt_balance", type: "balance.available", data: { object: { object: "balance" } } }))).status,
+      200
+    )
+    await ignored("evt_balance")
+    assert.strictEqual(
+      (await send(world, made({ id: "evt_null", data: { object: { id: "sub_2", object: "subscription", customer: null } } })))
+        .status,
+      200
+    )
+    await ignored("evt_null")
+  })
+
+  it("is kept and ignored: a customer of another application on the same account", async () => {
+    const stranger = await world.sdk.customers.create({ email: "x@example.com" })
+    await world.sdk.subscriptions.create({ customer: stranger.id, items: [{ price: world.stripe.priceId }] })
+    await world.settled()
+    await ignored(eventOf(world, "customer.subscription.created", stranger.id).id)
+    assert.deepStrictEqual(await world.database.query("select 1 from subscriptions where customer_id = $1", [stranger.id]), [])
+  })
+
+  it("makes nobody Pro: a subscription of our customer to another price", async () => {
+    const person = await world.someone()
+    await checkout(person)
+    const customer = await customerOf(world, person)
+    const other = await world.sdk.prices.create({
+      currency: "usd",
+      unit_amount: 100,
+      recurring: { interval: "month" },
+      product_data: { name: "Mug club" }
+    })
+    await world.sdk.subscriptions.create({ customer, items: [{ price: other.id }] })
+    await world.settled()
+    await world.run("stripe_reconcile_all")
+    assert.strictEqual(await tierOf(person), "basic")
+    assert.strictEqual((await status(person)).status, null)
+    assert.deepStrictEqual(await stored(world, person), [])
+    assert.strictEqual(atStripe(world, customer).length, 1)
+  })
+
+  it("is read as it is in any API version", async () => {
+    const person = await subscriber(world)
+    const { id } = eventOf(world, "customer.subscription.updated", await customerOf(world, person))
+    assert.strictEqual((await world.stripe.forge({ kind: "other_version", event: id }))[0]?.status, 200)
+    await world.settled()
+    assert.strictEqual(await tierOf(person), "pro")
+  })
+})
+
+describe("several secrets", () => {
+  it("are all good, one at a time or together, and a secret that left the list is not", async () => {
+    const world = await startWorld({ backends: [{ STRIPE_WEBHOOK_SECRETS: `whsec_next, ${secret}` }] })
+    try {
+      for (const [id, secrets, expected] of [
+        ["evt_old", [secret], 200],
+        ["evt_new", ["whsec_next"], 200],
+        ["evt_both", ["whsec_third", "whsec_next"], 200],
+        ["evt_none", ["whsec_third"], 400]
+      ] as const) {
+        assert.strictEqual((await send(world, made({ id }), secrets)).status, expected, id)
+        assert.strictEqual((await inbox(world)).has(id), expected === 200, id)
+      }
+    } finally {
+      await world.stop()
+    }
+  })
+
+  it("let a roll in Stripe's dashboard go by unnoticed", async () => {
+    const world = await startWorld({ backends: [{ STRIPE_WEBHOOK_SECRETS: `${secret},whsec_rolled` }] })
+    try {
+      const before = await subscriber(world)
+      world.stripe.rollSecret({ secret: "whsec_rolled", overlapSeconds: 60 })
+      const during = await subscriber(world)
+      world.stripe.rollSecret({ secret: "whsec_rolled" })
+      const after = await subscriber(world)
+      for (const person of [before, during, after]) assert.strictEqual(await tierOf(person), "pro")
+      assert.isTrue(world.stripe.deliveries().every(({ outcome }) => outcome === "delivered"))
+    } finally {
+      await world.stop()
+    }
+  })
+})
+
+describe("one event, many times", () => {
+  it("is one row and one effect, in parallel at two backends", async () => {
+    const world = await startWorld({ backends: [{}, {}] })
+    try {
+      const person = await world.someone()
+      world.stripe.holdWebhooks()
+      world.stripe.checkout({ session: await checkout(person), action: "pay" })
+      const event = eventOf(world, "checkout.session.completed")
+      const lists = () => world.stripe.requests({ method: "GET", path: "/v1/subscriptions" }).length
+      const before = lists()
+      const body = JSON.stringify(event)
+      const replies = await Promise.all(times(40, (index) => deliver(world.urls[index % 2] ?? "", body, sign(body, [secret]))))
+      assert.isTrue(replies.every((reply) => reply.status === 200))
+      await world.settled()
+      assert.strictEqual(lists() - before, 1)
+      assert.strictEqual([...(await inbox(world)).values()].filter(({ id }) => id === event.id).length, 1)
+      assert.strictEqual((await inbox(world)).get(event.id)?.outcome, "processed")
+      assert.strictEqual(await tierOf(person), "pro")
+      // Days later once more: nothing is asked again.
+      await world.stripe.resend({ event: event.id })
+      await world.settled()
+      assert.strictEqual(lists() - before, 1)
+    } finally {
+      await world.stop()
+    }
+  })
+})
+
+describe("billing that is off", () => {
+  it("refuses subscribe, portal, cancel and webhook with 503, and the status still answers", async () => {
+    const world = await startWorld({ backends: [{ BILLING: "off" }] })
+    try {
+      const person = await world.someone()
+      const refused = await person.call("POST", "/subscribe/pro")
+      assert.deepStrictEqual([refused.status, refused.body.code], [503, "billing_unavailable"])
+      assert.match(refused.headers.get("retry-after") ?? "", /^\d+$/)
+      assert.strictEqual((await send(world, made({ id: "evt_off" }))).status, 503)
+      const own = await status(person)
+      assert.deepInclude(own, {
+        tier: "basic",
+        status: null,
+        currentPeriodEnd: null,
+        cancelAt: null,
+        graceEndsAt: null,
+        invoiceUrl: null,
+        syncedAt: null
+      })
+      assert.deepInclude(own.limits, { daily: 5, used: 0, remaining: 5 })
+      assert.deepStrictEqual(world.stripe.requests(), [])
+      // Nobody has a subscription or a customer here.
+      assert.strictEqual((await person.call("POST", "/subscription/cancel")).body.code, "no_subscription")
+      assert.strictEqual((await person.call("POST", "/subscription/portal")).body.code, "no_customer")
+    } finally {
+      await world.stop()
+    }
+  })
+})

@@ -1,0 +1,58 @@
+import type { QueryResultRow } from "pg"
+import { type Moment, readAudit } from "./Audit.ts"
+import type { Database } from "./Fleet.ts"
+
+export type MessageRow = QueryResultRow & {
+  readonly id: string
+  readonly user_id: string
+  readonly chatroom_id: string
+  readonly role: "user" | "model"
+  readonly content: string
+  readonly status: string
+  readonly reply_to: string | null
+  readonly attempt: number
+  readonly error_code: string | null
+  readonly quota_state: string | null
+  readonly quota_day: string | null
+  readonly created_at: Date
+  readonly started_at: Date | null
+  readonly completed_at: Date | null
+}
+
+export type RoomRow = QueryResultRow & {
+  readonly id: string
+  readonly user_id: string
+  readonly title: string
+  readonly unfinished: number
+  readonly last_message_at: Date | null
+}
+
+/** What the database holds when all has come to rest. */
+export interface Evidence {
+  readonly messages: ReadonlyMap<string, MessageRow>
+  readonly replies: ReadonlyArray<MessageRow>
+  /** In the order of the list. */
+  readonly rooms: ReadonlyArray<RoomRow>
+  readonly users: ReadonlyArray<{ readonly id: string; readonly chatrooms: number }>
+  readonly usage: ReadonlyArray<{ readonly user_id: string; readonly day: string; readonly used: number }>
+  readonly audit: ReadonlyMap<string, ReadonlyArray<Moment>>
+}
+
+export const ends = ["completed", "failed", "cancelled"]
+
+export const gather = async (database: Database): Promise<Evidence> => {
+  const messages = await database.query<MessageRow>(`
+    select id, user_id, chatroom_id, role, content, status, reply_to, attempt, error_code, quota_state, quota_day::text,
+      created_at, started_at, completed_at from messages order by id`)
+  const audit = await readAudit(database)
+  return {
+    messages: new Map(messages.map((row) => [row.id, row])),
+    replies: messages.filter(({ role }) => role === "model"),
+    rooms: await database.query<RoomRow>("select * from chatrooms order by user_id, pinned desc, active_at desc, id desc"),
+    users: await database.query("select id, chatrooms from users"),
+    usage: await database.query(
+      "select u.id as user_id, d.day::text as day, d.used from usage_daily d join users u on u.quota_key = d.quota_key"
+    ),
+    audit: Map.groupBy(audit, ({ reply_id }) => reply_id)
+  }
+}

@@ -1,0 +1,97 @@
+import http from "node:http"
+import type { AddressInfo } from "node:net"
+import { startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { markerIn, placeholder } from "./Prompts.ts"
+
+/** One call of the model, as it saw it. */
+export interface Call {
+  readonly marker: string
+  /** Its own among the calls for this question: in every word it writes. */
+  readonly letter: string
+  readonly at: number
+  endedAt: number | undefined
+  /** The caller left before the end. */
+  aborted: boolean
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyz"
+
+const lastTurn = (body: string): string => {
+  const { contents } = JSON.parse(body) as { contents?: ReadonlyArray<{ parts?: ReadonlyArray<{ text?: string }> }> }
+  return (
+    contents
+      ?.at(-1)
+      ?.parts?.map(({ text }) => text ?? "")
+      .join("") ?? ""
+  )
+}
+
+/** The same bytes with the call's letter where the placeholder is: one byte for one, wherever chunks are cut. */
+const sign = (chunk: Buffer, letter: string): Buffer => {
+  for (let at = chunk.indexOf(placeholder); at >= 0; at = chunk.indexOf(placeholder, at + 1)) chunk[at] = letter.charCodeAt(0)
+  return chunk
+}
+
+/**
+ * The Gemini simulator behind a proxy that makes every call's text its own. The simulator answers a question with
+ * the same words each time; only so can be told which attempt a stored text is of, and whether two were mixed.
+ */
+export const startModel = async () => {
+  const simulator = await startGeminiSimulator({ chunkMillis: 20 })
+  const calls: Array<Call> = []
+  const counts = new Map<string, number>()
+
+  const begin = (body: string): Call => {
+    const marker = markerIn(lastTurn(body)) ?? ""
+    const count = counts.get(marker) ?? 0
+    counts.set(marker, count + 1)
+    const call = { marker, letter: letters.charAt(count % letters.length), at: Date.now(), endedAt: undefined, aborted: false }
+    calls.push(call)
+    return call
+  }
+
+  const forward = (request: http.IncomingMessage, response: http.ServerResponse, body: Buffer) => {
+    const call = begin(body.toString())
+    const { connection: _, ...headers } = request.headers
+    const upstream = http.request(
+      simulator.url + request.url,
+      { method: request.method ?? "POST", headers, agent: false },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers)
+        response.flushHeaders()
+        answer.on("data", (chunk: Buffer) => response.write(sign(chunk, call.letter)))
+        answer.once("end", () => response.end())
+        answer.on("error", () => response.destroy())
+      }
+    )
+    upstream.on("error", () => response.socket?.resetAndDestroy())
+    response.once("close", () => {
+      call.endedAt = Date.now()
+      call.aborted = !response.writableFinished
+      upstream.destroy()
+    })
+    upstream.end(body)
+  }
+
+  const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    const chunks: Array<Buffer> = []
+    request.on("data", (chunk: Buffer) => chunks.push(chunk))
+    request.on("error", () => response.destroy())
+    request.once("end", () => forward(request, response, Buffer.concat(chunks)))
+  })
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    calls,
+    /** Faults for everybody, beside those that questions ask for. */
+    addFault: simulator.addFault,
+    clearFaults: simulator.clearFaults,
+    stop: async () => {
+      server.close()
+      server.closeAllConnections()
+      await simulator.stop()
+    }
+  }
+}
+
+export type Model = Awaited<ReturnType<typeof startModel>>
