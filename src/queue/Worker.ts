@@ -90,7 +90,8 @@ export const WorkerLayer = Layer.effect(
           logger,
           concurrency: settings.workerConcurrency,
           // New jobs announce themselves; polling is for those that were due at a time.
-          pollInterval: 2_000,
+          // Each idle slot polls for itself: this bounds them to fifty queries a second together.
+          pollInterval: Math.max(1_000, 20 * settings.workerConcurrency),
           noHandleSignals: true,
           parsedCronItems: parseCronItems(crons),
           preset: {

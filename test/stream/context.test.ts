@@ -149,7 +149,7 @@ describe("the context of a reply", () => {
     const room = await ada.room({ systemPrompt: "Now." })
     const first = await asked(ada, "[[say one]]", room)
     await endOf(ada, first)
-    const running = await asked(ada, "[[length 500]] [[chunks 25 delay 60]]", room)
+    const running = await asked(ada, "[[length 500]] [[chunks 25 delay 250]]", room)
     const name = unique("held")
     const held = await asked(ada, `[[say x]] ${name}`, room)
     const { body } = await contextOf(ada, held)

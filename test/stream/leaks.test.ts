@@ -106,7 +106,8 @@ describe("a thousand connects and disconnects", () => {
     await sleep(500)
     assert.strictEqual(streams(), 0)
     assert.strictEqual(feeds(), 0)
-    await until(async () => (await backends()) <= before.backends, 5_000)
+    // Pools that were not full before may have filled meanwhile; a connection a stream would be a hundred times that.
+    await until(async () => (await backends()) <= before.backends + 10, 5_000)
     await until(() => descriptors() <= before.descriptors, 5_000).catch(() => {})
     assert.isAtMost(descriptors(), before.descriptors)
     const after = resources()

@@ -37,15 +37,33 @@ const complete = async (settings: Settings): Promise<Record<string, string>> => 
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
-/** The product's own layers, in this process, on a port of their own. */
-export const startBackend = async (settings: Settings) => {
-  const env = await complete(settings)
+const build = async (env: Record<string, string>) => {
   const scope = Scope.makeUnsafe()
   const layer = AppLayer.pipe(Layer.provide(AppConfig.layer), Layer.provide(environment(env)))
-  await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  try {
+    await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  } catch (error) {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    throw error
+  }
   return {
     url: `http://127.0.0.1:${env["PORT"]}`,
     stop: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+/** Whether a free port was taken by somebody else before we listened on it. */
+const isPortTaken = (error: unknown): boolean =>
+  error instanceof Error && (error.message.includes("EADDRINUSE") || isPortTaken(error.cause))
+
+/** The product's own layers, in this process, on a port of their own. */
+export const startBackend = async (settings: Settings) => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await build(await complete(settings))
+    } catch (error) {
+      if (attempt === 5 || settings["PORT"] !== undefined || !isPortTaken(error)) throw error
+    }
   }
 }
 
