@@ -1,5 +1,6 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
+import { describe } from "../http/Describe.ts"
 import { page } from "../http/Pagination.ts"
 import { text, Timestamp, Uuid } from "../Text.ts"
 import {
@@ -42,9 +43,6 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
     error: [Unauthenticated, ReauthenticationRequired]
   }
 ) {}
-
-const describe = (identifier: string, summary: string, description?: string) =>
-  OpenApi.annotations({ identifier, summary, ...(description === undefined ? {} : { description }) })
 
 const Challenge = Schema.Struct({
   challengeId: Uuid,

@@ -1,11 +1,9 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { BillingUnavailable } from "../billing/BillingErrors.ts"
+import { describe } from "../http/Describe.ts"
 import { Authorization } from "./AuthApi.ts"
 import { DayOfUsage, Email, Me, Name } from "./User.ts"
-
-const describe = (identifier: string, summary: string, description?: string) =>
-  OpenApi.annotations({ identifier, summary, ...(description === undefined ? {} : { description }) })
 
 export class UserApi extends HttpApiGroup.make("user")
   .add(

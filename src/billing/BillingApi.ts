@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
 import { IdempotencyKeyReused } from "../chat/ChatErrors.ts"
+import { describe } from "../http/Describe.ts"
 import { text, Timestamp } from "../Text.ts"
 import {
   AlreadySubscribed,
@@ -16,9 +17,6 @@ import {
   SubscriptionEnded
 } from "./BillingErrors.ts"
 import { SubscriptionStatus } from "./Subscription.ts"
-
-const describe = (identifier: string, summary: string, description?: string) =>
-  OpenApi.annotations({ identifier, summary, ...(description === undefined ? {} : { description }) })
 
 const Checkout = Schema.Struct({
   checkoutUrl: Schema.String.annotate({ description: "Stripe's page to send the user to." }),

@@ -10,8 +10,8 @@ const timeout = 10_000
 
 const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
 const Id = Schema.Union([Schema.String, Schema.Struct({ id: Schema.String })])
-export const idOf = (reference: typeof Id.Type | null): string | null =>
-  reference === null ? null : typeof reference === "string" ? reference : reference.id
+export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
+  reference === null || reference === undefined ? null : typeof reference === "string" ? reference : reference.id
 
 const Invoice = Schema.Struct({
   id: Schema.optionalKey(Schema.String),

@@ -2,7 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Customers } from "./Customers.ts"
 import { Holds } from "./Holds.ts"
-import { Stripe, StripeFailure, type StripeSubscription } from "./Stripe.ts"
+import { idOf, Stripe, StripeFailure, type StripeSubscription } from "./Stripe.ts"
 import { isLive } from "./Subscription.ts"
 
 const time = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
@@ -123,8 +123,8 @@ export class Sync extends Context.Service<
         if (invoiceId === undefined) return
         const payments = yield* stripe.invoicePayments(invoiceId)
         const payment = payments.data.find(({ status }) => status === "paid")?.payment
-        const intent = idOrNull(payment?.payment_intent)
-        const charge = idOrNull(payment?.charge)
+        const intent = idOf(payment?.payment_intent)
+        const charge = idOf(payment?.charge)
         if (intent !== null) yield* stripe.refund({ payment_intent: intent }, `refund:${id}`)
         else if (charge !== null) yield* stripe.refund({ charge }, `refund:${id}`)
       })
@@ -162,6 +162,3 @@ const knownStatuses = new Set([
   "canceled",
   "incomplete_expired"
 ])
-
-const idOrNull = (reference: string | { readonly id: string } | undefined): string | null =>
-  reference === undefined ? null : typeof reference === "string" ? reference : reference.id

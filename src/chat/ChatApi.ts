@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
 import { QuotaState } from "../auth/User.ts"
+import { describe } from "../http/Describe.ts"
 import { Cursor, Limit, page } from "../http/Pagination.ts"
 import { integerFromText, text } from "../Text.ts"
 import {
@@ -18,9 +19,6 @@ import { ContextReceipt } from "./ContextReceipt.ts"
 import { Chatroom, ChatroomId, CreateChatroom, UpdateChatroom } from "./Chatroom.ts"
 import { Content, FoundMessage, Message, MessageId } from "./Message.ts"
 import { TooManyStreams } from "../stream/StreamErrors.ts"
-
-const describe = (identifier: string, summary: string, description?: string) =>
-  OpenApi.annotations({ identifier, summary, ...(description === undefined ? {} : { description }) })
 
 const IdempotencyKey = { "idempotency-key": Schema.optionalKey(text(1, 255)) }
 const Replayed = Schema.optionalKey(Schema.Literal("true"))

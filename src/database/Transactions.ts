@@ -1,5 +1,5 @@
 import { Effect, Schedule } from "effect"
-import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 
 const isConflict = (error: SqlError) => error.reason._tag === "SerializationError" || error.reason._tag === "DeadlockError"
 
@@ -10,6 +10,3 @@ export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E | SqlErr
     schedule: Schedule.exponential("5 millis").pipe(Schedule.jittered),
     times: 5
   })
-
-const isSqlError = (error: unknown): error is SqlError =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"

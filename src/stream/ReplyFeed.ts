@@ -1,4 +1,4 @@
-import type { Message } from "../chat/Message.ts"
+import { hasEnded, type Message } from "../chat/Message.ts"
 import { event } from "./EventStream.ts"
 import type { LiveText } from "./LiveText.ts"
 
@@ -30,8 +30,8 @@ export class ReplyFeed {
   }
 
   next(live: LiveText | undefined, message: Message, retryAt: string | null): Progress {
-    const ended = message.status === "completed" || message.status === "failed" || message.status === "cancelled"
-    if (ended) return { text: this.advance(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
+    if (hasEnded(message))
+      return { text: this.advance(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
     const attempt = Math.max(live?.attempt ?? 0, message.attempt)
     // A delta can be here before the news of its attempt: then the reply is being written, whatever was read last.
     const status = live !== undefined && live.attempt > message.attempt ? "processing" : message.status
