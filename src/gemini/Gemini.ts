@@ -1,7 +1,8 @@
-import { type GenerateContentParameters, type GenerateContentResponse, GoogleGenAI } from "@google/genai"
-import { Context, Effect, Layer, Redacted, Stream } from "effect"
+import { type GenerateContentParameters, GoogleGenAI } from "@google/genai"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { AppConfig } from "../Config.ts"
-import { fromUnknown, GeminiError } from "./GeminiError.ts"
+import { type Event, openEvents, readEvents } from "./AnswerStream.ts"
+import { GeminiError } from "./GeminiError.ts"
 
 export interface Turn {
   readonly role: "user" | "model"
@@ -33,8 +34,8 @@ export interface Delta {
   readonly modelVersion?: string
 }
 
-/** Time without any sign from the model after which a call counts as lost. */
-const idle = "60 seconds"
+/** Seconds without any sign from the model after which a call counts as lost. */
+const idleSeconds = 60
 
 const toParameters = (prompt: Prompt, abortSignal: AbortSignal): GenerateContentParameters => ({
   model: prompt.model,
@@ -46,17 +47,17 @@ const toParameters = (prompt: Prompt, abortSignal: AbortSignal): GenerateContent
   }
 })
 
-const toDelta = (response: GenerateContentResponse): Delta => {
-  const candidate = response.candidates?.[0]
-  const usage = response.usageMetadata
+const toDelta = (event: Event): Delta => {
+  const candidate = event.candidates?.[0]
+  const usage = event.usageMetadata
   // Thoughts are the model's own; they are counted, not shown.
   const text = (candidate?.content?.parts ?? []).map((part) => (part.thought === true ? "" : (part.text ?? ""))).join("")
   return {
     // What cannot be stored is left out here, so that what is streamed is what is kept.
     text: text.replaceAll("\u0000", "").toWellFormed(),
     ...(candidate?.finishReason === undefined ? {} : { finishReason: candidate.finishReason }),
-    ...(response.promptFeedback?.blockReason === undefined ? {} : { blockReason: response.promptFeedback.blockReason }),
-    ...(response.modelVersion === undefined ? {} : { modelVersion: response.modelVersion }),
+    ...(event.promptFeedback?.blockReason === undefined ? {} : { blockReason: event.promptFeedback.blockReason }),
+    ...(event.modelVersion === undefined ? {} : { modelVersion: event.modelVersion }),
     ...(usage === undefined
       ? {}
       : {
@@ -76,10 +77,10 @@ export class Gemini extends Context.Service<
   {
     readonly defaultModel: string
     /**
-     * The answer as it is written. Interrupting it closes the connection. A stream that ends without a finish
-     * reason was cut: the SDK ends it like a whole one, so the reader must look.
+     * Hands every piece of the answer on as it is written, and ends with the answer. Interrupting it closes the
+     * connection. One that lacks a finish reason was cut, though its connection ended well: the caller must look.
      */
-    readonly stream: (prompt: Prompt) => Stream.Stream<Delta, GeminiError>
+    readonly answer: (prompt: Prompt, onDelta: (delta: Delta) => void) => Effect.Effect<void, GeminiError>
   }
 >()("chat-backend/gemini/Gemini") {
   static readonly layer = Layer.effect(
@@ -92,25 +93,38 @@ export class Gemini extends Context.Service<
         ...(baseUrl === undefined ? {} : { httpOptions: { baseUrl } })
       })
 
-      const stream = (prompt: Prompt) =>
-        Stream.unwrap(
-          Effect.gen(function* () {
-            // Leaving the SDK's iterator does not close its socket; aborting does.
-            const controller = yield* Effect.acquireRelease(
-              Effect.sync(() => new AbortController()),
-              (controller) => Effect.sync(() => controller.abort())
-            )
-            const responses = yield* Effect.tryPromise({
-              try: () => client.models.generateContentStream(toParameters(prompt, controller.signal)),
-              catch: fromUnknown
-            }).pipe(Effect.timeoutOrElse({ duration: idle, orElse: () => Effect.fail(silent) }))
-            return Stream.fromAsyncIterable(responses, fromUnknown)
-          })
-        ).pipe(Stream.map(toDelta), Stream.timeoutOrElse({ duration: idle, orElse: () => Stream.fail(silent) }))
+      const answer: Gemini["Service"]["answer"] = Effect.fnUntraced(function* (prompt, onDelta) {
+        const controller = yield* Effect.acquireRelease(
+          Effect.sync(() => new AbortController()),
+          (controller) => Effect.sync(() => controller.abort())
+        )
+        const silence = yield* watchSilence
+        const answered = openEvents(client, toParameters(prompt, controller.signal)).pipe(
+          Effect.flatMap((body) =>
+            readEvents(body, (event) => {
+              silence.end()
+              onDelta(toDelta(event))
+            })
+          )
+        )
+        return yield* Effect.raceFirst(answered, silence.tooLong)
+      }, Effect.scoped)
 
-      return Gemini.of({ defaultModel: model, stream })
+      return Gemini.of({ defaultModel: model, answer })
     })
   )
 }
 
-const silent = new GeminiError({ kind: "unavailable", detail: `no sign of the model for ${idle}` })
+/** Looks once a second whether there was a sign, which is cheaper than a timer anew for each. */
+const watchSilence = Effect.sync(() => {
+  let seconds = 0
+  const look = Effect.suspend(() => (++seconds > idleSeconds ? Effect.fail(silent) : Effect.void))
+  return {
+    end: () => {
+      seconds = 0
+    },
+    tooLong: Effect.forever(Effect.andThen(Effect.sleep("1 second"), look))
+  }
+})
+
+const silent = new GeminiError({ kind: "unavailable", detail: `no sign of the model for ${idleSeconds} seconds` })

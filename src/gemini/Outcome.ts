@@ -1,4 +1,4 @@
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import type { ErrorCode } from "../chat/Message.ts"
 import type { Delta, TokenUsage } from "./Gemini.ts"
 import { GeminiError } from "./GeminiError.ts"
@@ -60,18 +60,15 @@ export interface Answer {
   readonly model: string | null
 }
 
-const nothing: Answer = { text: "", finishReason: null, blockReason: null, usage: null, model: null }
+export const nothing: Answer = { text: "", finishReason: null, blockReason: null, usage: null, model: null }
 
-const add = (answer: Answer, delta: Delta): Answer => ({
+export const add = (answer: Answer, delta: Delta): Answer => ({
   text: answer.text + delta.text,
   finishReason: delta.finishReason ?? answer.finishReason,
   blockReason: delta.blockReason ?? answer.blockReason,
   usage: delta.usage ?? answer.usage,
   model: delta.modelVersion ?? answer.model
 })
-
-export const collect = <E>(deltas: Stream.Stream<Delta, E>): Effect.Effect<Answer, E> =>
-  Stream.runFold(deltas, () => nothing, add)
 
 /**
  * The contract's "When Gemini refuses or breaks". An answer without a finish reason was cut off and one with an

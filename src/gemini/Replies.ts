@@ -1,4 +1,4 @@
-import { Clock, Context, Data, Duration, Effect, Layer, Random, Stream } from "effect"
+import { Clock, Context, Data, Duration, Effect, Layer, Random } from "effect"
 import { SqlClient } from "effect/sql"
 import { listTopic } from "../chat/Chatrooms.ts"
 import { replyTopic } from "../chat/Messages.ts"
@@ -9,7 +9,7 @@ import { Gemini, type Prompt } from "./Gemini.ts"
 import { GeminiError } from "./GeminiError.ts"
 import { Leases, leaseSeconds, processId } from "./Leases.ts"
 import { ModelPause } from "./ModelPause.ts"
-import { cancelled, collect, failed, isRefunded, type Outcome, outcomeOf } from "./Outcome.ts"
+import { add, cancelled, failed, isRefunded, nothing, type Outcome, outcomeOf } from "./Outcome.ts"
 
 /** Tries of a call that fails for reasons that pass, and the time they may take together. */
 const maximumAttempts = 4
@@ -177,10 +177,14 @@ export class Replies extends Context.Service<
 
       /** Asks the model, handing on what it writes; an empty answer is asked for once more. */
       const ask = Effect.fnUntraced(
-        function* (prompt: Prompt, onText: (text: string) => Effect.Effect<void>) {
+        function* (prompt: Prompt, onText: (text: string) => void) {
           for (let tries = 0; tries < 2; tries++) {
-            const deltas = Stream.tap(gemini.stream(prompt), ({ text }) => (text === "" ? Effect.void : onText(text)))
-            const outcome = yield* Effect.flatMap(collect(deltas), outcomeOf)
+            let answer = nothing
+            yield* gemini.answer(prompt, (delta) => {
+              answer = add(answer, delta)
+              if (delta.text !== "") onText(delta.text)
+            })
+            const outcome = yield* outcomeOf(answer)
             if (outcome !== undefined) return outcome
           }
           return failed("empty_response", { finishReason: "STOP" })
@@ -196,7 +200,7 @@ export class Replies extends Context.Service<
         let written = ""
         const onText = (text: string) => {
           written += text
-          return streamLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
+          streamLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
         }
         const answered = Effect.result(ask({ model, systemPrompt, temperature, turns }, onText))
         const result = yield* Effect.raceFirst(answered, stopped)

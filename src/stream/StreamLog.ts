@@ -30,11 +30,11 @@ export class StreamLog extends Context.Service<
   StreamLog,
   {
     readonly live: LiveTexts
-    /** Appends what an attempt has just written. */
+    /** Appends what an attempt has just written; no effect, as it is called for every piece of every answer. */
     readonly append: (
       reply: { readonly userId: string; readonly replyId: string; readonly attempt: number },
       text: string
-    ) => Effect.Effect<void>
+    ) => void
     /** The attempt is over: its text is in the message, or will be written anew. */
     readonly close: (replyId: string, attempt: number) => Effect.Effect<void>
     /** Reads the other processes' logs while at least one reader wants it; returns how to stop. */
@@ -200,20 +200,19 @@ export class StreamLog extends Context.Service<
 
       return StreamLog.of({
         live,
-        append: ({ attempt, replyId, userId }, text) =>
-          Effect.suspend(() => {
-            let writing = writings.get(replyId)
-            // A process that stood still may have taken its own reply over: then both attempts write here, and the newer counts.
-            if (writing !== undefined && writing.attempt > attempt) return Effect.void
-            if (writing === undefined || writing.attempt < attempt) {
-              writing = { userId, attempt, text: "", logged: 0, stored: 0, newest: null }
-              writings.set(replyId, writing)
-            }
-            live.apply({ replyId, attempt, offset: writing.text.length, text })
-            writing.text += text
-            dirty.add(replyId)
-            return writes.open
-          }),
+        append: ({ attempt, replyId, userId }, text) => {
+          let writing = writings.get(replyId)
+          // A process that stood still may have taken its own reply over: then both attempts write here, and the newer counts.
+          if (writing !== undefined && writing.attempt > attempt) return
+          if (writing === undefined || writing.attempt < attempt) {
+            writing = { userId, attempt, text: "", logged: 0, stored: 0, newest: null }
+            writings.set(replyId, writing)
+          }
+          live.apply({ replyId, attempt, offset: writing.text.length, text })
+          writing.text += text
+          dirty.add(replyId)
+          writes.openUnsafe()
+        },
         close: (replyId, attempt) =>
           Effect.sync(() => {
             const writing = writings.get(replyId)

@@ -1,10 +1,10 @@
 import { it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Result, Stream } from "effect"
+import { Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { afterAll, assert, beforeAll, describe } from "vitest"
 import { AppConfig } from "../../src/Config.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
-import { Gemini } from "../../src/gemini/Gemini.ts"
+import { type Delta, Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { callsTo, sleep, until } from "../chat/World.ts"
 
@@ -33,6 +33,7 @@ const prompt = (text: string) => ({
   temperature: null,
   turns: [{ role: "user" as const, text }]
 })
+const ignore = () => {}
 const callAbout = (text: string) => callsTo(gemini, text)[0]
 const really = <A>(look: () => A | Promise<A>) => Effect.promise(() => until(look))
 /** Time for what the clock set off to happen: the network does not follow the test's clock. */
@@ -45,9 +46,9 @@ describe("a model that falls silent", () => {
   ] as const) {
     it.effect(`${name} is given up after 60 seconds, and its connection closed`, () =>
       Effect.gen(function* () {
-        const { stream } = yield* Gemini
+        const { answer } = yield* Gemini
         const about = `[[${word}]] ${name}`
-        const running = yield* Effect.forkChild(Effect.result(Stream.runCollect(stream(prompt(about)))))
+        const running = yield* Effect.forkChild(Effect.result(answer(prompt(about), ignore)))
         yield* really(() => callAbout(about)?.inFlight === true && callAbout(about)?.chunksSent === chunks)
         yield* aMoment
         yield* TestClock.adjust("59 seconds")
@@ -66,15 +67,16 @@ describe("a model that falls silent", () => {
 
   it.effect("is not one that answers slowly: every piece begins a new minute", () =>
     Effect.gen(function* () {
-      const { stream } = yield* Gemini
+      const { answer } = yield* Gemini
       const about = "[[chunks 5 delay 400]] slowly"
-      const running = yield* Effect.forkChild(Stream.runCollect(stream(prompt(about))))
+      const pieces: Array<Delta> = []
+      const running = yield* Effect.forkChild(answer(prompt(about), (delta) => pieces.push(delta)))
       for (const chunks of [1, 2, 3, 4]) {
         yield* really(() => (callAbout(about)?.chunksSent ?? 0) >= chunks)
         yield* aMoment
         yield* TestClock.adjust("50 seconds")
       }
-      const pieces = yield* Fiber.join(running)
+      yield* Fiber.join(running)
       assert.strictEqual(pieces.map(({ text }) => text).join(""), callAbout(about)?.textSent)
       assert.strictEqual(pieces.at(-1)?.finishReason, "STOP")
     }).pipe(Effect.provide(GeminiLayer))
@@ -82,9 +84,9 @@ describe("a model that falls silent", () => {
 
   it.effect("and one that nobody listens to any more: the call is closed at once", () =>
     Effect.gen(function* () {
-      const { stream } = yield* Gemini
+      const { answer } = yield* Gemini
       const about = "[[chunks 100 delay 50]] interrupted"
-      const running = yield* Effect.forkChild(Stream.runDrain(stream(prompt(about))))
+      const running = yield* Effect.forkChild(answer(prompt(about), ignore))
       yield* really(() => callAbout(about)?.chunksSent)
       yield* Fiber.interrupt(running)
       const call = yield* really(() => (callAbout(about)?.inFlight === false ? callAbout(about) : undefined))
