@@ -42,6 +42,7 @@ import { Cursors } from "./http/Cursors.ts"
 import { Idempotency } from "./http/Idempotency.ts"
 import { ServerLayer } from "./http/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
+import { TelemetryLayer } from "./ops/Telemetry.ts"
 import { Queue } from "./queue/Queue.ts"
 import { QueueState } from "./queue/QueueState.ts"
 import { ReaperLayer } from "./queue/Reaper.ts"
@@ -103,5 +104,5 @@ export const AppLayer = RoleLayer.pipe(
   Layer.provide([AuthLayer, ChatLayer, GeminiLayer, BillingLayer, StreamLayer, UserDataLayer, HttpServices]),
   Layer.provide([QueueLayer, StreamLog.layer]),
   Layer.provide([DatabaseLayer, Draining.layer]),
-  Layer.provide(LoggerLayer)
+  Layer.provide([LoggerLayer, TelemetryLayer])
 )

@@ -59,6 +59,8 @@ export interface Settings {
   readonly apiPrefix: string | undefined
   /** Opens /metrics and /admin; without it they are not there. */
   readonly adminToken: Redacted.Redacted | undefined
+  /** An OpenTelemetry collector's base URL; without it nothing is traced. */
+  readonly otlpEndpoint: string | undefined
   readonly logLevel: "Trace" | "Debug" | "Info" | "Warn" | "Error" | "Fatal" | "None"
 }
 
@@ -231,6 +233,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   if (Option.isNone(appUrl) && environment === "production") yield* fail("APP_URL", "is required in production (https://…)")
   const prefix = yield* string("API_PREFIX")
   if (Option.isSome(prefix) && !/^(\/[\w-]+)+$/.test(prefix.value)) yield* fail("API_PREFIX", "must look like /api")
+  const otlpEndpoint = yield* string("OTEL_EXPORTER_OTLP_ENDPOINT")
   const migrate = yield* choice("MIGRATE", ["on", "off"])
   return {
     environment,
@@ -258,6 +261,9 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     trustedProxies: yield* trustedProxies,
     apiPrefix: Option.getOrUndefined(prefix),
     adminToken: Option.getOrUndefined(yield* secret("ADMIN_TOKEN")),
+    otlpEndpoint: Option.isSome(otlpEndpoint)
+      ? yield* url("OTEL_EXPORTER_OTLP_ENDPOINT", otlpEndpoint.value, ["http:", "https:"])
+      : undefined,
     logLevel: yield* logLevel
   }
 })

@@ -1,0 +1,50 @@
+import { createServer } from "node:http"
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { startGeminiSimulator, type GeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { startBackend } from "../support/Backend.ts"
+import { logIn } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+
+describe("traces", () => {
+  let database: TestDatabase
+  let gemini: GeminiSimulator
+  let backend: Awaited<ReturnType<typeof startBackend>>
+  const received: Array<{ readonly path: string | undefined; readonly body: string }> = []
+  const collector = createServer((request, response) => {
+    let body = ""
+    request.setEncoding("utf8").on("data", (text) => (body += text))
+    request.on("end", () => {
+      received.push({ path: request.url, body })
+      response.writeHead(200, { "content-type": "application/json" }).end("{}")
+    })
+  })
+
+  beforeAll(async () => {
+    await once(collector.listen(0, "127.0.0.1"), "listening")
+    database = await createDatabase()
+    gemini = await startGeminiSimulator({ chunkMillis: 1 })
+    backend = await startBackend({
+      DATABASE_URL: database.url,
+      GEMINI_BASE_URL: gemini.url,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/`
+    })
+  })
+  afterAll(async () => {
+    await Promise.all([gemini.stop(), database.drop()])
+    collector.close()
+  })
+
+  it("reach the collector, and no secret does", async () => {
+    const person = await logIn(backend.url)
+    const answered = await person.ask(await person.room(), "[[say Traced.]]", { wait: 20 })
+    assert.strictEqual(answered.body.reply.content, "Traced.")
+    // What is gathered is sent before the end.
+    await backend.stop()
+    const all = received.map(({ body }) => body).join("\n")
+    assert.deepStrictEqual([...new Set(received.map(({ path }) => path))], ["/v1/traces"])
+    for (const name of ["POST", "Sending.send", "Replies.answer", "gemini-chat-backend", "send_message"]) assert.include(all, name)
+    for (const secret of [person.token, person.mobile, "Traced."]) assert.notInclude(all, secret)
+  })
+})
