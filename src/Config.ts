@@ -2,6 +2,7 @@ import type { BlockList } from "node:net"
 import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { parseProxies } from "./auth/ClientAddress.ts"
 import { integerFromText } from "./Text.ts"
+import type { VariableName } from "./Variables.ts"
 
 const Environment = Schema.Literals(["development", "test", "production"])
 const Delivery = Schema.Literals(["response", "log", "none"])
@@ -23,7 +24,7 @@ export interface BillingSettings {
   readonly isLive: boolean
 }
 
-/** Every setting of the process, read once. CONTRACT: the README's table is made from the names here. */
+/** Every setting of the process, read once. Their names and meanings are in Variables.ts. */
 export interface Settings {
   readonly environment: Environment
   readonly role: Role
@@ -74,31 +75,31 @@ export class SettingError extends Schema.TaggedError<SettingError>()("SettingErr
   }
 }
 
-const fail = (setting: string, problem: string) => Effect.fail(new SettingError({ setting, problem }))
+const fail = (setting: VariableName, problem: string) => Effect.fail(new SettingError({ setting, problem }))
 
 /** Reads one name; a value that does not fit is reported by the name alone, so no secret can be printed. */
-const read = <A>(name: string, config: Config.Config<A>, expected: string) =>
+const read = <A>(name: VariableName, config: Config.Config<A>, expected: string) =>
   config.pipe(Effect.mapError(() => new SettingError({ setting: name, problem: `must be ${expected}` })))
 
-const string = (name: string) => read(name, Config.String(name).pipe(Config.option), "text")
-const secret = (name: string) => read(name, Config.Redacted(name).pipe(Config.option), "text")
+const string = (name: VariableName) => read(name, Config.String(name).pipe(Config.option), "text")
+const secret = (name: VariableName) => read(name, Config.Redacted(name).pipe(Config.option), "text")
 
-const integer = (name: string, minimum: number, maximum: number, fallback: number) =>
+const integer = (name: VariableName, minimum: number, maximum: number, fallback: number) =>
   read(
     name,
     Config.schema(integerFromText(minimum, maximum), name).pipe(Config.withDefault(fallback)),
     `a whole number from ${minimum} to ${maximum}`
   )
 
-const choice = <const L extends ReadonlyArray<string>>(name: string, choices: L) =>
+const choice = <const L extends ReadonlyArray<string>>(name: VariableName, choices: L) =>
   read(name, Config.Literals(choices, name).pipe(Config.option), `one of ${choices.join(", ")}`)
 
-const url = (name: string, value: string, protocols: ReadonlyArray<string>) =>
+const url = (name: VariableName, value: string, protocols: ReadonlyArray<string>) =>
   URL.canParse(value) && protocols.includes(new URL(value).protocol)
     ? Effect.succeed(value.replace(/\/+$/, ""))
     : fail(name, `must be a URL starting with ${protocols.map((p) => `${p}//`).join(" or ")}`)
 
-const databaseUrl = (name: string, value: Redacted.Redacted) =>
+const databaseUrl = (name: VariableName, value: Redacted.Redacted) =>
   Effect.as(url(name, Redacted.value(value), ["postgres:", "postgresql:"]), value)
 
 /** Secrets that stand in tutorials and templates: no better than none. */

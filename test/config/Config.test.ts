@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { ConfigProvider, Effect, Exit, Layer, Redacted } from "effect"
 import { assert, describe, it } from "vitest"
 import { AppConfig, SettingError, type Settings } from "../../src/Config.ts"
+import { variables } from "../../src/Variables.ts"
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -336,5 +338,12 @@ describe("the process", () => {
     assert.strictEqual(code, 1)
     assert.notInclude(stdout + stderr, "hunter2")
     assert.notStrictEqual(stderr, "")
+  })
+})
+
+describe("the catalogue of variables", () => {
+  it("names none that nothing reads", () => {
+    const readers = ["src/Config.ts", "src/dev/main.ts"].map((file) => readFileSync(file, "utf8")).join("")
+    for (const name of Object.keys(variables)) assert.include(readers, `"${name}"`)
   })
 })
