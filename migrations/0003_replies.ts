@@ -85,6 +85,11 @@ export default Effect.gen(function* () {
         where daily_limit is null or d.used < daily_limit
         returning d.used into used;
       if not found then
+        -- A replay comes before quota, and another room's send may have stored the key while this one waited for the day's row.
+        if exists (select from idempotency_keys k where k.user_id = p_user and k.route = v_route and k.key = p_key
+            and k.created_at > now() - interval '24 hours') then
+          raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
+        end if;
         outcome := 'quota_exceeded'; used := daily_limit; return next; return;
       end if;
 
