@@ -2,8 +2,8 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import { AppConfig } from "../src/Config.ts"
 import { runAllMigrations } from "../src/database/Database.ts"
-import { environment } from "../src/ops/Launch.ts"
+import { environment, reported } from "../src/ops/Launch.ts"
 
 /** `npm run migrate`: the migrations alone, for a deployment that runs them before its processes. */
 const settings = AppConfig.layer.pipe(Layer.provide(environment()))
-NodeRuntime.runMain(runAllMigrations.pipe(Effect.provide(settings)))
+NodeRuntime.runMain(reported(runAllMigrations.pipe(Effect.provide(settings))), { disableErrorReporting: true })

@@ -105,10 +105,13 @@ const databaseUrl = (name: VariableName, value: Redacted.Redacted) =>
 /** Secrets that stand in tutorials and templates: no better than none. */
 const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|test|(.)\1+$)/is
 
-/** A key is told of by its place: what stands where its name should be may be the secret. */
+/**
+ * A key is told of by its place: what stands where its name should be may be the secret. One may come without a
+ * name, as a platform generates it; with a named one before it, it can still be rotated.
+ */
 const jwtKey = Effect.fnUntraced(function* (entry: string, index: number) {
-  const [, kid, encoded] = /^([\w-]{1,32}):([A-Za-z\d+/_-]+={0,2})$/.exec(entry) ?? []
-  if (kid === undefined || encoded === undefined) return yield* fail("JWT_KEYS", "must be kid:base64[,kid:base64]")
+  const [, kid = "default", encoded] = /^(?:([\w-]{1,32}):)?([A-Za-z\d+/_-]+={0,2})$/.exec(entry) ?? []
+  if (encoded === undefined) return yield* fail("JWT_KEYS", "must be base64 or kid:base64[,kid:base64]")
   const bytes = Buffer.from(encoded, "base64")
   if (bytes.length < 32) return yield* fail("JWT_KEYS", `key ${index + 1} must have at least 32 bytes of base64`)
   if (knownSecrets.test(bytes.toString("latin1"))) return yield* fail("JWT_KEYS", `key ${index + 1} is a well-known secret`)
@@ -230,7 +233,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   if (Option.isNone(configuredUrl)) return yield* fail("DATABASE_URL", "is required (postgres://…)")
   const database = yield* databaseUrl("DATABASE_URL", configuredUrl.value)
   const direct = yield* secret("DATABASE_DIRECT_URL")
-  const appUrl = yield* string("APP_URL")
+  // Render tells a web service its own address.
+  const appUrl = Option.firstSomeOf([yield* string("APP_URL"), yield* string("RENDER_EXTERNAL_URL")])
   if (Option.isNone(appUrl) && environment === "production") yield* fail("APP_URL", "is required in production (https://…)")
   const prefix = yield* string("API_PREFIX")
   if (Option.isSome(prefix) && !/^(\/[\w-]+)+$/.test(prefix.value)) yield* fail("API_PREFIX", "must look like /api")

@@ -17,14 +17,16 @@ const report = (cause: Cause.Cause<unknown>) => {
   process.stderr.write(`${text}\n`)
 }
 
+/** Tells of a failure before the process ends of it. */
+export const reported = <A, E, R>(main: Effect.Effect<A, E, R>) =>
+  Effect.tapCause(main, (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.sync(() => report(cause))))
+
 /** Runs the layers until a signal. A process that cannot be drained in time is ended all the same. */
 export const launch = <E>(layer: Layer.Layer<never, E> | Layer.Layer<unknown, E>) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => setTimeout(() => process.exit(1), hardStop).unref())
   }
-  return Layer.launch(layer).pipe(
-    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.sync(() => report(cause))))
-  )
+  return reported(Layer.launch(layer))
 }
 
 /** A signal is a wish, not a failure: it exits 0, unless the process sent it to itself and left another code. */

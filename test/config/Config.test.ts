@@ -200,6 +200,26 @@ describe("what is set", () => {
     )
   })
 
+  it("may be one key in base64 alone, as a platform generates it, and be rotated", async () => {
+    const generated = base64("a 256-bit value of a platform's...")
+    const alone = await settings({ ...production, JWT_KEYS: generated })
+    assert.deepStrictEqual(
+      alone.jwtKeys.map(({ kid, secret }) => [kid, base64(Redacted.value(secret))]),
+      [["default", generated]]
+    )
+    const rotated = await settings({ ...production, JWT_KEYS: `new:${base64("the-new-key-that-signs-from-now-on")},${generated}` })
+    assert.deepStrictEqual(
+      rotated.jwtKeys.map(({ kid }) => kid),
+      ["new", "default"]
+    )
+  })
+
+  it("may be the address that Render tells, unless there is one of our own", async () => {
+    const told = { ...production, APP_URL: undefined, RENDER_EXTERNAL_URL: "https://chat.onrender.com" }
+    assert.strictEqual((await settings(told)).appUrl, "https://chat.onrender.com")
+    assert.strictEqual((await settings({ ...told, APP_URL: "https://chat.example" })).appUrl, "https://chat.example")
+  })
+
   it("may be any origin at all", async () => {
     assert.deepStrictEqual((await settings({ ...production, CORS_ORIGINS: "*" })).corsOrigins, ["*"])
   })
@@ -284,7 +304,8 @@ describe("a start is refused", () => {
     ]
   ]
   const keys: typeof inTest = [
-    ["a secret alone", "hunter2hunter2hunter2hunter2hunter2"],
+    ["a short secret alone", "hunter2hunter2hunter2hunter2hunter2"],
+    ["two without a name", `${base64("hunter2".repeat(5))},${base64("hunter2".repeat(6))}`],
     ["an empty name", `:${base64("hunter2hunter2hunter2hunter2hunter2")}`],
     ["an empty secret", "k1:"],
     ["a name with blanks", `k 1:${base64("hunter2hunter2hunter2hunter2hunter2")}`],

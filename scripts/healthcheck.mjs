@@ -1,0 +1,11 @@
+/**
+ * The container's health check: exits 0 when the server of this container's settings says that it lives.
+ * A worker alone listens nowhere; it ends itself when its queue does, so that it runs is all there is to ask.
+ */
+const { HOST = "", PORT, ROLE } = process.env
+
+if (ROLE !== "worker") {
+  const host = ["", "0.0.0.0", "::"].includes(HOST) ? "127.0.0.1" : HOST.includes(":") ? `[${HOST}]` : HOST
+  const response = await fetch(`http://${host}:${PORT || 3000}/healthz`, { signal: AbortSignal.timeout(4_000) }).catch(() => undefined)
+  process.exitCode = response?.ok === true ? 0 : 1
+}
