@@ -26,12 +26,15 @@ const { output } = await bundle.generate({
   codeSplitting: { groups: [{ name: "packages", test: /[\\/]node_modules[\\/]/ }] }
 })
 
-const isOurs = (chunk: OutputChunk) => chunk.moduleIds.some((id) => /\.ts$/.test(id) && !/[\\/]node_modules[\\/]/.test(id))
+const isOurs = (chunk: OutputChunk) => chunk.moduleIds.some((id) => id.endsWith(".ts") && !/[\\/]node_modules[\\/]/.test(id))
 
 mkdirSync(folder, { recursive: true })
 for (const file of output) {
   if (file.type === "asset") continue
   const map = isOurs(file) ? file.map : null
-  writeFileSync(join(folder, file.fileName), map === null ? file.code : `${file.code}\n//# sourceMappingURL=${file.fileName}.map\n`)
+  writeFileSync(
+    join(folder, file.fileName),
+    map === null ? file.code : `${file.code}\n//# sourceMappingURL=${file.fileName}.map\n`
+  )
   if (map !== null) writeFileSync(join(folder, `${file.fileName}.map`), map.toString())
 }

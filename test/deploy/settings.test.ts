@@ -1,0 +1,228 @@
+import { randomBytes } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { Ajv2020 } from "ajv/dist/2020.js"
+import { ConfigProvider, Effect, Layer } from "effect"
+import { assert, describe, it } from "vitest"
+import { parse } from "yaml"
+import { clientAddress } from "../../src/auth/ClientAddress.ts"
+import { AppConfig, type Settings } from "../../src/Config.ts"
+import schema from "./render.schema.json" with { type: "json" }
+
+type Variables = Record<string, string>
+
+const read = (file: string) => parse(readFileSync(file, "utf8"))
+
+/** The settings that these variables make, and the names of those that nobody asked for. */
+const load = async (given: Variables): Promise<{ settings: Settings; unread: Array<string> }> => {
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ""))
+  const source = ConfigProvider.fromUnknown(set)
+  const asked = new Set<string>()
+  const recording = ConfigProvider.make((path) => {
+    asked.add(path.join("."))
+    return source.load(path)
+  })
+  const layer = AppConfig.layer.pipe(Layer.provide(ConfigProvider.layer(recording)))
+  const settings = await Effect.runPromise(AppConfig.pipe(Effect.provide(layer)))
+  return { settings, unread: Object.keys(set).filter((name) => !asked.has(name)) }
+}
+
+/** What somebody who is asked for these would type. */
+const typed: Variables = {
+  APP_URL: "https://chat.example",
+  GEMINI_API_KEY: "a-key-of-ai-studio",
+  STRIPE_SECRET_KEY: "sk_live_1234",
+  STRIPE_WEBHOOK_SECRETS: "whsec_1234",
+  STRIPE_PRO_PRICE_ID: "price_1234"
+}
+
+const generated = () => randomBytes(32).toString("base64")
+
+interface EnvVar {
+  readonly key?: string
+  readonly value?: string | number
+  readonly generateValue?: boolean
+  readonly sync?: boolean
+  readonly fromDatabase?: { readonly name: string; readonly property: string }
+  readonly fromService?: { readonly name: string; readonly type: string; readonly envVarKey: string }
+  readonly fromGroup?: string
+}
+interface Service {
+  readonly type: string
+  readonly name: string
+  readonly plan: string
+  readonly healthCheckPath?: string
+  readonly preDeployCommand?: string
+  readonly envVars: ReadonlyArray<EnvVar>
+}
+interface Blueprint {
+  readonly services: ReadonlyArray<Service>
+  readonly databases: ReadonlyArray<{ readonly name: string; readonly plan: string; readonly postgresMajorVersion: string }>
+  readonly envVarGroups?: ReadonlyArray<{ readonly name: string; readonly envVars: ReadonlyArray<EnvVar> }>
+}
+
+const named = <A extends { readonly name: string }>(list: ReadonlyArray<A> | undefined, name: string | undefined): A => {
+  const found = list?.find((item) => item.name === name)
+  if (found === undefined) throw new Error(`the blueprint has no ${name}`)
+  return found
+}
+
+/** The environment Render gives each service of a blueprint. */
+const deploy = (blueprint: Blueprint): Map<string, Variables> => {
+  const secrets = new Map<string, string>()
+  const secret = (owner: string, key: string) => {
+    const id = `${owner}/${key}`
+    if (!secrets.has(id)) secrets.set(id, generated())
+    return secrets.get(id) ?? ""
+  }
+  const variable = (
+    owner: string,
+    { fromDatabase, fromGroup, fromService, generateValue, key = "", sync, value }: EnvVar
+  ): Variables => {
+    if (fromGroup !== undefined) return variables(fromGroup, named(blueprint.envVarGroups, fromGroup).envVars)
+    if (fromService !== undefined) {
+      const { envVars, name, type } = named(blueprint.services, fromService.name)
+      assert.strictEqual(fromService.type, type)
+      return { [key]: variables(name, envVars)[fromService.envVarKey] ?? "" }
+    }
+    if (fromDatabase !== undefined) {
+      assert.strictEqual(fromDatabase.property, "connectionString")
+      return { [key]: `postgres://u:p@${named(blueprint.databases, fromDatabase.name).name}/d` }
+    }
+    if (generateValue === true) return { [key]: secret(owner, key) }
+    if (sync === false) return { [key]: typed[key] ?? "" }
+    return { [key]: String(value) }
+  }
+  const variables = (owner: string, list: ReadonlyArray<EnvVar>): Variables =>
+    Object.assign({}, ...list.map((envVar) => variable(owner, envVar)))
+  return new Map(blueprint.services.map(({ envVars, name }) => [name, variables(name, envVars)]))
+}
+
+/** What Render sets of itself. */
+const ofRender = ({ name, type }: Service): Variables =>
+  type === "web" ? { PORT: "10000", RENDER_EXTERNAL_URL: `https://${name}.onrender.com` } : { RENDER_EXTERNAL_URL: "" }
+
+const settingsOf = async (blueprint: Blueprint, name: string) => {
+  const given = deploy(blueprint).get(name) ?? {}
+  const { settings, unread } = await load({ ...ofRender(named(blueprint.services, name)), ...given })
+  assert.deepStrictEqual(unread, [], `${name} is given what nothing reads`)
+  assert.deepStrictEqual(
+    Object.entries(given).filter(([, value]) => value === ""),
+    [],
+    `${name} is given what is empty`
+  )
+  return settings
+}
+
+describe.each(["render.yaml", "render.paid.yaml"])("%s", (file) => {
+  const blueprint: Blueprint = read(file)
+
+  it("is a blueprint by Render's schema", () => {
+    const validate = new Ajv2020({ strict: false, allErrors: true }).compile(schema)
+    validate(blueprint)
+    assert.deepStrictEqual(validate.errors ?? [], [])
+  })
+
+  it("gives every service settings it can start with, and no other", async () => {
+    for (const { name } of blueprint.services) assert.strictEqual((await settingsOf(blueprint, name)).environment, "production")
+  })
+
+  it("takes the address of the client from behind Render's proxies, and from nobody else", async () => {
+    for (const service of blueprint.services.filter(({ type }) => type === "web")) {
+      const { trustedProxies } = await settingsOf(blueprint, service.name)
+      const seen = (header: string, peer = "10.21.157.68") => clientAddress(peer, header, trustedProxies)
+      assert.strictEqual(seen("203.0.113.7, 104.22.17.40"), "203.0.113.7")
+      assert.strictEqual(seen("2001:db8::7, 2606:4700::1"), "2001:db8::7")
+      assert.strictEqual(seen("198.51.100.1, 203.0.113.7, 104.22.17.40"), "203.0.113.7")
+      assert.strictEqual(seen("203.0.113.7", "198.51.100.1"), "198.51.100.1")
+    }
+  })
+
+  it("runs on the Postgres that development runs on, and asks whether the process lives", () => {
+    assert.deepStrictEqual(
+      blueprint.databases.map(({ postgresMajorVersion }) => postgresMajorVersion),
+      ["18"]
+    )
+    for (const { healthCheckPath, type } of blueprint.services) {
+      assert.strictEqual(healthCheckPath, type === "web" ? "/healthz" : undefined)
+    }
+  })
+})
+
+describe("the free blueprint", () => {
+  const blueprint: Blueprint = read("render.yaml")
+
+  it("costs nothing, and is one process that does all", async () => {
+    assert.deepStrictEqual(
+      [...blueprint.services, ...blueprint.databases].map(({ plan }) => plan),
+      ["free", "free"]
+    )
+    const { appUrl, billing, migrate, otpDelivery, role } = await settingsOf(blueprint, "gemini-chat")
+    assert.deepStrictEqual(
+      { appUrl, billing, migrate, otpDelivery, role },
+      { appUrl: "https://gemini-chat.onrender.com", billing: undefined, migrate: true, otpDelivery: "response", role: "all" }
+    )
+  })
+})
+
+describe("the paid blueprint", () => {
+  const blueprint: Blueprint = read("render.paid.yaml")
+
+  it("migrates before it starts, takes money, and never answers with a code", async () => {
+    for (const { name, plan, preDeployCommand } of blueprint.services) {
+      const { billing, migrate, otpDelivery } = await settingsOf(blueprint, name)
+      assert.notStrictEqual(plan, "free")
+      assert.strictEqual(preDeployCommand, "node dist/migrate.mjs")
+      assert.deepStrictEqual(
+        { isLive: billing?.isLive, migrate, otpDelivery },
+        { isLive: true, migrate: false, otpDelivery: "log" }
+      )
+    }
+  })
+
+  it("gives the API and the worker the same keys and secrets", () => {
+    const [api = {}, worker = {}] = [...deploy(blueprint).values()]
+    assert.deepStrictEqual([api["ROLE"], worker["ROLE"]], ["api", "worker"])
+    for (const [name, value] of Object.entries(worker)) if (name !== "ROLE") assert.strictEqual(value, api[name], name)
+  })
+})
+
+describe("compose.yaml", () => {
+  const compose = read("compose.yaml")
+
+  /** What is asked for, with the words that stand there when it is missing; and what the app is given. */
+  const interpolate = (environment: Variables, given: Variables) => {
+    const asked = new Map<string, string>()
+    const values = Object.entries(environment).map(([name, text]) => [
+      name,
+      text.replace(/\$\{(\w+):([?-])([^}]*)\}/g, (_, variable: string, kind: string, words: string) => {
+        if (kind === "?") asked.set(variable, words)
+        return given[variable] ?? (kind === "-" ? words : "")
+      })
+    ])
+    return { asked, values: Object.fromEntries(values) as Variables }
+  }
+
+  it("asks for a Gemini key and a key for tokens, and gives the app what it can start with", async () => {
+    const { asked, values } = interpolate(compose.services.app.environment, { ...typed, JWT_KEYS: generated() })
+    assert.deepStrictEqual([...asked.keys()], ["GEMINI_API_KEY", "JWT_KEYS"])
+    for (const [name, words] of asked) assert.isAbove(words.length, 10, name)
+    const { settings, unread } = await load(values)
+    assert.deepStrictEqual(unread, [])
+    assert.strictEqual(settings.otpDelivery, "response")
+    assert.strictEqual(settings.gemini.model, "gemini-3.8-flash")
+  })
+
+  it("starts the app on its own Postgres when that is well, and gives it the time to drain", () => {
+    const { app, postgres } = compose.services
+    assert.deepStrictEqual(app.depends_on, { postgres: { condition: "service_healthy" } })
+    const { hostname, password, pathname, username } = new URL(app.environment.DATABASE_URL)
+    assert.strictEqual(hostname, "postgres")
+    const { POSTGRES_DB, POSTGRES_PASSWORD, POSTGRES_USER } = postgres.environment
+    assert.deepStrictEqual([username, password, pathname], [POSTGRES_USER, POSTGRES_PASSWORD, `/${POSTGRES_DB}`])
+    assert.strictEqual(postgres.image, "postgres:18")
+    assert.deepStrictEqual(postgres.volumes, ["postgres:/var/lib/postgresql"])
+    assert.strictEqual(app.stop_grace_period, "30s")
+    for (const published of app.ports) assert.match(published, /^127\.0\.0\.1:/)
+    assert.isUndefined(postgres.ports)
+  })
+})
