@@ -67,11 +67,20 @@ export const startBackend = async (settings: Settings) => {
   }
 }
 
+/** What runs the product: Node and its sources, unless it was built or installed somewhere. */
+export interface Program {
+  readonly command?: string
+  readonly args?: ReadonlyArray<string>
+  readonly cwd?: string
+}
+
 /** A real process of the production entry, to be killed for real. */
-export const startProcess = async (settings: Settings) => {
+export const startProcess = async (settings: Settings, program: Program = {}) => {
   const env = await complete({ LOG_LEVEL: "info", ...settings })
   const { PATH, HOME } = process.env
-  const child = spawn(process.execPath, ["src/main.ts"], {
+  const { args = ["src/main.ts"], command = process.execPath, cwd = process.cwd() } = program
+  const child = spawn(command, args, {
+    cwd,
     env: { ...(PATH === undefined ? {} : { PATH }), ...(HOME === undefined ? {} : { HOME }), ...env },
     stdio: ["ignore", "pipe", "pipe"]
   })
