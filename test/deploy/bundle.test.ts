@@ -4,9 +4,10 @@ import { join, resolve } from "node:path"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
 import { type Program, type Settings, startProcess } from "../support/Backend.ts"
-import { freshMobile, personAt, request } from "../support/Client.ts"
+import { freshMobile, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { buildBundle, run } from "./Bundle.ts"
+import { signUpAndAsk } from "./Visitor.ts"
 
 let bundle: Awaited<ReturnType<typeof buildBundle>>
 let database: TestDatabase
@@ -48,17 +49,7 @@ describe("the bundle", () => {
       worker: "ok"
     })
 
-    // The password needs the native addon.
-    const mobile = freshMobile()
-    const signup = await request(server.url, "POST", "/auth/signup", { body: { mobile, password: "a long and unusual one" } })
-    assert.strictEqual(signup.status, 201)
-    const { otp } = (await request(server.url, "POST", "/auth/send-otp", { body: { mobile } })).body
-    const login = await request(server.url, "POST", "/auth/verify-otp", { body: { mobile, otp } })
-    assert.strictEqual(login.status, 200)
-    const person = personAt(server.url, { mobile, token: login.body.token, userId: login.body.user.id })
-    const answered = await person.ask(await person.room(), "[[say From the bundle.]]", { wait: 20 })
-    assert.strictEqual(answered.body.reply.content, "From the bundle.")
-
+    assert.strictEqual(await signUpAndAsk(server.url, "[[say From the bundle.]]"), "From the bundle.")
     assert.deepStrictEqual(await server.kill("SIGTERM"), { code: 0, signal: null })
   })
 
