@@ -19,7 +19,11 @@ export const variables = {
     default: "`DATABASE_URL`"
   },
   MIGRATE: { meaning: "`off` when `npm run migrate` runs apart, before a deploy", default: "`on`" },
-  APP_URL: { meaning: "public base URL for links; never taken from a request", default: "required in production" },
+  APP_URL: {
+    meaning: "public base URL for links; never taken from a request",
+    default: "`RENDER_EXTERNAL_URL`, else required in production"
+  },
+  RENDER_EXTERNAL_URL: { meaning: "set by Render: the address it gave the service", default: "none" },
   JWT_KEYS: { meaning: "`kid:base64[,kid:base64]`, 32 bytes or more each; the first signs", default: "required in production" },
   JWT_TTL: { meaning: "seconds an access token lives", default: "3600" },
   OTP_DELIVERY: {
