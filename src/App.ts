@@ -1,4 +1,4 @@
-import { Effect, Layer, Logger, References } from "effect"
+import { Effect, Layer } from "effect"
 import { Accounts } from "./auth/Accounts.ts"
 import { AuthEvents } from "./auth/AuthEvents.ts"
 import { CodeSender } from "./auth/CodeSender.ts"
@@ -42,6 +42,7 @@ import { Cursors } from "./http/Cursors.ts"
 import { Idempotency } from "./http/Idempotency.ts"
 import { ServerLayer } from "./http/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
+import { LoggingLayer } from "./ops/Logging.ts"
 import { TelemetryLayer } from "./ops/Telemetry.ts"
 import { Queue } from "./queue/Queue.ts"
 import { QueueState } from "./queue/QueueState.ts"
@@ -73,16 +74,6 @@ const UserDataLayer = UserData.layer.pipe(Layer.provide(ChatLayer))
 const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer, QueueState.layer).pipe(Layer.provide(Keys.layer))
 const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 
-const LoggerLayer = Layer.unwrap(
-  Effect.gen(function* () {
-    const { environment, logLevel } = yield* AppConfig
-    return Layer.merge(
-      Logger.layer([environment === "production" ? Logger.consoleJson : Logger.consolePretty()]),
-      Layer.succeed(References.MinimumLogLevel, logLevel)
-    )
-  })
-)
-
 /** What the worker can do. */
 const TasksLayer = Layer.effect(
   Tasks,
@@ -104,5 +95,5 @@ export const AppLayer = RoleLayer.pipe(
   Layer.provide([AuthLayer, ChatLayer, GeminiLayer, BillingLayer, StreamLayer, UserDataLayer, HttpServices]),
   Layer.provide([QueueLayer, StreamLog.layer]),
   Layer.provide([DatabaseLayer, Draining.layer]),
-  Layer.provide([LoggerLayer, TelemetryLayer])
+  Layer.provide([LoggingLayer, TelemetryLayer])
 )

@@ -1,5 +1,6 @@
 import { Cause, ConfigProvider, Effect, Exit, Layer, type Runtime } from "effect"
 import { SettingError } from "../Config.ts"
+import { oneLine, redact } from "./LogLine.ts"
 
 /** Milliseconds after which a process that was told to go is ended, drained or not. */
 const hardStop = 25_000
@@ -10,11 +11,11 @@ export const environment = (overrides: Readonly<Record<string, string>> = {}) =>
   return ConfigProvider.layer(ConfigProvider.fromUnknown(Object.fromEntries(set)))
 }
 
-/** One line for what the operator can mend, the whole cause for what only a developer can. */
+/** One line, with the reason for what the operator can mend, and the whole cause for what only a developer can. */
 const report = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
   const text = error instanceof SettingError ? `cannot start: ${error.message}` : `cannot go on: ${Cause.pretty(cause)}`
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${redact(oneLine(text))}\n`)
 }
 
 /** Tells of a failure before the process ends of it. */

@@ -22,10 +22,12 @@ export class WorkerHealth extends Context.Service<
 }
 
 /** graphile-worker talks of every job; only its warnings are news, and of those not that its pool is small on purpose. */
-const logger = new Logger(() => (level, message) => {
-  if ((level === "error" || level === "warning") && !message.includes("maxPoolSize"))
-    process.stderr.write(`${JSON.stringify({ level, source: "graphile-worker", message })}\n`)
-})
+const makeLogger = (log: (event: Effect.Effect<void>) => void) =>
+  new Logger(() => (level, message) => {
+    if ((level !== "error" && level !== "warning") || message.includes("maxPoolSize")) return
+    const event = level === "error" ? Effect.logError(message) : Effect.logWarning(message)
+    log(Effect.annotateLogs(event, { source: "graphile-worker" }))
+  })
 
 const makePool = (connectionString: string) => {
   const pool = new pg.Pool({
@@ -49,6 +51,7 @@ export const WorkerLayer = Layer.effect(
     const tasks = yield* Tasks
     const sql = yield* SqlClient.SqlClient
     const runTask = Effect.runPromiseExitWith(yield* Effect.context())
+    const logger = makeLogger(Effect.runForkWith(yield* Effect.context()))
     const lockIds = new Set<string>()
     const events: WorkerEvents = new EventEmitter()
     // Jobs are locked by the id of the pool of workers, not by a worker's own.
