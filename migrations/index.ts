@@ -3,6 +3,7 @@ import m0002 from "./0002_chat.ts"
 import m0003 from "./0003_replies.ts"
 import m0004 from "./0004_billing.ts"
 import m0005 from "./0005_accounts_complete.ts"
+import m0006 from "./0006_throttles_at_once.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -10,5 +11,6 @@ export const migrations = {
   "0002_chat": m0002,
   "0003_replies": m0003,
   "0004_billing": m0004,
-  "0005_accounts_complete": m0005
+  "0005_accounts_complete": m0005,
+  "0006_throttles_at_once": m0006
 }

@@ -5,13 +5,20 @@ import { integerFromText } from "./Text.ts"
 import type { VariableName } from "./Variables.ts"
 
 const Environment = Schema.Literals(["development", "test", "production"])
-const Delivery = Schema.Literals(["response", "log", "none"])
+const deliveries = ["response", "log", "webhook", "none"] as const
 
 export type Environment = typeof Environment.Type
 export type Role = "all" | "api" | "worker"
 export interface JwtKey {
   readonly kid: string
   readonly secret: Redacted.Redacted<Uint8Array>
+}
+
+export interface OtpWebhook {
+  /** Redacted because gateways put tokens into paths and queries. */
+  readonly url: Redacted.Redacted
+  /** The key of the signatures, as it stands. */
+  readonly secret: Redacted.Redacted
 }
 
 export interface BillingSettings {
@@ -37,7 +44,9 @@ export interface Settings {
   readonly jwtKeys: readonly [JwtKey, ...Array<JwtKey>]
   /** Seconds an access token lives. */
   readonly jwtTtl: number
-  readonly otpDelivery: typeof Delivery.Type
+  readonly otpDelivery: (typeof deliveries)[number]
+  /** Where codes are posted to; there with `OTP_DELIVERY=webhook`. */
+  readonly otpWebhook: OtpWebhook | undefined
   /** Whether numbers can log in with a password, too. */
   readonly passwordLogin: boolean
   readonly gemini: {
@@ -134,9 +143,9 @@ const jwtKeys = Effect.fnUntraced(function* (environment: Environment) {
 })
 
 const otpDelivery = Effect.fnUntraced(function* (environment: Environment) {
-  const delivery = yield* choice("OTP_DELIVERY", ["response", "log", "none"])
+  const delivery = yield* choice("OTP_DELIVERY", deliveries)
   if (environment !== "production") return Option.getOrElse(delivery, () => "response" as const)
-  if (Option.isNone(delivery)) return yield* fail("OTP_DELIVERY", "is required in production (response, log or none)")
+  if (Option.isNone(delivery)) return yield* fail("OTP_DELIVERY", `is required in production (${deliveries.join(", ")})`)
   const demo = yield* string("OTP_DEMO_MODE")
   const stripe = yield* secret("STRIPE_SECRET_KEY")
   if (delivery.value === "response") {
@@ -148,6 +157,22 @@ const otpDelivery = Effect.fnUntraced(function* (environment: Environment) {
     }
   }
   return delivery.value
+})
+
+const otpWebhook = Effect.fnUntraced(function* (environment: Environment, delivery: Settings["otpDelivery"]) {
+  if (delivery !== "webhook") return undefined
+  const target = yield* secret("OTP_WEBHOOK_URL")
+  if (Option.isNone(target)) return yield* fail("OTP_WEBHOOK_URL", "is required with OTP_DELIVERY=webhook")
+  const text = Redacted.value(target.value)
+  yield* url("OTP_WEBHOOK_URL", text, environment === "production" ? ["https:"] : ["https:", "http:"])
+  const { password, username } = new URL(text)
+  if (username !== "" || password !== "") return yield* fail("OTP_WEBHOOK_URL", "must hold no user name and no password")
+  const key = yield* secret("OTP_WEBHOOK_SECRET")
+  if (Option.isNone(key)) return yield* fail("OTP_WEBHOOK_SECRET", "is required with OTP_DELIVERY=webhook")
+  const value = Redacted.value(key.value)
+  if (Buffer.byteLength(value) < 32) return yield* fail("OTP_WEBHOOK_SECRET", "must have at least 32 bytes")
+  if (knownSecrets.test(value)) return yield* fail("OTP_WEBHOOK_SECRET", "is a well-known secret")
+  return { url: target.value, secret: key.value }
 })
 
 const gemini = Effect.fnUntraced(function* (environment: Environment) {
@@ -240,6 +265,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   if (Option.isSome(prefix) && !/^(\/[\w-]+)+$/.test(prefix.value)) yield* fail("API_PREFIX", "must look like /api")
   const otlpEndpoint = yield* string("OTEL_EXPORTER_OTLP_ENDPOINT")
   const migrate = yield* choice("MIGRATE", ["on", "off"])
+  const delivery = yield* otpDelivery(environment)
   return {
     environment,
     role,
@@ -250,7 +276,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     migrate: Option.getOrElse(migrate, () => "on") === "on",
     jwtKeys: yield* jwtKeys(environment),
     jwtTtl: yield* integer("JWT_TTL", 60, 86_400, 3600),
-    otpDelivery: yield* otpDelivery(environment),
+    otpDelivery: delivery,
+    otpWebhook: yield* otpWebhook(environment, delivery),
     passwordLogin: Option.getOrUndefined(yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     billing: yield* billing(environment),

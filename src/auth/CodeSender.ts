@@ -1,26 +1,40 @@
 import { Context, Effect, Layer } from "effect"
 import { AppConfig } from "../Config.ts"
+import { ShowsNumbers } from "../ops/Logging.ts"
 import type { DeliveryFailed } from "./AuthErrors.ts"
-import type { Mobile } from "./Mobile.ts"
+import type { Code } from "./Code.ts"
+import { makeCodeWebhook } from "./CodeWebhook.ts"
 
-/** Brings a code to its number. A deployment with a real gateway replaces this one layer. */
+/** Brings a code to its number, as `OTP_DELIVERY` says. What no webhook can reach replaces this one layer. */
 export class CodeSender extends Context.Service<
   CodeSender,
   {
     /** Returns the code when the caller may show it (the mock delivery), else nothing. */
-    readonly deliver: (mobile: Mobile, code: string) => Effect.Effect<string | undefined, DeliveryFailed>
+    readonly deliver: (code: Code) => Effect.Effect<string | undefined, DeliveryFailed>
   }
 >()("chat-backend/auth/CodeSender") {
   static readonly layer = Layer.effect(
     CodeSender,
     Effect.gen(function* () {
-      const { otpDelivery } = yield* AppConfig
-      const ways: Record<typeof otpDelivery, CodeSender["Service"]["deliver"]> = {
-        response: (_, code) => Effect.succeed(code),
-        log: (mobile, code) => Effect.as(Effect.logInfo(`One-time code for ${mobile}: ${code}`), undefined),
-        none: () => Effect.undefined
+      const { otpDelivery, otpWebhook } = yield* AppConfig
+      if (otpWebhook !== undefined) {
+        const post = makeCodeWebhook(otpWebhook)
+        return CodeSender.of({ deliver: (code) => Effect.as(post(code), undefined) })
       }
-      return CodeSender.of({ deliver: ways[otpDelivery] })
+      switch (otpDelivery) {
+        case "response":
+          return CodeSender.of({ deliver: ({ otp }) => Effect.succeed(otp) })
+        case "log":
+          return CodeSender.of({
+            deliver: ({ mobile, otp }) =>
+              Effect.logInfo(`One-time code for ${mobile}: ${otp}`).pipe(
+                Effect.provideService(ShowsNumbers, true),
+                Effect.as(undefined)
+              )
+          })
+        default:
+          return CodeSender.of({ deliver: () => Effect.undefined })
+      }
     })
   )
 }

@@ -4,12 +4,11 @@ import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited } from "./AuthErrors.ts"
 import { addressKey } from "./ClientAddress.ts"
+import type { Purpose } from "./Code.ts"
 import { CodeSender } from "./CodeSender.ts"
 import { Keys } from "./Keys.ts"
 import type { Mobile } from "./Mobile.ts"
 import { Throttle } from "./Throttle.ts"
-
-export type Purpose = "login" | "reset_password"
 
 /** Seconds a code lives, and seconds before another may be asked for. */
 const lifetime = 300
@@ -64,21 +63,40 @@ export class Otp extends Context.Service<
       const bind = (mobile: Mobile, purpose: Purpose, otp: string) => `${purpose}\u0000${mobile}\u0000${otp}`
       const cooldownKey = (mobile: Mobile, purpose: Purpose) => `otp-cooldown:${purpose}:${mobile}`
 
+      /** One of every allowance, or the refusal: of several that are used up the one that takes longest. */
+      const takeTurn = Effect.fnUntraced(function* (mobile: Mobile, purpose: Purpose, address: string | null) {
+        const cooling = { key: cooldownKey(mobile, purpose), rate: cooldown }
+        const denied = yield* throttle.takeAll([cooling, ...sendLimits(mobile, addressKey(address))])
+        if (denied.size === 0) return
+        const retryAfter = Math.max(...denied.values())
+        return yield* denied.get(cooling.key) === retryAfter
+          ? new OtpCooldown({ retryAfter })
+          : new OtpSendLimited({ retryAfter })
+      })
+
+      /**
+       * As if the code had not been asked for: another may be at once, and the one before it is the newest again. Only
+       * what limits the sends stays counted, so that a gateway in trouble is not called without end.
+       */
+      const takeBack = (mobile: Mobile, purpose: Purpose, challengeId: string) =>
+        sql`delete from otp_challenges where id = ${challengeId}`.pipe(
+          Effect.orDie,
+          Effect.andThen(throttle.giveBack(cooldownKey(mobile, purpose), cooldown))
+        )
+
       const send = Effect.fn("Otp.send")(function* (mobile: Mobile, purpose: Purpose, address: string | null) {
-        const cooling = yield* throttle.take(cooldownKey(mobile, purpose), cooldown)
-        if (cooling > 0) return yield* new OtpCooldown({ retryAfter: cooling })
-        for (const { key, rate } of sendLimits(mobile, addressKey(address))) {
-          const wait = yield* throttle.take(key, rate)
-          if (wait > 0) return yield* new OtpSendLimited({ retryAfter: wait })
-        }
+        yield* takeTurn(mobile, purpose, address)
         const challengeId = uuid()
         const otp = String(randomInt(1_000_000)).padStart(6, "0")
-        yield* sql`
+        const shown = yield* sql`
           insert into otp_challenges (id, mobile, purpose, code_mac, expires_at)
           values (${challengeId}, ${mobile}, ${purpose}, ${keys.mac("otp", bind(mobile, purpose, otp))},
             clock_timestamp() + make_interval(secs => ${lifetime}))
-        `.pipe(Effect.orDie)
-        const shown = yield* sender.deliver(mobile, otp)
+        `.pipe(
+          Effect.orDie,
+          Effect.andThen(sender.deliver({ mobile, otp, purpose, expiresIn: lifetime, challengeId })),
+          Effect.onError(() => takeBack(mobile, purpose, challengeId))
+        )
         return { challengeId, expiresIn: lifetime, resendAfter, ...(shown === undefined ? {} : { otp: shown }) }
       })
 

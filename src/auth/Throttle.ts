@@ -14,12 +14,23 @@ const rememberedMillis = 1_000
 
 const seconds = (duration: Duration.Duration) => Duration.toMillis(duration) / 1000
 
+/** An allowance to take one of. */
+export interface Allowance {
+  readonly key: string
+  readonly rate: Rate
+}
+
 /** A rate limiter in Postgres, exact for any number of processes (GCRA: one timestamp a key). */
 export class Throttle extends Context.Service<
   Throttle,
   {
     /** Takes one from the key's allowance; returns 0, or the whole seconds to wait when there is none. */
     readonly take: (key: string, rate: Rate) => Effect.Effect<number>
+    /**
+     * Takes one from each allowance, or from none of them when any is used up: who is refused at one has used nothing of
+     * the others. Returns those that are used up, with the whole seconds to wait.
+     */
+    readonly takeAll: (allowances: ReadonlyArray<Allowance>) => Effect.Effect<ReadonlyMap<string, number>>
     /** As `take`, but takes nothing. */
     readonly peek: (key: string, rate: Rate) => Effect.Effect<number>
     /** Gives back what a `take` took: it was nothing that counts. */
@@ -34,35 +45,27 @@ export class Throttle extends Context.Service<
       const sql = yield* SqlClient.SqlClient
 
       const denials = new LRUCache<string, { readonly wait: number; readonly until: number }>({ max: maximumDenials })
-      const denied = Effect.fnUntraced(function* (key: string) {
-        const denial = denials.get(key)
-        return denial !== undefined && denial.until > (yield* Clock.currentTimeMillis) ? denial.wait : 0
-      })
 
-      const take = Effect.fn("Throttle.take")(function* (key: string, rate: Rate) {
-        const known = yield* denied(key)
-        if (known > 0) return known
-        const period = seconds(rate.period)
-        const step = period / rate.limit
-        const [row] = yield* sql<{ wait: number }>`
-          with up as (
-            insert into throttles as t (key, tat) values (${key}, clock_timestamp() + make_interval(secs => ${step}))
-            on conflict (key) do update set tat = greatest(t.tat + make_interval(secs => ${step}), excluded.tat)
-            where greatest(t.tat + make_interval(secs => ${step}), excluded.tat)
-              - (excluded.tat - make_interval(secs => ${step})) <= make_interval(secs => ${period})
-            returning 1
-          )
-          select 0::float8 as wait from up
-          union all
-          select greatest(1, ceil(extract(epoch from tat + make_interval(secs => ${step})
-            - make_interval(secs => ${period}) - clock_timestamp())))::float8
-          from throttles where key = ${key} and not exists (select 1 from up)
+      const takeAll = Effect.fn("Throttle.takeAll")(function* (allowances: ReadonlyArray<Allowance>) {
+        const now = yield* Clock.currentTimeMillis
+        const known = allowances.flatMap(({ key }) => {
+          const denial = denials.get(key)
+          return denial !== undefined && denial.until > now ? [[key, denial.wait] as const] : []
+        })
+        if (known.length > 0) return new Map(known)
+        const asked = allowances.map(({ key, rate }) => {
+          const period = seconds(rate.period)
+          return { key, period, step: period / rate.limit }
+        })
+        const denied = yield* sql<{ key: string; wait: number }>`
+          select key, wait from take_throttles(${JSON.stringify(asked)}::text::json)
         `
-        const wait = row?.wait ?? 1
-        if (wait > 0)
-          denials.set(key, { wait, until: (yield* Clock.currentTimeMillis) + Math.min(wait * 1000, rememberedMillis) })
-        return wait
+        const told = yield* Clock.currentTimeMillis
+        for (const { key, wait } of denied) denials.set(key, { wait, until: told + Math.min(wait * 1000, rememberedMillis) })
+        return new Map(denied.map(({ key, wait }) => [key, wait]))
       }, Effect.orDie)
+
+      const take = (key: string, rate: Rate) => Effect.map(takeAll([{ key, rate }]), (denied) => denied.get(key) ?? 0)
 
       const peek = Effect.fn("Throttle.peek")(function* (key: string, rate: Rate) {
         const period = seconds(rate.period)
@@ -84,7 +87,7 @@ export class Throttle extends Context.Service<
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 
-      return Throttle.of({ take, peek, giveBack, reset })
+      return Throttle.of({ take, takeAll, peek, giveBack, reset })
     })
   )
 }

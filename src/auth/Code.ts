@@ -1,0 +1,13 @@
+import type { Mobile } from "./Mobile.ts"
+
+export type Purpose = "login" | "reset_password"
+
+/** A one-time code on its way to its number. */
+export interface Code {
+  readonly mobile: Mobile
+  readonly otp: string
+  readonly purpose: Purpose
+  /** Seconds it lives. */
+  readonly expiresIn: number
+  readonly challengeId: string
+}
