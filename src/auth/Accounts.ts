@@ -78,9 +78,17 @@ export class Accounts extends Context.Service<
         return isRight
       })
 
-      const adopt = Effect.fnUntraced(function* (userId: UserId, next: Redacted.Redacted, kind: AuthEventKind, origin: Origin) {
-        yield* users.setPassword(userId, yield* passwords.hash(next))
-        yield* events.append(userId, kind, origin)
+      /** The new password, the record of it and the end of sessions: all of it happens, or nothing. */
+      const adopt = Effect.fnUntraced(function* (
+        userId: UserId,
+        next: Redacted.Redacted,
+        kind: AuthEventKind,
+        origin: Origin,
+        ended: Parameters<Sessions["Service"]["revoke"]>[1]
+      ) {
+        const hash = yield* passwords.hash(next)
+        const work = [users.setPassword(userId, hash), events.append(userId, kind, origin), sessions.revoke(userId, ended)]
+        yield* sessions.change(userId, Effect.all(work, { discard: true }))
       })
 
       const proveCurrent = Effect.fnUntraced(function* (user: CurrentSession, current: Redacted.Redacted | undefined) {
@@ -98,10 +106,9 @@ export class Accounts extends Context.Service<
           if (user.hasPassword && (yield* passwords.verify(yield* users.passwordHash(user.userId), next))) {
             return yield* new SamePassword()
           }
-          yield* adopt(user.userId, next, "password_changed", origin)
           // A recovery has done what it was for; any other session goes on alone.
-          yield* sessions.revoke(user.userId, user.isRecovery ? "all" : { except: user.sessionId })
-          yield* sessions.changed(user.userId)
+          const ended = user.isRecovery ? "all" : { except: user.sessionId }
+          yield* adopt(user.userId, next, "password_changed", origin, ended)
         }
       )
 
@@ -110,8 +117,7 @@ export class Accounts extends Context.Service<
           yield* passwords.check(next)
           yield* otp.verify({ ...reset, purpose: "reset_password" })
           const { user } = yield* users.activate(reset.mobile, client)
-          yield* adopt(user.id, next, "password_reset", origin)
-          yield* sessions.revoke(user.id, "all")
+          yield* adopt(user.id, next, "password_reset", origin, "all")
         }
       )
 

@@ -1,5 +1,6 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { isSqlError } from "effect/sql/SqlError"
 import { v7 as uuid } from "uuid"
 import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
@@ -54,8 +55,11 @@ export class Sessions extends Context.Service<
       which: { readonly only: SessionId } | { readonly except: SessionId } | "all"
     ) => Effect.Effect<number>
     readonly list: (userId: UserId) => Effect.Effect<ReadonlyArray<ListedSession>>
-    /** The user's name, password or tier changed: no process may go on with what it remembers. */
-    readonly changed: (userId: UserId) => Effect.Effect<void>
+    /**
+     * Does what changes the user, or what is remembered with the sessions, in one transaction: all of it, with the
+     * notice after which no process goes on with what it remembers, or nothing.
+     */
+    readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
     /** The session with its user, or nothing when it was revoked, has expired, or its user is gone. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
@@ -132,10 +136,15 @@ export class Sessions extends Context.Service<
         `
       }, Effect.orDie)
 
-      const changed: Sessions["Service"]["changed"] = Effect.fn("Sessions.changed")(function* (userId) {
-        yield* sql`select pg_notify(${channel}, ${sessionsTopic(userId)})`
-        notifications.publishLocal(sessionsTopic(userId))
-      }, Effect.orDie)
+      const change: Sessions["Service"]["change"] = (userId, work) =>
+        work.pipe(
+          Effect.tap(sql`select pg_notify(${channel}, ${sessionsTopic(userId)})`.pipe(Effect.orDie)),
+          sql.withTransaction,
+          Effect.catchIf(isSqlError, Effect.die),
+          // Only now: what this process read while the transaction was open is as it was before.
+          Effect.tap(Effect.sync(() => notifications.publishLocal(sessionsTopic(userId)))),
+          Effect.withSpan("Sessions.change")
+        )
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
         const [row] = yield* readSql<{
@@ -181,7 +190,7 @@ export class Sessions extends Context.Service<
         return loaded === undefined ? undefined : asOf(loaded, now)
       })
 
-      return Sessions.of({ start, refresh, revoke, list, changed, find })
+      return Sessions.of({ start, refresh, revoke, list, change, find })
     })
   )
 }

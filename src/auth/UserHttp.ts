@@ -44,16 +44,15 @@ export const UserHttp = HttpApiBuilder.group(
       me: () => CurrentUser.use(present),
       updateMe: Effect.fnUntraced(function* ({ payload, request }) {
         const user = yield* CurrentUser
-        yield* users.update(user.userId, payload)
-        yield* sessions.changed(user.userId)
-        yield* events.append(user.userId, "profile_changed", yield* originOf(request), user.sessionId)
+        const origin = yield* originOf(request)
+        const work = [users.update(user.userId, payload), events.append(user.userId, "profile_changed", origin, user.sessionId)]
+        yield* sessions.change(user.userId, Effect.all(work, { discard: true }))
         return yield* present({ ...user, ...payload })
       }),
       deleteMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
         yield* membership.end(user.userId)
-        yield* users.remove(user.userId)
-        yield* sessions.changed(user.userId)
+        yield* sessions.change(user.userId, users.remove(user.userId))
       }),
       exportMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser

@@ -436,6 +436,19 @@ describe("asking for codes", () => {
     assertProblem(await send(mobile), 429, "otp_send_limited")
   })
 
+  it("in vain takes nothing from what is left", async () => {
+    const mobile = freshMobile()
+    const left = () =>
+      database.query("select key, tat from throttles where key like $1 and tat > now() order by key", [`%${mobile}`])
+    assert.strictEqual((await send(mobile)).status, 200)
+    const before = await left()
+    assert.lengthOf(before, 3)
+    for (let tried = 0; tried < 10; tried++) assertProblem(await send(mobile), 429, "otp_cooldown")
+    await denialForgotten()
+    assertProblem(await send(mobile), 429, "otp_cooldown")
+    assert.deepStrictEqual(await left(), before)
+  })
+
   it("of one number leaves another alone", async () => {
     const [one, other] = [freshMobile(), freshMobile()]
     await send(one)
