@@ -45,7 +45,7 @@ export interface Settings {
   /** Seconds an access token lives. */
   readonly jwtTtl: number
   readonly otpDelivery: (typeof deliveries)[number]
-  /** Where codes are posted to; there with `OTP_DELIVERY=webhook`. */
+  /** Where codes are posted to, if anywhere. */
   readonly otpWebhook: OtpWebhook | undefined
   /** Whether numbers can log in with a password, too. */
   readonly passwordLogin: boolean
@@ -160,15 +160,16 @@ const otpDelivery = Effect.fnUntraced(function* (environment: Environment) {
 })
 
 const otpWebhook = Effect.fnUntraced(function* (environment: Environment, delivery: Settings["otpDelivery"]) {
-  if (delivery !== "webhook") return undefined
   const target = yield* secret("OTP_WEBHOOK_URL")
+  // `none` is the contract's word for a sender of one's own, which a gateway is, too.
+  if (delivery !== "webhook" && (delivery !== "none" || Option.isNone(target))) return undefined
   if (Option.isNone(target)) return yield* fail("OTP_WEBHOOK_URL", "is required with OTP_DELIVERY=webhook")
   const text = Redacted.value(target.value)
   yield* url("OTP_WEBHOOK_URL", text, environment === "production" ? ["https:"] : ["https:", "http:"])
   const { password, username } = new URL(text)
   if (username !== "" || password !== "") return yield* fail("OTP_WEBHOOK_URL", "must hold no user name and no password")
   const key = yield* secret("OTP_WEBHOOK_SECRET")
-  if (Option.isNone(key)) return yield* fail("OTP_WEBHOOK_SECRET", "is required with OTP_DELIVERY=webhook")
+  if (Option.isNone(key)) return yield* fail("OTP_WEBHOOK_SECRET", "is required with OTP_WEBHOOK_URL")
   const value = Redacted.value(key.value)
   if (Buffer.byteLength(value) < 32) return yield* fail("OTP_WEBHOOK_SECRET", "must have at least 32 bytes")
   if (knownSecrets.test(value)) return yield* fail("OTP_WEBHOOK_SECRET", "is a well-known secret")

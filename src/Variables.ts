@@ -27,10 +27,13 @@ export const variables = {
   JWT_KEYS: { meaning: "`kid:base64[,kid:base64]`, 32 bytes or more each; the first signs", default: "required in production" },
   JWT_TTL: { meaning: "seconds an access token lives", default: "3600" },
   OTP_DELIVERY: {
-    meaning: "how codes are delivered: `response` (in the answer: for trying out), `log`, `none`",
+    meaning:
+      "how codes are delivered: `response` (in the answer: for trying out), `log`, `webhook`, or `none` (a sender of one's own: `OTP_WEBHOOK_URL`, or a layer)",
     default: "`response`; required in production"
   },
   OTP_DEMO_MODE: { meaning: "`anyone-can-log-in` allows `OTP_DELIVERY=response` in production", default: "none" },
+  OTP_WEBHOOK_URL: { meaning: "where codes are posted to; `https` in production", default: "required with `webhook`" },
+  OTP_WEBHOOK_SECRET: { meaning: "signs what is posted, 32 bytes or more", default: "required with `OTP_WEBHOOK_URL`" },
   PASSWORD_LOGIN: { meaning: "`true` lets numbers log in with a password, too", default: "`false`" },
   GEMINI_API_KEY: { meaning: "from [AI Studio](https://aistudio.google.com/apikey)", default: "required in production" },
   GEMINI_MODEL: { meaning: "the model of rooms that name none", default: "`gemini-3.8-flash`" },

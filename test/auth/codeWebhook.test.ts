@@ -270,3 +270,13 @@ describe("the log", () => {
     }
   })
 })
+
+describe("OTP_DELIVERY=none, a sender of one's own", () => {
+  it("is a gateway where one is named", async () => {
+    const own = await startBackend(settings({ OTP_DELIVERY: "none" }))
+    const sent = await request(own.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })
+    await own.stop()
+    assert.deepStrictEqual(Object.keys(sent.body).sort(), ["challengeId", "expiresIn", "resendAfter"])
+    assert.strictEqual(last().code.challengeId, sent.body.challengeId)
+  })
+})
