@@ -3,9 +3,11 @@ import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
 import { UserApi } from "./auth/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { ChatApi, SearchApi } from "./chat/ChatApi.ts"
-import { Problems } from "./http/ProblemsApi.ts"
+import { overview } from "./http/Overview.ts"
+import { Problems, unrouted } from "./http/ProblemsApi.ts"
 import { AdminApi } from "./ops/AdminApi.ts"
 import { OpsApi } from "./ops/OpsApi.ts"
+import { ReplyEvent } from "./stream/StreamEvents.ts"
 
 /** The contract's root. It imports no server code: clients, documents and tests are made of it. */
 export class Api extends HttpApi.make("gemini-chat-backend")
@@ -19,12 +21,15 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(OpsApi)
   .add(AdminApi)
   .middleware(Problems)
+  // What no schema of an operation names: the events of a stream, and what is refused before there is an operation.
+  .annotate(HttpApi.AdditionalSchemas, [ReplyEvent, ...unrouted])
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({
       title: "Gemini chat backend",
       version: "0.1.0",
-      description: "One-time-code login, chatrooms, and Gemini's answers through a durable queue.",
-      license: { name: "MIT", identifier: "MIT" }
+      description: overview,
+      license: { name: "MIT", identifier: "MIT" },
+      servers: [{ url: "/", description: "The server that this document came from." }]
     })
   ) {}

@@ -1,4 +1,10 @@
 import { Effect, Schema } from "effect"
+import { Count } from "./Text.ts"
+
+/** A member of what is worth trying again; the server tells it as the header `Retry-After` as well. */
+export const retryAfter = {
+  retryAfter: Count.annotate({ description: "Seconds until it is worth trying again.", examples: [30] })
+}
 
 /**
  * The declaration and members of one problem (RFC 9457), to be spread into `HttpApiError.Problem`:

@@ -16,11 +16,14 @@ const Digits = Schema.String.check(Schema.isPattern(/^\d{1,15}$/u, { message: "m
 export const integerFromText = (minimum: number, maximum: number) =>
   Digits.pipe(Schema.decodeTo(Schema.FiniteFromString)).check(Schema.isInt(), Schema.isBetween({ minimum, maximum }))
 
+/** How many there are of something. */
+export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
 /** A UUID in its canonical lower-case form, whatever case it was written in. */
 export const Uuid = Schema.String.check(Schema.isUUID()).pipe(Schema.decode(SchemaTransformation.toLowerCase()))
 
 /** ISO 8601 UTC with milliseconds. Only ever encoded, so it is text on both sides. */
-export const Timestamp = Schema.String.annotate({ format: "date-time", examples: ["2026-11-21T09:30:00.000Z"] })
+export const Timestamp = Schema.String.annotate({ format: "date-time" })
 
 /** A column's time as the wire shows it. */
 export const iso = (date: Date): string => date.toISOString()

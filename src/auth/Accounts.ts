@@ -1,6 +1,7 @@
 import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
 import { AppConfig } from "../Config.ts"
-import { type AuthEventKind, AuthEvents, type Origin } from "./AuthEvents.ts"
+import { AuthEvents, type Origin } from "./AuthEvents.ts"
+import type { AuthEventKind } from "./UserExport.ts"
 import {
   CredentialsInvalid,
   CurrentPasswordInvalid,

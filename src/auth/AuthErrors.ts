@@ -1,8 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
-import { problem } from "../Problem.ts"
-
-const retryAfter = { retryAfter: Schema.Int.annotate({ description: "Seconds until it is worth trying again." }) }
+import { problem, retryAfter } from "../Problem.ts"
 
 export class PhoneTaken extends HttpApiError.Problem<PhoneTaken>()(
   "PhoneTaken",
@@ -104,7 +102,7 @@ export class Unauthenticated extends HttpApiError.Problem<Unauthenticated>()(
   "Unauthenticated",
   { type: "urn:problem-type:unauthenticated", status: 401, title: "Not authenticated" },
   {
-    detail: Schema.String,
+    detail: Schema.String.annotate({ examples: Object.values(unauthenticated) }),
     code: Schema.Literals(["unauthenticated", "token_invalid", "token_expired", "session_revoked"]),
     requestId: Schema.optionalKey(Schema.String)
   }

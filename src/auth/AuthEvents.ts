@@ -1,17 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
-
-export type AuthEventKind =
-  | "login"
-  | "recovery"
-  | "password_login"
-  | "refresh_reused"
-  | "logout"
-  | "session_revoked"
-  | "password_changed"
-  | "password_reset"
-  | "profile_changed"
+import type { AuthEventKind } from "./UserExport.ts"
 
 /** From where a request came, as far as we know. */
 export interface Origin {

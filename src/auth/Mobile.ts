@@ -1,5 +1,6 @@
 import { Effect, Schema, SchemaIssue, SchemaTransformation } from "effect"
 import { parsePhoneNumberFromString } from "libphonenumber-js/max"
+import { ada } from "../Examples.ts"
 
 /** E.164, so that one number has exactly one spelling in the database. */
 const E164 = Schema.String.check(Schema.isPattern(/^\+[1-9]\d{6,14}$/u)).pipe(Schema.brand("Mobile"))
@@ -16,24 +17,27 @@ export const normalise = (input: string): string | undefined => {
   return mobileTypes.has(number.getType() ?? "") ? number.number : undefined
 }
 
+const refusal = "must be a mobile number in international form, like +919876543210"
+
 /** A mobile number as people write it (`+91 98765-43210`), decoded to E.164. */
-export const Mobile = Schema.String.annotate({
-  description: "A mobile number in international form; spaces, dashes, dots and brackets are allowed.",
-  examples: ["+919876543210"]
-}).pipe(
-  Schema.decodeTo(
-    E164,
-    SchemaTransformation.transformEffect({
-      decode: (input) => {
-        const number = normalise(input.trim())
-        return number === undefined
-          ? Effect.fail(
-              new SchemaIssue.InvalidValue({ message: "must be a mobile number in international form, like +919876543210" })
-            )
-          : Effect.succeed(number)
-      },
-      encode: Effect.succeed
-    })
+export const Mobile = Schema.String.check(Schema.isPattern(/^\s*\+[\d ().-]{5,30}\s*$/u, { message: refusal }))
+  .annotate({
+    description: "A mobile number in international form; spaces, dashes, dots and brackets are allowed.",
+    examples: [ada.mobile]
+  })
+  .pipe(
+    Schema.decodeTo(
+      E164,
+      SchemaTransformation.transformEffect({
+        decode: (input) => {
+          const number = normalise(input.trim())
+          return number === undefined ? Effect.fail(new SchemaIssue.InvalidValue({ message: refusal })) : Effect.succeed(number)
+        },
+        encode: Effect.succeed
+      })
+    )
   )
-)
 export type Mobile = typeof Mobile.Type
+
+/** A number as it is told: normalised, whatever spelling it came in. */
+export const E164Text = Schema.String.annotate({ description: "In E.164: `+` and digits." })

@@ -1,5 +1,7 @@
 import { Schema } from "effect"
-import { text, Timestamp, Uuid } from "../Text.ts"
+import { ada, times } from "../Examples.ts"
+import { Count, text, Timestamp, Uuid } from "../Text.ts"
+import { E164Text } from "./Mobile.ts"
 
 export const UserId = Uuid.pipe(Schema.brand("UserId"))
 export type UserId = typeof UserId.Type
@@ -32,41 +34,50 @@ export interface CurrentSession {
   readonly isRecovery: boolean
 }
 
-export const User = Schema.Struct({
+const UserStatus = Schema.Literals(["pending", "active"]).annotate({
+  description: "`pending` until the number is proved by a code."
+})
+
+const profile = {
   id: UserId,
-  mobile: Schema.String,
+  mobile: E164Text,
   name: Schema.NullOr(Schema.String),
   email: Schema.NullOr(Schema.String),
-  status: Schema.Literals(["pending", "active"]),
+  status: UserStatus,
   createdAt: Timestamp
-}).annotate({ identifier: "User" })
+}
+export const exampleUser = {
+  id: UserId.make(ada.id),
+  mobile: ada.mobile,
+  name: ada.name,
+  email: ada.email,
+  status: "active" as const,
+  createdAt: times.signedUp
+}
+
+export const User = Schema.Struct(profile).annotate({ identifier: "User", description: "A user." })
 export type User = typeof User.Type
 
-/** Prompts of the current UTC day. `limit` and `remaining` are null when unlimited. */
 export const QuotaState = Schema.Struct({
-  limit: Schema.NullOr(Schema.Int),
-  used: Schema.Int,
-  remaining: Schema.NullOr(Schema.Int),
+  limit: Schema.NullOr(Count).annotate({ description: "Null when unlimited." }),
+  used: Count,
+  remaining: Schema.NullOr(Count).annotate({ description: "Null when unlimited." }),
   resetsAt: Timestamp
-}).annotate({ identifier: "Quota" })
+}).annotate({ identifier: "Quota", description: "Prompts of the current UTC day." })
 export type QuotaState = typeof QuotaState.Type
+export const exampleQuota = { limit: 5, used: 1, remaining: 4, resetsAt: times.midnight }
 
 export const DayOfUsage = Schema.Struct({
-  day: Schema.String.annotate({ format: "date", examples: ["2026-11-21"] }),
-  prompts: Schema.Int,
-  promptTokens: Schema.Int,
-  replyTokens: Schema.Int
-}).annotate({ identifier: "DayOfUsage" })
+  day: Schema.String.annotate({ format: "date" }),
+  prompts: Count,
+  promptTokens: Count,
+  replyTokens: Count
+}).annotate({ identifier: "DayOfUsage", description: "A UTC day on which something was asked." })
 export type DayOfUsage = typeof DayOfUsage.Type
+export const exampleDay = { day: "2026-11-21", prompts: 1, promptTokens: 12, replyTokens: 31 }
 
-export const Me = Schema.Struct({
-  id: UserId,
-  mobile: Schema.String,
-  name: Schema.NullOr(Schema.String),
-  email: Schema.NullOr(Schema.String),
-  status: Schema.Literals(["pending", "active"]),
-  tier: Tier,
-  hasPassword: Schema.Boolean,
-  createdAt: Timestamp,
-  quota: QuotaState
-}).annotate({ identifier: "Me" })
+export const Me = Schema.Struct({ ...profile, tier: Tier, hasPassword: Schema.Boolean, quota: QuotaState }).annotate({
+  identifier: "Me",
+  description: "The one who is logged in.",
+  examples: [{ ...exampleUser, tier: "basic", hasPassword: true, quota: exampleQuota }]
+})

@@ -1,8 +1,11 @@
 import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
-import { problem } from "../Problem.ts"
+import { problem, retryAfter } from "../Problem.ts"
 
-const invoiceUrl = Schema.NullOr(Schema.String).annotate({ description: "Where the open invoice can be paid." })
+const invoiceUrl = Schema.NullOr(Schema.String).annotate({
+  description: "Where the open invoice can be paid.",
+  examples: ["https://invoice.stripe.com/i/acct_1/test_ada"]
+})
 
 export class AlreadySubscribed extends HttpApiError.Problem<AlreadySubscribed>()(
   "AlreadySubscribed",
@@ -52,7 +55,7 @@ export class SignatureInvalid extends HttpApiError.Problem<SignatureInvalid>()(
 /** Stripe cannot be asked; nothing was changed. */
 export class BillingUnavailable extends HttpApiError.Problem<BillingUnavailable>()(
   "BillingUnavailable",
-  ...problem("billing_unavailable", 503, "Billing is not available now", { retryAfter: Schema.Int })
+  ...problem("billing_unavailable", 503, "Billing is not available now", retryAfter)
 ) {
   static readonly soon = () => new BillingUnavailable({ retryAfter: 5 })
 }

@@ -2,6 +2,7 @@ import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
 import { AppConfig } from "../Config.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
+import { Id, StripeEvent } from "./StripeEvent.ts"
 
 /** The version the SDK is made for; its shapes are what the schemas below expect. */
 const apiVersion = "2026-10-28.endive"
@@ -9,7 +10,6 @@ const apiVersion = "2026-10-28.endive"
 const timeout = 10_000
 
 const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
-const Id = Schema.Union([Schema.String, Schema.Struct({ id: Schema.String })])
 export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
   reference === null || reference === undefined ? null : typeof reference === "string" ? reference : reference.id
 
@@ -72,24 +72,6 @@ const InvoiceOfPayment = Schema.Struct({
 })
 const Portal = Schema.Struct({ url: Schema.String })
 const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
-
-/** What of an event is read; whatever it is about is fetched anew. */
-export const StripeEvent = Schema.Struct({
-  id: Schema.String,
-  object: Schema.Literal("event"),
-  type: Schema.String,
-  created: Schema.Int,
-  livemode: Schema.Boolean,
-  data: Schema.Struct({
-    object: Schema.Struct({
-      id: Schema.optionalKey(Schema.String),
-      object: Schema.optionalKey(Schema.String),
-      customer: Schema.optionalKey(Schema.NullOr(Id)),
-      charge: Schema.optionalKey(Schema.NullOr(Id))
-    })
-  })
-})
-export type StripeEvent = typeof StripeEvent.Type
 
 const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })
 

@@ -1,8 +1,10 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
-import { QuotaState } from "../auth/User.ts"
+import { exampleQuota, QuotaState } from "../auth/User.ts"
+import { ids } from "../Examples.ts"
 import { describe } from "../http/Describe.ts"
+import { IdempotencyKey, Replayed } from "../http/IdempotencyHeaders.ts"
 import { Cursor, Limit, page } from "../http/Pagination.ts"
 import { integerFromText, text } from "../Text.ts"
 import {
@@ -16,71 +18,97 @@ import {
   TooManyChatrooms
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
-import { Chatroom, ChatroomId, CreateChatroom, UpdateChatroom } from "./Chatroom.ts"
-import { Content, FoundMessage, Message, MessageId } from "./Message.ts"
+import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
+import { ChatroomExport, ChatroomWithMessages, exampleMarkdown } from "./ChatroomWithMessages.ts"
+import { Content, exampleQuestion, exampleQueued, exampleReply, FoundMessage, Message, MessageId } from "./Message.ts"
 import { TooManyStreams } from "../stream/StreamErrors.ts"
-
-const IdempotencyKey = { "idempotency-key": Schema.optionalKey(text(1, 255)) }
-const Replayed = Schema.optionalKey(Schema.Literal("true"))
 
 /** Seconds a request may wait for its reply to end. */
 export const maximumWait = 30
 const Wait = integerFromText(0, maximumWait).annotate({ description: "Seconds to wait for the reply to end." })
+const Prefer = Schema.String.annotate({
+  description: "RFC 7240: `wait=N` is as good as `?wait=N`; anything else is passed over.",
+  examples: ["wait=20"]
+})
 
 const StreamPosition = Schema.String.check(
   Schema.isPattern(/^\d{1,9}:\d{1,9}$/u, { message: "must be attempt:offset, the id of an event" })
-).annotate({ examples: ["1:120"] })
+).annotate({ description: "The id of the last event that was read.", examples: ["1:36"] })
 
-const room = { id: ChatroomId }
-const message = { id: ChatroomId, mid: MessageId }
+const room = { id: ChatroomId.annotate({ description: "The chatroom's id.", examples: [ChatroomId.make(ids.room)] }) }
+const mid = MessageId.annotate({ description: "The message's id.", examples: [MessageId.make(ids.reply)] })
+const message = { ...room, mid }
 
-const ChatroomWithMessages = Schema.Struct({
-  ...Chatroom.fields,
-  messages: Schema.Array(Message).annotate({ description: "The last 50, oldest first." })
-}).annotate({ identifier: "ChatroomWithMessages" })
-
-const Exchange = Schema.Struct({ message: Message, reply: Message, quota: QuotaState }).annotate({ identifier: "Exchange" })
+const Exchange = Schema.Struct({ message: Message, reply: Message, quota: QuotaState }).annotate({
+  identifier: "Exchange",
+  description: "The question, its reply, and what is left of the day's prompts."
+})
+const accepted = { message: exampleQuestion, reply: exampleQueued, quota: exampleQuota }
 const exchangeHeaders = {
-  location: Schema.String.annotate({ description: "The reply." }),
-  "idempotent-replayed": Replayed,
+  location: Schema.String,
+  ...Replayed,
   "ratelimit-policy": Schema.optionalKey(Schema.String),
   ratelimit: Schema.optionalKey(Schema.String)
 }
-
-const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({
-  identifier: "Latest"
+const Answered = HttpApiSchema.WithHeaders(
+  Exchange.annotate({ examples: [{ ...accepted, reply: exampleReply }] }).pipe(HttpApiSchema.status(201)),
+  exchangeHeaders
+)
+const Accepted = HttpApiSchema.WithHeaders(Exchange.annotate({ examples: [accepted] }).pipe(HttpApiSchema.status(202)), {
+  ...exchangeHeaders,
+  "retry-after": Schema.String
 })
 
-const link = { link: Schema.optionalKey(Schema.String.annotate({ description: 'RFC 8288, rel="next".' })) }
-const cacheHeaders = {
-  etag: Schema.String,
-  "cache-control": Schema.String,
-  "cache-status": Schema.String.annotate({ description: "RFC 9211: `chatrooms; hit`, or why it was not." })
-}
-const retryAfter = {
-  "retry-after": Schema.optionalKey(Schema.String.annotate({ description: "While the reply is unfinished." }))
-}
+const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({
+  identifier: "Latest",
+  description: "The newest question and its reply; both are null in an empty room.",
+  examples: [{ message: exampleQuestion, reply: exampleReply }]
+})
+
+const link = { link: Schema.optionalKey(Schema.String) }
+const cacheHeaders = { etag: Schema.String, "cache-control": Schema.String, "cache-status": Schema.String }
+const retryAfter = { "retry-after": Schema.optionalKey(Schema.String) }
+const NewChatroom = Chatroom.annotate({ examples: [{ ...exampleChatroom, lastMessageAt: null }] })
+
+const asFile = { "content-disposition": Schema.String }
+const exampleTag = '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'
+const Markdown = Schema.String.annotate({ examples: [exampleMarkdown] }).pipe(
+  HttpApiSchema.asText({ contentType: "text/markdown" })
+)
 
 export class ChatApi extends HttpApiGroup.make("chat")
   .add(
     HttpApiEndpoint.post("createChatroom", "/", {
       headers: IdempotencyKey,
       payload: CreateChatroom,
-      success: HttpApiSchema.WithHeaders(Chatroom.pipe(HttpApiSchema.status(201)), {
+      success: HttpApiSchema.WithHeaders(NewChatroom.pipe(HttpApiSchema.status(201)), {
         location: Schema.String,
-        "idempotent-replayed": Replayed
+        ...Replayed
       }),
       error: [TooManyChatrooms, IdempotencyKeyReused]
-    }).annotateMerge(describe("createChatroom", "Open a chatroom")),
+    }).annotateMerge(describe("createChatroom", "Open a chatroom", "Its title is `New chat` when none is given.")),
     HttpApiEndpoint.get("listChatrooms", "/", {
       query: {
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor),
-        archived: Schema.optionalKey(Schema.Literals(["true", "false"])),
-        q: Schema.optionalKey(text(1, 120))
+        archived: Schema.optionalKey(Schema.Literals(["true", "false"])).annotate({
+          description: "The archived ones instead of the others.",
+          default: "false"
+        }),
+        q: Schema.optionalKey(text(1, 120).annotate({ description: "What the title has in it.", examples: ["loom"] }))
       },
-      headers: { "if-none-match": Schema.optionalKey(Schema.String) },
-      success: [HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage"), { ...link, ...cacheHeaders }), HttpApiSchema.Empty(304)]
+      headers: {
+        "if-none-match": Schema.optionalKey(
+          Schema.String.annotate({ description: "The `ETag` of the page that is there already.", examples: [exampleTag] })
+        )
+      },
+      success: [
+        HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage", exampleChatroom), { ...link, ...cacheHeaders }),
+        HttpApiSchema.WithHeaders(
+          HttpApiSchema.Empty(304).annotate({ description: "The page that is there already is still good." }),
+          cacheHeaders
+        )
+      ]
     }).annotateMerge(
       describe("listChatrooms", "List chatrooms", "Pinned first, then by latest activity; archived ones only when asked for.")
     ),
@@ -88,13 +116,15 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       success: ChatroomWithMessages,
       error: ChatroomNotFound
-    }).annotateMerge(describe("getChatroom", "A chatroom with its last messages")),
+    }).annotateMerge(describe("getChatroom", "A chatroom with its last messages", "The last 50, oldest first.")),
     HttpApiEndpoint.patch("updateChatroom", "/:id", {
       params: room,
       payload: UpdateChatroom,
       success: Chatroom,
       error: ChatroomNotFound
-    }).annotateMerge(describe("updateChatroom", "Rename, set up, pin or archive a chatroom")),
+    }).annotateMerge(
+      describe("updateChatroom", "Rename, set up, pin or archive a chatroom", "What is not named stays as it is.")
+    ),
     HttpApiEndpoint.delete("deleteChatroom", "/:id", {
       params: room,
       success: HttpApiSchema.NoContent,
@@ -105,10 +135,10 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: {
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor),
-        before: Schema.optionalKey(MessageId),
-        after: Schema.optionalKey(MessageId)
+        before: Schema.optionalKey(mid.annotate({ description: "Only what came before this message." })),
+        after: Schema.optionalKey(mid.annotate({ description: "Only what came after this message, oldest first." }))
       },
-      success: HttpApiSchema.WithHeaders(page(Message, "MessagePage"), link),
+      success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), link),
       error: ChatroomNotFound
     }).annotateMerge(
       describe(
@@ -119,13 +149,13 @@ export class ChatApi extends HttpApiGroup.make("chat")
     ),
     HttpApiEndpoint.post("sendMessage", "/:id/message", {
       params: room,
-      headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Schema.String) },
+      headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Prefer) },
       query: { wait: Schema.optionalKey(Wait) },
-      payload: Schema.Struct({ content: Content }).annotate({ identifier: "SendMessage" }),
-      success: [
-        HttpApiSchema.WithHeaders(Exchange.pipe(HttpApiSchema.status(201)), exchangeHeaders),
-        HttpApiSchema.WithHeaders(Exchange.pipe(HttpApiSchema.status(202)), { ...exchangeHeaders, "retry-after": Schema.String })
-      ],
+      payload: Schema.Struct({ content: Content }).annotate({
+        identifier: "SendMessage",
+        examples: [{ content: exampleQuestion.content }]
+      }),
+      success: [Answered, Accepted],
       error: [ChatroomNotFound, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
     }).annotateMerge(
       describe(
@@ -145,12 +175,15 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: { wait: Schema.optionalKey(Wait) },
       success: HttpApiSchema.WithHeaders(Message, retryAfter),
       error: [ChatroomNotFound, MessageNotFound]
-    }).annotateMerge(describe("getMessage", "One message")),
+    }).annotateMerge(describe("getMessage", "One message", "Of a reply that is being written, what there is of it so far.")),
     HttpApiEndpoint.get("streamMessage", "/:id/message/:mid/stream", {
       params: message,
       query: { after: Schema.optionalKey(StreamPosition) },
       headers: { "last-event-id": Schema.optionalKey(StreamPosition) },
-      success: [HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }), HttpApiSchema.NoContent],
+      success: [
+        HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
+        HttpApiSchema.NoContent.annotate({ description: "The reply is finished and fully read." })
+      ],
       error: [ChatroomNotFound, MessageNotFound, TooManyStreams]
     }).annotateMerge(
       describe(
@@ -167,10 +200,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
     HttpApiEndpoint.post("regenerateMessage", "/:id/message/:mid/regenerate", {
       params: message,
       headers: IdempotencyKey,
-      success: HttpApiSchema.WithHeaders(Exchange.pipe(HttpApiSchema.status(202)), {
-        ...exchangeHeaders,
-        "retry-after": Schema.String
-      }),
+      success: Accepted,
       error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
     }).annotateMerge(
       describe(
@@ -190,8 +220,13 @@ export class ChatApi extends HttpApiGroup.make("chat")
   .add(
     HttpApiEndpoint.get("exportChatroom", "/:id/export", {
       params: room,
-      query: { format: Schema.optionalKey(Schema.Literals(["json", "markdown"])) },
-      success: HttpApiSchema.StreamUint8Array({ contentType: "application/json" }),
+      query: {
+        format: Schema.optionalKey(Schema.Literals(["json", "markdown"])).annotate({
+          description: "What the file is to be.",
+          default: "json"
+        })
+      },
+      success: [HttpApiSchema.WithHeaders(ChatroomExport, asFile), Markdown],
       error: ChatroomNotFound
     }).annotateMerge(
       describe("exportChatroom", "A chatroom with all its messages", "As JSON, or with `format=markdown` as text/markdown.")
@@ -201,12 +236,18 @@ export class ChatApi extends HttpApiGroup.make("chat")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}
 
+const exampleFound = { ...exampleReply, snippet: exampleReply.content }
+
 export class SearchApi extends HttpApiGroup.make("search")
   .add(
     HttpApiEndpoint.get("search", "/search", {
-      query: { q: text(1, 200), limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
-      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage"), link)
+      query: {
+        q: text(1, 200).annotate({ description: "The words.", examples: ["loom"] }),
+        limit: Schema.optionalKey(Limit),
+        cursor: Schema.optionalKey(Cursor)
+      },
+      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage", exampleFound), link)
     }).annotateMerge(describe("search", "Find words in one's own messages", "The newest first."))
   )
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Search" })) {}
+  .annotateMerge(OpenApi.annotations({ title: "Search", description: "Words in one's own messages." })) {}

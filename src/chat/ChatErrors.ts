@@ -1,7 +1,8 @@
 import { Schema } from "effect"
 import { HttpApiError, HttpApiSchema } from "effect/http-api"
-import { problem } from "../Problem.ts"
-import { Timestamp } from "../Text.ts"
+import { times } from "../Examples.ts"
+import { problem, retryAfter } from "../Problem.ts"
+import { Count, Timestamp } from "../Text.ts"
 
 export class ChatroomNotFound extends HttpApiError.Problem<ChatroomNotFound>()(
   "ChatroomNotFound",
@@ -15,7 +16,9 @@ export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()(
 
 export class TooManyChatrooms extends HttpApiError.Problem<TooManyChatrooms>()(
   "TooManyChatrooms",
-  ...problem("too_many_chatrooms", 409, "The user has as many chatrooms as allowed", { limit: Schema.Int })
+  ...problem("too_many_chatrooms", 409, "The user has as many chatrooms as allowed", {
+    limit: Count.annotate({ description: "Chatrooms a user may have.", examples: [1_000] })
+  })
 ) {}
 
 export class RoomBusy extends HttpApiError.Problem<RoomBusy>()(
@@ -41,10 +44,14 @@ export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReu
 export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
   "QuotaExceeded",
   ...problem("quota_exceeded", 429, "Today's prompts are used up", {
-    limit: Schema.Int,
-    resetsAt: Timestamp,
-    upgradeUrl: Schema.String,
-    retryAfter: Schema.Int
+    limit: Count.annotate({ description: "Prompts of a UTC day.", examples: [5] }),
+    resetsAt: Timestamp.annotate({ description: "When the next day begins.", examples: [times.midnight] }),
+    upgradeUrl: Schema.String.annotate({
+      description: "Where more can be had.",
+      format: "uri",
+      examples: ["https://chat.example.com/subscribe/pro"]
+    }),
+    retryAfter: retryAfter.retryAfter.annotate({ examples: [52_080] })
   })
 ) {}
 

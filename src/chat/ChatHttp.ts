@@ -5,7 +5,7 @@ import { Api } from "../Api.ts"
 import { CurrentUser } from "../auth/AuthApi.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
-import { nextLink } from "../http/Pagination.ts"
+import { defaultLimit, nextLink } from "../http/Pagination.ts"
 import { maximumWait } from "./ChatApi.ts"
 import { rateLimitHeaders } from "./ChatErrors.ts"
 import { ContextReceipts } from "../gemini/ContextReceipts.ts"
@@ -20,7 +20,6 @@ import { secondsUntil } from "./Quota.ts"
 import { RoomExport } from "./RoomExport.ts"
 import { Sending, type Sent } from "./Sending.ts"
 
-const defaultLimit = 20
 const messagesShown = 50
 
 /** RFC 9110, 13.1.2: any of the listed tags, compared weakly. */

@@ -1,15 +1,31 @@
 import { Schema } from "effect"
+import { ids, times } from "../Examples.ts"
 import { text, Timestamp, Uuid } from "../Text.ts"
 
 export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type
 
 export const Title = text(1, 120)
-const SystemPrompt = Schema.NullOr(text(0, 8_000))
+const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({ description: "What the model is told before every question." })
 const Model = Schema.NullOr(
   Schema.String.check(Schema.isPattern(/^[a-z0-9.-]{1,100}$/u, { message: "must be a model name of [a-z0-9.-]" }))
-)
-const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 })))
+).annotate({ description: "Null is the server's default model." })
+const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))).annotate({
+  description: "Null is the model's own."
+})
+
+export const exampleChatroom = {
+  id: ChatroomId.make(ids.room),
+  title: "Looms and numbers",
+  systemPrompt: "Answer in one sentence.",
+  model: null,
+  temperature: 0.5,
+  pinned: false,
+  archivedAt: null,
+  lastMessageAt: times.asked,
+  createdAt: times.roomOpened,
+  updatedAt: times.roomOpened
+}
 
 export const Chatroom = Schema.Struct({
   id: ChatroomId,
@@ -18,11 +34,11 @@ export const Chatroom = Schema.Struct({
   model: Schema.NullOr(Schema.String).annotate({ description: "Null is the server's default model." }),
   temperature: Schema.NullOr(Schema.Finite),
   pinned: Schema.Boolean,
-  archivedAt: Schema.NullOr(Timestamp),
-  lastMessageAt: Schema.NullOr(Timestamp),
+  archivedAt: Schema.NullOr(Timestamp).annotate({ description: "Null unless archived." }),
+  lastMessageAt: Schema.NullOr(Timestamp).annotate({ description: "Null while nothing was asked." }),
   createdAt: Timestamp,
   updatedAt: Timestamp
-}).annotate({ identifier: "Chatroom" })
+}).annotate({ identifier: "Chatroom", description: "A chatroom.", examples: [exampleChatroom] })
 export type Chatroom = typeof Chatroom.Type
 
 const settings = {
@@ -31,12 +47,16 @@ const settings = {
   model: Schema.optionalKey(Model),
   temperature: Schema.optionalKey(Temperature)
 }
-export const CreateChatroom = Schema.Struct(settings).annotate({ identifier: "CreateChatroom" })
+const { systemPrompt, temperature, title } = exampleChatroom
+export const CreateChatroom = Schema.Struct(settings).annotate({
+  identifier: "CreateChatroom",
+  examples: [{ title, systemPrompt, temperature }]
+})
 export type CreateChatroom = typeof CreateChatroom.Type
 
 export const UpdateChatroom = Schema.Struct({
   ...settings,
   pinned: Schema.optionalKey(Schema.Boolean),
   archived: Schema.optionalKey(Schema.Boolean)
-}).annotate({ identifier: "UpdateChatroom" })
+}).annotate({ identifier: "UpdateChatroom", examples: [{ title: "Looms, numbers and flowers", pinned: true }] })
 export type UpdateChatroom = typeof UpdateChatroom.Type

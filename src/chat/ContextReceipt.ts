@@ -1,10 +1,11 @@
 import { Schema } from "effect"
-import { MessageId } from "./Message.ts"
+import { Count } from "../Text.ts"
+import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
 
 /** What of a room a reply's prompt was made of, and what was left out and why. Tokens are estimates. */
 export const ContextReceipt = Schema.Struct({
   included: Schema.Array(
-    Schema.Struct({ id: MessageId, role: Schema.Literals(["user", "model"]), tokens: Schema.Int }).annotate({
+    Schema.Struct({ id: MessageId, role: Schema.Literals(["user", "model"]), tokens: Count }).annotate({
       identifier: "IncludedMessage"
     })
   ),
@@ -15,7 +16,19 @@ export const ContextReceipt = Schema.Struct({
     }).annotate({ identifier: "DroppedMessage" })
   ),
   systemPrompt: Schema.NullOr(Schema.String),
-  promptTokens: Schema.Int.annotate({ description: "As the model counted them; before it has, our estimate." }),
+  promptTokens: Count.annotate({ description: "As the model counted them; before it has, our estimate." }),
   model: Schema.String
-}).annotate({ identifier: "ContextReceipt" })
+}).annotate({
+  identifier: "ContextReceipt",
+  description: "What of the room the prompt was made of, and what was left out and why. Tokens of messages are estimates.",
+  examples: [
+    {
+      included: [{ id: exampleQuestion.id, role: "user", tokens: 10 }],
+      dropped: [],
+      systemPrompt: "Answer in one sentence.",
+      promptTokens: exampleReply.usage.promptTokens,
+      model: exampleReply.model
+    }
+  ]
+})
 export type ContextReceipt = typeof ContextReceipt.Type

@@ -3,10 +3,9 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { CurrentUser } from "../auth/AuthApi.ts"
 import { Cursors } from "../http/Cursors.ts"
-import { nextLink } from "../http/Pagination.ts"
+import { defaultLimit, nextLink } from "../http/Pagination.ts"
 import { Search } from "./Search.ts"
 
-const defaultLimit = 20
 const Position = Schema.Struct({ before: Schema.String })
 
 export const SearchHttp = HttpApiBuilder.group(

@@ -1,20 +1,22 @@
+import { STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
+import { BadRequest, HeadersTooLarge, RequestTimeout } from "./ProblemsApi.ts"
 
-const refusals: Readonly<Record<string, readonly [status: number, reason: string, code: string, title: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "headers_too_large", "The headers are larger than allowed"],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "request_timeout", "The request did not arrive in time"]
+/** What Node's parser says of a request that it cannot read, as a problem of ours. */
+const problemOf = (error: Error) => {
+  const name = "code" in error ? error.code : ""
+  if (name === "HPE_HEADER_OVERFLOW") return new HeadersTooLarge()
+  return name === "ERR_HTTP_REQUEST_TIMEOUT" ? new RequestTimeout() : new BadRequest()
 }
-const unreadable = [400, "Bad Request", "bad_request", "The request is not well-formed HTTP"] as const
 
 /** What cannot be read as a request never reaches a route; its refusal has the shape of any other all the same. */
 export const refuseUnreadable = (error: Error, socket: Duplex): void => {
   if (!socket.writable) return void socket.destroy()
-  const name = "code" in error ? String(error.code) : ""
-  const [status, reason, code, title] = refusals[name] ?? unreadable
+  const { code, detail, status, title, type } = problemOf(error)
   const requestId = crypto.randomUUID()
-  const body = JSON.stringify({ type: `urn:problem-type:${code}`, title, status, detail: title, code, requestId })
+  const body = JSON.stringify({ type, title, status, detail, code, requestId })
   const head = [
-    `HTTP/1.1 ${status} ${reason}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     "content-type: application/problem+json",
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${requestId}`,

@@ -1,16 +1,18 @@
 import { Schema } from "effect"
 import { integerFromText, text } from "../Text.ts"
 
-export const Limit = integerFromText(1, 100)
-export const Cursor = text(1, 500)
+/** Items on a page when none is asked for. */
+export const defaultLimit = 20
+export const Limit = integerFromText(1, 100).annotate({ description: "Items on a page.", default: defaultLimit })
+export const Cursor = text(1, 500).annotate({ description: "The `nextCursor` of the page before." })
 
-/** A page of a list; `nextCursor` is null on the last one. */
-export const page = <S extends Schema.Top>(item: S, identifier: string) =>
+/** A page of a list, shown with this one item on it; `nextCursor` is null on the last one. */
+export const page = <S extends Schema.Top>(item: S, identifier: string, example: S["Type"]) =>
   Schema.Struct({
     data: Schema.Array(item),
     hasMore: Schema.Boolean,
-    nextCursor: Schema.NullOr(Schema.String)
-  }).annotate({ identifier })
+    nextCursor: Schema.NullOr(Schema.String).annotate({ description: "Null on the last page." })
+  }).annotate({ identifier, description: "A page of a list.", examples: [{ data: [example], hasMore: false, nextCursor: null }] })
 
 /**
  * RFC 8288: where the next page is, with the request's other parameters kept. Path and query only: the origin

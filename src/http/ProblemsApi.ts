@@ -1,18 +1,22 @@
 import { Schema } from "effect"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
-import { problem } from "../Problem.ts"
+import { problem, retryAfter } from "../Problem.ts"
 
 const FieldError = Schema.Struct({
   path: Schema.String.annotate({
-    description: "A JSON Pointer into the body, or `query.x`, `params.x`, `headers.x`.",
-    examples: ["/content"]
+    description: "A JSON Pointer into the body, or `query.x`, `params.x`, `headers.x`."
   }),
   message: Schema.String
 }).annotate({ identifier: "FieldError" })
 
 export class ValidationFailed extends HttpApiError.Problem<ValidationFailed>()(
   "ValidationFailed",
-  ...problem("validation_failed", 400, "The request does not fit its schema", { errors: Schema.Array(FieldError) })
+  ...problem("validation_failed", 400, "The request does not fit its schema", {
+    errors: Schema.Array(FieldError).annotate({
+      description: "Each place that does not fit.",
+      examples: [[{ path: "/content", message: "must not be blank" }]]
+    })
+  })
 ) {}
 
 export class BadJson extends HttpApiError.Problem<BadJson>()(
@@ -30,6 +34,16 @@ export class NotFound extends HttpApiError.Problem<NotFound>()("NotFound", ...pr
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   "MethodNotAllowed",
   ...problem("method_not_allowed", 405, "This resource has no such method")
+) {}
+
+export class RequestTimeout extends HttpApiError.Problem<RequestTimeout>()(
+  "RequestTimeout",
+  ...problem("request_timeout", 408, "The request did not arrive in time")
+) {}
+
+export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(
+  "HeadersTooLarge",
+  ...problem("headers_too_large", 431, "The headers are larger than allowed")
 ) {}
 
 export class PayloadTooLarge extends HttpApiError.Problem<PayloadTooLarge>()(
@@ -58,17 +72,20 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()(
   "Unavailable",
   { type: "urn:problem-type:unavailable", status: 503, title: "Not available now" },
   {
-    detail: Schema.String,
+    detail: Schema.String.annotate({ examples: Object.values(unavailable) }),
     code: Schema.Literals(["timeout", "overloaded", "unavailable"]),
     requestId: Schema.optionalKey(Schema.String),
-    retryAfter: Schema.Int
+    ...retryAfter
   }
 ) {
   static readonly because = (code: keyof typeof unavailable, retryAfter = 1) =>
     new Unavailable({ code, detail: unavailable[code], retryAfter })
 }
 
+/** What is refused before it reaches an operation, and so is no answer of one. */
+export const unrouted = [NotFound, MethodNotAllowed, RequestTimeout, HeadersTooLarge]
+
 /** Turns what does not decode into these problems, and documents what any route may answer. */
 export class Problems extends HttpApiMiddleware.Service<Problems>()("chat-backend/http/Problems", {
-  error: [ValidationFailed, BadJson, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
+  error: [ValidationFailed, BadJson, BadRequest, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
 }) {}

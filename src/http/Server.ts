@@ -11,7 +11,7 @@ import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { AppConfig } from "../Config.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
-import { AdminHttp } from "../ops/AdminHttp.ts"
+import { AdminAuthorizationLayer, AdminHttp } from "../ops/AdminHttp.ts"
 import { OpsHttp } from "../ops/OpsHttp.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { Envelope } from "./Envelope.ts"
@@ -20,7 +20,7 @@ import { ProblemsLayer } from "./Problems.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([AuthHttp, UserHttp, ChatHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
-  Layer.provide([AuthorizationLayer, ProblemsLayer])
+  Layer.provide([AuthorizationLayer, AdminAuthorizationLayer, ProblemsLayer])
 )
 
 const Pages = HttpRouter.use(

@@ -1,6 +1,14 @@
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiError, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-
+import {
+  HttpApiEndpoint,
+  HttpApiError,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity,
+  OpenApi
+} from "effect/http-api"
+import { describe } from "../http/Describe.ts"
 import { problem } from "../Problem.ts"
 import { QueueCounts } from "./QueueCounts.ts"
 
@@ -11,31 +19,31 @@ export class AdminUnauthenticated extends HttpApiError.Problem<AdminUnauthentica
   ...problem("unauthenticated", 401, "The admin token is needed")
 ) {}
 
-const headers = { authorization: Schema.optionalKey(Schema.String) }
+/** Lets operators in, who are no users. */
+export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthorization>()("chat-backend/ops/AdminAuthorization", {
+  security: {
+    admin: HttpApiSecurity.bearer.pipe(
+      HttpApiSecurity.annotateMerge(OpenApi.annotations({ description: "The server's ADMIN_TOKEN." }))
+    )
+  },
+  error: [AdminOff, AdminUnauthenticated]
+}) {}
+
+const Metrics = Schema.String.annotate({
+  description: "Prometheus' text format.",
+  examples: [
+    "# HELP chat_streams_open Replies being watched in this process.\n# TYPE chat_streams_open gauge\nchat_streams_open 3\n"
+  ]
+})
 
 export class AdminApi extends HttpApiGroup.make("admin")
   .add(
-    HttpApiEndpoint.get("queue", "/admin/queue", {
-      headers,
-      success: QueueCounts,
-      error: [AdminOff, AdminUnauthenticated]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "getQueue",
-        summary: "The queue's state",
-        description: "With `Authorization: Bearer $ADMIN_TOKEN`; 404 when that is unset."
-      })
+    HttpApiEndpoint.get("queue", "/admin/queue", { success: QueueCounts }).annotateMerge(
+      describe("getQueue", "The queue's state", "404 when ADMIN_TOKEN is unset.")
     ),
     HttpApiEndpoint.get("metrics", "/metrics", {
-      headers,
-      success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" })),
-      error: [AdminOff, AdminUnauthenticated]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "getMetrics",
-        summary: "Prometheus metrics",
-        description: "With `Authorization: Bearer $ADMIN_TOKEN`; 404 when that is unset."
-      })
-    )
+      success: Metrics.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" }))
+    }).annotateMerge(describe("getMetrics", "Prometheus metrics", "404 when ADMIN_TOKEN is unset."))
   )
-  .annotateMerge(OpenApi.annotations({ title: "Admin" })) {}
+  .middleware(AdminAuthorization)
+  .annotateMerge(OpenApi.annotations({ title: "Admin", description: "For operators." })) {}

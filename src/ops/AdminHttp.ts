@@ -1,11 +1,11 @@
 import { timingSafeEqual } from "node:crypto"
-import { Effect, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { AppConfig } from "../Config.ts"
 import { QueueState } from "../queue/QueueState.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
-import { AdminOff, AdminUnauthenticated } from "./AdminApi.ts"
+import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "./AdminApi.ts"
 
 /** One metric in Prometheus' text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
 const metric = (
@@ -29,28 +29,33 @@ const processMetrics = () => {
   ]
 }
 
+export const AdminAuthorizationLayer = Layer.effect(
+  AdminAuthorization,
+  Effect.gen(function* () {
+    const { adminToken } = yield* AppConfig
+
+    return AdminAuthorization.of({
+      admin: Effect.fnUntraced(function* (httpEffect, { credential }) {
+        if (adminToken === undefined) return yield* new AdminOff()
+        const given = Buffer.from(Redacted.value(credential))
+        const needed = Buffer.from(Redacted.value(adminToken))
+        if (given.length !== needed.length || !timingSafeEqual(given, needed)) return yield* new AdminUnauthenticated()
+        return yield* httpEffect
+      })
+    })
+  })
+)
+
 export const AdminHttp = HttpApiBuilder.group(
   Api,
   "admin",
   Effect.fn(function* (handlers) {
-    const { adminToken } = yield* AppConfig
     const queue = yield* QueueState
     const streams = yield* ReplyStream
 
-    const allow = Effect.fnUntraced(function* (authorization: string | undefined) {
-      if (adminToken === undefined) return yield* new AdminOff()
-      const given = Buffer.from(authorization ?? "")
-      const needed = Buffer.from(`Bearer ${Redacted.value(adminToken)}`)
-      if (given.length !== needed.length || !timingSafeEqual(given, needed)) return yield* new AdminUnauthenticated()
-    })
-
     return handlers.handleAll({
-      queue: Effect.fnUntraced(function* ({ headers }) {
-        yield* allow(headers.authorization)
-        return yield* queue.read
-      }),
-      metrics: Effect.fnUntraced(function* ({ headers }) {
-        yield* allow(headers.authorization)
+      queue: () => queue.read,
+      metrics: Effect.fnUntraced(function* () {
         const { byTask, oldestSeconds } = yield* queue.read
         const jobs = Object.entries(byTask).flatMap(([task, counts]) =>
           Object.entries(counts).map(([state, count]) => [`{task="${task}",state="${state}"}`, count] as const)

@@ -1,12 +1,28 @@
 import { Schema } from "effect"
+import { Count } from "../Text.ts"
 
-const Task = Schema.Struct({ ready: Schema.Int, running: Schema.Int, failed: Schema.Int }).annotate({ identifier: "TaskCounts" })
+const Task = Schema.Struct({ ready: Count, running: Count, failed: Count }).annotate({
+  identifier: "TaskCounts",
+  description: "Jobs of one task."
+})
 
 export const QueueCounts = Schema.Struct({
-  ready: Schema.Int.annotate({ description: "Jobs that are due and not taken." }),
-  running: Schema.Int,
-  failed: Schema.Int.annotate({ description: "Jobs that failed and wait for their next try, or were given up." }),
+  ready: Count.annotate({ description: "Jobs that are due and not taken." }),
+  running: Count,
+  failed: Count.annotate({ description: "Jobs that failed and wait for their next try, or were given up." }),
   oldestSeconds: Schema.Finite.annotate({ description: "How long the oldest ready job has been due." }),
-  byTask: Schema.Record(Schema.String, Task)
-}).annotate({ identifier: "QueueCounts" })
+  byTask: Schema.Record(Schema.String, Task).annotate({ description: "The same by the task's name." })
+}).annotate({
+  identifier: "QueueCounts",
+  description: "Jobs of the fleet's queue.",
+  examples: [
+    {
+      ready: 2,
+      running: 5,
+      failed: 0,
+      oldestSeconds: 0.12,
+      byTask: { reply: { ready: 2, running: 4, failed: 0 }, stripe_sync: { ready: 0, running: 1, failed: 0 } }
+    }
+  ]
+})
 export type QueueCounts = typeof QueueCounts.Type

@@ -1,8 +1,7 @@
-import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
-import { problem } from "../Problem.ts"
+import { problem, retryAfter } from "../Problem.ts"
 
 export class TooManyStreams extends HttpApiError.Problem<TooManyStreams>()(
   "TooManyStreams",
-  ...problem("too_many_streams", 429, "The user has as many streams open as allowed", { retryAfter: Schema.Int })
+  ...problem("too_many_streams", 429, "The user has as many streams open as allowed", retryAfter)
 ) {}

@@ -1,0 +1,32 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { breaksBetween, contractOf } from "./Breaks.ts"
+
+/**
+ * Fails when openapi.json breaks clients of the release before, which `openapi.released.json` keeps: a file, and
+ * not the history, so that it is the same in a shallow clone. A break that is meant is named in
+ * `openapi.breaks.json`, with its reason. `--release` begins anew with the document as it is now.
+ */
+const read = (name: string) => JSON.parse(readFileSync(name, "utf8"))
+const write = (name: string, value: unknown) => writeFileSync(name, `${JSON.stringify(value, null, 2)}\n`)
+const fail = (line: string) => {
+  process.stderr.write(`${line}\n`)
+  process.exitCode = 1
+}
+
+const current = read("openapi.json")
+
+if (!process.argv.includes("--release")) {
+  const intended: Record<string, string> = read("openapi.breaks.json")
+  const breaks = breaksBetween(read("openapi.released.json"), current)
+  for (const { key, message } of breaks)
+    if (intended[key] === undefined) fail(`breaks clients: ${message}\n  ${JSON.stringify(key)}`)
+  for (const key of Object.keys(intended)) {
+    if (!breaks.some((found) => found.key === key)) fail(`openapi.breaks.json names what is no break: ${JSON.stringify(key)}`)
+  }
+  if (process.exitCode === 1) fail("What is meant goes into openapi.breaks.json, as its key and the reason.")
+} else if (existsSync("openapi.released.json") && read("openapi.released.json").info.version === current.info.version) {
+  fail(`Version ${current.info.version} is released already: raise it in src/Api.ts first.`)
+} else {
+  write("openapi.released.json", contractOf(current))
+  write("openapi.breaks.json", {})
+}

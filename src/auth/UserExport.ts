@@ -1,0 +1,100 @@
+import { Schema } from "effect"
+import { ChatroomExport, exampleExport } from "../chat/ChatroomWithMessages.ts"
+import { ada, ids, times } from "../Examples.ts"
+import { Timestamp } from "../Text.ts"
+import { E164Text } from "./Mobile.ts"
+import { DayOfUsage, exampleDay, SessionId, Tier, UserId } from "./User.ts"
+
+const Profile = Schema.Struct({
+  id: UserId,
+  mobile: E164Text,
+  name: Schema.NullOr(Schema.String),
+  email: Schema.NullOr(Schema.String),
+  tier: Tier,
+  createdAt: Timestamp
+}).annotate({ identifier: "ExportedProfile" })
+
+const KeptSession = Schema.Struct({
+  id: SessionId,
+  userAgent: Schema.NullOr(Schema.String),
+  createdAt: Timestamp,
+  lastUsedAt: Timestamp,
+  revokedAt: Schema.NullOr(Timestamp)
+}).annotate({ identifier: "ExportedSession" })
+
+/** What can happen to an account. */
+export const AuthEventKind = Schema.Literals([
+  "login",
+  "recovery",
+  "password_login",
+  "refresh_reused",
+  "logout",
+  "session_revoked",
+  "password_changed",
+  "password_reset",
+  "profile_changed"
+])
+export type AuthEventKind = typeof AuthEventKind.Type
+
+const KeptEvent = Schema.Struct({
+  kind: AuthEventKind,
+  sessionId: Schema.NullOr(SessionId),
+  address: Schema.NullOr(Schema.String),
+  userAgent: Schema.NullOr(Schema.String),
+  at: Timestamp
+}).annotate({ identifier: "ExportedEvent" })
+
+const KeptSubscription = Schema.Struct({
+  id: Schema.String,
+  status: Schema.String,
+  currentPeriodStart: Schema.NullOr(Timestamp),
+  currentPeriodEnd: Schema.NullOr(Timestamp),
+  cancelAt: Schema.NullOr(Timestamp),
+  createdAt: Timestamp
+}).annotate({ identifier: "ExportedSubscription" })
+
+/** Everything that is kept of a user: what `GET /user/me/export` sends, in pieces. */
+export const UserExport = Schema.Struct({
+  user: Profile,
+  sessions: Schema.Array(KeptSession),
+  authEvents: Schema.Array(KeptEvent),
+  subscriptions: Schema.Array(KeptSubscription),
+  usage: Schema.Array(DayOfUsage),
+  chatrooms: Schema.Array(ChatroomExport)
+}).annotate({
+  identifier: "UserExport",
+  description: "Everything that is kept of the user, each room with all its messages.",
+  examples: [
+    {
+      user: {
+        id: UserId.make(ada.id),
+        mobile: ada.mobile,
+        name: ada.name,
+        email: ada.email,
+        tier: "basic",
+        createdAt: times.signedUp
+      },
+      sessions: [
+        {
+          id: SessionId.make(ids.session),
+          userAgent: ada.userAgent,
+          createdAt: times.loggedIn,
+          lastUsedAt: times.asked,
+          revokedAt: null
+        }
+      ],
+      authEvents: [
+        {
+          kind: "login",
+          sessionId: SessionId.make(ids.session),
+          address: "203.0.113.7",
+          userAgent: ada.userAgent,
+          at: times.loggedIn
+        }
+      ],
+      subscriptions: [],
+      usage: [exampleDay],
+      chatrooms: [exampleExport]
+    }
+  ]
+})

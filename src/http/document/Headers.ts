@@ -1,0 +1,87 @@
+import { child, eachOperation, isNode, type Node } from "./Node.ts"
+
+const text = (description: string, example: string, rules: Node = {}): Node => ({
+  description,
+  schema: { type: "string", ...rules },
+  example
+})
+
+/** Every header that the document speaks of, as RFCs write its name. */
+const headers: Node = {
+  "X-Request-Id": text("The request's id: the client's own when it sent a sound one.", "8f14e45f-ceea-467f-9c2b-5d1f0c2a7b90", {
+    pattern: "^[\\w-]{1,64}$"
+  }),
+  "Retry-After": {
+    description: "Seconds until it is worth trying again.",
+    schema: { type: "integer", minimum: 0 },
+    example: 1
+  },
+  "WWW-Authenticate": text("RFC 6750: what is needed, and what is wrong with what was sent.", 'Bearer realm="chat-backend"'),
+  Allow: text("With 405: the methods there are.", "GET, HEAD"),
+  Location: text("Where what was made can be read.", "/chatroom/01a1fd71-dc20-7d14-9c25-6d4455667704", {
+    format: "uri-reference"
+  }),
+  "Idempotent-Replayed": text("There when the answer is that of an earlier request with the same key.", "true", {
+    enum: ["true"]
+  }),
+  "RateLimit-Policy": text("The day's quota; absent when unlimited.", '"daily";q=5;w=86400', {
+    pattern: '^"daily";q=\\d+;w=86400$'
+  }),
+  RateLimit: text("What is left of the quota, and for how many seconds; absent when unlimited.", '"daily";r=4;t=52080', {
+    pattern: '^"daily";r=\\d+;t=\\d+$'
+  }),
+  Link: text(
+    'RFC 8288: the next page, `rel="next"`; absent on the last.',
+    '</search?q=loom&cursor=eyJiZWZvcmUiOiIwMWEx>; rel="next"'
+  ),
+  ETag: text("Which state of the page this is.", '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'),
+  "Cache-Control": text("Who may keep the answer: nobody, or the client alone that asks again with `If-None-Match`.", "no-store"),
+  "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why it was not.", "chatrooms; hit"),
+  "Content-Disposition": text("What the file is to be called.", 'attachment; filename="export.json"')
+}
+
+const canonical = new Map(Object.keys(headers).map((name) => [name.toLowerCase(), name]))
+const capitalised = (name: string) => name.replaceAll(/(?:^|-)[a-z]/g, (start) => start.toUpperCase())
+
+/** `etag` → `ETag`, `last-event-id` → `Last-Event-Id`: names are the same in any case, but read better so. */
+export const headerName = (name: string): string => canonical.get(name.toLowerCase()) ?? capitalised(name)
+
+const isPrivate = (path: string) => /^\/(auth|user|subscribe|subscription)\//.test(path)
+
+/** One that is always there is a component; one that need not be says so in its place. */
+const described = (name: string, isRequired: boolean): Node => {
+  const header = headers[name]
+  if (!isNode(header)) throw new Error(`${name} is not described`)
+  return isRequired ? { $ref: `#/components/headers/${name}` } : { ...header, required: false }
+}
+
+const impliedBy = (status: string): ReadonlyArray<string> =>
+  status === "429" || status === "503" ? ["Retry-After"] : status === "401" ? ["WWW-Authenticate"] : []
+
+/** Those that an answer's schema names, and those that the server adds to every answer of its kind. */
+const headersOf = (response: Node, added: ReadonlyArray<string>): Node => {
+  const named = Object.entries(child(response, "headers") ?? {}).map(
+    ([name, header]) => [headerName(name), child(header)?.["required"] === true] as const
+  )
+  const all = new Map([...named, ...added.map((name) => [name, true] as const)])
+  return Object.fromEntries([...all].map(([name, isRequired]) => [name, described(name, isRequired)]))
+}
+
+export const documentHeaders = (document: Node) => {
+  const components = child(document, "components") ?? {}
+  const unrouted = child(components, "responses", "Unrouted") ?? {}
+  unrouted["headers"] = headersOf({ headers: { Allow: {} } }, ["X-Request-Id"])
+  eachOperation(document, (operation, path) => {
+    for (const [status, response] of Object.entries(child(operation, "responses") ?? {})) {
+      if (!isNode(response) || response["$ref"] !== undefined) continue
+      response["headers"] = headersOf(response, [
+        "X-Request-Id",
+        ...(isPrivate(path) ? ["Cache-Control"] : []),
+        ...impliedBy(status)
+      ])
+    }
+  })
+  const source = JSON.stringify(document)
+  const used = Object.entries(headers).filter(([name]) => source.includes(`"#/components/headers/${name}"`))
+  components["headers"] = Object.fromEntries(used.map(([name, header]) => [name, { ...child(header), required: true }]))
+}

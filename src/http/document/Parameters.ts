@@ -1,0 +1,47 @@
+import { Schema } from "effect"
+import { HttpApi } from "effect/http-api"
+import { Api } from "../../Api.ts"
+import { headerName } from "./Headers.ts"
+import { child, type Node, nodes } from "./Node.ts"
+import { tidySchemas } from "./Schemas.ts"
+
+const isTyped = (schema: Node) => ["integer", "number", "boolean"].includes(String(schema["type"]))
+
+/** `true` or `false` in a query is text to the server, and a boolean to whoever writes it. */
+const asBoolean = (schema: Node): Node =>
+  JSON.stringify(schema["enum"]) === '["true","false"]'
+    ? { type: "boolean", ...(schema["default"] === undefined ? {} : { default: schema["default"] === "true" }) }
+    : schema
+
+const mend = (parameter: Node, typed: Node | undefined): Node => {
+  // Parameters arrive as text; readers want to know that `limit` is an integer, and what the schema says of it.
+  const known = typed !== undefined && isTyped(typed) ? typed : { ...typed, ...child(parameter, "schema") }
+  const { description, examples, ...schema } = known
+  const [example] = Array.isArray(examples) ? examples : []
+  return {
+    ...parameter,
+    name: parameter["in"] === "header" ? headerName(String(parameter["name"])) : parameter["name"],
+    ...(description === undefined ? {} : { description }),
+    schema: asBoolean(schema),
+    ...(example === undefined ? {} : { example })
+  }
+}
+
+export const documentParameters = (document: Node) =>
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint }) => {
+      const path = endpoint.path.replace(/:(\w+)/g, "{$1}")
+      const operation = child(document, "paths", path, endpoint.method.toLowerCase())
+      if (operation === undefined) return
+      const slots = { path: endpoint.params, query: endpoint.query, header: endpoint.headers }
+      const typed = Object.entries(slots).map(([place, slot]) => {
+        const schema = slot === undefined ? {} : tidySchemas({ ...Schema.toJsonSchemaDocument(Schema.toType(slot)) })
+        return [place, child(schema, "schema", "properties")] as const
+      })
+      const known = Object.fromEntries(typed)
+      operation["parameters"] = nodes(operation["parameters"]).map((parameter) =>
+        mend(parameter, child(known, String(parameter["in"]), String(parameter["name"])))
+      )
+    }
+  })

@@ -1,0 +1,119 @@
+import { ids } from "../../Examples.ts"
+import { unrouted } from "../ProblemsApi.ts"
+import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
+
+const mediaType = "application/problem+json"
+
+interface Example {
+  readonly code: string
+  readonly value: Node
+  /** The name of its component. */
+  readonly key: string
+}
+
+const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+const firstOf = (schema: Node): unknown => list(schema["examples"])[0] ?? list(schema["enum"])[0]
+
+/** Members in RFC 9457's order. What the server adds is optional only where problems are made; `instance` it never sends. */
+const completed = (problem: Node): Node => {
+  const { code, detail, instance: _, requestId, status, title, type, ...more } = child(problem, "properties") ?? {}
+  const properties = {
+    type,
+    title,
+    status,
+    detail: { ...child(detail), description: "A sentence for people." },
+    code: { ...child(code), description: "The stable word to branch on." },
+    requestId: { ...child(requestId), description: "What the header `X-Request-Id` has.", examples: [ids.request] },
+    ...more
+  }
+  return { ...problem, properties, required: Object.keys(properties) }
+}
+
+/** One example for each code; the nth example of `detail` is the nth code's. */
+const examplesOf = (document: Node, name: string, problem: Node): ReadonlyArray<Example> => {
+  const properties = child(problem, "properties") ?? {}
+  const codes = list(child(properties, "code")?.["enum"])
+  const details = list(child(properties, "detail")?.["examples"])
+  return codes.map((code, index) => {
+    const value: Node = {}
+    for (const [member, schema] of Object.entries(properties)) value[member] = firstOf(resolved(document, child(schema) ?? {}))
+    Object.assign(value, { detail: details[index] ?? value["title"], code })
+    const missing = Object.keys(value).find((member) => value[member] === undefined)
+    if (missing !== undefined) throw new Error(`${name} has no example of ${missing}`)
+    return { code: String(code), value, key: codes.length === 1 ? name : `${name}.${String(code)}` }
+  })
+}
+
+const namesIn = (media: Node): Array<string> => {
+  const schema = child(media, "schema") ?? {}
+  return [schema, ...nodes(schema["anyOf"])].flatMap(({ $ref }) =>
+    typeof $ref === "string" ? [$ref.slice($ref.lastIndexOf("/") + 1)] : []
+  )
+}
+
+const anyOf = (names: ReadonlyArray<string>): Node => {
+  const [first, ...more] = names.map((name) => ({ $ref: `#/components/schemas/${name}` }))
+  return more.length === 0 ? { ...first } : { anyOf: [first, ...more] }
+}
+
+/** What needs a body, or anything to validate, cannot go wrong where there is none. */
+const canOccur = (operation: Node) => {
+  const hasBody = operation["requestBody"] !== undefined
+  const hasInput = hasBody || nodes(operation["parameters"]).length > 0
+  const impossible = new Set([
+    ...(hasBody ? [] : ["BadJson", "PayloadTooLarge", "UnsupportedMediaType"]),
+    ...(hasInput ? [] : ["ValidationFailed"])
+  ])
+  return (name: string) => !impossible.has(name)
+}
+
+/** Says of every refusal which codes it can have, with an example of each. */
+export const documentProblems = (document: Node) => {
+  const components = child(document, "components") ?? {}
+  const schemas = child(components, "schemas") ?? {}
+  const examples = new Map<string, ReadonlyArray<Example>>()
+  for (const [name, schema] of Object.entries(schemas)) {
+    if (!isNode(schema) || child(schema, "properties", "requestId") === undefined) continue
+    const problem = completed(schema)
+    schemas[name] = problem
+    examples.set(name, examplesOf(document, name, problem))
+  }
+  const shown: Node = {}
+
+  const refusal = (names: ReadonlyArray<string>, intro = ""): Node => {
+    // Of two problems with one code, the first shows it.
+    const byCode = new Map(
+      names
+        .flatMap((name) => examples.get(name) ?? [])
+        .toReversed()
+        .map((example) => [example.code, example])
+    )
+    const all = [...byCode.values()].toReversed()
+    for (const { key, value } of all) shown[key] = { value }
+    return {
+      description: intro + all.map(({ code, value }) => `\`${code}\`: ${String(value["detail"])}.`).join(" "),
+      content: {
+        [mediaType]: {
+          schema: anyOf(names),
+          examples: Object.fromEntries(all.map(({ code, key }) => [code, { $ref: `#/components/examples/${key}` }]))
+        }
+      }
+    }
+  }
+
+  const ofAny = unrouted.map(({ identifier }) => identifier)
+  components["responses"] = { Unrouted: refusal(ofAny, "Refused before it reached the operation. ") }
+  eachOperation(document, (operation) => {
+    const responses = child(operation, "responses") ?? {}
+    const possible = canOccur(operation)
+    for (const [status, response] of Object.entries(responses)) {
+      const media = child(response, "content", mediaType)
+      if (media === undefined) continue
+      const names = namesIn(media).filter(possible)
+      if (names.length === 0) delete responses[status]
+      else Object.assign(response as Node, refusal(names))
+    }
+    responses["default"] = { $ref: "#/components/responses/Unrouted" }
+  })
+  components["examples"] = shown
+}
