@@ -25,7 +25,8 @@ export interface BillingSettings {
   readonly secretKey: Redacted.Redacted
   /** Several while one is being rolled. */
   readonly webhookSecrets: ReadonlyArray<Redacted.Redacted>
-  readonly proPriceId: string
+  /** The first is sold; the others count as Pro, too, for those who subscribed when they were. */
+  readonly proPriceIds: readonly [string, ...Array<string>]
   readonly apiBase: string | undefined
   /** Whether the key is for real money; events of the other mode are none of ours. */
   readonly isLive: boolean
@@ -207,13 +208,15 @@ const billing = Effect.fnUntraced(function* (environment: Environment) {
   if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
   if (!secrets.every((text) => /^whsec_\S+$/.test(text)))
     return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
-  const price = yield* string("STRIPE_PRO_PRICE_ID")
-  if (Option.isNone(price)) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
+  const prices = yield* string("STRIPE_PRO_PRICE_ID")
+  if (Option.isNone(prices)) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
+  const [sold = "", ...others] = prices.value.split(",").map((text) => text.trim())
+  if (sold === "" || others.includes("")) return yield* fail("STRIPE_PRO_PRICE_ID", "must be one price or several with commas")
   const apiBase = yield* string("STRIPE_API_BASE")
   return {
     secretKey: key.value,
     webhookSecrets: secrets.map((text) => Redacted.make(text, { label: "STRIPE_WEBHOOK_SECRETS" })),
-    proPriceId: price.value,
+    proPriceIds: [sold, ...others] as const,
     apiBase: Option.isSome(apiBase) ? yield* url("STRIPE_API_BASE", apiBase.value, ["http:", "https:"]) : undefined,
     isLive: mode === "live"
   }

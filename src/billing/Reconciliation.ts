@@ -7,6 +7,10 @@ import { handledTypes, syncTask, Webhook } from "./Webhook.ts"
 
 /** Days back that undelivered events are asked for. */
 const lookBackDays = 3
+/** Days that an event is kept once it is done with: Stripe sends none again after so long, nor lists it. */
+const keptDays = 90
+/** Events forgotten at once. */
+const batch = 10_000
 
 /** What makes good for webhooks that never came: a look at whatever should have changed by now. */
 export class Reconciliation extends Context.Service<
@@ -16,7 +20,7 @@ export class Reconciliation extends Context.Service<
     readonly customer: (customerId: string) => Effect.Effect<void, StripeFailure>
     /** The same for whoever paid a charge: a dispute names no customer. */
     readonly charge: (chargeId: string) => Effect.Effect<void, StripeFailure>
-    /** Undelivered events, and jobs for customers with stuck events, open checkouts or periods that are over. */
+    /** Undelivered events, and jobs for customers with stuck events, open checkouts or periods that are over. Old events go. */
     readonly due: Effect.Effect<void, StripeFailure>
     /** Jobs for every customer, those included that the database has lost. */
     readonly all: Effect.Effect<void, StripeFailure>
@@ -62,6 +66,12 @@ export class Reconciliation extends Context.Service<
           where status in ('active', 'trialing', 'past_due') and current_period_end < now() - interval '1 hour'
       `
 
+      const forget = sql`
+        delete from webhook_events where id in (
+          select id from webhook_events
+          where outcome <> 'pending' and received_at < now() - make_interval(days => ${keptDays}) limit ${batch})
+      `.pipe(Effect.orDie)
+
       const undelivered = Effect.gen(function* () {
         const since = Math.floor((yield* Clock.currentTimeMillis) / 1000) - lookBackDays * 86_400
         const events = yield* stripe.undelivered(handledTypes, since)
@@ -85,7 +95,9 @@ export class Reconciliation extends Context.Service<
       return Reconciliation.of({
         customer,
         charge,
-        due: Effect.andThen(enqueue(dueCustomers()), undelivered).pipe(Effect.withSpan("Reconciliation.due")),
+        due: Effect.all([enqueue(dueCustomers()), forget, undelivered], { discard: true }).pipe(
+          Effect.withSpan("Reconciliation.due")
+        ),
         all: Effect.ensuring(adopt, enqueue(sql`select customer_id, null::text as charge_id from billing_customers`))
       })
     })

@@ -1,6 +1,6 @@
 import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
-import { AppConfig } from "../Config.ts"
+import { AppConfig, type BillingSettings } from "../Config.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
 import { Id, StripeEvent } from "./StripeEvent.ts"
 
@@ -161,8 +161,10 @@ const everyPage = Effect.fnUntraced(function* <A extends { readonly id: string }
 })
 
 /** Stripe's SDK behind a port: what we ask of it, every answer decoded, every failure classified. */
-const make = (sdk: Sdk, priceId: string) => ({
-  priceId,
+const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds"]) => ({
+  /** What makes a subscription Pro: its item at our price, or at one that was ours. */
+  proItem: ({ items }: StripeSubscription) =>
+    items.data.find(({ price }) => price.id === priceId || formerPrices.includes(price.id)),
   price: call(Price, () => sdk.prices.retrieve(priceId)),
   /** `after` tells apart the customers a user has had. */
   createCustomer: (userId: string, mobile: string, after: string) =>
@@ -178,9 +180,9 @@ const make = (sdk: Sdk, priceId: string) => ({
       )
     ),
   /** Whoever has a subscription to Pro that was not cancelled, and the user it was made for. */
-  subscribers: everyPage((after) =>
-    call(list(Subscriber), () => sdk.subscriptions.list({ price: priceId, limit: 100, ...after }))
-  ),
+  subscribers: Effect.forEach([priceId, ...formerPrices], (price) =>
+    everyPage((after) => call(list(Subscriber), () => sdk.subscriptions.list({ price, limit: 100, ...after })))
+  ).pipe(Effect.map((lists) => lists.flat())),
   createSession: (session: {
     readonly customer: string
     readonly userId: string
@@ -244,8 +246,9 @@ export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("
     Effect.gen(function* () {
       const { billing } = yield* AppConfig
       // With billing off nobody calls it: the routes answer 503 before.
-      const settings = billing ?? { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, proPriceId: "" }
-      return Stripe.of(make(makeSdk(settings), settings.proPriceId))
+      const off = { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, proPriceIds: [""] as const }
+      const settings = billing ?? off
+      return Stripe.of(make(makeSdk(settings), settings.proPriceIds))
     })
   )
 }

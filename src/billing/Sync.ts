@@ -46,12 +46,14 @@ export class Sync extends Context.Service<
               failure.kind === "missing" ? Effect.succeed([]) : Effect.fail(failure)
             )
           )
-        const isPro = ({ items }: StripeSubscription) => items.data.some(({ price }) => price.id === stripe.priceId)
-        return { fetchedAt, ids: all.map(({ id }) => id), subscriptions: all.filter(isPro) }
+        return { fetchedAt, subscriptions: all.filter((subscription) => stripe.proItem(subscription) !== undefined) }
       })
 
-      /** Stripe lists even what has ended: what it does not list is gone with its customer. */
-      const endUnlisted = (userId: string, customerId: string, fetchedAt: string, ids: ReadonlyArray<string>) =>
+      /**
+       * Stripe lists even what has ended: what it does not list is gone with its customer. And what was moved to
+       * another price may go on there, but as Pro it has ended.
+       */
+      const endOthers = (userId: string, customerId: string, fetchedAt: string, ids: ReadonlyArray<string>) =>
         sql`
           update subscriptions set status = 'canceled', fetched_at = ${fetchedAt}::text::timestamptz
           where user_id = ${userId} and customer_id = ${customerId} and fetched_at < ${fetchedAt}::text::timestamptz
@@ -59,13 +61,9 @@ export class Sync extends Context.Service<
         `
 
       const store = Effect.fnUntraced(
-        function* (
-          userId: string,
-          customerId: string,
-          { fetchedAt, ids, subscriptions }: Effect.Success<ReturnType<typeof fetch>>
-        ) {
+        function* (userId: string, customerId: string, { fetchedAt, subscriptions }: Effect.Success<ReturnType<typeof fetch>>) {
           const rows = subscriptions.map((subscription) => {
-            const item = subscription.items.data.find(({ price }) => price.id === stripe.priceId)
+            const item = stripe.proItem(subscription)
             return {
               user_id: userId,
               id: subscription.id,
@@ -88,7 +86,8 @@ export class Sync extends Context.Service<
             invoice_url = excluded.invoice_url, fetched_at = excluded.fetched_at
           where s.fetched_at < excluded.fetched_at
         `
-          yield* endUnlisted(userId, customerId, fetchedAt, ids)
+          const ids = subscriptions.map(({ id }) => id)
+          yield* endOthers(userId, customerId, fetchedAt, ids)
           yield* sql`
           update billing_customers set synced_at = greatest(synced_at, ${fetchedAt}::text::timestamptz) where customer_id = ${customerId}
         `

@@ -274,6 +274,31 @@ describe("one event, many times", () => {
   })
 })
 
+describe("an event that is done with", () => {
+  let world: World
+  beforeAll(async () => {
+    world = await startWorld()
+  })
+  afterAll(() => world.stop())
+
+  it("is kept for ninety days, and one that waits for ever", async () => {
+    const rows = ["processed", "ignored", "pending"].flatMap((outcome) => [89, 91].map((days) => [outcome, days] as const))
+    for (const [outcome, days] of rows) {
+      await world.database.query(
+        `insert into webhook_events (id, type, customer_id, outcome, created_at, received_at)
+         values ($1, 'invoice.paid', 'cus_of_nobody', $2, now(), now() - make_interval(days => $3))`,
+        [`evt_old_${outcome}_${days}`, outcome, days]
+      )
+    }
+    await world.run("stripe_reconcile")
+    const kept = [...(await inbox(world)).keys()].filter((id) => id.startsWith("evt_old")).sort()
+    const expected = rows.flatMap(([outcome, days]) =>
+      days === 89 || outcome === "pending" ? [`evt_old_${outcome}_${days}`] : []
+    )
+    assert.deepStrictEqual(kept, expected.sort())
+  })
+})
+
 describe("billing that is off", () => {
   it("refuses subscribe, portal, cancel and webhook with 503, and the status still answers", async () => {
     const world = await startWorld({ backends: [{ BILLING: "off" }] })
