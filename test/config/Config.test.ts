@@ -42,6 +42,18 @@ const production = {
   BILLING: "off"
 }
 
+const gateway = {
+  OTP_DELIVERY: "webhook",
+  OTP_WEBHOOK_URL: "https://gateway.example/token-of-the-path/codes?to=sms",
+  OTP_WEBHOOK_SECRET: "0123456789-the-key-of-the-gateway"
+}
+const stripe = {
+  BILLING: "on",
+  STRIPE_SECRET_KEY: "sk_test_hunter2",
+  STRIPE_WEBHOOK_SECRETS: "whsec_hunter2",
+  STRIPE_PRO_PRICE_ID: "price_pro"
+}
+
 describe("what is not set", () => {
   it("is what the contract says", async () => {
     const { jwtKeys, ...rest } = await settings({ ...production, BILLING: "off" })
@@ -234,13 +246,34 @@ describe("what is set", () => {
     assert.strictEqual(demo.otpDelivery, "response")
   })
 
+  it("may be a gateway of one's own for codes: over https in production, over http before", async () => {
+    const { otpDelivery, otpWebhook } = await settings({ ...production, ...gateway })
+    assert.strictEqual(otpDelivery, "webhook")
+    assert.strictEqual(Redacted.value(otpWebhook?.url ?? Redacted.make("")), gateway.OTP_WEBHOOK_URL)
+    assert.strictEqual(Redacted.value(otpWebhook?.secret ?? Redacted.make("")), gateway.OTP_WEBHOOK_SECRET)
+    const local = await settings({ ...test, ...gateway, OTP_WEBHOOK_URL: "http://127.0.0.1:9000/codes" })
+    assert.strictEqual(local.otpDelivery, "webhook")
+  })
+
+  it("may be a gateway that is not used, as long as another delivery is named", async () => {
+    const taken = await settings({ ...production, ...gateway, OTP_DELIVERY: "none", OTP_WEBHOOK_URL: "http://nowhere" })
+    assert.deepStrictEqual([taken.otpDelivery, taken.otpWebhook], ["none", undefined])
+  })
+
+  it("may be several prices, of which the first is sold", async () => {
+    const { billing } = await settings({ ...production, ...stripe, STRIPE_PRO_PRICE_ID: "price_new, price_old" })
+    assert.deepStrictEqual(billing?.proPriceIds, ["price_new", "price_old"])
+  })
+
   it("prints no secret, whichever way it is printed", async () => {
-    const taken = await settings({ ...production, DATABASE_DIRECT_URL: "postgres://u:direct-password@h/d" })
+    const taken = await settings({ ...production, ...gateway, DATABASE_DIRECT_URL: "postgres://u:direct-password@h/d" })
     const printed = `${JSON.stringify(taken)} ${String(taken.databaseUrl)} ${(await import("node:util")).inspect(taken, { depth: 9 })}`
     for (const secret of [
       "database-password",
       "direct-password",
       "gemini-api-key",
+      "token-of-the-path",
+      gateway.OTP_WEBHOOK_SECRET,
       base64("0123456789abcdef0123456789ABCDEF"),
       "48, 49, 50"
     ]) {
@@ -303,6 +336,24 @@ describe("a start is refused", () => {
       { ...production, OTP_DELIVERY: "response", OTP_DEMO_MODE: "anyone-can-log-in", STRIPE_SECRET_KEY: "rk_live_hunter2" }
     ]
   ]
+  const hooks: typeof inTest = [
+    ["OTP_WEBHOOK_URL", "missing", { ...test, ...gateway, OTP_WEBHOOK_URL: undefined }],
+    ["OTP_WEBHOOK_URL", "no URL", { ...test, ...gateway, OTP_WEBHOOK_URL: "gateway.example/hunter2" }],
+    ["OTP_WEBHOOK_URL", "another protocol", { ...test, ...gateway, OTP_WEBHOOK_URL: "ftp://gateway.example/hunter2" }],
+    ["OTP_WEBHOOK_URL", "a file", { ...test, ...gateway, OTP_WEBHOOK_URL: "file:///hunter2" }],
+    ["OTP_WEBHOOK_URL", "with a password", { ...test, ...gateway, OTP_WEBHOOK_URL: "https://u:hunter2@gateway.example" }],
+    ["OTP_WEBHOOK_URL", "with a user", { ...test, ...gateway, OTP_WEBHOOK_URL: "https://hunter2@gateway.example" }],
+    ["OTP_WEBHOOK_URL", "http in production", { ...production, ...gateway, OTP_WEBHOOK_URL: "http://gateway.example/hunter2" }],
+    ["OTP_WEBHOOK_URL", "loopback in production", { ...production, ...gateway, OTP_WEBHOOK_URL: "http://127.0.0.1/hunter2" }],
+    ["OTP_WEBHOOK_SECRET", "missing", { ...test, ...gateway, OTP_WEBHOOK_SECRET: undefined }],
+    ["OTP_WEBHOOK_SECRET", "short", { ...test, ...gateway, OTP_WEBHOOK_SECRET: "hunter2-hunter2-hunter2-hunter2" }],
+    ["OTP_WEBHOOK_SECRET", "well known", { ...test, ...gateway, OTP_WEBHOOK_SECRET: `changeme-${"hunter2".repeat(5)}` }],
+    ["OTP_DELIVERY", "missing beside a gateway", { ...production, ...gateway, OTP_DELIVERY: undefined }],
+    ...["", " ", "price_new,", ",price_old", "price_new,,price_old"].map(
+      (STRIPE_PRO_PRICE_ID) =>
+        ["STRIPE_PRO_PRICE_ID", JSON.stringify(STRIPE_PRO_PRICE_ID), { ...production, ...stripe, STRIPE_PRO_PRICE_ID }] as const
+    )
+  ]
   const keys: typeof inTest = [
     ["a short secret alone", "hunter2hunter2hunter2hunter2hunter2"],
     ["two without a name", `${base64("hunter2".repeat(5))},${base64("hunter2".repeat(6))}`],
@@ -323,7 +374,7 @@ describe("a start is refused", () => {
     ["line feeds", `k1:${base64(new Uint8Array(32).fill(10))}`]
   ].map(([why, JWT_KEYS]) => ["JWT_KEYS", why ?? "", { ...production, JWT_KEYS }] as const)
 
-  it.each([...inTest, ...inProduction, ...keys])("for its %s: %s", async (setting, _, environment) => {
+  it.each([...inTest, ...inProduction, ...hooks, ...keys])("for its %s: %s", async (setting, _, environment) => {
     const line = await refusal(environment)
     assert.match(line, new RegExp(`^${setting}: [^\\n]+$`))
     for (const secret of ["hunter2", base64("hunter2").slice(0, 8), "database-password", "gemini-api-key"])
