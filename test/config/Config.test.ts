@@ -219,7 +219,10 @@ describe("what is set", () => {
       alone.jwtKeys.map(({ kid, secret }) => [kid, base64(Redacted.value(secret))]),
       [["default", generated]]
     )
-    const rotated = await settings({ ...production, JWT_KEYS: `new:${base64("the-new-key-that-signs-from-now-on")},${generated}` })
+    const rotated = await settings({
+      ...production,
+      JWT_KEYS: `new:${base64("the-new-key-that-signs-from-now-on")},${generated}`
+    })
     assert.deepStrictEqual(
       rotated.jwtKeys.map(({ kid }) => kid),
       ["new", "default"]
