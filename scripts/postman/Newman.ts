@@ -1,0 +1,111 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+export interface Execution {
+  /** The request's. */
+  readonly name: string
+  readonly response: {
+    readonly status: number
+    readonly header: ReadonlyArray<{ readonly key: string; readonly value: string }>
+    readonly body: string
+  }
+}
+
+export interface Report {
+  readonly requests: number
+  readonly assertions: number
+  /** Each failed test, script or request in one line. */
+  readonly failures: ReadonlyArray<string>
+  readonly executions: ReadonlyArray<Execution>
+  /** What newman printed. */
+  readonly output: string
+}
+
+interface Exported {
+  readonly run: {
+    readonly stats: { readonly requests: { readonly total: number }; readonly assertions: { readonly total: number } }
+    readonly failures: ReadonlyArray<{
+      readonly source?: { readonly name?: string }
+      readonly error: { readonly test?: string; readonly message: string }
+    }>
+    readonly executions: ReadonlyArray<{
+      readonly item: { readonly name: string }
+      readonly response?: {
+        readonly code: number
+        readonly header: Execution["response"]["header"]
+        readonly stream?: { readonly data: ReadonlyArray<number> }
+      }
+    }>
+  }
+}
+
+const executionsOf = (exported: Exported): ReadonlyArray<Execution> =>
+  exported.run.executions.flatMap(({ item, response }) =>
+    response === undefined
+      ? []
+      : {
+          name: item.name,
+          response: {
+            status: response.code,
+            header: response.header,
+            body: Buffer.from(response.stream?.data ?? []).toString("utf8")
+          }
+        }
+  )
+
+/** Milliseconds that a run of the whole collection may take, and one request. */
+const maximumRun = 300_000
+const maximumRequest = 60_000
+
+const newman = fileURLToPath(import.meta.resolve("newman/bin/newman.js"))
+const collection = fileURLToPath(new URL("../../postman/gemini-chat-backend.postman_collection.json", import.meta.url))
+const environment = fileURLToPath(new URL("../../postman/local.postman_environment.json", import.meta.url))
+
+/** Runs the committed collection once, as people do, with these variables over those of the environment. */
+export const runCollection = async (variables: Readonly<Record<string, string>>): Promise<Report> => {
+  const folder = mkdtempSync(join(tmpdir(), "postman-"))
+  const exportFile = join(folder, "report.json")
+  const overrides = Object.entries(variables).flatMap(([key, value]) => ["--env-var", `${key}=${value}`])
+  const options = ["--reporters", "cli,json", "--reporter-json-export", exportFile, "--color", "off", "--disable-unicode"]
+  const limits = ["--timeout", `${maximumRun}`, "--timeout-request", `${maximumRequest}`]
+  try {
+    const child = spawn(process.execPath, [newman, "run", collection, "-e", environment, ...overrides, ...options, ...limits], {
+      cwd: dirname(collection),
+      // No proxy and no newmanrc of the user's.
+      env: { HOME: folder },
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: maximumRun + 10_000
+    })
+    let output = ""
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
+    const [code] = await once(child, "close")
+    const exported = readReport(exportFile)
+    if (exported === undefined) throw new Error(`newman did not run the collection (${String(code)}):\n${output.slice(-2_000)}`)
+    const failures = exported.run.failures.map(({ error, source }) =>
+      `${source?.name}: ${error.test ?? ""} ${error.message}`.replace(/\s+/g, " ")
+    )
+    const { assertions, requests } = exported.run.stats
+    const ended = code === 0 || failures.length > 0 ? [] : [`newman ended with ${String(code)}`]
+    return {
+      requests: requests.total,
+      assertions: assertions.total,
+      failures: [...failures, ...ended],
+      executions: executionsOf(exported),
+      output
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const readReport = (file: string): Exported | undefined => {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,2 @@
+export const room = { id: "{{roomId}}" }
+export const reply = { ...room, mid: "{{replyId}}" }
