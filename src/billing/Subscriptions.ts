@@ -18,6 +18,11 @@ export interface Stored {
   readonly fetchedAt: Date
 }
 
+/** The columns of a subscription where there is none. */
+interface Nothing {
+  readonly id: null
+}
+
 export const isCancelling = (subscription: Stored): boolean => subscription.cancelAtPeriodEnd || subscription.cancelAt !== null
 
 /** Days of a period that is not paid for in which Pro stays; `decide_tier` counts the same. */
@@ -43,29 +48,36 @@ export class Subscriptions extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const quota = yield* Quota
 
+      const newest = (userId: string) => sql`
+        select id, customer_id, status, current_period_start, current_period_end, cancel_at, cancel_at_period_end,
+          invoice_url, fetched_at
+        from subscriptions where user_id = ${userId}
+        order by case when status in ('active', 'trialing') then 0 when status = 'past_due' then 1
+          when status in ('canceled', 'incomplete_expired') then 3 else 2 end, created_at desc
+        limit 1
+      `
+
       const current = Effect.fnUntraced(function* (userId: string) {
-        const [row] = yield* sql<Stored>`
-          select id, customer_id, status, current_period_start, current_period_end, cancel_at, cancel_at_period_end,
-            invoice_url, fetched_at
-          from subscriptions where user_id = ${userId}
-          order by case when status in ('active', 'trialing') then 0 when status = 'past_due' then 1
-            when status in ('canceled', 'incomplete_expired') then 3 else 2 end, created_at desc
-          limit 1
-        `
+        const [row] = yield* sql<Stored>`${newest(userId)}`
         return row
       }, Effect.orDie)
 
-      const tierNow = Effect.fnUntraced(function* (userId: string) {
-        const [row] = yield* sql<{ isPro: boolean; syncedAt: Date | null }>`
-          select coalesce(u.pro_until > clock_timestamp(), false) as is_pro, c.synced_at
-          from users u left join billing_customers c on c.user_id = u.id where u.id = ${userId}
+      /** In one statement: between two a sync could commit, and a new tier stand beside an old subscription. */
+      const now = Effect.fnUntraced(function* (userId: string) {
+        const [row] = yield* sql<(Stored | Nothing) & { isPro: boolean; syncedAt: Date | null }>`
+          select coalesce(u.pro_until > clock_timestamp(), false) as is_pro, c.synced_at, s.*
+          from users u left join billing_customers c on c.user_id = u.id left join lateral (${newest(userId)}) s on true
+          where u.id = ${userId}
         `
-        return { tier: row?.isPro === true ? ("pro" as const) : ("basic" as const), syncedAt: row?.syncedAt ?? null }
+        return {
+          subscription: row === undefined || row.id === null ? undefined : row,
+          tier: row?.isPro === true ? ("pro" as const) : ("basic" as const),
+          syncedAt: row?.syncedAt ?? null
+        }
       }, Effect.orDie)
 
       const status = Effect.fn("Subscriptions.status")(function* (user: CurrentSession) {
-        const subscription = yield* current(user.userId)
-        const { syncedAt, tier } = yield* tierNow(user.userId)
+        const { subscription, syncedAt, tier } = yield* now(user.userId)
         const { limit, ...usage } = yield* quota.today({ ...user, tier })
         const ends =
           subscription === undefined
