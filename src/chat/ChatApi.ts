@@ -135,8 +135,8 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: {
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor),
-        before: Schema.optionalKey(mid.annotate({ description: "Only what came before this message." })),
-        after: Schema.optionalKey(mid.annotate({ description: "Only what came after this message, oldest first." }))
+        before: Schema.optionalKey(MessageId.annotate({ description: "Only what came before this message." })),
+        after: Schema.optionalKey(MessageId.annotate({ description: "Only what came after this message, oldest first." }))
       },
       success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), link),
       error: ChatroomNotFound

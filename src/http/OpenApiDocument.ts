@@ -12,6 +12,7 @@ export const openApiDocument = (): Node => {
   const document = nameComponents(tidySchemas({ ...OpenApi.fromApi(Api) }))
   document["openapi"] = "3.1.0"
   Object.assign(document["info"] ?? {}, { contact: { name: "The maintainers of gemini-chat-backend" } })
+  for (const scheme of Object.values(child(document, "components", "securitySchemes") ?? {})) lowerScheme(scheme)
   documentParameters(document)
   describeBodies(document)
   describeStreams(document)
@@ -20,6 +21,11 @@ export const openApiDocument = (): Node => {
   documentHeaders(document)
   showExamples(document)
   return document
+}
+
+/** RFC 9110 has `bearer` in any case; some readers know it in this one alone. */
+const lowerScheme = (scheme: unknown) => {
+  if (isNode(scheme) && typeof scheme["scheme"] === "string") scheme["scheme"] = scheme["scheme"].toLowerCase()
 }
 
 /** An absent body is an empty object; of an answer without one the generator says just that. */

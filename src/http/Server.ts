@@ -31,11 +31,17 @@ const Pages = HttpRouter.use(
   })
 )
 
-/** The reference to the same document, with its script in the page and no font from elsewhere: it works without the internet. */
-const Docs = HttpApiScalar.layer(Api.annotate(OpenApi.Transform, openApiDocument), {
-  path: "/docs",
-  scalar: { withDefaultFonts: false }
-})
+/** Nothing of the reference is fetched from elsewhere, told to somebody, or a way to its makers' services. */
+const reference = {
+  withDefaultFonts: false,
+  telemetry: false,
+  showDeveloperTools: "never",
+  hideClientButton: true,
+  authentication: { preferredSecurityScheme: "bearer" }
+}
+
+/** The reference to the same document, with its script in the page: it works without the internet. */
+const Docs = HttpApiScalar.layer(Api.annotate(OpenApi.Transform, openApiDocument), { path: "/docs", scalar: reference })
 
 const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, Envelope)
 

@@ -31,6 +31,8 @@ const operations: ReadonlyArray<Operation> = Object.entries<Record<string, Node>
   Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation }))
 )
 const at = (name: string): Node => operations.find((found) => found.name === name)?.operation
+const shownIn = (name: string, status: string): Node =>
+  at(name).responses[status].content["application/json"].examples.example.value
 
 const responses = operations.flatMap(({ name, operation }) =>
   Object.entries<Node>(operation.responses).map(([status, response]) => ({ name, status, response: resolve(response) }))
@@ -82,9 +84,9 @@ describe("every operation", () => {
 
   it("gives examples of its parameters that fit", () => {
     const parameters = operations.flatMap(({ operation }) => operation.parameters as Array<Node>)
-    const shown = parameters.filter(({ example }) => example !== undefined)
+    const shown = parameters.filter(({ examples }) => examples !== undefined)
     assert.isAbove(shown.length, 20)
-    for (const { example, name, schema } of shown) assertFits(schema, example, name)
+    for (const { examples, name, schema } of shown) assertFits(schema, examples.example.value, name)
     for (const { name, schema } of parameters) if (schema.default !== undefined) assertFits(schema, schema.default, name)
   })
 })
@@ -92,10 +94,9 @@ describe("every operation", () => {
 describe("every body", () => {
   it.each(operations)("has an example that fits: $name", ({ name }) => {
     for (const { media, where } of bodies.filter((body) => body.name === name)) {
-      const named = Object.values<Node>(media.examples ?? {}).map((example) => resolve(example).value)
-      const examples = media.examples === undefined ? [media.example] : named
+      const examples = Object.values<Node>(media.examples)
       assert.isAtLeast(examples.length, 1, where)
-      for (const example of examples) {
+      for (const example of examples.map((named) => resolve(named).value)) {
         assert.isDefined(example, where)
         assertFits(media.schema, example, where)
       }
@@ -113,13 +114,13 @@ describe("every body", () => {
   it("tells of one user, one room and one exchange", () => {
     const uuids = new Set(
       bodies
-        .flatMap(({ media }) => everyValue([media.example, Object.values<Node>(media.examples ?? {}).map(resolve)]))
+        .flatMap(({ media }) => everyValue(Object.values<Node>(media.examples).map(resolve)))
         .filter((value): value is string => typeof value === "string" && /^[\da-f]{8}-([\da-f]{4}-){3}[\da-f]{12}$/.test(value))
     )
-    const me = at("GET /user/me").responses["200"].content["application/json"].example
-    const { message, quota, reply } = at("POST /chatroom/{id}/message").responses["201"].content["application/json"].example
-    const { challengeId } = at("POST /auth/send-otp").responses["200"].content["application/json"].example
-    const [session] = at("GET /auth/sessions").responses["200"].content["application/json"].example.data
+    const me = shownIn("GET /user/me", "200")
+    const { message, quota, reply } = shownIn("POST /chatroom/{id}/message", "201")
+    const { challengeId } = shownIn("POST /auth/send-otp", "200")
+    const [session] = shownIn("GET /auth/sessions", "200").data
     assert.sameMembers(
       [...uuids].filter((id) => id[14] === "7"),
       [me.id, message.id, reply.id, message.chatroomId, challengeId, session.id]
@@ -131,7 +132,7 @@ describe("every body", () => {
     )
     assert.deepStrictEqual(me.quota, quota)
     assert.strictEqual(reply.replyTo, message.id)
-    assert.deepStrictEqual(at("GET /chatroom/{id}/latest").responses["200"].content["application/json"].example, {
+    assert.deepStrictEqual(shownIn("GET /chatroom/{id}/latest", "200"), {
       message,
       reply
     })
@@ -288,7 +289,7 @@ describe("the stream", () => {
 
   it("shows a reply from its first event to its last", () => {
     const parser = new SseParser()
-    parser.feed(Buffer.from(media.example))
+    parser.feed(Buffer.from(media.examples.example.value))
     assert.deepStrictEqual(parser.strange, [])
     assert.isAbove(parser.events.length, 3)
     for (const { data, name } of parser.events) assertFits(schemaOf(name).properties.data.contentSchema, data, name)

@@ -307,21 +307,54 @@ describe("the server", () => {
     await call("GET", "/chatroom/{id}/messages?limit=1", { id }, { token })
     await call("GET", "/chatroom/{id}/latest", { id }, { token })
     await call("GET", "/chatroom/{id}/message/{mid}", { id, mid: asked.body.reply.id }, { token })
+    await call("GET", "/chatroom/{id}/message/{mid}/context", { id, mid: asked.body.reply.id }, { token })
+    await call("GET", "/chatroom/{id}/export", { id }, { token })
+    await call("GET", "/chatroom/{id}/export?format=markdown", { id }, { token })
+    await call("GET", "/search?q=why&limit=1", {}, { token })
+    await call("GET", "/user/usage", {}, { token })
+    await call("GET", "/user/me/export", {}, { token })
+    await call("PATCH", "/user/me", {}, { token, body: { name: null } })
+    await call("GET", "/auth/sessions", {}, { token })
+    await call("GET", "/subscription/status", {}, { token })
+    await call("POST", "/subscribe/pro", {}, { token })
+    const list = await call("GET", "/chatroom", {}, { token })
+    await call("GET", "/chatroom", {}, { token, headers: { "if-none-match": list.headers.get("etag") ?? "" } })
+    await call("POST", "/webhook/stripe", {}, { body: {} })
+    await call("GET", "/metrics")
     await call("DELETE", "/chatroom/{id}", { id }, { token })
+    await call("POST", "/auth/refresh", {}, { body: { refreshToken: login.body.refreshToken } })
     await call("GET", "/healthz")
     await call("GET", "/readyz")
 
     const statuses = seen.map(({ reply }) => reply.status)
-    assert.includeMembers(statuses, [200, 201, 202, 204, 400, 401, 404, 409, 413, 415, 422, 429])
+    assert.includeMembers(statuses, [200, 201, 202, 204, 304, 400, 401, 404, 409, 413, 415, 422, 429, 503])
     for (const { method, path, reply } of seen) {
       const response = nodeAt(document, "paths", path, method, "responses", String(reply.status))
+      assertHeaders(reply, nodeAt(response, "headers"), `${method} ${path} ${reply.status}`)
       const type = (reply.headers.get("content-type") ?? "").split(";")[0] ?? ""
       if (reply.text === "") continue
-      const faults = misfits(reply.body, nodeAt(response, "content", type, "schema"))
+      const faults = misfits(reply.body ?? reply.text, nodeAt(response, "content", type, "schema"))
       assert.deepStrictEqual(faults, [], `${method} ${path} ${reply.status}: ${reply.text}`)
     }
   })
 })
+
+/** What is always there is there, and says what its schema has words for. */
+const assertHeaders = (reply: Reply, headers: Node, what: string) => {
+  for (const [name, named] of Object.entries(headers)) {
+    const header = (named as Node)["$ref"] === undefined ? (named as Node) : nodeAt(document, "components", "headers", name)
+    const value = reply.headers.get(name)
+    if (value === null) assert.strictEqual(header["required"], false, `${what} has no ${name}`)
+    else {
+      const schema = nodeAt(header, "schema")
+      assert.deepStrictEqual(
+        misfits(schema["type"] === "integer" ? Number(value) : value, schema),
+        [],
+        `${what} ${name}: ${value}`
+      )
+    }
+  }
+}
 
 /** Where a value does not fit its schema: as much of JSON Schema as the document uses. */
 const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
@@ -370,7 +403,13 @@ describe("the reference", () => {
     assert.notMatch(html, /(?:src|href|srcset|data|action)\s*=\s*["']?\s*(?:https?:)?\/\//i)
     assert.notMatch(html, /@import|url\(|<link|<iframe|<img|<style|src=/i)
     assert.isAbove(text.length, 1_000_000, "the script is in the page")
-    assert.match(text, /"withDefaultFonts":\s*false/)
+    for (const setting of [
+      '"withDefaultFonts":false',
+      '"telemetry":false',
+      '"showDeveloperTools":"never"',
+      '"hideClientButton":true'
+    ])
+      assert.include(text.slice(text.lastIndexOf("createApiReference(")).replaceAll(/\s/g, ""), setting)
     assert.notMatch(text.slice(text.lastIndexOf("createApiReference(")), /cdn\.|proxyUrl/)
   })
 

@@ -18,7 +18,8 @@ const show = (content: Node | undefined, schema: Schema.Top, what: string) => {
   const type = Object.keys(content ?? {}).find((type) => type.startsWith("text/") === (typeof example === "string"))
   const media = child(content, type ?? "")
   if (example === undefined || media === undefined) throw new Error(`${what} has no example`)
-  media["example"] = example
+  // Named, for readers who show `examples` alone, and by one name, for those who show a request's parts by it.
+  media["examples"] = { example: { value: example } }
 }
 
 /** Puts an example into every body that is asked for or answered; one that has none stops the generation. */
@@ -49,7 +50,7 @@ const eventStream = {
     contentMediaType: "text/event-stream",
     contentSchema: { $ref: "#/components/schemas/ReplyEvent" }
   },
-  example: exampleStream
+  examples: { example: { value: exampleStream } }
 }
 
 /** What is sent in pieces is bytes to the generator; readers want to know what the bytes make. */

@@ -40,10 +40,10 @@ const headers: Node = {
   "Content-Disposition": text("What the file is to be called.", 'attachment; filename="export.json"')
 }
 
-const canonical = new Map(Object.keys(headers).map((name) => [name.toLowerCase(), name]))
+const canonical = new Map([...Object.keys(headers), "Last-Event-ID"].map((name) => [name.toLowerCase(), name]))
 const capitalised = (name: string) => name.replaceAll(/(?:^|-)[a-z]/g, (start) => start.toUpperCase())
 
-/** `etag` → `ETag`, `last-event-id` → `Last-Event-Id`: names are the same in any case, but read better so. */
+/** `etag` → `ETag`, `stripe-signature` → `Stripe-Signature`: names are the same in any case, but read better so. */
 export const headerName = (name: string): string => canonical.get(name.toLowerCase()) ?? capitalised(name)
 
 const isPrivate = (path: string) => /^\/(auth|user|subscribe|subscription)\//.test(path)

@@ -23,7 +23,7 @@ const mend = (parameter: Node, typed: Node | undefined): Node => {
     name: parameter["in"] === "header" ? headerName(String(parameter["name"])) : parameter["name"],
     ...(description === undefined ? {} : { description }),
     schema: asBoolean(schema),
-    ...(example === undefined ? {} : { example })
+    ...(example === undefined ? {} : { examples: { example: { value: example } } })
   }
 }
 
