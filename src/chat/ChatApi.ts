@@ -1,12 +1,12 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
-import { exampleQuota, QuotaState } from "../auth/User.ts"
 import { ids } from "../Examples.ts"
 import { describe } from "../http/Describe.ts"
 import { IdempotencyKey, Replayed } from "../http/IdempotencyHeaders.ts"
-import { Cursor, Limit, page } from "../http/Pagination.ts"
+import { Cursor, Limit, linkHeader, page } from "../http/Pagination.ts"
 import { integerFromText, text } from "../Text.ts"
+import { Accepted, Answered, Latest, Markdown, NewChatroom } from "./ChatBodies.ts"
 import {
   AlreadyFinished,
   ChatroomNotFound,
@@ -19,8 +19,8 @@ import {
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
-import { ChatroomExport, ChatroomWithMessages, exampleMarkdown } from "./ChatroomWithMessages.ts"
-import { Content, exampleQuestion, exampleQueued, exampleReply, FoundMessage, Message, MessageId } from "./Message.ts"
+import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
+import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
 import { TooManyStreams } from "../stream/StreamErrors.ts"
 
 /** Seconds a request may wait for its reply to end. */
@@ -39,43 +39,21 @@ const room = { id: ChatroomId.annotate({ description: "The chatroom's id.", exam
 const mid = MessageId.annotate({ description: "The message's id.", examples: [MessageId.make(ids.reply)] })
 const message = { ...room, mid }
 
-const Exchange = Schema.Struct({ message: Message, reply: Message, quota: QuotaState }).annotate({
-  identifier: "Exchange",
-  description: "The question, its reply, and what is left of the day's prompts."
-})
-const accepted = { message: exampleQuestion, reply: exampleQueued, quota: exampleQuota }
 const exchangeHeaders = {
   location: Schema.String,
   ...Replayed,
   "ratelimit-policy": Schema.optionalKey(Schema.String),
   ratelimit: Schema.optionalKey(Schema.String)
 }
-const Answered = HttpApiSchema.WithHeaders(
-  Exchange.annotate({ examples: [{ ...accepted, reply: exampleReply }] }).pipe(HttpApiSchema.status(201)),
-  exchangeHeaders
-)
-const Accepted = HttpApiSchema.WithHeaders(Exchange.annotate({ examples: [accepted] }).pipe(HttpApiSchema.status(202)), {
+const answered = HttpApiSchema.WithHeaders(Answered.pipe(HttpApiSchema.status(201)), exchangeHeaders)
+const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.status(202)), {
   ...exchangeHeaders,
   "retry-after": Schema.String
 })
-
-const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({
-  identifier: "Latest",
-  description: "The newest question and its reply; both are null in an empty room.",
-  examples: [{ message: exampleQuestion, reply: exampleReply }]
-})
-
-const link = { link: Schema.optionalKey(Schema.String) }
 const cacheHeaders = { etag: Schema.String, "cache-control": Schema.String, "cache-status": Schema.String }
 const retryAfter = { "retry-after": Schema.optionalKey(Schema.String) }
-const NewChatroom = Chatroom.annotate({ examples: [{ ...exampleChatroom, lastMessageAt: null }] })
-
 const asFile = { "content-disposition": Schema.String }
 const exampleTag = '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'
-const Markdown = Schema.String.annotate({ examples: [exampleMarkdown] }).pipe(
-  HttpApiSchema.asText({ contentType: "text/markdown" })
-)
-
 export class ChatApi extends HttpApiGroup.make("chat")
   .add(
     HttpApiEndpoint.post("createChatroom", "/", {
@@ -103,7 +81,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         )
       },
       success: [
-        HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage", exampleChatroom), { ...link, ...cacheHeaders }),
+        HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage", exampleChatroom), { ...linkHeader, ...cacheHeaders }),
         HttpApiSchema.WithHeaders(
           HttpApiSchema.Empty(304).annotate({ description: "The page that is there already is still good." }),
           cacheHeaders
@@ -138,7 +116,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         before: Schema.optionalKey(MessageId.annotate({ description: "Only what came before this message." })),
         after: Schema.optionalKey(MessageId.annotate({ description: "Only what came after this message, oldest first." }))
       },
-      success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), link),
+      success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), linkHeader),
       error: ChatroomNotFound
     }).annotateMerge(
       describe(
@@ -155,7 +133,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         identifier: "SendMessage",
         examples: [{ content: exampleQuestion.content }]
       }),
-      success: [Answered, Accepted],
+      success: [answered, accepted],
       error: [ChatroomNotFound, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
     }).annotateMerge(
       describe(
@@ -200,7 +178,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
     HttpApiEndpoint.post("regenerateMessage", "/:id/message/:mid/regenerate", {
       params: message,
       headers: IdempotencyKey,
-      success: Accepted,
+      success: accepted,
       error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
     }).annotateMerge(
       describe(
@@ -226,7 +204,10 @@ export class ChatApi extends HttpApiGroup.make("chat")
           default: "json"
         })
       },
-      success: [HttpApiSchema.WithHeaders(ChatroomExport, asFile), Markdown],
+      success: [
+        HttpApiSchema.WithHeaders(ChatroomExport, asFile),
+        Markdown.pipe(HttpApiSchema.asText({ contentType: "text/markdown" }))
+      ],
       error: ChatroomNotFound
     }).annotateMerge(
       describe("exportChatroom", "A chatroom with all its messages", "As JSON, or with `format=markdown` as text/markdown.")
@@ -235,19 +216,3 @@ export class ChatApi extends HttpApiGroup.make("chat")
   .prefix("/chatroom")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}
-
-const exampleFound = { ...exampleReply, snippet: exampleReply.content }
-
-export class SearchApi extends HttpApiGroup.make("search")
-  .add(
-    HttpApiEndpoint.get("search", "/search", {
-      query: {
-        q: text(1, 200).annotate({ description: "The words.", examples: ["loom"] }),
-        limit: Schema.optionalKey(Limit),
-        cursor: Schema.optionalKey(Cursor)
-      },
-      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage", exampleFound), link)
-    }).annotateMerge(describe("search", "Find words in one's own messages", "The newest first."))
-  )
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Search", description: "Words in one's own messages." })) {}

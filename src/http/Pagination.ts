@@ -14,6 +14,8 @@ export const page = <S extends Schema.Top>(item: S, identifier: string, example:
     nextCursor: Schema.NullOr(Schema.String).annotate({ description: "Null on the last page." })
   }).annotate({ identifier, description: "A page of a list.", examples: [{ data: [example], hasMore: false, nextCursor: null }] })
 
+export const linkHeader = { link: Schema.optionalKey(Schema.String) }
+
 /**
  * RFC 8288: where the next page is, with the request's other parameters kept. Path and query only: the origin
  * that the platform puts before them is the client's `Host`.

@@ -67,10 +67,9 @@ const canOccur = (operation: Node) => {
   return (name: string) => !impossible.has(name)
 }
 
-/** Says of every refusal which codes it can have, with an example of each. */
-export const documentProblems = (document: Node) => {
-  const components = child(document, "components") ?? {}
-  const schemas = child(components, "schemas") ?? {}
+/** Completes the problems among the components, and makes their examples. */
+const completeProblems = (document: Node): ReadonlyMap<string, ReadonlyArray<Example>> => {
+  const schemas = child(document, "components", "schemas") ?? {}
   const examples = new Map<string, ReadonlyArray<Example>>()
   for (const [name, schema] of Object.entries(schemas)) {
     if (!isNode(schema) || child(schema, "properties", "requestId") === undefined) continue
@@ -78,42 +77,45 @@ export const documentProblems = (document: Node) => {
     schemas[name] = problem
     examples.set(name, examplesOf(document, name, problem))
   }
-  const shown: Node = {}
+  return examples
+}
 
-  const refusal = (names: ReadonlyArray<string>, intro = ""): Node => {
-    // Of two problems with one code, the first shows it.
-    const byCode = new Map(
-      names
-        .flatMap((name) => examples.get(name) ?? [])
-        .toReversed()
-        .map((example) => [example.code, example])
-    )
-    const all = [...byCode.values()].toReversed()
-    for (const { key, value } of all) shown[key] = { value }
-    return {
-      description: intro + all.map(({ code, value }) => `\`${code}\`: ${String(value["detail"])}.`).join(" "),
-      content: {
-        [mediaType]: {
-          schema: anyOf(names),
-          examples: Object.fromEntries(all.map(({ code, key }) => [code, { $ref: `#/components/examples/${key}` }]))
-        }
-      }
+/** The answer that is one of these problems. Of two with one code, the first shows it. */
+const refusal = (names: ReadonlyArray<string>, shown: ReadonlyArray<Example>, intro = ""): Node => ({
+  description: intro + shown.map(({ code, value }) => `\`${code}\`: ${String(value["detail"])}.`).join(" "),
+  content: {
+    [mediaType]: {
+      schema: anyOf(names),
+      examples: Object.fromEntries(shown.map(({ code, key }) => [code, { $ref: `#/components/examples/${key}` }]))
     }
+  }
+})
+
+/** Says of every refusal which codes it can have, with an example of each. */
+export const documentProblems = (document: Node) => {
+  const components = child(document, "components") ?? {}
+  const examples = completeProblems(document)
+  const used: Node = {}
+  const show = (names: ReadonlyArray<string>): ReadonlyArray<Example> => {
+    const all = names.flatMap((name) => examples.get(name) ?? [])
+    const shown = all.filter(({ code }, index) => all.findIndex((other) => other.code === code) === index)
+    for (const { key, value } of shown) used[key] = { value }
+    return shown
   }
 
   const ofAny = unrouted.map(({ identifier }) => identifier)
-  components["responses"] = { Unrouted: refusal(ofAny, "Refused before it reached the operation. ") }
+  components["responses"] = { Unrouted: refusal(ofAny, show(ofAny), "Refused before it reached the operation. ") }
   eachOperation(document, (operation) => {
     const responses = child(operation, "responses") ?? {}
     const possible = canOccur(operation)
     for (const [status, response] of Object.entries(responses)) {
       const media = child(response, "content", mediaType)
-      if (media === undefined) continue
+      if (!isNode(response) || media === undefined) continue
       const names = namesIn(media).filter(possible)
       if (names.length === 0) delete responses[status]
-      else Object.assign(response as Node, refusal(names))
+      else Object.assign(response, refusal(names, show(names)))
     }
     responses["default"] = { $ref: "#/components/responses/Unrouted" }
   })
-  components["examples"] = shown
+  components["examples"] = used
 }

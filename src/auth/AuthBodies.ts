@@ -1,0 +1,121 @@
+import { Redacted, Schema } from "effect"
+import { ada, ids, times } from "../Examples.ts"
+import { Count, text, Timestamp, Uuid } from "../Text.ts"
+import { Mobile } from "./Mobile.ts"
+import { Email, exampleUser, Name, SessionId, User } from "./User.ts"
+
+const mobile = Mobile.make(ada.mobile)
+const password = Redacted.make(ada.password)
+const otp = "042137"
+
+export const Challenge = Schema.Struct({
+  challengeId: Uuid,
+  expiresIn: Count.annotate({ description: "Seconds the code lives." }),
+  resendAfter: Count.annotate({ description: "Seconds until another code may be asked for." }),
+  otp: Schema.optionalKey(Schema.String.annotate({ description: "The code itself; only with OTP_DELIVERY=response." }))
+}).annotate({
+  identifier: "OtpChallenge",
+  description: "A code was made.",
+  examples: [{ challengeId: ids.challenge, expiresIn: 300, resendAfter: 30, otp }]
+})
+
+const tokens = {
+  token: Schema.String.annotate({ description: "The access token, for `Authorization: Bearer`." }),
+  tokenType: Schema.Literal("Bearer"),
+  expiresIn: Count.annotate({ description: "Seconds the access token lives." }),
+  refreshToken: Schema.String.annotate({ description: "For POST /auth/refresh; good once." })
+}
+const exampleTokens = { token: ada.token, tokenType: "Bearer" as const, expiresIn: 3_600, refreshToken: ada.refreshToken }
+
+export const Tokens = Schema.Struct(tokens).annotate({
+  identifier: "Tokens",
+  description: "A new pair of tokens.",
+  examples: [exampleTokens]
+})
+
+export const Login = Schema.Struct({ ...tokens, isNewUser: Schema.Boolean, user: User }).annotate({
+  identifier: "Login",
+  description: "Tokens of a new session, and whose they are.",
+  examples: [{ ...exampleTokens, isNewUser: true, user: exampleUser }]
+})
+
+const Otp = Schema.String.check(Schema.isPattern(/^\d{6}$/u, { message: "must be six digits" })).annotate({
+  description: "The six digits that were sent."
+})
+/** Its strength is judged apart (422); this only keeps out what no password is. */
+const Password = text(1, 1_000)
+  .annotate({
+    format: "password",
+    description: "Of 8 to 128 characters, and not among the common ones; else 422 `weak_password`."
+  })
+  .pipe(Schema.RedactedFromValue)
+
+export const Session = Schema.Struct({
+  id: SessionId,
+  createdAt: Timestamp,
+  lastUsedAt: Timestamp,
+  userAgent: Schema.NullOr(Schema.String),
+  current: Schema.Boolean.annotate({ description: "Whether it is the one that asks." })
+}).annotate({ identifier: "Session", description: "A login; its id is the token's `sid`." })
+export const exampleSession = {
+  id: SessionId.make(ids.session),
+  createdAt: times.loggedIn,
+  lastUsedAt: times.asked,
+  userAgent: ada.userAgent,
+  current: true
+}
+
+export const ToMobile = Schema.Struct({ mobile: Mobile }).annotate({ identifier: "ToMobile", examples: [{ mobile }] })
+
+export const NewUser = Schema.Struct({
+  mobile: Mobile,
+  name: Schema.optionalKey(Name),
+  email: Schema.optionalKey(Email),
+  password: Schema.optionalKey(Password)
+}).annotate({
+  identifier: "NewUser",
+  examples: [{ mobile, name: ada.name, email: ada.email, password }]
+})
+
+export const SignedUp = Schema.Struct({ user: User }).annotate({
+  identifier: "SignUp",
+  description: "The user, `pending` until the number is proved.",
+  examples: [{ user: { ...exampleUser, status: "pending" } }]
+})
+
+export const VerifyOtp = Schema.Struct({
+  mobile: Mobile,
+  otp: Otp,
+  challengeId: Schema.optionalKey(Uuid),
+  purpose: Schema.optionalKey(Schema.Literals(["login", "reset_password"])).annotate({ default: "login" })
+}).annotate({ identifier: "VerifyOtp", examples: [{ mobile, otp, challengeId: ids.challenge }] })
+
+export const ResetPassword = Schema.Struct({
+  mobile: Mobile,
+  otp: Otp,
+  newPassword: Password,
+  challengeId: Schema.optionalKey(Uuid)
+}).annotate({
+  identifier: "ResetPassword",
+  examples: [{ mobile, otp, newPassword: password, challengeId: ids.challenge }]
+})
+
+export const PasswordLogin = Schema.Struct({ mobile: Mobile, password: Password }).annotate({
+  identifier: "PasswordLogin",
+  examples: [{ mobile, password }]
+})
+
+/** Whatever it is: what is no token of ours is 401, so that a client learns from one answer to log in again. */
+export const Refresh = Schema.Struct({ refreshToken: Schema.String }).annotate({
+  identifier: "Refresh",
+  examples: [{ refreshToken: ada.refreshToken }]
+})
+
+export const ChangePassword = Schema.Struct({ currentPassword: Schema.optionalKey(Password), newPassword: Password }).annotate({
+  identifier: "ChangePassword",
+  examples: [{ currentPassword: password, newPassword: Redacted.make("an engine that weaves flowers") }]
+})
+
+export const Logout = Schema.Struct({
+  scope: Schema.optionalKey(Schema.Literals(["local", "others", "global"]))
+}).annotate({ identifier: "Logout", examples: [{ scope: "local" }] })

@@ -1,0 +1,23 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Authorization } from "../auth/AuthApi.ts"
+import { describe } from "../http/Describe.ts"
+import { Cursor, Limit, linkHeader, page } from "../http/Pagination.ts"
+import { text } from "../Text.ts"
+import { exampleReply, FoundMessage } from "./Message.ts"
+
+const exampleFound = { ...exampleReply, snippet: exampleReply.content }
+
+export class SearchApi extends HttpApiGroup.make("search")
+  .add(
+    HttpApiEndpoint.get("search", "/search", {
+      query: {
+        q: text(1, 200).annotate({ description: "The words.", examples: ["loom"] }),
+        limit: Schema.optionalKey(Limit),
+        cursor: Schema.optionalKey(Cursor)
+      },
+      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage", exampleFound), linkHeader)
+    }).annotateMerge(describe("search", "Find words in one's own messages", "The newest first."))
+  )
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Search", description: "Words in one's own messages." })) {}
