@@ -42,7 +42,10 @@ export const variables = {
   BILLING: { meaning: "`off` to run without Stripe: everybody is Basic", default: "`on`" },
   STRIPE_SECRET_KEY: { meaning: "`sk_test_…`, or `sk_live_…` in production", default: "required in production with billing" },
   STRIPE_WEBHOOK_SECRETS: { meaning: "`whsec_…`; both, with a comma, while one is rolled", default: "with `STRIPE_SECRET_KEY`" },
-  STRIPE_PRO_PRICE_ID: { meaning: "`price_…` of the Pro plan", default: "with `STRIPE_SECRET_KEY`" },
+  STRIPE_PRO_PRICE_ID: {
+    meaning: "`price_…` of the Pro plan; of a comma list the first is sold, and the others still count as Pro",
+    default: "with `STRIPE_SECRET_KEY`"
+  },
   STRIPE_API_BASE: { meaning: "another host that speaks Stripe's protocol", default: "Stripe's" },
   BASIC_DAILY_PROMPTS: { meaning: "prompts a UTC day", default: "5" },
   PRO_DAILY_PROMPTS: { meaning: "prompts a UTC day; 0 is unlimited", default: "1000" },
