@@ -38,6 +38,7 @@ import { Leases } from "./gemini/Leases.ts"
 import { ModelPause } from "./gemini/ModelPause.ts"
 import { Replies } from "./gemini/Replies.ts"
 import { makeReplyTask } from "./gemini/ReplyTask.ts"
+import { Admission } from "./http/Admission.ts"
 import { Cursors } from "./http/Cursors.ts"
 import { Idempotency } from "./http/Idempotency.ts"
 import { ServerLayer } from "./http/Server.ts"
@@ -71,7 +72,9 @@ const BillingLayer = Reconciliation.layer.pipe(
 )
 const StreamLayer = ReplyStream.layer.pipe(Layer.provide(ChatLayer))
 const UserDataLayer = UserData.layer.pipe(Layer.provide(ChatLayer))
-const HttpServices = Layer.mergeAll(Cursors.layer, Idempotency.layer, QueueState.layer).pipe(Layer.provide(Keys.layer))
+const HttpServices = Layer.mergeAll(Admission.layer, Cursors.layer, Idempotency.layer, QueueState.layer).pipe(
+  Layer.provide(Keys.layer)
+)
 const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 
 /** What the worker can do. */

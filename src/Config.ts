@@ -64,6 +64,8 @@ export interface Settings {
   /** 0 is unlimited. */
   readonly proDailyPrompts: number
   readonly workerConcurrency: number
+  /** Requests a process works on at once; past it they are refused with 503 `overloaded`. */
+  readonly requestConcurrency: number
   readonly corsOrigins: ReadonlyArray<string>
   /** Whose forwarded addresses are believed. */
   readonly trustedProxies: BlockList
@@ -293,6 +295,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000, 5),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),
     workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000, 100),
+    requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000, 64),
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,
     apiPrefix: Option.getOrUndefined(prefix),

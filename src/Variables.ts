@@ -50,6 +50,10 @@ export const variables = {
   BASIC_DAILY_PROMPTS: { meaning: "prompts a UTC day", default: "5" },
   PRO_DAILY_PROMPTS: { meaning: "prompts a UTC day; 0 is unlimited", default: "1000" },
   WORKER_CONCURRENCY: { meaning: "replies in flight in one process", default: "100" },
+  REQUEST_CONCURRENCY: {
+    meaning: "requests worked on at once in one process; more wait up to a second, and are refused with 503 `overloaded`",
+    default: "64"
+  },
   TRUSTED_PROXIES: { meaning: "addresses or ranges whose forwarded addresses are believed, as a comma list", default: "none" },
   CORS_ORIGINS: { meaning: "origins of browsers that may call, as a comma list, or `*`", default: "none" },
   API_PREFIX: { meaning: "serves everything under a path like `/api` as well", default: "none" },

@@ -1,6 +1,7 @@
 import { hash as argonHash, verify as argonVerify } from "@node-rs/argon2"
 import { dictionary } from "@zxcvbn-ts/language-common"
 import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
+import { elsewhere } from "../Place.ts"
 import { PasswordsBusy, WeakPassword } from "./AuthErrors.ts"
 
 /** OWASP's second choice for argon2id: 19 MiB, two passes, one lane. */
@@ -31,16 +32,16 @@ export class Passwords extends Context.Service<
     Effect.gen(function* () {
       const turns = yield* Semaphore.make(atOnce)
       const nobody = yield* Effect.promise(() => argonHash(crypto.randomUUID(), cost))
+      const busy = Effect.fail(new PasswordsBusy({ retryAfter: 2 }))
       let waiting = 0
 
       const inTurn = <A>(work: () => Promise<A>) =>
         Effect.suspend(() => {
-          if (waiting >= maximumWaiting + atOnce) return Effect.fail(new PasswordsBusy({ retryAfter: 2 }))
+          if (waiting >= maximumWaiting + atOnce) return busy
           waiting++
           // A thread cannot be called back: whoever hangs up keeps the turn until the work is done.
-          return turns
-            .withPermits(1)(Effect.uninterruptible(Effect.promise(work)))
-            .pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
+          const done = turns.withPermits(1)(Effect.uninterruptible(Effect.promise(work)))
+          return elsewhere(done, busy).pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
         })
 
       return Passwords.of({

@@ -1,10 +1,12 @@
 import { ByteSize, Effect, Layer } from "effect"
-import { HttpIncomingMessage, HttpServerResponse } from "effect/http"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { CurrentUser } from "../auth/AuthApi.ts"
 import { AppConfig } from "../Config.ts"
 import { Idempotency } from "../http/Idempotency.ts"
+import { receive } from "../http/RequestGuard.ts"
+import { asOwnWork } from "../Place.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
 import { Checkout } from "./Checkout.ts"
 import { Membership } from "./Membership.ts"
@@ -76,10 +78,8 @@ const WebhookRoutes = HttpApiBuilder.group(
         yield* isOn
         // Raw bytes are taken as they come, so the media type is looked at here.
         if (!isJson.test(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
-        const body = yield* Effect.orDie(
-          Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximumEvent)
-        )
-        yield* webhook.receive(new Uint8Array(body), headers["stripe-signature"])
+        const body = yield* Effect.orDie(receive(request, maximumEvent))
+        yield* asOwnWork(webhook.receive(body, headers["stripe-signature"]))
         return { received: true as const }
       })
     )

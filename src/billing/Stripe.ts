@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
 import { AppConfig, type BillingSettings } from "../Config.ts"
+import { elsewhere } from "../Place.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
 import { Id, StripeEvent } from "./StripeEvent.ts"
 
@@ -107,7 +108,7 @@ const call = <S extends Schema.Codec<unknown, unknown>>(
   request: () => Promise<unknown>
 ): Effect.Effect<S["Type"], StripeFailure> => {
   const decode = Schema.decodeUnknownEffect(schema)
-  return Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
+  const asked = Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
     // 429 is not among what the SDK retries; a second and a third try cover a short burst.
     Effect.retry({
       times: 2,
@@ -126,6 +127,7 @@ const call = <S extends Schema.Codec<unknown, unknown>>(
       orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
     })
   )
+  return elsewhere(asked, Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many wait for it" })))
 }
 
 const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiBase: string | undefined }) => {

@@ -21,7 +21,7 @@ import { ContextReceipt } from "./ContextReceipt.ts"
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
 import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
-import { TooManyStreams } from "../stream/StreamErrors.ts"
+import { StreamsBusy, TooManyStreams } from "../stream/StreamErrors.ts"
 
 /** Seconds a request may wait for its reply to end. */
 export const maximumWait = 30
@@ -162,7 +162,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
         HttpApiSchema.NoContent.annotate({ description: "The reply is finished and fully read." })
       ],
-      error: [ChatroomNotFound, MessageNotFound, TooManyStreams]
+      error: [ChatroomNotFound, MessageNotFound, TooManyStreams, StreamsBusy]
     }).annotateMerge(
       describe(
         "streamMessage",

@@ -2,6 +2,7 @@ import { Clock, Context, Effect, Fiber, Layer } from "effect"
 import type { UserId } from "../auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
+import { clientGone, elsewhere } from "../Place.ts"
 import { Draining } from "../ops/Draining.ts"
 import { isoOrNull } from "../Text.ts"
 import { ChatroomNotFound, MessageNotFound } from "./ChatErrors.ts"
@@ -96,10 +97,14 @@ export class Messages extends Context.Service<
           if (draining.isDraining()) deadline = Math.min(deadline, now + whileDraining - recheck)
           const left = deadline - now
           if (!hasEnded(message) && left > 0) {
-            yield* Fiber.join(woken).pipe(Effect.timeoutOption(Math.min(left, recheck)))
+            const news = Effect.timeoutOption(Fiber.join(woken), Math.min(left, recheck))
+            const nobody = Effect.as(clientGone, undefined)
+            const waited = yield* elsewhere(Effect.raceFirst(news, nobody), Effect.undefined)
+            // Too many wait in this process, or nobody for this: the answer is how things stand, as when the time is over.
+            if (waited === undefined) deadline = now
           }
           yield* Fiber.interrupt(woken)
-          if (hasEnded(message) || left <= 0) return message
+          if (hasEnded(message) || deadline <= now) return message
         }
       })
 

@@ -1,10 +1,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Redacted, String } from "effect"
-import { Migrator } from "effect/sql"
+import { Reactivity } from "effect/reactivity"
+import { Migrator, SqlClient } from "effect/sql"
 import { runMigrations } from "graphile-worker"
 import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
 import { AppConfig, SettingError, type Settings } from "../Config.ts"
+import { withRequestShare } from "./RequestShare.ts"
 
 /** Any number, as long as every process of this product takes the same one. */
 const migrationLock = 4_211_961
@@ -101,11 +103,17 @@ export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat
 const isPooled = ({ databaseDirectUrl, databaseUrl }: Settings) =>
   Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
 
+/** Connections for everything that writes, and how many of them requests may have at once. */
+const maxConnections = 12
+const requestShare = 10
+
 /** A migrated database: what is built on this may assume the newest schema. */
-export const DatabaseLayer = Layer.unwrap(
+export const DatabaseLayer = Layer.effect(
+  SqlClient.SqlClient,
   Effect.gen(function* () {
     const settings = yield* AppConfig
     if (settings.migrate) yield* runAllMigrations
-    return PgClient.layerFrom(connect({ url: settings.databaseUrl, maxConnections: 12, pooled: isPooled(settings) }))
+    const pool = yield* connect({ url: settings.databaseUrl, maxConnections, pooled: isPooled(settings) })
+    return yield* withRequestShare(pool, requestShare)
   })
-).pipe(Layer.merge(Layer.mergeAll(DirectSql.layer, ReadSql.layer)))
+).pipe(Layer.provide(Reactivity.layer), Layer.merge(Layer.mergeAll(DirectSql.layer, ReadSql.layer)))

@@ -1,12 +1,16 @@
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Cause, Context, Effect, identity } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../Config.ts"
 import { Draining } from "../ops/Draining.ts"
+import { CurrentPlace } from "../Place.ts"
+import { Admission } from "./Admission.ts"
 import { allowedMethods } from "./Methods.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
-import { BadRequest, NotFound, Unavailable } from "./ProblemsApi.ts"
-import { guarded, hasOneHost, isOddPath } from "./RequestGuard.ts"
+import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "./ProblemsApi.ts"
+import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "./RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
+import { securityHeaders } from "./SecurityHeaders.ts"
 
 /** Seconds a handler may take; those that were asked to wait get the time they may wait on top. */
 const handlerTimeout = "15 seconds"
@@ -55,23 +59,46 @@ const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
 const mayWait = (request: HttpServerRequest.HttpServerRequest) =>
   request.headers["prefer"] !== undefined || request.url.includes("wait=")
 
+/** What is wrong with a request's head, whatever it is for. */
+const faultOf = (request: HttpServerRequest.HttpServerRequest) => {
+  if (!hasOneHost(request)) return new BadRequest()
+  if (hasTooManyHeaders(request)) return new HeadersTooLarge()
+  const { expect } = request.headers
+  if (expect !== undefined && !/^100-continue$/i.test(expect)) return new ExpectationFailed()
+  return isOddPath(request.url) ? new NotFound() : undefined
+}
+
+/** Ends when the client has hung up; until then whoever waits for it waits. */
+const goneOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const response = NodeHttpServerRequest.toServerResponse(request)
+    const tell = () => resume(Effect.void)
+    if (response.destroyed) return tell()
+    response.on("close", tell)
+    return Effect.sync(() => response.off("close", tell))
+  })
+
 /**
- * The one global middleware, around routes and what no route answers: the request's id, the guard, the
- * time-out, problems in one shape, and the headers every response carries. One and not several, because
+ * The one global middleware, around routes and what no route answers: the request's place among others, its id, the
+ * guard, the time-out, problems in one shape, and the headers every response carries. One and not several, because
  * the order of several would matter and could not be seen.
  */
 export const Envelope = HttpRouter.middleware(
   Effect.gen(function* () {
-    const { corsOrigins } = yield* AppConfig
+    const { appUrl, corsOrigins } = yield* AppConfig
+    const admission = yield* Admission
+    const secure = securityHeaders(appUrl)
     const draining = yield* Draining
     const cors =
       corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
 
     const finish = (response: HttpServerResponse.HttpServerResponse, url: string, requestId: string) => {
-      const headers: Record<string, string> = { "x-request-id": requestId, "x-content-type-options": "nosniff" }
+      const headers: Record<string, string> = { ...secure, "x-request-id": requestId }
+      // A page says by itself what it may load.
+      if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
       if (isPrivate(url)) headers["cache-control"] = "no-store"
-      // Else an open connection would be waited for until its client let it go.
-      if (draining.isDraining()) headers["connection"] = "close"
+      // Else an open connection would be waited for until its client let it go, or the rest of a body that drips in.
+      if (draining.isDraining() || response.status === 408) headers["connection"] = "close"
       return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
     }
 
@@ -79,12 +106,11 @@ export const Envelope = HttpRouter.middleware(
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
-        const routed = !hasOneHost(request)
-          ? toResponse(new BadRequest())
-          : isOddPath(request.url)
-            ? toResponse(new NotFound())
-            : httpEffect
-        return cors(routed).pipe(
+        const place = admission.enter(request.url, goneOf(request))
+        if (place === undefined) admission.countRefusal()
+        const fault = place === undefined ? Unavailable.because("overloaded") : faultOf(request)
+        const routed = fault === undefined ? httpEffect : toResponse(fault)
+        const answered = cors(routed).pipe(
           Effect.timeoutOrElse({
             duration: mayWait(request) ? waitingTimeout : handlerTimeout,
             orElse: () => toResponse(Unavailable.because("timeout"))
@@ -100,9 +126,13 @@ export const Envelope = HttpRouter.middleware(
           Effect.map((response) => finish(response, request.url, requestId)),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
-            Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(Context.add(RequestId, requestId))
+            Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
+              Context.add(RequestId, requestId),
+              Context.add(CurrentPlace, place)
+            )
           )
         )
+        return place === undefined ? answered : Effect.ensuring(answered, Effect.sync(place.leave))
       })
   }),
   { global: true }

@@ -3,6 +3,7 @@ import { HttpServerError, HttpServerRespondable, HttpServerResponse, type HttpSe
 import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError } from "effect/sql/SqlError"
 import { Unauthenticated } from "../auth/AuthErrors.ts"
+import { DatabaseBusy } from "../database/RequestShare.ts"
 import {
   BadRequest,
   Internal,
@@ -56,6 +57,7 @@ export const fromCause = (
     if (isOrphan(error.reason.cause)) return toResponse(Unauthenticated.because("session_revoked"))
     return Effect.andThen(Effect.logError("The database failed a request", cause), toResponse(databaseProblem(error)))
   }
+  if (error instanceof DatabaseBusy) return toResponse(Unavailable.because("overloaded"))
   if (isProblem(error)) return toResponse(error)
   return Effect.andThen(Effect.logError("Unhandled defect", cause), toResponse(new Internal()))
 }

@@ -41,11 +41,6 @@ export class RequestTimeout extends HttpApiError.Problem<RequestTimeout>()(
   ...problem("request_timeout", 408, "The request did not arrive in time")
 ) {}
 
-export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(
-  "HeadersTooLarge",
-  ...problem("headers_too_large", 431, "The headers are larger than allowed")
-) {}
-
 export class PayloadTooLarge extends HttpApiError.Problem<PayloadTooLarge>()(
   "PayloadTooLarge",
   ...problem("payload_too_large", 413, "The body is larger than allowed")
@@ -54,6 +49,16 @@ export class PayloadTooLarge extends HttpApiError.Problem<PayloadTooLarge>()(
 export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaType>()(
   "UnsupportedMediaType",
   ...problem("unsupported_media_type", 415, "The body must be application/json")
+) {}
+
+export class ExpectationFailed extends HttpApiError.Problem<ExpectationFailed>()(
+  "ExpectationFailed",
+  ...problem("expectation_failed", 417, "Nothing but 100-continue can be expected")
+) {}
+
+export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(
+  "HeadersTooLarge",
+  ...problem("headers_too_large", 431, "The headers are larger than allowed")
 ) {}
 
 export class Internal extends HttpApiError.Problem<Internal>()(
@@ -83,9 +88,9 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()(
 }
 
 /** What is refused before it reaches an operation, and so is no answer of one. */
-export const unrouted = [NotFound, MethodNotAllowed, RequestTimeout, HeadersTooLarge]
+export const unrouted = [NotFound, MethodNotAllowed, RequestTimeout, ExpectationFailed, HeadersTooLarge]
 
 /** Turns what does not decode into these problems, and documents what any route may answer. */
 export class Problems extends HttpApiMiddleware.Service<Problems>()("chat-backend/http/Problems", {
-  error: [ValidationFailed, BadJson, BadRequest, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
+  error: [ValidationFailed, BadJson, BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
 }) {}

@@ -3,6 +3,8 @@ import { Effect, Layer, Redacted } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { AppConfig } from "../Config.ts"
+import { Admission } from "../http/Admission.ts"
+import { asOwnWork } from "../Place.ts"
 import { QueueState } from "../queue/QueueState.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "./AdminApi.ts"
@@ -52,16 +54,20 @@ export const AdminHttp = HttpApiBuilder.group(
   Effect.fn(function* (handlers) {
     const queue = yield* QueueState
     const streams = yield* ReplyStream
+    const admission = yield* Admission
 
     return handlers.handleAll({
-      queue: () => queue.read,
+      queue: () => asOwnWork(queue.read),
       metrics: Effect.fnUntraced(function* () {
-        const { byTask, oldestSeconds } = yield* queue.read
+        const { byTask, oldestSeconds } = yield* asOwnWork(queue.read)
         const jobs = Object.entries(byTask).flatMap(([task, counts]) =>
           Object.entries(counts).map(([state, count]) => [`{task="${task}",state="${state}"}`, count] as const)
         )
+        const requests = Object.entries(admission.inProgress()).map(([what, count]) => [`{activity="${what}"}`, count] as const)
         return [
           ...processMetrics(),
+          metric("chat_requests_in_progress", "gauge", "Requests in progress in this process.", requests),
+          metric("chat_requests_refused_total", "counter", "Requests refused for being too many.", [["", admission.refused()]]),
           metric("chat_streams_open", "gauge", "Replies being watched in this process.", [["", streams.count()]]),
           metric("chat_queue_jobs", "gauge", "Jobs of the fleet's queue.", jobs),
           metric("chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due.", [["", oldestSeconds]])

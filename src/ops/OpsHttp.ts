@@ -6,6 +6,7 @@ import { Api } from "../Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../Config.ts"
 import { Notifications } from "../database/Notifications.ts"
+import { asOwnWork } from "../Place.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "./Draining.ts"
 import { type Checks, NotReady } from "./OpsApi.ts"
@@ -23,6 +24,7 @@ export const OpsHttp = HttpApiBuilder.group(
 
     /** The newest migration that was applied, or nothing when the database does not answer in time. */
     const applied = sql<{ id: number }>`select max(migration_id) as id from migrations`.pipe(
+      asOwnWork,
       Effect.timeout("2 seconds"),
       Effect.map(([row]) => row?.id ?? 0),
       Effect.catchCause(() => Effect.undefined)

@@ -8,7 +8,7 @@ import { Notifications } from "../database/Notifications.ts"
 import { EventStream, retry } from "./EventStream.ts"
 import { Draining } from "../ops/Draining.ts"
 import { isFullyRead, type Position, ReplyFeed } from "./ReplyFeed.ts"
-import { TooManyStreams } from "./StreamErrors.ts"
+import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
 import { StreamLog } from "./StreamLog.ts"
 
 /** Streams a user, and a process, may have open at once. */
@@ -30,7 +30,7 @@ export class ReplyStream extends Context.Service<
       roomId: ChatroomId,
       id: MessageId,
       position: Position | undefined
-    ) => Effect.Effect<EventStream | undefined, ChatroomNotFound | MessageNotFound | TooManyStreams>
+    ) => Effect.Effect<EventStream | undefined, ChatroomNotFound | MessageNotFound | TooManyStreams | StreamsBusy>
     /** Streams open in this process. */
     readonly count: () => number
   }
@@ -62,9 +62,10 @@ export class ReplyStream extends Context.Service<
 
       const take = (userId: string) => {
         const open = byUser.get(userId) ?? 0
-        if (open >= streamsOfUser || streams.size >= streamsOfProcess) return false
+        if (open >= streamsOfUser) return new TooManyStreams({ retryAfter: 1 })
+        if (streams.size >= streamsOfProcess) return new StreamsBusy({ retryAfter: 5 })
         byUser.set(userId, open + 1)
-        return true
+        return undefined
       }
       const release = (userId: string) => {
         const open = (byUser.get(userId) ?? 1) - 1
@@ -170,7 +171,8 @@ export class ReplyStream extends Context.Service<
       const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (userId, roomId, id, position) {
         const { message, retryAt } = yield* messages.state(userId, roomId, id)
         if (hasEnded(message) && position !== undefined && isFullyRead(message, position)) return undefined
-        if (!take(userId)) return yield* new TooManyStreams({ retryAfter: 1 })
+        const refusal = take(userId)
+        if (refusal !== undefined) return yield* refusal
         return attach(userId, roomId, message, retryAt, position)
       })
 

@@ -68,6 +68,7 @@ describe("what is not set", () => {
       logLevel,
       port,
       proDailyPrompts,
+      requestConcurrency,
       role,
       workerConcurrency
     } = rest
@@ -82,6 +83,7 @@ describe("what is not set", () => {
         logLevel,
         port,
         proDailyPrompts,
+        requestConcurrency,
         role,
         workerConcurrency
       },
@@ -95,6 +97,7 @@ describe("what is not set", () => {
         logLevel: "Info",
         port: 3000,
         proDailyPrompts: 1000,
+        requestConcurrency: 64,
         role: "all",
         workerConcurrency: 100
       }
@@ -140,6 +143,7 @@ describe("what is set", () => {
       BASIC_DAILY_PROMPTS: "1",
       PRO_DAILY_PROMPTS: "0",
       WORKER_CONCURRENCY: "7",
+      REQUEST_CONCURRENCY: "9",
       CORS_ORIGINS: "https://a.example, http://localhost:5173",
       API_PREFIX: "/api/v1",
       LOG_LEVEL: "warn",
@@ -158,6 +162,7 @@ describe("what is set", () => {
       migrate,
       port,
       proDailyPrompts,
+      requestConcurrency,
       role,
       workerConcurrency
     } = taken
@@ -177,6 +182,7 @@ describe("what is set", () => {
         migrate,
         port,
         proDailyPrompts,
+        requestConcurrency,
         role,
         workerConcurrency
       },
@@ -195,6 +201,7 @@ describe("what is set", () => {
         migrate: false,
         port: 0,
         proDailyPrompts: 0,
+        requestConcurrency: 9,
         role: "worker",
         workerConcurrency: 7
       }
@@ -302,6 +309,7 @@ describe("a start is refused", () => {
     ["JWT_TTL", "with a unit", { ...test, JWT_TTL: "1h" }],
     ["BASIC_DAILY_PROMPTS", "none at all", { ...test, BASIC_DAILY_PROMPTS: "0" }],
     ["PRO_DAILY_PROMPTS", "negative", { ...test, PRO_DAILY_PROMPTS: "-1" }],
+    ["REQUEST_CONCURRENCY", "none", { ...test, REQUEST_CONCURRENCY: "0" }],
     ["WORKER_CONCURRENCY", "none", { ...test, WORKER_CONCURRENCY: "0" }],
     ["WORKER_CONCURRENCY", "more than a process bears", { ...test, WORKER_CONCURRENCY: "100000" }],
     ["OTP_DELIVERY", "unknown", { ...test, OTP_DELIVERY: "sms" }],

@@ -200,9 +200,25 @@ describe("a body that cannot be read", () => {
     assertProblem(await post("/auth/signup", padded(5_000_000)), 413, "payload_too_large")
   })
 
-  it("is too deep to walk, and harms nobody", async () => {
-    assertFaults(await post("/auth/signup", `{"mobile":${"[".repeat(100_000)}${"]".repeat(100_000)}}`), "/mobile")
-    assertFaults(await post("/auth/signup", `${"[".repeat(100_000)}${"]".repeat(100_000)}`), "")
+  it.each([
+    ["arrays", "[", "]"],
+    ["objects", '{"a":', "}"],
+    ["both, with brackets in texts between", '{"]\\"}":[', "]}"]
+  ])("nests deeper than 32 levels: %s", async (_, open, close) => {
+    const levels = open.split("[").length - 1 + open.split("{").length - 1
+    const nested = (depth: number) => `${open.repeat(depth / levels)}1${close.repeat(depth / levels)}`
+    assertFaults(await post("/auth/signup", `{"mobile":${nested(30)}}`), "/mobile")
+    for (const depth of [34, 1_000, 100_000].filter((each) => nested(each).length < 250_000)) {
+      assertProblem(await post("/auth/signup", nested(depth)), 400, "bad_json")
+      assertProblem(await post("/auth/signup", `{"mobile":${nested(depth)}}`), 400, "bad_json")
+      assertProblem(await post("/auth/signup", `{"unknown":${nested(depth)}}`), 400, "bad_json")
+    }
+  })
+
+  it("holds a text full of brackets, which nests nothing", async () => {
+    const name = `"[{\\${"[{".repeat(40)}`
+    const reply = await post("/auth/signup", JSON.stringify({ mobile: freshMobile(), name }))
+    assert.strictEqual(reply.body.user.name, name)
   })
 })
 

@@ -62,8 +62,9 @@ describe("a request that is no HTTP", () => {
     assert.match(answer.head, new RegExp(`x-request-id: ${String(answer.body["requestId"])}`))
   })
 
-  it("that expects what we do not know is answered all the same", async () => {
+  it("that expects what we do not know is refused, with its body unread", async () => {
     const answer = await send(backend.url, "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nConnection: close\r\n\r\n")
-    assert.strictEqual(answer.status, 200)
+    assert.strictEqual(answer.status, 417)
+    assert.strictEqual(answer.body["code"], "expectation_failed")
   })
 })

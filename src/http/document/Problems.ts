@@ -61,7 +61,7 @@ const canOccur = (operation: Node) => {
   const hasBody = operation["requestBody"] !== undefined
   const hasInput = hasBody || nodes(operation["parameters"]).length > 0
   const impossible = new Set([
-    ...(hasBody ? [] : ["BadJson", "PayloadTooLarge", "UnsupportedMediaType"]),
+    ...(hasBody ? [] : ["BadJson", "RequestTimeout", "PayloadTooLarge", "UnsupportedMediaType"]),
     ...(hasInput ? [] : ["ValidationFailed"])
   ])
   return (name: string) => !impossible.has(name)

@@ -1,0 +1,95 @@
+import { Context, Effect, Layer } from "effect"
+import { AppConfig } from "../Config.ts"
+import type { Activity, Place } from "../Place.ts"
+
+/**
+ * Requests of each kind in progress in one process; `REQUEST_CONCURRENCY` bounds those that work. Bodies on their way
+ * in are as slow as their senders, and waits (`?wait`, `Prefer: wait`) as slow as a model: neither may hold a place that
+ * others could work in. Probes, and Stripe, must get through when everything else is refused.
+ */
+const bounds = { operating: 32, webhook: 32, receiving: 1_000, waiting: 5_000 }
+
+/** The routes with a bound of their own; the slash behind a path is optional everywhere. */
+const operating = /^\/(readyz|metrics|admin\/queue)\/?(\?|$)/i
+const webhook = /^\/webhook\/stripe\/?(\?|$)/i
+
+/** What a request that arrives wants to do; nothing when it costs nothing: whether the process lives is always told. */
+const activityOf = (url: string): Activity | undefined => {
+  if (/^\/healthz\/?(\?|$)/i.test(url)) return undefined
+  if (operating.test(url)) return "operating"
+  return webhook.test(url) ? "webhook" : "working"
+}
+
+export interface Admitted extends Place {
+  /** Gives the place back: the request is answered, or its client has gone. */
+  readonly leave: () => void
+}
+
+/** Requests in progress, bounded: past its bound a process refuses at once instead of being slow for everybody. */
+export class Admission extends Context.Service<
+  Admission,
+  {
+    /** Whether a request would be one too many among those that work. */
+    readonly mustWait: (url: string) => boolean
+    /** How many may begin to work. */
+    readonly free: () => number
+    /** Calls the listener whenever a working place becomes free. */
+    readonly onFree: (listener: () => void) => void
+    /** A place for the request, or nothing when there is none. */
+    readonly enter: (url: string, gone: Effect.Effect<void>) => Admitted | undefined
+    /** Requests in progress, by what they do. */
+    readonly inProgress: () => Readonly<Record<Activity, number>>
+    /** Counts one that was refused for want of a place; `refused` tells how many. */
+    readonly countRefusal: () => void
+    readonly refused: () => number
+  }
+>()("chat-backend/http/Admission") {
+  static readonly layer = Layer.effect(
+    Admission,
+    Effect.gen(function* () {
+      const { requestConcurrency } = yield* AppConfig
+      const bound: Record<Activity, number> = { working: requestConcurrency, ...bounds }
+      const counts: Record<Activity, number> = { working: 0, operating: 0, webhook: 0, receiving: 0, waiting: 0 }
+
+      let tellFree = () => {}
+      let refusals = 0
+      const isFull = (activity: Activity | undefined) => activity !== undefined && counts[activity] >= bound[activity]
+      const placeFor = (own: Activity, gone: Effect.Effect<void>): Admitted => {
+        let now: Activity | undefined = own
+        counts[own]++
+        const go = (to: Activity | undefined) => {
+          // What goes on after the answer has no place any more.
+          if (now === undefined) return true
+          counts[now]--
+          if (to !== undefined) counts[to]++
+          if (now === "working") tellFree()
+          now = to
+          return true
+        }
+        const move = (to: Activity) => !isFull(to) && go(to)
+        return { move, back: () => void go(own), comeBack: () => now === own || move(own), leave: () => void go(undefined), gone }
+      }
+      const free = (gone: Effect.Effect<void>): Admitted => ({
+        move: () => true,
+        back: () => {},
+        comeBack: () => true,
+        leave: () => {},
+        gone
+      })
+
+      return Admission.of({
+        enter: (url, gone) => {
+          const activity = activityOf(url)
+          if (activity === undefined) return free(gone)
+          return isFull(activity) ? undefined : placeFor(activity, gone)
+        },
+        mustWait: (url) => isFull("working") && activityOf(url) === "working",
+        free: () => bound.working - counts.working,
+        onFree: (listener) => void (tellFree = listener),
+        inProgress: () => counts,
+        countRefusal: () => void refusals++,
+        refused: () => refusals
+      })
+    })
+  )
+}

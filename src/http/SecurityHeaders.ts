@@ -1,0 +1,14 @@
+/** A year: how long browsers keep to HTTPS once they have seen it. Not for other hosts of the domain, which are not ours. */
+const strictTransport = "max-age=31536000"
+
+/** What an answer that is no page tells a browser that shows it all the same: run nothing, load nothing, frame it nowhere. */
+export const nothingPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+/** The headers every response carries; a page replaces the policy with its own. HSTS only where the product is reached by HTTPS. */
+export const securityHeaders = (appUrl: string): Readonly<Record<string, string>> => ({
+  "content-security-policy": nothingPolicy,
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  ...(appUrl.startsWith("https:") ? { "strict-transport-security": strictTransport } : {})
+})

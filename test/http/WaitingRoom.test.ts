@@ -1,0 +1,69 @@
+import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
+import { WaitingRoom } from "../../src/http/WaitingRoom.ts"
+
+describe("the waiting room", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }))
+  afterEach(() => void vi.useRealTimers())
+
+  const visitors = () => {
+    const log: Array<string> = []
+    const room = new WaitingRoom()
+    const add = (name: string) =>
+      room.add(
+        () => log.push(`${name} in`),
+        () => log.push(`${name} out`)
+      )
+    return { add, log, room }
+  }
+
+  it("lets the newest in first, as many as there are places", () => {
+    const { add, log, room } = visitors()
+    for (const name of ["a", "b", "c"]) add(name)
+    room.letIn(2)
+    room.letIn(0)
+    assert.deepStrictEqual(log, ["c in", "b in"])
+    room.letIn(5)
+    assert.deepStrictEqual(log, ["c in", "b in", "a in"])
+  })
+
+  it("refuses whoever has waited a second, and nobody before", () => {
+    const { add, log, room } = visitors()
+    add("a")
+    vi.advanceTimersByTime(600)
+    add("b")
+    vi.advanceTimersByTime(350)
+    assert.deepStrictEqual(log, [])
+    vi.advanceTimersByTime(150)
+    assert.deepStrictEqual(log, ["a out"])
+    room.letIn(1)
+    assert.deepStrictEqual(log, ["a out", "b in"])
+    vi.advanceTimersByTime(5_000)
+    assert.deepStrictEqual(log, ["a out", "b in"])
+    assert.strictEqual(vi.getTimerCount(), 0)
+  })
+
+  it("forgets whoever left: neither let in nor refused, and no place is spent on it", () => {
+    const { add, log, room } = visitors()
+    add("a")
+    const leave = add("b")
+    add("c")()
+    leave()
+    room.letIn(1)
+    assert.deepStrictEqual(log, ["a in"])
+    const leaveLater = add("d")
+    leaveLater()
+    vi.advanceTimersByTime(2_000)
+    assert.deepStrictEqual(log, ["a in"])
+  })
+
+  it("takes two thousand, and refuses the next at once", () => {
+    const { add, log, room } = visitors()
+    for (let n = 0; n < 2_000; n++) add("x")
+    assert.deepStrictEqual(log, [])
+    add("late")
+    assert.deepStrictEqual(log, ["late out"])
+    room.letIn(1)
+    add("y")
+    assert.deepStrictEqual(log, ["late out", "x in"])
+  })
+})

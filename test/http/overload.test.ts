@@ -1,0 +1,295 @@
+import { once } from "node:events"
+import { connect, type Socket } from "node:net"
+import pg from "pg"
+import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { startBackend } from "../support/Backend.ts"
+import { logIn, type Person, type Reply } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { assertProblem, sleep, times, until } from "../auth/People.ts"
+
+/** So few that a test can fill them. */
+const places = 3
+const origin = "https://app.example"
+
+let database: TestDatabase
+let gemini: GeminiSimulator
+let backend: Awaited<ReturnType<typeof startBackend>>
+let ada: Person
+let bob: Person
+let room: string
+let locker: pg.Client
+
+beforeAll(async () => {
+  database = await createDatabase()
+  gemini = await startGeminiSimulator({ chunkMillis: 1 })
+  backend = await startBackend({
+    DATABASE_URL: database.url,
+    GEMINI_BASE_URL: gemini.url,
+    REQUEST_CONCURRENCY: String(places),
+    CORS_ORIGINS: origin,
+    ADMIN_TOKEN: "operator",
+    BASIC_DAILY_PROMPTS: "1000",
+    LOG_LEVEL: "none"
+  })
+  ada = await logIn(backend.url)
+  bob = await logIn(backend.url)
+  room = await ada.room()
+})
+afterAll(async () => {
+  await backend.stop()
+  await gemini.stop()
+  await database.drop()
+})
+beforeEach(async () => {
+  locker = new pg.Client({ connectionString: database.url })
+  await locker.connect()
+})
+afterEach(() => locker.end())
+
+/** Stops whatever reads or writes messages, until it is let go. */
+const lockMessages = async () => {
+  await locker.query("begin")
+  await locker.query("lock table messages in access exclusive mode")
+  return () => locker.query("rollback")
+}
+
+const metric = async (name: string) => {
+  const { text } = await ada.call("GET", "/metrics", undefined, { authorization: "Bearer operator" })
+  const line = text.split("\n").find((each) => each.startsWith(name))
+  assert.isDefined(line, `${name} in ${text}`)
+  return Number(line?.split(" ").at(-1))
+}
+const inProgress = (activity: string) => metric(`chat_requests_in_progress{activity="${activity}"}`)
+
+const timed = async (reply: Promise<Reply>) => {
+  const began = performance.now()
+  return { reply: await reply, millis: performance.now() - began }
+}
+
+/** Requests that cannot end before `release`: they take all the places there are. */
+const fillPlaces = async () => {
+  const letGo = await lockMessages()
+  const stuck = times(places, () => ada.call("GET", `/chatroom/${room}/latest`))
+  await until("all places are taken", async () => (await inProgress("working")) === places)
+  return async () => {
+    await letGo()
+    return Promise.all(stuck)
+  }
+}
+
+describe("a process that works on as much as it can", () => {
+  it("lets a request wait for a moment, and then refuses it and says when to come back", async () => {
+    const release = await fillPlaces()
+    const refusedBefore = await metric("chat_requests_refused_total")
+    const { millis, reply } = await timed(bob.call("GET", "/user/me"))
+    assertProblem(reply, 503, "overloaded")
+    assert.isAtLeast(millis, 950)
+    assert.isBelow(millis, 10_000)
+    assert.strictEqual(reply.headers.get("retry-after"), "1")
+    assert.strictEqual(reply.headers.get("x-content-type-options"), "nosniff")
+    assert.strictEqual((await metric("chat_requests_refused_total")) - refusedBefore, 1)
+    for (const answered of await release()) assert.strictEqual(answered.status, 200)
+    assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
+  })
+
+  it("refuses in the shape of any other problem: the client's id, a body of a POST, a route that is none", async () => {
+    const release = await fillPlaces()
+    const own = await bob.call("GET", "/user/me", undefined, { "x-request-id": "mine-1" })
+    assert.strictEqual(own.body.requestId, "mine-1")
+    const [post, nowhere, options] = await Promise.all([
+      bob.call("POST", "/chatroom", { title: "x".repeat(100) }),
+      bob.call("GET", "/nowhere"),
+      bob.call("OPTIONS", "/user/me")
+    ])
+    for (const reply of [post, nowhere, options]) assertProblem(reply, 503, "overloaded")
+    await release()
+    assert.lengthOf((await bob.call("GET", "/chatroom")).body.data, 0)
+  })
+
+  it("lets pages of the configured origins read the refusal", async () => {
+    const release = await fillPlaces()
+    const reply = await bob.call("GET", "/user/me", undefined, { origin })
+    assertProblem(reply, 503, "overloaded")
+    assert.strictEqual(reply.headers.get("access-control-allow-origin"), origin)
+    const other = await bob.call("GET", "/user/me", undefined, { origin: "https://evil.example" })
+    assertProblem(other, 503, "overloaded")
+    assert.isNull(other.headers.get("access-control-allow-origin"))
+    await release()
+  })
+
+  it("still tells that it lives and is ready, and hears Stripe and its operator", async () => {
+    const release = await fillPlaces()
+    for (const path of ["/healthz", "/healthz/", "/healthz?x=1", "/readyz"]) {
+      const { millis, reply } = await timed(bob.call("GET", path))
+      assert.strictEqual(reply.status, 200, reply.text)
+      assert.isBelow(millis, 900)
+    }
+    const stripe = await bob.call("POST", "/webhook/stripe", {}, { "stripe-signature": "t=1,v1=x" })
+    assertProblem(stripe, 503, "billing_unavailable")
+    assert.strictEqual((await bob.call("GET", "/admin/queue", undefined, { authorization: "Bearer operator" })).status, 200)
+    await release()
+  })
+
+  it("does not begin what nobody waits for any more", async () => {
+    const release = await fillPlaces()
+    const gone = new AbortController()
+    const asked = fetch(`${backend.url}/chatroom`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${bob.token}`, "content-type": "application/json" },
+      body: JSON.stringify({ title: "too late" }),
+      signal: gone.signal
+    }).catch(() => "gone")
+    await sleep(200)
+    gone.abort()
+    assert.strictEqual(await asked, "gone")
+    await sleep(100)
+    await release()
+    await until("nothing is in progress", async () => (await inProgress("working")) === 0)
+    assert.notInclude((await bob.call("GET", "/chatroom")).text, "too late")
+  })
+
+  it("serves a burst that is over soon, refusing nobody", async () => {
+    const replies = await Promise.all(times(100, (n) => (n % 2 === 0 ? ada : bob).call("GET", "/user/me")))
+    assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))], [200])
+  })
+
+  it("has room again when it is over, every time", async () => {
+    for (const _ of times(3, (n) => n)) {
+      const release = await fillPlaces()
+      const waiting = times(20, () => bob.call("GET", "/user/me"))
+      await sleep(100)
+      await release()
+      for (const reply of await Promise.all(waiting)) assert.strictEqual(reply.status, 200, reply.text)
+    }
+    await until("nothing is in progress", async () => (await inProgress("working")) === 0)
+  })
+})
+
+describe("those who wait", () => {
+  it("for a reply take no place of those who could be served", async () => {
+    const [slow, other] = [await ada.room(), await ada.room()]
+    const asked = (await ada.ask(slow, "[[latency 4000]] slow")).body.reply.id
+    const waits = [
+      ...times(20, () => ada.call("GET", `/chatroom/${slow}/message/${asked}?wait=15`)),
+      ...times(5, () => ada.call("GET", `/chatroom/${slow}/latest?wait=15`)),
+      ada.call("POST", `/chatroom/${other}/message`, { content: "[[latency 3000]] slow, too" }, { prefer: "wait=15" })
+    ]
+    await until("all of them wait", async () => (await inProgress("waiting")) === waits.length)
+    assert.strictEqual(await inProgress("working"), 0)
+    for (const _ of times(10, (n) => n)) assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
+    const replies = await Promise.all(waits)
+    assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))].sort(), [200, 201])
+    for (const { body } of replies) assert.strictEqual((body.reply ?? body).status, "completed")
+    assert.strictEqual(await inProgress("waiting"), 0)
+  })
+
+  it("and hang up leave nothing behind", async () => {
+    const slow = await ada.room()
+    const asked = (await ada.ask(slow, "[[latency 60000]] never")).body.reply.id
+    const gone = new AbortController()
+    const waits = times(20, () =>
+      fetch(`${backend.url}/chatroom/${slow}/message/${asked}?wait=30`, {
+        headers: { authorization: `Bearer ${ada.token}` },
+        signal: gone.signal
+      }).catch(() => "gone")
+    )
+    await until("all of them wait", async () => (await inProgress("waiting")) === 20)
+    gone.abort()
+    await Promise.all(waits)
+    await until("nobody waits", async () => (await inProgress("waiting")) === 0)
+    assert.strictEqual(await inProgress("working"), 0)
+    await ada.call("POST", `/chatroom/${slow}/message/${asked}/cancel`)
+  })
+})
+
+/** A body of which all but the end is sent. */
+const dripping = (token: string): Socket => {
+  const socket = connect(Number(new URL(backend.url).port), "127.0.0.1")
+  socket.on("error", () => {})
+  socket.write(
+    `POST /chatroom HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"title":`
+  )
+  return socket
+}
+
+describe("bodies that do not come", () => {
+  it("hold nobody up, and are answered with 408 and the end of the connection", { timeout: 60_000 }, async () => {
+    const began = performance.now()
+    const sockets = times(20, () => dripping(ada.token))
+    const answers = sockets.map((socket) => {
+      let text = ""
+      socket.on("data", (chunk) => (text += String(chunk)))
+      return once(socket, "close").then(() => text)
+    })
+    const dribble = setInterval(() => sockets.forEach((socket) => socket.writable && socket.write(" ")), 500)
+    await until("all of them are on their way", async () => (await inProgress("receiving")) === 20)
+    assert.strictEqual(await inProgress("working"), 0)
+    for (const _ of times(10, (n) => n)) assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
+    for (const text of await Promise.all(answers)) {
+      assert.match(text, /^HTTP\/1\.1 408 /)
+      assert.match(text, /\r\nconnection: close\r\n/i)
+      assert.strictEqual(JSON.parse(text.split("\r\n\r\n")[1] ?? "").code, "request_timeout")
+    }
+    clearInterval(dribble)
+    assert.approximately(performance.now() - began, 10_500, 4_000)
+    assert.strictEqual(await inProgress("receiving"), 0)
+  })
+
+  it("leave nothing behind when their clients hang up", async () => {
+    const sockets = times(20, () => dripping(ada.token))
+    await until("all of them are on their way", async () => (await inProgress("receiving")) === 20)
+    for (const socket of sockets) socket.destroy()
+    await until("none is", async () => (await inProgress("receiving")) === 0)
+    assert.strictEqual(await inProgress("working"), 0)
+  })
+})
+
+describe("the pool of connections", () => {
+  it(
+    "is shared: requests that are stuck leave some to the process, and who waits in vain is told so",
+    { timeout: 60_000 },
+    async () => {
+      const own = await createDatabase()
+      const process = await startBackend({
+        DATABASE_URL: own.url,
+        GEMINI_BASE_URL: gemini.url,
+        LOG_LEVEL: "none"
+      })
+      const lock = new pg.Client({ connectionString: own.url })
+      try {
+        const eve = await logIn(process.url)
+        const quick = await eve.room()
+        await lock.connect()
+        await lock.query("begin")
+        await lock.query("select 1 from users where id = $1 for update", [eve.userId])
+        const began = performance.now()
+        // Each wants to count its room on the user's row.
+        const creates = times(25, () =>
+          eve.call("POST", "/chatroom", {}).then((reply) => ({ reply, at: performance.now() - began }))
+        )
+        await sleep(500)
+        const refused = (await Promise.all(creates.map((create) => Promise.race([create, sleep(8_000)])))).filter(
+          (each) => each !== undefined
+        )
+        assert.lengthOf(refused, 15)
+        for (const { at, reply } of refused) {
+          assertProblem(reply, 503, "overloaded")
+          assert.isAtLeast(at, 2_900)
+        }
+        const ready = await eve.call("GET", "/readyz")
+        assert.strictEqual(ready.status, 200, ready.text)
+        assert.strictEqual((await eve.call("GET", `/chatroom/${quick}/latest`)).status, 200)
+        await lock.query("rollback")
+        const accepted = (await Promise.all(creates)).filter(({ reply }) => reply.status === 201)
+        assert.lengthOf(accepted, 10)
+        assert.strictEqual((await eve.ask(quick, "[[say fine]] ?", { wait: 20 })).status, 201)
+        assert.lengthOf((await eve.call("GET", "/chatroom")).body.data, 11)
+      } finally {
+        await lock.end()
+        await process.stop()
+        await own.drop()
+      }
+    }
+  )
+})
