@@ -51,7 +51,7 @@ export const variables = {
   PRO_DAILY_PROMPTS: { meaning: "prompts a UTC day; 0 is unlimited", default: "1000" },
   WORKER_CONCURRENCY: { meaning: "replies in flight in one process", default: "100" },
   REQUEST_CONCURRENCY: {
-    meaning: "requests worked on at once in one process; more wait up to a second, and are refused with 503 `overloaded`",
+    meaning: "requests worked on at once in one process; more wait up to five seconds, and are refused with 503 `overloaded`",
     default: "64"
   },
   TRUSTED_PROXIES: { meaning: "addresses or ranges whose forwarded addresses are believed, as a comma list", default: "none" },

@@ -1,5 +1,5 @@
-/** Milliseconds a request waits for a place, and how many may wait. */
-const patience = 1_000
+/** Milliseconds a request waits for a place: a burst of some hundreds is served, on a slow machine, too. And how many wait. */
+const patience = 5_000
 const maximumWaiting = 2_000
 const sweepMillis = 50
 

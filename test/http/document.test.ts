@@ -210,6 +210,7 @@ describe("every refusal", () => {
       "not_found",
       "method_not_allowed",
       "request_timeout",
+      "expectation_failed",
       "headers_too_large"
     ])
     assert.property(headers, "Allow")
