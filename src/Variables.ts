@@ -24,7 +24,10 @@ export const variables = {
     default: "`RENDER_EXTERNAL_URL`, else required in production"
   },
   RENDER_EXTERNAL_URL: { meaning: "set by Render: the address it gave the service", default: "none" },
-  JWT_KEYS: { meaning: "`kid:base64[,kid:base64]`, 32 bytes or more each; the first signs", default: "required in production" },
+  JWT_KEYS: {
+    meaning: "`kid:base64[,kid:base64]`, 32 bytes or more each, the first signs; or one base64 value alone",
+    default: "required in production"
+  },
   JWT_TTL: { meaning: "seconds an access token lives", default: "3600" },
   OTP_DELIVERY: {
     meaning:

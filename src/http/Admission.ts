@@ -7,7 +7,7 @@ import type { Activity, Place } from "../Place.ts"
  * in are as slow as their senders, and waits (`?wait`, `Prefer: wait`) as slow as a model: neither may hold a place that
  * others could work in. Probes, and Stripe, must get through when everything else is refused.
  */
-const bounds = { operating: 32, webhook: 32, receiving: 1_000, waiting: 5_000 }
+const bounds = { operating: 32, webhook: 500, receiving: 1_000, waiting: 5_000 }
 
 /** The routes with a bound of their own; the slash behind a path is optional everywhere. */
 const operating = /^\/(readyz|metrics|admin\/queue)\/?(\?|$)/i

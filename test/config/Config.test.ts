@@ -266,8 +266,14 @@ describe("what is set", () => {
   })
 
   it("may be a gateway that is not used, as long as another delivery is named", async () => {
-    const taken = await settings({ ...production, ...gateway, OTP_DELIVERY: "none", OTP_WEBHOOK_URL: "http://nowhere" })
-    assert.deepStrictEqual([taken.otpDelivery, taken.otpWebhook], ["none", undefined])
+    const taken = await settings({ ...production, ...gateway, OTP_DELIVERY: "log", OTP_WEBHOOK_URL: "http://nowhere" })
+    assert.deepStrictEqual([taken.otpDelivery, taken.otpWebhook], ["log", undefined])
+  })
+
+  it("may be a gateway as the sender of one's own that OTP_DELIVERY=none tells of", async () => {
+    const { otpWebhook } = await settings({ ...production, ...gateway, OTP_DELIVERY: "none" })
+    assert.strictEqual(otpWebhook && Redacted.value(otpWebhook.url), gateway.OTP_WEBHOOK_URL)
+    assert.isUndefined((await settings({ ...production, OTP_DELIVERY: "none" })).otpWebhook)
   })
 
   it("may be several prices, of which the first is sold", async () => {
