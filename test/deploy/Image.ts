@@ -70,7 +70,7 @@ const ofThisMachine = Object.entries({
   npm_config_prefer_offline: "true"
 })
   .filter(([name]) =>
-    /^(npm_config_(cache|userconfig|registry|prefer_offline)|(https?|no)_proxy|NODE_EXTRA_CA_CERTS)$/i.test(name)
+    /^(npm_config_(cache|cafile|userconfig|registry|prefer_offline)|(https?|no)_proxy|NODE_EXTRA_CA_CERTS)$/i.test(name)
   )
   .map(([name, value]) => `${name}=${value}`)
 
