@@ -92,13 +92,19 @@ export const Envelope = HttpRouter.middleware(
     const cors =
       corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
 
-    const finish = (response: HttpServerResponse.HttpServerResponse, url: string, requestId: string) => {
+    const finish = (
+      response: HttpServerResponse.HttpServerResponse,
+      url: string,
+      requestId: string,
+      fault: { readonly status: number } | undefined
+    ) => {
       const headers: Record<string, string> = { ...secure, "x-request-id": requestId }
       // A page says by itself what it may load.
       if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
       if (isPrivate(url)) headers["cache-control"] = "no-store"
-      // Else an open connection would be waited for until its client let it go, or the rest of a body that drips in.
-      if (draining.isDraining() || response.status === 408) headers["connection"] = "close"
+      // An open connection would be waited for until its client let it go; one on which a body drips in, or whose
+      // requests could mean two things, is of no use to anybody.
+      if (draining.isDraining() || response.status === 408 || fault?.status === 400) headers["connection"] = "close"
       return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
     }
 
@@ -123,7 +129,7 @@ export const Envelope = HttpRouter.middleware(
             onFailure: (cause) =>
               Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, request, allowedMethods)
           }),
-          Effect.map((response) => finish(response, request.url, requestId)),
+          Effect.map((response) => finish(response, request.url, requestId, fault)),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
