@@ -1,37 +1,11 @@
-import { createHash } from "node:crypto"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { openApiDocument } from "./OpenApiDocument.ts"
+import { pageHeaders } from "./SecurityHeaders.ts"
 
 const decoder = new TextDecoder()
-
-/** The page's own scripts, by their hashes: whatever else gets into it does not run. */
-const scriptHashes = (page: string): ReadonlyArray<string> =>
-  [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
-    ([, source = ""]) => `'sha256-${createHash("sha256").update(source).digest("base64")}'`
-  )
-
-/** Scripts of the page alone, styles it makes as it goes, requests to this server, and nothing from elsewhere. */
-const policyOf = (page: string): string =>
-  [
-    "default-src 'none'",
-    `script-src ${scriptHashes(page).join(" ")}`,
-    "style-src 'unsafe-inline'",
-    "img-src 'self' data:",
-    "font-src 'self' data:",
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'"
-  ].join("; ")
-
-const pageHeaders = (page: string): Readonly<Record<string, string>> => ({
-  "content-security-policy": policyOf(page),
-  "cross-origin-opener-policy": "same-origin",
-  "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
-})
 
 /** The page is the same for everybody, and megabytes long: its hashes are made once. */
 const withPolicy = HttpRouter.middleware(
