@@ -253,18 +253,12 @@ describe("a body", () => {
     const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
     const objects = `${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}`
     for (const value of [deep, objects]) {
-      assert.strictEqual((await attack("POST", "/chatroom", { body: `{"title":${value}}` })).status, 400)
-      assert.strictEqual((await attack("POST", "/auth/send-otp", { body: value, token: null })).status, 400)
-      assert.strictEqual((await attack("POST", "/chatroom", { body: `{"unknown":${value}}` })).status, 201)
-      assert.strictEqual(
-        (
-          await attack("POST", "/chatroom", {
-            body: `{"unknown":${value}}`,
-            headers: { "idempotency-key": `deep ${value.length}` }
-          })
-        ).status,
-        201
-      )
+      for (const body of [`{"title":${value}}`, `{"unknown":${value}}`, value]) {
+        for (const headers of [{}, { "idempotency-key": `deep ${body.length}` }]) {
+          assert.strictEqual((await attack("POST", "/chatroom", { body, headers })).body.code, "bad_json")
+        }
+      }
+      assert.strictEqual((await attack("POST", "/auth/send-otp", { body: value, token: null })).body.code, "bad_json")
     }
     assert.strictEqual((await attack("POST", "/chatroom", { body: "[".repeat(200_000) })).body.code, "bad_json")
   })
