@@ -44,10 +44,12 @@ const setups: Readonly<Record<string, Setup>> = {
 
 /** The figures of one round. */
 interface Round {
-  /** Milliseconds, of every chunk of every stream. */
+  /** Milliseconds, of the chunks sent while all replies were being written. */
   readonly p50: number
   readonly p90: number
   readonly p99: number
+  /** Milliseconds, of every chunk, those among the replies' beginnings and ends too. */
+  readonly p99Whole: number
   readonly max: number
   /** Chunks that arrived, a second: 20 for each stream when the model's side keeps up. */
   readonly chunkRate: number
@@ -81,6 +83,11 @@ const storedTexts = async (database: pg.Client, ids: ReadonlyArray<string>): Pro
 
 const isRight = ({ end, replaces, sent, text }: Read, stored: string | undefined, chunks: number) =>
   end === "completed" && replaces === 0 && text === stored && sent.length === chunks && new Set(sent).size === chunks
+
+const isBetween = (at = Number.NaN, from: number, to: number) => at >= from && at < to
+
+const quantile = (values: ReadonlyArray<number>, share: number) =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
 
 /** Asks in every room, follows every reply, and measures from the first reply's begin to the last one's end. */
 const playRound = async (
@@ -121,16 +128,20 @@ const playRound = async (
       database,
       reads.map(({ replyId }) => replyId)
     )
-    const took = reads.flatMap(({ took }) => took).sort((a, b) => a - b)
-    const quantile = (share: number) => took[Math.floor(took.length * share)] ?? Number.NaN
+    // While all are written: then so many streams are concurrent. Before and after, a thousand begin or end in a second.
+    const begun = reads.reduce((last, { sent }) => Math.max(last, sent[0] ?? 0), 0)
+    const ending = reads.reduce((first, { sent }) => Math.min(first, sent.at(-1) ?? 0), Infinity)
+    const steady = reads.flatMap(({ sent, took }) => took.filter((_, index) => isBetween(sent[index], begun, ending)))
+    const every = reads.flatMap(({ took }) => took)
     const sent = reads.flatMap(({ sent }) => sent)
     const span = sent.reduce((last, at) => Math.max(last, at), 0) - sent.reduce((first, at) => Math.min(first, at), Infinity)
     return {
-      p50: quantile(0.5),
-      p90: quantile(0.9),
-      p99: quantile(0.99),
-      max: took.at(-1) ?? Number.NaN,
-      chunkRate: (took.length / (span - spreadMillis)) * 1000,
+      p50: quantile(steady, 0.5),
+      p90: quantile(steady, 0.9),
+      p99: quantile(steady, 0.99),
+      p99Whole: quantile(every, 0.99),
+      max: quantile(every, 1),
+      chunkRate: (every.length / (span - spreadMillis)) * 1000,
       transactions: (after.transactions - before.transactions) / seconds,
       logKiB: (after.bytes - before.bytes) / 1024 / seconds,
       cores,
@@ -200,6 +211,7 @@ const titles = [
   "Added ms p50",
   "p90",
   "p99",
+  "p99 with begins and ends",
   "max",
   "Transactions/s",
   "WAL KiB/s",
@@ -227,6 +239,7 @@ const cells = (
     ranged(({ p50 }) => p50),
     ranged(({ p90 }) => p90),
     ranged(({ p99 }) => p99),
+    ranged(({ p99Whole }) => p99Whole),
     number(Math.max(...values(({ max }) => max))),
     middle(({ transactions }) => transactions),
     middle(({ logKiB }) => logKiB),
@@ -255,7 +268,8 @@ try {
 ${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${availableParallelism()} cores, shared by all processes; load average before the run \
 ${busyBefore.toFixed(2)}, after it ${(loadavg()[0] ?? 0).toFixed(2)}.
 ${await stage.describe()}
-Each reply is written for ${replyMillis / 1000} s. Medians of ${rounds} rounds (least–most); maxima are of all rounds.
+Each reply is written for ${replyMillis / 1000} s. Latencies of the chunks sent while all replies were being written; with \
+begins and ends of all chunks. Medians of ${rounds} rounds (least–most); maxima are of all rounds.
 `)
   console.log(table(titles, rows))
 } finally {
