@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
 import { Accounts } from "./auth/Accounts.ts"
+import { AddressLimits } from "./auth/AddressLimits.ts"
 import { AuthEvents } from "./auth/AuthEvents.ts"
 import { CodeSender } from "./auth/CodeSender.ts"
 import { Keys } from "./auth/Keys.ts"
@@ -54,7 +55,9 @@ import { ReplyStream } from "./stream/ReplyStream.ts"
 import { StreamLog } from "./stream/StreamLog.ts"
 
 const AuthLayer = Accounts.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer, AuthEvents.layer, Passwords.layer)),
+  Layer.provideMerge(
+    Layer.mergeAll(Tokens.layer, Users.layer, Sessions.layer, Otp.layer, AuthEvents.layer, Passwords.layer, AddressLimits.layer)
+  ),
   Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
 )
 const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation.layer, RoomExport.layer, Search.layer).pipe(

@@ -25,7 +25,7 @@ import { Users } from "./Users.ts"
 /** A first password may be set within this time of the login; later a new login is asked for. */
 const freshMillis = Duration.toMillis("10 minutes")
 /** Wrong passwords, of a number or of a user. */
-const guesses = { limit: 10, period: Duration.minutes(15) }
+const guesses = { limit: 10, period: Duration.minutes(15), isRevocable: true }
 
 export interface LoggedIn {
   readonly user: User

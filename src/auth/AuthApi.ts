@@ -64,7 +64,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.post("signUp", "/signup", {
       payload: NewUser,
       success: SignedUp.pipe(HttpApiSchema.status(201)),
-      error: [PhoneTaken, WeakPassword, PasswordsBusy]
+      error: [PhoneTaken, WeakPassword, TooManyAttempts, PasswordsBusy]
     }).annotateMerge(describe("signUp", "Register a number", "The user stays `pending` until its number is proved by a code.")),
     HttpApiEndpoint.post("sendOtp", "/send-otp", {
       payload: ToMobile,
@@ -74,7 +74,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.post("verifyOtp", "/verify-otp", {
       payload: VerifyOtp,
       success: Login,
-      error: [OtpInvalid, OtpAttemptsExceeded]
+      error: [OtpInvalid, OtpAttemptsExceeded, TooManyAttempts]
     }).annotateMerge(
       describe(
         "verifyOtp",
@@ -92,7 +92,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.post("resetPassword", "/reset-password", {
       payload: ResetPassword,
       success: HttpApiSchema.NoContent,
-      error: [WeakPassword, OtpInvalid, OtpAttemptsExceeded, PasswordsBusy]
+      error: [WeakPassword, OtpInvalid, OtpAttemptsExceeded, TooManyAttempts, PasswordsBusy]
     }).annotateMerge(
       describe("resetPassword", "Set a new password with a code", "All sessions end. A weak password does not use the code up.")
     ),

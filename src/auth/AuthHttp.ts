@@ -3,6 +3,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { iso } from "../Text.ts"
 import { Accounts } from "./Accounts.ts"
+import { AddressLimits } from "./AddressLimits.ts"
 import { CurrentUser } from "./AuthApi.ts"
 import { RefreshInvalid, SessionNotFound } from "./AuthErrors.ts"
 import { AuthEvents } from "./AuthEvents.ts"
@@ -14,11 +15,16 @@ import { Tokens } from "./Tokens.ts"
 import { type SessionId, UserId } from "./User.ts"
 import { Users } from "./Users.ts"
 
+/** Also one more of those that are not judged any more: it is no better than those before it. */
+const isWrong = ({ _tag }: { readonly _tag: string }) =>
+  ["OtpInvalid", "OtpAttemptsExceeded", "CredentialsInvalid", "TooManyAttempts"].includes(_tag)
+
 const AuthRoutes = HttpApiBuilder.group(
   Api,
   "auth",
   Effect.fn(function* (handlers) {
     const accounts = yield* Accounts
+    const addressLimits = yield* AddressLimits
     const events = yield* AuthEvents
     const otp = yield* Otp
     const passwords = yield* Passwords
@@ -38,10 +44,11 @@ const AuthRoutes = HttpApiBuilder.group(
     return handlers.handleAll({
       signUp: Effect.fnUntraced(function* ({ payload, request }) {
         const { email = null, mobile, name = null, password } = payload
+        const origin = yield* originOf(request)
+        yield* addressLimits.signUp(origin.address)
         if (password !== undefined) yield* passwords.check(password)
         const passwordHash = password === undefined ? null : yield* passwords.hash(password)
-        const client = clientOf(yield* originOf(request))
-        return { user: yield* users.signUp({ mobile, name, email, passwordHash, client }) }
+        return { user: yield* users.signUp({ mobile, name, email, passwordHash, client: clientOf(origin) }) }
       }),
       sendOtp: Effect.fnUntraced(function* ({ payload, request }) {
         return yield* otp.send(payload.mobile, "login", (yield* originOf(request)).address)
@@ -52,7 +59,7 @@ const AuthRoutes = HttpApiBuilder.group(
       verifyOtp: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
         const { purpose = "login" } = payload
-        yield* otp.verify({ ...payload, purpose })
+        yield* addressLimits.guess(origin.address, otp.verify({ ...payload, purpose }), isWrong)
         const { isNew, user } = yield* users.activate(payload.mobile, clientOf(origin))
         const kind = purpose === "login" ? "login" : "recovery"
         const sessionId = yield* sessions.start(user.id, origin.userAgent, kind)
@@ -63,10 +70,13 @@ const AuthRoutes = HttpApiBuilder.group(
       }),
       resetPassword: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
-        return yield* accounts.resetPassword(payload, payload.newPassword, clientOf(origin), origin)
+        const reset = accounts.resetPassword(payload, payload.newPassword, clientOf(origin), origin)
+        return yield* addressLimits.guess(origin.address, reset, isWrong)
       }),
       passwordLogin: Effect.fnUntraced(function* ({ payload, request }) {
-        const { sessionId, user } = yield* accounts.passwordLogin(payload.mobile, payload.password, yield* originOf(request))
+        const origin = yield* originOf(request)
+        const login = accounts.passwordLogin(payload.mobile, payload.password, origin)
+        const { sessionId, user } = yield* addressLimits.guess(origin.address, login, isWrong)
         return { ...(yield* issue(user.id, sessionId, 0)), isNewUser: false, user }
       }),
       refresh: Effect.fnUntraced(function* ({ payload, request }) {

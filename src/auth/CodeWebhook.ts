@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto"
 import { Clock, Effect, Redacted } from "effect"
 import type { OtpWebhook } from "../Config.ts"
+import { elsewhere } from "../Place.ts"
 import { DeliveryFailed } from "./AuthErrors.ts"
 import type { Code } from "./Code.ts"
 
@@ -69,8 +70,8 @@ export const makeCodeWebhook = ({ secret, url }: OtpWebhook) => {
       underWay++
       const signal = AbortSignal.timeout(deadline)
       // A connection that was kept open may be closed by the other side at the very moment it is used.
-      yield* post(code, signal).pipe(
-        Effect.retry({ times: 1, while: ({ isUnreachable }) => isUnreachable }),
+      const posted = Effect.retry(post(code, signal), { times: 1, while: ({ isUnreachable }) => isUnreachable })
+      yield* elsewhere(posted, Effect.fail({ detail: "too many requests wait" })).pipe(
         Effect.ensuring(Effect.sync(() => void underWay--))
       )
     },

@@ -16,7 +16,7 @@ const resendAfter = 30
 /** Wrong guesses a code bears. */
 const tries = 5
 
-const cooldown = { limit: 1, period: Duration.seconds(resendAfter) }
+const cooldown = { limit: 1, period: Duration.seconds(resendAfter), isRevocable: true }
 /** Codes that may be sent: to a number, from an address, and all together, which bounds what an attack can cost. */
 const sendLimits = (mobile: string, from: string | null) => [
   { key: `otp-send:10min:${mobile}`, rate: { limit: 5, period: Duration.minutes(10) } },

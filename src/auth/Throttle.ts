@@ -1,16 +1,14 @@
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { LRUCache } from "lru-cache"
+import { Denials } from "./Denials.ts"
 
 /** `limit` events in `period`, evenly refilled. */
 export interface Rate {
   readonly limit: number
   readonly period: Duration.Duration
+  /** Whether `giveBack` or `reset` is ever called for its keys, by any process. */
+  readonly isRevocable?: boolean
 }
-
-/** Denials remembered in the process, each for a second at the most: a flood of the denied costs one query a second. */
-const maximumDenials = 20_000
-const rememberedMillis = 1_000
 
 const seconds = (duration: Duration.Duration) => Duration.toMillis(duration) / 1000
 
@@ -31,6 +29,8 @@ export class Throttle extends Context.Service<
      * the others. Returns those that are used up, with the whole seconds to wait.
      */
     readonly takeAll: (allowances: ReadonlyArray<Allowance>) => Effect.Effect<ReadonlyMap<string, number>>
+    /** Seconds to wait as far as this process knows: it asks nobody, so 0 says nothing. */
+    readonly known: (key: string) => Effect.Effect<number>
     /** As `take`, but takes nothing. */
     readonly peek: (key: string, rate: Rate) => Effect.Effect<number>
     /** Gives back what a `take` took: it was nothing that counts. */
@@ -44,15 +44,15 @@ export class Throttle extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const denials = new LRUCache<string, { readonly wait: number; readonly until: number }>({ max: maximumDenials })
+      const denials = new Denials()
+      const known = (key: string) => Effect.map(Clock.currentTimeMillis, (now) => denials.left(key, now))
+      const remember = (key: string, rate: Rate, wait: number) =>
+        Effect.map(Clock.currentTimeMillis, (now) => denials.remember(key, wait, now, rate.isRevocable === true))
 
       const takeAll = Effect.fn("Throttle.takeAll")(function* (allowances: ReadonlyArray<Allowance>) {
         const now = yield* Clock.currentTimeMillis
-        const known = allowances.flatMap(({ key }) => {
-          const denial = denials.get(key)
-          return denial !== undefined && denial.until > now ? [[key, denial.wait] as const] : []
-        })
-        if (known.length > 0) return new Map(known)
+        const left = allowances.map(({ key }) => [key, denials.left(key, now)] as const).filter(([, wait]) => wait > 0)
+        if (left.length > 0) return new Map(left)
         const asked = allowances.map(({ key, rate }) => {
           const period = seconds(rate.period)
           return { key, period, step: period / rate.limit }
@@ -60,34 +60,41 @@ export class Throttle extends Context.Service<
         const denied = yield* sql<{ key: string; wait: number }>`
           select key, wait from take_throttles(${JSON.stringify(asked)}::text::json)
         `
-        const told = yield* Clock.currentTimeMillis
-        for (const { key, wait } of denied) denials.set(key, { wait, until: told + Math.min(wait * 1000, rememberedMillis) })
-        return new Map(denied.map(({ key, wait }) => [key, wait]))
+        const waits = new Map(denied.map(({ key, wait }) => [key, wait]))
+        for (const { key, rate } of allowances) {
+          const wait = waits.get(key)
+          if (wait !== undefined) yield* remember(key, rate, wait)
+        }
+        return waits
       }, Effect.orDie)
 
       const take = (key: string, rate: Rate) => Effect.map(takeAll([{ key, rate }]), (denied) => denied.get(key) ?? 0)
 
       const peek = Effect.fn("Throttle.peek")(function* (key: string, rate: Rate) {
+        const left = yield* known(key)
+        if (left > 0) return left
         const period = seconds(rate.period)
         const [row] = yield* sql<{ wait: number }>`
           select ceil(extract(epoch from greatest(tat, clock_timestamp()) + make_interval(secs => ${period / rate.limit})
             - make_interval(secs => ${period}) - clock_timestamp()))::float8 as wait
           from throttles where key = ${key}
         `
-        return Math.max(0, row?.wait ?? 0)
+        const wait = Math.max(0, row?.wait ?? 0)
+        if (wait > 0) yield* remember(key, rate, wait)
+        return wait
       }, Effect.orDie)
 
       const giveBack = Effect.fn("Throttle.giveBack")(function* (key: string, rate: Rate) {
-        denials.delete(key)
+        denials.forget(key)
         yield* sql`update throttles set tat = tat - make_interval(secs => ${seconds(rate.period) / rate.limit}) where key = ${key}`
       }, Effect.orDie)
 
       const reset = Effect.fn("Throttle.reset")(function* (key: string) {
-        denials.delete(key)
+        denials.forget(key)
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 
-      return Throttle.of({ take, takeAll, peek, giveBack, reset })
+      return Throttle.of({ take, takeAll, known, peek, giveBack, reset })
     })
   )
 }

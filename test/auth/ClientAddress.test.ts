@@ -180,3 +180,121 @@ describe("codes asked for from one address", () => {
     assert.strictEqual(row?.count, 0)
   })
 })
+
+describe("what one address may do to many accounts", () => {
+  let database: TestDatabase
+  let backend: Awaited<ReturnType<typeof startBackend>>
+  let peer: typeof backend
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    const settings = { DATABASE_URL: database.url, ROLE: "api", TRUSTED_PROXIES: "127.0.0.1", PASSWORD_LOGIN: "true" }
+    backend = await startBackend(settings)
+    peer = await startBackend(settings)
+  })
+  afterAll(async () => {
+    await Promise.all([backend.stop(), peer.stop()])
+    await database.drop()
+  })
+
+  const post = (base: string, path: string, body: unknown, address?: string) =>
+    request(base, "POST", path, { body, ...(address === undefined ? {} : { headers: { "x-forwarded-for": address } }) })
+  const guess = (base: string, address?: string) =>
+    post(base, "/auth/verify-otp", { mobile: freshMobile(), otp: "123456" }, address)
+  it("is three hundred wrong codes and passwords in a quarter of an hour, and then no right one either", async () => {
+    const address = "203.0.113.40"
+    const mobile = freshMobile()
+    const { body } = await post(backend.url, "/auth/send-otp", { mobile })
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+    // One costs three seconds of the fifteen minutes.
+    const [row] = await database.query<{ used: number }>(
+      "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = $1",
+      [`guess:from:${address}`]
+    )
+    assert.isAtMost(row?.used ?? 99, 3)
+    // As after some three hundred; a minute more, so that no wait of this test matters.
+    await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
+      `guess:from:${address}`
+    ])
+    // The one that is one too many is judged; with it the process knows.
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+    const right = { mobile, otp: body.otp, challengeId: body.challengeId }
+    for (const [path, what] of [
+      ["/auth/verify-otp", right],
+      ["/auth/reset-password", { mobile, otp: "123456", newPassword: "correct horse battery" }],
+      ["/auth/login", { mobile, password: "correct horse battery" }]
+    ] as const) {
+      const refused = await post(backend.url, path, what, address)
+      assertProblem(refused, 429, "too_many_attempts")
+      assert.isAtMost(Number(refused.headers.get("retry-after")), 64)
+    }
+    // The code is as good as it was, for another address; another process learns of the limit with its own first wrong guess.
+    assert.strictEqual((await post(backend.url, "/auth/verify-otp", right, "203.0.113.41")).status, 200)
+    assertProblem(await guess(peer.url, address), 400, "otp_invalid")
+    assertProblem(await guess(peer.url, address), 429, "too_many_attempts")
+  })
+
+  it.each([
+    ["/auth/verify-otp", { otp: "123456", challengeId: crypto.randomUUID() }, "otp_invalid"],
+    ["/auth/reset-password", { otp: "123456", newPassword: "correct horse battery" }, "otp_invalid"],
+    ["/auth/login", { password: "correct horse battery" }, "credentials_invalid"]
+  ])("counts what is wrong at %s", async (path, body, code) => {
+    const address = `203.0.113.${70 + path.length}`
+    assert.strictEqual((await post(backend.url, path, { mobile: freshMobile(), ...body }, address)).body.code, code)
+    assert.lengthOf(await database.query("select 1 from throttles where key = $1", [`guess:from:${address}`]), 1)
+  })
+
+  it("is nothing less for those who guess right", { timeout: 60_000 }, async () => {
+    const address = "203.0.113.50"
+    for (const _ of times(20, (n) => n)) {
+      const mobile = freshMobile()
+      const { body } = await post(backend.url, "/auth/send-otp", { mobile })
+      const reply = await post(backend.url, "/auth/verify-otp", { mobile, otp: body.otp, challengeId: body.challengeId }, address)
+      assert.strictEqual(reply.status, 200, reply.text)
+    }
+    assert.lengthOf(await database.query("select 1 from throttles where key like $1", [`%${address}%`]), 0)
+  })
+
+  it("is sixty sign-ups an hour", async () => {
+    const signUp = (address?: string) => post(backend.url, "/auth/signup", { mobile: freshMobile() }, address)
+    const all = await Promise.all(times(70, () => signUp("203.0.113.60")))
+    // One more a minute is taken.
+    assert.include([60, 61], all.filter(({ status }) => status === 201).length)
+    assertProblem(await signUp("203.0.113.60"), 429, "too_many_attempts")
+    assert.strictEqual((await signUp("203.0.113.61")).status, 201)
+  })
+
+  it("is not counted where addresses tell nobody apart", async () => {
+    for (const address of [undefined, "10.1.2.3", "nonsense"])
+      assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+    assert.lengthOf(await database.query("select 1 from throttles where key ~ '^guess:from:(127|10|nonsense|null)'"), 0)
+  })
+})
+
+describe("all codes together", () => {
+  it("are three thousand in ten minutes, whoever asks and for whatever number", async () => {
+    const database = await createDatabase()
+    const backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+    try {
+      const send = () => request(backend.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })
+      assert.strictEqual((await send()).status, 200)
+      const [row] = await database.query<{ used: number }>(
+        "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = 'otp-send:all'"
+      )
+      assert.isAtMost(row?.used ?? 99, 600 / 3_000)
+      // As after three thousand; a minute more, so that no wait of this test matters.
+      await database.query("update throttles set tat = clock_timestamp() + interval '11 minutes' where key = 'otp-send:all'")
+      for (const refused of await Promise.all(times(50, send))) assertProblem(refused, 429, "otp_send_limited")
+      // Who was refused has no cooldown, and may try as soon as there is room.
+      const cooling = await database.query("select 1 from throttles where key like 'otp-cooldown:%' and tat > now()")
+      assert.lengthOf(cooling, 1)
+      await database.query("update throttles set tat = now() where key = 'otp-send:all'")
+      const other = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+      assert.strictEqual((await request(other.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })).status, 200)
+      await other.stop()
+    } finally {
+      await backend.stop()
+      await database.drop()
+    }
+  })
+})

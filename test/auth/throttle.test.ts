@@ -1,11 +1,12 @@
 import { Duration, Effect, Layer, ManagedRuntime } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { Denials } from "../../src/auth/Denials.ts"
 import { type Allowance, Throttle } from "../../src/auth/Throttle.ts"
 import { AppConfig } from "../../src/Config.ts"
 import { DatabaseLayer } from "../../src/database/Database.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { times } from "./People.ts"
+import { sleep, times } from "./People.ts"
 
 let database: TestDatabase
 /** As of several processes: each has connections and a memory of its own. */
@@ -16,7 +17,9 @@ const open = () => {
   const runtime = ManagedRuntime.make(
     Throttle.layer.pipe(Layer.provide(DatabaseLayer), Layer.provide(AppConfig.layer), Layer.provide(settings))
   )
+  const of = <A>(use: (throttle: Throttle["Service"]) => Effect.Effect<A>) => runtime.runPromise(Effect.flatMap(Throttle, use))
   return {
+    of,
     takeAll: (allowances: ReadonlyArray<Allowance>) =>
       runtime.runPromise(Effect.flatMap(Throttle, (throttle) => throttle.takeAll(allowances))),
     close: () => runtime.dispose()
@@ -75,5 +78,78 @@ describe("several allowances", () => {
       const rest = await Promise.all(times(60, (n) => ask(n, c)))
       assert.strictEqual(rest.filter((denied) => denied.length === 0).length, 10)
     }
+  })
+})
+
+describe("a denial", () => {
+  const process = (index: number) => throttles[index] ?? assert.fail()
+  const rate = { limit: 1, period: Duration.hours(1) }
+  const revocable = { ...rate, isRevocable: true }
+  const forget = (key: string) => database.query("delete from throttles where key = $1", [key])
+
+  it("is remembered until it is over: nobody is asked, and the wait grows shorter", async () => {
+    const key = "remembered"
+    const take = (index: number) => process(index).of((throttle) => throttle.take(key, rate))
+    assert.strictEqual(await take(0), 0)
+    const first = await take(0)
+    assert.approximately(first, 3_600, 5)
+    // Had anybody been asked, there would be nothing to deny.
+    await forget(key)
+    await sleep(2_100)
+    const later = await take(0)
+    assert.isBelow(later, first - 1)
+    assert.isAbove(later, 3_500)
+    assert.strictEqual(await process(0).of((throttle) => throttle.peek(key, rate)), later)
+    assert.strictEqual(await process(0).of((throttle) => throttle.known(key)), later)
+    assert.strictEqual(await process(1).of((throttle) => throttle.known(key)), 0)
+    assert.strictEqual(await take(1), 0)
+  })
+
+  it("is over when its time is", async () => {
+    const short = { limit: 1, period: Duration.seconds(2) }
+    const take = () => process(0).of((throttle) => throttle.take("over", short))
+    assert.strictEqual(await take(), 0)
+    assert.isAbove(await take(), 0)
+    await sleep(3_100)
+    assert.strictEqual(await take(), 0)
+  })
+
+  it("is learned by asking, too", async () => {
+    const key = "asked"
+    await process(1).of((throttle) => throttle.take(key, rate))
+    assert.isAbove(await process(0).of((throttle) => throttle.peek(key, rate)), 3_500)
+    await forget(key)
+    assert.isAbove(await process(0).of((throttle) => throttle.take(key, rate)), 3_500)
+  })
+
+  it("that another process can take back is asked for again after a second", async () => {
+    const key = "revocable"
+    const take = () => process(0).of((throttle) => throttle.take(key, revocable))
+    assert.strictEqual(await take(), 0)
+    assert.isAbove(await take(), 0)
+    await process(1).of((throttle) => throttle.reset(key))
+    assert.isAbove(await take(), 0)
+    await sleep(1_200)
+    assert.strictEqual(await take(), 0)
+  })
+
+  it("that this process takes back is over at once", async () => {
+    const key = "given back"
+    const take = () => process(0).of((throttle) => throttle.take(key, revocable))
+    assert.strictEqual(await take(), 0)
+    assert.isAbove(await take(), 0)
+    await process(0).of((throttle) => throttle.giveBack(key, revocable))
+    assert.strictEqual(await take(), 0)
+    assert.isAbove(await take(), 0)
+    await process(0).of((throttle) => throttle.reset(key))
+    assert.strictEqual(await take(), 0)
+  })
+
+  it("is one of twenty thousand that are remembered; the one nobody asked for longest is forgotten first", () => {
+    const denials = new Denials()
+    for (const n of times(20_000, (index) => index)) denials.remember(`${n}`, 60, 0, false)
+    assert.strictEqual(denials.left("0", 1_000), 59)
+    denials.remember("one more", 60, 0, false)
+    assert.deepStrictEqual([denials.left("0", 0), denials.left("1", 0), denials.left("one more", 0)], [60, 0, 60])
   })
 })
