@@ -59,7 +59,7 @@ const AuthRoutes = HttpApiBuilder.group(
       verifyOtp: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
         const { purpose = "login" } = payload
-        yield* addressLimits.guess(origin.address, otp.verify({ ...payload, purpose }), isWrong)
+        yield* addressLimits.guess("code", origin.address, otp.verify({ ...payload, purpose }), isWrong)
         const { isNew, user } = yield* users.activate(payload.mobile, clientOf(origin))
         const kind = purpose === "login" ? "login" : "recovery"
         const sessionId = yield* sessions.start(user.id, origin.userAgent, kind)
@@ -71,12 +71,12 @@ const AuthRoutes = HttpApiBuilder.group(
       resetPassword: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
         const reset = accounts.resetPassword(payload, payload.newPassword, clientOf(origin), origin)
-        return yield* addressLimits.guess(origin.address, reset, isWrong)
+        return yield* addressLimits.guess("code", origin.address, reset, isWrong)
       }),
       passwordLogin: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
         const login = accounts.passwordLogin(payload.mobile, payload.password, origin)
-        const { sessionId, user } = yield* addressLimits.guess(origin.address, login, isWrong)
+        const { sessionId, user } = yield* addressLimits.guess("password", origin.address, login, isWrong)
         return { ...(yield* issue(user.id, sessionId, 0)), isNewUser: false, user }
       }),
       refresh: Effect.fnUntraced(function* ({ payload, request }) {

@@ -1,12 +1,12 @@
 import { IncomingMessage } from "node:http"
-import { ByteSize, Effect, Fiber } from "effect"
-import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
-import { CurrentPlace, type Place } from "../Place.ts"
+import { ByteSize, Context, Effect } from "effect"
+import { HttpIncomingMessage, type HttpServerError, type HttpServerRequest } from "effect/http"
+import { CurrentPlace } from "../Place.ts"
 import { BadJson, RequestTimeout, Unavailable, UnsupportedMediaType } from "./ProblemsApi.ts"
 
-/** A JSON body's largest size, how long it may take to arrive, and how deep it may nest. */
+/** A JSON body's largest size, the milliseconds it may take to arrive, and how deep it may nest. */
 const maximumBody = ByteSize.kibibytes(256)
-const receiveTimeout = "10 seconds"
+const receiveMillis = 10_000
 const maximumDepth = 32
 /** Milliseconds in which most bodies have come, with their head or right behind it. */
 const promptMillis = 50
@@ -39,30 +39,40 @@ export const hasOneHost = ({ source }: HttpServerRequest.HttpServerRequest): boo
 export const hasTooManyHeaders = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
   source instanceof IncomingMessage && source.rawHeaders.length > 2 * maximumHeaders
 
-/** After a while without its body a request gives its working place back; ends only when there is no other to have. */
-const makeWay = (place: Place): Effect.Effect<never, Unavailable> =>
-  Effect.callback((resume) => {
-    const timer = setTimeout(() => {
-      if (!place.move("receiving")) resume(Effect.fail(Unavailable.because("overloaded")))
-    }, promptMillis)
-    return Effect.sync(() => clearTimeout(timer))
-  })
+/**
+ * The bytes of a body, as they come. Without them a request soon gives its working place back, and in the end is given
+ * up. The reading itself is not interrupted, which would cut the connection before the answer: it ends with the body, or
+ * with the connection. Callbacks and not a race of effects, for almost every body is there at once.
+ */
+const arrival = (
+  request: HttpServerRequest.HttpServerRequest,
+  maximum: ByteSize.ByteSize
+): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | RequestTimeout | Unavailable> =>
+  Effect.contextWith((context) =>
+    Effect.callback((resume) => {
+      const giveUp = () => resume(Effect.fail(new RequestTimeout()))
+      const makeWay = () => {
+        if (Context.get(context, CurrentPlace)?.move("receiving") === false) {
+          return resume(Effect.fail(Unavailable.because("overloaded")))
+        }
+        timer = setTimeout(giveUp, receiveMillis - promptMillis)
+      }
+      let timer = setTimeout(makeWay, promptMillis)
+      const reading = Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximum)
+      Effect.runForkWith(context)(reading).addObserver((exit) => {
+        clearTimeout(timer)
+        resume(exit)
+      })
+      return Effect.sync(() => clearTimeout(timer))
+    })
+  )
 
-/** The bytes of a body of JSON, as they came. It is the client who decides how long they take, but not at others' cost. */
+/** The body of a request that sends JSON. It is the client who decides how long it takes, but not at others' cost. */
 export const receive = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, maximum: ByteSize.ByteSize) {
   const encoding = request.headers["content-encoding"]
   if (encoding !== undefined && encoding !== "identity") return yield* new UnsupportedMediaType()
-  const place = yield* CurrentPlace
-  // Not interrupted, which would cut the connection before the answer: it ends with the body or with the connection.
-  const reading = yield* Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximum).pipe(
-    Effect.forkDetach({ startImmediately: true })
-  )
-  const arrived = Effect.timeoutOrElse(Fiber.join(reading), {
-    duration: receiveTimeout,
-    orElse: () => Effect.fail(new RequestTimeout())
-  })
-  const body = new Uint8Array(yield* place === undefined ? arrived : Effect.raceFirst(arrived, makeWay(place)))
-  if (place?.comeBack() === false) return yield* Unavailable.because("overloaded")
+  const body = new Uint8Array(yield* arrival(request, maximum))
+  if ((yield* CurrentPlace)?.comeBack() === false) return yield* Unavailable.because("overloaded")
   return isTooDeep(body) ? yield* new BadJson({ detail: `The body nests deeper than ${maximumDepth} levels` }) : body
 })
 

@@ -1,6 +1,8 @@
 /** Milliseconds a request waits for a place: a burst of some hundreds is served, on a slow machine, too. And how many wait. */
 const patience = 5_000
 const maximumWaiting = 2_000
+/** Milliseconds of waiting up to which the order is kept. */
+const orderly = 500
 const sweepMillis = 50
 
 interface Visitor {
@@ -11,9 +13,10 @@ interface Visitor {
 }
 
 /**
- * Where requests wait for a place in a process that has none free. The newest goes first: those who have waited long are
- * about to be refused, or have clients that gave up, and serving them in their order would make everybody wait for as
- * long. Whoever is refused has waited for a while, which slows those down who would come back at once.
+ * Where requests wait for a place in a process that has none free, in their order as long as that is a matter of moments.
+ * When it is not, the newest go first: those who have waited long are about to be refused, or have clients that gave up,
+ * and serving them first would make everybody wait for as long. Whoever is refused has waited for a while, which slows
+ * those down who would come back at once.
  */
 export class WaitingRoom {
   private readonly visitors: Array<Visitor> = []
@@ -33,8 +36,10 @@ export class WaitingRoom {
 
   /** Lets in as many as there are places. */
   letIn(places: number): void {
+    const latest = performance.now() - orderly
     for (let left = places; left > 0 && this.visitors.length > 0;) {
-      const visitor = this.visitors.pop()
+      const isOrderly = (this.visitors[0]?.since ?? 0) > latest
+      const visitor = isOrderly ? this.visitors.shift() : this.visitors.pop()
       if (visitor === undefined || visitor.isGone) continue
       left--
       visitor.enter()

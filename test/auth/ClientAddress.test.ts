@@ -201,7 +201,7 @@ describe("what one address may do to many accounts", () => {
     request(base, "POST", path, { body, ...(address === undefined ? {} : { headers: { "x-forwarded-for": address } }) })
   const guess = (base: string, address?: string) =>
     post(base, "/auth/verify-otp", { mobile: freshMobile(), otp: "123456" }, address)
-  it("is three hundred wrong codes and passwords in a quarter of an hour, and then no right one either", async () => {
+  it("is three hundred wrong codes in a quarter of an hour, and then no right one either", async () => {
     const address = "203.0.113.40"
     const mobile = freshMobile()
     const { body } = await post(backend.url, "/auth/send-otp", { mobile })
@@ -209,20 +209,19 @@ describe("what one address may do to many accounts", () => {
     // One costs three seconds of the fifteen minutes.
     const [row] = await database.query<{ used: number }>(
       "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = $1",
-      [`guess:from:${address}`]
+      [`code:from:${address}`]
     )
     assert.isAtMost(row?.used ?? 99, 3)
     // As after some three hundred; a minute more, so that no wait of this test matters.
     await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
-      `guess:from:${address}`
+      `code:from:${address}`
     ])
     // The one that is one too many is judged; with it the process knows.
     assertProblem(await guess(backend.url, address), 400, "otp_invalid")
     const right = { mobile, otp: body.otp, challengeId: body.challengeId }
     for (const [path, what] of [
       ["/auth/verify-otp", right],
-      ["/auth/reset-password", { mobile, otp: "123456", newPassword: "correct horse battery" }],
-      ["/auth/login", { mobile, password: "correct horse battery" }]
+      ["/auth/reset-password", { mobile, otp: "123456", newPassword: "correct horse battery" }]
     ] as const) {
       const refused = await post(backend.url, path, what, address)
       assertProblem(refused, 429, "too_many_attempts")
@@ -234,14 +233,38 @@ describe("what one address may do to many accounts", () => {
     assertProblem(await guess(peer.url, address), 429, "too_many_attempts")
   })
 
+  it("is sixty wrong passwords in a quarter of an hour, and then no right one either", async () => {
+    const address = "203.0.113.42"
+    const [mobile, password] = [freshMobile(), "correct horse battery"]
+    // Adopted, since the same client proves the number.
+    await post(backend.url, "/auth/signup", { mobile, password })
+    const { body } = await post(backend.url, "/auth/send-otp", { mobile })
+    await post(backend.url, "/auth/verify-otp", { mobile, otp: body.otp, challengeId: body.challengeId })
+    const logIn = (more = {}) => post(backend.url, "/auth/login", { mobile, password, ...more }, address)
+    assert.strictEqual((await logIn()).status, 200)
+    const wrong = { mobile: freshMobile() }
+    assertProblem(await logIn(wrong), 401, "credentials_invalid")
+    await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
+      `password:from:${address}`
+    ])
+    assertProblem(await logIn(wrong), 401, "credentials_invalid")
+    assertProblem(await logIn(), 429, "too_many_attempts")
+    // Codes are counted apart.
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+  })
+
   it.each([
-    ["/auth/verify-otp", { otp: "123456", challengeId: crypto.randomUUID() }, "otp_invalid"],
-    ["/auth/reset-password", { otp: "123456", newPassword: "correct horse battery" }, "otp_invalid"],
-    ["/auth/login", { password: "correct horse battery" }, "credentials_invalid"]
-  ])("counts what is wrong at %s", async (path, body, code) => {
+    ["/auth/verify-otp", { otp: "123456", challengeId: crypto.randomUUID() }, "otp_invalid", "code", 3],
+    ["/auth/reset-password", { otp: "123456", newPassword: "correct horse battery" }, "otp_invalid", "code", 3],
+    ["/auth/login", { password: "correct horse battery" }, "credentials_invalid", "password", 15]
+  ] as const)("counts what is wrong at %s", async (path, body, code, kind, step) => {
     const address = `203.0.113.${70 + path.length}`
     assert.strictEqual((await post(backend.url, path, { mobile: freshMobile(), ...body }, address)).body.code, code)
-    assert.lengthOf(await database.query("select 1 from throttles where key = $1", [`guess:from:${address}`]), 1)
+    const [row] = await database.query<{ used: number }>(
+      "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = $1",
+      [`${kind}:from:${address}`]
+    )
+    assert.isAtMost(row?.used ?? 99, step)
   })
 
   it("is nothing less for those who guess right", { timeout: 60_000 }, async () => {
@@ -267,7 +290,7 @@ describe("what one address may do to many accounts", () => {
   it("is not counted where addresses tell nobody apart", async () => {
     for (const address of [undefined, "10.1.2.3", "nonsense"])
       assertProblem(await guess(backend.url, address), 400, "otp_invalid")
-    assert.lengthOf(await database.query("select 1 from throttles where key ~ '^guess:from:(127|10|nonsense|null)'"), 0)
+    assert.lengthOf(await database.query("select 1 from throttles where key ~ '^(code|password):from:(127|10|nonsense|null)'"), 0)
   })
 })
 

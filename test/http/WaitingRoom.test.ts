@@ -16,14 +16,30 @@ describe("the waiting room", () => {
     return { add, log, room }
   }
 
-  it("lets the newest in first, as many as there are places", () => {
+  it("lets in by turns what has waited for a moment, as many as there are places", () => {
     const { add, log, room } = visitors()
     for (const name of ["a", "b", "c"]) add(name)
+    vi.advanceTimersByTime(400)
     room.letIn(2)
     room.letIn(0)
-    assert.deepStrictEqual(log, ["c in", "b in"])
+    assert.deepStrictEqual(log, ["a in", "b in"])
     room.letIn(5)
-    assert.deepStrictEqual(log, ["c in", "b in", "a in"])
+    assert.deepStrictEqual(log, ["a in", "b in", "c in"])
+  })
+
+  it("lets the newest in first when the oldest has waited for long, until the rest has not", () => {
+    const { add, log, room } = visitors()
+    add("a")
+    vi.advanceTimersByTime(600)
+    for (const name of ["b", "c", "d"]) add(name)
+    room.letIn(2)
+    assert.deepStrictEqual(log, ["d in", "c in"])
+    vi.advanceTimersByTime(4_450)
+    assert.deepStrictEqual(log, ["d in", "c in", "a out"])
+    add("e")
+    add("f")
+    room.letIn(3)
+    assert.deepStrictEqual(log, ["d in", "c in", "a out", "f in", "e in", "b in"])
   })
 
   it("refuses whoever has waited five seconds, and nobody before", () => {
@@ -48,7 +64,7 @@ describe("the waiting room", () => {
     const leave = add("b")
     add("c")()
     leave()
-    room.letIn(1)
+    room.letIn(3)
     assert.deepStrictEqual(log, ["a in"])
     const leaveLater = add("d")
     leaveLater()
