@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs"
-import { variables } from "../src/Variables.ts"
+import { variables } from "../src/config/Variables.ts"
 
 /** Writes the README's table of settings from the catalogue; with `--check`, fails when the committed one differs. */
 const file = new URL("../README.md", import.meta.url)
@@ -16,6 +16,6 @@ if (!made.includes(table)) throw new Error("README.md has no place for the setti
 if (!process.argv.includes("--check")) {
   writeFileSync(file, made)
 } else if (made !== readme) {
-  process.stderr.write("README.md's settings are not those of src/Variables.ts: run `npm run generate` and commit it\n")
+  process.stderr.write("README.md's settings are not those of src/config/Variables.ts: run `npm run generate` and commit it\n")
   process.exit(1)
 }

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto"
 import { Clock, Effect, Redacted } from "effect"
-import type { OtpWebhook } from "../Config.ts"
+import type { OtpWebhook } from "../config/Credentials.ts"
 import { elsewhere } from "../Place.ts"
 import { DeliveryFailed } from "./AuthErrors.ts"
 import type { Code } from "./Code.ts"

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
-import { AppConfig, type BillingSettings } from "../Config.ts"
+import { AppConfig } from "../Config.ts"
+import type { BillingSettings } from "../config/Credentials.ts"
 import { elsewhere } from "../Place.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
 import { Id, StripeEvent } from "./StripeEvent.ts"

@@ -5,7 +5,8 @@ import { Migrator, SqlClient } from "effect/sql"
 import { runMigrations } from "graphile-worker"
 import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
-import { AppConfig, SettingError, type Settings } from "../Config.ts"
+import { AppConfig, type Settings } from "../Config.ts"
+import { SettingError } from "../config/Reading.ts"
 import { withRequestShare } from "./RequestShare.ts"
 
 /** Any number, as long as every process of this product takes the same one. */

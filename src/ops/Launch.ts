@@ -1,5 +1,5 @@
 import { Cause, ConfigProvider, Effect, Exit, Layer, type Runtime } from "effect"
-import { SettingError } from "../Config.ts"
+import { SettingError } from "../config/Reading.ts"
 import { oneLine, redact } from "./LogLine.ts"
 
 /** Milliseconds after which a process that was told to go is ended, drained or not. */

@@ -2,8 +2,9 @@ import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { ConfigProvider, Effect, Exit, Layer, Redacted } from "effect"
 import { assert, describe, it } from "vitest"
-import { AppConfig, SettingError, type Settings } from "../../src/Config.ts"
-import { variables } from "../../src/Variables.ts"
+import { AppConfig, type Settings } from "../../src/Config.ts"
+import { SettingError } from "../../src/config/Reading.ts"
+import { variables } from "../../src/config/Variables.ts"
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -432,7 +433,9 @@ describe("the process", () => {
 
 describe("the catalogue of variables", () => {
   it("names none that nothing reads", () => {
-    const readers = ["src/Config.ts", "src/dev/main.ts"].map((file) => readFileSync(file, "utf8")).join("")
+    const readers = ["src/Config.ts", "src/config/Credentials.ts", "src/dev/main.ts"]
+      .map((file) => readFileSync(file, "utf8"))
+      .join("")
     for (const name of Object.keys(variables)) assert.include(readers, `"${name}"`)
   })
 })
