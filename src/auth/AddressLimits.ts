@@ -4,12 +4,13 @@ import { addressKey } from "./ClientAddress.ts"
 import { Throttle } from "./Throttle.ts"
 
 /**
- * Wrong guesses from one address, whatever numbers they are for; a mobile carrier has many people behind one. A password
- * costs a hundred times what a code costs to judge.
+ * Guesses from one address, whatever numbers they are for: how many may be wrong, and how many a process judges at
+ * once, for a flood is over before the first of it was found wrong. A mobile carrier has many people behind one
+ * address; a password costs a hundred times what a code costs to judge, which is one statement.
  */
-const wrongGuesses = {
-  code: { limit: 300, period: Duration.minutes(15) },
-  password: { limit: 60, period: Duration.minutes(15) }
+const guesses = {
+  code: { wrong: { limit: 300, period: Duration.minutes(15) }, atOnce: Number.POSITIVE_INFINITY },
+  password: { wrong: { limit: 60, period: Duration.minutes(15) }, atOnce: 4 }
 }
 /** Numbers that are registered from one address: each is a row that stays. */
 const signUps = { limit: 60, period: Duration.hours(1) }
@@ -20,7 +21,7 @@ export class AddressLimits extends Context.Service<
   {
     /** Judges a guess, unless too many from its address were wrong: then it is refused without a query. */
     readonly guess: <A, E, R>(
-      what: keyof typeof wrongGuesses,
+      what: keyof typeof guesses,
       address: string | null,
       judge: Effect.Effect<A, E, R>,
       isWrong: (error: E) => boolean
@@ -32,9 +33,16 @@ export class AddressLimits extends Context.Service<
     AddressLimits,
     Effect.gen(function* () {
       const throttle = yield* Throttle
+      const judging = new Map<string, number>()
+
+      const done = (key: string) => {
+        const left = (judging.get(key) ?? 1) - 1
+        if (left === 0) judging.delete(key)
+        else judging.set(key, left)
+      }
 
       const guess = Effect.fnUntraced(function* <A, E, R>(
-        what: keyof typeof wrongGuesses,
+        what: keyof typeof guesses,
         address: string | null,
         judge: Effect.Effect<A, E, R>,
         isWrong: (error: E) => boolean
@@ -42,9 +50,15 @@ export class AddressLimits extends Context.Service<
         const from = addressKey(address)
         if (from === null) return yield* judge
         const key = `${what}:from:${from}`
-        const wait = yield* throttle.known(key)
+        const { atOnce, wrong } = guesses[what]
+        const others = judging.get(key) ?? 0
+        const wait = others < atOnce ? yield* throttle.known(key) : 1
         if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
-        return yield* Effect.tapError(judge, (error) => (isWrong(error) ? throttle.take(key, wrongGuesses[what]) : Effect.void))
+        judging.set(key, others + 1)
+        return yield* judge.pipe(
+          Effect.tapError((error) => (isWrong(error) ? throttle.take(key, wrong) : Effect.void)),
+          Effect.ensuring(Effect.sync(() => done(key)))
+        )
       })
 
       const signUp: AddressLimits["Service"]["signUp"] = Effect.fnUntraced(function* (address) {

@@ -253,6 +253,20 @@ describe("what one address may do to many accounts", () => {
     assertProblem(await guess(backend.url, address), 400, "otp_invalid")
   })
 
+  it("is four passwords at a time, whoever else may be judged meanwhile", async () => {
+    const logIn = (address: string) =>
+      post(backend.url, "/auth/login", { mobile: freshMobile(), password: "correct horse battery" }, address)
+    const [flood, other] = await Promise.all([
+      Promise.all(times(30, () => logIn("203.0.113.43"))),
+      Promise.all(times(2, () => logIn("203.0.113.44")))
+    ])
+    const codes = flood.map(({ body }) => body.code)
+    assert.sameMembers([...new Set(codes)], ["credentials_invalid", "too_many_attempts"])
+    assert.isAtLeast(codes.filter((code) => code === "too_many_attempts").length, 10)
+    for (const reply of other) assertProblem(reply, 401, "credentials_invalid")
+    assertProblem(await logIn("203.0.113.43"), 401, "credentials_invalid")
+  })
+
   it.each([
     ["/auth/verify-otp", { otp: "123456", challengeId: crypto.randomUUID() }, "otp_invalid", "code", 3],
     ["/auth/reset-password", { otp: "123456", newPassword: "correct horse battery" }, "otp_invalid", "code", 3],
