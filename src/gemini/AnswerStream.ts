@@ -64,8 +64,15 @@ export const readEvents = (body: Readable, onEvent: (event: Event) => void): Eff
       if (Result.isFailure(taken)) end(Effect.fail(taken.failure))
     }
     const parser = createParser({ onEvent: ({ data }) => take(data) })
+    let isBetweenEvents = true
+    const read = (text: string) => {
+      // An error in mid-stream may come as it would have come instead of the stream: as JSON that is no event.
+      if (isBetweenEvents && text.startsWith("{")) return take(text)
+      isBetweenEvents = text.endsWith("\n\n") || text.endsWith("\r\n\r\n")
+      parser.feed(text)
+    }
     body.setEncoding("utf8")
-    body.on("data", (text: string) => parser.feed(text))
+    body.on("data", read)
     body.on("close", () => end(Effect.void))
     body.on("error", (cause) => end(Effect.fail(fromUnknown(cause))))
     return Effect.sync(() => {

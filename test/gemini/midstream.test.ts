@@ -1,0 +1,89 @@
+import { once } from "node:events"
+import { createServer, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+import { Effect, Layer, Result } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { AppConfig } from "../../src/Config.ts"
+import { type Delta, Gemini } from "../../src/gemini/Gemini.ts"
+import { environment } from "../../src/ops/Launch.ts"
+
+const piece = (text: string, more = {}) => JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, ...more }] })
+const busy = JSON.stringify(
+  {
+    error: {
+      code: 429,
+      status: "RESOURCE_EXHAUSTED",
+      message: "Slow down",
+      details: [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "7s" }]
+    }
+  },
+  null,
+  2
+)
+
+describe("Google's stream", () => {
+  let write: (response: ServerResponse) => Promise<void> | void
+  const server = createServer((request, response) => {
+    request.resume()
+    response.writeHead(200, { "content-type": "text/event-stream" })
+    void Promise.resolve(write(response)).then(() => response.end())
+  })
+  beforeAll(() => once(server.listen(0, "127.0.0.1"), "listening"))
+  afterAll(() => void server.close())
+
+  const answer = (writing: typeof write) => {
+    write = writing
+    const settings = environment({
+      APP_ENV: "test",
+      DATABASE_URL: "postgres://nowhere/none",
+      GEMINI_API_KEY: "simulated",
+      GEMINI_BASE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    })
+    const deltas: Array<Delta> = []
+    const prompt = { model: "m", systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text: "?" }] }
+    return Gemini.pipe(
+      Effect.flatMap((gemini) => Effect.result(gemini.answer(prompt, (delta) => deltas.push(delta)))),
+      Effect.map((result) => ({ result, text: deltas.map(({ text }) => text).join(""), last: deltas.at(-1) })),
+      Effect.provide(Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))),
+      Effect.runPromise
+    )
+  }
+  const refusal = ({ result }: Awaited<ReturnType<typeof answer>>) =>
+    Result.isFailure(result) ? result.failure : assert.fail("it was no failure")
+
+  it.each([
+    ["as an event", (error: string) => `data: ${JSON.stringify(JSON.parse(error))}\r\n\r\n`],
+    ["as JSON that is no event", (error: string) => error]
+  ])("may end in an error, %s", async (_, toText) => {
+    const ended = await answer(async (response) => {
+      response.write(`data: ${piece("Half")}\r\n\r\n`)
+      await sleep(50)
+      response.write(toText(busy))
+    })
+    assert.strictEqual(ended.text, "Half")
+    const { kind, retryAfter } = refusal(ended)
+    assert.deepStrictEqual([kind, retryAfter], ["rate_limited", 7_000])
+  })
+
+  it.each([["\n"], ["\r\n"]])("is read wherever it is cut: lines end in %j", async (line) => {
+    const whole = `data: ${piece("Grüße, ")}${line}${line}data: ${piece("Ada 🙂", { finishReason: "STOP" })}${line}${line}`
+    const bytes = Buffer.from(whole)
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const { last, result, text } = await answer(async (response) => {
+        response.socket?.setNoDelay(true)
+        response.write(bytes.subarray(0, cut))
+        await sleep(2)
+        response.write(bytes.subarray(cut))
+      })
+      assert.isTrue(Result.isSuccess(result), `cut at ${cut}`)
+      assert.strictEqual(text, "Grüße, Ada 🙂")
+      assert.strictEqual(last?.finishReason, "STOP")
+    }
+  })
+
+  it("that is no JSON is a failure that may pass", async () => {
+    const ended = await answer((response) => void response.write("data: {not JSON}\n\n"))
+    assert.strictEqual(refusal(ended).kind, "unavailable")
+  })
+})
