@@ -256,9 +256,16 @@ describe("an initialisation that fails", () => {
   })
 
   test("is no obstacle when it was killed half-way, and is swept when old", async () => {
-    const app = spawnApp({ dataDir })
-    await timeUntil(() => siblings().some((name) => fs.existsSync(join(directory, name, "data/global"))))
-    await kill9(app)
+    const isAt = (file: string) => siblings().some((name) => fs.existsSync(join(directory, name, file)))
+    // On a busy machine the kill may come too late: then once more, from the beginning.
+    for (let tries = 1; siblings().length === 0 || isAt("data/base/5"); tries++) {
+      expect(tries).toBeLessThan(10)
+      for (const name of siblings()) fs.rmSync(join(directory, name), { recursive: true })
+      fs.rmSync(dataDir, { recursive: true, force: true })
+      const app = spawnApp({ dataDir })
+      await timeUntil(() => isAt("data/global") || fs.existsSync(dataDir))
+      await kill9(app)
+    }
     const half = siblings()
     expect(half).toHaveLength(1)
     expect(fs.existsSync(dataDir)).toBe(false)
@@ -285,7 +292,7 @@ describe.skipIf(process.platform === "win32")("the life line", () => {
     await client.connect()
     await client.query("create table kept as select generate_series(1, 200000) as number")
     await kill9(app)
-    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(1_500)
+    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(5_000)
     expect(await query((await start({ dataDir })).url, "select count(*)::int from kept")).toEqual([{ count: 200_000 }])
   })
 
@@ -294,7 +301,7 @@ describe.skipIf(process.platform === "win32")("the life line", () => {
     const [app, told] = await startApp({ dataDir })
     process.kill(told.pid, "SIGSTOP")
     await kill9(app)
-    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(1_500)
+    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(5_000)
   })
 
   test("does not make the next start, at once after the kill, refuse", async () => {
@@ -308,7 +315,7 @@ describe.skipIf(process.platform === "win32")("the life line", () => {
     const [app, told] = await startApp({ ephemeral: true })
     expect(fs.existsSync(told.dataDir)).toBe(true)
     await kill9(app)
-    expect(await timeUntil(() => !fs.existsSync(dirname(told.dataDir)))).toBeLessThan(1_500)
+    expect(await timeUntil(() => !fs.existsSync(dirname(told.dataDir)))).toBeLessThan(5_000)
   })
 
   test("is not Ctrl-C, which reaches the app only", async () => {
@@ -384,7 +391,7 @@ describe("whoever we are", () => {
     expect(uidOf(told.pid)).not.toBe(0)
     expect(fs.statSync(dataDir).uid).toBe(uidOf(told.pid))
     await kill9(app)
-    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(1_500)
+    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(5_000)
     expect(uidOf((await start({ dataDir })).pid)).toBe(fs.statSync(dataDir).uid)
 
     const [temporary, { dataDir: gone }] = await startApp({ ephemeral: true }, { path })
