@@ -48,7 +48,8 @@ export const ReaperLayer = Layer.effectDiscard(
     const forget = Effect.all([
       sql`delete from idempotency_keys where created_at < now() - interval '24 hours'`,
       sql`delete from otp_challenges where expires_at < now() - interval '1 day'`,
-      sql`delete from throttles where tat < now() - interval '1 day'`,
+      // Not those that somebody is taking: they are taken several at once, and in another order.
+      sql`delete from throttles where key in (select key from throttles where tat < now() - interval '1 day' for update skip locked)`,
       sql`delete from sessions where expires_at < now() - interval '30 days'`,
       sql`delete from model_pauses where until < now() - interval '1 day'`,
       // A job that was announced again while its dead worker had it locked has lost its key and its attempts.

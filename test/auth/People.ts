@@ -1,6 +1,7 @@
 import { assert } from "vitest"
 import { freshMobile, type Person, personAt, type Reply, request } from "../support/Client.ts"
 import type { TestDatabase } from "../support/Database.ts"
+import { forgetThrottles } from "../support/Database.ts"
 
 /** Somebody who is logged in, with all that the login gave. */
 export interface LoggedIn extends Person {
@@ -49,7 +50,7 @@ interface Code {
 export const peopleAt = (base: string, database: TestDatabase) => {
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
     request(base, "POST", path, { body, headers })
-  const forget = () => database.query("delete from throttles")
+  const forget = () => forgetThrottles(database)
   const code = async (mobile: string, purpose: Purpose = "login", headers: Record<string, string> = {}): Promise<Code> => {
     await forget()
     const sent = await post(purpose === "login" ? "/auth/send-otp" : "/auth/forgot-password", { mobile }, headers)

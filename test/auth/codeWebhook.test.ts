@@ -2,7 +2,7 @@ import { Stripe } from "stripe"
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { freePort, startBackend, startProcess } from "../support/Backend.ts"
 import { freshMobile, type Reply, request } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { type Answer, type Delivery, startGateway } from "./Gateway.ts"
 import { assertProblem, loggedIn, sleep, times, until } from "./People.ts"
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   gateway.answerWith()
   gateway.deliveries.length = 0
-  await database.query("delete from throttles")
+  await forgetThrottles(database)
 })
 afterAll(async () => {
   await backend.stop()
@@ -92,7 +92,7 @@ describe("a code that is delivered", () => {
   it("is one for known and unknown numbers alike", async () => {
     const [known, unknown] = [freshMobile(), freshMobile()]
     loggedIn(backend.url, await logsIn(known))
-    await database.query("delete from throttles")
+    await forgetThrottles(database)
     gateway.deliveries.length = 0
     for (const path of ["/auth/send-otp", "/auth/forgot-password"]) {
       const [one, other] = [await post(path, { mobile: known }), await post(path, { mobile: unknown })]
@@ -210,7 +210,7 @@ describe("a code that is not delivered", () => {
     const mobile = freshMobile()
     assert.strictEqual((await send(mobile)).status, 200)
     const { otp } = last().code
-    await database.query("delete from throttles")
+    await forgetThrottles(database)
     gateway.answerWith((response) => response.writeHead(503).end())
     assertProblem(await send(mobile), 503, "delivery_failed")
     loggedIn(backend.url, await verify({ mobile, otp }))

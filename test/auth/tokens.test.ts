@@ -4,7 +4,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { sessionsTopic } from "../../src/auth/Sessions.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, type Reply, request } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 
 const secrets = { old: Buffer.from("the-old-key-that-is-being-retired!"), now: Buffer.from("the-new-key-that-signs-from-now-on") }
 const keys = (...kids: Array<keyof typeof secrets>) => kids.map((kid) => `${kid}:${secrets[kid].toString("base64")}`).join(",")
@@ -76,7 +76,7 @@ describe("a good token", () => {
   })
 
   it("is of its own session: two logins, two tokens, one user", async () => {
-    await database.query("delete from throttles")
+    await forgetThrottles(database)
     const again = await logIn(backend.url, ada.mobile)
     assert.strictEqual(again.userId, ada.userId)
     assert.notStrictEqual(segment(again.token, 1).sid, claims["sid"])

@@ -4,7 +4,7 @@ import { startStripeSimulator, type StripeSimulator, type StripeSimulatorOptions
 import { until } from "../e2e/Fleet.ts"
 import { freePort, startBackend, startProcess } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 
 export const secret = "whsec_of_the_tests"
 
@@ -82,7 +82,7 @@ export const startWorld = async ({
     urls: processes ? [url] : running.map(({ url }) => url),
     settings: { ...settings, PORT: String(port) },
     someone: async () => {
-      await database.query("delete from throttles")
+      await forgetThrottles(database)
       return logIn(url)
     },
     settled,

@@ -2,7 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { everywhere, sleep, startWorld, until, type World } from "../chat/World.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, personAt } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { openLine } from "./Line.ts"
 
 const me = (person: Person) => person.call("GET", "/user/me")
@@ -95,7 +95,7 @@ describe("a session", () => {
 
   it("that was revoked stays so though a second one of its user is asked for at the same time", async () => {
     const ada = await world.someone()
-    await world.database.query("delete from throttles")
+    await forgetThrottles(world.database)
     const again = await logIn(world.urls[0] ?? "", ada.mobile)
     assert.strictEqual(again.userId, ada.userId)
     assert.strictEqual((await me(ada)).status, 200)

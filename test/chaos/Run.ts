@@ -13,6 +13,7 @@ import { Random } from "./Random.ts"
 import { noteFigures } from "./Report.ts"
 import { settle, tidied } from "./Settling.ts"
 import type { World } from "./World.ts"
+import { forgetThrottles } from "../support/Database.ts"
 
 export interface Plan {
   readonly seconds: number
@@ -39,7 +40,7 @@ const isUp = async (slots: ReadonlyArray<Slot>) => {
 const arrive = async (world: World, random: Random, isPro: (number: number) => boolean): Promise<Array<Customer>> => {
   const customers: Array<Customer> = []
   for (let number = 0; number < chatters + tidiers; number++) {
-    await world.database.query("truncate throttles")
+    await forgetThrottles(world.database)
     const person = await logIn(world.apis[number % 2 === 0 ? 0 : 1].url)
     if (isPro(number))
       await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])

@@ -1,7 +1,7 @@
 import { type GeminiSimulator, type LogEntry, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, personAt, type Reply } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 
 export const uuidV7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 export const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
@@ -30,7 +30,7 @@ export const startWorld = async (...backends: ReadonlyArray<Readonly<Record<stri
     gemini,
     urls,
     someone: async () => {
-      await database.query("delete from throttles")
+      await forgetThrottles(database)
       return logIn(urls[0] ?? "")
     },
     stop: async () => {

@@ -1,5 +1,6 @@
 import { logIn, type Person } from "../support/Client.ts"
 import type { TestDatabase } from "../support/Database.ts"
+import { forgetThrottles } from "../support/Database.ts"
 
 export const sleep = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
@@ -18,7 +19,7 @@ export const until = async <A>(what: string, seconds: number, look: () => Promis
 export const crowd = async (base: string, database: Pick<TestDatabase, "query">, size: number): Promise<Array<Person>> => {
   const people: Array<Person> = []
   while (people.length < size) {
-    await database.query("truncate throttles")
+    await forgetThrottles(database)
     const next = Math.min(10, size - people.length)
     people.push(...(await Promise.all(Array.from({ length: next }, () => logIn(base)))))
   }

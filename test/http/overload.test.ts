@@ -61,6 +61,8 @@ const metric = async (name: string) => {
   return Number(line?.split(" ").at(-1))
 }
 const inProgress = (activity: string) => metric(`chat_requests_in_progress{activity="${activity}"}`)
+/** An answer is read a moment before its place is free; whoever waits looks once more when the model begins. */
+const nobodyIs = (activity: string) => until(`nobody is ${activity}`, async () => (await inProgress(activity)) === 0)
 
 const timed = async (reply: Promise<Reply>) => {
   const began = performance.now()
@@ -145,7 +147,7 @@ describe("a process that works on as much as it can", () => {
     assert.strictEqual(await asked, "gone")
     await sleep(100)
     await release()
-    await until("nothing is in progress", async () => (await inProgress("working")) === 0)
+    await nobodyIs("working")
     assert.strictEqual((await bob.call("GET", `/chatroom/${kept}`)).status, 200)
   })
 
@@ -162,7 +164,7 @@ describe("a process that works on as much as it can", () => {
       await release()
       for (const reply of await Promise.all(waiting)) assert.strictEqual(reply.status, 200, reply.text)
     }
-    await until("nothing is in progress", async () => (await inProgress("working")) === 0)
+    await nobodyIs("working")
   })
 })
 
@@ -176,12 +178,12 @@ describe("those who wait", () => {
       ada.call("POST", `/chatroom/${other}/message`, { content: "[[latency 3000]] slow, too" }, { prefer: "wait=15" })
     ]
     await until("all of them wait", async () => (await inProgress("waiting")) === waits.length)
-    assert.strictEqual(await inProgress("working"), 0)
+    await nobodyIs("working")
     for (const _ of times(10, (n) => n)) assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
     const replies = await Promise.all(waits)
     assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))].sort(), [200, 201])
     for (const { body } of replies) assert.strictEqual((body.reply ?? body).status, "completed")
-    assert.strictEqual(await inProgress("waiting"), 0)
+    await nobodyIs("waiting")
   })
 
   it("and hang up leave nothing behind", async () => {
@@ -197,8 +199,8 @@ describe("those who wait", () => {
     await until("all of them wait", async () => (await inProgress("waiting")) === 20)
     gone.abort()
     await Promise.all(waits)
-    await until("nobody waits", async () => (await inProgress("waiting")) === 0)
-    assert.strictEqual(await inProgress("working"), 0)
+    await nobodyIs("waiting")
+    await nobodyIs("working")
     await ada.call("POST", `/chatroom/${slow}/message/${asked}/cancel`)
   })
 })
@@ -224,7 +226,7 @@ describe("bodies that do not come", () => {
     })
     const dribble = setInterval(() => sockets.forEach((socket) => socket.writable && socket.write(" ")), 500)
     await until("all of them are on their way", async () => (await inProgress("receiving")) === 20)
-    assert.strictEqual(await inProgress("working"), 0)
+    await nobodyIs("working")
     for (const _ of times(10, (n) => n)) assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
     for (const text of await Promise.all(answers)) {
       assert.match(text, /^HTTP\/1\.1 408 /)
@@ -233,15 +235,15 @@ describe("bodies that do not come", () => {
     }
     clearInterval(dribble)
     assert.approximately(performance.now() - began, 10_500, 4_000)
-    assert.strictEqual(await inProgress("receiving"), 0)
+    await nobodyIs("receiving")
   })
 
   it("leave nothing behind when their clients hang up", async () => {
     const sockets = times(20, () => dripping(ada.token))
     await until("all of them are on their way", async () => (await inProgress("receiving")) === 20)
     for (const socket of sockets) socket.destroy()
-    await until("none is", async () => (await inProgress("receiving")) === 0)
-    assert.strictEqual(await inProgress("working"), 0)
+    await nobodyIs("receiving")
+    await nobodyIs("working")
   })
 })
 

@@ -3,7 +3,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/Gemini
 import { sleep, until, usedToday } from "../chat/World.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { asked, at, endOf, messageAt } from "./Scenes.ts"
 import { isTerminal, openStream, readAll } from "./SseClient.ts"
 
@@ -29,7 +29,7 @@ describe("streams and processes that go", () => {
     return process
   }
   const someone = async (): Promise<Person> => {
-    await database.query("delete from throttles")
+    await forgetThrottles(database)
     return logIn(other.url)
   }
 
