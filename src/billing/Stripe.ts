@@ -11,14 +11,18 @@ const apiVersion = "2026-10-28.endive"
 /** Milliseconds a call may take; the SDK then closes the socket. */
 const timeout = 10_000
 
+/** What Stripe may leave empty; its specification lets such a member be absent as well. */
+const orNull = <S extends Schema.Constraint>(value: S) =>
+  Schema.NullOr(value).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+
 const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
 export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
   reference === null || reference === undefined ? null : typeof reference === "string" ? reference : reference.id
 
 const Invoice = Schema.Struct({
   id: Schema.optionalKey(Schema.String),
-  status: Schema.NullOr(Schema.String),
-  hosted_invoice_url: Schema.optionalKey(Schema.NullOr(Schema.String))
+  status: orNull(Schema.String),
+  hosted_invoice_url: orNull(Schema.String)
 })
 
 const StripeSubscription = Schema.Struct({
@@ -26,9 +30,9 @@ const StripeSubscription = Schema.Struct({
   status: Schema.String,
   customer: Id,
   created: Schema.Int,
-  cancel_at: Schema.NullOr(Schema.Int),
+  cancel_at: orNull(Schema.Int),
   cancel_at_period_end: Schema.Boolean,
-  latest_invoice: Schema.NullOr(Schema.Union([Schema.String, Invoice])),
+  latest_invoice: orNull(Schema.Union([Schema.String, Invoice])),
   items: Schema.Struct({
     data: Schema.Array(
       Schema.Struct({
@@ -45,10 +49,10 @@ const Subscriber = Schema.Struct({ id: Schema.String, customer: Id, metadata: Sc
 
 const Session = Schema.Struct({
   id: Schema.String,
-  url: Schema.NullOr(Schema.String),
-  status: Schema.NullOr(Schema.String),
+  url: orNull(Schema.String),
+  status: orNull(Schema.String),
   payment_status: Schema.String,
-  customer: Schema.NullOr(Id),
+  customer: orNull(Id),
   expires_at: Schema.Int
 })
 
@@ -56,12 +60,12 @@ const Charge = Schema.Struct({
   id: Schema.String,
   created: Schema.Int,
   refunded: Schema.Boolean,
-  customer: Schema.NullOr(Id),
-  payment_intent: Schema.NullOr(Id)
+  customer: orNull(Id),
+  payment_intent: orNull(Id)
 })
 export type StripeCharge = typeof Charge.Type
 const Dispute = Schema.Struct({ id: Schema.String, status: Schema.String, charge: Id })
-const Refund = Schema.Struct({ id: Schema.String, status: Schema.NullOr(Schema.String) })
+const Refund = Schema.Struct({ id: Schema.String, status: orNull(Schema.String) })
 const InvoicePayment = Schema.Struct({
   status: Schema.String,
   payment: Schema.Struct({ payment_intent: Schema.optionalKey(Id), charge: Schema.optionalKey(Id) })
@@ -69,7 +73,7 @@ const InvoicePayment = Schema.Struct({
 /** The way from a payment to what it was for leads through the invoice it paid. */
 const InvoiceOfPayment = Schema.Struct({
   invoice: Schema.Struct({
-    parent: Schema.NullOr(Schema.Struct({ subscription_details: Schema.NullOr(Schema.Struct({ subscription: Id })) }))
+    parent: orNull(Schema.Struct({ subscription_details: orNull(Schema.Struct({ subscription: Id })) }))
   })
 })
 const Portal = Schema.Struct({ url: Schema.String })
