@@ -6,7 +6,7 @@ export default defineConfig({
     globalSetup: "test/support/globalSetup.ts",
     // Two files at a time: the machines this runs on have two cores, and Postgres wants some of them.
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ["default", "./test/support/closingLine.ts"]
   }

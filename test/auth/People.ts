@@ -21,7 +21,7 @@ export const loggedIn = (base: string, reply: Reply): LoggedIn => {
 export const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 /** Looks again and again until it is so. */
-export const until = async (what: string, look: () => Promise<boolean>, millis = 8_000): Promise<void> => {
+export const until = async (what: string, look: () => Promise<boolean>, millis = 20_000): Promise<void> => {
   const deadline = Date.now() + millis
   while (!(await look())) {
     if (Date.now() > deadline) assert.fail(`${what}: not within ${millis} ms`)

@@ -35,7 +35,7 @@ const sessions = async (count: number): Promise<Array<LoggedIn>> => {
 }
 const assertDead = async (person: LoggedIn) => {
   assertProblem(await person.call("GET", "/user/me"), 401, "session_revoked")
-  await until("the session has ended elsewhere", async () => (await statusOf(elsewhere(person))) === 401, 1_000)
+  await until("the session has ended elsewhere", async () => (await statusOf(elsewhere(person))) === 401)
   assertProblem(await people.post("/auth/refresh", { refreshToken: person.refreshToken }), 401, "refresh_invalid")
 }
 const assertAlive = async (person: LoggedIn) =>

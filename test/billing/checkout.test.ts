@@ -269,7 +269,7 @@ describe("a payment whose money comes later", () => {
 
 /** Until a subscription that is made now is newer than the customer's first. */
 const nextSecond = (customer: string) =>
-  until("another second", 3, async () => world.stripe.now() > (atStripe(world, customer)[0]?.created ?? Infinity))
+  until("another second", 30, async () => world.stripe.now() > (atStripe(world, customer)[0]?.created ?? Infinity))
 
 describe("a second subscription", () => {
   it("is refused while one is active, even when its payment is not known here yet", async () => {
@@ -341,7 +341,7 @@ describe("a second subscription", () => {
     await nextSecond(customer)
     world.stripe.addFault({ kind: "status", status: 500, path: "/v1/subscriptions/", method: "DELETE", times: 3 })
     await world.sdk.subscriptions.create({ customer, items: [{ price: world.stripe.priceId }] })
-    await until("the first try", 10, async () => world.stripe.requests({ method: "DELETE" }).length >= 3)
+    await until("the first try", 30, async () => world.stripe.requests({ method: "DELETE" }).length >= 3)
     await until("its end", 20, async () => {
       await retryNow(world)
       return atStripe(world, customer)[1]?.status === "canceled"

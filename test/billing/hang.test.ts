@@ -36,9 +36,9 @@ describe.concurrent("Stripe answering never", () => {
       const began = Date.now()
       const waiting = Promise.all([subscribe(newcomer), person.call("POST", "/subscription/cancel")])
       assert.strictEqual(await tierOf(person), "pro")
-      assert.isBelow(Date.now() - began, 2_000)
+      assert.isBelow(Date.now() - began, 8_000)
       const [subscribed, cancelled] = await waiting
-      assert.isBelow(Date.now() - began, 20_000)
+      assert.isBelow(Date.now() - began, 30_000)
       for (const reply of [subscribed, cancelled]) {
         assert.strictEqual(reply.status, 503)
         assert.match(reply.headers.get("content-type") ?? "", /problem\+json/)

@@ -42,7 +42,7 @@ const declareDead = (world: World) => world.database.query("update worker_heartb
 
 const isPro = (person: Person) => until("Pro", 20, async () => (await tierOf(person)) === "pro")
 const allProcessed = (world: World) =>
-  until("every event processed", 10, async () => [...(await inbox(world)).values()].every(({ outcome }) => outcome !== "pending"))
+  until("every event processed", 30, async () => [...(await inbox(world)).values()].every(({ outcome }) => outcome !== "pending"))
 
 describe("a process killed", () => {
   it("right after the webhook's 200: the next one knows", { timeout: 60_000 }, () =>
@@ -72,8 +72,8 @@ describe("a process killed", () => {
       await world.settled()
       world.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
       world.stripe.checkout({ session, action: "pay" })
-      await until("a job that hangs", 10, async () => (await jobsOf(world.database)).some(({ locked_by }) => locked_by !== null))
-      await until("the call", 5, async () =>
+      await until("a job that hangs", 30, async () => (await jobsOf(world.database)).some(({ locked_by }) => locked_by !== null))
+      await until("the call", 30, async () =>
         world.stripe.requests({ path: "/v1/subscriptions" }).some(({ fault }) => fault === "hang")
       )
       await first.kill("SIGKILL")
@@ -82,7 +82,7 @@ describe("a process killed", () => {
       await declareDead(world)
       await start()
       await isPro(person)
-      await until("no job is locked by the dead", 10, async () =>
+      await until("no job is locked by the dead", 30, async () =>
         (await jobsOf(world.database)).every(({ locked_by }) => locked_by === null)
       )
       await world.settled()
@@ -97,7 +97,7 @@ describe("a process killed", () => {
       const person = await world.someone()
       world.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 1 })
       const lost = person.call("POST", "/subscribe/pro").catch(() => undefined)
-      await until("the call", 10, async () => world.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0)
+      await until("the call", 30, async () => world.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0)
       await first.kill("SIGKILL")
       await lost
       await start()

@@ -64,7 +64,7 @@ describe("a renewal", () => {
     )
     await world.database.query("select decide_tier($1)", [person.userId])
     assert.strictEqual(await tierOf(person), "pro")
-    await until("Basic", 5, async () => (await tierOf(person)) === "basic")
+    await until("Basic", 30, async () => (await tierOf(person)) === "basic")
     assert.strictEqual((await person.call("GET", "/user/me")).body.tier, "basic")
 
     world.stripe.setCard({ customer, card: "good" })

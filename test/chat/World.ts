@@ -49,7 +49,7 @@ export const everywhere = (world: World, person: Person): ReadonlyArray<Person> 
 export const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 /** Looks again and again until there is something to see. */
-export const until = async <A>(look: () => A | Promise<A>, millis = 10_000): Promise<NonNullable<A>> => {
+export const until = async <A>(look: () => A | Promise<A>, millis = 20_000): Promise<NonNullable<A>> => {
   const deadline = Date.now() + millis
   while (true) {
     const seen = await look()

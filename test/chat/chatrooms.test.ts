@@ -591,7 +591,7 @@ describe.concurrent("a chatroom", () => {
   it("that is deleted while its reply is made stops the call at once, and frees nothing else", async () => {
     const ada = await world.someone()
     const [doomed, other] = [await ada.room(), await ada.room()]
-    const slow = "[[chunks 60 delay 100]]"
+    const slow = "[[chunks 100 delay 100]]"
     const [, held, kept] = [
       await ada.ask(doomed, `${slow} doomed question`),
       await ada.ask(doomed, "doomed and held"),
@@ -602,9 +602,10 @@ describe.concurrent("a chatroom", () => {
     await until(() => callsAbout(world, "kept question")[0]?.chunksSent)
     assert.strictEqual((await ada.call("DELETE", `/chatroom/${doomed}`)).status, 204)
     const deletedAt = Date.now()
-    const stopped = await until(() => callsAbout(world, "doomed question").find(({ inFlight }) => !inFlight), 4_000)
+    const stopped = await until(() => callsAbout(world, "doomed question").find(({ inFlight }) => !inFlight))
     assert.isTrue(stopped.aborted)
-    assert.isBelow((stopped.endedAt ?? Infinity) - deletedAt, 2_000)
+    // Sooner than its lease would have told it, which is renewed every eight seconds.
+    assert.isBelow((stopped.endedAt ?? Infinity) - deletedAt, 5_000)
     const whole = await ended(ada, kept as NonNullable<typeof kept>)
     assert.strictEqual(whole.body.status, "completed")
     assert.isFalse(callsAbout(world, "kept question")[0]?.aborted)
@@ -621,7 +622,7 @@ describe.concurrent("a chatroom", () => {
     const began = Date.now()
     await ada.call("DELETE", `/chatroom/${room}`)
     assert.strictEqual((await waiting).status, 202)
-    assert.isBelow(Date.now() - began, 1_500)
+    assert.isBelow(Date.now() - began, 8_000)
   })
 
   it("of somebody else is nowhere, on any route", async () => {

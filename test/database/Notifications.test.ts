@@ -39,7 +39,7 @@ describe("two notification hubs", () => {
     database = await createDatabase()
     one = await startHub(database.url)
     other = await startHub(database.url)
-    await until("both listeners", 5, async () => one.service.connected() && other.service.connected())
+    await until("both listeners", 30, async () => one.service.connected() && other.service.connected())
   })
   afterAll(async () => {
     await one.stop()
@@ -101,12 +101,12 @@ describe("two notification hubs", () => {
     await database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
     )
-    await until("the reset", 10, async () => states.length >= 2)
+    await until("the reset", 30, async () => states.length >= 2)
     assert.deepStrictEqual(states, [false, true])
     assert.strictEqual((await woken)._tag, "Some")
     await Effect.runPromise(Scope.close(scope, Exit.void))
 
-    await until("the other hub", 10, async () => other.service.connected())
+    await until("the other hub", 30, async () => other.service.connected())
     const again = Effect.runPromise(Effect.timeoutOption(one.service.once("reply:9"), "5 seconds"))
     await notify("reply:9")
     assert.strictEqual((await again)._tag, "Some")

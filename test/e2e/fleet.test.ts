@@ -109,7 +109,7 @@ describe("a fleet of one api and two workers", () => {
     // One may be locked still: its worker had ended the reply and died before it could say so to the queue. As if
     // three quarters of a minute had passed since the last sign of anybody:
     await database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
-    await until("the queue to be empty", 15, async () => (await jobs(database)).every((job) => job.attempts === job.max_attempts))
+    await until("the queue to be empty", 30, async () => (await jobs(database)).every((job) => job.attempts === job.max_attempts))
   })
 
   it("tells every user a quota that is exact", async () => {

@@ -42,8 +42,8 @@ describe("a worker killed in mid-reply", () => {
     const sent = await ada.ask(room, "[[chunks 30 delay 100]] [[length 600]] Tell me a story.")
     assert.strictEqual(sent.status, 202)
     const id: string = sent.body.reply.id
-    const holder = await until("a worker that holds the reply", 5, async () => (await replyOf(database, id)).worker_id ?? false)
-    await until("the first words", 5, async () => gemini.stats().inFlight > 0)
+    const holder = await until("a worker that holds the reply", 30, async () => (await replyOf(database, id)).worker_id ?? false)
+    await until("the first words", 30, async () => gemini.stats().inFlight > 0)
 
     await workers.get(holder)?.kill("SIGKILL")
     dead = holder
@@ -67,7 +67,7 @@ describe("a worker killed in mid-reply", () => {
     }
     // Three quarters of a minute without a heartbeat, without waiting for them.
     await database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds' where id = $1", [dead])
-    await until("the sweep", 10, async () => {
+    await until("the sweep", 30, async () => {
       const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
       return !rows.some(({ id }) => id === dead)
     })

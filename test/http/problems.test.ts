@@ -599,7 +599,7 @@ describe("a database", () => {
       assert.strictEqual(unready.body.checks.database, "failed", unready.text)
 
       await line.mend()
-      const deadline = Date.now() + 10_000
+      const deadline = Date.now() + 30_000
       while ((await raw(own.url, "GET", "/user/me", { headers: token })).status !== 200) {
         assert.isBelow(Date.now(), deadline, "it did not recover")
         await new Promise((resolve) => setTimeout(resolve, 50))
@@ -628,7 +628,9 @@ describe("a database", () => {
       const started = Date.now()
       const reply = await raw(stuck.url, "GET", "/user/me", { headers })
       assertProblem(reply, 503, "timeout")
-      assert.approximately(Date.now() - started, 15_000, 1_500)
+      const took = Date.now() - started
+      assert.isAtLeast(took, 14_500)
+      assert.isBelow(took, 25_000)
       await locker.query("rollback")
       assert.strictEqual((await raw(stuck.url, "GET", "/user/me", { headers })).status, 200)
     } finally {

@@ -91,8 +91,8 @@ describe.concurrent("the reaper", () => {
 
   it("finds a reply that was committed but never announced", async () => {
     const { first, second, user } = await unannounced("[[say one]]", "[[say two]]")
-    assert.strictEqual((await ended(first, 6)).content, "one")
-    assert.strictEqual((await ended(second, 1)).content, "two")
+    assert.strictEqual((await ended(first, 20)).content, "one")
+    assert.strictEqual((await ended(second, 10)).content, "two")
     assert.strictEqual(await used(user), 2)
   })
 
@@ -106,7 +106,7 @@ describe.concurrent("the reaper", () => {
     )
     await sleep(2_000)
     assert.strictEqual((await replyOf(database, first)).worker_id, dead)
-    const reply = await ended(first, 6)
+    const reply = await ended(first, 20)
     assert.strictEqual(reply.attempt, 2)
     assert.strictEqual(reply.content, "taken over")
   })
@@ -120,7 +120,7 @@ describe.concurrent("the reaper", () => {
     await sleep(7_000)
     assert.strictEqual((await replyOf(database, first)).status, "processing")
     await database.query("update messages set lease_until = now() where id = $1", [first])
-    assert.strictEqual((await ended(first, 6)).attempt, 2)
+    assert.strictEqual((await ended(first, 20)).attempt, 2)
   })
 
   it("ends a reply past its deadline, gives its quota back, and lets the room go on", async () => {
@@ -129,11 +129,11 @@ describe.concurrent("the reaper", () => {
       "update messages set status = 'waiting', retry_at = now() - interval '5 seconds', attempt = 3, started_at = now() - interval '601 seconds' where id = $1",
       [first]
     )
-    const late = await ended(first, 6)
+    const late = await ended(first, 20)
     assert.strictEqual(late.status, "failed")
     assert.strictEqual(late.error_code, "model_unavailable")
     assert.strictEqual(late.quota_state, "refunded")
-    assert.strictEqual((await ended(second, 1)).content, "in time")
+    assert.strictEqual((await ended(second, 10)).content, "in time")
     assert.strictEqual(await used(user), 1)
     assert.deepStrictEqual(
       gemini.log("too late").filter((entry) => !JSON.stringify(entry).includes("in time")),
@@ -152,7 +152,7 @@ describe.concurrent("the reaper", () => {
       p_refund: true,
       p_refunds_a_day: 5
     })
-    assert.strictEqual((await ended(second, 6)).content, "next")
+    assert.strictEqual((await ended(second, 20)).content, "next")
     assert.strictEqual(await used(user), 1)
   })
 
@@ -163,7 +163,7 @@ describe.concurrent("the reaper", () => {
       first,
       due
     ])
-    const reply = await ended(first, 12)
+    const reply = await ended(first, 30)
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
 
@@ -178,12 +178,12 @@ describe.concurrent("the reaper", () => {
       "update messages set status = 'waiting', retry_at = now() - interval '3 seconds', started_at = now(), attempt = 1 where id = $1",
       [first]
     )
-    const reply = await ended(first, 15)
+    const reply = await ended(first, 40)
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
 
   it("forgets idempotency keys after a day", async () => {
-    const keys = await until("the old key to go", 5, async () => {
+    const keys = await until("the old key to go", 30, async () => {
       const rows = await database.query<{ key: string }>("select key from idempotency_keys where user_id = $1", [oldKeysOf])
       return rows.length < 2 && rows.map((row) => row.key)
     })
@@ -213,7 +213,7 @@ describe.concurrent("the reaper", () => {
       "insert into worker_heartbeats values (gen_random_uuid(), array[$1], now(), now() - interval '46 seconds')",
       [dead]
     )
-    await ended(first, 6)
+    await ended(first, 20)
     await until(
       "the dead worker's job to be unlocked",
       6,

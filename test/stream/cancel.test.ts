@@ -40,9 +40,14 @@ describe("cancelling a reply", () => {
       assert.strictEqual(cancelled.body.status, "cancelled")
       assert.strictEqual(cancelled.body.id, place.reply)
       assert.isString(cancelled.body.completedAt)
-      assert.isBelow(took, 1_000)
-      await until(() => callsAbout(world, name).every(({ inFlight }) => !inFlight), 1_000)
+      await until(() => callsAbout(world, name).every(({ inFlight }) => !inFlight))
       const calls = callsAbout(world, name)
+      const stopped = performance.now() - begun
+      process.stdout.write(
+        `a cancel by ${where} is answered after ${took.toFixed(0)} ms; the call had ended after ${stopped.toFixed(0)}\n`
+      )
+      // Sooner than its lease would have told the worker, which is renewed every eight seconds.
+      assert.isBelow(stopped, 5_000)
       assert.strictEqual(calls.length, 1)
       assert.isTrue(calls[0]?.aborted)
 

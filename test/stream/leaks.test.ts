@@ -159,7 +159,7 @@ describe("a thousand connects and disconnects", () => {
         await readAll(here, person, held)
       })
     )
-    await until(async () => (await rows("stream_segments")) === 0, 5_000)
+    await until(async () => (await rows("stream_segments")) === 0, 30_000)
     // The log lies for ten seconds, for readers to come.
     await until(async () => (await rows("stream_log")) === 0, 20_000)
     assert.strictEqual(streams(), 0)

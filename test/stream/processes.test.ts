@@ -54,7 +54,7 @@ describe("streams and processes that go", () => {
     const exited = one.kill("SIGTERM")
     assert.strictEqual(await reading.closed, "end")
     assert.strictEqual(await idle.closed, "end")
-    assert.isBelow(performance.now() - told, 2_000)
+    assert.isBelow(performance.now() - told, 5_000)
     for (const stream of [reading, idle]) {
       assert.isBelow(stream.parser.retries.at(-1) ?? Infinity, 1_000)
       assert.strictEqual(stream.parser.retries.length, 2)
@@ -91,7 +91,7 @@ describe("streams and processes that go", () => {
       const begun = performance.now()
       const cancelled = await at(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
       assert.strictEqual(cancelled.status, 200)
-      assert.isBelow(performance.now() - begun, 4_000)
+      assert.isBelow(performance.now() - begun, 10_000)
       assert.strictEqual(cancelled.body.status, "cancelled")
       assert.isTrue(seen.startsWith(cancelled.body.content))
       // The text is stored once a second.
