@@ -1,6 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { idOf, Stripe, type StripeCharge, type StripeFailure } from "./Stripe.ts"
+import { Stripe, type StripeFailure } from "./Stripe.ts"
+import { idOf, type StripeCharge } from "./StripeObjects.ts"
 
 interface Pending {
   readonly id: string

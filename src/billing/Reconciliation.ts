@@ -1,7 +1,8 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Checkout } from "./Checkout.ts"
-import { idOf, Stripe, type StripeFailure } from "./Stripe.ts"
+import { Stripe, type StripeFailure } from "./Stripe.ts"
+import { idOf } from "./StripeObjects.ts"
 import { Sync } from "./Sync.ts"
 import { handledTypes, syncTask, Webhook } from "./Webhook.ts"
 

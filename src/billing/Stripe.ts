@@ -4,82 +4,27 @@ import { AppConfig } from "../Config.ts"
 import type { BillingSettings } from "../config/Credentials.ts"
 import { elsewhere } from "../Place.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
-import { Id, StripeEvent } from "./StripeEvent.ts"
+import { StripeEvent } from "./StripeEvent.ts"
+import {
+  Charge,
+  Customer,
+  Dispute,
+  idOf,
+  InvoiceOfPayment,
+  InvoicePayment,
+  list,
+  Portal,
+  Price,
+  Refund,
+  Session,
+  StripeSubscription,
+  Subscriber
+} from "./StripeObjects.ts"
 
-/** The version the SDK is made for; its shapes are what the schemas below expect. */
+/** The version the SDK is made for; its shapes are what `StripeObjects.ts` expects. */
 const apiVersion = "2026-10-28.endive"
 /** Milliseconds a call may take; the SDK then closes the socket. */
 const timeout = 10_000
-
-/** What Stripe may leave empty; its specification lets such a member be absent as well. */
-const orNull = <S extends Schema.Constraint>(value: S) =>
-  Schema.NullOr(value).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
-
-const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
-export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
-  reference === null || reference === undefined ? null : typeof reference === "string" ? reference : reference.id
-
-const Invoice = Schema.Struct({
-  id: Schema.optionalKey(Schema.String),
-  status: orNull(Schema.String),
-  hosted_invoice_url: orNull(Schema.String)
-})
-
-const StripeSubscription = Schema.Struct({
-  id: Schema.String,
-  status: Schema.String,
-  customer: Id,
-  created: Schema.Int,
-  cancel_at: orNull(Schema.Int),
-  cancel_at_period_end: Schema.Boolean,
-  latest_invoice: orNull(Schema.Union([Schema.String, Invoice])),
-  items: Schema.Struct({
-    data: Schema.Array(
-      Schema.Struct({
-        price: Schema.Struct({ id: Schema.String }),
-        current_period_start: Schema.Int,
-        current_period_end: Schema.Int
-      })
-    )
-  })
-})
-export type StripeSubscription = typeof StripeSubscription.Type
-
-const Subscriber = Schema.Struct({ id: Schema.String, customer: Id, metadata: Schema.Record(Schema.String, Schema.String) })
-
-const Session = Schema.Struct({
-  id: Schema.String,
-  url: orNull(Schema.String),
-  status: orNull(Schema.String),
-  payment_status: Schema.String,
-  customer: orNull(Id),
-  expires_at: Schema.Int
-})
-
-const Charge = Schema.Struct({
-  id: Schema.String,
-  created: Schema.Int,
-  refunded: Schema.Boolean,
-  customer: orNull(Id),
-  payment_intent: orNull(Id)
-})
-export type StripeCharge = typeof Charge.Type
-const Dispute = Schema.Struct({ id: Schema.String, status: Schema.String, charge: Id })
-const Refund = Schema.Struct({ id: Schema.String, status: orNull(Schema.String) })
-const InvoicePayment = Schema.Struct({
-  status: Schema.String,
-  payment: Schema.Struct({ payment_intent: Schema.optionalKey(Id), charge: Schema.optionalKey(Id) })
-})
-/** The way from a payment to what it was for leads through the invoice it paid. */
-const InvoiceOfPayment = Schema.Struct({
-  invoice: Schema.Struct({
-    parent: orNull(Schema.Struct({ subscription_details: orNull(Schema.Struct({ subscription: Id })) }))
-  })
-})
-const Portal = Schema.Struct({ url: Schema.String })
-const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
-
-const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })
 
 /**
  * A call that gave no answer of use. `missing` is the object that is not there; `refused` says that our request

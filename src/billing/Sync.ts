@@ -2,7 +2,8 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Customers } from "./Customers.ts"
 import { Holds } from "./Holds.ts"
-import { idOf, Stripe, StripeFailure, type StripeSubscription } from "./Stripe.ts"
+import { Stripe, StripeFailure } from "./Stripe.ts"
+import { idOf, type StripeSubscription } from "./StripeObjects.ts"
 import { isLive } from "./Subscription.ts"
 
 const time = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())

@@ -2,7 +2,8 @@ import { Clock, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../Config.ts"
 import { SignatureInvalid } from "./BillingErrors.ts"
-import { idOf, Stripe } from "./Stripe.ts"
+import { Stripe } from "./Stripe.ts"
+import { idOf } from "./StripeObjects.ts"
 import { StripeEvent } from "./StripeEvent.ts"
 
 /** Seconds a signature may be old; and one from the future is none either. */

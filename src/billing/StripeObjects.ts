@@ -1,0 +1,81 @@
+import { Effect, Schema } from "effect"
+import { Id } from "./StripeEvent.ts"
+
+// What of Stripe's objects is read, in the shapes of the API version that `Stripe.ts` pins (https://docs.stripe.com/api).
+
+/** What Stripe may leave empty; its specification lets such a member be absent as well. */
+const orNull = <S extends Schema.Constraint>(value: S) =>
+  Schema.NullOr(value).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+
+export const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
+
+/** The id of what may be given whole. */
+export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
+  reference === null || reference === undefined ? null : typeof reference === "string" ? reference : reference.id
+
+const Invoice = Schema.Struct({
+  id: Schema.optionalKey(Schema.String),
+  status: orNull(Schema.String),
+  hosted_invoice_url: orNull(Schema.String)
+})
+
+export const StripeSubscription = Schema.Struct({
+  id: Schema.String,
+  status: Schema.String,
+  customer: Id,
+  created: Schema.Int,
+  cancel_at: orNull(Schema.Int),
+  cancel_at_period_end: Schema.Boolean,
+  latest_invoice: orNull(Schema.Union([Schema.String, Invoice])),
+  items: Schema.Struct({
+    data: Schema.Array(
+      Schema.Struct({
+        price: Schema.Struct({ id: Schema.String }),
+        current_period_start: Schema.Int,
+        current_period_end: Schema.Int
+      })
+    )
+  })
+})
+export type StripeSubscription = typeof StripeSubscription.Type
+
+export const Subscriber = Schema.Struct({
+  id: Schema.String,
+  customer: Id,
+  metadata: Schema.Record(Schema.String, Schema.String)
+})
+
+export const Session = Schema.Struct({
+  id: Schema.String,
+  url: orNull(Schema.String),
+  status: orNull(Schema.String),
+  payment_status: Schema.String,
+  customer: orNull(Id),
+  expires_at: Schema.Int
+})
+
+export const Charge = Schema.Struct({
+  id: Schema.String,
+  created: Schema.Int,
+  refunded: Schema.Boolean,
+  customer: orNull(Id),
+  payment_intent: orNull(Id)
+})
+export type StripeCharge = typeof Charge.Type
+export const Dispute = Schema.Struct({ id: Schema.String, status: Schema.String, charge: Id })
+export const Refund = Schema.Struct({ id: Schema.String, status: orNull(Schema.String) })
+export const InvoicePayment = Schema.Struct({
+  status: Schema.String,
+  payment: Schema.Struct({ payment_intent: Schema.optionalKey(Id), charge: Schema.optionalKey(Id) })
+})
+/** The way from a payment to what it was for leads through the invoice it paid. */
+export const InvoiceOfPayment = Schema.Struct({
+  invoice: Schema.Struct({
+    parent: orNull(Schema.Struct({ subscription_details: orNull(Schema.Struct({ subscription: Id })) }))
+  })
+})
+export const Portal = Schema.Struct({ url: Schema.String })
+export const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
+
+/** A page of them. */
+export const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })
