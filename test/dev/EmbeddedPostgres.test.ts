@@ -8,12 +8,8 @@ import { createInterface } from "node:readline"
 import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
-import {
-  type EmbeddedPostgres,
-  PostgresAlreadyRunning,
-  type StartOptions,
-  startPostgres
-} from "../../src/dev/EmbeddedPostgres.ts"
+import { type EmbeddedPostgres, type StartOptions, startPostgres } from "../../src/dev/EmbeddedPostgres.ts"
+import { PostgresAlreadyRunning } from "../../src/dev/postgres/PidFile.ts"
 
 const ROOT = resolve(import.meta.dirname, "../..")
 const BIN_15 = "/usr/lib/postgresql/15/bin"

