@@ -90,7 +90,7 @@ export const startProcess = async (settings: Settings, program: Program = {}) =>
     child.once("exit", (code, signal) => resolve({ code, signal }))
   )
   const started = async () => {
-    const deadline = Date.now() + 20_000
+    const deadline = Date.now() + 60_000
     while (!/ready http|Working/.test(output)) {
       if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the process did not start: ${output}`)
       await new Promise((resolve) => setTimeout(resolve, 20))
