@@ -38,6 +38,7 @@ import { Gemini } from "./gemini/Gemini.ts"
 import { Leases } from "./gemini/Leases.ts"
 import { ModelPause } from "./gemini/ModelPause.ts"
 import { Replies } from "./gemini/Replies.ts"
+import { ReplyStates } from "./gemini/ReplyStates.ts"
 import { makeReplyTask } from "./gemini/ReplyTask.ts"
 import { Admission } from "./http/Admission.ts"
 import { Cursors } from "./http/Cursors.ts"
@@ -64,7 +65,8 @@ const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation
   Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Messages.layer, Quota.layer))
 )
 const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
-  Layer.provide([Gemini.layer, Conversation.layer, Leases.layer, ModelPause.layer])
+  Layer.provide([ReplyStates.layer, Conversation.layer, Leases.layer, ModelPause.layer]),
+  Layer.provide(Gemini.layer)
 )
 const BillingLayer = Reconciliation.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Checkout.layer, Membership.layer)),

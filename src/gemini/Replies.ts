@@ -1,15 +1,14 @@
-import { Clock, Context, Data, Duration, Effect, Layer, Random } from "effect"
-import { SqlClient } from "effect/sql"
-import { listTopic } from "../chat/Chatrooms.ts"
+import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { replyTopic } from "../chat/Messages.ts"
 import { Queue } from "../queue/Queue.ts"
 import { StreamLog } from "../stream/StreamLog.ts"
 import { Conversation } from "./Conversation.ts"
 import { Gemini, type Prompt } from "./Gemini.ts"
 import { GeminiError } from "./GeminiError.ts"
-import { Leases, leaseSeconds, processId } from "./Leases.ts"
+import { Leases } from "./Leases.ts"
 import { ModelPause } from "./ModelPause.ts"
-import { add, cancelled, failed, isRefunded, nothing, type Outcome, outcomeOf } from "./Outcome.ts"
+import { add, cancelled, failed, nothing, outcomeOf } from "./Outcome.ts"
+import { type Claim, LeaseLost, type Receipt, ReplyStates } from "./ReplyStates.ts"
 
 /** Tries of a call that fails for reasons that pass, and the time they may take together. */
 const maximumAttempts = 4
@@ -18,33 +17,6 @@ const retryWindow = Duration.toMillis("120 seconds")
 export const replyDeadline = Duration.toMillis("10 minutes")
 /** The pause after a 429 that names none. */
 const defaultPause = 5_000
-/** Failures a day whose quota is given back. */
-const refundsADay = 5
-
-/** Another worker has taken the reply over; what was made of it here is thrown away. */
-export class LeaseLost extends Data.TaggedError("LeaseLost")<{ readonly replyId: string }> {}
-
-interface Claim {
-  readonly userId: string
-  readonly id: string
-  readonly chatroomId: string
-  readonly replyTo: string
-  readonly attempt: number
-  readonly failures: number
-  /** When its first call failed for a reason that passes: a pause of the whole model is no such. */
-  readonly failingSince: Date | null
-  readonly startedAt: Date
-  readonly systemPrompt: string | null
-  readonly model: string
-  readonly temperature: number | null
-  readonly pausedUntil: Date | null
-}
-
-/** What the model was sent, kept with the reply. */
-interface Receipt {
-  readonly messageIds: ReadonlyArray<string>
-  readonly systemPrompt: string | null
-}
 
 /** Makes the replies: claims one under a lease, asks the model, and ends it once, fenced by its attempt. */
 export class Replies extends Context.Service<
@@ -59,89 +31,13 @@ export class Replies extends Context.Service<
   static readonly layer = Layer.effect(
     Replies,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
       const queue = yield* Queue
       const gemini = yield* Gemini
       const conversation = yield* Conversation
       const leases = yield* Leases
       const modelPause = yield* ModelPause
       const streamLog = yield* StreamLog
-
-      const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
-        const [row] = yield* sql<Claim>`
-          with claimed as (
-            update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
-              lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
-              started_at = coalesce(m.started_at, clock_timestamp())
-            from chatrooms c
-            where m.user_id = ${userId} and m.id = ${replyId} and c.user_id = m.user_id and c.id = m.chatroom_id
-              and (m.status = 'queued'
-                or m.status = 'waiting' and m.retry_at <= clock_timestamp()
-                or m.status = 'processing' and m.lease_until < clock_timestamp())
-            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at,
-              c.system_prompt, coalesce(c.model, ${gemini.defaultModel}) as model, c.temperature
-          )
-          select claimed.*, p.until as paused_until from claimed
-          left join model_pauses p on p.model = claimed.model and p.until > clock_timestamp()
-        `
-        return row
-      }, Effect.orDie)
-
-      const finish = Effect.fnUntraced(function* (
-        reply: Pick<Claim, "userId" | "id">,
-        attempt: number | null,
-        outcome: Outcome,
-        receipt?: Receipt
-      ) {
-        const { error, usage } = outcome
-        const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
-          select * from finish_reply(${reply.userId}, ${reply.id}, ${attempt}::int, ${outcome.status}, ${outcome.content},
-            ${outcome.finishReason}, ${outcome.truncated}, ${error?.code ?? null}, ${error?.message ?? null}, ${outcome.model},
-            ${usage?.promptTokens ?? null}::int, ${usage?.replyTokens ?? null}::int, ${usage?.thoughtTokens ?? null}::int,
-            ${usage?.cachedTokens ?? null}::int, ${isRefunded(outcome)}, ${refundsADay},
-            string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[], ${receipt?.systemPrompt ?? null})
-        `.pipe(Effect.orDie)
-        if (row?.finished !== true) return false
-        yield* queue.announce({
-          replies: row.nextReply === null ? [] : [{ userId: reply.userId, replyId: row.nextReply }],
-          // With the next reply's turn comes its question's place in the list, should that news have been lost.
-          topics: [replyTopic(reply.id), ...(row.nextReply === null ? [] : [listTopic(reply.userId)])]
-        })
-        return true
-      })
-
-      /** Ends the reply, or throws: the queue's failure path looks at who owns the job, its success path does not. */
-      const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, receipt?: Receipt) {
-        const finished = yield* finish(reply, reply.attempt, outcome, receipt)
-        if (!finished) return yield* new LeaseLost({ replyId: reply.id })
-      })
-
-      /** Gives the lease back until `retryAt`; the job that wakes the reply then is announced now. */
-      const postpone = Effect.fnUntraced(function* (reply: Claim, retryAt: Date, failures: number) {
-        const kept = yield* sql`
-          update messages set status = 'waiting', retry_at = ${retryAt}, failures = ${failures},
-            failing_since = case when ${failures} > 0 then coalesce(failing_since, clock_timestamp()) end, lease_until = null, worker_id = null
-          where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
-          returning 1
-        `.pipe(Effect.orDie)
-        if (kept.length === 0) return yield* new LeaseLost({ replyId: reply.id })
-        yield* queue.announce({
-          replies: [{ userId: reply.userId, replyId: reply.id, runAt: retryAt }],
-          topics: [replyTopic(reply.id)]
-        })
-      })
-
-      /** Of a process that is going: the reply starts again elsewhere, at once. */
-      const handBack = Effect.fnUntraced(
-        function* (reply: Claim) {
-          yield* sql`
-          update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
-          where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
-        `
-          yield* queue.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
-        },
-        Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
-      )
+      const { claim, finish, handBack, postpone, settle } = yield* ReplyStates
 
       /** Waits, or gives up when the wait would outlast the reply's deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {

@@ -1,0 +1,143 @@
+import { Context, Data, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { listTopic } from "../chat/Chatrooms.ts"
+import { replyTopic } from "../chat/Messages.ts"
+import { Queue } from "../queue/Queue.ts"
+import { Gemini } from "./Gemini.ts"
+import { leaseSeconds, processId } from "./Leases.ts"
+import { isRefunded, type Outcome } from "./Outcome.ts"
+
+/** Failures a day whose quota is given back. */
+const refundsADay = 5
+
+/** Another worker has taken the reply over; what was made of it here is thrown away. */
+export class LeaseLost extends Data.TaggedError("LeaseLost")<{ readonly replyId: string }> {}
+
+/** A reply under our lease. */
+export interface Claim {
+  readonly userId: string
+  readonly id: string
+  readonly chatroomId: string
+  readonly replyTo: string
+  readonly attempt: number
+  readonly failures: number
+  /** When its first call failed for a reason that passes: a pause of the whole model is no such. */
+  readonly failingSince: Date | null
+  readonly startedAt: Date
+  readonly systemPrompt: string | null
+  readonly model: string
+  readonly temperature: number | null
+  readonly pausedUntil: Date | null
+}
+
+/** What the model was sent, kept with the reply. */
+export interface Receipt {
+  readonly messageIds: ReadonlyArray<string>
+  readonly systemPrompt: string | null
+}
+
+/** The states of a reply, in its row: every change is fenced by the attempt, and announced. */
+export class ReplyStates extends Context.Service<
+  ReplyStates,
+  {
+    /** Takes the lease, and with it an attempt; nothing when another holds it or there is nothing to do. */
+    readonly claim: (userId: string, replyId: string) => Effect.Effect<Claim | undefined>
+    /** Ends the reply, unless it has ended or (with an attempt given) another holds it; returns whether it did. */
+    readonly finish: (
+      reply: Pick<Claim, "userId" | "id">,
+      attempt: number | null,
+      outcome: Outcome,
+      receipt?: Receipt
+    ) => Effect.Effect<boolean>
+    /** Ends the reply, or throws: the queue's failure path looks at who owns the job, its success path does not. */
+    readonly settle: (reply: Claim, outcome: Outcome, receipt?: Receipt) => Effect.Effect<void, LeaseLost>
+    /** Gives the lease back until `retryAt`; the job that wakes the reply then is announced now. */
+    readonly postpone: (reply: Claim, retryAt: Date, failures: number) => Effect.Effect<void, LeaseLost>
+    /** Of a process that is going: the reply starts again elsewhere, at once. */
+    readonly handBack: (reply: Claim) => Effect.Effect<void>
+  }
+>()("chat-backend/gemini/ReplyStates") {
+  static readonly layer = Layer.effect(
+    ReplyStates,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const queue = yield* Queue
+      const { defaultModel } = yield* Gemini
+
+      const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
+        const [row] = yield* sql<Claim>`
+          with claimed as (
+            update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
+              lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
+              started_at = coalesce(m.started_at, clock_timestamp())
+            from chatrooms c
+            where m.user_id = ${userId} and m.id = ${replyId} and c.user_id = m.user_id and c.id = m.chatroom_id
+              and (m.status = 'queued'
+                or m.status = 'waiting' and m.retry_at <= clock_timestamp()
+                or m.status = 'processing' and m.lease_until < clock_timestamp())
+            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at,
+              c.system_prompt, coalesce(c.model, ${defaultModel}) as model, c.temperature
+          )
+          select claimed.*, p.until as paused_until from claimed
+          left join model_pauses p on p.model = claimed.model and p.until > clock_timestamp()
+        `
+        return row
+      }, Effect.orDie)
+
+      const finish = Effect.fnUntraced(function* (
+        reply: Pick<Claim, "userId" | "id">,
+        attempt: number | null,
+        outcome: Outcome,
+        receipt?: Receipt
+      ) {
+        const { error, usage } = outcome
+        const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
+          select * from finish_reply(${reply.userId}, ${reply.id}, ${attempt}::int, ${outcome.status}, ${outcome.content},
+            ${outcome.finishReason}, ${outcome.truncated}, ${error?.code ?? null}, ${error?.message ?? null}, ${outcome.model},
+            ${usage?.promptTokens ?? null}::int, ${usage?.replyTokens ?? null}::int, ${usage?.thoughtTokens ?? null}::int,
+            ${usage?.cachedTokens ?? null}::int, ${isRefunded(outcome)}, ${refundsADay},
+            string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[], ${receipt?.systemPrompt ?? null})
+        `.pipe(Effect.orDie)
+        if (row?.finished !== true) return false
+        yield* queue.announce({
+          replies: row.nextReply === null ? [] : [{ userId: reply.userId, replyId: row.nextReply }],
+          // With the next reply's turn comes its question's place in the list, should that news have been lost.
+          topics: [replyTopic(reply.id), ...(row.nextReply === null ? [] : [listTopic(reply.userId)])]
+        })
+        return true
+      })
+
+      const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, receipt?: Receipt) {
+        const finished = yield* finish(reply, reply.attempt, outcome, receipt)
+        if (!finished) return yield* new LeaseLost({ replyId: reply.id })
+      })
+
+      const postpone = Effect.fnUntraced(function* (reply: Claim, retryAt: Date, failures: number) {
+        const kept = yield* sql`
+          update messages set status = 'waiting', retry_at = ${retryAt}, failures = ${failures},
+            failing_since = case when ${failures} > 0 then coalesce(failing_since, clock_timestamp()) end, lease_until = null, worker_id = null
+          where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
+          returning 1
+        `.pipe(Effect.orDie)
+        if (kept.length === 0) return yield* new LeaseLost({ replyId: reply.id })
+        yield* queue.announce({
+          replies: [{ userId: reply.userId, replyId: reply.id, runAt: retryAt }],
+          topics: [replyTopic(reply.id)]
+        })
+      })
+
+      const handBack = Effect.fnUntraced(
+        function* (reply: Claim) {
+          yield* sql`
+            update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
+            where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
+          `
+          yield* queue.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
+        },
+        Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
+      )
+
+      return ReplyStates.of({ claim, finish, settle, postpone, handBack })
+    })
+  )
+}
