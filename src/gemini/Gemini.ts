@@ -36,6 +36,8 @@ export interface Delta {
 
 /** Seconds without any sign from the model after which a call counts as lost. */
 const idleSeconds = 60
+/** The same once it has given its finish reason: nothing of the answer is missing, so it counts as ended. */
+const lingerSeconds = 10
 
 const toParameters = (prompt: Prompt, abortSignal: AbortSignal): GenerateContentParameters => ({
   model: prompt.model,
@@ -102,12 +104,13 @@ export class Gemini extends Context.Service<
         const answered = openEvents(client, toParameters(prompt, controller.signal)).pipe(
           Effect.flatMap((body) =>
             readEvents(body, (event) => {
-              silence.end()
-              onDelta(toDelta(event))
+              const delta = toDelta(event)
+              silence.end(delta.finishReason !== undefined)
+              onDelta(delta)
             })
           )
         )
-        return yield* Effect.raceFirst(answered, silence.tooLong)
+        return yield* Effect.raceFirst(answered, silence.over)
       }, Effect.scoped)
 
       return Gemini.of({ defaultModel: model, answer })
@@ -118,12 +121,18 @@ export class Gemini extends Context.Service<
 /** Looks once a second whether there was a sign, which is cheaper than a timer anew for each. */
 const watchSilence = Effect.sync(() => {
   let seconds = 0
-  const look = Effect.suspend(() => (++seconds > idleSeconds ? Effect.fail(silent) : Effect.void))
+  let isFinished = false
+  const look = Effect.suspend(() => {
+    seconds++
+    if (isFinished && seconds > lingerSeconds) return Effect.succeed(true)
+    return seconds > idleSeconds ? Effect.fail(silent) : Effect.succeed(false)
+  })
   return {
-    end: () => {
+    end: (withFinishReason: boolean) => {
       seconds = 0
+      isFinished ||= withFinishReason
     },
-    tooLong: Effect.forever(Effect.andThen(Effect.sleep("1 second"), look))
+    over: look.pipe(Effect.delay("1 second"), Effect.repeat({ until: (isOver) => isOver }), Effect.asVoid)
   }
 })
 

@@ -41,13 +41,13 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
 })
 
 /** The user stopped it: what was written stays. */
-export const cancelled = (content: string): Outcome => ({
+export const cancelled = (content: string, model: string): Outcome => ({
   status: "cancelled",
   content,
   finishReason: null,
   truncated: false,
   error: null,
-  model: null,
+  model,
   usage: null
 })
 

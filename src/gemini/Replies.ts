@@ -7,10 +7,10 @@ import { Gemini, type Prompt } from "./Gemini.ts"
 import { GeminiError } from "./GeminiError.ts"
 import { Leases } from "./Leases.ts"
 import { ModelPause } from "./ModelPause.ts"
-import { add, cancelled, failed, nothing, outcomeOf } from "./Outcome.ts"
+import { add, type Answer, cancelled, failed, nothing, outcomeOf } from "./Outcome.ts"
 import { type Claim, LeaseLost, type Receipt, ReplyStates } from "./ReplyStates.ts"
 
-/** Tries of a call that fails for reasons that pass, and the time they may take together. */
+/** Tries of a call that fails for reasons that pass, and the time in which the last of them begins. */
 const maximumAttempts = 4
 const retryWindow = Duration.toMillis("120 seconds")
 /** From its first attempt on, whatever happens, a reply ends within this. */
@@ -64,7 +64,7 @@ export class Replies extends Context.Service<
             const failures = reply.failures + 1
             const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
-            return failures >= maximumAttempts || now + delay > (reply.failingSince?.getTime() ?? now) + retryWindow
+            return failures >= maximumAttempts || now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
               ? yield* settle(reply, failed("model_unavailable"), receipt)
               : yield* postpone(reply, new Date(now + delay), failures)
           }
@@ -73,35 +73,44 @@ export class Replies extends Context.Service<
 
       /** Asks the model, handing on what it writes; an empty answer is asked for once more. */
       const ask = Effect.fnUntraced(
-        function* (prompt: Prompt, onText: (text: string) => void) {
+        function* (reply: Claim, turns: Prompt["turns"], onText: (text: string) => void) {
+          const { model, systemPrompt, temperature } = reply
+          // Its full name, should the answer tell it.
+          let answer: Answer = { ...nothing, model }
           for (let tries = 0; tries < 2; tries++) {
-            let answer = nothing
-            yield* gemini.answer(prompt, (delta) => {
+            answer = { ...nothing, model }
+            yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
               answer = add(answer, delta)
               if (delta.text !== "") onText(delta.text)
             })
             const outcome = yield* outcomeOf(answer)
             if (outcome !== undefined) return outcome
           }
-          return failed("empty_response", { finishReason: "STOP" })
+          return failed("empty_response", { finishReason: "STOP", model: answer.model, usage: answer.usage })
         },
-        Effect.timeoutOrElse({ duration: retryWindow, orElse: () => Effect.fail(overtime) })
+        (effect, reply) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            Effect.timeoutOrElse(effect, {
+              duration: Math.max(0, reply.startedAt.getTime() + replyDeadline - now),
+              orElse: () => Effect.fail(overtime)
+            })
+          )
       )
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })
-        const { model, systemPrompt, temperature } = reply
         const turns = yield* conversation.before({ ...reply, questionId: reply.replyTo })
-        const receipt = { messageIds: turns.map(({ messageId }) => messageId), systemPrompt }
+        const receipt = { messageIds: turns.map(({ messageId }) => messageId), systemPrompt: reply.systemPrompt }
         let written = ""
         const onText = (text: string) => {
           written += text
           streamLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
         }
-        const answered = Effect.result(ask({ model, systemPrompt, temperature, turns }, onText))
+        const answered = Effect.result(ask(reply, turns, onText))
         const result = yield* Effect.raceFirst(answered, stopped)
         // Nothing is there to be ended when its room was deleted: that is no error.
-        if (result === "stopped") return yield* Effect.asVoid(finish(reply, reply.attempt, cancelled(written), receipt))
+        if (result === "stopped")
+          return yield* Effect.asVoid(finish(reply, reply.attempt, cancelled(written, reply.model), receipt))
         if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
         return result._tag === "Success"
           ? yield* settle(reply, result.success, receipt)

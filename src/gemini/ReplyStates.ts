@@ -21,7 +21,9 @@ export interface Claim {
   readonly replyTo: string
   readonly attempt: number
   readonly failures: number
-  /** When its first call failed for a reason that passes: a pause of the whole model is no such. */
+  /** When this attempt began. */
+  readonly claimedAt: Date
+  /** When the first attempt began that failed for a reason that passes: a pause of the whole model is no such. */
   readonly failingSince: Date | null
   readonly startedAt: Date
   readonly systemPrompt: string | null
@@ -75,7 +77,7 @@ export class ReplyStates extends Context.Service<
               and (m.status = 'queued'
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
-            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at,
+            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
               c.system_prompt, coalesce(c.model, ${defaultModel}) as model, c.temperature
           )
           select claimed.*, p.until as paused_until from claimed
@@ -115,7 +117,7 @@ export class ReplyStates extends Context.Service<
       const postpone = Effect.fnUntraced(function* (reply: Claim, retryAt: Date, failures: number) {
         const kept = yield* sql`
           update messages set status = 'waiting', retry_at = ${retryAt}, failures = ${failures},
-            failing_since = case when ${failures} > 0 then coalesce(failing_since, clock_timestamp()) end, lease_until = null, worker_id = null
+            failing_since = case when ${failures} > 0 then coalesce(failing_since, ${reply.claimedAt}) end, lease_until = null, worker_id = null
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
           returning 1
         `.pipe(Effect.orDie)

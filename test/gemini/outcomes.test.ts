@@ -133,6 +133,8 @@ describe.concurrent("an empty reply", () => {
     const outcome = await asked("[[empty]]")
     assertFailed(outcome, "empty_response")
     assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.finishReason], [2, 0, "STOP"])
+    assert.strictEqual(outcome.reply.model, "gemini-3.8-flash")
+    assert.isAbove(outcome.reply.usage.promptTokens, 0)
   })
 })
 
@@ -165,6 +167,14 @@ describe.concurrent("an outage", () => {
       (await world.database.query("select 1 from graphile_worker.jobs where key = $1", [outcome.reply.id])).length,
       0
     )
+  })
+
+  it("begins with the attempt that fails, however long that takes", async () => {
+    const { calls, reply } = await asked("[[latency 1500]] [[status 503 times 1]]")
+    const [row] = await world.database.query<{ since: Date }>("select failing_since as since from messages where id = $1", [
+      reply.id
+    ])
+    assert.isAtMost(row?.since.getTime() ?? Infinity, (calls[0]?.at ?? 0) + 200)
   })
 
   it("with a wait that Google names is asked again after that wait", async () => {

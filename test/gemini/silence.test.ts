@@ -1,3 +1,6 @@
+import { once } from "node:events"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
@@ -15,17 +18,19 @@ beforeAll(async () => {
 })
 afterAll(() => gemini.stop())
 
-const GeminiLayer = Layer.unwrap(
-  Effect.sync(() => {
-    const settings = environment({
-      APP_ENV: "test",
-      DATABASE_URL: "postgres://nowhere/none",
-      GEMINI_API_KEY: "simulated",
-      GEMINI_BASE_URL: gemini.url
+const geminiAt = (url: () => string) =>
+  Layer.unwrap(
+    Effect.sync(() => {
+      const settings = environment({
+        APP_ENV: "test",
+        DATABASE_URL: "postgres://nowhere/none",
+        GEMINI_API_KEY: "simulated",
+        GEMINI_BASE_URL: url()
+      })
+      return Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))
     })
-    return Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))
-  })
-)
+  )
+const GeminiLayer = geminiAt(() => gemini.url)
 
 const prompt = (text: string) => ({
   model: "gemini-3.8-flash",
@@ -64,6 +69,30 @@ describe("a model that falls silent", () => {
       }).pipe(Effect.provide(GeminiLayer))
     )
   }
+
+  it.effect("has ended when it had given its finish reason, though its connection stays open", () => {
+    const last = JSON.stringify({ candidates: [{ content: { parts: [{ text: "All." }] }, finishReason: "STOP" }] })
+    const server = createServer((request, response) => {
+      request.resume()
+      response.writeHead(200, { "content-type": "text/event-stream" }).write(`data: ${last}\n\n`)
+    })
+    return Effect.gen(function* () {
+      yield* Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening"))
+      const deltas: Array<Delta> = []
+      yield* Effect.gen(function* () {
+        const { answer } = yield* Gemini
+        const running = yield* Effect.forkChild(Effect.result(answer(prompt("?"), (delta) => deltas.push(delta))))
+        yield* really(() => deltas.length === 1)
+        yield* TestClock.adjust("9 seconds")
+        yield* aMoment
+        assert.isUndefined(running.pollUnsafe())
+        yield* TestClock.adjust("3 seconds")
+        assert.isTrue(Result.isSuccess(yield* Fiber.join(running)))
+      }).pipe(Effect.provide(geminiAt(() => `http://127.0.0.1:${(server.address() as AddressInfo).port}`)))
+      assert.strictEqual(deltas[0]?.text, "All.")
+      yield* Effect.promise(() => new Promise((closed) => server.close(closed)))
+    })
+  })
 
   it.effect("is not one that answers slowly: every piece begins a new minute", () =>
     Effect.gen(function* () {
