@@ -24,7 +24,7 @@ export class EventStream extends Readable {
   private over = false
   private stalledSince: number | undefined
   private readonly timer: NodeJS.Timeout
-  private lastWrite = performance.now()
+  private lastPing = performance.now()
   private readonly produce: () => { readonly text: string; readonly ended: boolean }
   private readonly onClose: () => void
 
@@ -64,9 +64,8 @@ export class EventStream extends Readable {
   }
 
   private write(text: string): void {
-    this.lastWrite = performance.now()
     this.hasRoom = this.push(text)
-    if (!this.hasRoom) this.stalledSince = this.lastWrite
+    if (!this.hasRoom) this.stalledSince = performance.now()
   }
 
   private finish(): void {
@@ -78,6 +77,9 @@ export class EventStream extends Readable {
   private watch(): void {
     const now = performance.now()
     if (this.stalledSince !== undefined && now - this.stalledSince > stalledMillis) this.destroy()
-    else if (this.hasRoom && !this.over && now - this.lastWrite >= heartbeatMillis) this.write(comment("ping"))
+    else if (this.hasRoom && !this.over && now - this.lastPing >= heartbeatMillis) {
+      this.lastPing = now
+      this.write(comment("ping"))
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import type { ChatroomNotFound, MessageNotFound } from "../chat/ChatErrors.ts"
 import type { ChatroomId } from "../chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../chat/Message.ts"
@@ -10,6 +10,7 @@ import { Draining } from "../ops/Draining.ts"
 import { isFullyRead, type Position, ReplyFeed } from "./ReplyFeed.ts"
 import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
 import { StreamLog } from "./StreamLog.ts"
+import { iso } from "../Text.ts"
 
 /** Streams a user, and a process, may have open at once. */
 const streamsOfUser = 5
@@ -107,6 +108,14 @@ export class ReplyStream extends Context.Service<
             )
           )
         }
+        /** With its room, which cancels it: the row is gone, so its end is told from what is known here. */
+        const deleted = (now: number) => {
+          if (hasEnded(message)) return stream.wake()
+          const live = log.live.get(first.id)
+          const known = live?.start === 0 ? { attempt: live.attempt, content: live.text } : {}
+          message = { ...message, ...known, status: "cancelled", completedAt: iso(new Date(now)) }
+          stream.wake()
+        }
         const refresh = () =>
           look(
             messages.state(userId, roomId, first.id).pipe(
@@ -117,8 +126,7 @@ export class ReplyStream extends Context.Service<
                   stream.wake()
                 })
               ),
-              // Deleted meanwhile, with its room: there is nothing more to tell.
-              Effect.catchTag(["MessageNotFound", "ChatroomNotFound"], () => Effect.sync(() => stream.dismiss()))
+              Effect.catchTag(["MessageNotFound", "ChatroomNotFound"], () => Effect.map(Clock.currentTimeMillis, deleted))
             )
           )
         const heal = () =>

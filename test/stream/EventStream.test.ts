@@ -1,5 +1,5 @@
 import { once } from "node:events"
-import { assert, describe, it } from "vitest"
+import { assert, describe, it, vi } from "vitest"
 import { event, EventStream } from "../../src/stream/EventStream.ts"
 import { SseParser } from "./SseClient.ts"
 
@@ -97,6 +97,24 @@ describe("an event stream", () => {
     assert.strictEqual(parser.text, "text")
     assert.deepStrictEqual(parser.retries, [200])
     assert.strictEqual(reply.closed(), 1)
+  })
+
+  it("is pinged every fifteen seconds, whether there is news or not", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] })
+    try {
+      const reply = growing()
+      let seen = ""
+      reply.stream.on("data", (text: string) => (seen += text))
+      for (let second = 0; second < 46; second++) {
+        reply.grow("text")
+        vi.advanceTimersByTime(1_000)
+        await turn()
+      }
+      assert.lengthOf(seen.match(/^: ping$/gm) ?? [], 3)
+      reply.stream.destroy()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("tells that it is closed when its reader leaves, once, and asks for nothing more", async () => {

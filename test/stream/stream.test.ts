@@ -356,6 +356,17 @@ describe("the stream of a reply", () => {
       assert.strictEqual((await ada.call("DELETE", `/chatroom/${place.room}`)).status, 204)
       for (const stream of streams) assert.strictEqual(await stream.closed, "end")
       assert.isBelow(performance.now() - begun, 4_000)
+      for (const stream of streams) {
+        const terminal = stream.events.filter(isTerminal)
+        assert.deepStrictEqual(
+          terminal.map(({ name }) => name),
+          ["cancelled"]
+        )
+        const message = terminal[0]?.data
+        assert.deepStrictEqual([message.id, message.status, message.content], [place.reply, "cancelled", stream.text()])
+        assert.match(message.completedAt, isoTime)
+        assert.isAbove(stream.text().length, 0)
+      }
       assert.strictEqual((await readAll(here, ada, place)).problem.code, "chatroom_not_found")
     })
   })
