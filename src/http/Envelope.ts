@@ -5,6 +5,7 @@ import { AppConfig } from "../Config.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentPlace } from "../Place.ts"
 import { Admission } from "./Admission.ts"
+import { cameWithPrefix } from "./Listener.ts"
 import { allowedMethods } from "./Methods.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "./ProblemsApi.ts"
@@ -53,6 +54,12 @@ const completeProblem = (response: HttpServerResponse.HttpServerResponse, reques
   )
 }
 
+/** Who came by `API_PREFIX` may have no other way: what an answer links to is told with it. */
+const withPrefix = ({ link, location }: Readonly<Record<string, string | undefined>>, prefix: string) => ({
+  ...(location?.startsWith("/") === true ? { location: `${prefix}${location}` } : {}),
+  ...(link?.startsWith("</") === true ? { link: `<${prefix}${link.slice(1)}` } : {})
+})
+
 const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
   response.status >= 400 && response.headers["content-type"]?.startsWith("application/problem+json") === true
 
@@ -85,20 +92,22 @@ const goneOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<voi
  */
 export const Envelope = HttpRouter.middleware(
   Effect.gen(function* () {
-    const { appUrl, corsOrigins } = yield* AppConfig
+    const { apiPrefix = "", appUrl, corsOrigins } = yield* AppConfig
     const admission = yield* Admission
     const secure = securityHeaders(appUrl)
     const draining = yield* Draining
-    const cors =
-      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins: corsOrigins, exposedHeaders, maxAge: 600 })
+    // A list of one would be told to every origin.
+    const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
+    const cors = corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders, maxAge: 600 })
 
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
       url: string,
+      prefix: string,
       requestId: string,
       fault: { readonly status: number } | undefined
     ) => {
-      const headers: Record<string, string> = { ...secure, "x-request-id": requestId }
+      const headers: Record<string, string> = { ...secure, ...withPrefix(response.headers, prefix), "x-request-id": requestId }
       // A page says by itself what it may load.
       if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
       if (isPrivate(url)) headers["cache-control"] = "no-store"
@@ -112,6 +121,7 @@ export const Envelope = HttpRouter.middleware(
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
+        const prefix = cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request)) ? apiPrefix : ""
         const place = admission.enter(request.url, goneOf(request))
         if (place === undefined) admission.countRefusal()
         const fault = place === undefined ? Unavailable.because("overloaded") : faultOf(request)
@@ -129,7 +139,7 @@ export const Envelope = HttpRouter.middleware(
             onFailure: (cause) =>
               Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, request, allowedMethods)
           }),
-          Effect.map((response) => finish(response, request.url, requestId, fault)),
+          Effect.map((response) => finish(response, request.url, prefix, requestId, fault)),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(

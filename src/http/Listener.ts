@@ -31,6 +31,10 @@ const maximumHeaders = 1_000
 const unavailable = { type: "urn:problem-type:unavailable", title: "Not available now", status: 503 }
 const overloaded = { ...unavailable, detail: "Too busy to take the request", code: "overloaded", retryAfter: 1 }
 
+const prefixed = new WeakSet()
+/** Whether the request's path began with `API_PREFIX`, which is cut. */
+export const cameWithPrefix = (request: object): boolean => prefixed.has(request)
+
 /**
  * A Node server that lets what would be one too many wait, and refuses it, before anything else looks at it: a refusal
  * must cost a small part of what an answer costs, or a flood of refusals is as bad as one of answers. `API_PREFIX` is
@@ -82,12 +86,15 @@ export class Listener extends Server {
   private cutPrefix(request: IncomingMessage): void {
     if (this.prefix === undefined || request.url?.startsWith(this.prefix) !== true) return
     const rest = request.url.slice(this.prefix.length)
-    if (/^([/?]|$)/.test(rest)) request.url = rest.startsWith("/") ? rest : `/${rest}`
+    if (!/^([/?]|$)/.test(rest)) return
+    request.url = rest.startsWith("/") ? rest : `/${rest}`
+    prefixed.add(request)
   }
 
   private refuse(request: IncomingMessage, response: ServerResponse): void {
     // A page of another origin could not read it without the headers that the routes' own middleware adds.
-    if (this.corsOrigins.has(request.headers.origin ?? "")) return void super.emit("request", request, response)
+    if (this.corsOrigins.has("*") || this.corsOrigins.has(request.headers.origin ?? ""))
+      return void super.emit("request", request, response)
     this.admission.countRefusal()
     const header = request.headers["x-request-id"]
     const requestId = requestIdFrom(typeof header === "string" ? header : undefined)

@@ -456,6 +456,17 @@ describe("a prefix and other origins", () => {
       assert.strictEqual((await call("GET", root)).status, (await call("GET", "/")).status, root)
   })
 
+  it("gives links back with it to who came with it", async () => {
+    for (const prefix of ["", "/api"]) {
+      const room = await raw(configured.url, "POST", `${prefix}/chatroom`, { headers: { ...token, ...json }, body: "{}" })
+      assert.strictEqual(room.headers["location"], `${prefix}/chatroom/${room.body.id}`)
+      await raw(configured.url, "POST", `${prefix}/chatroom`, { headers: { ...token, ...json }, body: "{}" })
+      const page = await call("GET", `${prefix}/chatroom?limit=1`, token)
+      assert.match(page.headers["link"] ?? "", new RegExp(`^<${prefix}/chatroom\\?limit=1&cursor=[^>]+>; rel="next"$`))
+      assert.strictEqual((await call("GET", `${prefix}/`)).headers["location"], `${prefix}/docs`)
+    }
+  })
+
   it("cuts the prefix once, and only where it ends", async () => {
     for (const path of ["/api/api/healthz", "/apihealthz", "/apix/healthz", "/api%2fhealthz"])
       assertProblem(await call("GET", path), 404, "not_found")
@@ -497,6 +508,20 @@ describe("a prefix and other origins", () => {
       assert.isUndefined((await call("GET", "/healthz", { origin })).headers["access-control-allow-origin"])
       const preflight = await call("OPTIONS", "/auth/send-otp", { origin, "access-control-request-method": "POST" })
       assert.isUndefined(preflight.headers["access-control-allow-origin"])
+    }
+  })
+
+  it("lets no other origin read it, when there is one alone, and any when all may", async () => {
+    for (const [CORS_ORIGINS, expected] of [
+      ["https://app.example", undefined],
+      ["*", "*"]
+    ] as const) {
+      const backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api", CORS_ORIGINS })
+      const from = async (origin: string) =>
+        (await raw(backend.url, "GET", "/healthz", { headers: { origin } })).headers["access-control-allow-origin"]
+      assert.strictEqual(await from("https://evil.example"), expected)
+      assert.strictEqual(await from("https://app.example"), expected ?? "https://app.example")
+      await backend.stop()
     }
   })
 
