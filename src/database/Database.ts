@@ -65,6 +65,20 @@ const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted)
   for (const [id, name] of applied) yield* Effect.logInfo(`Applied migration ${id} ${name}`)
 }, Effect.scoped)
 
+/** How many there are; they are numbered from 1 on. */
+export const newestMigration = Object.keys(migrations).length
+
+/** With `MIGRATE=off` somebody else migrates, and has to have done it. */
+const refuseUnmigrated = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
+  const [table] = yield* sql<{ exists: boolean }>`select to_regclass('migrations') is not null as exists`
+  const applied = table?.exists === true ? yield* sql<{ id: number }>`select max(migration_id) as id from migrations` : []
+  const lacking = newestMigration - (applied[0]?.id ?? 0)
+  if (lacking > 0) {
+    const problem = `is off, and the database lacks ${lacking} of ${newestMigration} migrations: \`npm run migrate\` makes them`
+    return yield* new SettingError({ setting: "MIGRATE", problem })
+  }
+})
+
 /** The migrations alone (`npm run migrate`); the entries run them too, unless `MIGRATE=off`. */
 export const runAllMigrations = Effect.gen(function* () {
   const { databaseDirectUrl } = yield* AppConfig
@@ -115,6 +129,7 @@ export const DatabaseLayer = Layer.effect(
     const settings = yield* AppConfig
     if (settings.migrate) yield* runAllMigrations
     const pool = yield* connect({ url: settings.databaseUrl, maxConnections, pooled: isPooled(settings) })
+    if (!settings.migrate) yield* refuseUnmigrated(pool)
     return yield* withRequestShare(pool, requestShare)
   })
 ).pipe(Layer.provide(Reactivity.layer), Layer.merge(Layer.mergeAll(DirectSql.layer, ReadSql.layer)))

@@ -1,6 +1,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer, type HttpServerError, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
@@ -9,6 +9,7 @@ import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { AppConfig } from "../Config.ts"
+import { SettingError } from "../config/Reading.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
 import { AdminAuthorizationLayer, AdminHttp } from "../ops/AdminHttp.ts"
 import { OpsHttp } from "../ops/OpsHttp.ts"
@@ -45,6 +46,14 @@ const Announcement = Layer.effectDiscard(
   })
 )
 
+/** Why it cannot listen, as a matter of the setting that asks for it. */
+const notListening = ({ cause }: HttpServerError.ServeError) => {
+  const code = cause instanceof Error && "code" in cause ? cause.code : cause
+  if (code === "EADDRINUSE") return new SettingError({ setting: "PORT", problem: "is taken by another process" })
+  if (code === "EACCES") return new SettingError({ setting: "PORT", problem: "may not be listened on by this user" })
+  return new SettingError({ setting: "HOST", problem: `cannot be listened on (${code})` })
+}
+
 export const ServerLayer = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* AppConfig
@@ -59,7 +68,8 @@ export const ServerLayer = Layer.unwrap(
         routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
       })
     ).pipe(
-      Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" }))
+      Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" })),
+      Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(notListening(error))))
     )
   })
 )

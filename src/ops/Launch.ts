@@ -14,8 +14,13 @@ export const environment = (overrides: Readonly<Record<string, string>> = {}) =>
 /** One line, with the reason for what the operator can mend, and the whole cause for what only a developer can. */
 const report = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
-  const text = error instanceof SettingError ? `cannot start: ${error.message}` : `cannot go on: ${Cause.pretty(cause)}`
-  process.stderr.write(`${redact(oneLine(text))}\n`)
+  const clean = (text: string) => redact(oneLine(text))
+  // Not the name: what follows the name of a secret is taken for one.
+  const line =
+    error instanceof SettingError
+      ? `cannot start: ${error.setting}: ${clean(error.problem)}`
+      : `cannot go on: ${clean(Cause.pretty(cause))}`
+  process.stderr.write(`${line}\n`)
 }
 
 /** Tells of a failure before the process ends of it. */

@@ -1,17 +1,15 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { SqlClient } from "effect/sql"
-import { migrations } from "../../migrations/index.ts"
 import { Api } from "../Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../Config.ts"
+import { newestMigration } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { asOwnWork } from "../Place.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "./Draining.ts"
 import { type Checks, NotReady } from "./OpsApi.ts"
-
-const newestMigration = Object.keys(migrations).length
 
 export const OpsHttp = HttpApiBuilder.group(
   Api,

@@ -1,4 +1,6 @@
+import { once } from "node:events"
 import { existsSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import pg from "pg"
 import { afterAll, afterEach, assert, beforeAll, describe, inject, it } from "vitest"
 import { startPostgres } from "../../src/dev/EmbeddedPostgres.ts"
@@ -239,6 +241,35 @@ describe("a start", () => {
   it.skipIf(!existsSync(old))("works on Postgres 15", { timeout: 60_000 }, async () => {
     const postgres = await startPostgres({ ephemeral: true, binDir: old })
     await comesUpTwice(postgres.url).finally(() => postgres.stop())
+  })
+
+  it("that cannot listen, or finds no migrations, names the setting in its one line", async () => {
+    const database = await emptyDatabase(inject("postgresUrl"))
+    const taken = createServer().listen(0, "127.0.0.1")
+    await once(taken, "listening")
+    for (const [settings, line] of [
+      [
+        { PORT: String((taken.address() as AddressInfo).port), HOST: "127.0.0.1" },
+        /^cannot start: PORT: is taken by another process$/m
+      ],
+      [{ HOST: "203.0.113.9" }, /^cannot start: HOST: cannot be listened on \(EADDRNOTAVAIL\)$/m],
+      [
+        { APP_ENV: "production", APP_URL: "https://chat.example", OTP_DELIVERY: "log", GEMINI_API_KEY: "" },
+        /^cannot start: GEMINI_API_KEY: is required$/m
+      ]
+    ] as const) {
+      const process = await start({ DATABASE_URL: database.url, MIGRATE: "on", ...settings })
+      assert.deepStrictEqual(await process.exited, { code: 1, signal: null })
+      assert.match(process.output(), line)
+    }
+    const empty = await emptyDatabase(inject("postgresUrl"))
+    for (const ROLE of ["api", "worker", "all"]) {
+      const process = await start({ DATABASE_URL: empty.url, MIGRATE: "off", ROLE })
+      assert.deepStrictEqual(await process.exited, { code: 1, signal: null })
+      assert.match(process.output(), /^cannot start: MIGRATE: is off, and the database lacks (\d+) of \1 migrations: [^\n]+\n$/)
+    }
+    taken.close()
+    await Promise.all([database.drop(), empty.drop()])
   })
 
   for (const migrate of ["on", "off"]) {

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createServer, type AddressInfo } from "node:net"
 import { Effect, Exit, Layer, Scope } from "effect"
+import { SettingError } from "../../src/config/Reading.ts"
 import { AppLayer } from "../../src/App.ts"
 import { AppConfig } from "../../src/Config.ts"
 import { environment } from "../../src/ops/Launch.ts"
@@ -53,8 +54,7 @@ const build = async (env: Record<string, string>) => {
 }
 
 /** Whether a free port was taken by somebody else before we listened on it. */
-const isPortTaken = (error: unknown): boolean =>
-  error instanceof Error && (error.message.includes("EADDRINUSE") || isPortTaken(error.cause))
+const isPortTaken = (error: unknown): boolean => error instanceof SettingError && error.setting === "PORT"
 
 /** The product's own layers, in this process, on a port of their own. */
 export const startBackend = async (settings: Settings) => {
