@@ -7,12 +7,15 @@ import type { FoundMessage } from "./Message.ts"
 /** Characters shown on each side of what was found. */
 const around = 60
 
+/** The place, or the one before it where it would cut a character in two. */
+const between = (text: string, at: number): number => (/^[\udc00-\udfff]$/.test(text.charAt(at)) ? at - 1 : at)
+
 /** What was found with its surroundings, cut at the ends with an ellipsis. */
 export const snippet = (content: string, words: string): string => {
   const at = Math.max(0, content.toLowerCase().indexOf(words.toLowerCase()))
-  const from = Math.max(0, at - around)
-  const to = Math.min(content.length, at + words.length + around)
-  return `${from > 0 ? "…" : ""}${content.slice(from, to).toWellFormed()}${to < content.length ? "…" : ""}`
+  const from = between(content, Math.max(0, at - around))
+  const to = between(content, Math.min(content.length, at + words.length + around))
+  return `${from > 0 ? "…" : ""}${content.slice(from, to)}${to < content.length ? "…" : ""}`
 }
 
 /** Finds words in one's own messages. The index leads to the user's rows; of those every one is read. */

@@ -65,6 +65,10 @@ describe("search", () => {
 
   it("shows what was found with some text around it", () => {
     assert.strictEqual(snippet("short", "or"), "short")
+    assert.strictEqual(
+      snippet(`${"😀".repeat(40)} needle${"😀".repeat(40)}`, "needle"),
+      `…${"😀".repeat(30)} needle${"😀".repeat(30)}…`
+    )
     const long = snippet(`${"a".repeat(100)}needle${"b".repeat(100)}`, "NEEDLE")
     assert.strictEqual(long, `…${"a".repeat(60)}needle${"b".repeat(60)}…`)
   })
