@@ -69,7 +69,8 @@ const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
   Layer.provide(Gemini.layer)
 )
 const BillingLayer = Reconciliation.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(Checkout.layer, Membership.layer)),
+  Layer.provideMerge(Membership.layer),
+  Layer.provideMerge(Checkout.layer),
   Layer.provideMerge(Sync.layer),
   Layer.provideMerge(Layer.mergeAll(Customers.layer, Holds.layer, Subscriptions.layer, Webhook.layer)),
   Layer.provideMerge(Stripe.layer),

@@ -52,6 +52,8 @@ export class Checkout extends Context.Service<
     readonly open: (user: CurrentSession) => Effect.Effect<OpenCheckout, Refusal>
     /** The user came back from one: Stripe is asked at once how it went. */
     readonly returned: (user: CurrentSession, sessionId: string) => Effect.Effect<void, CheckoutNotFound | BillingUnavailable>
+    /** Closes the checkout that is open: the account is about to be deleted. */
+    readonly abandon: (userId: string) => Effect.Effect<void, StripeFailure>
     /** How open attempts of a customer stand at Stripe, once their sessions have ended. */
     readonly reconcile: (customerId: string) => Effect.Effect<void, StripeFailure>
   }
@@ -205,6 +207,16 @@ export class Checkout extends Context.Service<
         Effect.catchTag("StripeFailure", unavailable)
       )
 
+      const abandon: Checkout["Service"]["abandon"] = Effect.fn("Checkout.abandon")(function* (userId) {
+        const [attempt] = yield* sql<Attempt>`
+          select id, customer_id, session_id, url, expires_at, false as mine from checkout_attempts
+          where user_id = ${userId} and status = 'open'
+        `.pipe(Effect.orDie)
+        if (attempt === undefined) return
+        if (attempt.sessionId !== null && (yield* stillOpen(userId, attempt))) yield* stripe.expireSession(attempt.sessionId)
+        yield* close(userId, attempt.id, "expired")
+      })
+
       const reconcile: Checkout["Service"]["reconcile"] = Effect.fn("Checkout.reconcile")(function* (customerId) {
         const attempts = yield* sql<Attempt & { userId: string; live: boolean }>`
           select a.user_id, a.id, a.customer_id, a.session_id, a.url, a.expires_at, false as mine, exists (
@@ -225,7 +237,7 @@ export class Checkout extends Context.Service<
         }
       })
 
-      return Checkout.of({ open, returned, reconcile })
+      return Checkout.of({ open, returned, abandon, reconcile })
     })
   )
 }

@@ -7,7 +7,15 @@ interface Pending {
   readonly id: string
   readonly type: string
   readonly objectId: string | null
+  readonly isYoung: boolean
 }
+
+/** Seconds after which an event about a subscription that Stripe does not list is not waited with any more. */
+const listDelay = 120
+
+/** Whether it tells of a subscription that the list, asked a moment ago, did not have yet. */
+const isAhead = ({ isYoung, objectId, type }: Pending, listed: ReadonlySet<string>): boolean =>
+  isYoung && objectId !== null && /^customer\.subscription\.(created|updated)$/.test(type) && !listed.has(objectId)
 
 /**
  * The customer's events that wait to be worked off. Most say no more than "this customer changed", which the sync has
@@ -16,7 +24,8 @@ interface Pending {
 export class Holds extends Context.Service<
   Holds,
   {
-    readonly settle: (userId: string, customerId: string) => Effect.Effect<void, StripeFailure>
+    /** `listed` are the customer's subscriptions at Stripe: an event that is ahead of the list waits. Returns whether none is. */
+    readonly settle: (userId: string, customerId: string, listed: ReadonlySet<string>) => Effect.Effect<boolean, StripeFailure>
   }
 >()("chat-backend/billing/Holds") {
   static readonly layer = Layer.effect(
@@ -60,12 +69,15 @@ export class Holds extends Context.Service<
         return type.startsWith("charge.refund") || type.startsWith("refund.") ? lookAtCharge(userId, objectId) : Effect.void
       }
 
-      const settle = Effect.fn("Holds.settle")(function* (userId: string, customerId: string) {
-        const pending = yield* sql<Pending>`
-          select id, type, object_id from webhook_events where customer_id = ${customerId} and outcome = 'pending'
+      const settle = Effect.fn("Holds.settle")(function* (userId: string, customerId: string, listed: ReadonlySet<string>) {
+        const waiting = yield* sql<Pending>`
+          select id, type, object_id, received_at > clock_timestamp() - make_interval(secs => ${listDelay}) as is_young
+          from webhook_events where customer_id = ${customerId} and outcome = 'pending'
           order by created_at limit 500
         `.pipe(Effect.orDie)
-        if (pending.length === 0) return
+        const pending = waiting.filter((event) => !isAhead(event, listed))
+        const allSettled = pending.length === waiting.length
+        if (pending.length === 0) return allSettled
         yield* Effect.forEach(pending, (event) => lookAt(userId, event), { discard: true })
         const done = JSON.stringify(pending.map(({ id }) => id))
         yield* sql`
@@ -73,6 +85,7 @@ export class Holds extends Context.Service<
           where id in (select json_array_elements_text(${done}::text::json)) and outcome = 'pending'
         `.pipe(Effect.orDie)
         yield* sql`select decide_tier(${userId}) as changed`.pipe(Effect.orDie)
+        return allSettled
       })
 
       return Holds.of({ settle })

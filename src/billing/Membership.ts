@@ -2,6 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import type { CurrentSession } from "../auth/User.ts"
 import { AppConfig } from "../Config.ts"
 import { type BillingUnavailable, NoCustomer, NoSubscription, NotCancelling, SubscriptionEnded } from "./BillingErrors.ts"
+import { Checkout } from "./Checkout.ts"
 import { Customers } from "./Customers.ts"
 import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
 import { isLive } from "./Subscription.ts"
@@ -16,7 +17,7 @@ export class Membership extends Context.Service<
     readonly cancel: (user: CurrentSession) => Effect.Effect<void, NoSubscription | BillingUnavailable>
     /** Takes a pending cancellation back, in either form. */
     readonly reactivate: (user: CurrentSession) => Effect.Effect<void, NotCancelling | SubscriptionEnded | BillingUnavailable>
-    /** Ends it now, whatever was paid: the account is about to be deleted. */
+    /** Ends it now, whatever was paid, and the checkout that is open: the account is about to be deleted. */
     readonly end: (userId: string) => Effect.Effect<void, BillingUnavailable>
     /** Stripe's own page for cards, invoices and cancelling. */
     readonly portal: (user: CurrentSession) => Effect.Effect<string, NoCustomer | BillingUnavailable>
@@ -29,6 +30,7 @@ export class Membership extends Context.Service<
       const customers = yield* Customers
       const subscriptions = yield* Subscriptions
       const sync = yield* Sync
+      const checkout = yield* Checkout
       const { appUrl } = yield* AppConfig
 
       /** As Stripe has it now: what the database says may be minutes old. */
@@ -66,6 +68,8 @@ export class Membership extends Context.Service<
 
       const end: Membership["Service"]["end"] = Effect.fn("Membership.end")(
         function* (userId) {
+          // First, so that nothing can be paid in it after the look at what there is.
+          yield* checkout.abandon(userId)
           const subscription = yield* fresh(userId)
           if (subscription === undefined || !isLive(subscription.status)) return
           yield* change(subscription.customerId, stripe.cancelNow(subscription.id))

@@ -37,7 +37,7 @@ export class Reconciliation extends Context.Service<
       const webhook = yield* Webhook
 
       const customer = Effect.fn("Reconciliation.customer")(function* (customerId: string) {
-        yield* sync.customer(customerId)
+        yield* sync.customerWithEvents(customerId)
         yield* checkout.reconcile(customerId)
       })
 

@@ -21,6 +21,8 @@ export class Sync extends Context.Service<
   {
     /** Brings a customer's subscriptions, holds and tier up to date; nothing for a customer that is not ours. */
     readonly customer: (customerId: string) => Effect.Effect<void, StripeFailure>
+    /** The same for the queue, which comes back when this fails: an event may be ahead of what Stripe lists. */
+    readonly customerWithEvents: (customerId: string) => Effect.Effect<void, StripeFailure>
   }
 >()("chat-backend/billing/Sync") {
   static readonly layer = Layer.effect(
@@ -47,7 +49,8 @@ export class Sync extends Context.Service<
               failure.kind === "missing" ? Effect.succeed([]) : Effect.fail(failure)
             )
           )
-        return { fetchedAt, subscriptions: all.filter((subscription) => stripe.proItem(subscription) !== undefined) }
+        const subscriptions = all.filter((subscription) => stripe.proItem(subscription) !== undefined)
+        return { fetchedAt, subscriptions, listed: new Set(all.map(({ id }) => id)) }
       })
 
       /**
@@ -98,27 +101,36 @@ export class Sync extends Context.Service<
         Effect.catchTag("SqlError", Effect.die)
       )
 
-      /** Two were paid: the older stays, a newer one is ended and its money given back. */
-      const endDuplicates = Effect.fnUntraced(function* (subscriptions: ReadonlyArray<StripeSubscription>) {
+      /**
+       * Two were paid: the older stays, a newer one is ended and its money given back. So is one that was paid in a
+       * checkout that outlived its user.
+       */
+      const endSurplus = Effect.fnUntraced(function* (userId: string, subscriptions: ReadonlyArray<StripeSubscription>) {
         const paid = subscriptions
           .filter(({ status }) => isLive(status) && status !== "incomplete")
           .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id))
-        for (const duplicate of paid.slice(1)) {
-          yield* Effect.logWarning(`Ending the second subscription ${duplicate.id}`)
-          yield* refundLatest(duplicate).pipe(
+        if (paid.length === 0) return false
+        const users = yield* Effect.orDie(sql`select 1 from users where id = ${userId}`)
+        const surplus = users.length === 0 ? paid : paid.slice(1)
+        for (const { id, latest_invoice } of surplus) {
+          yield* Effect.logWarning(`Ending ${id}: ${users.length === 0 ? "its user is gone" : "it is the second subscription"}`)
+          yield* refundLatest({ id, latest_invoice }).pipe(
             // Given back by hand already, or charged back: that must not keep it alive.
             Effect.catchTag("StripeFailure", (failure) =>
               failure.kind === "refused"
-                ? Effect.logError(`The payment of ${duplicate.id} could not be given back`, failure)
+                ? Effect.logError(`The payment of ${id} could not be given back`, failure)
                 : Effect.fail(failure)
             )
           )
-          yield* stripe.cancelNow(duplicate.id)
+          yield* stripe.cancelNow(id)
         }
-        return paid.length > 1
+        return surplus.length > 0
       })
 
-      const refundLatest = Effect.fnUntraced(function* ({ latest_invoice: invoice, id }: StripeSubscription) {
+      const refundLatest = Effect.fnUntraced(function* ({
+        latest_invoice: invoice,
+        id
+      }: Pick<StripeSubscription, "id" | "latest_invoice">) {
         const invoiceId = typeof invoice === "string" ? invoice : invoice?.id
         if (invoiceId === undefined) return
         const payments = yield* stripe.invoicePayments(invoiceId)
@@ -131,23 +143,30 @@ export class Sync extends Context.Service<
 
       const once = Effect.fnUntraced(function* (userId: string, customerId: string) {
         const fetched = yield* fetch(customerId)
-        const { subscriptions } = fetched
+        const { listed, subscriptions } = fetched
         yield* store(userId, customerId, fetched)
         const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
         for (const { id, status } of unknown)
           yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
-        return yield* endDuplicates(subscriptions)
+        return { listed, changedAtStripe: yield* endSurplus(userId, subscriptions) }
       })
 
-      const customer: Sync["Service"]["customer"] = Effect.fn("Sync.customer")(function* (customerId) {
+      const bringUpToDate = Effect.fn("Sync.customer")(function* (customerId: string) {
         const userId = yield* customers.userOf(customerId)
-        if (userId === undefined) return
-        const changedAtStripe = yield* once(userId, customerId)
+        if (userId === undefined) return true
+        const { changedAtStripe, listed } = yield* once(userId, customerId)
         if (changedAtStripe) yield* once(userId, customerId)
-        yield* holds.settle(userId, customerId)
+        return yield* holds.settle(userId, customerId, listed)
       })
 
-      return Sync.of({ customer })
+      const customer: Sync["Service"]["customer"] = (customerId) => Effect.asVoid(bringUpToDate(customerId))
+
+      const customerWithEvents: Sync["Service"]["customerWithEvents"] = Effect.fnUntraced(function* (customerId) {
+        const allSettled = yield* bringUpToDate(customerId)
+        if (!allSettled) return yield* new StripeFailure({ kind: "unavailable", detail: "an event is ahead of the list" })
+      })
+
+      return Sync.of({ customer, customerWithEvents })
     })
   )
 }

@@ -1,6 +1,18 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Person, Reply } from "../support/Client.ts"
-import { startWorld, status, stored, subscribe, subscriber, tierOf, type World } from "./World.ts"
+import {
+  atStripe,
+  checkout,
+  customerOf,
+  objects,
+  startWorld,
+  status,
+  stored,
+  subscribe,
+  subscriber,
+  tierOf,
+  type World
+} from "./World.ts"
 
 let world: World
 beforeAll(async () => {
@@ -127,6 +139,47 @@ describe("a pending cancellation", () => {
     assert.deepInclude(await status(person), { tier: "pro", cancelAt: null })
     await press(person, "cancel_now")
     assert.deepInclude(await status(person), { tier: "basic", status: "canceled", cancelAt: null })
+  })
+})
+
+describe("a user who goes", () => {
+  const remove = (person: Person) => person.call("DELETE", "/user/me")
+  const isPaidBack = (customer: string) =>
+    objects(world, "charge")
+      .filter((charge) => charge.customer === customer)
+      .map(({ refunded }) => refunded)
+
+  it("leaves no checkout open in which could be paid", async () => {
+    const person = await world.someone()
+    const session = await checkout(person)
+    assert.strictEqual((await remove(person)).status, 204)
+    assert.strictEqual((await world.sdk.checkout.sessions.retrieve(session)).status, "expired")
+  })
+
+  it("and whose checkout outlives that is paid back: it is ended at once", async () => {
+    const person = await world.someone()
+    const session = await checkout(person)
+    const customer = await customerOf(world, person)
+    // As if the answer that told of the session had been lost.
+    await world.database.query("update checkout_attempts set session_id = null, url = null where user_id = $1", [person.userId])
+    assert.strictEqual((await remove(person)).status, 204)
+    world.stripe.checkout({ session, action: "pay" })
+    await world.settled()
+    assert.deepStrictEqual(
+      atStripe(world, customer).map(({ status }) => status),
+      ["canceled"]
+    )
+    assert.deepStrictEqual(isPaidBack(customer), [true])
+  })
+
+  it("when Stripe cannot be asked is told so, and stays", async () => {
+    const person = await world.someone()
+    await checkout(person)
+    world.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", times: 10 })
+    assert.deepStrictEqual(refusal(await remove(person)), [503, "billing_unavailable"])
+    world.stripe.clearFaults()
+    assert.strictEqual((await person.call("GET", "/user/me")).status, 200)
+    assert.strictEqual((await remove(person)).status, 204)
   })
 })
 

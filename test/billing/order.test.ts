@@ -100,6 +100,17 @@ describe("the events of a checkout", () => {
     }
   })
 
+  it("bring Pro also when the first is ahead of what Stripe lists", async () => {
+    const { events, person } = await paidInSilence(world)
+    const empty = JSON.stringify({ object: "list", data: [], has_more: false, url: "/v1/subscriptions" })
+    world.stripe.addFault({ kind: "json", status: 200, body: empty, method: "GET", path: "/v1/subscriptions", times: 2 })
+    const created = events.find(({ type }) => type === "customer.subscription.created")
+    await world.stripe.resend({ event: created?.id ?? "" })
+    await world.settled()
+    assert.strictEqual(await tierOf(person), "pro")
+    assert.strictEqual((await inbox(world)).get(created?.id ?? "")?.outcome, "processed")
+  })
+
   for (const missing of acted) {
     it(`bring Pro without ${missing}, and with it alone`, async () => {
       for (const types of [acted.filter((type) => type !== missing), [missing]]) {

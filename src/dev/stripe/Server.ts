@@ -87,7 +87,11 @@ const breakAnswer = (response: ServerResponse, call: Call, fault: Fault, answer:
     case "html":
       return response.writeHead(fault.status ?? 502, { "content-type": "text/html" }).end("<html><h1>502 Bad Gateway</h1></html>")
     case "json":
-      return send(response, call, { status: fault.status ?? 502, body: `{"message":"Bad Gateway"}`, replayed: false })
+      return send(response, call, {
+        status: fault.status ?? 502,
+        body: fault.body ?? `{"message":"Bad Gateway"}`,
+        replayed: false
+      })
     case "reset":
       return response.socket?.resetAndDestroy()
     case "cut": {

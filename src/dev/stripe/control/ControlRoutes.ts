@@ -52,6 +52,7 @@ const commands: Readonly<Record<keyof StripeSimulatorControl, Command>> = {
       type: oneOf("api_error", "card_error", "idempotency_error", "invalid_request_error"),
       code: word,
       message: word,
+      body: word,
       shouldRetry: boolean,
       millis: integer,
       afterEffect: boolean

@@ -11,6 +11,8 @@ export interface Fault {
   readonly type?: "api_error" | "card_error" | "idempotency_error" | "invalid_request_error" | undefined
   readonly code?: string | undefined
   readonly message?: string | undefined
+  /** What `json` answers with, when it is not to be of no use at all. */
+  readonly body?: string | undefined
   /** The header `stripe-should-retry`, which the SDK obeys. */
   readonly shouldRetry?: boolean | undefined
   /** How late, for `delay`. */
