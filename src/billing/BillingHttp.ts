@@ -23,6 +23,9 @@ const whenOn = Effect.gen(function* () {
   return billing === undefined ? Effect.fail(BillingUnavailable.soon()) : Effect.void
 })
 
+/** Before the request's own time is over, Stripe's is: what failed is said, and who waited can come again. */
+const inTime = Effect.timeoutOrElse({ duration: "14 seconds", orElse: () => Effect.fail(BillingUnavailable.soon()) })
+
 const BillingRoutes = HttpApiBuilder.group(
   Api,
   "billing",
@@ -39,26 +42,31 @@ const BillingRoutes = HttpApiBuilder.group(
         const user = yield* CurrentUser
         const request = { userId: user.userId, route: "subscribe", key: headers["idempotency-key"], body: {} }
         const opened = Effect.map(checkout.open(user), ({ isNew, ...value }) => ({ status: isNew ? 201 : 200, value }))
-        const { replayed, status, value } = yield* idempotency.remember(request, opened)
-        return HttpServerResponse.jsonUnsafe(value, { status, headers: replayed ? { "idempotent-replayed": "true" } : {} })
+        const { replayed, status, value } = yield* inTime(idempotency.remember(request, opened))
+        const { checkoutUrl, expiresAt, sessionId } = value
+        // In this order also from the store, which has its own.
+        return HttpServerResponse.jsonUnsafe(
+          { checkoutUrl, sessionId, expiresAt },
+          { status, headers: replayed ? { "idempotent-replayed": "true" } : {} }
+        )
       }),
       subscriptionStatus: () => CurrentUser.use(subscriptions.status),
       cancelSubscription: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
-        yield* membership.cancel(user)
+        yield* inTime(membership.cancel(user))
         return yield* subscriptions.status(user)
       }),
       reactivateSubscription: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
-        yield* membership.reactivate(user)
+        yield* inTime(membership.reactivate(user))
         return yield* subscriptions.status(user)
       }),
       openPortal: Effect.fnUntraced(function* () {
-        return { url: yield* membership.portal(yield* CurrentUser) }
+        return { url: yield* inTime(membership.portal(yield* CurrentUser)) }
       }),
       billingReturn: Effect.fnUntraced(function* ({ query }) {
         const user = yield* CurrentUser
-        yield* checkout.returned(user, query.session_id)
+        yield* inTime(checkout.returned(user, query.session_id))
         return yield* subscriptions.status(user)
       })
     })

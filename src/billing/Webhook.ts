@@ -40,6 +40,10 @@ const customerOf = ({ data: { object } }: StripeEvent): string | null =>
 /** Text up to the first dot-separated piece of a name: `t` of `t=…,v1=…`. */
 const timestampOf = (header: string): number => Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(header)?.[1] ?? "NaN")
 
+/** No name of Stripe's has a NUL in it, and Postgres keeps none. */
+const isStorable = (event: StripeEvent): boolean =>
+  ![event.id, event.type, event.data.object.id, customerOf(event), idOf(event.data.object.charge)].join().includes("\u0000")
+
 const decodeEvent = Schema.decodeUnknownOption(StripeEvent)
 
 /**
@@ -73,6 +77,7 @@ export class Webhook extends Context.Service<
             catch: () => "not this one" as const
           }).pipe(
             Effect.flatMap((event) => Effect.fromOption(decodeEvent(event))),
+            Effect.filterOrFail(isStorable),
             Effect.option
           )
           if (Option.isSome(event)) return event.value

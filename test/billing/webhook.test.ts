@@ -106,6 +106,20 @@ describe("what is not Stripe's", () => {
     }
   })
 
+  it("is refused when it names what has a NUL in it", async () => {
+    for (const changes of [
+      { id: "evt_a\u0000b" },
+      { id: "evt_b", type: "customer.subscription.updated\u0000" },
+      { id: "evt_c", data: { object: { id: "sub_\u0000", object: "subscription", customer: "cus_nobody" } } },
+      { id: "evt_d", data: { object: { id: "sub_1", object: "subscription", customer: "cus_\u0000" } } },
+      { id: "evt_e", data: { object: { id: "dp_1", object: "dispute", charge: "ch_\u0000" } } }
+    ]) {
+      const body = JSON.stringify({ ...made({ id: "evt" }), ...changes })
+      const reply = await deliver(url, body, sign(body, [secret]))
+      assert.deepStrictEqual([reply.status, reply.body.code], [400, "signature_invalid"], body)
+    }
+  })
+
   it("is refused over 512 KiB, and taken just under", async () => {
     const padded = (id: string, size: number) => {
       const event = JSON.stringify(made({ id }))
