@@ -121,7 +121,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     databaseDirectUrl: Option.isSome(direct) ? yield* databaseUrl("DATABASE_DIRECT_URL", direct.value) : database,
     migrate: Option.getOrElse(migrate, () => "on") === "on",
     jwtKeys: yield* jwtKeys(environment),
-    jwtTtl: yield* integer("JWT_TTL", 60, 86_400, 3600),
+    jwtTtl: yield* integer("JWT_TTL", 1, 86_400, 3600),
     otpDelivery: delivery,
     otpWebhook: yield* otpWebhook(environment, delivery),
     passwordLogin: Option.getOrUndefined(yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",

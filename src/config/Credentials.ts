@@ -30,7 +30,7 @@ export interface BillingSettings {
 }
 
 /** Secrets that stand in tutorials and templates: no better than none. */
-const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|test|(.)\1+$)/is
+const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|a-string-secret|test|(.)\1+$)/is
 
 /**
  * A key is told of by its place: what stands where its name should be may be the secret. One may come without a
