@@ -1,4 +1,5 @@
 import { Effect, Layer, Redacted } from "effect"
+import { readInVain } from "../http/RequestGuard.ts"
 import { Authorization, CurrentUser } from "./AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "./AuthErrors.ts"
 import { Sessions } from "./Sessions.ts"
@@ -18,6 +19,7 @@ export const AuthorizationLayer = Layer.effect(
         const session = yield* sessions.find(claims.sub, claims.sid)
         if (session === undefined) return yield* Unauthenticated.because("session_revoked")
         if (session.isRecovery && endpoint.identifier !== "changePassword") return yield* new ReauthenticationRequired()
+        if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* readInVain
         return yield* Effect.provideService(httpEffect, CurrentUser, session)
       })
     })

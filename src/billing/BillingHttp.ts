@@ -5,7 +5,7 @@ import { Api } from "../Api.ts"
 import { CurrentUser } from "../auth/AuthApi.ts"
 import { AppConfig } from "../Config.ts"
 import { Idempotency } from "../http/Idempotency.ts"
-import { receive } from "../http/RequestGuard.ts"
+import { isJson, receive } from "../http/RequestGuard.ts"
 import { asOwnWork } from "../Place.ts"
 import { BillingUnavailable } from "./BillingErrors.ts"
 import { Checkout } from "./Checkout.ts"
@@ -15,7 +15,6 @@ import { Webhook } from "./Webhook.ts"
 
 /** An event's largest size. */
 const maximumEvent = ByteSize.kibibytes(512)
-const isJson = /^application\/json\s*(?:;|$)/i
 
 /** With BILLING=off whatever would need Stripe is not available; the status still tells the tier. */
 const whenOn = Effect.gen(function* () {
@@ -85,7 +84,7 @@ const WebhookRoutes = HttpApiBuilder.group(
       Effect.fnUntraced(function* ({ headers, request }) {
         yield* isOn
         // Raw bytes are taken as they come, so the media type is looked at here.
-        if (!isJson.test(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
+        if (!isJson(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
         const body = yield* Effect.orDie(receive(request, maximumEvent))
         yield* asOwnWork(webhook.receive(body, headers["stripe-signature"]))
         return { received: true as const }

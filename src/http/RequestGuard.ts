@@ -1,6 +1,6 @@
 import { IncomingMessage } from "node:http"
 import { ByteSize, Context, Effect } from "effect"
-import { HttpIncomingMessage, type HttpServerError, type HttpServerRequest } from "effect/http"
+import { HttpIncomingMessage, type HttpServerError, HttpServerRequest } from "effect/http"
 import { CurrentPlace } from "../Place.ts"
 import { BadJson, RequestTimeout, Unavailable, UnsupportedMediaType } from "./ProblemsApi.ts"
 
@@ -74,6 +74,17 @@ export const receive = Effect.fnUntraced(function* (request: HttpServerRequest.H
   const body = new Uint8Array(yield* arrival(request, maximum))
   if ((yield* CurrentPlace)?.comeBack() === false) return yield* Unavailable.because("overloaded")
   return isTooDeep(body) ? yield* new BadJson({ detail: `The body nests deeper than ${maximumDepth} levels` }) : body
+})
+
+export const isJson = (mediaType: string): boolean => /^application\/json\s*(?:;|$)/i.test(mediaType)
+
+/** For an operation that reads no body: what is sent all the same keeps the rules of one that is read. */
+export const readInVain = Effect.gen(function* () {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const { "content-length": length = "0", "content-type": mediaType, "transfer-encoding": coding } = request.headers
+  if (length === "0" && coding === undefined) return
+  if (mediaType !== undefined && !isJson(mediaType)) return yield* Effect.die(new UnsupportedMediaType())
+  yield* Effect.orDie(request.text)
 })
 
 const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = Buffer.from('"\\[]{}')

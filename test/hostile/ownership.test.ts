@@ -4,6 +4,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Api } from "../../src/Api.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
+import { raw } from "../http/raw.ts"
 import { type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { assertProblem, type LoggedIn, peopleAt, sidOf, until } from "../auth/People.ts"
@@ -184,6 +185,24 @@ describe("somebody else's", () => {
       for (const word of ["Ada", ada.userId, owned.room, owned.reply, owned.question, ada.sid])
         assert.notInclude(reply.text, word, path)
     }
+  })
+})
+
+describe("a body that cannot be read", () => {
+  const withBody = endpoints.filter(({ isProtected, method }) => isProtected && method !== "GET")
+  const json = { "content-type": "application/json" }
+
+  it.each(withBody)("is refused by $method $path, whether it is asked for or not", async ({ method, path }) => {
+    const before = await everythingOfAda()
+    const target = pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply)
+    const sending = (headers: Record<string, string>, body: string | Uint8Array) =>
+      raw(backend.url, method, target, { headers: { authorization: `Bearer ${ada.token}`, ...headers }, body })
+    const code = ({ body, status }: Awaited<ReturnType<typeof sending>>) => `${status} ${body?.code}`
+    assert.strictEqual(code(await sending(json, `{"a":`)), "400 bad_json")
+    assert.strictEqual(code(await sending(json, Buffer.from([0x22, 0xff, 0x22]))), "400 bad_json")
+    assert.strictEqual(code(await sending(json, `"${"x".repeat(256 * 1024)}"`)), "413 payload_too_large")
+    assert.strictEqual(code(await sending({ "content-type": "text/plain" }, "hello")), "415 unsupported_media_type")
+    assert.deepStrictEqual(await everythingOfAda(), before)
   })
 })
 

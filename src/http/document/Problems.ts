@@ -56,10 +56,10 @@ const anyOf = (names: ReadonlyArray<string>): Node => {
   return more.length === 0 ? { ...first } : { anyOf: [first, ...more] }
 }
 
-/** What needs a body, or anything to validate, cannot go wrong where there is none. */
-const canOccur = (operation: Node) => {
-  const hasBody = operation["requestBody"] !== undefined
-  const hasInput = hasBody || nodes(operation["parameters"]).length > 0
+/** What needs a body, or anything to validate, cannot go wrong where there is none; one that is not asked for may be sent. */
+const canOccur = (operation: Node, method: string) => {
+  const hasBody = method !== "get"
+  const hasInput = operation["requestBody"] !== undefined || nodes(operation["parameters"]).length > 0
   const impossible = new Set([
     ...(hasBody ? [] : ["BadJson", "RequestTimeout", "PayloadTooLarge", "UnsupportedMediaType"]),
     ...(hasInput ? [] : ["ValidationFailed"])
@@ -105,9 +105,9 @@ export const documentProblems = (document: Node) => {
 
   const ofAny = unrouted.map(({ identifier }) => identifier)
   components["responses"] = { Unrouted: refusal(ofAny, show(ofAny), "Refused before it reached the operation. ") }
-  eachOperation(document, (operation) => {
+  eachOperation(document, (operation, _, method) => {
     const responses = child(operation, "responses") ?? {}
-    const possible = canOccur(operation)
+    const possible = canOccur(operation, method)
     for (const [status, response] of Object.entries(responses)) {
       const media = child(response, "content", mediaType)
       if (!isNode(response) || media === undefined) continue
