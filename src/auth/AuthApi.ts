@@ -1,8 +1,8 @@
-import { Context } from "effect"
+import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
 import { ids } from "../Examples.ts"
 import { describe } from "../http/Describe.ts"
-import { page } from "../http/Pagination.ts"
+import { Cursor, Limit, linkHeader, page } from "../http/Pagination.ts"
 import {
   Challenge,
   ChangePassword,
@@ -136,8 +136,9 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
       )
     ),
     HttpApiEndpoint.get("listSessions", "/sessions", {
-      success: page(Session, "SessionPage", exampleSession)
-    }).annotateMerge(describe("listSessions", "Where the user is logged in", "All of it on one page.")),
+      query: { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
+      success: HttpApiSchema.WithHeaders(page(Session, "SessionPage", exampleSession), linkHeader)
+    }).annotateMerge(describe("listSessions", "Where the user is logged in", "The newest first.")),
     HttpApiEndpoint.delete("revokeSession", "/sessions/:id", {
       params: { id: SessionId.annotate({ description: "The session's id.", examples: [SessionId.make(ids.session)] }) },
       success: HttpApiSchema.NoContent,

@@ -1,5 +1,5 @@
-import { Effect, Layer } from "effect"
-import { HttpApiBuilder } from "effect/http-api"
+import { Effect, Layer, Schema } from "effect"
+import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { iso } from "../Text.ts"
 import { Accounts } from "./Accounts.ts"
@@ -7,13 +7,17 @@ import { AddressLimits } from "./AddressLimits.ts"
 import { CurrentUser } from "./AuthApi.ts"
 import { RefreshInvalid, SessionNotFound } from "./AuthErrors.ts"
 import { AuthEvents } from "./AuthEvents.ts"
+import { Cursors } from "../http/Cursors.ts"
 import { clientOf, originOf } from "../http/Origin.ts"
+import { defaultLimit, nextLink } from "../http/Pagination.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
 import { recoverySeconds, Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 import { type SessionId, UserId } from "./User.ts"
 import { Users } from "./Users.ts"
+
+const SessionPosition = Schema.Struct({ before: Schema.String })
 
 /** Also one more of those that are not judged any more: it is no better than those before it. */
 const isWrong = ({ _tag }: { readonly _tag: string }) =>
@@ -103,6 +107,7 @@ const SessionRoutes = HttpApiBuilder.group(
     const accounts = yield* Accounts
     const events = yield* AuthEvents
     const sessions = yield* Sessions
+    const cursors = yield* Cursors
 
     return handlers.handleAll({
       changePassword: Effect.fnUntraced(function* ({ payload, request }) {
@@ -118,9 +123,14 @@ const SessionRoutes = HttpApiBuilder.group(
         )
         yield* events.append(userId, "logout", yield* originOf(request), sessionId)
       }),
-      listSessions: Effect.fnUntraced(function* () {
+      listSessions: Effect.fnUntraced(function* ({ query, request }) {
         const { sessionId, userId } = yield* CurrentUser
-        const listed = yield* sessions.list(userId)
+        const list = `sessions:${userId}`
+        const before =
+          query.cursor === undefined ? undefined : (yield* cursors.decode(list, SessionPosition, query.cursor)).before
+        const { hasMore, listed } = yield* sessions.list(userId, { limit: query.limit ?? defaultLimit, before })
+        const last = listed.at(-1)
+        const nextCursor = hasMore && last !== undefined ? cursors.encode(list, { before: last.id }) : null
         const data = listed.map(({ createdAt, id, lastUsedAt, userAgent }) => ({
           id,
           createdAt: iso(createdAt),
@@ -128,7 +138,10 @@ const SessionRoutes = HttpApiBuilder.group(
           userAgent,
           current: id === sessionId
         }))
-        return { data, hasMore: false, nextCursor: null }
+        return HttpApiSchema.withHeaders({
+          body: { data, hasMore, nextCursor },
+          headers: nextLink(request.originalUrl, nextCursor)
+        })
       }),
       revokeSession: Effect.fnUntraced(function* ({ params, request }) {
         const { userId } = yield* CurrentUser

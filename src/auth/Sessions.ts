@@ -54,7 +54,11 @@ export class Sessions extends Context.Service<
       userId: UserId,
       which: { readonly only: SessionId } | { readonly except: SessionId } | "all"
     ) => Effect.Effect<number>
-    readonly list: (userId: UserId) => Effect.Effect<ReadonlyArray<ListedSession>>
+    /** The newest first, from before `before` on. */
+    readonly list: (
+      userId: UserId,
+      page: { readonly limit: number; readonly before?: string | undefined }
+    ) => Effect.Effect<{ readonly listed: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
     /**
      * Does what changes the user, or what is remembered with the sessions, in one transaction: all of it, with the
      * notice after which no process goes on with what it remembers, or nothing.
@@ -128,12 +132,14 @@ export class Sessions extends Context.Service<
         return row?.count ?? 0
       }, Effect.orDie)
 
-      const list: Sessions["Service"]["list"] = Effect.fn("Sessions.list")(function* (userId) {
-        return yield* sql<ListedSession>`
+      const list: Sessions["Service"]["list"] = Effect.fn("Sessions.list")(function* (userId, { before, limit }) {
+        const rows = yield* sql<ListedSession>`
           select id, created_at, last_used_at, user_agent from sessions
           where user_id = ${userId} and revoked_at is null and expires_at > now() and not is_recovery
-          order by created_at desc, id desc limit 100
+            and (${before ?? null}::uuid is null or id < ${before ?? null}::uuid)
+          order by id desc limit ${limit + 1}
         `
+        return { listed: rows.slice(0, limit), hasMore: rows.length > limit }
       }, Effect.orDie)
 
       const change: Sessions["Service"]["change"] = (userId, work) =>

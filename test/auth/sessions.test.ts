@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
-import { freshMobile, type Person, personAt, request } from "../support/Client.ts"
+import { freshMobile, type Person, personAt, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { assertProblem, type LoggedIn, peopleAt, sleep, times, until } from "./People.ts"
 
@@ -59,6 +59,23 @@ describe("the list of sessions", () => {
         { id: first.sid, userAgent: "client 0", current: false }
       ]
     )
+  })
+
+  it("comes in pages, whose cursors are nobody else's", async () => {
+    const [first, second, third] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
+    const idsOf = ({ body }: Reply) => body.data.map(({ id }: { id: string }) => id)
+    const one = await first.call("GET", "/auth/sessions?limit=2")
+    assert.deepStrictEqual([idsOf(one), one.body.hasMore], [[third.sid, second.sid], true])
+    const next = `/auth/sessions?limit=2&cursor=${encodeURIComponent(one.body.nextCursor)}`
+    assert.strictEqual(one.headers.get("link"), `<${next}>; rel="next"`)
+    const two = await first.call("GET", next)
+    assert.deepStrictEqual([idsOf(two), two.body.hasMore, two.body.nextCursor], [[first.sid], false, null])
+    assert.isNull(two.headers.get("link"))
+    const [stranger] = (await sessions(1)) as [LoggedIn]
+    assertProblem(await stranger.call("GET", next), 400, "validation_failed")
+    for (const query of ["limit=0", "limit=101", "limit=x", "cursor=zzz", `cursor=${one.body.nextCursor}x`]) {
+      assertProblem(await first.call("GET", `/auth/sessions?${query}`), 400, "validation_failed")
+    }
   })
 
   it("tells when one was refreshed last", async () => {
