@@ -1,5 +1,5 @@
-import { Effect, Layer, Schema } from "effect"
-import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { Effect, Layer } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { iso } from "../Text.ts"
 import { Accounts } from "./Accounts.ts"
@@ -8,16 +8,14 @@ import { CurrentUser } from "./AuthApi.ts"
 import { RefreshInvalid, SessionNotFound } from "./AuthErrors.ts"
 import { AuthEvents } from "./AuthEvents.ts"
 import { Cursors } from "../http/Cursors.ts"
+import { newestFirst } from "../http/NewestFirst.ts"
 import { clientOf, originOf } from "../http/Origin.ts"
-import { defaultLimit, nextLink } from "../http/Pagination.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
-import { recoverySeconds, Sessions } from "./Sessions.ts"
+import { type ListedSession, recoverySeconds, Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 import { type SessionId, UserId } from "./User.ts"
 import { Users } from "./Users.ts"
-
-const SessionPosition = Schema.Struct({ before: Schema.String })
 
 /** Also one more of those that are not judged any more: it is no better than those before it. */
 const isWrong = ({ _tag }: { readonly _tag: string }) =>
@@ -123,25 +121,18 @@ const SessionRoutes = HttpApiBuilder.group(
         )
         yield* events.append(userId, "logout", yield* originOf(request), sessionId)
       }),
-      listSessions: Effect.fnUntraced(function* ({ query, request }) {
+      listSessions: Effect.fnUntraced(function* (call) {
         const { sessionId, userId } = yield* CurrentUser
-        const list = `sessions:${userId}`
-        const before =
-          query.cursor === undefined ? undefined : (yield* cursors.decode(list, SessionPosition, query.cursor)).before
-        const { hasMore, listed } = yield* sessions.list(userId, { limit: query.limit ?? defaultLimit, before })
-        const last = listed.at(-1)
-        const nextCursor = hasMore && last !== undefined ? cursors.encode(list, { before: last.id }) : null
-        const data = listed.map(({ createdAt, id, lastUsedAt, userAgent }) => ({
+        const shown = ({ createdAt, id, lastUsedAt, userAgent }: ListedSession) => ({
           id,
           createdAt: iso(createdAt),
           lastUsedAt: iso(lastUsedAt),
           userAgent,
           current: id === sessionId
-        }))
-        return HttpApiSchema.withHeaders({
-          body: { data, hasMore, nextCursor },
-          headers: nextLink(request.originalUrl, nextCursor)
         })
+        return yield* newestFirst(cursors, `sessions:${userId}`, call, (page) =>
+          Effect.map(sessions.list(userId, page), ({ found, hasMore }) => ({ found: found.map(shown), hasMore }))
+        )
       }),
       revokeSession: Effect.fnUntraced(function* ({ params, request }) {
         const { userId } = yield* CurrentUser

@@ -58,7 +58,7 @@ export class Sessions extends Context.Service<
     readonly list: (
       userId: UserId,
       page: { readonly limit: number; readonly before?: string | undefined }
-    ) => Effect.Effect<{ readonly listed: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
+    ) => Effect.Effect<{ readonly found: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
     /**
      * Does what changes the user, or what is remembered with the sessions, in one transaction: all of it, with the
      * notice after which no process goes on with what it remembers, or nothing.
@@ -139,7 +139,7 @@ export class Sessions extends Context.Service<
             and (${before ?? null}::uuid is null or id < ${before ?? null}::uuid)
           order by id desc limit ${limit + 1}
         `
-        return { listed: rows.slice(0, limit), hasMore: rows.length > limit }
+        return { found: rows.slice(0, limit), hasMore: rows.length > limit }
       }, Effect.orDie)
 
       const change: Sessions["Service"]["change"] = (userId, work) =>

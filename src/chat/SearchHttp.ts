@@ -1,12 +1,10 @@
-import { Effect, Schema } from "effect"
-import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { CurrentUser } from "../auth/AuthApi.ts"
 import { Cursors } from "../http/Cursors.ts"
-import { defaultLimit, nextLink } from "../http/Pagination.ts"
+import { newestFirst } from "../http/NewestFirst.ts"
 import { Search } from "./Search.ts"
-
-const Position = Schema.Struct({ before: Schema.String })
 
 export const SearchHttp = HttpApiBuilder.group(
   Api,
@@ -16,17 +14,10 @@ export const SearchHttp = HttpApiBuilder.group(
     const cursors = yield* Cursors
 
     return handlers.handleAll({
-      search: Effect.fnUntraced(function* ({ query, request }) {
+      search: Effect.fnUntraced(function* (call) {
         const { userId } = yield* CurrentUser
-        const list = `search:${userId}:${query.q}`
-        const before = query.cursor === undefined ? undefined : (yield* cursors.decode(list, Position, query.cursor)).before
-        const { found, hasMore } = yield* search.find(userId, { words: query.q, limit: query.limit ?? defaultLimit, before })
-        const last = found.at(-1)
-        const nextCursor = hasMore && last !== undefined ? cursors.encode(list, { before: last.id }) : null
-        return HttpApiSchema.withHeaders({
-          body: { data: found, hasMore, nextCursor },
-          headers: nextLink(request.originalUrl, nextCursor)
-        })
+        const words = call.query.q
+        return yield* newestFirst(cursors, `search:${userId}:${words}`, call, (page) => search.find(userId, { words, ...page }))
       })
     })
   })
