@@ -75,6 +75,14 @@ export class Checkout extends Context.Service<
             and expires_at < clock_timestamp() + make_interval(secs => ${shortest})
         `)
 
+      const openAttempt = Effect.fnUntraced(function* (userId: string) {
+        const [open] = yield* sql<Attempt>`
+          select id, customer_id, session_id, url, expires_at, false as mine from checkout_attempts
+          where user_id = ${userId} and status = 'open'
+        `
+        return open
+      }, Effect.orDie)
+
       /** The user's open attempt, made when there is none; of parallel requests one makes its session. */
       const attemptOf = Effect.fnUntraced(function* (userId: string, customerId: string) {
         yield* giveUpUnmade(userId)
@@ -85,12 +93,7 @@ export class Checkout extends Context.Service<
           where a.url is null and a.claimed_at < clock_timestamp() - make_interval(secs => ${takeOver})
           returning id, customer_id, session_id, url, expires_at, true as mine
         `
-        if (made !== undefined) return made
-        const [open] = yield* sql<Attempt>`
-          select id, customer_id, session_id, url, expires_at, false as mine from checkout_attempts
-          where user_id = ${userId} and status = 'open'
-        `
-        return open
+        return made ?? (yield* openAttempt(userId))
       }, Effect.orDie)
 
       const close = (userId: string, id: string, status: "completed" | "expired" | "failed") =>
@@ -208,10 +211,7 @@ export class Checkout extends Context.Service<
       )
 
       const abandon: Checkout["Service"]["abandon"] = Effect.fn("Checkout.abandon")(function* (userId) {
-        const [attempt] = yield* sql<Attempt>`
-          select id, customer_id, session_id, url, expires_at, false as mine from checkout_attempts
-          where user_id = ${userId} and status = 'open'
-        `.pipe(Effect.orDie)
+        const attempt = yield* openAttempt(userId)
         if (attempt === undefined) return
         if (attempt.sessionId !== null && (yield* stillOpen(userId, attempt))) yield* stripe.expireSession(attempt.sessionId)
         yield* close(userId, attempt.id, "expired")
