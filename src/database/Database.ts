@@ -68,11 +68,14 @@ const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted)
 /** How many there are; they are numbered from 1 on. */
 export const newestMigration = Object.keys(migrations).length
 
+/** The number of the newest one that was applied. */
+export const appliedMigration = (sql: SqlClient.SqlClient) =>
+  Effect.map(sql<{ id: number }>`select max(migration_id) as id from migrations`, ([row]) => row?.id ?? 0)
+
 /** With `MIGRATE=off` somebody else migrates, and has to have done it. */
 const refuseUnmigrated = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
   const [table] = yield* sql<{ exists: boolean }>`select to_regclass('migrations') is not null as exists`
-  const applied = table?.exists === true ? yield* sql<{ id: number }>`select max(migration_id) as id from migrations` : []
-  const lacking = newestMigration - (applied[0]?.id ?? 0)
+  const lacking = newestMigration - (table?.exists === true ? yield* appliedMigration(sql) : 0)
   if (lacking > 0) {
     const problem = `is off, and the database lacks ${lacking} of ${newestMigration} migrations: \`npm run migrate\` makes them`
     return yield* new SettingError({ setting: "MIGRATE", problem })

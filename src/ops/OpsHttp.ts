@@ -4,7 +4,7 @@ import { SqlClient } from "effect/sql"
 import { Api } from "../Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../Config.ts"
-import { newestMigration } from "../database/Database.ts"
+import { appliedMigration, newestMigration } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { asOwnWork } from "../Place.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
@@ -21,10 +21,9 @@ export const OpsHttp = HttpApiBuilder.group(
     const draining = yield* Draining
 
     /** The newest migration that was applied, or nothing when the database does not answer in time. */
-    const applied = sql<{ id: number }>`select max(migration_id) as id from migrations`.pipe(
+    const applied = appliedMigration(sql).pipe(
       asOwnWork,
       Effect.timeout("2 seconds"),
-      Effect.map(([row]) => row?.id ?? 0),
       Effect.catchCause(() => Effect.undefined)
     )
 
