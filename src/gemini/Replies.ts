@@ -76,9 +76,10 @@ export class Replies extends Context.Service<
         function* (reply: Claim, turns: Prompt["turns"], onText: (text: string) => void) {
           const { model, systemPrompt, temperature } = reply
           // Its full name, should the answer tell it.
-          let answer: Answer = { ...nothing, model }
+          const unwritten: Answer = { ...nothing, model }
+          let answer = unwritten
           for (let tries = 0; tries < 2; tries++) {
-            answer = { ...nothing, model }
+            answer = unwritten
             yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
               answer = add(answer, delta)
               if (delta.text !== "") onText(delta.text)
