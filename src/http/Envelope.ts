@@ -92,7 +92,7 @@ const goneOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<voi
  */
 export const Envelope = HttpRouter.middleware(
   Effect.gen(function* () {
-    const { apiPrefix = "", appUrl, corsOrigins } = yield* AppConfig
+    const { apiPrefix, appUrl, corsOrigins } = yield* AppConfig
     const admission = yield* Admission
     const secure = securityHeaders(appUrl)
     const draining = yield* Draining
@@ -103,11 +103,12 @@ export const Envelope = HttpRouter.middleware(
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
       url: string,
-      prefix: string,
+      prefix: string | undefined,
       requestId: string,
       fault: { readonly status: number } | undefined
     ) => {
-      const headers: Record<string, string> = { ...secure, ...withPrefix(response.headers, prefix), "x-request-id": requestId }
+      const headers: Record<string, string> = { ...secure, "x-request-id": requestId }
+      if (prefix !== undefined) Object.assign(headers, withPrefix(response.headers, prefix))
       // A page says by itself what it may load.
       if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
       if (isPrivate(url)) headers["cache-control"] = "no-store"
@@ -121,7 +122,8 @@ export const Envelope = HttpRouter.middleware(
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
-        const prefix = cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request)) ? apiPrefix : ""
+        const cameByPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
+        const prefix = cameByPrefix ? apiPrefix : undefined
         const place = admission.enter(request.url, goneOf(request))
         if (place === undefined) admission.countRefusal()
         const fault = place === undefined ? Unavailable.because("overloaded") : faultOf(request)
