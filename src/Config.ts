@@ -13,7 +13,7 @@ import {
   type OtpWebhook,
   otpWebhook
 } from "./config/Credentials.ts"
-import { choice, fail, integer, secret, type SettingError, string, url } from "./config/Reading.ts"
+import { choice, fail, integer, items, secret, type SettingError, string, url } from "./config/Reading.ts"
 import type { VariableName } from "./config/Variables.ts"
 
 /** Every setting of the process, read once. Their names and meanings are in config/Variables.ts. */
@@ -72,10 +72,7 @@ const logLevel = Effect.map(choice("LOG_LEVEL", ["trace", "debug", "info", "warn
 /** Browsers send an origin without a path, and it is compared as it stands. */
 const corsOrigins = Effect.gen(function* () {
   const list = Option.getOrElse(yield* string("CORS_ORIGINS"), () => "")
-  const origins = list
-    .split(",")
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== "")
+  const origins = items(list)
   const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text
   return list.trim() === "*" || origins.every(isOrigin)
     ? origins
@@ -83,13 +80,7 @@ const corsOrigins = Effect.gen(function* () {
 })
 
 const trustedProxies = Effect.gen(function* () {
-  const list = Option.getOrElse(yield* string("TRUSTED_PROXIES"), () => "")
-  const proxies = parseProxies(
-    list
-      .split(",")
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== "")
-  )
+  const proxies = parseProxies(items(Option.getOrElse(yield* string("TRUSTED_PROXIES"), () => "")))
   return proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a list of addresses or ranges like 10.0.0.0/8"))
 })
 

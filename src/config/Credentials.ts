@@ -1,5 +1,5 @@
 import { Effect, Option, Redacted } from "effect"
-import { choice, fail, secret, string, url } from "./Reading.ts"
+import { choice, fail, items, secret, string, url } from "./Reading.ts"
 
 export type Environment = "development" | "test" | "production"
 
@@ -117,11 +117,8 @@ export const billing = Effect.fnUntraced(function* (environment: Environment) {
   if (mode === undefined) return yield* fail("STRIPE_SECRET_KEY", "must start with sk_test_ or sk_live_")
   if (mode === "live" && environment !== "production")
     return yield* fail("STRIPE_SECRET_KEY", "is live: that needs APP_ENV=production")
-  const secrets = Option.map(yield* secret("STRIPE_WEBHOOK_SECRETS"), Redacted.value)
-    .pipe(Option.getOrElse(() => ""))
-    .split(",")
-    .map((text) => text.trim())
-    .filter((text) => text !== "")
+  const configured = Option.map(yield* secret("STRIPE_WEBHOOK_SECRETS"), Redacted.value)
+  const secrets = items(Option.getOrElse(configured, () => ""))
   if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
   if (!secrets.every((text) => /^whsec_\S+$/.test(text)))
     return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")

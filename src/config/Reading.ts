@@ -31,6 +31,13 @@ export const integer = (name: VariableName, minimum: number, maximum: number, fa
 export const choice = <const L extends ReadonlyArray<string>>(name: VariableName, choices: L) =>
   read(name, Config.Literals(choices, name).pipe(Config.option), `one of ${choices.join(", ")}`)
 
+/** The items of a comma list; empty ones are none. */
+export const items = (list: string): Array<string> =>
+  list
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "")
+
 export const url = (name: VariableName, value: string, protocols: ReadonlyArray<string>) =>
   URL.canParse(value) && protocols.includes(new URL(value).protocol)
     ? Effect.succeed(value.replace(/\/+$/, ""))
