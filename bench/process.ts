@@ -21,7 +21,7 @@ const extraArguments = (process.env["BENCH_NODE_ARGS"] ?? "").split(" ").filter(
 export const startNode = async (file: string, env: Readonly<Record<string, string>>, sign: RegExp): Promise<Running> => {
   const startedAt = performance.now()
   const { HOME = "", PATH = "" } = process.env
-  const args = file.startsWith("src/dev/") ? [file] : [...extraArguments, file]
+  const args = file.startsWith("simulators/") ? [file] : [...extraArguments, file]
   const child = spawn(process.execPath, args, { env: { HOME, PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()))
   let output = ""

@@ -2,8 +2,8 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import pg from "pg"
-import { startPostgres } from "../src/dev/EmbeddedPostgres.ts"
-import type { Settings, Stats } from "../src/dev/GeminiSimulator.ts"
+import { startPostgres } from "../dev/EmbeddedPostgres.ts"
+import type { Settings, Stats } from "../simulators/gemini/GeminiSimulator.ts"
 import { type Driver, startDriver } from "./load.ts"
 import { type Running, startNode } from "./process.ts"
 import { median } from "./table.ts"
@@ -46,7 +46,7 @@ export interface Stage {
 export const openStage = async (): Promise<Stage> => {
   const folder = mkdtempSync(join(tmpdir(), "bench-"))
   const postgres = await startPostgres({ dataDir: join(folder, "data") })
-  const simulator = await startNode("src/dev/GeminiSimulatorMain.ts", {}, /ready (http\S+)/)
+  const simulator = await startNode("simulators/gemini/main.ts", {}, /ready (http\S+)/)
   const driver = startDriver()
   const admin = new pg.Client({ connectionString: postgres.url })
   await admin.connect()

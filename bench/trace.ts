@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
-import { startPostgres } from "../src/dev/EmbeddedPostgres.ts"
+import { startPostgres } from "../dev/EmbeddedPostgres.ts"
 import { startNode } from "./process.ts"
 import { seedRooms, seedTokens } from "./seed.ts"
 import { productSettings, startApi, startWorker } from "./stage.ts"
@@ -36,7 +36,7 @@ const postgres = await startPostgres({
   log: note,
   settings: { log_statement: "all", log_line_prefix: "@%n %p %u " }
 })
-const simulator = await startNode("src/dev/GeminiSimulatorMain.ts", {}, /ready (http\S+)/)
+const simulator = await startNode("simulators/gemini/main.ts", {}, /ready (http\S+)/)
 
 const settingsOf = async (user: string) => {
   const admin = new pg.Client({ connectionString: postgres.url })

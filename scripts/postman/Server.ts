@@ -12,7 +12,7 @@ export interface DevServer {
   readonly stop: () => Promise<void>
 }
 
-const entry = fileURLToPath(new URL("../../src/dev/main.ts", import.meta.url))
+const entry = fileURLToPath(new URL("../../dev/main.ts", import.meta.url))
 const patience = 120_000
 
 const freePort = async (): Promise<number> => {

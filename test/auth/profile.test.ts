@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
-import { startStripeSimulator, type StripeSimulator } from "../../src/dev/StripeSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
+import { startStripeSimulator, type StripeSimulator } from "../../simulators/stripe/StripeSimulator.ts"
 import { freePort, startBackend } from "../support/Backend.ts"
 import { freshMobile, type Person, personAt } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"

@@ -1,7 +1,11 @@
 import { Stripe } from "stripe"
 import { beforeEach } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
-import { startStripeSimulator, type StripeSimulator, type StripeSimulatorOptions } from "../../src/dev/StripeSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
+import {
+  startStripeSimulator,
+  type StripeSimulator,
+  type StripeSimulatorOptions
+} from "../../simulators/stripe/StripeSimulator.ts"
 import { sleep, until } from "../e2e/Fleet.ts"
 import { freePort, startBackend, startProcess } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
-import type { StripeSimulator } from "../../src/dev/StripeSimulator.ts"
+import type { StripeSimulator } from "../../simulators/stripe/StripeSimulator.ts"
 import type { Person, Reply } from "../support/Client.ts"
 import {
   checkout,

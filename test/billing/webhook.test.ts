@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { sign } from "../../src/dev/stripe/webhooks/Signature.ts"
+import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
 import { request } from "../support/Client.ts"
 import {
   atStripe,

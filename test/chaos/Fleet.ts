@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
-import { type EmbeddedPostgres, startPostgres } from "../../src/dev/EmbeddedPostgres.ts"
+import { type EmbeddedPostgres, startPostgres } from "../../dev/EmbeddedPostgres.ts"
 import { type Settings, startProcess } from "../support/Backend.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>

@@ -1,6 +1,6 @@
 import http from "node:http"
 import type { AddressInfo } from "node:net"
-import { startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { markerIn, placeholder } from "./Prompts.ts"
 
 /** One call of the model, as it saw it. */

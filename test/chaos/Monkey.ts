@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Fault } from "../../src/dev/GeminiSimulator.ts"
+import type { Fault } from "../../simulators/gemini/GeminiSimulator.ts"
 import type { Slot } from "./Fleet.ts"
 import type { Random } from "./Random.ts"
 import type { World } from "./World.ts"

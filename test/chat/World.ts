@@ -1,4 +1,4 @@
-import { type GeminiSimulator, type LogEntry, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, type LogEntry, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, personAt, type Reply } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"

@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { snippet } from "../../src/chat/Search.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, request } from "../support/Client.ts"

@@ -433,7 +433,7 @@ describe("the process", () => {
 
 describe("the catalogue of variables", () => {
   it("names none that nothing reads", () => {
-    const readers = ["src/Config.ts", "src/config/Credentials.ts", "src/dev/main.ts"]
+    const readers = ["src/Config.ts", "src/config/Credentials.ts", "dev/main.ts"]
       .map((file) => readFileSync(file, "utf8"))
       .join("")
     for (const name of Object.keys(variables)) assert.include(readers, `"${name}"`)

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { parse } from "yaml"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { type Settings, startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { run } from "./Bundle.ts"
@@ -26,15 +26,7 @@ describe("what a build is given", () => {
       "src/main.ts",
       "src/auth/Keys.ts"
     ]
-    const left = [
-      ".env",
-      ".npmrc",
-      ".git/config",
-      ".data/jwt-keys",
-      "node_modules/pg/index.js",
-      "dist/main.mjs",
-      "src/dev/main.ts"
-    ]
+    const left = [".env", ".npmrc", ".git/config", ".data/jwt-keys", "node_modules/pg/index.js", "dist/main.mjs", "dev/main.ts"]
     for (const path of [...taken, ...left, "Dockerfile", "test/some.test.ts"]) put(path)
     writeFileSync(join(folder, ".dockerignore"), readFileSync(".dockerignore", "utf8"))
     assert.sameMembers([...contextOf(folder)], taken)

@@ -8,8 +8,8 @@ import { createInterface } from "node:readline"
 import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
-import { type EmbeddedPostgres, type StartOptions, startPostgres } from "../../src/dev/EmbeddedPostgres.ts"
-import { PostgresAlreadyRunning } from "../../src/dev/postgres/PidFile.ts"
+import { type EmbeddedPostgres, type StartOptions, startPostgres } from "../../dev/EmbeddedPostgres.ts"
+import { PostgresAlreadyRunning } from "../../dev/postgres/PidFile.ts"
 
 const ROOT = resolve(import.meta.dirname, "../..")
 const BIN_15 = "/usr/lib/postgresql/15/bin"
@@ -90,7 +90,7 @@ const fakeInitdb = (then: string) => {
 /** An app in its own process (group): starts Postgres, tells where it is, and drains on Ctrl-C before it stops it. */
 const APP = `
 import pg from "pg"
-import { startPostgres } from ${JSON.stringify(join(ROOT, "src/dev/EmbeddedPostgres.ts"))}
+import { startPostgres } from ${JSON.stringify(join(ROOT, "dev/EmbeddedPostgres.ts"))}
 const server = await startPostgres(JSON.parse(process.argv[1]))
 process.on("SIGINT", async () => {
   await new Promise((done) => setTimeout(done, 600))

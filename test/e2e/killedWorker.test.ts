@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"

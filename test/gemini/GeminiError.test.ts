@@ -1,7 +1,7 @@
 import { ApiError, GoogleGenAI } from "@google/genai"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { freePort } from "../support/Backend.ts"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { fromUnknown, type GeminiError } from "../../src/gemini/GeminiError.ts"
 
 const apiKey = "AIza-a-very-secret-key"

@@ -1,7 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js"
 import fc from "fast-check"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { openApiDocument } from "../../src/http/OpenApiDocument.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"

@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { freshMobile } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"

@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import { connect } from "node:net"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { type LoggedIn, peopleAt, sleep, times } from "../auth/People.ts"

@@ -1,6 +1,6 @@
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { brokenPromises, replyOf, sleep, until } from "../e2e/Fleet.ts"

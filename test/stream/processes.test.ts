@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
+import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { sleep, until, usedToday } from "../chat/World.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"

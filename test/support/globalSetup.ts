@@ -3,7 +3,7 @@ import pg from "pg"
 import type { TestProject } from "vitest/node"
 import { AppConfig } from "../../src/Config.ts"
 import { runAllMigrations } from "../../src/database/Database.ts"
-import { startPostgres } from "../../src/dev/EmbeddedPostgres.ts"
+import { startPostgres } from "../../dev/EmbeddedPostgres.ts"
 import { environment } from "../../src/ops/Launch.ts"
 
 declare module "vitest" {

@@ -16,16 +16,16 @@
 import { createServer } from "node:http"
 import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { makeControl } from "./stripe/control/Control.ts"
-import type { StripeSimulatorControl } from "./stripe/control/Control.ts"
-import { handle } from "./stripe/Server.ts"
-import { defaultSettings } from "./stripe/Settings.ts"
-import type { Settings } from "./stripe/Settings.ts"
-import { Simulation } from "./stripe/Simulation.ts"
-import type { Snapshot, WebhookOption } from "./stripe/Simulation.ts"
+import { makeControl } from "./control/Control.ts"
+import type { StripeSimulatorControl } from "./control/Control.ts"
+import { handle } from "./Server.ts"
+import { defaultSettings } from "./Settings.ts"
+import type { Settings } from "./Settings.ts"
+import { Simulation } from "./Simulation.ts"
+import type { Snapshot, WebhookOption } from "./Simulation.ts"
 
-export type { StripeSimulatorControl } from "./stripe/control/Control.ts"
-export type { Snapshot, WebhookOption } from "./stripe/Simulation.ts"
+export type { StripeSimulatorControl } from "./control/Control.ts"
+export type { Snapshot, WebhookOption } from "./Simulation.ts"
 
 export interface StripeSimulatorOptions extends Partial<Settings> {
   /** A free port when absent. */

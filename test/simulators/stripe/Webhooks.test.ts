@@ -1,6 +1,6 @@
 import { Stripe } from "stripe"
 import { afterAll, afterEach, assert, describe, it } from "vitest"
-import { FORGERIES } from "../../../src/dev/stripe/webhooks/Forgery.ts"
+import { FORGERIES } from "../../../simulators/stripe/webhooks/Forgery.ts"
 import { present, SECRET, startHarness } from "./Harness.ts"
 
 const harness = await startHarness()

@@ -2,11 +2,11 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it, onTestFinished } from "vitest"
-import { routes } from "../../src/dev/stripe/resources/Routes.ts"
-import { startStripeSimulator } from "../../src/dev/StripeSimulator.ts"
-import type { StripeSimulatorOptions } from "../../src/dev/StripeSimulator.ts"
-import { makeStripe, present, press, refusal, SECRET, startHarness } from "./stripe/Harness.ts"
-import { answerComplaints, knownEventTypes, objectComplaints, operations, parametersOf } from "./stripe/Schemas.ts"
+import { routes } from "../../../simulators/stripe/resources/Routes.ts"
+import { startStripeSimulator } from "../../../simulators/stripe/StripeSimulator.ts"
+import type { StripeSimulatorOptions } from "../../../simulators/stripe/StripeSimulator.ts"
+import { makeStripe, present, press, refusal, SECRET, startHarness } from "./Harness.ts"
+import { answerComplaints, knownEventTypes, objectComplaints, operations, parametersOf } from "./Schemas.ts"
 
 const harness = await startHarness({ portalCancelsWith: "cancel_at_period_end", webhookConcurrency: 8 })
 const { checkout, receiver, simulator, stripe } = harness
@@ -206,7 +206,7 @@ describe("the options", () => {
 
 describe("as a process", () => {
   it("prints where it is, serves, and stops on SIGTERM", async () => {
-    const main = fileURLToPath(new URL("../../src/dev/StripeSimulatorMain.ts", import.meta.url))
+    const main = fileURLToPath(new URL("../../../simulators/stripe/main.ts", import.meta.url))
     const child = spawn(process.execPath, [main], {
       env: { ...process.env, STRIPE_PRO_PRICE_ID: "price_env" },
       stdio: ["ignore", "pipe", "inherit"]

@@ -1,6 +1,6 @@
 import { Stripe } from "stripe"
 import { afterAll, afterEach, assert, describe, it, onTestFinished } from "vitest"
-import { startStripeSimulator } from "../../../src/dev/StripeSimulator.ts"
+import { startStripeSimulator } from "../../../simulators/stripe/StripeSimulator.ts"
 import { makeStripe, present, refusal, startHarness } from "./Harness.ts"
 
 const harness = await startHarness()

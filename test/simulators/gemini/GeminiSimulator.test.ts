@@ -4,9 +4,9 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeEach, describe, it, onTestFinished } from "vitest"
-import { RequestLog } from "../../src/dev/gemini/RequestLog.ts"
-import { startGeminiSimulator } from "../../src/dev/GeminiSimulator.ts"
-import type { LogEntry } from "../../src/dev/GeminiSimulator.ts"
+import { RequestLog } from "../../../simulators/gemini/RequestLog.ts"
+import { startGeminiSimulator } from "../../../simulators/gemini/GeminiSimulator.ts"
+import type { LogEntry } from "../../../simulators/gemini/GeminiSimulator.ts"
 
 const model = "gemini-3.8-flash"
 const simulator = await startGeminiSimulator({ chunkMillis: 1 })
@@ -584,7 +584,7 @@ describe("the Gemini simulator's life", () => {
   })
 
   it("runs as a process that says where it is and ends with 0 on SIGTERM", async () => {
-    const main = fileURLToPath(new URL("../../src/dev/GeminiSimulatorMain.ts", import.meta.url))
+    const main = fileURLToPath(new URL("../../../simulators/gemini/main.ts", import.meta.url))
     const child = spawn(process.execPath, [main, "0"], { stdio: ["ignore", "pipe", "inherit"] })
     onTestFinished(() => void child.kill("SIGKILL"))
     const [line] = await once(child.stdout, "data")

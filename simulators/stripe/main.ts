@@ -1,5 +1,5 @@
 /**
- * Runs the Stripe simulator as a process: `node src/dev/StripeSimulatorMain.ts [port]`, or `PORT`, else a free one.
+ * Runs the Stripe simulator as a process: `node simulators/stripe/main.ts [port]`, or `PORT`, else a free one.
  * `STRIPE_WEBHOOK_URL` with `STRIPE_WEBHOOK_SECRET` is where its webhooks go; `STRIPE_PRO_PRICE_ID` names its price.
  */
 import { startStripeSimulator } from "./StripeSimulator.ts"
