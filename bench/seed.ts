@@ -1,6 +1,6 @@
 import { Effect, Layer, Schema } from "effect"
 import { Keys } from "../src/auth/Keys.ts"
-import { Mobile } from "../src/auth/Mobile.ts"
+import { Mobile } from "../src/api/auth/Mobile.ts"
 import { Sessions } from "../src/auth/Sessions.ts"
 import { Tokens } from "../src/auth/Tokens.ts"
 import { Users } from "../src/auth/Users.ts"

@@ -25,7 +25,7 @@ if (!process.argv.includes("--release")) {
   }
   if (process.exitCode === 1) fail("What is meant goes into openapi.breaks.json, as its key and the reason.")
 } else if (existsSync("openapi.released.json") && read("openapi.released.json").info.version === current.info.version) {
-  fail(`Version ${current.info.version} is released already: raise it in src/Api.ts first.`)
+  fail(`Version ${current.info.version} is released already: raise it in src/api/Api.ts first.`)
 } else {
   write("openapi.released.json", contractOf(current))
   write("openapi.breaks.json", {})

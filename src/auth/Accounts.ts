@@ -1,7 +1,7 @@
 import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
 import { AppConfig } from "../Config.ts"
 import { AuthEvents, type Origin } from "./AuthEvents.ts"
-import type { AuthEventKind } from "./UserExport.ts"
+import type { AuthEventKind } from "../api/account/UserExport.ts"
 import {
   CredentialsInvalid,
   CurrentPasswordInvalid,
@@ -13,13 +13,13 @@ import {
   SamePassword,
   TooManyAttempts,
   type WeakPassword
-} from "./AuthErrors.ts"
-import type { Mobile } from "./Mobile.ts"
+} from "../api/auth/AuthErrors.ts"
+import type { Mobile } from "../api/auth/Mobile.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
 import { Sessions } from "./Sessions.ts"
 import { Throttle } from "./Throttle.ts"
-import type { CurrentSession, SessionId, User, UserId } from "./User.ts"
+import type { CurrentSession, SessionId, User, UserId } from "../api/auth/User.ts"
 import { Users } from "./Users.ts"
 
 /** A first password may be set within this time of the login; later a new login is asked for. */

@@ -1,5 +1,5 @@
 import { Context, Duration, Effect, Layer } from "effect"
-import { TooManyAttempts } from "./AuthErrors.ts"
+import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { addressKey } from "./ClientAddress.ts"
 import { Throttle } from "./Throttle.ts"
 

@@ -1,7 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
-import type { AuthEventKind } from "./UserExport.ts"
+import type { AuthEventKind } from "../api/account/UserExport.ts"
 
 /** From where a request came, as far as we know. */
 export interface Origin {

@@ -1,7 +1,7 @@
 import { Effect, Layer, Redacted } from "effect"
 import { readInVain } from "../http/RequestGuard.ts"
-import { Authorization, CurrentUser } from "./AuthApi.ts"
-import { ReauthenticationRequired, Unauthenticated } from "./AuthErrors.ts"
+import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
+import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 

@@ -1,4 +1,4 @@
-import type { Mobile } from "./Mobile.ts"
+import type { Mobile } from "../api/auth/Mobile.ts"
 
 export type Purpose = "login" | "reset_password"
 

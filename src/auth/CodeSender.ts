@@ -1,7 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { AppConfig } from "../Config.ts"
 import { ShowsNumbers } from "../ops/Logging.ts"
-import type { DeliveryFailed } from "./AuthErrors.ts"
+import type { DeliveryFailed } from "../api/auth/AuthErrors.ts"
 import type { Code } from "./Code.ts"
 import { makeCodeWebhook } from "./CodeWebhook.ts"
 

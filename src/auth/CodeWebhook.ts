@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto"
 import { Clock, Effect, Redacted } from "effect"
 import type { OtpWebhook } from "../config/Credentials.ts"
 import { elsewhere } from "../Place.ts"
-import { DeliveryFailed } from "./AuthErrors.ts"
+import { DeliveryFailed } from "../api/auth/AuthErrors.ts"
 import type { Code } from "./Code.ts"
 
 /** Milliseconds a delivery may take in all: connecting, a second try, the answer with its body. */

@@ -5,8 +5,8 @@ import { v7 as uuid } from "uuid"
 import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { channel, Notifications } from "../database/Notifications.ts"
-import { RefreshInvalid, RefreshReused } from "./AuthErrors.ts"
-import { SessionId, UserId, type CurrentSession } from "./User.ts"
+import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
+import { SessionId, UserId, type CurrentSession } from "../api/auth/User.ts"
 
 /** Seconds without use after which a session ends, and that a recovery lasts. */
 const idleSeconds = 30 * 86_400

@@ -1,10 +1,11 @@
 import { Context, Effect, Layer, Option, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import type { Chatroom } from "../chat/Chatroom.ts"
+import type { Chatroom } from "../api/chat/Chatroom.ts"
 import { Chatrooms, type ListPosition, positionOf } from "../chat/Chatrooms.ts"
 import { RoomExport, roomToJson } from "../chat/RoomExport.ts"
-import { iso } from "../Text.ts"
-import type { CurrentSession, DayOfUsage } from "./User.ts"
+import { iso } from "../api/Schemas.ts"
+import type { CurrentSession } from "../api/auth/User.ts"
+import type { DayOfUsage } from "../api/account/Usage.ts"
 
 /** Days of usage that are told, and rows read at once. */
 const usageDays = 92

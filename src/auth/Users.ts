@@ -2,12 +2,12 @@ import { createHmac } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
-import { PhoneTaken } from "./AuthErrors.ts"
-import type { Mobile } from "./Mobile.ts"
+import { PhoneTaken } from "../api/auth/AuthErrors.ts"
+import type { Mobile } from "../api/auth/Mobile.ts"
 import { channel } from "../database/Notifications.ts"
 import { sessionsTopic } from "./Sessions.ts"
-import { UserId, type User } from "./User.ts"
-import { iso } from "../Text.ts"
+import { UserId, type User } from "../api/auth/User.ts"
+import { iso } from "../api/Schemas.ts"
 
 interface Row {
   readonly id: string

@@ -1,12 +1,18 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
-import type { CurrentSession } from "../auth/User.ts"
+import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../Config.ts"
-import { AlreadySubscribed, BillingUnavailable, CheckoutNotFound, PaymentRequired, PendingCancellation } from "./BillingErrors.ts"
+import {
+  AlreadySubscribed,
+  BillingUnavailable,
+  CheckoutNotFound,
+  PaymentRequired,
+  PendingCancellation
+} from "../api/billing/BillingErrors.ts"
 import { Customers } from "./Customers.ts"
 import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
-import { isLive } from "./Subscription.ts"
+import { isLive } from "../api/billing/Subscription.ts"
 import { isCancelling, type Stored, Subscriptions } from "./Subscriptions.ts"
 import { Sync } from "./Sync.ts"
 

@@ -1,11 +1,17 @@
 import { Context, Effect, Layer } from "effect"
-import type { CurrentSession } from "../auth/User.ts"
+import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../Config.ts"
-import { type BillingUnavailable, NoCustomer, NoSubscription, NotCancelling, SubscriptionEnded } from "./BillingErrors.ts"
+import {
+  type BillingUnavailable,
+  NoCustomer,
+  NoSubscription,
+  NotCancelling,
+  SubscriptionEnded
+} from "../api/billing/BillingErrors.ts"
 import { Checkout } from "./Checkout.ts"
 import { Customers } from "./Customers.ts"
 import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
-import { isLive } from "./Subscription.ts"
+import { isLive } from "../api/billing/Subscription.ts"
 import { isCancelling, Subscriptions } from "./Subscriptions.ts"
 import { Sync } from "./Sync.ts"
 

@@ -3,8 +3,8 @@ import { Stripe as Sdk } from "stripe"
 import { AppConfig } from "../Config.ts"
 import type { BillingSettings } from "../config/Credentials.ts"
 import { elsewhere } from "../Place.ts"
-import { BillingUnavailable } from "./BillingErrors.ts"
-import { StripeEvent } from "./StripeEvent.ts"
+import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
+import { StripeEvent } from "../api/billing/StripeEvent.ts"
 import {
   Charge,
   Customer,

@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import { Id } from "./StripeEvent.ts"
+import { Id } from "../api/billing/StripeEvent.ts"
 
 // What of Stripe's objects is read, in the shapes of the API version that `Stripe.ts` pins (https://docs.stripe.com/api).
 

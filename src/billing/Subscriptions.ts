@@ -1,9 +1,9 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { CurrentSession } from "../auth/User.ts"
+import type { CurrentSession } from "../api/auth/User.ts"
 import { Quota } from "../chat/Quota.ts"
-import { isoOrNull } from "../Text.ts"
-import type { SubscriptionStatus } from "./Subscription.ts"
+import { isoOrNull } from "../api/Schemas.ts"
+import type { SubscriptionStatus } from "../api/billing/Subscription.ts"
 
 /** A subscription as the database has it. */
 export interface Stored {

@@ -4,7 +4,7 @@ import { Customers } from "./Customers.ts"
 import { Holds } from "./Holds.ts"
 import { Stripe, StripeFailure } from "./Stripe.ts"
 import { idOf, type StripeSubscription } from "./StripeObjects.ts"
-import { isLive } from "./Subscription.ts"
+import { isLive } from "../api/billing/Subscription.ts"
 
 const time = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
 

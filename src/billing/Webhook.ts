@@ -1,10 +1,10 @@
 import { Clock, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../Config.ts"
-import { SignatureInvalid } from "./BillingErrors.ts"
+import { SignatureInvalid } from "../api/billing/BillingErrors.ts"
 import { Stripe } from "./Stripe.ts"
 import { idOf } from "./StripeObjects.ts"
-import { StripeEvent } from "./StripeEvent.ts"
+import { StripeEvent } from "../api/billing/StripeEvent.ts"
 
 /** Seconds a signature may be old; and one from the future is none either. */
 const tolerance = 300

@@ -1,10 +1,10 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { UserId } from "../auth/User.ts"
+import type { UserId } from "../api/auth/User.ts"
 import { Queue } from "../queue/Queue.ts"
-import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "./ChatErrors.ts"
-import type { ChatroomId } from "./Chatroom.ts"
-import { hasEnded, type Message, type MessageId } from "./Message.ts"
+import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "../api/chat/ChatErrors.ts"
+import type { ChatroomId } from "../api/chat/Chatroom.ts"
+import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { Messages, replyTopic, stopTopic } from "./Messages.ts"
 
 /** Seconds a worker has to end a reply that was cancelled. */

@@ -1,24 +1,21 @@
 import { Clock, Effect, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
-import { Api } from "../Api.ts"
-import { CurrentUser } from "../auth/AuthApi.ts"
+import { Api } from "../api/Api.ts"
+import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
-import { defaultLimit, nextLink } from "../http/Pagination.ts"
-import { maximumWait } from "./ChatApi.ts"
-import { rateLimitHeaders } from "./ChatErrors.ts"
-import { ContextReceipts } from "../gemini/ContextReceipts.ts"
-import { parsePosition } from "../stream/ReplyFeed.ts"
-import { ReplyStream } from "../stream/ReplyStream.ts"
-import { Cancellation } from "./Cancellation.ts"
+import { defaultLimit, nextLink } from "../api/Pagination.ts"
+import { maximumWait } from "../api/chat/ChatApi.ts"
+
+import { exchange } from "./Exchange.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms } from "./Chatrooms.ts"
-import { hasEnded, type Message } from "./Message.ts"
+import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { Messages } from "./Messages.ts"
-import { secondsUntil } from "./Quota.ts"
+
 import { RoomExport } from "./RoomExport.ts"
-import { Sending, type Sent } from "./Sending.ts"
+import { Sending } from "./Sending.ts"
 
 const messagesShown = 50
 
@@ -38,28 +35,6 @@ const preferredWait = (prefer: string | undefined): number => {
 
 const pollAgain = (message: Message | null) => (message === null || hasEnded(message) ? {} : { "retry-after": "1" })
 
-const quotaHeaders = (quota: Sent["quota"], now: number) =>
-  quota.limit === null || quota.remaining === null
-    ? {}
-    : rateLimitHeaders(quota.limit, quota.remaining, secondsUntil(quota.resetsAt, now))
-
-/** Nothing between us and the reader may collect, cache or compress the events. */
-const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }
-
-const exchange = (status: 201 | 202, roomId: string, sent: Sent, now: number) =>
-  HttpServerResponse.jsonUnsafe(
-    { message: sent.message, reply: sent.reply, quota: sent.quota },
-    {
-      status,
-      headers: {
-        location: `/chatroom/${roomId}/message/${sent.reply.id}`,
-        ...quotaHeaders(sent.quota, now),
-        ...(status === 202 ? { "retry-after": "1" } : {}),
-        ...(sent.replayed ? { "idempotent-replayed": "true" } : {})
-      }
-    }
-  )
-
 export const ChatHttp = HttpApiBuilder.group(
   Api,
   "chat",
@@ -68,9 +43,6 @@ export const ChatHttp = HttpApiBuilder.group(
     const chatroomList = yield* ChatroomList
     const messages = yield* Messages
     const sending = yield* Sending
-    const cancellation = yield* Cancellation
-    const replyStream = yield* ReplyStream
-    const receipts = yield* ContextReceipts
     const roomExport = yield* RoomExport
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
@@ -171,32 +143,6 @@ export const ChatHttp = HttpApiBuilder.group(
         const ended = hasEnded(reply)
         if (ended && key !== undefined && !sent.replayed) yield* sending.answeredFinished(userId, key)
         return exchange(ended ? 201 : 202, params.id, ended ? { ...sent, reply } : sent, yield* Clock.currentTimeMillis)
-      }),
-
-      regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
-        const { userId } = yield* CurrentUser
-        const sent = yield* sending.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
-        return exchange(202, params.id, sent, yield* Clock.currentTimeMillis)
-      }),
-
-      cancelMessage: Effect.fnUntraced(function* ({ params }) {
-        const { userId } = yield* CurrentUser
-        return yield* cancellation.cancel(userId, params.id, params.mid)
-      }),
-
-      getMessageContext: Effect.fnUntraced(function* ({ params }) {
-        const { userId } = yield* CurrentUser
-        return yield* receipts.of(userId, params.id, params.mid)
-      }),
-
-      streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
-        const { userId } = yield* CurrentUser
-        // A browser that reconnects keeps its address, so the header is the newer of the two.
-        const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
-        const events = yield* replyStream.open(userId, params.id, params.mid, position)
-        return events === undefined
-          ? HttpServerResponse.empty({ status: 204 })
-          : HttpServerResponse.raw(events, { contentType: "text/event-stream", headers: streamHeaders })
       }),
 
       latest: Effect.fnUntraced(function* ({ params, query }) {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
-import type { UserId } from "../auth/User.ts"
+import type { UserId } from "../api/auth/User.ts"
 import { type Cached, makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { Chatrooms, listTopic, type ListPosition, type ListQuery, positionOf } from "./Chatrooms.ts"

@@ -1,13 +1,13 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
-import type { UserId } from "../auth/User.ts"
+import type { UserId } from "../api/auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
 import { Queue } from "../queue/Queue.ts"
-import { iso, isoOrNull } from "../Text.ts"
-import { ChatroomNotFound, TooManyChatrooms } from "./ChatErrors.ts"
-import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "./Chatroom.ts"
+import { iso, isoOrNull } from "../api/Schemas.ts"
+import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
+import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
 
 /** Rooms a user may have. */
 const maximumChatrooms = 1_000

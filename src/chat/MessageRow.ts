@@ -1,6 +1,6 @@
-import { iso, isoOrNull } from "../Text.ts"
-import { ChatroomId } from "./Chatroom.ts"
-import { type ErrorCode, type Message, MessageId, type Status } from "./Message.ts"
+import { iso, isoOrNull } from "../api/Schemas.ts"
+import { ChatroomId } from "../api/chat/Chatroom.ts"
+import { type ErrorCode, type Message, MessageId, type Status } from "../api/chat/Message.ts"
 
 /** What a message's row holds for its readers, in the order of `Message`. */
 export const columns = `id, chatroom_id, role, content, status, reply_to, superseded_by, attempt, finish_reason, truncated, error_code,

@@ -1,13 +1,13 @@
 import { Clock, Context, Effect, Fiber, Layer } from "effect"
-import type { UserId } from "../auth/User.ts"
+import type { UserId } from "../api/auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { clientGone, elsewhere } from "../Place.ts"
 import { Draining } from "../ops/Draining.ts"
-import { isoOrNull } from "../Text.ts"
-import { ChatroomNotFound, MessageNotFound } from "./ChatErrors.ts"
-import type { ChatroomId } from "./Chatroom.ts"
-import { hasEnded, type Message, type MessageId } from "./Message.ts"
+import { isoOrNull } from "../api/Schemas.ts"
+import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
+import type { ChatroomId } from "../api/chat/Chatroom.ts"
+import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 
 /** A waiting request looks again after this long, should its wake-up have been lost. */

@@ -1,5 +1,6 @@
 import { Clock, Context, Effect, Layer } from "effect"
-import type { CurrentSession, QuotaState, Tier } from "../auth/User.ts"
+import type { CurrentSession, Tier } from "../api/auth/User.ts"
+import type { QuotaState } from "../api/account/Usage.ts"
 import { AppConfig } from "../Config.ts"
 import { ReadSql } from "../database/Database.ts"
 

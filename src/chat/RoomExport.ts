@@ -1,9 +1,9 @@
 import { Context, Effect, Layer, Option, Stream } from "effect"
-import type { UserId } from "../auth/User.ts"
-import type { ChatroomNotFound } from "./ChatErrors.ts"
-import type { Chatroom, ChatroomId } from "./Chatroom.ts"
+import type { UserId } from "../api/auth/User.ts"
+import type { ChatroomNotFound } from "../api/chat/ChatErrors.ts"
+import type { Chatroom, ChatroomId } from "../api/chat/Chatroom.ts"
 import { Chatrooms } from "./Chatrooms.ts"
-import type { Message } from "./Message.ts"
+import type { Message } from "../api/chat/Message.ts"
 import { Messages } from "./Messages.ts"
 
 /** Messages read at once. */

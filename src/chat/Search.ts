@@ -1,8 +1,8 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { UserId } from "../auth/User.ts"
+import type { UserId } from "../api/auth/User.ts"
 import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
-import type { FoundMessage } from "./Message.ts"
+import type { FoundMessage } from "../api/chat/Message.ts"
 
 /** Characters shown on each side of what was found. */
 const around = 60

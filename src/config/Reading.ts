@@ -1,5 +1,5 @@
 import { Config, Effect, Schema } from "effect"
-import { integerFromText } from "../Text.ts"
+import { integerFromText } from "../api/Schemas.ts"
 import type { VariableName } from "./Variables.ts"
 
 /** A setting that is missing or cannot be used. The start ends with its one line. */

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { ErrorCode } from "../chat/Message.ts"
+import type { ErrorCode } from "../api/chat/Message.ts"
 import type { Delta, TokenUsage } from "./Gemini.ts"
 import { GeminiError } from "./GeminiError.ts"
 

@@ -1,6 +1,6 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
-import { BadRequest, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "./ProblemsApi.ts"
+import { BadRequest, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "../api/Problems.ts"
 import { nothingPolicy } from "./SecurityHeaders.ts"
 
 /** What Node's parser says of a request that it cannot read, as a problem of ours. */

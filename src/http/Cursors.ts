@@ -1,6 +1,6 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { Keys } from "../auth/Keys.ts"
-import { ValidationFailed } from "./ProblemsApi.ts"
+import { ValidationFailed } from "../api/Problems.ts"
 
 const unknownCursor = new ValidationFailed({ errors: [{ path: "query.cursor", message: "is no cursor of this list" }] })
 

@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
-import { Api } from "../Api.ts"
+import { Api } from "../api/Api.ts"
 import { openApiDocument } from "./OpenApiDocument.ts"
 import { pageHeaders } from "./SecurityHeaders.ts"
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { UserId } from "../auth/User.ts"
-import { IdempotencyKeyReused } from "../chat/ChatErrors.ts"
+import type { UserId } from "../api/auth/User.ts"
+import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 
 export interface KeyedRequest {
   readonly userId: UserId

@@ -1,6 +1,6 @@
 import { FindMyWay } from "effect/http"
 import { HttpApi } from "effect/http-api"
-import { Api } from "../Api.ts"
+import { Api } from "../api/Api.ts"
 
 /** Routes outside the contract's definition: pages and the document itself. */
 const pages = ["/", "/docs", "/openapi.json"]

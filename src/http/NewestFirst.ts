@@ -2,7 +2,7 @@ import { Effect, Schema } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
 import type { Cursors } from "./Cursors.ts"
-import { defaultLimit, nextLink } from "./Pagination.ts"
+import { defaultLimit, nextLink } from "../api/Pagination.ts"
 
 const Position = Schema.Struct({ before: Schema.String })
 

@@ -1,8 +1,8 @@
 import { OpenApi } from "effect/http-api"
-import { Api } from "../Api.ts"
+import { Api } from "../api/Api.ts"
 import { describeEvents, describeStreams, showExamples } from "./document/Bodies.ts"
 import { documentHeaders } from "./document/Headers.ts"
-import { child, eachOperation, isNode, type Node, resolved } from "./document/Node.ts"
+import { child, eachOperation, isNode, type Node, nodes, resolved } from "./document/Node.ts"
 import { documentParameters } from "./document/Parameters.ts"
 import { documentProblems } from "./document/Problems.ts"
 import { nameComponents, tidySchemas } from "./document/Schemas.ts"
@@ -13,6 +13,7 @@ export const openApiDocument = (): Node => {
   document["openapi"] = "3.1.0"
   Object.assign(document["info"] ?? {}, { contact: { name: "The maintainers of gemini-chat-backend" } })
   for (const scheme of Object.values(child(document, "components", "securitySchemes") ?? {})) lowerScheme(scheme)
+  document["tags"] = uniqueTags(document)
   documentParameters(document)
   describeBodies(document)
   describeStreams(document)
@@ -22,6 +23,9 @@ export const openApiDocument = (): Node => {
   showExamples(document)
   return document
 }
+
+/** Groups that share a title are one section. */
+const uniqueTags = (document: Node) => [...new Map(nodes(document["tags"]).map((tag) => [tag["name"], tag])).values()]
 
 /** RFC 9110 has `bearer` in any case; some readers know it in this one alone. */
 const lowerScheme = (scheme: unknown) => {

@@ -2,7 +2,7 @@ import { Cause, Effect, type Layer, Predicate, SchemaIssue } from "effect"
 import { HttpServerError, HttpServerRespondable, HttpServerResponse, type HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError } from "effect/sql/SqlError"
-import { Unauthenticated } from "../auth/AuthErrors.ts"
+import { Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { DatabaseBusy } from "../database/RequestShare.ts"
 import {
   BadRequest,
@@ -14,7 +14,7 @@ import {
   Unavailable,
   UnsupportedMediaType,
   ValidationFailed
-} from "./ProblemsApi.ts"
+} from "../api/Problems.ts"
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 

@@ -2,12 +2,13 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, type HttpServerError, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { Api } from "../Api.ts"
+import { Api } from "../api/Api.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
 import { UserHttp } from "../auth/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
+import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../Config.ts"
 import { SettingError } from "../config/Reading.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
@@ -21,7 +22,7 @@ import { openApiDocument } from "./OpenApiDocument.ts"
 import { ProblemsLayer } from "./Problems.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, UserHttp, ChatHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
+  Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
   Layer.provide([AuthorizationLayer, AdminAuthorizationLayer, ProblemsLayer])
 )
 

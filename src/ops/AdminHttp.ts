@@ -1,13 +1,13 @@
 import { timingSafeEqual } from "node:crypto"
 import { Effect, Layer, Redacted } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { Api } from "../Api.ts"
+import { Api } from "../api/Api.ts"
 import { AppConfig } from "../Config.ts"
 import { Admission } from "../http/Admission.ts"
 import { asOwnWork } from "../Place.ts"
 import { QueueState } from "../queue/QueueState.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
-import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "./AdminApi.ts"
+import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "../api/ops/AdminApi.ts"
 
 /** One metric in Prometheus' text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
 const metric = (

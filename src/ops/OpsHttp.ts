@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { SqlClient } from "effect/sql"
-import { Api } from "../Api.ts"
+import { Api } from "../api/Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../Config.ts"
 import { appliedMigration, newestMigration } from "../database/Database.ts"
@@ -9,7 +9,7 @@ import { Notifications } from "../database/Notifications.ts"
 import { asOwnWork } from "../Place.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "./Draining.ts"
-import { type Checks, NotReady } from "./OpsApi.ts"
+import { type Checks, NotReady } from "../api/ops/OpsApi.ts"
 
 export const OpsHttp = HttpApiBuilder.group(
   Api,

@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { QueueCounts } from "../ops/QueueCounts.ts"
+import type { QueueCounts } from "../api/ops/QueueCounts.ts"
 
 interface Row {
   readonly task: string

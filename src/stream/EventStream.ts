@@ -1,9 +1,5 @@
 import { Readable } from "node:stream"
 
-/** One server-sent event. Data is one line of JSON, so it needs no splitting. */
-export const event = (name: string, data: unknown, id?: string): string =>
-  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
-
 export const comment = (text: string): string => `: ${text}\n\n`
 
 /** Milliseconds after which a client whose connection ended comes back. */

@@ -1,5 +1,5 @@
-import { hasEnded, type Message } from "../chat/Message.ts"
-import { event } from "./EventStream.ts"
+import { hasEnded, type Message } from "../api/chat/Message.ts"
+import { event } from "../api/chat/StreamEvents.ts"
 import type { LiveText } from "./LiveText.ts"
 
 /** A place in a reply's text: which attempt, and how many UTF-16 units of it. As an SSE id: `attempt:offset`. */

@@ -1,16 +1,16 @@
 import { Clock, Context, Effect, Layer } from "effect"
-import type { ChatroomNotFound, MessageNotFound } from "../chat/ChatErrors.ts"
-import type { ChatroomId } from "../chat/Chatroom.ts"
-import { hasEnded, type Message, type MessageId } from "../chat/Message.ts"
+import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
+import type { ChatroomId } from "../api/chat/Chatroom.ts"
+import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { Messages } from "../chat/Messages.ts"
-import type { UserId } from "../auth/User.ts"
+import type { UserId } from "../api/auth/User.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { EventStream, retry } from "./EventStream.ts"
 import { Draining } from "../ops/Draining.ts"
 import { isFullyRead, type Position, ReplyFeed } from "./ReplyFeed.ts"
-import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
+import { StreamsBusy, TooManyStreams } from "../api/chat/StreamErrors.ts"
 import { StreamLog } from "./StreamLog.ts"
-import { iso } from "../Text.ts"
+import { iso } from "../api/Schemas.ts"
 
 /** Streams a user, and a process, may have open at once. */
 const streamsOfUser = 5

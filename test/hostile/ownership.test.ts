@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto"
 import { HttpApi } from "effect/http-api"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { Api } from "../../src/Api.ts"
+import { Api } from "../../src/api/Api.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { raw } from "../http/raw.ts"

@@ -1,6 +1,6 @@
 import { HttpApi } from "effect/http-api"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { Api } from "../../src/Api.ts"
+import { Api } from "../../src/api/Api.ts"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, logIn, type Person, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"

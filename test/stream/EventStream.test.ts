@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { assert, describe, it, vi } from "vitest"
-import { event, EventStream } from "../../src/stream/EventStream.ts"
+import { EventStream } from "../../src/stream/EventStream.ts"
+import { event } from "../../src/api/chat/StreamEvents.ts"
 import { SseParser } from "./SseClient.ts"
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
-import { ChatroomId } from "../../src/chat/Chatroom.ts"
-import { type Message, MessageId, type Status } from "../../src/chat/Message.ts"
+import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
+import { type Message, MessageId, type Status } from "../../src/api/chat/Message.ts"
 import { extend, type LiveText } from "../../src/stream/LiveText.ts"
 import { isFullyRead, parsePosition, type Position, ReplyFeed } from "../../src/stream/ReplyFeed.ts"
 import { SseParser } from "./SseClient.ts"

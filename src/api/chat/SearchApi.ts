@@ -1,9 +1,9 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
-import { describe } from "../http/Describe.ts"
-import { Cursor, Limit, linkHeader, page } from "../http/Pagination.ts"
-import { text } from "../Text.ts"
+import { describe } from "../Describe.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
+import { text } from "../Schemas.ts"
 import { exampleReply, FoundMessage } from "./Message.ts"
 
 const exampleFound = { ...exampleReply, snippet: exampleReply.content }

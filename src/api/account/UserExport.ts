@@ -1,9 +1,10 @@
 import { Schema } from "effect"
 import { ChatroomExport, exampleExport } from "../chat/ChatroomWithMessages.ts"
 import { ada, ids, times } from "../Examples.ts"
-import { Timestamp } from "../Text.ts"
-import { E164Text } from "./Mobile.ts"
-import { DayOfUsage, exampleDay, SessionId, Tier, UserId } from "./User.ts"
+import { Timestamp } from "../Schemas.ts"
+import { E164Text } from "../auth/Mobile.ts"
+import { SessionId, Tier, UserId } from "../auth/User.ts"
+import { DayOfUsage, exampleDay } from "./Usage.ts"
 
 const Profile = Schema.Struct({
   id: UserId,

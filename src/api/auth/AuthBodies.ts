@@ -1,6 +1,6 @@
 import { Redacted, Schema } from "effect"
 import { ada, ids, times } from "../Examples.ts"
-import { Count, text, Timestamp, Uuid } from "../Text.ts"
+import { Count, text, Timestamp, Uuid } from "../Schemas.ts"
 import { Mobile } from "./Mobile.ts"
 import { Email, exampleUser, Name, SessionId, User } from "./User.ts"
 

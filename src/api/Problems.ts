@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
-import { problem, retryAfter } from "../Problem.ts"
+import { problem, retryAfter } from "./Problem.ts"
 
 const FieldError = Schema.Struct({
   path: Schema.String.annotate({

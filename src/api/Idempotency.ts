@@ -1,5 +1,7 @@
 import { Schema } from "effect"
-import { text } from "../Text.ts"
+import { HttpApiError } from "effect/http-api"
+import { problem } from "./Problem.ts"
+import { text } from "./Schemas.ts"
 
 /** What a request that creates something may carry, so that it can be sent again without doing it again. */
 export const IdempotencyKey = {
@@ -12,3 +14,8 @@ export const IdempotencyKey = {
 }
 
 export const Replayed = { "idempotent-replayed": Schema.optionalKey(Schema.Literal("true")) }
+
+export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
+  "IdempotencyKeyReused",
+  ...problem("idempotency_key_reused", 422, "This idempotency key was used with another request")
+) {}

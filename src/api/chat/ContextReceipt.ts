@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { Count } from "../Text.ts"
+import { Count } from "../Schemas.ts"
 import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
 
 /** What of a room a reply's prompt was made of, and what was left out and why. Tokens are estimates. */

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { exampleQuota, QuotaState } from "../auth/User.ts"
+import { exampleQuota, QuotaState } from "../account/Usage.ts"
 import { Chatroom, exampleChatroom } from "./Chatroom.ts"
 import { exampleMarkdown } from "./ChatroomWithMessages.ts"
 import { exampleQuestion, exampleQueued, exampleReply, Message } from "./Message.ts"

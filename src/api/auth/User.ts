@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { ada, times } from "../Examples.ts"
-import { Count, text, Timestamp, Uuid } from "../Text.ts"
+import { text, Timestamp, Uuid } from "../Schemas.ts"
 import { E164Text } from "./Mobile.ts"
 
 export const UserId = Uuid.pipe(Schema.brand("UserId"))
@@ -38,7 +38,7 @@ const UserStatus = Schema.Literals(["pending", "active"]).annotate({
   description: "`pending` until the number is proved by a code."
 })
 
-const profile = {
+export const profile = {
   id: UserId,
   mobile: E164Text,
   name: Schema.NullOr(Schema.String),
@@ -57,27 +57,3 @@ export const exampleUser = {
 
 export const User = Schema.Struct(profile).annotate({ identifier: "User", description: "A user." })
 export type User = typeof User.Type
-
-export const QuotaState = Schema.Struct({
-  limit: Schema.NullOr(Count).annotate({ description: "Null when unlimited." }),
-  used: Count,
-  remaining: Schema.NullOr(Count).annotate({ description: "Null when unlimited." }),
-  resetsAt: Timestamp
-}).annotate({ identifier: "Quota", description: "Prompts of the current UTC day." })
-export type QuotaState = typeof QuotaState.Type
-export const exampleQuota = { limit: 5, used: 1, remaining: 4, resetsAt: times.midnight }
-
-export const DayOfUsage = Schema.Struct({
-  day: Schema.String.annotate({ format: "date" }),
-  prompts: Count,
-  promptTokens: Count,
-  replyTokens: Count
-}).annotate({ identifier: "DayOfUsage", description: "A UTC day on which something was asked." })
-export type DayOfUsage = typeof DayOfUsage.Type
-export const exampleDay = { day: "2026-11-21", prompts: 1, promptTokens: 12, replyTokens: 31 }
-
-export const Me = Schema.Struct({ ...profile, tier: Tier, hasPassword: Schema.Boolean, quota: QuotaState }).annotate({
-  identifier: "Me",
-  description: "The one who is logged in.",
-  examples: [{ ...exampleUser, tier: "basic", hasPassword: true, quota: exampleQuota }]
-})

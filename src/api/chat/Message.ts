@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { ids, times } from "../Examples.ts"
-import { Count, text, Timestamp, Uuid } from "../Text.ts"
+import { Count, text, Timestamp, Uuid } from "../Schemas.ts"
 import { ChatroomId } from "./Chatroom.ts"
 
 export const MessageId = Uuid.pipe(Schema.brand("MessageId"))

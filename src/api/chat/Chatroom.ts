@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { ids, times } from "../Examples.ts"
-import { text, Timestamp, Uuid } from "../Text.ts"
+import { text, Timestamp, Uuid } from "../Schemas.ts"
 
 export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type

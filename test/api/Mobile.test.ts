@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { assert, describe, it } from "vitest"
-import { Mobile, normalise } from "../../src/auth/Mobile.ts"
+import { Mobile, normalise } from "../../src/api/auth/Mobile.ts"
 
 const decode = Schema.decodeUnknownSync(Mobile)
 

@@ -2,26 +2,16 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
 import { ids } from "../Examples.ts"
-import { describe } from "../http/Describe.ts"
-import { IdempotencyKey, Replayed } from "../http/IdempotencyHeaders.ts"
-import { Cursor, Limit, linkHeader, page } from "../http/Pagination.ts"
-import { integerFromText, text } from "../Text.ts"
+import { describe } from "../Describe.ts"
+import { IdempotencyKey, Replayed, IdempotencyKeyReused } from "../Idempotency.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
+import { integerFromText, text } from "../Schemas.ts"
 import { Accepted, Answered, Latest, Markdown, NewChatroom } from "./ChatBodies.ts"
-import {
-  AlreadyFinished,
-  ChatroomNotFound,
-  IdempotencyKeyReused,
-  MessageNotFound,
-  NotFinished,
-  QuotaExceededWithHeaders,
-  RoomBusy,
-  TooManyChatrooms
-} from "./ChatErrors.ts"
-import { ContextReceipt } from "./ContextReceipt.ts"
+import { ChatroomNotFound, MessageNotFound, QuotaExceededWithHeaders, RoomBusy, TooManyChatrooms } from "./ChatErrors.ts"
+
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
 import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
-import { StreamsBusy, TooManyStreams } from "../stream/StreamErrors.ts"
 
 /** Seconds a request may wait for its reply to end. */
 export const maximumWait = 30
@@ -31,13 +21,9 @@ const Prefer = Schema.String.annotate({
   examples: ["wait=20"]
 })
 
-const StreamPosition = Schema.String.check(
-  Schema.isPattern(/^\d{1,9}:\d{1,9}$/u, { message: "must be attempt:offset, the id of an event" })
-).annotate({ description: "The id of the last event that was read.", examples: ["1:36"] })
-
 const room = { id: ChatroomId.annotate({ description: "The chatroom's id.", examples: [ChatroomId.make(ids.room)] }) }
 const mid = MessageId.annotate({ description: "The message's id.", examples: [MessageId.make(ids.reply)] })
-const message = { ...room, mid }
+export const message = { ...room, mid }
 
 const exchangeHeaders = {
   location: Schema.String,
@@ -46,7 +32,7 @@ const exchangeHeaders = {
   ratelimit: Schema.optionalKey(Schema.String)
 }
 const answered = HttpApiSchema.WithHeaders(Answered.pipe(HttpApiSchema.status(201)), exchangeHeaders)
-const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.status(202)), {
+export const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.status(202)), {
   ...exchangeHeaders,
   "retry-after": Schema.String
 })
@@ -154,48 +140,6 @@ export class ChatApi extends HttpApiGroup.make("chat")
       success: HttpApiSchema.WithHeaders(Message, retryAfter),
       error: [ChatroomNotFound, MessageNotFound]
     }).annotateMerge(describe("getMessage", "One message", "Of a reply that is being written, what there is of it so far.")),
-    HttpApiEndpoint.get("streamMessage", "/:id/message/:mid/stream", {
-      params: message,
-      query: { after: Schema.optionalKey(StreamPosition) },
-      headers: { "last-event-id": Schema.optionalKey(StreamPosition) },
-      success: [
-        HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
-        HttpApiSchema.NoContent.annotate({ description: "The reply is finished and fully read." })
-      ],
-      error: [ChatroomNotFound, MessageNotFound, TooManyStreams, StreamsBusy]
-    }).annotateMerge(
-      describe(
-        "streamMessage",
-        "Watch a reply being written",
-        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `usage`, and one of `completed`, `failed`, `cancelled` with the Message. The id of an event is the place to resume from (`Last-Event-ID` or `?after=`). A reply that is finished and fully read is 204."
-      )
-    ),
-    HttpApiEndpoint.post("cancelMessage", "/:id/message/:mid/cancel", {
-      params: message,
-      success: Message,
-      error: [ChatroomNotFound, MessageNotFound, AlreadyFinished]
-    }).annotateMerge(describe("cancelMessage", "Stop a reply", "What was written of it stays.")),
-    HttpApiEndpoint.post("regenerateMessage", "/:id/message/:mid/regenerate", {
-      params: message,
-      headers: IdempotencyKey,
-      success: accepted,
-      error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
-    }).annotateMerge(
-      describe(
-        "regenerateMessage",
-        "Answer a question again",
-        "Takes quota as a new question does; the old reply stays readable."
-      )
-    ),
-    HttpApiEndpoint.get("getMessageContext", "/:id/message/:mid/context", {
-      params: message,
-      success: ContextReceipt,
-      error: [ChatroomNotFound, MessageNotFound]
-    }).annotateMerge(
-      describe("getMessageContext", "What the model was sent for a reply", "Before the reply is made: what would be sent now.")
-    )
-  )
-  .add(
     HttpApiEndpoint.get("exportChatroom", "/:id/export", {
       params: room,
       query: {

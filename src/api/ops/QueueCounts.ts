@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { Count } from "../Text.ts"
+import { Count } from "../Schemas.ts"
 
 const Task = Schema.Struct({ ready: Count, running: Count, failed: Count }).annotate({
   identifier: "TaskCounts",

@@ -1,10 +1,12 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { BillingUnavailable } from "../billing/BillingErrors.ts"
-import { describe } from "../http/Describe.ts"
+import { describe } from "../Describe.ts"
 import { ada } from "../Examples.ts"
-import { Authorization } from "./AuthApi.ts"
-import { DayOfUsage, Email, exampleDay, Me, Name } from "./User.ts"
+import { Authorization } from "../auth/AuthApi.ts"
+import { Email, Name } from "../auth/User.ts"
+import { Me } from "./Me.ts"
+import { DayOfUsage, exampleDay } from "./Usage.ts"
 import { UserExport } from "./UserExport.ts"
 
 export class UserApi extends HttpApiGroup.make("user")

@@ -1,8 +1,8 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
 import { ids } from "../Examples.ts"
-import { describe } from "../http/Describe.ts"
-import { Cursor, Limit, linkHeader, page } from "../http/Pagination.ts"
+import { describe } from "../Describe.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import {
   Challenge,
   ChangePassword,

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiError, HttpApiGroup, OpenApi } from "effect/http-api"
-import { describe } from "../http/Describe.ts"
+import { describe } from "../Describe.ts"
 import { problem, retryAfter } from "../Problem.ts"
 
 const Check = Schema.Literals(["ok", "failed", "draining"])

@@ -1,14 +1,15 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
-import { UserApi } from "./auth/UserApi.ts"
+import { UserApi } from "./account/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
+import { RepliesApi } from "./chat/RepliesApi.ts"
 import { SearchApi } from "./chat/SearchApi.ts"
-import { overview } from "./http/Overview.ts"
-import { Problems, unrouted } from "./http/ProblemsApi.ts"
+import { overview } from "./Overview.ts"
+import { Problems, unrouted } from "./Problems.ts"
 import { AdminApi } from "./ops/AdminApi.ts"
 import { OpsApi } from "./ops/OpsApi.ts"
-import { ReplyEvent } from "./stream/StreamEvents.ts"
+import { ReplyEvent } from "./chat/StreamEvents.ts"
 
 /** The contract's root. It imports no server code: clients, documents and tests are made of it. */
 export class Api extends HttpApi.make("gemini-chat-backend")
@@ -16,6 +17,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(SessionsApi)
   .add(UserApi)
   .add(ChatApi)
+  .add(RepliesApi)
   .add(SearchApi)
   .add(BillingApi)
   .add(WebhookApi)

@@ -1,7 +1,10 @@
 import { Schema } from "effect"
-import { exampleQueued, exampleReply, Message, Status, Usage } from "../chat/Message.ts"
-import { Count, Timestamp } from "../Text.ts"
-import { event } from "./EventStream.ts"
+import { exampleQueued, exampleReply, Message, Status, Usage } from "./Message.ts"
+import { Count, Timestamp } from "../Schemas.ts"
+
+/** One server-sent event. Data is one line of JSON, so it needs no splitting. */
+export const event = (name: string, data: unknown, id?: string): string =>
+  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
 const StatusData = Schema.Struct({
   status: Status,

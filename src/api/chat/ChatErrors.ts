@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { HttpApiError, HttpApiSchema } from "effect/http-api"
 import { times } from "../Examples.ts"
 import { problem, retryAfter } from "../Problem.ts"
-import { Count, Timestamp } from "../Text.ts"
+import { Count, Timestamp } from "../Schemas.ts"
 
 export class ChatroomNotFound extends HttpApiError.Problem<ChatroomNotFound>()(
   "ChatroomNotFound",
@@ -34,11 +34,6 @@ export class NotFinished extends HttpApiError.Problem<NotFinished>()(
 export class AlreadyFinished extends HttpApiError.Problem<AlreadyFinished>()(
   "AlreadyFinished",
   ...problem("already_finished", 409, "The message has ended already")
-) {}
-
-export class IdempotencyKeyReused extends HttpApiError.Problem<IdempotencyKeyReused>()(
-  "IdempotencyKeyReused",
-  ...problem("idempotency_key_reused", 422, "This idempotency key was used with another request")
 ) {}
 
 export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(

@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import { Count } from "./Text.ts"
+import { Count } from "./Schemas.ts"
 
 /** A member of what is worth trying again; the server tells it as the header `Retry-After` as well. */
 export const retryAfter = {

@@ -1,11 +1,10 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "../auth/AuthApi.ts"
-import { IdempotencyKeyReused } from "../chat/ChatErrors.ts"
+import { IdempotencyKeyReused, IdempotencyKey, Replayed } from "../Idempotency.ts"
 import { times } from "../Examples.ts"
-import { describe } from "../http/Describe.ts"
-import { IdempotencyKey, Replayed } from "../http/IdempotencyHeaders.ts"
-import { text, Timestamp } from "../Text.ts"
+import { describe } from "../Describe.ts"
+import { text, Timestamp } from "../Schemas.ts"
 import {
   AlreadySubscribed,
   BillingUnavailable,

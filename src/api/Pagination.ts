@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { integerFromText, text } from "../Text.ts"
+import { integerFromText, text } from "./Schemas.ts"
 
 /** Items on a page when none is asked for. */
 export const defaultLimit = 20

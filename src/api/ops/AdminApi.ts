@@ -8,7 +8,7 @@ import {
   HttpApiSecurity,
   OpenApi
 } from "effect/http-api"
-import { describe } from "../http/Describe.ts"
+import { describe } from "../Describe.ts"
 import { problem } from "../Problem.ts"
 import { QueueCounts } from "./QueueCounts.ts"
 

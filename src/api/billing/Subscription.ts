@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { Tier } from "../auth/User.ts"
 import { times } from "../Examples.ts"
-import { Count, Timestamp } from "../Text.ts"
+import { Count, Timestamp } from "../Schemas.ts"
 
 const Limits = Schema.Struct({
   daily: Schema.NullOr(Count).annotate({ description: "Prompts a UTC day; null is unlimited." }),

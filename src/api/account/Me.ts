@@ -1,0 +1,9 @@
+import { Schema } from "effect"
+import { exampleUser, profile, Tier } from "../auth/User.ts"
+import { exampleQuota, QuotaState } from "./Usage.ts"
+
+export const Me = Schema.Struct({ ...profile, tier: Tier, hasPassword: Schema.Boolean, quota: QuotaState }).annotate({
+  identifier: "Me",
+  description: "The one who is logged in.",
+  examples: [{ ...exampleUser, tier: "basic", hasPassword: true, quota: exampleQuota }]
+})

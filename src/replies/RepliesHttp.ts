@@ -1,0 +1,53 @@
+import { Clock, Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import { CurrentUser } from "../api/auth/AuthApi.ts"
+import { exchange } from "../chat/Exchange.ts"
+import { Sending } from "../chat/Sending.ts"
+import { ContextReceipts } from "../gemini/ContextReceipts.ts"
+import { parsePosition } from "../stream/ReplyFeed.ts"
+import { ReplyStream } from "../stream/ReplyStream.ts"
+import { Cancellation } from "../chat/Cancellation.ts"
+
+/** Nothing between us and the reader may collect, cache or compress the events. */
+const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }
+
+export const RepliesHttp = HttpApiBuilder.group(
+  Api,
+  "replies",
+  Effect.fn(function* (handlers) {
+    const sending = yield* Sending
+    const cancellation = yield* Cancellation
+    const replyStream = yield* ReplyStream
+    const receipts = yield* ContextReceipts
+
+    return handlers.handleAll({
+      regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
+        const { userId } = yield* CurrentUser
+        const sent = yield* sending.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
+        return exchange(202, params.id, sent, yield* Clock.currentTimeMillis)
+      }),
+
+      cancelMessage: Effect.fnUntraced(function* ({ params }) {
+        const { userId } = yield* CurrentUser
+        return yield* cancellation.cancel(userId, params.id, params.mid)
+      }),
+
+      getMessageContext: Effect.fnUntraced(function* ({ params }) {
+        const { userId } = yield* CurrentUser
+        return yield* receipts.of(userId, params.id, params.mid)
+      }),
+
+      streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
+        const { userId } = yield* CurrentUser
+        // A browser that reconnects keeps its address, so the header is the newer of the two.
+        const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
+        const events = yield* replyStream.open(userId, params.id, params.mid, position)
+        return events === undefined
+          ? HttpServerResponse.empty({ status: 204 })
+          : HttpServerResponse.raw(events, { contentType: "text/event-stream", headers: streamHeaders })
+      })
+    })
+  })
+)
