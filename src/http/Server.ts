@@ -4,7 +4,7 @@ import { HttpRouter, HttpServer, type HttpServerError, HttpServerResponse } from
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
-import { UserHttp } from "../auth/UserHttp.ts"
+import { UserHttp } from "../account/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
