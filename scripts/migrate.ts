@@ -1,6 +1,6 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
-import { AppConfig } from "../src/Config.ts"
+import { AppConfig } from "../src/config/Settings.ts"
 import { runAllMigrations } from "../src/database/Database.ts"
 import { environment, reported } from "../src/ops/Launch.ts"
 

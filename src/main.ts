@@ -1,7 +1,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Layer } from "effect"
 import { AppLayer } from "./App.ts"
-import { AppConfig } from "./Config.ts"
+import { AppConfig } from "./config/Settings.ts"
 import { environment, launch, teardown } from "./ops/Launch.ts"
 
 /** The production entry: everything from the environment alone. */

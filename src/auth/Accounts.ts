@@ -1,6 +1,7 @@
 import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
-import { AppConfig } from "../Config.ts"
-import { AuthEvents, type Origin } from "./AuthEvents.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { AuthEvents } from "./AuthEvents.ts"
+import type { Origin } from "../http/ClientAddress.ts"
 import type { AuthEventKind } from "../api/account/UserExport.ts"
 import {
   CredentialsInvalid,

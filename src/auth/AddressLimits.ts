@@ -1,6 +1,6 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
-import { addressKey } from "./ClientAddress.ts"
+import { addressKey } from "../http/ClientAddress.ts"
 import { Throttle } from "./Throttle.ts"
 
 /**

@@ -1,13 +1,8 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
+import type { Origin } from "../http/ClientAddress.ts"
 import type { AuthEventKind } from "../api/account/UserExport.ts"
-
-/** From where a request came, as far as we know. */
-export interface Origin {
-  readonly address: string | null
-  readonly userAgent: string | null
-}
 
 /** What happened to an account: appended, never changed; the user's export shows it. */
 export class AuthEvents extends Context.Service<

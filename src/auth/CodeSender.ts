@@ -1,5 +1,5 @@
 import { Context, Effect, Layer } from "effect"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { ShowsNumbers } from "../ops/Logging.ts"
 import type { DeliveryFailed } from "../api/auth/AuthErrors.ts"
 import type { Code } from "./Code.ts"

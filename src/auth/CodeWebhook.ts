@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto"
 import { Clock, Effect, Redacted } from "effect"
 import type { OtpWebhook } from "../config/Credentials.ts"
-import { elsewhere } from "../Place.ts"
+import { elsewhere } from "../ops/RequestSlot.ts"
 import { DeliveryFailed } from "../api/auth/AuthErrors.ts"
 import type { Code } from "./Code.ts"
 

@@ -1,7 +1,7 @@
 import { hash as argonHash, verify as argonVerify } from "@node-rs/argon2"
 import { dictionary } from "@zxcvbn-ts/language-common"
 import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
-import { elsewhere } from "../Place.ts"
+import { elsewhere } from "../ops/RequestSlot.ts"
 import { PasswordsBusy, WeakPassword } from "../api/auth/AuthErrors.ts"
 
 /** OWASP's second choice for argon2id: 19 MiB, two passes, one lane. */

@@ -1,9 +1,9 @@
 import { Clock, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { errors, importJWK, jwtVerify, SignJWT } from "jose"
 import { LRUCache } from "lru-cache"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { Unauthenticated } from "../api/auth/AuthErrors.ts"
-import { Keys } from "./Keys.ts"
+import { Keys } from "../keys/Keys.ts"
 import { SessionId, UserId } from "../api/auth/User.ts"
 
 const Claims = Schema.Struct({ sub: UserId, sid: SessionId, exp: Schema.Int })

@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import type { Task } from "../queue/Tasks.ts"
 import { Reconciliation } from "./Reconciliation.ts"
 import { syncTask } from "./Webhook.ts"

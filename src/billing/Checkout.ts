@@ -2,7 +2,7 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import type { CurrentSession } from "../api/auth/User.ts"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import {
   AlreadySubscribed,
   BillingUnavailable,

@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import type { CurrentSession } from "../api/auth/User.ts"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import {
   type BillingUnavailable,
   NoCustomer,

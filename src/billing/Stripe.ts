@@ -1,8 +1,8 @@
 import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import type { BillingSettings } from "../config/Credentials.ts"
-import { elsewhere } from "../Place.ts"
+import { elsewhere } from "../ops/RequestSlot.ts"
 import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
 import {

@@ -1,6 +1,6 @@
 import { Clock, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { SignatureInvalid } from "../api/billing/BillingErrors.ts"
 import { Stripe } from "./Stripe.ts"
 import { idOf } from "./StripeObjects.ts"

@@ -1,7 +1,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { CurrentSession, Tier } from "../api/auth/User.ts"
 import type { QuotaState } from "../api/account/Usage.ts"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 
 const day = 86_400_000

@@ -5,7 +5,7 @@ import { Migrator, SqlClient } from "effect/sql"
 import { runMigrations } from "graphile-worker"
 import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
-import { AppConfig, type Settings } from "../Config.ts"
+import { AppConfig, type Settings } from "../config/Settings.ts"
 import { SettingError } from "../config/Reading.ts"
 import { withRequestShare } from "./RequestShare.ts"
 

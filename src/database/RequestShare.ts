@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Data, Effect, Predicate, type Scope, String } from "effect"
 import { SqlClient, SqlError, Statement } from "effect/sql"
-import { CurrentPlace } from "../Place.ts"
+import { CurrentPlace } from "../ops/RequestSlot.ts"
 
 /** Milliseconds a request waits for a connection. */
 const patience = 3_000

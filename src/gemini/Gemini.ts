@@ -1,6 +1,6 @@
 import { type GenerateContentParameters, GoogleGenAI } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { type Event, openEvents, readEvents } from "./AnswerStream.ts"
 import { GeminiError } from "./GeminiError.ts"
 

@@ -7,9 +7,6 @@ import { Notifications } from "../database/Notifications.ts"
 export const leaseSeconds = 30
 const renewEvery = "8 seconds"
 
-/** This process, in the rows it holds. */
-export const processId = crypto.randomUUID()
-
 export interface Lease {
   readonly userId: string
   readonly replyId: string

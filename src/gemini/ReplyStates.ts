@@ -4,7 +4,8 @@ import { listTopic } from "../chat/Chatrooms.ts"
 import { replyTopic } from "../chat/Messages.ts"
 import { Queue } from "../queue/Queue.ts"
 import { Gemini } from "./Gemini.ts"
-import { leaseSeconds, processId } from "./Leases.ts"
+import { leaseSeconds } from "./Leases.ts"
+import { processId } from "../queue/ProcessId.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
 
 /** Failures a day whose quota is given back. */

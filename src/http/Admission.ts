@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
-import { AppConfig } from "../Config.ts"
-import type { Activity, Place } from "../Place.ts"
+import { AppConfig } from "../config/Settings.ts"
+import type { Activity, Place } from "../ops/RequestSlot.ts"
 
 /**
  * Requests of each kind in progress in one process; `REQUEST_CONCURRENCY` bounds those that work. Bodies on their way

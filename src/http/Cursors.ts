@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Schema } from "effect"
-import { Keys } from "../auth/Keys.ts"
+import { Keys } from "../keys/Keys.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 
 const unknownCursor = new ValidationFailed({ errors: [{ path: "query.cursor", message: "is no cursor of this list" }] })

@@ -1,5 +1,5 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { Settings } from "../Config.ts"
+import type { Settings } from "../config/Settings.ts"
 import type { Admission } from "./Admission.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"

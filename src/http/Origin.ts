@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto"
 import { Effect, Option } from "effect"
 import type { HttpServerRequest } from "effect/http"
-import { AppConfig } from "../Config.ts"
-import type { Origin } from "../auth/AuthEvents.ts"
-import { clientAddress } from "../auth/ClientAddress.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { type Origin, clientAddress } from "./ClientAddress.ts"
 
 /** Where a request came from: the address behind our own proxies, and what the client calls itself. */
 export const originOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Origin, never, AppConfig> =>

@@ -1,7 +1,7 @@
 import { IncomingMessage } from "node:http"
 import { ByteSize, Context, Effect } from "effect"
 import { HttpIncomingMessage, type HttpServerError, HttpServerRequest } from "effect/http"
-import { CurrentPlace } from "../Place.ts"
+import { CurrentPlace } from "../ops/RequestSlot.ts"
 import { BadJson, RequestTimeout, Unavailable, UnsupportedMediaType } from "../api/Problems.ts"
 
 /** A JSON body's largest size, the milliseconds it may take to arrive, and how deep it may nest. */

@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Logger, References } from "effect"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { escapeControls, oneLine, redact, secretsIn } from "./LogLine.ts"
 
 /** Whether mobile numbers are shown in full: only where telling them is what a line is for. */

@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 
 /**
  * Traces of requests, statements and jobs to an OpenTelemetry collector, when one is named: OTLP over HTTP as JSON

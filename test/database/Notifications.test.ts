@@ -1,6 +1,6 @@
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { AppConfig } from "../../src/Config.ts"
+import { AppConfig } from "../../src/config/Settings.ts"
 import { DirectSql } from "../../src/database/Database.ts"
 import { channel, Notifications, packTopics } from "../../src/database/Notifications.ts"
 import { environment } from "../../src/ops/Launch.ts"

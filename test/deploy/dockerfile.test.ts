@@ -24,7 +24,7 @@ describe("what a build is given", () => {
       "scripts/build.ts",
       "migrations/index.ts",
       "src/main.ts",
-      "src/auth/Keys.ts"
+      "src/keys/Keys.ts"
     ]
     const left = [".env", ".npmrc", ".git/config", ".data/jwt-keys", "node_modules/pg/index.js", "dist/main.mjs", "dev/main.ts"]
     for (const path of [...taken, ...left, "Dockerfile", "test/some.test.ts"]) put(path)

@@ -4,8 +4,8 @@ import { Ajv2020 } from "ajv/dist/2020.js"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { assert, describe, it } from "vitest"
 import { parse } from "yaml"
-import { clientAddress } from "../../src/auth/ClientAddress.ts"
-import { AppConfig, type Settings } from "../../src/Config.ts"
+import { clientAddress } from "../../src/http/ClientAddress.ts"
+import { AppConfig, type Settings } from "../../src/config/Settings.ts"
 import schema from "./render.schema.json" with { type: "json" }
 
 type Variables = Record<string, string>

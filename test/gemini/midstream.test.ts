@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Layer, Result } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { AppConfig } from "../../src/Config.ts"
+import { AppConfig } from "../../src/config/Settings.ts"
 import { type Delta, Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
 

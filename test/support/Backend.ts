@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from "node:net"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { SettingError } from "../../src/config/Reading.ts"
 import { AppLayer } from "../../src/App.ts"
-import { AppConfig } from "../../src/Config.ts"
+import { AppConfig } from "../../src/config/Settings.ts"
 import { environment } from "../../src/ops/Launch.ts"
 
 export interface Settings {

@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import pg from "pg"
 import type { TestProject } from "vitest/node"
-import { AppConfig } from "../../src/Config.ts"
+import { AppConfig } from "../../src/config/Settings.ts"
 import { runAllMigrations } from "../../src/database/Database.ts"
 import { startPostgres } from "../../dev/EmbeddedPostgres.ts"
 import { environment } from "../../src/ops/Launch.ts"

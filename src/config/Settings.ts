@@ -1,6 +1,6 @@
 import type { BlockList } from "node:net"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
-import { parseProxies } from "./auth/ClientAddress.ts"
+import { parseProxies } from "./Proxies.ts"
 import {
   billing,
   type BillingSettings,
@@ -12,9 +12,9 @@ import {
   otpDelivery,
   type OtpWebhook,
   otpWebhook
-} from "./config/Credentials.ts"
-import { choice, fail, integer, items, secret, type SettingError, string, url } from "./config/Reading.ts"
-import type { VariableName } from "./config/Variables.ts"
+} from "./Credentials.ts"
+import { choice, fail, integer, items, secret, type SettingError, string, url } from "./Reading.ts"
+import type { VariableName } from "./Variables.ts"
 
 /** Every setting of the process, read once. Their names and meanings are in config/Variables.ts. */
 export interface Settings {

@@ -1,5 +1,11 @@
 import { BlockList, isIP, SocketAddress } from "node:net"
 
+/** Where a request came from, as far as the server can tell. */
+export interface Origin {
+  readonly address: string | null
+  readonly userAgent: string | null
+}
+
 /**
  * Whose address a request came from. Forwarded headers are believed only from trusted proxies, and walked from the
  * right: everything left of the first address that is no proxy of ours may be invented.
@@ -58,18 +64,4 @@ const network64 = (address: string): string => {
   const zeros = tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0")
   const groups = [...before, ...zeros, ...after].slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16))
   return `${groups.join(":")}::/64`
-}
-
-/** `TRUSTED_PROXIES`: addresses and CIDR ranges; undefined when one is neither. */
-export const parseProxies = (list: ReadonlyArray<string>): BlockList | undefined => {
-  const trusted = new BlockList()
-  for (const entry of list) {
-    // Exactly so: an empty prefix would read as 0, and `10.0.0.0/` trust the whole internet.
-    const [, network = "", prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
-    const family = isIP(network)
-    const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix)
-    if (family === 0 || bits > (family === 4 ? 32 : 128)) return undefined
-    trusted.addSubnet(network, bits, family === 4 ? "ipv4" : "ipv6")
-  }
-  return trusted
 }

@@ -1,9 +1,10 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { addressKey, clientAddress, parseProxies } from "../../src/auth/ClientAddress.ts"
+import { addressKey, clientAddress } from "../../src/http/ClientAddress.ts"
+import { parseProxies } from "../../src/config/Proxies.ts"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { assertProblem, times } from "./People.ts"
+import { assertProblem, times } from "../auth/People.ts"
 
 const proxies = (...list: ReadonlyArray<string>) => parseProxies(list) ?? assert.fail(`not proxies: ${list}`)
 const ours = proxies("127.0.0.1", "10.0.0.0/8", "2001:db8:ffff::/48")

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { Context, Effect, Layer, Redacted } from "effect"
-import { AppConfig } from "../Config.ts"
+import { AppConfig } from "../config/Settings.ts"
 
 /**
  * MACs under the configured keys: the first makes them, all of them are accepted, so that a key can be

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { ConfigProvider, Effect, Exit, Layer, Redacted } from "effect"
 import { assert, describe, it } from "vitest"
-import { AppConfig, type Settings } from "../../src/Config.ts"
+import { AppConfig, type Settings } from "../../src/config/Settings.ts"
 import { SettingError } from "../../src/config/Reading.ts"
 import { variables } from "../../src/config/Variables.ts"
 
@@ -433,7 +433,7 @@ describe("the process", () => {
 
 describe("the catalogue of variables", () => {
   it("names none that nothing reads", () => {
-    const readers = ["src/Config.ts", "src/config/Credentials.ts", "dev/main.ts"]
+    const readers = ["src/config/Settings.ts", "src/config/Credentials.ts", "dev/main.ts"]
       .map((file) => readFileSync(file, "utf8"))
       .join("")
     for (const name of Object.keys(variables)) assert.include(readers, `"${name}"`)

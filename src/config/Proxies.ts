@@ -1,0 +1,15 @@
+import { BlockList, isIP } from "node:net"
+
+/** `TRUSTED_PROXIES`: addresses and CIDR ranges; undefined when one is neither. */
+export const parseProxies = (list: ReadonlyArray<string>): BlockList | undefined => {
+  const trusted = new BlockList()
+  for (const entry of list) {
+    // Exactly so: an empty prefix would read as 0, and `10.0.0.0/` trust the whole internet.
+    const [, network = "", prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
+    const family = isIP(network)
+    const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix)
+    if (family === 0 || bits > (family === 4 ? 32 : 128)) return undefined
+    trusted.addSubnet(network, bits, family === 4 ? "ipv4" : "ipv6")
+  }
+  return trusted
+}
