@@ -5,10 +5,10 @@ import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { exchange } from "../chat/Exchange.ts"
 import { Sending } from "../chat/Sending.ts"
-import { ContextReceipts } from "../gemini/ContextReceipts.ts"
+import { ContextReceipts } from "./ContextReceipts.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
-import { Cancellation } from "../chat/Cancellation.ts"
+import { Cancellation } from "./Cancellation.ts"
 
 /** Nothing between us and the reader may collect, cache or compress the events. */
 const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }

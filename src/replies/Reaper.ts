@@ -1,7 +1,7 @@
 import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { Replies, replyDeadline } from "../gemini/Replies.ts"
-import { Queue } from "./Queue.ts"
+import { Replies, replyDeadline } from "./Replies.ts"
+import { Queue } from "../queue/Queue.ts"
 
 /** Seconds between sweeps, and how long a reply may lie unannounced before a sweep finds it. */
 const sweepEvery = "3 seconds"

@@ -1,8 +1,8 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { callsAbout, nobodysId, sleep, times, until, usedToday, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
-import { asked, at, both, endOf, inState, messageAt, people, startTwo, unique } from "./Scenes.ts"
-import { isTerminal, openStream, type Place, readAll } from "./SseClient.ts"
+import { asked, at, both, endOf, inState, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
+import { isTerminal, openStream, type Place, readAll } from "../stream/SseClient.ts"
 
 const cancel = (base: string, person: Person, { reply, room }: Place) =>
   at(base, person).call("POST", `/chatroom/${room}/message/${reply}/cancel`)

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { ErrorCode } from "../api/chat/Message.ts"
-import type { Delta, TokenUsage } from "./Gemini.ts"
-import { GeminiError } from "./GeminiError.ts"
+import type { Delta, TokenUsage } from "../gemini/Gemini.ts"
+import { GeminiError } from "../gemini/GeminiError.ts"
 
 /** How a reply ends. */
 export interface Outcome {

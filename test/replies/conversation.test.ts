@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
-import { contextBudget, estimateTokens, type Exchange, fit } from "../../src/gemini/Conversation.ts"
+import { contextBudget, estimateTokens, type Exchange, fit } from "../../src/replies/Conversation.ts"
 import { callsAbout, ended, nobodysId, startWorld, times, turnsOf, type World } from "../chat/World.ts"
 
 vi.setConfig({ maxConcurrency: 20 })

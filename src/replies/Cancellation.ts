@@ -5,7 +5,7 @@ import { Queue } from "../queue/Queue.ts"
 import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
-import { Messages, replyTopic, stopTopic } from "./Messages.ts"
+import { Messages, replyTopic, stopTopic } from "../chat/Messages.ts"
 
 /** Seconds a worker has to end a reply that was cancelled. */
 const workerAnswers = 2

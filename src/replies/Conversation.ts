@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { Turn } from "./Gemini.ts"
+import type { Turn } from "../gemini/Gemini.ts"
 
 /** A turn and the message it was made of. */
 export interface SourcedTurn extends Turn {

@@ -6,7 +6,7 @@ import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
 import { Conversation, estimateTokens } from "./Conversation.ts"
-import { Gemini } from "./Gemini.ts"
+import { Gemini } from "../gemini/Gemini.ts"
 
 /** Messages before the question that are accounted for, the newest. */
 const maximumAccounted = 1_000

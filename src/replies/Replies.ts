@@ -3,12 +3,12 @@ import { replyTopic } from "../chat/Messages.ts"
 import { Queue } from "../queue/Queue.ts"
 import { StreamLog } from "../stream/StreamLog.ts"
 import { Conversation } from "./Conversation.ts"
-import { Gemini, type Prompt } from "./Gemini.ts"
-import { GeminiError } from "./GeminiError.ts"
+import { Gemini, type Prompt } from "../gemini/Gemini.ts"
+import { GeminiError } from "../gemini/GeminiError.ts"
 import { Leases } from "./Leases.ts"
 import { ModelPause } from "./ModelPause.ts"
 import { add, type Answer, cancelled, failed, nothing, outcomeOf } from "./Outcome.ts"
-import { type Claim, LeaseLost, type Receipt, ReplyStates } from "./ReplyStates.ts"
+import { type Claim, LeaseLost, type Receipt, ReplyStates } from "./ReplyStore.ts"
 
 /** Tries of a call that fails for reasons that pass, and the time in which the last of them begins. */
 const maximumAttempts = 4

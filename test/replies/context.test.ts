@@ -1,8 +1,8 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { callsAbout, nobodysId, turnsOf, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
-import { asked, both, endOf, messageAt, people, startTwo, unique } from "./Scenes.ts"
-import { type Place, placeOf } from "./SseClient.ts"
+import { asked, both, endOf, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
+import { type Place, placeOf } from "../stream/SseClient.ts"
 
 const contextOf = (person: Person, { reply, room }: Place) => person.call("GET", `/chatroom/${room}/message/${reply}/context`)
 const tokens = (text: string) => Math.ceil(Buffer.byteLength(text) / 4)

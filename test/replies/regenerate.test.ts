@@ -1,8 +1,8 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { callsAbout, everywhere, nobodysId, turnsOf, usedToday, type World } from "../chat/World.ts"
 import type { Person, Reply } from "../support/Client.ts"
-import { asked, both, endOf, messageAt, people, startTwo, unique } from "./Scenes.ts"
-import { type Place, placeOf, readAll } from "./SseClient.ts"
+import { asked, both, endOf, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
+import { type Place, placeOf, readAll } from "../stream/SseClient.ts"
 
 const again = (person: Person, { reply, room }: Place, key?: string): Promise<Reply> =>
   person.call(
