@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type OutputChunk, rolldown } from "rolldown"
 
@@ -38,3 +38,6 @@ for (const file of output) {
   )
   if (map !== null) writeFileSync(join(folder, `${file.fileName}.map`), map.toString())
 }
+
+// The server answers /openapi.json with it.
+writeFileSync(join(folder, "openapi.json"), JSON.stringify(JSON.parse(readFileSync("openapi.json", "utf8"))))

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { openApiDocument } from "../src/http/OpenApiDocument.ts"
+import { openApiDocument } from "./openapi/OpenApiDocument.ts"
 import { redocly } from "./Redocly.ts"
 
 /**

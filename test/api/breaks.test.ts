@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { type Break, breaksBetween, contractOf } from "../../scripts/Breaks.ts"
-import { openApiDocument } from "../../src/http/OpenApiDocument.ts"
+import { openApiDocument } from "../../scripts/openapi/OpenApiDocument.ts"
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the documents are JSON that these tests spoil
 type Document = any

@@ -139,7 +139,7 @@ describe("npm start", () => {
   })
 
   it("else runs the sources", { timeout: 60_000 }, async () => {
-    const { folder, program } = project("src", "migrations")
+    const { folder, program } = project("src", "migrations", "openapi.json")
     const npm = await start(program)
     assert.deepStrictEqual(await npm.kill("SIGTERM"), { code: 0, signal: null })
     await isGone(npm.url)

@@ -5,7 +5,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { freshMobile } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw, type RawReply } from "../http/raw.ts"
+import { raw, type RawReply } from "../support/raw.ts"
 import { type LoggedIn, peopleAt, sleep, times, until } from "../auth/People.ts"
 
 let database: TestDatabase

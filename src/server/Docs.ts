@@ -1,8 +1,7 @@
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { HttpApiScalar, OpenApi } from "effect/http-api"
-import { Api } from "../api/Api.ts"
-import { openApiDocument } from "./OpenApiDocument.ts"
+import { HttpApi, HttpApiScalar, OpenApi } from "effect/http-api"
+import { documentText } from "./Document.ts"
 import { pageHeaders } from "./SecurityHeaders.ts"
 
 const decoder = new TextDecoder()
@@ -29,8 +28,11 @@ const reference = {
   authentication: { preferredSecurityScheme: "bearer" }
 }
 
-/** The reference to the same document, with its script in the page: it works without the internet. */
-export const Docs = HttpApiScalar.layer(Api.annotate(OpenApi.Transform, openApiDocument), {
+/** Scalar takes an API; this one stands for the committed document, read when the page is first asked for. */
+const Committed = HttpApi.make("committed").annotate(OpenApi.Transform, () => JSON.parse(documentText))
+
+/** The API reference, with its script in the page, so that it works without the internet. */
+export const Docs = HttpApiScalar.layer(Committed, {
   path: "/docs",
   scalar: reference
 }).pipe(Layer.provide(withPolicy))

@@ -9,7 +9,7 @@ import { cameWithPrefix } from "./Listener.ts"
 import { allowedMethods } from "./Methods.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
-import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "./RequestGuard.ts"
+import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "../http/RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApi } from "effect/http-api"
-import { Api } from "../../api/Api.ts"
+import { Api } from "../../src/api/Api.ts"
 import { headerName } from "./Headers.ts"
 import { child, type Node, nodes } from "./Node.ts"
 import { tidySchemas } from "./Schemas.ts"

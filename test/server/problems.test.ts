@@ -5,7 +5,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { freePort, startBackend } from "../support/Backend.ts"
 import { freshMobile, logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw, type RawReply, speak } from "./raw.ts"
+import { raw, type RawReply, speak } from "../support/raw.ts"
 
 type Backend = Awaited<ReturnType<typeof startBackend>>
 

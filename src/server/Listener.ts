@@ -4,7 +4,7 @@ import type { Admission } from "./Admission.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
-import { WaitingRoom } from "./WaitingRoom.ts"
+import { WaitingRoom } from "./AdaptiveLifo.ts"
 
 /** Connections of one process: its streams and waits, those at work, and as many idle ones. An open file each. */
 const maximumConnections = 20_000

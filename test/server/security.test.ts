@@ -4,7 +4,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw, type RawReply, speak } from "./raw.ts"
+import { raw, type RawReply, speak } from "../support/raw.ts"
 
 let database: TestDatabase
 let gemini: GeminiSimulator

@@ -1,5 +1,5 @@
-import { ids } from "../../api/Examples.ts"
-import { unrouted } from "../../api/Problems.ts"
+import { ids } from "../../src/api/Examples.ts"
+import { unrouted } from "../../src/api/Problems.ts"
 import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
 
 const mediaType = "application/problem+json"

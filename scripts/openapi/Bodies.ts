@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiSchema } from "effect/http-api"
-import { Api } from "../../api/Api.ts"
-import { exampleStream } from "../../api/chat/StreamEvents.ts"
+import { Api } from "../../src/api/Api.ts"
+import { exampleStream } from "../../src/api/chat/StreamEvents.ts"
 import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
 
 /** The example of a schema's annotation as it is sent: encoded by the schema itself, so that it cannot but fit. */

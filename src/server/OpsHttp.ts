@@ -6,9 +6,9 @@ import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { appliedMigration, newestMigration } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
-import { asOwnWork } from "./RequestSlot.ts"
+import { asOwnWork } from "../ops/RequestSlot.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
-import { Draining } from "./Draining.ts"
+import { Draining } from "../ops/Draining.ts"
 import { type Checks, NotReady } from "../api/ops/OpsApi.ts"
 
 export const OpsHttp = HttpApiBuilder.group(

@@ -1,5 +1,5 @@
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
-import { WaitingRoom } from "../../src/http/WaitingRoom.ts"
+import { WaitingRoom } from "../../src/server/AdaptiveLifo.ts"
 
 describe("the waiting room", () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }))

@@ -4,7 +4,7 @@ import { HttpApi } from "effect/http-api"
 import fc from "fast-check"
 import { assert, describe, it } from "vitest"
 import { Api } from "../../src/api/Api.ts"
-import { openApiDocument } from "../../src/http/OpenApiDocument.ts"
+import { openApiDocument } from "../../scripts/openapi/OpenApiDocument.ts"
 import { fitting, type JsonSchema, spoiled } from "../hostile/Arbitraries.ts"
 import { SseParser } from "../stream/SseClient.ts"
 

@@ -1,11 +1,11 @@
 import { OpenApi } from "effect/http-api"
-import { Api } from "../api/Api.ts"
-import { describeEvents, describeStreams, showExamples } from "./document/Bodies.ts"
-import { documentHeaders } from "./document/Headers.ts"
-import { child, eachOperation, isNode, type Node, nodes, resolved } from "./document/Node.ts"
-import { documentParameters } from "./document/Parameters.ts"
-import { documentProblems } from "./document/Problems.ts"
-import { nameComponents, tidySchemas } from "./document/Schemas.ts"
+import { Api } from "../../src/api/Api.ts"
+import { describeEvents, describeStreams, showExamples } from "./Bodies.ts"
+import { documentHeaders } from "./Headers.ts"
+import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
+import { documentParameters } from "./Parameters.ts"
+import { documentProblems } from "./Problems.ts"
+import { nameComponents, tidySchemas } from "./Schemas.ts"
 
 /** The generator's defaults, as tools and readers want them; what it lacks is taken from the API's own schemas. */
 export const openApiDocument = (): Node => {

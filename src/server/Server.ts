@@ -12,13 +12,13 @@ import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { SettingError } from "../config/Reading.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
-import { AdminAuthorizationLayer, AdminHttp } from "../ops/AdminHttp.ts"
-import { OpsHttp } from "../ops/OpsHttp.ts"
+import { AdminAuthorizationLayer, AdminHttp } from "./AdminHttp.ts"
+import { OpsHttp } from "./OpsHttp.ts"
 import { Admission } from "./Admission.ts"
 import { Docs } from "./Docs.ts"
-import { Envelope } from "./Envelope.ts"
+import { Envelope } from "./RequestPipeline.ts"
 import { Listener } from "./Listener.ts"
-import { openApiDocument } from "./OpenApiDocument.ts"
+import { documentText } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
@@ -28,8 +28,7 @@ const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
 
 const Pages = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
-    const document = JSON.stringify(openApiDocument())
-    yield* router.add("GET", "/openapi.json", HttpServerResponse.text(document, { contentType: "application/json" }))
+    yield* router.add("GET", "/openapi.json", HttpServerResponse.text(documentText, { contentType: "application/json" }))
     yield* router.add("GET", "/", HttpServerResponse.redirect("/docs"))
   })
 )
