@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { openApiDocument } from "./openapi/OpenApiDocument.ts"
-import { redocly } from "./Redocly.ts"
+import { redocly } from "./redocly.ts"
 
 /**
  * Writes openapi.json from the API's definition; with `--check`, fails when the committed one differs, or when

@@ -36,9 +36,9 @@ import { ContextReceipts } from "./replies/ContextReceipts.ts"
 import { Conversation } from "./replies/Conversation.ts"
 import { Gemini } from "./gemini/Gemini.ts"
 import { Leases } from "./replies/Leases.ts"
-import { ModelPause } from "./replies/ModelPause.ts"
+import { RateLimitPause } from "./replies/RateLimitPause.ts"
 import { Replies } from "./replies/Replies.ts"
-import { ReplyStates } from "./replies/ReplyStore.ts"
+import { ReplyStore } from "./replies/ReplyStore.ts"
 import { makeReplyTask } from "./replies/ReplyTask.ts"
 import { Admission } from "./server/Admission.ts"
 import { Cursors } from "./http/Cursors.ts"
@@ -47,13 +47,13 @@ import { ServerLayer } from "./server/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { LoggingLayer } from "./ops/Logging.ts"
 import { TelemetryLayer } from "./ops/Telemetry.ts"
-import { Queue } from "./queue/Queue.ts"
+import { Announcer } from "./queue/Announcer.ts"
 import { QueueState } from "./queue/QueueState.ts"
 import { ReaperLayer } from "./replies/Reaper.ts"
 import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { ReplyStream } from "./stream/ReplyStream.ts"
-import { StreamLog } from "./stream/StreamLog.ts"
+import { DeltaLog } from "./stream/DeltaLog.ts"
 
 const AuthLayer = Accounts.layer.pipe(
   Layer.provideMerge(
@@ -65,7 +65,7 @@ const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation
   Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Messages.layer, Quota.layer))
 )
 const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
-  Layer.provide([ReplyStates.layer, Conversation.layer, Leases.layer, ModelPause.layer]),
+  Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer]),
   Layer.provide(Gemini.layer)
 )
 const BillingLayer = Reconciliation.layer.pipe(
@@ -81,7 +81,7 @@ const UserDataLayer = UserData.layer.pipe(Layer.provide(ChatLayer))
 const HttpServices = Layer.mergeAll(Admission.layer, Cursors.layer, Idempotency.layer, QueueState.layer).pipe(
   Layer.provide(Keys.layer)
 )
-const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
+const QueueLayer = Announcer.layer.pipe(Layer.provideMerge(Notifications.layer))
 
 /** What the worker can do. */
 const TasksLayer = Layer.effect(
@@ -102,7 +102,7 @@ const RoleLayer = Layer.unwrap(
 /** The product, on a configuration. */
 export const AppLayer = RoleLayer.pipe(
   Layer.provide([AuthLayer, ChatLayer, GeminiLayer, BillingLayer, StreamLayer, UserDataLayer, HttpServices]),
-  Layer.provide([QueueLayer, StreamLog.layer]),
+  Layer.provide([QueueLayer, DeltaLog.layer]),
   Layer.provide([DatabaseLayer, Draining.layer]),
   Layer.provide([LoggingLayer, TelemetryLayer])
 )

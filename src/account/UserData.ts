@@ -20,7 +20,7 @@ export class UserData extends Context.Service<
     /** One JSON document, in pieces: an account can be larger than a process should hold. */
     readonly export: (user: CurrentSession) => Stream.Stream<string>
   }
->()("chat-backend/auth/UserData") {
+>()("chat-backend/account/UserData") {
   static readonly layer = Layer.effect(
     UserData,
     Effect.gen(function* () {

@@ -91,6 +91,6 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()(
 export const unrouted = [NotFound, MethodNotAllowed, RequestTimeout, ExpectationFailed, HeadersTooLarge]
 
 /** Turns what does not decode into these problems, and documents what any route may answer. */
-export class Problems extends HttpApiMiddleware.Service<Problems>()("chat-backend/http/Problems", {
+export class Problems extends HttpApiMiddleware.Service<Problems>()("chat-backend/api/Problems", {
   error: [ValidationFailed, BadJson, BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
 }) {}

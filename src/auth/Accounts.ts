@@ -26,7 +26,7 @@ import { Users } from "./Users.ts"
 /** A first password may be set within this time of the login; later a new login is asked for. */
 const freshMillis = Duration.toMillis("10 minutes")
 /** Wrong passwords, of a number or of a user. */
-const guesses = { limit: 10, period: Duration.minutes(15), isRevocable: true }
+const guesses = { limit: 10, period: Duration.minutes(15), refundable: true }
 
 export interface LoggedIn {
   readonly user: User
@@ -75,8 +75,8 @@ export class Accounts extends Context.Service<
       const guess = Effect.fnUntraced(function* (key: string, judge: Effect.Effect<boolean, PasswordsBusy>) {
         const wait = yield* throttle.take(key, guesses)
         if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
-        const isRight = yield* Effect.tapError(judge, () => throttle.giveBack(key, guesses))
-        if (isRight) yield* throttle.giveBack(key, guesses)
+        const isRight = yield* Effect.tapError(judge, () => throttle.refund(key, guesses))
+        if (isRight) yield* throttle.refund(key, guesses)
         return isRight
       })
 

@@ -52,7 +52,7 @@ export class AddressLimits extends Context.Service<
         const key = `${what}:from:${from}`
         const { atOnce, wrong } = guesses[what]
         const others = judging.get(key) ?? 0
-        const wait = others < atOnce ? yield* throttle.known(key) : 1
+        const wait = others < atOnce ? yield* throttle.cachedWait(key) : 1
         if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
         judging.set(key, others + 1)
         return yield* judge.pipe(

@@ -1,5 +1,5 @@
 import { Effect, Layer, Redacted } from "effect"
-import { readInVain } from "../http/RequestGuard.ts"
+import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { Sessions } from "./Sessions.ts"
@@ -19,7 +19,7 @@ export const AuthorizationLayer = Layer.effect(
         const session = yield* sessions.find(claims.sub, claims.sid)
         if (session === undefined) return yield* Unauthenticated.because("session_revoked")
         if (session.isRecovery && endpoint.identifier !== "changePassword") return yield* new ReauthenticationRequired()
-        if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* readInVain
+        if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* rejectUnexpectedBody
         return yield* Effect.provideService(httpEffect, CurrentUser, session)
       })
     })

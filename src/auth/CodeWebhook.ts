@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto"
 import { Clock, Effect, Redacted } from "effect"
 import type { OtpWebhook } from "../config/Credentials.ts"
-import { elsewhere } from "../ops/RequestSlot.ts"
+import { withoutSlot } from "../ops/RequestSlot.ts"
 import { DeliveryFailed } from "../api/auth/AuthErrors.ts"
 import type { Code } from "./Code.ts"
 
@@ -71,7 +71,7 @@ export const makeCodeWebhook = ({ secret, url }: OtpWebhook) => {
       const signal = AbortSignal.timeout(deadline)
       // A connection that was kept open may be closed by the other side at the very moment it is used.
       const posted = Effect.retry(post(code, signal), { times: 1, while: ({ isUnreachable }) => isUnreachable })
-      yield* elsewhere(posted, Effect.fail({ detail: "too many requests wait" })).pipe(
+      yield* withoutSlot(posted, { onFull: Effect.fail({ detail: "too many requests wait" }) }).pipe(
         Effect.ensuring(Effect.sync(() => void underWay--))
       )
     },

@@ -16,7 +16,7 @@ const resendAfter = 30
 /** Wrong guesses a code bears. */
 const tries = 5
 
-const cooldown = { limit: 1, period: Duration.seconds(resendAfter), isRevocable: true }
+const cooldown = { limit: 1, period: Duration.seconds(resendAfter), refundable: true }
 /** Codes that may be sent: to a number, from an address, and all together, which bounds what an attack can cost. */
 const sendLimits = (mobile: string, from: string | null) => [
   { key: `otp-send:10min:${mobile}`, rate: { limit: 5, period: Duration.minutes(10) } },
@@ -81,7 +81,7 @@ export class Otp extends Context.Service<
       const takeBack = (mobile: Mobile, purpose: Purpose, challengeId: string) =>
         sql`delete from otp_challenges where id = ${challengeId}`.pipe(
           Effect.orDie,
-          Effect.andThen(throttle.giveBack(cooldownKey(mobile, purpose), cooldown))
+          Effect.andThen(throttle.refund(cooldownKey(mobile, purpose), cooldown))
         )
 
       const send = Effect.fn("Otp.send")(function* (mobile: Mobile, purpose: Purpose, address: string | null) {

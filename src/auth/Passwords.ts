@@ -1,7 +1,7 @@
 import { hash as argonHash, verify as argonVerify } from "@node-rs/argon2"
 import { dictionary } from "@zxcvbn-ts/language-common"
 import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
-import { elsewhere } from "../ops/RequestSlot.ts"
+import { withoutSlot } from "../ops/RequestSlot.ts"
 import { PasswordsBusy, WeakPassword } from "../api/auth/AuthErrors.ts"
 
 /** OWASP's second choice for argon2id: 19 MiB, two passes, one lane. */
@@ -41,7 +41,7 @@ export class Passwords extends Context.Service<
           waiting++
           // A thread cannot be called back: whoever hangs up keeps the turn until the work is done.
           const done = turns.withPermits(1)(Effect.uninterruptible(Effect.promise(work)))
-          return elsewhere(done, busy).pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
+          return withoutSlot(done, { onFull: busy }).pipe(Effect.ensuring(Effect.sync(() => void waiting--)))
         })
 
       return Passwords.of({

@@ -1,13 +1,13 @@
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { Denials } from "./Denials.ts"
+import { DenialCache } from "./DenialCache.ts"
 
 /** `limit` events in `period`, evenly refilled. */
 export interface Rate {
   readonly limit: number
   readonly period: Duration.Duration
-  /** Whether `giveBack` or `reset` is ever called for its keys, by any process. */
-  readonly isRevocable?: boolean
+  /** Whether `refund` or `reset` is ever called for its keys, by any process. */
+  readonly refundable?: boolean
 }
 
 const seconds = (duration: Duration.Duration) => Duration.toMillis(duration) / 1000
@@ -30,11 +30,11 @@ export class Throttle extends Context.Service<
      */
     readonly takeAll: (allowances: ReadonlyArray<Allowance>) => Effect.Effect<ReadonlyMap<string, number>>
     /** Seconds to wait as far as this process knows: it asks nobody, so 0 says nothing. */
-    readonly known: (key: string) => Effect.Effect<number>
+    readonly cachedWait: (key: string) => Effect.Effect<number>
     /** As `take`, but takes nothing. */
     readonly peek: (key: string, rate: Rate) => Effect.Effect<number>
     /** Gives back what a `take` took: it was nothing that counts. */
-    readonly giveBack: (key: string, rate: Rate) => Effect.Effect<void>
+    readonly refund: (key: string, rate: Rate) => Effect.Effect<void>
     /** Forgets the key: its allowance is full again. */
     readonly reset: (key: string) => Effect.Effect<void>
   }
@@ -44,10 +44,10 @@ export class Throttle extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const denials = new Denials()
-      const known = (key: string) => Effect.map(Clock.currentTimeMillis, (now) => denials.left(key, now))
+      const denials = new DenialCache()
+      const cachedWait = (key: string) => Effect.map(Clock.currentTimeMillis, (now) => denials.left(key, now))
       const remember = (key: string, rate: Rate, wait: number) =>
-        Effect.map(Clock.currentTimeMillis, (now) => denials.remember(key, wait, now, rate.isRevocable === true))
+        Effect.map(Clock.currentTimeMillis, (now) => denials.remember(key, wait, now, rate.refundable === true))
 
       const takeAll = Effect.fn("Throttle.takeAll")(function* (allowances: ReadonlyArray<Allowance>) {
         const now = yield* Clock.currentTimeMillis
@@ -71,7 +71,7 @@ export class Throttle extends Context.Service<
       const take = (key: string, rate: Rate) => Effect.map(takeAll([{ key, rate }]), (denied) => denied.get(key) ?? 0)
 
       const peek = Effect.fn("Throttle.peek")(function* (key: string, rate: Rate) {
-        const left = yield* known(key)
+        const left = yield* cachedWait(key)
         if (left > 0) return left
         const period = seconds(rate.period)
         const [row] = yield* sql<{ wait: number }>`
@@ -84,7 +84,7 @@ export class Throttle extends Context.Service<
         return wait
       }, Effect.orDie)
 
-      const giveBack = Effect.fn("Throttle.giveBack")(function* (key: string, rate: Rate) {
+      const refund = Effect.fn("Throttle.refund")(function* (key: string, rate: Rate) {
         denials.forget(key)
         yield* sql`update throttles set tat = tat - make_interval(secs => ${seconds(rate.period) / rate.limit}) where key = ${key}`
       }, Effect.orDie)
@@ -94,7 +94,7 @@ export class Throttle extends Context.Service<
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 
-      return Throttle.of({ take, takeAll, known, peek, giveBack, reset })
+      return Throttle.of({ take, takeAll, cachedWait, peek, refund, reset })
     })
   )
 }

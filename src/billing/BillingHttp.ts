@@ -6,7 +6,7 @@ import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { isJson, receive } from "../http/RequestGuard.ts"
-import { asOwnWork } from "../ops/RequestSlot.ts"
+import { unslotted } from "../ops/RequestSlot.ts"
 import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
 import { Checkout } from "./Checkout.ts"
 import { Membership } from "./Membership.ts"
@@ -86,7 +86,7 @@ const WebhookRoutes = HttpApiBuilder.group(
         // Raw bytes are taken as they come, so the media type is looked at here.
         if (!isJson(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
         const body = yield* Effect.orDie(receive(request, maximumEvent))
-        yield* asOwnWork(webhook.receive(body, headers["stripe-signature"]))
+        yield* unslotted(webhook.receive(body, headers["stripe-signature"]))
         return { received: true as const }
       })
     )

@@ -2,7 +2,7 @@ import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { Stripe as Sdk } from "stripe"
 import { AppConfig } from "../config/Settings.ts"
 import type { BillingSettings } from "../config/Credentials.ts"
-import { elsewhere } from "../ops/RequestSlot.ts"
+import { withoutSlot } from "../ops/RequestSlot.ts"
 import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
 import {
@@ -77,7 +77,7 @@ const call = <S extends Schema.Codec<unknown, unknown>>(
       orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
     })
   )
-  return elsewhere(asked, Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many wait for it" })))
+  return withoutSlot(asked, { onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many wait for it" })) })
 }
 
 const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiBase: string | undefined }) => {

@@ -134,14 +134,14 @@ export const ChatHttp = HttpApiBuilder.group(
         const finished = sent.replayed && sent.status === 201
         const reply =
           wait > 0 || finished
-            ? yield* messages.settled(userId, params.id, sent.reply.id, wait).pipe(
+            ? yield* messages.awaitEnd(userId, params.id, sent.reply.id, wait).pipe(
                 // Its room was deleted meanwhile: the send itself was accepted all the same.
                 Effect.catchTag("MessageNotFound", () => Effect.succeed(sent.reply)),
                 Effect.catchTag("ChatroomNotFound", () => Effect.succeed(sent.reply))
               )
             : sent.reply
         const ended = hasEnded(reply)
-        if (ended && key !== undefined && !sent.replayed) yield* sending.answeredFinished(userId, key)
+        if (ended && key !== undefined && !sent.replayed) yield* sending.rememberCompleted(userId, key)
         return exchange(ended ? 201 : 202, params.id, ended ? { ...sent, reply } : sent, yield* Clock.currentTimeMillis)
       }),
 
@@ -151,14 +151,14 @@ export const ChatHttp = HttpApiBuilder.group(
         const settled =
           reply === null || hasEnded(reply) || !query.wait
             ? reply
-            : yield* messages.settled(userId, params.id, reply.id, query.wait)
+            : yield* messages.awaitEnd(userId, params.id, reply.id, query.wait)
         return HttpApiSchema.withHeaders({ body: { message, reply: settled }, headers: pollAgain(settled) })
       }),
 
       getMessage: Effect.fnUntraced(function* ({ params, query }) {
         const { userId } = yield* CurrentUser
         const message = query.wait
-          ? yield* messages.settled(userId, params.id, params.mid, query.wait)
+          ? yield* messages.awaitEnd(userId, params.id, params.mid, query.wait)
           : yield* messages.get(userId, params.id, params.mid)
         return HttpApiSchema.withHeaders({ body: message, headers: pollAgain(message) })
       })

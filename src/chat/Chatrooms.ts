@@ -4,7 +4,7 @@ import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
-import { Queue } from "../queue/Queue.ts"
+import { Announcer } from "../queue/Announcer.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
 import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
@@ -79,7 +79,7 @@ export class Chatrooms extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
-      const queue = yield* Queue
+      const announcer = yield* Announcer
       // Part of the statement that changes a room, and so of its transaction: no process can miss a change that was made.
       const changed = sql.literal(`pg_notify('${channel}', 'chatrooms:' || user_id)`)
       const columns = sql.literal(
@@ -157,7 +157,7 @@ export class Chatrooms extends Context.Service<
               and status in ('held', 'queued', 'processing', 'waiting')) as unfinished
         `.pipe(Effect.orDie)
         if (row?.removed !== true) return yield* new ChatroomNotFound()
-        yield* queue.announce({
+        yield* announcer.announce({
           topics: row.unfinished.flatMap((reply) => [`stop:${reply}`, `reply:${reply}`])
         })
       })

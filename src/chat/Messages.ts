@@ -2,7 +2,7 @@ import { Clock, Context, Effect, Fiber, Layer } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
-import { clientGone, elsewhere } from "../ops/RequestSlot.ts"
+import { clientDisconnected, withoutSlot } from "../ops/RequestSlot.ts"
 import { Draining } from "../ops/Draining.ts"
 import { isoOrNull } from "../api/Schemas.ts"
 import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
@@ -42,7 +42,7 @@ export class Messages extends Context.Service<
       id: MessageId
     ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
     /** The message as soon as it has ended, or as it is after `seconds`. */
-    readonly settled: (
+    readonly awaitEnd: (
       userId: UserId,
       roomId: ChatroomId,
       id: MessageId,
@@ -86,7 +86,7 @@ export class Messages extends Context.Service<
       const get: Messages["Service"]["get"] = (userId, roomId, id) =>
         Effect.map(state(userId, roomId, id), ({ message }) => message)
 
-      const settled: Messages["Service"]["settled"] = Effect.fn("Messages.settled")(function* (userId, roomId, id, seconds) {
+      const awaitEnd: Messages["Service"]["awaitEnd"] = Effect.fn("Messages.awaitEnd")(function* (userId, roomId, id, seconds) {
         let deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
         while (true) {
           // Listening starts before looking, so that no end can fall between the two.
@@ -98,9 +98,9 @@ export class Messages extends Context.Service<
           const left = deadline - now
           if (!hasEnded(message) && left > 0) {
             const news = Effect.timeoutOption(Fiber.join(woken), Math.min(left, recheck))
-            const nobody = Effect.as(clientGone, undefined)
-            const waited = yield* elsewhere(Effect.raceFirst(news, nobody), Effect.undefined)
-            // Too many wait in this process, or nobody for this: the answer is how things stand, as when the time is over.
+            const hungUp = Effect.as(clientDisconnected, undefined)
+            const waited = yield* withoutSlot(Effect.raceFirst(news, hungUp), { onFull: Effect.undefined })
+            // Too many waiters, or the client hung up: return the current state, as on timeout.
             if (waited === undefined) deadline = now
           }
           yield* Fiber.interrupt(woken)
@@ -139,7 +139,7 @@ export class Messages extends Context.Service<
         return { messages: found.slice(0, query.limit).map(toMessage), hasMore: found.length > query.limit }
       })
 
-      return Messages.of({ state, get, settled, latest, history })
+      return Messages.of({ state, get, awaitEnd, latest, history })
     })
   )
 }

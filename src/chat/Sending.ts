@@ -6,7 +6,7 @@ import type { UserId } from "../api/auth/User.ts"
 import type { QuotaState } from "../api/account/Usage.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
-import { Queue } from "../queue/Queue.ts"
+import { Announcer } from "../queue/Announcer.ts"
 import { iso } from "../api/Schemas.ts"
 import { ChatroomNotFound, MessageNotFound, NotFinished, QuotaExceeded, RoomBusy } from "../api/chat/ChatErrors.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
@@ -71,14 +71,14 @@ export class Sending extends Context.Service<
       idempotencyKey?: string | undefined
     ) => Effect.Effect<Sent, ChatroomNotFound | MessageNotFound | NotFinished | IdempotencyKeyReused | RoomBusy | QuotaExceeded>
     /** Remembers that a waiting send was answered with the finished reply, for later replays of its key. */
-    readonly answeredFinished: (userId: UserId, idempotencyKey: string) => Effect.Effect<void>
+    readonly rememberCompleted: (userId: UserId, idempotencyKey: string) => Effect.Effect<void>
   }
 >()("chat-backend/chat/Sending") {
   static readonly layer = Layer.effect(
     Sending,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const queue = yield* Queue
+      const announcer = yield* Announcer
       const quota = yield* Quota
       const messages = yield* Messages
       const { appUrl } = yield* AppConfig
@@ -129,7 +129,7 @@ export class Sending extends Context.Service<
         if (row.outcome !== "accepted" && row.outcome !== "replayed") return yield* refusal(row)
         const ids = { roomId, questionId: row.questionId, replyId: row.replyId, sentAt: iso(row.sentAt) }
         if (row.outcome === "accepted") {
-          yield* queue.announce({
+          yield* announcer.announce({
             replies: row.isHead ? [{ userId, replyId: row.replyId }] : [],
             topics: [listTopic(userId)]
           })
@@ -156,14 +156,14 @@ export class Sending extends Context.Service<
         return { ...sent, message: question }
       })
 
-      const answeredFinished: Sending["Service"]["answeredFinished"] = Effect.fn("Sending.answeredFinished")(function* (
+      const rememberCompleted: Sending["Service"]["rememberCompleted"] = Effect.fn("Sending.rememberCompleted")(function* (
         userId,
         key
       ) {
         yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = 'sendMessage' and key = ${key}`
       }, Effect.orDie)
 
-      return Sending.of({ send, regenerate, answeredFinished })
+      return Sending.of({ send, regenerate, rememberCompleted })
     })
   )
 }

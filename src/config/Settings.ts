@@ -138,6 +138,6 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   }
 })
 
-export class AppConfig extends Context.Service<AppConfig, Settings>()("chat-backend/Config") {
+export class AppConfig extends Context.Service<AppConfig, Settings>()("chat-backend/config/Settings") {
   static readonly layer = Layer.effect(AppConfig, load)
 }

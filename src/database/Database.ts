@@ -7,7 +7,7 @@ import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
 import { AppConfig, type Settings } from "../config/Settings.ts"
 import { SettingError } from "../config/Reading.ts"
-import { withRequestShare } from "./RequestShare.ts"
+import { limitRequestConnections } from "./RequestPool.ts"
 
 /** Any number, as long as every process of this product takes the same one. */
 const migrationLock = 4_211_961
@@ -133,6 +133,6 @@ export const DatabaseLayer = Layer.effect(
     if (settings.migrate) yield* runAllMigrations
     const pool = yield* connect({ url: settings.databaseUrl, maxConnections, pooled: isPooled(settings) })
     if (!settings.migrate) yield* refuseUnmigrated(pool)
-    return yield* withRequestShare(pool, requestShare)
+    return yield* limitRequestConnections(pool, requestShare)
   })
 ).pipe(Layer.provide(Reactivity.layer), Layer.merge(Layer.mergeAll(DirectSql.layer, ReadSql.layer)))

@@ -1,7 +1,7 @@
 import { IncomingMessage } from "node:http"
 import { ByteSize, Context, Effect } from "effect"
 import { HttpIncomingMessage, type HttpServerError, HttpServerRequest } from "effect/http"
-import { CurrentPlace } from "../ops/RequestSlot.ts"
+import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { BadJson, RequestTimeout, Unavailable, UnsupportedMediaType } from "../api/Problems.ts"
 
 /** A JSON body's largest size, the milliseconds it may take to arrive, and how deep it may nest. */
@@ -52,7 +52,7 @@ const arrival = (
     Effect.callback((resume) => {
       const giveUp = () => resume(Effect.fail(new RequestTimeout()))
       const makeWay = () => {
-        if (Context.get(context, CurrentPlace)?.move("receiving") === false) {
+        if (Context.get(context, CurrentSlot)?.move("receiving") === false) {
           return resume(Effect.fail(Unavailable.because("overloaded")))
         }
         timer = setTimeout(giveUp, receiveMillis - promptMillis)
@@ -72,14 +72,14 @@ export const receive = Effect.fnUntraced(function* (request: HttpServerRequest.H
   const encoding = request.headers["content-encoding"]
   if (encoding !== undefined && encoding !== "identity") return yield* new UnsupportedMediaType()
   const body = new Uint8Array(yield* arrival(request, maximum))
-  if ((yield* CurrentPlace)?.comeBack() === false) return yield* Unavailable.because("overloaded")
+  if ((yield* CurrentSlot)?.tryReacquire() === false) return yield* Unavailable.because("overloaded")
   return isTooDeep(body) ? yield* new BadJson({ detail: `The body nests deeper than ${maximumDepth} levels` }) : body
 })
 
 export const isJson = (mediaType: string): boolean => /^application\/json\s*(?:;|$)/i.test(mediaType)
 
 /** For an operation that reads no body: what is sent all the same keeps the rules of one that is read. */
-export const readInVain = Effect.gen(function* () {
+export const rejectUnexpectedBody = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const { "content-length": length = "0", "content-type": mediaType, "transfer-encoding": coding } = request.headers
   if (length === "0" && coding === undefined) return

@@ -14,7 +14,7 @@ export class Keys extends Context.Service<
     readonly macs: (label: string, text: string) => ReadonlyArray<string>
     readonly verify: (label: string, text: string, mac: string) => boolean
   }
->()("chat-backend/auth/Keys") {
+>()("chat-backend/keys/Keys") {
   static readonly layer = Layer.effect(
     Keys,
     Effect.gen(function* () {

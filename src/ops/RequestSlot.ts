@@ -1,43 +1,45 @@
 import { Context, Effect } from "effect"
 
-/** What a request in progress is doing. Each kind has a bound of its own, so that none can crowd another out. */
-export type Activity = "working" | "operating" | "webhook" | "receiving" | "waiting"
+/** What a request in progress is doing. Each kind is a bulkhead with its own bound, so that one cannot crowd out another. */
+export type SlotKind = "working" | "operating" | "webhook" | "receiving" | "waiting"
 
-/** A request's place among those in progress. */
-export interface Place {
-  /** Takes a place of another kind in exchange for its own; false, and nothing is changed, when there is none. */
-  readonly move: (to: Activity) => boolean
-  /** Goes back to the kind it came with, whether or not there is room: what it has done must be answered. */
-  readonly back: () => void
-  /** As `back`, but only when there is room or it never left. */
-  readonly comeBack: () => boolean
-  /** Ends when the client has hung up. */
-  readonly gone: Effect.Effect<void>
+/** A request's slot among those in progress. */
+export interface RequestSlot {
+  /** Exchanges the slot for one of another kind; false, and unchanged, when that kind is full. */
+  readonly move: (to: SlotKind) => boolean
+  /** Reacquires the original slot even over the limit: the work is done and must be answered. */
+  readonly reacquire: () => void
+  /** Reacquires the original slot unless its kind is full; true when the slot was never left. */
+  readonly tryReacquire: () => boolean
+  /** Completes when the client has disconnected. */
+  readonly disconnected: Effect.Effect<void>
 }
 
-/** The place of the request being answered; none where no request is: in a worker, or in what goes on after the answer. */
-export const CurrentPlace = Context.Reference<Place | undefined>("chat-backend/Place", { defaultValue: () => undefined })
+/** The slot of the request being answered; undefined outside a request (a worker, or work that outlives the answer). */
+export const CurrentSlot = Context.Reference<RequestSlot | undefined>("chat-backend/ops/RequestSlot", {
+  defaultValue: () => undefined
+})
 
 /**
- * Waits for somebody else (a model, Stripe) without keeping a working place meanwhile: a hundred people who wait must not
- * lock out those who could be served. With too many waiting already it is not begun.
+ * Runs an effect that waits for another system (a model, Stripe) without holding a working slot, so that waiting
+ * requests do not lock out requests that could be served. Runs `onFull` instead when too many requests wait already.
  */
-export const elsewhere = <A, E, R, B, E2, R2>(
+export const withoutSlot = <A, E, R, B, E2, R2>(
   wait: Effect.Effect<A, E, R>,
-  tooMany: Effect.Effect<B, E2, R2>
+  options: { readonly onFull: Effect.Effect<B, E2, R2> }
 ): Effect.Effect<A | B, E | E2, R | R2> =>
   Effect.withFiber<A | B, E | E2, R | R2>((fiber) => {
-    const place = Context.get(fiber.context, CurrentPlace)
-    if (place === undefined) return wait
-    return place.move("waiting") ? Effect.ensuring(wait, Effect.sync(place.back)) : tooMany
+    const slot = Context.get(fiber.context, CurrentSlot)
+    if (slot === undefined) return wait
+    return slot.move("waiting") ? Effect.ensuring(wait, Effect.sync(slot.reacquire)) : options.onFull
   })
 
 /**
- * Ends when the client of the request being answered has hung up, and never where no request is. A handler goes on all
- * the same, for what it began is to be finished; but nobody needs to wait for what nobody will read.
+ * Completes when the client of the current request has disconnected; never outside a request. A handler still finishes
+ * what it began: only a wait for an answer that no client will read ends early.
  */
-export const clientGone: Effect.Effect<void> = Effect.flatMap(CurrentPlace, (place) => place?.gone ?? Effect.never)
+export const clientDisconnected: Effect.Effect<void> = Effect.flatMap(CurrentSlot, (slot) => slot?.disconnected ?? Effect.never)
 
-/** For what must get through when requests have to wait: it counts as the process's own work, of which there is little. */
-export const asOwnWork = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.provideService(effect, CurrentPlace, undefined)
+/** Runs outside the request limit, for what must get through when requests have to wait (probes, webhooks). */
+export const unslotted = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(effect, CurrentSlot, undefined)

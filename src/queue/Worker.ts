@@ -5,7 +5,7 @@ import { EventEmitter, setMaxListeners } from "node:events"
 import pg from "pg"
 import { AppConfig } from "../config/Settings.ts"
 import { processId } from "./ProcessId.ts"
-import { replyTask } from "./Queue.ts"
+import { replyTask } from "./Announcer.ts"
 import { type Task, Tasks } from "./Tasks.ts"
 
 /** Milliseconds that running replies get to end after a SIGTERM; then they hand their leases back. */

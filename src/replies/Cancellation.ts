@@ -1,7 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
-import { Queue } from "../queue/Queue.ts"
+import { Announcer } from "../queue/Announcer.ts"
 import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
@@ -20,12 +20,12 @@ export class Cancellation extends Context.Service<
       id: MessageId
     ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound | AlreadyFinished>
   }
->()("chat-backend/chat/Cancellation") {
+>()("chat-backend/replies/Cancellation") {
   static readonly layer = Layer.effect(
     Cancellation,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const queue = yield* Queue
+      const announcer = yield* Announcer
       const messages = yield* Messages
 
       const cancel: Cancellation["Service"]["cancel"] = Effect.fn("Cancellation.cancel")(function* (userId, roomId, id) {
@@ -33,8 +33,8 @@ export class Cancellation extends Context.Service<
         if (hasEnded(before)) return yield* new AlreadyFinished()
         if (before.status === "processing") {
           // Its worker has the text, so it ends the reply itself; one that does not answer has died.
-          yield* queue.announce({ topics: [stopTopic(id)] })
-          const stopped = yield* messages.settled(userId, roomId, id, workerAnswers)
+          yield* announcer.announce({ topics: [stopTopic(id)] })
+          const stopped = yield* messages.awaitEnd(userId, roomId, id, workerAnswers)
           if (stopped.status === "cancelled") return stopped
           if (hasEnded(stopped)) return yield* new AlreadyFinished()
         }
@@ -46,7 +46,7 @@ export class Cancellation extends Context.Service<
           ), null, false, null, null, null, null, null, null, null, false, 0, null, null)
         `.pipe(Effect.orDie)
         if (row?.finished !== true) return yield* new AlreadyFinished()
-        yield* queue.announce({
+        yield* announcer.announce({
           replies: row.nextReply === null ? [] : [{ userId, replyId: row.nextReply }],
           topics: [stopTopic(id), replyTopic(id)]
         })

@@ -39,7 +39,7 @@ export class ContextReceipts extends Context.Service<
       replyId: MessageId
     ) => Effect.Effect<ContextReceipt, ChatroomNotFound | MessageNotFound>
   }
->()("chat-backend/gemini/ContextReceipts") {
+>()("chat-backend/replies/ContextReceipts") {
   static readonly layer = Layer.effect(
     ContextReceipts,
     Effect.gen(function* () {

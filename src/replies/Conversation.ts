@@ -53,7 +53,7 @@ export class Conversation extends Context.Service<
       readonly systemPrompt: string | null
     }) => Effect.Effect<Array<SourcedTurn>>
   }
->()("chat-backend/gemini/Conversation") {
+>()("chat-backend/replies/Conversation") {
   static readonly layer = Layer.effect(
     Conversation,
     Effect.gen(function* () {

@@ -24,7 +24,7 @@ export class Leases extends Context.Service<
     /** Keeps the lease renewed while the scope lasts; the returned effect ends when the work must stop. */
     readonly hold: (lease: Lease) => Effect.Effect<Effect.Effect<Stop>, never, Scope.Scope>
   }
->()("chat-backend/gemini/Leases") {
+>()("chat-backend/replies/Leases") {
   static readonly layer = Layer.effect(
     Leases,
     Effect.gen(function* () {

@@ -1,7 +1,7 @@
 import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { Replies, replyDeadline } from "./Replies.ts"
-import { Queue } from "../queue/Queue.ts"
+import { Announcer } from "../queue/Announcer.ts"
 
 /** Seconds between sweeps, and how long a reply may lie unannounced before a sweep finds it. */
 const sweepEvery = "3 seconds"
@@ -18,7 +18,7 @@ const batch = 1_000
 export const ReaperLayer = Layer.effectDiscard(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const queue = yield* Queue
+    const announcer = yield* Announcer
     const replies = yield* Replies
 
     /** Replies that should be running and have no unlocked job: one that is due soon is not touched. */
@@ -70,7 +70,7 @@ export const ReaperLayer = Layer.effectDiscard(
       const found = (yield* alone(Effect.tap(overdue, () => unlockDead))) ?? []
       const [live, expired] = [found.filter((reply) => !reply.expired), found.filter((reply) => reply.expired)]
       if (found.length > 0) yield* Effect.logInfo(`Announcing ${live.length} replies again, ending ${expired.length}`)
-      yield* queue.announce({ replies: live.map(({ id, userId }) => ({ userId, replyId: id })) })
+      yield* announcer.announce({ replies: live.map(({ id, userId }) => ({ userId, replyId: id })) })
       yield* Effect.forEach(expired, ({ id, userId }) => replies.expire(userId, id), { discard: true })
     })
 

@@ -1,14 +1,14 @@
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { replyTopic } from "../chat/Messages.ts"
-import { Queue } from "../queue/Queue.ts"
-import { StreamLog } from "../stream/StreamLog.ts"
+import { Announcer } from "../queue/Announcer.ts"
+import { DeltaLog } from "../stream/DeltaLog.ts"
 import { Conversation } from "./Conversation.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Leases } from "./Leases.ts"
-import { ModelPause } from "./ModelPause.ts"
+import { RateLimitPause } from "./RateLimitPause.ts"
 import { add, type Answer, cancelled, failed, nothing, outcomeOf } from "./Outcome.ts"
-import { type Claim, LeaseLost, type Receipt, ReplyStates } from "./ReplyStore.ts"
+import { type Claim, LeaseLost, type Receipt, ReplyStore } from "./ReplyStore.ts"
 
 /** Tries of a call that fails for reasons that pass, and the time in which the last of them begins. */
 const maximumAttempts = 4
@@ -27,17 +27,17 @@ export class Replies extends Context.Service<
     /** Ends a reply without an attempt: its deadline has passed. */
     readonly expire: (userId: string, replyId: string) => Effect.Effect<void>
   }
->()("chat-backend/gemini/Replies") {
+>()("chat-backend/replies/Replies") {
   static readonly layer = Layer.effect(
     Replies,
     Effect.gen(function* () {
-      const queue = yield* Queue
+      const announcer = yield* Announcer
       const gemini = yield* Gemini
       const conversation = yield* Conversation
       const leases = yield* Leases
-      const modelPause = yield* ModelPause
-      const streamLog = yield* StreamLog
-      const { claim, finish, handBack, postpone, settle } = yield* ReplyStates
+      const modelPause = yield* RateLimitPause
+      const streamLog = yield* DeltaLog
+      const { claim, finish, handBack, postpone, settle } = yield* ReplyStore
 
       /** Waits, or gives up when the wait would outlast the reply's deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
@@ -127,7 +127,7 @@ export class Replies extends Context.Service<
           if (reply.pausedUntil !== null) {
             return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
           }
-          yield* queue.announce({ topics: [replyTopic(replyId)] })
+          yield* announcer.announce({ topics: [replyTopic(replyId)] })
           return yield* make(reply).pipe(
             Effect.onInterrupt(() => handBack(reply)),
             Effect.ensuring(streamLog.close(replyId, reply.attempt))

@@ -2,7 +2,7 @@ import { Context, Data, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { listTopic } from "../chat/Chatrooms.ts"
 import { replyTopic } from "../chat/Messages.ts"
-import { Queue } from "../queue/Queue.ts"
+import { Announcer } from "../queue/Announcer.ts"
 import { Gemini } from "../gemini/Gemini.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
@@ -40,8 +40,8 @@ export interface Receipt {
 }
 
 /** The states of a reply, in its row: every change is fenced by the attempt, and announced. */
-export class ReplyStates extends Context.Service<
-  ReplyStates,
+export class ReplyStore extends Context.Service<
+  ReplyStore,
   {
     /** Takes the lease, and with it an attempt; nothing when another holds it or there is nothing to do. */
     readonly claim: (userId: string, replyId: string) => Effect.Effect<Claim | undefined>
@@ -59,12 +59,12 @@ export class ReplyStates extends Context.Service<
     /** Of a process that is going: the reply starts again elsewhere, at once. */
     readonly handBack: (reply: Claim) => Effect.Effect<void>
   }
->()("chat-backend/gemini/ReplyStates") {
+>()("chat-backend/replies/ReplyStore") {
   static readonly layer = Layer.effect(
-    ReplyStates,
+    ReplyStore,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const queue = yield* Queue
+      const announcer = yield* Announcer
       const { defaultModel } = yield* Gemini
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
@@ -102,7 +102,7 @@ export class ReplyStates extends Context.Service<
             string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[], ${receipt?.systemPrompt ?? null})
         `.pipe(Effect.orDie)
         if (row?.finished !== true) return false
-        yield* queue.announce({
+        yield* announcer.announce({
           replies: row.nextReply === null ? [] : [{ userId: reply.userId, replyId: row.nextReply }],
           // With the next reply's turn comes its question's place in the list, should that news have been lost.
           topics: [replyTopic(reply.id), ...(row.nextReply === null ? [] : [listTopic(reply.userId)])]
@@ -123,7 +123,7 @@ export class ReplyStates extends Context.Service<
           returning 1
         `.pipe(Effect.orDie)
         if (kept.length === 0) return yield* new LeaseLost({ replyId: reply.id })
-        yield* queue.announce({
+        yield* announcer.announce({
           replies: [{ userId: reply.userId, replyId: reply.id, runAt: retryAt }],
           topics: [replyTopic(reply.id)]
         })
@@ -135,12 +135,12 @@ export class ReplyStates extends Context.Service<
             update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
             where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
           `
-          yield* queue.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
+          yield* announcer.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
         },
         Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
       )
 
-      return ReplyStates.of({ claim, finish, settle, postpone, handBack })
+      return ReplyStore.of({ claim, finish, settle, postpone, handBack })
     })
   )
 }

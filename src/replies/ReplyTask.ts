@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import { replyTask } from "../queue/Queue.ts"
+import { replyTask } from "../queue/Announcer.ts"
 import type { Task } from "../queue/Tasks.ts"
 import { Replies } from "./Replies.ts"
 

@@ -18,7 +18,7 @@ interface Visitor {
  * and serving them first would make everybody wait for as long. Whoever is refused has waited for a while, which slows
  * those down who would come back at once.
  */
-export class WaitingRoom {
+export class AdaptiveLifo {
   private readonly visitors: Array<Visitor> = []
   private timer: NodeJS.Timeout | undefined
 

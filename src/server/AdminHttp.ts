@@ -4,7 +4,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Admission } from "./Admission.ts"
-import { asOwnWork } from "../ops/RequestSlot.ts"
+import { unslotted } from "../ops/RequestSlot.ts"
 import { QueueState } from "../queue/QueueState.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "../api/ops/AdminApi.ts"
@@ -57,9 +57,9 @@ export const AdminHttp = HttpApiBuilder.group(
     const admission = yield* Admission
 
     return handlers.handleAll({
-      queue: () => asOwnWork(queue.read),
+      queue: () => unslotted(queue.read),
       metrics: Effect.fnUntraced(function* () {
-        const { byTask, oldestSeconds } = yield* asOwnWork(queue.read)
+        const { byTask, oldestSeconds } = yield* unslotted(queue.read)
         const jobs = Object.entries(byTask).flatMap(([task, counts]) =>
           Object.entries(counts).map(([state, count]) => [`{task="${task}",state="${state}"}`, count] as const)
         )

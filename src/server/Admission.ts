@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { AppConfig } from "../config/Settings.ts"
-import type { Activity, Place } from "../ops/RequestSlot.ts"
+import type { SlotKind, RequestSlot } from "../ops/RequestSlot.ts"
 
 /**
  * Requests of each kind in progress in one process; `REQUEST_CONCURRENCY` bounds those that work. Bodies on their way
@@ -14,15 +14,15 @@ const operating = /^\/(readyz|metrics|admin\/queue)\/?(\?|$)/i
 const webhook = /^\/webhook\/stripe\/?(\?|$)/i
 
 /** What a request that arrives wants to do; nothing when it costs nothing: whether the process lives is always told. */
-const activityOf = (url: string): Activity | undefined => {
+const slotKindOf = (url: string): SlotKind | undefined => {
   if (/^\/healthz\/?(\?|$)/i.test(url)) return undefined
   if (operating.test(url)) return "operating"
   return webhook.test(url) ? "webhook" : "working"
 }
 
-export interface Admitted extends Place {
-  /** Gives the place back: the request is answered, or its client has gone. */
-  readonly leave: () => void
+export interface Admitted extends RequestSlot {
+  /** Gives the slot back: the request is answered, or its client has disconnected. */
+  readonly release: () => void
 }
 
 /** Requests in progress, bounded: past its bound a process refuses at once instead of being slow for everybody. */
@@ -36,54 +36,60 @@ export class Admission extends Context.Service<
     /** Calls the listener whenever a working place becomes free. */
     readonly onFree: (listener: () => void) => void
     /** A place for the request, or nothing when there is none. */
-    readonly enter: (url: string, gone: Effect.Effect<void>) => Admitted | undefined
+    readonly enter: (url: string, disconnected: Effect.Effect<void>) => Admitted | undefined
     /** Requests in progress, by what they do. */
-    readonly inProgress: () => Readonly<Record<Activity, number>>
+    readonly inProgress: () => Readonly<Record<SlotKind, number>>
     /** Counts one that was refused for want of a place; `refused` tells how many. */
     readonly countRefusal: () => void
     readonly refused: () => number
   }
->()("chat-backend/http/Admission") {
+>()("chat-backend/server/Admission") {
   static readonly layer = Layer.effect(
     Admission,
     Effect.gen(function* () {
       const { requestConcurrency } = yield* AppConfig
-      const bound: Record<Activity, number> = { working: requestConcurrency, ...bounds }
-      const counts: Record<Activity, number> = { working: 0, operating: 0, webhook: 0, receiving: 0, waiting: 0 }
+      const bound: Record<SlotKind, number> = { working: requestConcurrency, ...bounds }
+      const counts: Record<SlotKind, number> = { working: 0, operating: 0, webhook: 0, receiving: 0, waiting: 0 }
 
       let tellFree = () => {}
       let refusals = 0
-      const isFull = (activity: Activity | undefined) => activity !== undefined && counts[activity] >= bound[activity]
-      const placeFor = (own: Activity, gone: Effect.Effect<void>): Admitted => {
-        let now: Activity | undefined = own
+      const isFull = (kind: SlotKind | undefined) => kind !== undefined && counts[kind] >= bound[kind]
+      const slotFor = (own: SlotKind, disconnected: Effect.Effect<void>): Admitted => {
+        let current: SlotKind | undefined = own
         counts[own]++
-        const go = (to: Activity | undefined) => {
+        const go = (to: SlotKind | undefined) => {
           // What goes on after the answer has no place any more.
-          if (now === undefined) return true
-          counts[now]--
+          if (current === undefined) return true
+          counts[current]--
           if (to !== undefined) counts[to]++
-          if (now === "working") tellFree()
-          now = to
+          if (current === "working") tellFree()
+          current = to
           return true
         }
-        const move = (to: Activity) => !isFull(to) && go(to)
-        return { move, back: () => void go(own), comeBack: () => now === own || move(own), leave: () => void go(undefined), gone }
+        const move = (to: SlotKind) => !isFull(to) && go(to)
+        return {
+          move,
+          reacquire: () => void go(own),
+          tryReacquire: () => current === own || move(own),
+          release: () => void go(undefined),
+          disconnected
+        }
       }
-      const free = (gone: Effect.Effect<void>): Admitted => ({
+      const free = (disconnected: Effect.Effect<void>): Admitted => ({
         move: () => true,
-        back: () => {},
-        comeBack: () => true,
-        leave: () => {},
-        gone
+        reacquire: () => {},
+        tryReacquire: () => true,
+        release: () => {},
+        disconnected
       })
 
       return Admission.of({
-        enter: (url, gone) => {
-          const activity = activityOf(url)
-          if (activity === undefined) return free(gone)
-          return isFull(activity) ? undefined : placeFor(activity, gone)
+        enter: (url, disconnected) => {
+          const kind = slotKindOf(url)
+          if (kind === undefined) return free(disconnected)
+          return isFull(kind) ? undefined : slotFor(kind, disconnected)
         },
-        mustWait: (url) => isFull("working") && activityOf(url) === "working",
+        mustWait: (url) => isFull("working") && slotKindOf(url) === "working",
         free: () => bound.working - counts.working,
         onFree: (listener) => void (tellFree = listener),
         inProgress: () => counts,

@@ -4,7 +4,7 @@ import type { Admission } from "./Admission.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
-import { WaitingRoom } from "./AdaptiveLifo.ts"
+import { AdaptiveLifo } from "./AdaptiveLifo.ts"
 
 /** Connections of one process: its streams and waits, those at work, and as many idle ones. An open file each. */
 const maximumConnections = 20_000
@@ -44,7 +44,7 @@ export class Listener extends Server {
   private readonly prefix: string | undefined
   private readonly corsOrigins: ReadonlySet<string>
   private readonly admission: Admission["Service"]
-  private readonly waitingRoom = new WaitingRoom()
+  private readonly waitingRoom = new AdaptiveLifo()
   private readonly headers: Readonly<Record<string, string>>
 
   constructor(settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">, admission: Admission["Service"]) {

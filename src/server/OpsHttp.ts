@@ -6,7 +6,7 @@ import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { appliedMigration, newestMigration } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
-import { asOwnWork } from "../ops/RequestSlot.ts"
+import { unslotted } from "../ops/RequestSlot.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "../ops/Draining.ts"
 import { type Checks, NotReady } from "../api/ops/OpsApi.ts"
@@ -22,7 +22,7 @@ export const OpsHttp = HttpApiBuilder.group(
 
     /** The newest migration that was applied, or nothing when the database does not answer in time. */
     const applied = appliedMigration(sql).pipe(
-      asOwnWork,
+      unslotted,
       Effect.timeout("2 seconds"),
       Effect.catchCause(() => Effect.undefined)
     )

@@ -3,7 +3,7 @@ import { HttpServerError, HttpServerRespondable, HttpServerResponse, type HttpSe
 import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError } from "effect/sql/SqlError"
 import { Unauthenticated } from "../api/auth/AuthErrors.ts"
-import { DatabaseBusy } from "../database/RequestShare.ts"
+import { DatabaseBusy } from "../database/RequestPool.ts"
 import {
   BadRequest,
   Internal,

@@ -3,7 +3,7 @@ import { Cause, Context, Effect, identity } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
-import { CurrentPlace } from "../ops/RequestSlot.ts"
+import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { Admission } from "./Admission.ts"
 import { cameWithPrefix } from "./Listener.ts"
 import { allowedMethods } from "./Methods.ts"
@@ -90,7 +90,7 @@ const goneOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<voi
  * guard, the time-out, problems in one shape, and the headers every response carries. One and not several, because
  * the order of several would matter and could not be seen.
  */
-export const Envelope = HttpRouter.middleware(
+export const RequestPipeline = HttpRouter.middleware(
   Effect.gen(function* () {
     const { apiPrefix, appUrl, corsOrigins } = yield* AppConfig
     const admission = yield* Admission
@@ -124,9 +124,9 @@ export const Envelope = HttpRouter.middleware(
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const cameByPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
         const prefix = cameByPrefix ? apiPrefix : undefined
-        const place = admission.enter(request.url, goneOf(request))
-        if (place === undefined) admission.countRefusal()
-        const fault = place === undefined ? Unavailable.because("overloaded") : faultOf(request)
+        const slot = admission.enter(request.url, goneOf(request))
+        if (slot === undefined) admission.countRefusal()
+        const fault = slot === undefined ? Unavailable.because("overloaded") : faultOf(request)
         const routed = fault === undefined ? httpEffect : toResponse(fault)
         const answered = cors(routed).pipe(
           Effect.timeoutOrElse({
@@ -146,11 +146,11 @@ export const Envelope = HttpRouter.middleware(
           Effect.provideContext(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
               Context.add(RequestId, requestId),
-              Context.add(CurrentPlace, place)
+              Context.add(CurrentSlot, slot)
             )
           )
         )
-        return place === undefined ? answered : Effect.ensuring(answered, Effect.sync(place.leave))
+        return slot === undefined ? answered : Effect.ensuring(answered, Effect.sync(slot.release))
       })
   }),
   { global: true }

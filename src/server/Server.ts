@@ -16,7 +16,7 @@ import { AdminAuthorizationLayer, AdminHttp } from "./AdminHttp.ts"
 import { OpsHttp } from "./OpsHttp.ts"
 import { Admission } from "./Admission.ts"
 import { Docs } from "./Docs.ts"
-import { Envelope } from "./RequestPipeline.ts"
+import { RequestPipeline } from "./RequestPipeline.ts"
 import { Listener } from "./Listener.ts"
 import { documentText } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
@@ -33,7 +33,7 @@ const Pages = HttpRouter.use(
   })
 )
 
-const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, Envelope)
+const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, RequestPipeline)
 
 /** Says where it listens: in development in the one plain line that people and scripts wait for. */
 const Announcement = Layer.effectDiscard(

@@ -9,7 +9,7 @@ import { EventStream, retry } from "./EventStream.ts"
 import { Draining } from "../ops/Draining.ts"
 import { isFullyRead, type Position, ReplyFeed } from "./ReplyFeed.ts"
 import { StreamsBusy, TooManyStreams } from "../api/chat/StreamErrors.ts"
-import { StreamLog } from "./StreamLog.ts"
+import { DeltaLog } from "./DeltaLog.ts"
 import { iso } from "../api/Schemas.ts"
 
 /** Streams a user, and a process, may have open at once. */
@@ -39,7 +39,7 @@ export class ReplyStream extends Context.Service<
   static readonly layer = Layer.effect(
     ReplyStream,
     Effect.gen(function* () {
-      const log = yield* StreamLog
+      const log = yield* DeltaLog
       const messages = yield* Messages
       const notifications = yield* Notifications
       const draining = yield* Draining

@@ -1,6 +1,6 @@
 import { Duration, Effect, Layer, ManagedRuntime } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { Denials } from "../../src/auth/Denials.ts"
+import { DenialCache } from "../../src/auth/DenialCache.ts"
 import { type Allowance, Throttle } from "../../src/auth/Throttle.ts"
 import { AppConfig } from "../../src/config/Settings.ts"
 import { DatabaseLayer } from "../../src/database/Database.ts"
@@ -84,7 +84,7 @@ describe("several allowances", () => {
 describe("a denial", () => {
   const process = (index: number) => throttles[index] ?? assert.fail()
   const rate = { limit: 1, period: Duration.hours(1) }
-  const revocable = { ...rate, isRevocable: true }
+  const revocable = { ...rate, refundable: true }
   const forget = (key: string) => database.query("delete from throttles where key = $1", [key])
 
   it("is remembered until it is over: nobody is asked, and the wait grows shorter", async () => {
@@ -100,8 +100,8 @@ describe("a denial", () => {
     assert.isBelow(later, first - 1)
     assert.isAbove(later, 3_500)
     assert.strictEqual(await process(0).of((throttle) => throttle.peek(key, rate)), later)
-    assert.strictEqual(await process(0).of((throttle) => throttle.known(key)), later)
-    assert.strictEqual(await process(1).of((throttle) => throttle.known(key)), 0)
+    assert.strictEqual(await process(0).of((throttle) => throttle.cachedWait(key)), later)
+    assert.strictEqual(await process(1).of((throttle) => throttle.cachedWait(key)), 0)
     assert.strictEqual(await take(1), 0)
   })
 
@@ -138,7 +138,7 @@ describe("a denial", () => {
     const take = () => process(0).of((throttle) => throttle.take(key, revocable))
     assert.strictEqual(await take(), 0)
     assert.isAbove(await take(), 0)
-    await process(0).of((throttle) => throttle.giveBack(key, revocable))
+    await process(0).of((throttle) => throttle.refund(key, revocable))
     assert.strictEqual(await take(), 0)
     assert.isAbove(await take(), 0)
     await process(0).of((throttle) => throttle.reset(key))
@@ -146,7 +146,7 @@ describe("a denial", () => {
   })
 
   it("is one of twenty thousand that are remembered; the one nobody asked for longest is forgotten first", () => {
-    const denials = new Denials()
+    const denials = new DenialCache()
     for (const n of times(20_000, (index) => index)) denials.remember(`${n}`, 60, 0, false)
     assert.strictEqual(denials.left("0", 1_000), 59)
     denials.remember("one more", 60, 0, false)

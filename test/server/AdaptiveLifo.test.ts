@@ -1,5 +1,5 @@
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
-import { WaitingRoom } from "../../src/server/AdaptiveLifo.ts"
+import { AdaptiveLifo } from "../../src/server/AdaptiveLifo.ts"
 
 describe("the waiting room", () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }))
@@ -7,7 +7,7 @@ describe("the waiting room", () => {
 
   const visitors = () => {
     const log: Array<string> = []
-    const room = new WaitingRoom()
+    const room = new AdaptiveLifo()
     const add = (name: string) =>
       room.add(
         () => log.push(`${name} in`),

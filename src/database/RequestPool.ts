@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Data, Effect, Predicate, type Scope, String } from "effect"
 import { SqlClient, SqlError, Statement } from "effect/sql"
-import { CurrentPlace } from "../ops/RequestSlot.ts"
+import { CurrentSlot } from "../ops/RequestSlot.ts"
 
 /** Milliseconds a request waits for a connection. */
 const patience = 3_000
@@ -64,10 +64,10 @@ const commit = (connection: SqlClient.TransactionConnection.Service[0]) =>
  * connections by which this process's own work (replies, leases, announcements) goes on; and who waits for one in vain
  * is told so, long before the request's own time-out.
  */
-export const withRequestShare = Effect.fnUntraced(function* (pool: PgClient.PgClient, share: number) {
+export const limitRequestConnections = Effect.fnUntraced(function* (pool: PgClient.PgClient, share: number) {
   const gate = makeGate(share)
   const acquirer = Effect.withFiber((fiber) =>
-    Context.get(fiber.context, CurrentPlace) === undefined ? pool.reserve : Effect.andThen(gate, pool.reserve)
+    Context.get(fiber.context, CurrentSlot) === undefined ? pool.reserve : Effect.andThen(gate, pool.reserve)
   )
   return yield* SqlClient.make({
     acquirer,

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
-import { type Break, breaksBetween, contractOf } from "../../scripts/Breaks.ts"
+import { type Break, breaksBetween, contractOf } from "../../scripts/contractDiff.ts"
 import { openApiDocument } from "../../scripts/openapi/OpenApiDocument.ts"
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the documents are JSON that these tests spoil
@@ -245,7 +245,11 @@ describe("the check", () => {
   const write = (name: string, value: unknown) => writeFileSync(join(folder, name), JSON.stringify(value))
   const read = (name: string) => JSON.parse(readFileSync(join(folder, name), "utf8"))
   const run = (...args: ReadonlyArray<string>) =>
-    spawnSync(process.execPath, [resolve("scripts/breaking.ts"), ...args], { cwd: folder, encoding: "utf8", timeout: 60_000 })
+    spawnSync(process.execPath, [resolve("scripts/check-contract.ts"), ...args], {
+      cwd: folder,
+      encoding: "utf8",
+      timeout: 60_000
+    })
   const without = (...paths: ReadonlyArray<string>) => ({
     ...base,
     paths: Object.fromEntries(Object.entries(base.paths).filter(([path]) => !paths.includes(path)))

@@ -20,17 +20,17 @@ const batch = 1_000
  * and sent in one statement. Never inside the transaction that it follows: NOTIFY serialises commits, and one
  * `add_job` costs more than the rest of a send. An announcement is a hint; one that is lost is made again.
  */
-export class Queue extends Context.Service<
-  Queue,
+export class Announcer extends Context.Service<
+  Announcer,
   {
     readonly announce: (what: {
       readonly replies?: ReadonlyArray<Wakeup>
       readonly topics?: ReadonlyArray<string>
     }) => Effect.Effect<void>
   }
->()("chat-backend/queue/Queue") {
+>()("chat-backend/queue/Announcer") {
   static readonly layer = Layer.effect(
-    Queue,
+    Announcer,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const notifications = yield* Notifications
@@ -69,7 +69,7 @@ export class Queue extends Context.Service<
       yield* ready.await.pipe(Effect.andThen(Effect.sleep("2 millis")), Effect.andThen(flush), Effect.forever, Effect.forkScoped)
       yield* Effect.addFinalizer(() => flush)
 
-      const announce: Queue["Service"]["announce"] = (what) =>
+      const announce: Announcer["Service"]["announce"] = (what) =>
         Effect.suspend(() => {
           for (const wakeup of what.replies ?? []) if (replies.size < maximumPending) replies.set(wakeup.replyId, wakeup)
           for (const topic of what.topics ?? []) {
@@ -79,7 +79,7 @@ export class Queue extends Context.Service<
           return ready.open
         })
 
-      return Queue.of({ announce })
+      return Announcer.of({ announce })
     })
   )
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { redocly } from "./Redocly.ts"
+import { redocly } from "./redocly.ts"
 
 /** A change after which a client that was made for the older document may stop working. */
 export interface Break {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
-import { breaksBetween, contractOf } from "./Breaks.ts"
+import { breaksBetween, contractOf } from "./contractDiff.ts"
 
 /**
  * Fails when openapi.json breaks clients of the release before, which `openapi.released.json` keeps: a file, and

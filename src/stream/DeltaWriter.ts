@@ -29,7 +29,7 @@ interface Writing {
  * Writes what this process' attempts say: deltas to its log, a row a tick, and once a second texts to the segments, from
  * which somebody who joins in the middle starts. It is the only writer of its log, so no tick can come after a later one.
  */
-export const makeLogWriter = Effect.fnUntraced(function* (live: LiveTexts) {
+export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
   const sql = yield* SqlClient.SqlClient
   const writings = new Map<string, Writing>()
   const closed: Array<{ user_id: string; reply_id: string; attempt: number }> = []

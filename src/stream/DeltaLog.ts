@@ -3,8 +3,8 @@ import { SqlClient } from "effect/sql"
 import { ReadSql } from "../database/Database.ts"
 import { guarded } from "./Guarded.ts"
 import { LiveTexts } from "./LiveText.ts"
-import { makeLogReader } from "./LogReader.ts"
-import { type Attempt, makeLogWriter } from "./LogWriter.ts"
+import { makeDeltaReader } from "./DeltaReader.ts"
+import { type Attempt, makeDeltaWriter } from "./DeltaWriter.ts"
 
 /** Seconds after which another process removes what a dead one left. */
 const abandonedSeconds = 60
@@ -14,8 +14,8 @@ const abandonedSeconds = 60
  * with the deltas of all its replies, a process with readers reads all new rows with one query a tick. Within a
  * process deltas are handed over directly. All of it is a hint: the truth is the finished reply.
  */
-export class StreamLog extends Context.Service<
-  StreamLog,
+export class DeltaLog extends Context.Service<
+  DeltaLog,
   {
     readonly live: LiveTexts
     /** Appends what an attempt has just written; no effect, as it is called for every piece of every answer. */
@@ -27,15 +27,15 @@ export class StreamLog extends Context.Service<
     /** The stored part of a running text, from its start; nothing of another attempt. */
     readonly stored: (userId: string, replyId: string, attempt: number) => Effect.Effect<string>
   }
->()("chat-backend/stream/StreamLog") {
+>()("chat-backend/stream/DeltaLog") {
   static readonly layer = Layer.effect(
-    StreamLog,
+    DeltaLog,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const live = new LiveTexts()
-      const { append, close, number } = yield* makeLogWriter(live)
-      const { want } = yield* makeLogReader(live, number)
+      const { append, close, number } = yield* makeDeltaWriter(live)
+      const { want } = yield* makeDeltaReader(live, number)
 
       /** What processes that are gone have left: their logs, and the segments of replies that have ended. */
       const sweep = Effect.all([
@@ -48,7 +48,7 @@ export class StreamLog extends Context.Service<
 
       yield* guarded("Sweeping the stream logs", sweep).pipe(Effect.repeat(Schedule.spaced("30 seconds")), Effect.forkScoped)
 
-      const stored: StreamLog["Service"]["stored"] = Effect.fn("StreamLog.stored")(function* (userId, replyId, attempt) {
+      const stored: DeltaLog["Service"]["stored"] = Effect.fn("DeltaLog.stored")(function* (userId, replyId, attempt) {
         const rows = yield* readSql<{ startOffset: number; body: string }>`
           select start_offset, body from stream_segments
           where user_id = ${userId} and reply_id = ${replyId} and attempt = ${attempt} order by start_offset
@@ -58,7 +58,7 @@ export class StreamLog extends Context.Service<
         return text
       }, Effect.orDie)
 
-      return StreamLog.of({ live, append, close, want, stored })
+      return DeltaLog.of({ live, append, close, want, stored })
     })
   )
 }

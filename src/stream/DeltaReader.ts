@@ -7,7 +7,7 @@ import type { LiveTexts } from "./LiveText.ts"
 const readEvery = 15
 
 /** Reads the other processes' logs, all with one query a tick, while anybody here wants it. */
-export const makeLogReader = Effect.fnUntraced(function* (live: LiveTexts, ownNumber: () => number | undefined) {
+export const makeDeltaReader = Effect.fnUntraced(function* (live: LiveTexts, ownNumber: () => number | undefined) {
   const readSql = yield* ReadSql
   const reads = yield* Latch.make(false)
   let readers = 0

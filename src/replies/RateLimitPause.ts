@@ -2,19 +2,19 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 
 /** One row a model: until then nobody of the fleet calls it. Claims read it in their own statement. */
-export class ModelPause extends Context.Service<
-  ModelPause,
+export class RateLimitPause extends Context.Service<
+  RateLimitPause,
   {
     /** Pauses the model for milliseconds from now; an earlier, longer pause stays. Returns its end. */
     readonly pause: (model: string, milliseconds: number) => Effect.Effect<Date>
   }
->()("chat-backend/gemini/ModelPause") {
+>()("chat-backend/replies/RateLimitPause") {
   static readonly layer = Layer.effect(
-    ModelPause,
+    RateLimitPause,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const pause = Effect.fn("ModelPause.pause")(
+      const pause = Effect.fn("RateLimitPause.pause")(
         function* (model: string, milliseconds: number) {
           const [row] = yield* sql<{ until: Date }>`
           insert into model_pauses as p (model, until)
@@ -27,7 +27,7 @@ export class ModelPause extends Context.Service<
         Effect.catchTag("SqlError", Effect.die)
       )
 
-      return ModelPause.of({ pause })
+      return RateLimitPause.of({ pause })
     })
   )
 }
