@@ -7,6 +7,7 @@ import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { channel, Notifications } from "../database/Notifications.ts"
 import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
 import { SessionId, UserId, type CurrentSession } from "../api/auth/User.ts"
+import { topicOf } from "../database/Topics.ts"
 
 /** Seconds without use after which a session ends, and that a recovery lasts. */
 const idleSeconds = 30 * 86_400
@@ -32,9 +33,6 @@ interface Known {
 
 /** By session, those of one user that were asked for. */
 type KnownOfUser = ReadonlyMap<string, Known>
-
-/** The topic of a user's sessions: whoever ends one, or changes the user or the tier, notifies in the same transaction. */
-export const sessionsTopic = (userId: string) => `sessions:${userId}`
 
 export class Sessions extends Context.Service<
   Sessions,
@@ -107,12 +105,12 @@ export class Sessions extends Context.Service<
             where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
               and not is_recovery
             returning counter, revoked_at is not null as reused
-          ), told as (select pg_notify(${channel}, ${sessionsTopic(userId)}) from exchanged where reused)
+          ), told as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
           select counter, reused, (select count(*) from told) as told from exchanged
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new RefreshInvalid()
         if (row.reused) {
-          notifications.publishLocal(sessionsTopic(userId))
+          notifications.publishLocal(topicOf("sessions", userId))
           return yield* new RefreshReused()
         }
         return row.counter
@@ -125,10 +123,10 @@ export class Sessions extends Context.Service<
           with ended as (
             update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and expires_at > now() and ${chosen}
             returning 1
-          ), told as (select pg_notify(${channel}, ${sessionsTopic(userId)}) from (select count(*) as n from ended) e where e.n > 0)
+          ), told as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0)
           select (select count(*) from ended)::int as count, (select count(*) from told) as told
         `
-        notifications.publishLocal(sessionsTopic(userId))
+        notifications.publishLocal(topicOf("sessions", userId))
         return row?.count ?? 0
       }, Effect.orDie)
 
@@ -144,11 +142,11 @@ export class Sessions extends Context.Service<
 
       const change: Sessions["Service"]["change"] = (userId, work) =>
         work.pipe(
-          Effect.tap(sql`select pg_notify(${channel}, ${sessionsTopic(userId)})`.pipe(Effect.orDie)),
+          Effect.tap(sql`select pg_notify(${channel}, ${topicOf("sessions", userId)})`.pipe(Effect.orDie)),
           sql.withTransaction,
           Effect.catchIf(isSqlError, Effect.die),
           // Only now: what this process read while the transaction was open is as it was before.
-          Effect.tap(Effect.sync(() => notifications.publishLocal(sessionsTopic(userId)))),
+          Effect.tap(Effect.sync(() => notifications.publishLocal(topicOf("sessions", userId)))),
           Effect.withSpan("Sessions.change")
         )
 

@@ -4,8 +4,8 @@ import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { PhoneTaken } from "../api/auth/AuthErrors.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
+import { topicOf } from "../database/Topics.ts"
 import { channel } from "../database/Notifications.ts"
-import { sessionsTopic } from "./Sessions.ts"
 import { UserId, type User } from "../api/auth/User.ts"
 import { iso } from "../api/Schemas.ts"
 
@@ -135,7 +135,7 @@ export class Users extends Context.Service<
             select pg_notify(${channel}, 'stop:' || id) from messages
             where user_id = ${userId} and status in ('held', 'queued', 'processing', 'waiting')
           ), removed as (
-            delete from users where id = ${userId} returning pg_notify(${channel}, ${sessionsTopic(userId)})
+            delete from users where id = ${userId} returning pg_notify(${channel}, ${topicOf("sessions", userId)})
           )
           select (select count(*) from stopped), (select count(*) from removed)
         `

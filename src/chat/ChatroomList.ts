@@ -3,7 +3,8 @@ import { Context, Effect, Layer } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import { type Cached, makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { Notifications } from "../database/Notifications.ts"
-import { Chatrooms, listTopic, type ListPosition, type ListQuery, positionOf } from "./Chatrooms.ts"
+import { Chatrooms, type ListPosition, type ListQuery, positionOf } from "./Chatrooms.ts"
+import { topicOf } from "../database/Topics.ts"
 
 /** Bytes of first pages kept, and milliseconds one is kept at the most. */
 const maximumBytes = 64 * 1024 * 1024
@@ -28,7 +29,7 @@ const encoder = new TextEncoder()
 
 /**
  * The list of rooms as encoded bytes. Every load of a dashboard reads its first page and few change it, so that
- * one is cached, by user; the writers of rooms invalidate it (see `listTopic`).
+ * one is cached, by user; the writers of rooms invalidate it (topic `chatrooms`).
  */
 export class ChatroomList extends Context.Service<
   ChatroomList,
@@ -84,7 +85,7 @@ export class ChatroomList extends Context.Service<
         })
       }
 
-      return ChatroomList.of({ page, forget: (userId) => notifications.publishLocal(listTopic(userId)) })
+      return ChatroomList.of({ page, forget: (userId) => notifications.publishLocal(topicOf("chatrooms", userId)) })
     })
   )
 }

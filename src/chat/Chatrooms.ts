@@ -8,6 +8,7 @@ import { Announcer } from "../queue/Announcer.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
 import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
+import { topicOf } from "../database/Topics.ts"
 
 /** Rooms a user may have. */
 const maximumChatrooms = 1_000
@@ -56,9 +57,6 @@ export interface ListQuery {
   readonly search?: string | undefined
   readonly after?: ListPosition | undefined
 }
-
-/** The topic of a user's list of rooms. */
-export const listTopic = (userId: string) => `chatrooms:${userId}`
 
 export class Chatrooms extends Context.Service<
   Chatrooms,
@@ -158,7 +156,7 @@ export class Chatrooms extends Context.Service<
         `.pipe(Effect.orDie)
         if (row?.removed !== true) return yield* new ChatroomNotFound()
         yield* announcer.announce({
-          topics: row.unfinished.flatMap((reply) => [`stop:${reply}`, `reply:${reply}`])
+          topics: row.unfinished.flatMap((reply) => [topicOf("stop", reply), topicOf("reply", reply)])
         })
       })
 

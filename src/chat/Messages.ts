@@ -9,6 +9,7 @@ import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
+import { topicOf } from "../database/Topics.ts"
 
 /** A waiting request looks again after this long, should its wake-up have been lost. */
 const recheck = 2_000
@@ -20,11 +21,6 @@ export interface HistoryQuery {
   readonly before?: string | undefined
   readonly after?: string | undefined
 }
-
-/** The topic that tells a worker to stop a reply. */
-export const stopTopic = (replyId: string) => `stop:${replyId}`
-/** The topic of a reply: published when it changes, above all when it has ended. */
-export const replyTopic = (replyId: string) => `reply:${replyId}`
 
 /** Reads messages: one, the newest, a page, or one as soon as it has ended. */
 export class Messages extends Context.Service<
@@ -90,7 +86,7 @@ export class Messages extends Context.Service<
         let deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
         while (true) {
           // Listening starts before looking, so that no end can fall between the two.
-          const woken = yield* Effect.forkChild(notifications.once(replyTopic(id)), { startImmediately: true })
+          const woken = yield* Effect.forkChild(notifications.once(topicOf("reply", id)), { startImmediately: true })
           const message = yield* get(userId, roomId, id)
           const now = yield* Clock.currentTimeMillis
           // A process that is going answers soon, with what there is by then: the client can ask another one.

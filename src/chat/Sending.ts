@@ -11,11 +11,11 @@ import { iso } from "../api/Schemas.ts"
 import { ChatroomNotFound, MessageNotFound, NotFinished, QuotaExceeded, RoomBusy } from "../api/chat/ChatErrors.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
-import { listTopic } from "./Chatrooms.ts"
 import type { Message, MessageId } from "../api/chat/Message.ts"
 import { newQuestion, newReply } from "./MessageRow.ts"
 import { Messages } from "./Messages.ts"
 import { Quota, quotaState, secondsUntil } from "./Quota.ts"
+import { topicOf } from "../database/Topics.ts"
 
 /** Questions of a room that may be unanswered at once. */
 const maximumUnanswered = 4
@@ -131,7 +131,7 @@ export class Sending extends Context.Service<
         if (row.outcome === "accepted") {
           yield* announcer.announce({
             replies: row.isHead ? [{ userId, replyId: row.replyId }] : [],
-            topics: [listTopic(userId)]
+            topics: [topicOf("chatrooms", userId)]
           })
         }
         return {

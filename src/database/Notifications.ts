@@ -1,6 +1,7 @@
 import { Clock, Context, Effect, Layer, Queue, Schedule } from "effect"
 import type { Scope } from "effect"
 import { DirectSql } from "./Database.ts"
+import { parseTopic, type Topic, type TopicKind } from "./Topics.ts"
 
 /** One channel for everything: idle listeners on many channels slow every commit down. */
 export const channel = "changed"
@@ -22,8 +23,8 @@ export const packTopics = (topics: Iterable<string>): Array<string> => {
   return current === "" ? payloads : [...payloads, current]
 }
 
-type Handler = (topic: string) => void
-const kindOf = (topic: string) => topic.slice(0, topic.indexOf(":"))
+/** Gets the id of the topic. */
+type Handler = (id: string) => void
 
 /**
  * The process's one LISTEN connection, fanned out by topic (`kind:id`).
@@ -36,14 +37,14 @@ export class Notifications extends Context.Service<
   {
     /** Whether the listener is up: while it is not, nothing cached may be served. */
     readonly connected: () => boolean
-    /** Calls `handler` for every topic of a kind, until the scope closes. */
-    readonly onKind: (kind: string, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
+    /** Calls `handler` with the id of every topic of a kind, until the scope closes. */
+    readonly onKind: (kind: TopicKind, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
     /** Calls `handler` whenever the listener was lost, and again when it is back. */
     readonly onReset: (handler: () => void) => Effect.Effect<void, never, Scope.Scope>
-    /** Waits until the topic is published or the scope of the caller's race ends. */
-    readonly once: (topic: string) => Effect.Effect<void>
+    /** Waits until the topic is published, or until interrupted. */
+    readonly once: (topic: Topic) => Effect.Effect<void>
     /** Tells this process at once; others hear by `pg_notify`, which is the writer's to send. */
-    readonly publishLocal: (topic: string) => void
+    readonly publishLocal: (topic: Topic) => void
   }
 >()("chat-backend/database/Notifications") {
   static readonly layer = Layer.effect(
@@ -56,7 +57,8 @@ export class Notifications extends Context.Service<
       let connected = false
 
       const publishLocal = (topic: string) => {
-        for (const handler of kinds.get(kindOf(topic)) ?? []) handler(topic)
+        const { id, kind } = parseTopic(topic)
+        for (const handler of kinds.get(kind) ?? []) handler(id)
         for (const wake of waiters.get(topic) ?? []) wake()
       }
       const setConnected = (up: boolean) => {
@@ -103,7 +105,7 @@ export class Notifications extends Context.Service<
           () => Effect.sync(() => void set.delete(item))
         )
 
-      const once = (topic: string) =>
+      const once = (topic: Topic) =>
         Effect.callback<void>((resume) => {
           const wake = () => resume(Effect.void)
           const wakes = waiters.get(topic) ?? new Set()

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { LRUCache } from "lru-cache"
 import type { Scope } from "effect"
 import type { Notifications } from "./Notifications.ts"
+import type { TopicKind } from "./Topics.ts"
 
 export interface Cached<V> {
   readonly value: V
@@ -23,7 +24,7 @@ export interface NotifiedCache<V> {
  */
 export const makeNotifiedCache = Effect.fnUntraced(function* <V extends object>(options: {
   readonly notifications: Notifications["Service"]
-  readonly kind: string
+  readonly kind: TopicKind
   /** Bytes (or any unit `size` counts in) kept at the most. */
   readonly maxSize: number
   readonly size: (value: V) => number
@@ -37,8 +38,7 @@ export const makeNotifiedCache = Effect.fnUntraced(function* <V extends object>(
     for (const fill of fills) fill.stale = true
   }
 
-  yield* notifications.onKind(kind, (topic) => {
-    const key = topic.slice(kind.length + 1)
+  yield* notifications.onKind(kind, (key) => {
     cache.delete(key)
     spoil(filling.get(key) ?? [])
   })

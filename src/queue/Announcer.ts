@@ -1,6 +1,7 @@
 import { Context, Effect, Latch, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { channel, Notifications, packTopics } from "../database/Notifications.ts"
+import type { Topic } from "../database/Topics.ts"
 
 /** A reply that is ready to be made, now or at a time. */
 export interface Wakeup {
@@ -25,7 +26,7 @@ export class Announcer extends Context.Service<
   {
     readonly announce: (what: {
       readonly replies?: ReadonlyArray<Wakeup>
-      readonly topics?: ReadonlyArray<string>
+      readonly topics?: ReadonlyArray<Topic>
     }) => Effect.Effect<void>
   }
 >()("chat-backend/queue/Announcer") {
@@ -36,7 +37,7 @@ export class Announcer extends Context.Service<
       const notifications = yield* Notifications
       const ready = yield* Latch.make(false)
       const replies = new Map<string, Wakeup>()
-      let topics = new Set<string>()
+      let topics = new Set<Topic>()
 
       const send = (wakeups: ReadonlyArray<Wakeup>, payloads: ReadonlyArray<string>) => {
         const specs = wakeups.map(({ userId, replyId, runAt }) => ({

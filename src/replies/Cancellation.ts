@@ -5,7 +5,8 @@ import { Announcer } from "../queue/Announcer.ts"
 import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
-import { Messages, replyTopic, stopTopic } from "../chat/Messages.ts"
+import { Messages } from "../chat/Messages.ts"
+import { topicOf } from "../database/Topics.ts"
 
 /** Seconds a worker has to end a reply that was cancelled. */
 const workerAnswers = 2
@@ -33,7 +34,7 @@ export class Cancellation extends Context.Service<
         if (hasEnded(before)) return yield* new AlreadyFinished()
         if (before.status === "processing") {
           // Its worker has the text, so it ends the reply itself; one that does not answer has died.
-          yield* announcer.announce({ topics: [stopTopic(id)] })
+          yield* announcer.announce({ topics: [topicOf("stop", id)] })
           const stopped = yield* messages.awaitEnd(userId, roomId, id, workerAnswers)
           if (stopped.status === "cancelled") return stopped
           if (hasEnded(stopped)) return yield* new AlreadyFinished()
@@ -48,7 +49,7 @@ export class Cancellation extends Context.Service<
         if (row?.finished !== true) return yield* new AlreadyFinished()
         yield* announcer.announce({
           replies: row.nextReply === null ? [] : [{ userId, replyId: row.nextReply }],
-          topics: [stopTopic(id), replyTopic(id)]
+          topics: [topicOf("stop", id), topicOf("reply", id)]
         })
         return yield* messages.get(userId, roomId, id)
       })

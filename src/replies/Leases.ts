@@ -54,8 +54,8 @@ export class Leases extends Context.Service<
       )
 
       yield* renew.pipe(Effect.repeat(Schedule.spaced(renewEvery)), Effect.forkScoped)
-      yield* notifications.onKind("stop", (topic) => {
-        const entry = held.get(topic.slice("stop:".length))
+      yield* notifications.onKind("stop", (replyId) => {
+        const entry = held.get(replyId)
         if (entry !== undefined) Deferred.doneUnsafe(entry.stop, Effect.succeed("stopped" as const))
       })
 

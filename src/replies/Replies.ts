@@ -1,5 +1,5 @@
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
-import { replyTopic } from "../chat/Messages.ts"
+import { topicOf } from "../database/Topics.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { Conversation } from "./Conversation.ts"
@@ -127,7 +127,7 @@ export class Replies extends Context.Service<
           if (reply.pausedUntil !== null) {
             return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
           }
-          yield* announcer.announce({ topics: [replyTopic(replyId)] })
+          yield* announcer.announce({ topics: [topicOf("reply", replyId)] })
           return yield* make(reply).pipe(
             Effect.onInterrupt(() => handBack(reply)),
             Effect.ensuring(streamLog.close(replyId, reply.attempt))

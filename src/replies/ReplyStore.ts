@@ -1,7 +1,6 @@
 import { Context, Data, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { listTopic } from "../chat/Chatrooms.ts"
-import { replyTopic } from "../chat/Messages.ts"
+import { topicOf } from "../database/Topics.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { Gemini } from "../gemini/Gemini.ts"
 import { leaseSeconds } from "./Leases.ts"
@@ -105,7 +104,7 @@ export class ReplyStore extends Context.Service<
         yield* announcer.announce({
           replies: row.nextReply === null ? [] : [{ userId: reply.userId, replyId: row.nextReply }],
           // With the next reply's turn comes its question's place in the list, should that news have been lost.
-          topics: [replyTopic(reply.id), ...(row.nextReply === null ? [] : [listTopic(reply.userId)])]
+          topics: [topicOf("reply", reply.id), ...(row.nextReply === null ? [] : [topicOf("chatrooms", reply.userId)])]
         })
         return true
       })
@@ -125,7 +124,7 @@ export class ReplyStore extends Context.Service<
         if (kept.length === 0) return yield* new LeaseLost({ replyId: reply.id })
         yield* announcer.announce({
           replies: [{ userId: reply.userId, replyId: reply.id, runAt: retryAt }],
-          topics: [replyTopic(reply.id)]
+          topics: [topicOf("reply", reply.id)]
         })
       })
 

@@ -49,8 +49,8 @@ export class ReplyStream extends Context.Service<
       const readers = new Map<string, Set<() => void>>()
       const run = Effect.runForkWith(yield* Effect.context())
 
-      yield* notifications.onKind("reply", (topic) => {
-        for (const refresh of readers.get(topic.slice("reply:".length)) ?? []) refresh()
+      yield* notifications.onKind("reply", (replyId) => {
+        for (const refresh of readers.get(replyId) ?? []) refresh()
       })
       yield* draining.begun.pipe(
         Effect.andThen(

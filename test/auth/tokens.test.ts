@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto"
 import { SignJWT } from "jose"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { sessionsTopic } from "../../src/auth/Sessions.ts"
+import { topicOf } from "../../src/database/Topics.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, type Reply, request } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
@@ -214,7 +214,7 @@ describe("a token that was good", () => {
     assert.strictEqual((await me(`Bearer ${bob.token}`)).status, 200)
     await database.query(
       "with ended as (update sessions set revoked_at = now() where user_id = $1) select pg_notify('changed', $2)",
-      [bob.userId, sessionsTopic(bob.userId)]
+      [bob.userId, topicOf("sessions", bob.userId)]
     )
     const deadline = Date.now() + 2_000
     let reply = await me(`Bearer ${bob.token}`)

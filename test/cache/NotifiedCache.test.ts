@@ -20,7 +20,7 @@ const makeHub = () => {
   return {
     service: Notifications.of({
       connected: () => connected,
-      onKind: (kind, handler) => set(handlers, (topic) => topic.startsWith(`${kind}:`) && handler(topic)),
+      onKind: (kind, handler) => set(handlers, (topic) => topic.startsWith(`${kind}:`) && handler(topic.slice(kind.length + 1))),
       onReset: (handler) => set(resets, handler),
       once: () => Effect.never,
       publishLocal: () => {}
@@ -49,7 +49,7 @@ const withCache =
       Scope.provide(
         makeNotifiedCache<Value>({
           notifications: hub.service,
-          kind: "things",
+          kind: "sessions",
           maxSize: 1_000,
           size: ({ text }) => text.length,
           ttl: 60_000,
@@ -86,9 +86,9 @@ describe("a notified cache", () => {
         yield* cache.fill("a", loads("1"))
         yield* cache.fill("b", loads("2"))
         hub.notify("others:a")
-        hub.notify("things:ab")
+        hub.notify("sessions:ab")
         assert.deepStrictEqual(cache.peek("a"), { text: "1" })
-        hub.notify("things:a")
+        hub.notify("sessions:a")
         assert.isUndefined(cache.peek("a"))
         assert.deepStrictEqual(cache.peek("b"), { text: "2" })
       })
@@ -102,7 +102,7 @@ describe("a notified cache", () => {
         const gate = yield* Deferred.make<Value>()
         const filling = yield* Effect.forkChild(cache.fill("a", Deferred.await(gate)), { startImmediately: true })
         const other = yield* Effect.forkChild(cache.fill("b", Deferred.await(gate)), { startImmediately: true })
-        hub.notify("things:a")
+        hub.notify("sessions:a")
         yield* Deferred.succeed(gate, { text: "old" })
         assert.deepStrictEqual((yield* Fiber.join(filling)).value, { text: "old" })
         yield* Fiber.join(other)
@@ -117,10 +117,10 @@ describe("a notified cache", () => {
     withCache((cache, hub) =>
       Effect.gen(function* () {
         for (const order of ["old first", "new first"]) {
-          hub.notify("things:a")
+          hub.notify("sessions:a")
           const [older, newer] = [yield* Deferred.make<Value>(), yield* Deferred.make<Value>()]
           const one = yield* Effect.forkChild(cache.fill("a", Deferred.await(older)), { startImmediately: true })
-          hub.notify("things:a")
+          hub.notify("sessions:a")
           const two = yield* Effect.forkChild(cache.fill("a", Deferred.await(newer)), { startImmediately: true })
           const ends = [
             Deferred.succeed(older, { text: "old" }).pipe(Effect.andThen(Fiber.join(one))),
@@ -177,7 +177,7 @@ describe("a notified cache", () => {
       Effect.gen(function* () {
         assert.isTrue(Exit.isFailure(yield* Effect.exit(cache.fill("a", Effect.fail("no")))))
         yield* Effect.timeoutOption(cache.fill("a", Effect.never), 5)
-        hub.notify("things:a")
+        hub.notify("sessions:a")
         yield* cache.fill("a", loads("1"))
         assert.deepStrictEqual(cache.peek("a"), { text: "1" })
       })

@@ -64,20 +64,20 @@ describe("two notification hubs", () => {
     const scope = Scope.makeUnsafe()
     await Effect.runPromise(
       Scope.provide(
-        other.service.onKind("users", (topic) => heard.push(topic)),
+        other.service.onKind("sessions", (id) => heard.push(id)),
         scope
       )
     )
     const woken = Promise.all([one, other].map((hub) => Effect.runPromise(hub.service.once("reply:7"))))
-    await notify("reply:6\nusers:1\nreply:7")
+    await notify("reply:6\nsessions:1\nreply:7")
     await woken
-    assert.deepStrictEqual(heard, ["users:1"])
+    assert.deepStrictEqual(heard, ["1"])
 
     await Effect.runPromise(Scope.close(scope, Exit.void))
-    const after = Effect.runPromise(other.service.once("users:2"))
-    await notify("users:2")
+    const after = Effect.runPromise(other.service.once("sessions:2"))
+    await notify("sessions:2")
     await after
-    assert.deepStrictEqual(heard, ["users:1"])
+    assert.deepStrictEqual(heard, ["1"])
   })
 
   it("tell only their own process what is published locally", async () => {
