@@ -72,4 +72,4 @@ export const ServerLayer = Layer.unwrap(
       Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(notListening(error))))
     )
   })
-)
+).pipe(Layer.provide(Admission.layer))

@@ -1,0 +1,25 @@
+import { Layer } from "effect"
+import { Accounts } from "./Accounts.ts"
+import { AddressLimits } from "./AddressLimits.ts"
+import { AuthEvents } from "./AuthEvents.ts"
+import { CodeSender } from "./CodeSender.ts"
+import { Otp } from "./Otp.ts"
+import { Passwords } from "./Passwords.ts"
+import { Sessions } from "./Sessions.ts"
+import { Throttle } from "./Throttle.ts"
+import { Tokens } from "./Tokens.ts"
+import { Users } from "./Users.ts"
+
+/** Logging in: codes, passwords, tokens, sessions and their limits. */
+export const AuthLayer = Accounts.layer.pipe(
+  Layer.provideMerge([
+    Tokens.layer,
+    Users.layer,
+    Sessions.layer,
+    Otp.layer,
+    AuthEvents.layer,
+    Passwords.layer,
+    AddressLimits.layer
+  ]),
+  Layer.provideMerge([Throttle.layer, CodeSender.layer])
+)

@@ -1,0 +1,13 @@
+import { Layer } from "effect"
+import { ChatroomList } from "./ChatroomList.ts"
+import { Chatrooms } from "./Chatrooms.ts"
+import { Messages } from "./Messages.ts"
+import { Quota } from "./Quota.ts"
+import { RoomExport } from "./RoomExport.ts"
+import { Search } from "./Search.ts"
+import { Sending } from "./Sending.ts"
+
+/** Chatrooms, messages, and accepting questions within the quota. */
+export const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, RoomExport.layer, Search.layer).pipe(
+  Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer])
+)

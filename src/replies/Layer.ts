@@ -1,0 +1,17 @@
+import { Layer } from "effect"
+import { Gemini } from "../gemini/Gemini.ts"
+import { DeltaLog } from "../stream/DeltaLog.ts"
+import { ReplyStream } from "../stream/ReplyStream.ts"
+import { Cancellation } from "./Cancellation.ts"
+import { ContextReceipts } from "./ContextReceipts.ts"
+import { Conversation } from "./Conversation.ts"
+import { Leases } from "./Leases.ts"
+import { RateLimitPause } from "./RateLimitPause.ts"
+import { Replies } from "./Replies.ts"
+import { ReplyStore } from "./ReplyStore.ts"
+
+/** Making replies and streaming them. */
+export const RepliesLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer, Cancellation.layer, ReplyStream.layer).pipe(
+  Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer]),
+  Layer.provide(Gemini.layer)
+)
