@@ -1,7 +1,7 @@
 import { Context, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { ReadSql } from "../database/Database.ts"
-import { guarded } from "./Guarded.ts"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { LiveTexts } from "./LiveText.ts"
 import { makeDeltaReader } from "./DeltaReader.ts"
 import { type Attempt, makeDeltaWriter } from "./DeltaWriter.ts"
@@ -46,7 +46,10 @@ export class DeltaLog extends Context.Service<
         `
       ])
 
-      yield* guarded("Sweeping the stream logs", sweep).pipe(Effect.repeat(Schedule.spaced("30 seconds")), Effect.forkScoped)
+      yield* backgroundStep("Sweeping the delta logs failed", sweep).pipe(
+        Effect.repeat(Schedule.spaced("30 seconds")),
+        Effect.forkScoped
+      )
 
       const stored: DeltaLog["Service"]["stored"] = Effect.fn("DeltaLog.stored")(function* (userId, replyId, attempt) {
         const rows = yield* readSql<{ startOffset: number; body: string }>`

@@ -1,6 +1,6 @@
 import { Clock, Effect, Latch } from "effect"
 import { ReadSql } from "../database/Database.ts"
-import { guarded } from "./Guarded.ts"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
 import type { LiveTexts } from "./LiveText.ts"
 
 /** Milliseconds between two readings of all logs. */
@@ -38,7 +38,7 @@ export const makeDeltaReader = Effect.fnUntraced(function* (live: LiveTexts, own
 
   const readOn = Effect.gen(function* () {
     const began = yield* Clock.currentTimeMillis
-    yield* guarded("Reading the stream logs", read)
+    yield* backgroundStep("Reading the delta logs failed", read)
     const took = (yield* Clock.currentTimeMillis) - began
     yield* Effect.sleep(Math.max(1, readEvery - took))
   })

@@ -1,6 +1,6 @@
 import { Effect, Latch, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { guarded } from "./Guarded.ts"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
 import type { LiveTexts } from "./LiveText.ts"
 
 /** Milliseconds between two writes of a worker's log. */
@@ -122,13 +122,15 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
 
   // The first words after a silence go out at once; the pause comes after them.
   yield* writes.await.pipe(
-    Effect.andThen(guarded("Writing the stream log", write)),
+    Effect.andThen(backgroundStep("Writing the delta log failed", write)),
     Effect.andThen(Effect.sleep(writeEvery)),
     Effect.forever,
     Effect.forkScoped
   )
-  yield* guarded("Storing segments", tidy).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
-  yield* Effect.addFinalizer(() => Effect.andThen(guarded("Writing the stream log", write), guarded("Storing segments", tidy)))
+  yield* backgroundStep("Storing segments failed", tidy).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(backgroundStep("Writing the delta log failed", write), backgroundStep("Storing segments failed", tidy))
+  )
 
   return {
     /** The number of this process' log, once it has one. */
