@@ -48,7 +48,7 @@ const start: Bench = async (stage) => {
   await first.stop()
   rows.push({ what: "Start on an empty database (migrates), `ROLE=all`", measured: spread([first.startMillis], "ms") })
 
-  for (const entry of [sourceEntry, "dist/main.js"].filter((file) => existsSync(file))) {
+  for (const entry of [sourceEntry, "dist/main.mjs"].filter((file) => existsSync(file))) {
     const starts: Array<number> = []
     const sizes: Array<number> = []
     let cores: Record<string, number> = {}

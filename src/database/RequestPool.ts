@@ -1,53 +1,21 @@
 import { PgClient } from "@effect/sql-pg"
-import { Context, Data, Effect, Predicate, type Scope, String } from "effect"
+import { Context, Data, Effect, Predicate, type Scope, Semaphore, String } from "effect"
 import { SqlClient, SqlError, Statement } from "effect/sql"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 
-/** Milliseconds a request waits for a connection. */
-const patience = 3_000
+/** How long a request waits for a connection. */
+const maxWait = "3 seconds"
 
-/** No connection came free in time. A defect: no service can do anything about it. */
+/** No connection came free in time. A defect, because no service can recover from it. */
 export class DatabaseBusy extends Data.TaggedError("DatabaseBusy") {}
 
-/** Lets so many through at once. Others wait in their order, and not for ever. */
-const makeGate = (places: number): Effect.Effect<void, never, Scope.Scope> => {
-  let free = places
-  const waiting = new Set<() => void>()
-  const leave = Effect.sync(() => {
-    const [next] = waiting
-    if (next === undefined) free++
-    else next()
-  })
-  const enter = Effect.suspend(() => {
-    let isIn = false
-    return Effect.callback<void>((resume) => {
-      const goIn = () => {
-        waiting.delete(goIn)
-        clearTimeout(timer)
-        isIn = true
-        resume(Effect.void)
-      }
-      const giveUp = () => {
-        waiting.delete(goIn)
-        resume(Effect.die(new DatabaseBusy()))
-      }
-      const timer = setTimeout(giveUp, patience)
-      if (free === 0) waiting.add(goIn)
-      else {
-        free--
-        goIn()
-      }
-      return Effect.sync(() => {
-        waiting.delete(goIn)
-        clearTimeout(timer)
-      })
-      // Cut off as its turn came: the turn is the next one's.
-    }).pipe(Effect.onInterrupt(() => (isIn ? leave : Effect.void)))
-  })
-  return Effect.acquireRelease(enter, () => leave, { interruptible: true })
-}
+/** A bulkhead: takes one of `size` permits for the scope, in order of arrival, or dies with `DatabaseBusy`. */
+export const makeBulkhead = (size: number): Effect.Effect<void, never, Scope.Scope> =>
+  Semaphore.makeUnsafe(size)
+    .takeScoped(1)
+    .pipe(Effect.timeoutOrElse({ duration: maxWait, orElse: () => Effect.die(new DatabaseBusy()) }))
 
-/** Postgres answers ROLLBACK to the COMMIT of a transaction in which a statement failed: nothing was written. */
+/** Fails when Postgres answers COMMIT with ROLLBACK: a statement of the transaction had failed, so nothing was written. */
 const commit = (connection: SqlClient.TransactionConnection.Service[0]) =>
   Effect.flatMap(connection.executeRaw("COMMIT", []), (result) =>
     Predicate.hasProperty(result, "command") && result.command === "ROLLBACK"
@@ -60,14 +28,14 @@ const commit = (connection: SqlClient.TransactionConnection.Service[0]) =>
   )
 
 /**
- * The client of a pool of which requests together take no more than a share. So a flood of them never takes the
- * connections by which this process's own work (replies, leases, announcements) goes on; and who waits for one in vain
- * is told so, long before the request's own time-out.
+ * A client of the pool in which all requests together use at most `share` connections, so a flood of requests leaves
+ * some for this process's own work (replies, leases, announcements). A request that gets none is refused long before
+ * its own time-out.
  */
 export const limitRequestConnections = Effect.fnUntraced(function* (pool: PgClient.PgClient, share: number) {
-  const gate = makeGate(share)
+  const bulkhead = makeBulkhead(share)
   const acquirer = Effect.withFiber((fiber) =>
-    Context.get(fiber.context, CurrentSlot) === undefined ? pool.reserve : Effect.andThen(gate, pool.reserve)
+    Context.get(fiber.context, CurrentSlot) === undefined ? pool.reserve : Effect.andThen(bulkhead, pool.reserve)
   )
   return yield* SqlClient.make({
     acquirer,

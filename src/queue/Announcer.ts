@@ -1,33 +1,39 @@
 import { Context, Effect, Latch, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { channel, Notifications, packTopics } from "../database/Notifications.ts"
 import type { Topic } from "../database/Topics.ts"
 
-/** A reply that is ready to be made, now or at a time. */
+/** A reply that a worker is to make, now or at `runAt`. */
 export interface Wakeup {
   readonly userId: string
   readonly replyId: string
-  readonly runAt?: Date
+  readonly runAt?: Date | undefined
+}
+
+interface Announcement {
+  readonly replies?: ReadonlyArray<Wakeup> | undefined
+  readonly topics?: ReadonlyArray<Topic> | undefined
 }
 
 export const replyTask = "reply"
 
-/** Announcements kept when the database does not take them; past this the reaper finds the replies anyway. */
+/** Announcements that wait for the database at most; further ones are dropped. */
 const maximumPending = 20_000
+/** Jobs added by one statement. */
 const batch = 1_000
 
 /**
- * Announces what was committed: wake-up jobs for replies and topics for other processes, gathered for a moment
- * and sent in one statement. Never inside the transaction that it follows: NOTIFY serialises commits, and one
- * `add_job` costs more than the rest of a send. An announcement is a hint; one that is lost is made again.
+ * Adds jobs for replies and notifies other processes, in one statement for all announcements of two milliseconds. It
+ * is called after the commit, never inside the transaction: NOTIFY serialises commits, and one `add_job` costs more
+ * than the rest of sending a message. An announcement is only a hint and may be lost: the reaper finds replies that
+ * were not announced, and subscribers look again after a while.
  */
 export class Announcer extends Context.Service<
   Announcer,
   {
-    readonly announce: (what: {
-      readonly replies?: ReadonlyArray<Wakeup>
-      readonly topics?: ReadonlyArray<Topic>
-    }) => Effect.Effect<void>
+    /** Returns at once. Subscribers in this process are notified before it returns. */
+    readonly announce: (announcement: Announcement) => Effect.Effect<void>
   }
 >()("chat-backend/queue/Announcer") {
   static readonly layer = Layer.effect(
@@ -62,18 +68,21 @@ export class Announcer extends Context.Service<
         topics = new Set()
         if (replies.size > 0) yield* ready.open
         if (wakeups.length > 0 || payloads.length > 0) yield* send(wakeups, payloads)
-      }).pipe(
-        Effect.timeout("10 seconds"),
-        Effect.catchCause((cause) => Effect.logWarning("An announcement was lost; the reaper will make it again", cause))
+      })
+      const flushStep = backgroundStep("Announcements were lost; the reaper will repeat those of replies", flush, { pause: 0 })
+
+      yield* ready.await.pipe(
+        Effect.andThen(Effect.sleep("2 millis")),
+        Effect.andThen(flushStep),
+        Effect.forever,
+        Effect.forkScoped
       )
+      yield* Effect.addFinalizer(() => flushStep)
 
-      yield* ready.await.pipe(Effect.andThen(Effect.sleep("2 millis")), Effect.andThen(flush), Effect.forever, Effect.forkScoped)
-      yield* Effect.addFinalizer(() => flush)
-
-      const announce: Announcer["Service"]["announce"] = (what) =>
+      const announce: Announcer["Service"]["announce"] = (announcement) =>
         Effect.suspend(() => {
-          for (const wakeup of what.replies ?? []) if (replies.size < maximumPending) replies.set(wakeup.replyId, wakeup)
-          for (const topic of what.topics ?? []) {
+          for (const wakeup of announcement.replies ?? []) if (replies.size < maximumPending) replies.set(wakeup.replyId, wakeup)
+          for (const topic of announcement.topics ?? []) {
             if (topics.size < maximumPending) topics.add(topic)
             notifications.publishLocal(topic)
           }

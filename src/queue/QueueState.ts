@@ -10,7 +10,7 @@ interface Row {
   readonly oldest: number
 }
 
-/** How the queue stands, for operators. */
+/** Counts the queue's jobs, for operators. */
 export class QueueState extends Context.Service<QueueState, { readonly read: Effect.Effect<QueueCounts> }>()(
   "chat-backend/queue/QueueState"
 ) {
@@ -29,7 +29,7 @@ export class QueueState extends Context.Service<QueueState, { readonly read: Eff
               filter (where locked_at is null and run_at <= now() and attempts < max_attempts)), 0)::float8 as oldest
           from graphile_worker.jobs group by task_identifier
         `
-        const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0)
+        const sum = (select: (row: Row) => number) => rows.reduce((total, row) => total + select(row), 0)
         return {
           ready: sum((row) => row.ready),
           running: sum((row) => row.running),

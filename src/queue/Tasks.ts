@@ -1,12 +1,15 @@
 import { Context, type Effect } from "effect"
 
-/** Something the worker can do, by the name that jobs call it. A failure is retried by the queue, with backoff. */
+/** A kind of job. The queue retries a job that fails, with backoff. */
 export interface Task {
+  /** The name under which jobs are added. */
   readonly name: string
   readonly run: (payload: unknown) => Effect.Effect<void, unknown>
-  /** When it also runs by itself, as crontab writes it (UTC). */
-  readonly cron?: string
+  /** When the task also runs without a job being added, in crontab syntax (UTC). */
+  readonly cron?: string | undefined
+  /** Whether a job that the shutdown interrupts is done, because the task has added another job for the rest. */
+  readonly interruptedIsDone?: boolean | undefined
 }
 
-/** All the worker can do: each feature makes its own tasks. */
+/** All tasks of the worker; each feature makes its own. */
 export class Tasks extends Context.Service<Tasks, ReadonlyArray<Task>>()("chat-backend/queue/Tasks") {}

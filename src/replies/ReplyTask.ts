@@ -8,5 +8,7 @@ const decode = Schema.decodeUnknownEffect(Schema.Struct({ userId: Schema.String,
 /** Wakes a reply up. The job carries ids alone: the rows say what is to be done. */
 export const makeReplyTask = Effect.map(Replies, (replies): Task => ({
   name: replyTask,
-  run: (payload) => Effect.flatMap(decode(payload), ({ replyId, userId }) => replies.answer(userId, replyId))
+  run: (payload) => Effect.flatMap(decode(payload), ({ replyId, userId }) => replies.answer(userId, replyId)),
+  // An interrupted reply is handed back, which announces a new job for it.
+  interruptedIsDone: true
 }))

@@ -1,30 +1,31 @@
 import { Context, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { ReadSql } from "../database/Database.ts"
-import { guarded } from "./Guarded.ts"
-import { LiveTexts } from "./LiveText.ts"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
+import type { ReplyAttempt } from "./DeltaOutbox.ts"
 import { makeDeltaReader } from "./DeltaReader.ts"
-import { type Attempt, makeDeltaWriter } from "./DeltaWriter.ts"
+import { makeDeltaWriter } from "./DeltaWriter.ts"
+import { LiveTexts } from "./LiveText.ts"
 
-/** Seconds after which another process removes what a dead one left. */
+/** Seconds after which any process deletes rows that their own process has left. */
 const abandonedSeconds = 60
 
 /**
- * Running texts, from the workers to every API process, through Postgres alone: a worker writes one row a tick
- * with the deltas of all its replies, a process with readers reads all new rows with one query a tick. Within a
- * process deltas are handed over directly. All of it is a hint: the truth is the finished reply.
+ * Brings running texts from the workers to every API process, through Postgres alone. A process with running attempts
+ * writes one row a tick, with the new text of all of them; a process with readers reads all new rows with one query a
+ * tick. Within a process the text is handed over in memory. Rows may be lost: the finished reply is the truth.
  */
 export class DeltaLog extends Context.Service<
   DeltaLog,
   {
     readonly live: LiveTexts
-    /** Appends what an attempt has just written; no effect, as it is called for every piece of every answer. */
-    readonly append: (attempt: Attempt, text: string) => void
-    /** The attempt is over: its text is in the message, or will be written anew. */
+    /** Appends what an attempt has just written. Not an effect, because it runs for every piece of every answer. */
+    readonly append: (attempt: ReplyAttempt, text: string) => void
+    /** Ends an attempt: its text is in the message, or the next attempt starts from the beginning. */
     readonly close: (replyId: string, attempt: number) => Effect.Effect<void>
-    /** Reads the other processes' logs while at least one reader wants it; returns how to stop. */
-    readonly want: () => () => void
-    /** The stored part of a running text, from its start; nothing of another attempt. */
+    /** Reads the rows of other processes, until the returned function is called. All subscribers share the reads. */
+    readonly subscribe: () => () => void
+    /** The stored part of an attempt's text, from its start. */
     readonly stored: (userId: string, replyId: string, attempt: number) => Effect.Effect<string>
   }
 >()("chat-backend/stream/DeltaLog") {
@@ -35,9 +36,9 @@ export class DeltaLog extends Context.Service<
       const readSql = yield* ReadSql
       const live = new LiveTexts()
       const { append, close, number } = yield* makeDeltaWriter(live)
-      const { want } = yield* makeDeltaReader(live, number)
+      const { subscribe } = yield* makeDeltaReader(live, number)
 
-      /** What processes that are gone have left: their logs, and the segments of replies that have ended. */
+      /** Deletes what dead processes have left: their rows, and the segments of replies that have ended. */
       const sweep = Effect.all([
         sql`delete from stream_log where written_at < now() - make_interval(secs => ${abandonedSeconds})`,
         sql`
@@ -46,7 +47,10 @@ export class DeltaLog extends Context.Service<
         `
       ])
 
-      yield* guarded("Sweeping the stream logs", sweep).pipe(Effect.repeat(Schedule.spaced("30 seconds")), Effect.forkScoped)
+      yield* backgroundStep("Sweeping the delta log failed", sweep).pipe(
+        Effect.repeat(Schedule.spaced("30 seconds")),
+        Effect.forkScoped
+      )
 
       const stored: DeltaLog["Service"]["stored"] = Effect.fn("DeltaLog.stored")(function* (userId, replyId, attempt) {
         const rows = yield* readSql<{ startOffset: number; body: string }>`
@@ -58,7 +62,7 @@ export class DeltaLog extends Context.Service<
         return text
       }, Effect.orDie)
 
-      return DeltaLog.of({ live, append, close, want, stored })
+      return DeltaLog.of({ live, append, close, subscribe, stored })
     })
   )
 }

@@ -1,20 +1,23 @@
 import { Clock, Effect, Latch } from "effect"
 import { ReadSql } from "../database/Database.ts"
-import { guarded } from "./Guarded.ts"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
+import { decodeDeltas } from "./DeltaRow.ts"
 import type { LiveTexts } from "./LiveText.ts"
 
-/** Milliseconds between two readings of all logs. */
-const readEvery = 15
+/** Milliseconds between the beginnings of two reads. */
+const tickMillis = 15
 
-/** Reads the other processes' logs, all with one query a tick, while anybody here wants it. */
+/** Reads the rows of all other processes, with one query a tick, while this process has subscribers. */
 export const makeDeltaReader = Effect.fnUntraced(function* (live: LiveTexts, ownNumber: () => number | undefined) {
   const readSql = yield* ReadSql
-  const reads = yield* Latch.make(false)
-  let readers = 0
-  let seen = new Map<number, number>()
+  const isSubscribed = yield* Latch.make(false)
+  let subscribers = 0
+  /** By process number, the newest tick that was read. */
+  let lastTicks = new Map<number, number>()
 
   const read = Effect.gen(function* () {
-    const known = JSON.stringify([...seen].map(([w, t]) => ({ w, t })))
+    const known = JSON.stringify([...lastTicks].map(([w, t]) => ({ w, t })))
+    // The recursion is a loose index scan: one look-up for each process, however many rows it has.
     const rows = yield* readSql<{ workerNo: number; tick: number; body: string }>`
       with recursive workers as (
         select min(worker_no) as no from stream_log
@@ -28,32 +31,29 @@ export const makeDeltaReader = Effect.fnUntraced(function* (live: LiveTexts, own
       order by s.worker_no, s.tick
     `
     for (const { body, tick, workerNo } of rows) {
-      seen.set(workerNo, tick)
+      lastTicks.set(workerNo, tick)
       if (workerNo === ownNumber()) continue
-      for (const [replyId, attempt, offset, text] of JSON.parse(body) as Array<[string, number, number, string]>) {
-        live.apply({ replyId, attempt, offset, text })
-      }
+      for (const delta of decodeDeltas(body)) live.apply(delta)
     }
   })
 
-  const readOn = Effect.gen(function* () {
-    const began = yield* Clock.currentTimeMillis
-    yield* guarded("Reading the stream logs", read)
-    const took = (yield* Clock.currentTimeMillis) - began
-    yield* Effect.sleep(Math.max(1, readEvery - took))
+  const readStep = Effect.gen(function* () {
+    const startedAt = yield* Clock.currentTimeMillis
+    yield* backgroundStep("Reading the delta log failed", read)
+    const took = (yield* Clock.currentTimeMillis) - startedAt
+    yield* Effect.sleep(Math.max(1, tickMillis - took))
   })
-  yield* reads.await.pipe(Effect.andThen(readOn), Effect.forever, Effect.forkScoped)
+  yield* isSubscribed.await.pipe(Effect.andThen(readStep), Effect.forever, Effect.forkScoped)
 
-  /** Returns how to stop. */
-  const want = () => {
-    if (readers++ === 0) {
-      seen = new Map()
-      Effect.runSync(reads.open)
+  const subscribe = (): (() => void) => {
+    if (subscribers++ === 0) {
+      lastTicks = new Map()
+      Effect.runSync(isSubscribed.open)
     }
     return () => {
-      if (--readers === 0) Effect.runSync(reads.close)
+      if (--subscribers === 0) Effect.runSync(isSubscribed.close)
     }
   }
 
-  return { want }
+  return { subscribe }
 })

@@ -1,158 +1,122 @@
 import { Effect, Latch, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { guarded } from "./Guarded.ts"
-import type { LiveTexts } from "./LiveText.ts"
+import { backgroundStep } from "../ops/BackgroundStep.ts"
+import { DeltaOutbox, type ReplyAttempt } from "./DeltaOutbox.ts"
+import { encodeDeltas } from "./DeltaRow.ts"
+import type { LiveTexts, TextDelta } from "./LiveText.ts"
 
-/** Milliseconds between two writes of a worker's log. */
-const writeEvery = 25
-/** Seconds a worker keeps its log. */
+/** Milliseconds between two rows of a process. */
+const tickMillis = 25
+/** Seconds for which a process keeps its rows, so that readers can catch up. */
 const keptSeconds = 10
+/** Ended attempts whose segments one statement deletes. */
+const endedBatch = 1_000
 
-export interface Attempt {
-  readonly userId: string
-  readonly replyId: string
-  readonly attempt: number
-}
-
-interface Writing {
-  readonly userId: string
-  readonly attempt: number
-  text: string
-  /** How much of the text is in the log, and how much in the segments. */
-  logged: number
-  stored: number
-  /** Where the newest segment starts: the next one is stored behind it alone. */
-  newest: number | null
-}
-
-/**
- * Writes what this process' attempts say: deltas to its log, a row a tick, and once a second texts to the segments, from
- * which somebody who joins in the middle starts. It is the only writer of its log, so no tick can come after a later one.
- */
-export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
+/** This process's rows of the delta log, one for each tick. It is their only writer, so ticks are committed in order. */
+const makeOwnRows = Effect.fnUntraced(function* () {
   const sql = yield* SqlClient.SqlClient
-  const writings = new Map<string, Writing>()
-  const closed: Array<{ user_id: string; reply_id: string; attempt: number }> = []
-  let dirty = new Set<string>()
-  let number: number | undefined
+  let worker: number | undefined
   let tick = 0
-  let dropped = 0
+  let deletedTick = 0
 
-  const writes = yield* Latch.make(false)
+  /** Gives this process its number. Until it has one, readers cannot tell its rows from others'. */
+  const register = Effect.gen(function* () {
+    if (worker !== undefined) return
+    const [row] = yield* sql<{ number: number }>`select nextval('worker_numbers')::int as number`
+    worker = row?.number
+  })
 
-  const write = Effect.gen(function* () {
-    if (number === undefined) {
-      const [row] = yield* sql<{ number: number }>`select nextval('worker_numbers')::int as number`
-      number = row?.number
-    }
-    const deltas: Array<[string, number, number, string]> = []
-    for (const replyId of dirty) {
-      const writing = writings.get(replyId)
-      if (writing === undefined) continue
-      deltas.push([replyId, writing.attempt, writing.logged, writing.text.slice(writing.logged)])
-      writing.logged = writing.text.length
-    }
-    dirty = new Set()
-    yield* writes.close
-    if (deltas.length === 0) return
+  const insert = Effect.fnUntraced(function* (deltas: ReadonlyArray<TextDelta>) {
     tick++
-    // An insert whose answer was lost may be there already; the same row again changes nothing.
+    // If the answer to an insert was lost, the retry finds the same row there.
     yield* sql`
-      insert into stream_log (worker_no, tick, body) values (${number}, ${tick}::bigint, ${JSON.stringify(deltas)}) on conflict do nothing
+      insert into stream_log (worker_no, tick, body) values (${worker}, ${tick}::bigint, ${encodeDeltas(deltas)}) on conflict do nothing
     `.pipe(Effect.retry({ times: 2, schedule: Schedule.spaced("50 millis") }))
   })
 
-  const storeSegments = Effect.gen(function* () {
-    const unstored = [...writings]
-      .filter(([, { stored, text }]) => stored < text.length)
-      .map(([reply_id, writing]) => ({
-        writing,
-        segment: {
-          user_id: writing.userId,
-          reply_id,
-          attempt: writing.attempt,
-          start_offset: writing.stored,
-          body: writing.text.slice(writing.stored),
-          behind: writing.newest
-        }
-      }))
-    if (unstored.length === 0) return
-    // An insert whose answer was lost may be there already, and shorter than what there is to store now.
-    const kept = yield* sql<{ replyId: string }>`
-      insert into stream_segments as s
-      select n.user_id, n.reply_id, n.attempt, n.start_offset, n.body
-      from json_to_recordset(${JSON.stringify(unstored.map(({ segment }) => segment))}::text::json)
-        as n (user_id uuid, reply_id uuid, attempt int, start_offset int, body text, behind int)
-      where n.behind is null or exists (
-        select from stream_segments p where p.user_id = n.user_id and p.reply_id = n.reply_id
-          and p.attempt = n.attempt and p.start_offset = n.behind)
-      on conflict (user_id, reply_id, attempt, start_offset) do update set body = excluded.body
-      where length(s.body) <= length(excluded.body)
-      returning s.reply_id
-    `
-    const isKept = new Set(kept.map(({ replyId }) => replyId))
-    for (const { segment, writing } of unstored) {
-      // A crash of Postgres has emptied the table: a text that lacks its beginning is none, so it is stored anew.
-      const isThere = isKept.has(segment.reply_id)
-      writing.newest = isThere ? segment.start_offset : null
-      writing.stored = isThere ? segment.start_offset + segment.body.length : 0
-    }
-  })
-
-  const dropEnded = Effect.gen(function* () {
-    const over = closed.splice(0, 1_000)
-    if (over.length === 0) return
-    yield* sql`
-      delete from stream_segments s
-      using json_to_recordset(${JSON.stringify(over)}::text::json) as c (user_id uuid, reply_id uuid, attempt int)
-      where s.user_id = c.user_id and s.reply_id = c.reply_id and s.attempt <= c.attempt
-    `
-  })
-
-  const dropOld = Effect.gen(function* () {
-    if (number === undefined || dropped === tick) return
-    const old = yield* sql<{ tick: number }>`
-      delete from stream_log where worker_no = ${number} and written_at < now() - make_interval(secs => ${keptSeconds})
+  const deleteOld = Effect.gen(function* () {
+    if (worker === undefined || deletedTick === tick) return
+    const deleted = yield* sql<{ tick: number }>`
+      delete from stream_log where worker_no = ${worker} and written_at < now() - make_interval(secs => ${keptSeconds})
       returning tick::float8 as tick
     `
-    for (const row of old) dropped = Math.max(dropped, row.tick)
+    for (const row of deleted) deletedTick = Math.max(deletedTick, row.tick)
   })
 
-  const tidy = Effect.all([storeSegments, dropEnded, dropOld])
+  return { number: () => worker, register, insert, deleteOld }
+})
 
-  // The first words after a silence go out at once; the pause comes after them.
-  yield* writes.await.pipe(
-    Effect.andThen(guarded("Writing the stream log", write)),
-    Effect.andThen(Effect.sleep(writeEvery)),
+const storeSegments = Effect.fnUntraced(function* (outbox: DeltaOutbox) {
+  const sql = yield* SqlClient.SqlClient
+  const segments = outbox.unstored()
+  if (segments.length === 0) return
+  // If the answer to an insert was lost, the segment is there already, and shorter than the text is now.
+  const kept = yield* sql<{ replyId: string }>`
+    insert into stream_segments as s
+    select n."userId", n."replyId", n.attempt, n.start, n.text
+    from json_to_recordset(${JSON.stringify(segments)}::text::json)
+      as n ("userId" uuid, "replyId" uuid, attempt int, start int, text text, "previousStart" int)
+    where n."previousStart" is null or exists (
+      select from stream_segments p where p.user_id = n."userId" and p.reply_id = n."replyId"
+        and p.attempt = n.attempt and p.start_offset = n."previousStart")
+    on conflict (user_id, reply_id, attempt, start_offset) do update set body = excluded.body
+    where length(s.body) <= length(excluded.body)
+    returning s.reply_id
+  `
+  outbox.markStored(segments, new Set(kept.map(({ replyId }) => replyId)))
+})
+
+const deleteEndedSegments = Effect.fnUntraced(function* (outbox: DeltaOutbox) {
+  const sql = yield* SqlClient.SqlClient
+  const ended = outbox.takeEnded(endedBatch)
+  if (ended.length === 0) return
+  yield* sql`
+    delete from stream_segments s
+    using json_to_recordset(${JSON.stringify(ended)}::text::json) as e ("userId" uuid, "replyId" uuid, attempt int)
+    where s.user_id = e."userId" and s.reply_id = e."replyId" and s.attempt <= e.attempt
+  `
+})
+
+/**
+ * Writes the text of this process's attempts: deltas to the log, one row a tick, and every second the whole text to
+ * segments, from which a client that joins in the middle starts.
+ */
+export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
+  const outbox = new DeltaOutbox()
+  const rows = yield* makeOwnRows()
+  const hasDeltas = yield* Latch.make(false)
+
+  const writeRow = Effect.gen(function* () {
+    yield* rows.register
+    const deltas = outbox.takeDeltas()
+    yield* hasDeltas.close
+    if (deltas.length > 0) yield* rows.insert(deltas)
+  })
+  const writeStep = backgroundStep("Writing the delta log failed", writeRow)
+  const tidyStep = backgroundStep(
+    "Storing segments failed",
+    Effect.all([storeSegments(outbox), deleteEndedSegments(outbox), rows.deleteOld])
+  )
+
+  // The pause comes after the row, so the first words after a silence are written at once.
+  yield* hasDeltas.await.pipe(
+    Effect.andThen(writeStep),
+    Effect.andThen(Effect.sleep(tickMillis)),
     Effect.forever,
     Effect.forkScoped
   )
-  yield* guarded("Storing segments", tidy).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
-  yield* Effect.addFinalizer(() => Effect.andThen(guarded("Writing the stream log", write), guarded("Storing segments", tidy)))
+  yield* tidyStep.pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+  yield* Effect.addFinalizer(() => Effect.andThen(writeStep, tidyStep))
 
   return {
-    /** The number of this process' log, once it has one. */
-    number: () => number,
-    append: ({ attempt, replyId, userId }: Attempt, text: string) => {
-      let writing = writings.get(replyId)
-      // A process that stood still may have taken its own reply over: then both attempts write here, and the newer counts.
-      if (writing !== undefined && writing.attempt > attempt) return
-      if (writing === undefined || writing.attempt < attempt) {
-        writing = { userId, attempt, text: "", logged: 0, stored: 0, newest: null }
-        writings.set(replyId, writing)
-      }
-      live.apply({ replyId, attempt, offset: writing.text.length, text })
-      writing.text += text
-      dirty.add(replyId)
-      writes.openUnsafe()
+    /** The number in this process's rows, once it has one. */
+    number: rows.number,
+    append: (attempt: ReplyAttempt, text: string): void => {
+      const delta = outbox.append(attempt, text)
+      if (delta === undefined) return
+      live.apply(delta)
+      hasDeltas.openUnsafe()
     },
-    close: (replyId: string, attempt: number) =>
-      Effect.sync(() => {
-        const writing = writings.get(replyId)
-        // Its next attempt may have begun: elsewhere, or here.
-        if (writing?.attempt !== attempt) return
-        writings.delete(replyId)
-        closed.push({ user_id: writing.userId, reply_id: replyId, attempt })
-      })
+    close: (replyId: string, attempt: number) => Effect.sync(() => outbox.close(replyId, attempt))
   }
 })

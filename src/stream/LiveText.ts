@@ -1,30 +1,30 @@
 import { LRUCache } from "lru-cache"
 
 /** A piece of a reply's text: what an attempt wrote from `offset` on (UTF-16 units). */
-export interface Delta {
+export interface TextDelta {
   readonly replyId: string
   readonly attempt: number
   readonly offset: number
   readonly text: string
 }
 
-/** What is known of the newest attempt's text: everything from `start` on. */
+/** The text of the newest known attempt, from `start` on. */
 export interface LiveText {
   attempt: number
   start: number
   text: string
 }
 
-/** Replies whose text is remembered though nobody here reads them: should somebody join, the tail is here. */
+/** Tails that are kept of replies which no client of this process follows, for a client that joins later. */
 const maximumTails = 5_000
 const tailMillis = 10_000
-/** Units a remembered tail keeps when it grows past twice that. */
+/** UTF-16 units to which a tail is cut when it is longer than twice that. */
 const tailUnits = 8_192
 
 const end = (live: LiveText) => live.start + live.text.length
 
-/** Adds a piece. One of an older attempt is dropped, what is known already is skipped, and a gap starts anew. */
-export const extend = (live: LiveText, { attempt, offset, text }: Omit<Delta, "replyId">): void => {
+/** Adds a delta: drops one of an older attempt, skips text that is known, and starts over behind a gap. */
+export const extend = (live: LiveText, { attempt, offset, text }: Omit<TextDelta, "replyId">): void => {
   if (attempt < live.attempt) return
   if (attempt > live.attempt || offset > end(live)) {
     live.attempt = attempt
@@ -39,7 +39,7 @@ export const extend = (live: LiveText, { attempt, offset, text }: Omit<Delta, "r
   }
 }
 
-/** The running texts this process knows of: those that are followed whole, of the others the tail. */
+/** The running texts that this process knows: the whole text of followed replies, the tail of others. */
 export class LiveTexts {
   private readonly followed = new Map<string, { live: LiveText; followers: Set<() => void> }>()
   private readonly tails = new LRUCache<string, LiveText>({ max: maximumTails, ttl: tailMillis, updateAgeOnGet: true })
@@ -48,7 +48,7 @@ export class LiveTexts {
     return this.followed.get(replyId)?.live ?? this.tails.get(replyId)
   }
 
-  apply(delta: Delta): void {
+  apply(delta: TextDelta): void {
     const entry = this.followed.get(delta.replyId)
     if (entry !== undefined) {
       extend(entry.live, delta)
@@ -83,6 +83,7 @@ export class LiveTexts {
     }
   }
 
+  /** The number of followed replies. */
   get size(): number {
     return this.followed.size
   }

@@ -158,7 +158,7 @@ export class ReplyStream extends Context.Service<
             release(userId)
           }
         )
-        const unwant = log.want()
+        const unwant = log.subscribe()
         const unfollow = log.live.follow(first.id, stream.wake)
         readers.set(first.id, (readers.get(first.id) ?? new Set()).add(refresh))
         const timer = setInterval(() => {

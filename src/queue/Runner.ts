@@ -1,0 +1,113 @@
+import { Cause, Deferred, Effect, Exit, Redacted } from "effect"
+import { type JobHelpers, Logger, parseCronItems, run, type TaskList, type WorkerEvents } from "graphile-worker"
+import { EventEmitter, setMaxListeners } from "node:events"
+import pg from "pg"
+import { AppConfig } from "../config/Settings.ts"
+import { type Task, Tasks } from "./Tasks.ts"
+
+/** Milliseconds that running jobs get to end once the scope closes; then they are interrupted. */
+const drainMillis = 10_000
+/** Connections of the queue. Its queries are short, so a few serve many jobs in progress. */
+const poolSize = 10
+
+/** A started graphile-worker. */
+export interface Runner {
+  /** The ids under which it locks jobs. */
+  readonly lockIds: () => ReadonlyArray<string>
+  /** Completes when it stops taking jobs. */
+  readonly ended: Effect.Effect<void>
+}
+
+/** Logs warnings and errors alone: graphile-worker reports every job, and warns of a small pool, which is intended. */
+const makeLogger = Effect.map(
+  Effect.context<never>(),
+  (context) =>
+    new Logger(() => (level, message) => {
+      if ((level !== "error" && level !== "warning") || message.includes("maxPoolSize")) return
+      const event = level === "error" ? Effect.logError(message) : Effect.logWarning(message)
+      Effect.runForkWith(context)(Effect.annotateLogs(event, { source: "graphile-worker" }))
+    })
+)
+
+const makePool = (connectionString: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const pool = new pg.Pool({
+        connectionString,
+        max: poolSize,
+        application_name: "chat-backend worker",
+        // A lost job is announced again, so its bookkeeping need not wait for the disk.
+        options: "-c synchronous_commit=off"
+      })
+      // Without these listeners an idle connection that breaks would be an unhandled error and end the process.
+      pool.on("error", () => {})
+      pool.on("connect", (client) => client.on("error", () => {}))
+      return pool
+    }),
+    // `end` waits for connections in use, and a connection that was cut off may stay in use for ever.
+    (pool) => Effect.promise(() => pool.end()).pipe(Effect.timeoutOption("2 seconds"))
+  )
+
+/** Tasks as graphile-worker calls them: a promise that rejects makes the queue retry the job. */
+export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task>) {
+  const runTask = Effect.runPromiseExitWith(yield* Effect.context<never>())
+  const runJob =
+    ({ interruptedIsDone, run }: Task) =>
+    (payload: unknown, { abortSignal: signal }: Pick<JobHelpers, "abortSignal">) => {
+      // All jobs listen to the same signal, so more than Node's default of ten listeners is not a leak.
+      if (signal !== undefined) setMaxListeners(0, signal)
+      return runTask(run(payload), { signal }).then((exit) => {
+        if (Exit.isSuccess(exit) || (interruptedIsDone === true && Cause.hasInterruptsOnly(exit.cause))) return
+        throw Cause.squash(exit.cause)
+      })
+    }
+  return Object.fromEntries(tasks.map((task) => [task.name, runJob(task)])) satisfies TaskList
+})
+
+/** Starts graphile-worker on a pool of its own for as long as the scope lasts; closing the scope lets running jobs end. */
+export const makeRunner = Effect.gen(function* () {
+  const { databaseDirectUrl, workerConcurrency } = yield* AppConfig
+  const tasks = yield* Tasks
+  const taskList = yield* makeTaskList(tasks)
+  const logger = yield* makeLogger
+  const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
+
+  const lockIds = new Set<string>()
+  const shuttingDown = yield* Deferred.make<void>()
+  const events: WorkerEvents = new EventEmitter()
+  // Jobs are locked by the id of a pool of workers, not by the id of a worker.
+  events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
+  events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
+
+  const pool = yield* makePool(Redacted.value(databaseDirectUrl))
+  const runner = yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      run({
+        pgPool: pool,
+        taskList,
+        events,
+        logger,
+        concurrency: workerConcurrency,
+        // New jobs are notified; polling finds those whose time has come. Each idle slot polls for itself, so the
+        // interval grows with their number: fifty queries a second at most.
+        pollInterval: Math.max(1_000, 20 * workerConcurrency),
+        noHandleSignals: true,
+        parsedCronItems: parseCronItems(crons),
+        preset: {
+          worker: {
+            // With the default delay `stop` returns before the last acknowledgement, and the jobs stay locked.
+            completeJobBatchDelay: 0,
+            failJobBatchDelay: 0,
+            gracefulShutdownAbortTimeout: drainMillis
+          }
+        }
+      })
+    ),
+    (runner) => Effect.promise(() => runner.stop().catch(() => undefined)).pipe(Effect.timeoutOption(drainMillis + 3_000))
+  )
+  // The promise resolves, not rejects, when the connections die. If Postgres is gone at an acknowledgement, the queue
+  // shuts down and the promise may never settle.
+  const settled = Effect.promise(() => runner.promise.catch(() => undefined))
+
+  return { lockIds: () => [...lockIds], ended: Effect.raceFirst(settled, Deferred.await(shuttingDown)) } satisfies Runner
+})
