@@ -5,7 +5,15 @@ import { variables } from "../src/config/Variables.ts"
 const file = new URL("../README.md", import.meta.url)
 const readme = readFileSync(file, "utf8")
 
-const rows = Object.entries(variables).map(([name, variable]) => `| \`${name}\` | ${variable.meaning} | ${variable.default} |`)
+const whenNotSet = (variable: (typeof variables)[keyof typeof variables]): string => {
+  if ("default" in variable) return variable.default
+  const { defaultValue } = variable
+  return typeof defaultValue === "number" ? `${defaultValue}` : `\`${defaultValue}\``
+}
+
+const rows = Object.entries(variables).map(
+  ([name, variable]) => `| \`${name}\` | ${variable.meaning} | ${whenNotSet(variable)} |`
+)
 const table = ["| name | meaning | when not set |", "|---|---|---|", ...rows].join("\n")
 const made = readme.replace(
   /(<!-- settings -->\n)[^]*?(\n<!-- \/settings -->)/,
