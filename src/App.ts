@@ -5,7 +5,7 @@ import { makeBillingTasks } from "./billing/BillingTasks.ts"
 import { BillingLayer } from "./billing/Layer.ts"
 import { ChatLayer } from "./chat/Layer.ts"
 import { AppConfig } from "./config/Settings.ts"
-import { DatabaseLayer } from "./database/Database.ts"
+import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
 import { HttpKitLayer } from "./http/Layer.ts"
 import { Keys } from "./keys/Keys.ts"
@@ -20,6 +20,7 @@ import { RepliesLayer } from "./replies/Layer.ts"
 import { ReaperLayer } from "./replies/Reaper.ts"
 import { makeReplyTask } from "./replies/ReplyTask.ts"
 import { ServerLayer } from "./server/Server.ts"
+import { answeringProbes } from "./server/StartupServer.ts"
 
 /** What jobs can ask of a worker. */
 const TasksLayer = Layer.effect(
@@ -43,9 +44,14 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, HttpKit
   Layer.provideMerge([LoggingLayer, TelemetryLayer])
 )
 
-/** The product, given its settings: the role on top of the features on top of the infrastructure. */
-export const AppLayer = RoleLayer.pipe(
+/** The role on top of the features on top of the infrastructure. */
+const RunningLayer = RoleLayer.pipe(
   Layer.provide([UserData.layer, BillingLayer, RepliesLayer]),
   Layer.provide([AuthLayer, ChatLayer]),
   Layer.provide(Infrastructure)
+)
+
+/** The product, given its settings. It begins when its database can be reached. */
+export const AppLayer = Layer.unwrap(Effect.as(answeringProbes(awaitDatabase()), RunningLayer)).pipe(
+  Layer.provide([LoggingLayer, TelemetryLayer])
 )

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
+import { userInfo } from "node:os"
 import type { ConnectionOptions } from "node:tls"
 import { Effect, Redacted, Result } from "effect"
 import { fail } from "./Reading.ts"
@@ -55,7 +56,7 @@ const pem = (value: string) =>
 export const databaseEndpoint = Effect.fnUntraced(function* (
   name: VariableName,
   url: Redacted.Redacted,
-  options: { readonly ca: string | undefined; readonly defaultMode: string | undefined; readonly user: string | undefined }
+  defaults: { readonly ca: string | undefined; readonly mode: string | undefined }
 ) {
   const location = parsed(Redacted.value(url))
   if (Result.isFailure(location) || !/^postgres(ql)?:$/.test(location.success.protocol)) {
@@ -76,16 +77,15 @@ export const databaseEndpoint = Effect.fnUntraced(function* (
   if (hosts.includes(",")) return yield* fail(name, "names several hosts: give one, or a name that leads to the primary")
   const portNumber = Number(parameter("port") ?? (port || "5432"))
   if (!Number.isInteger(portNumber) || portNumber < 1 || portNumber > 65_535) return yield* fail(name, "has an invalid port")
-  const role = (parameter("user") ?? user) || options.user
-  if (role === undefined) return yield* fail(name, "needs a user: postgres://user:password@host/database")
+  const role = (parameter("user") ?? user) || userInfo().username
   const key = parameter("password") ?? secret
 
   const ssl = parameter("ssl")
-  const asked = parameter("sslmode") ?? (ssl === undefined ? options.defaultMode : modeOfSsl(ssl)) ?? "prefer"
+  const asked = parameter("sslmode") ?? (ssl === undefined ? defaults.mode : modeOfSsl(ssl)) ?? "prefer"
   const mode = modes.find((known) => known === asked)
   if (mode === undefined) return yield* fail(name, `must have an sslmode of ${modes.join(", ")}`)
   const handshake = yield* handshakeOf(name, mode, hosts, {
-    ca: parameter("sslrootcert") ?? options.ca,
+    ca: parameter("sslrootcert") ?? defaults.ca,
     cert: parameter("sslcert"),
     key: parameter("sslkey")
   })

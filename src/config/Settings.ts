@@ -1,5 +1,6 @@
 import type { BlockList } from "node:net"
 import { Context, Effect, Layer, Record, Redacted } from "effect"
+import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { parseProxies } from "./Proxies.ts"
 import {
   billing,
@@ -14,7 +15,6 @@ import {
   otpWebhook
 } from "./Credentials.ts"
 import { choice, fail, integer, items, optional, optionalSecret, optionalUrl, type SettingError, url } from "./Reading.ts"
-import type { VariableName } from "./Variables.ts"
 
 const logLevels = {
   trace: "Trace",
@@ -32,9 +32,15 @@ export interface Settings {
   readonly role: "all" | "api" | "worker"
   readonly host: string
   readonly port: number
-  readonly databaseUrl: Redacted.Redacted
+  /** Where probes are answered: `port`, or nowhere in a worker without a `PORT`. */
+  readonly opsPort: number | undefined
+  readonly database: DatabaseEndpoint
   /** A session connection for LISTEN, the queue, migrations and advisory locks. */
-  readonly databaseDirectUrl: Redacted.Redacted
+  readonly databaseDirect: DatabaseEndpoint
+  /** Whether `database` is a pooler in transaction mode, which keeps no session settings and no prepared statements. */
+  readonly isPooled: boolean
+  /** Connections for requests and jobs. */
+  readonly databasePoolSize: number
   readonly migrate: boolean
   readonly jwtKeys: readonly [JwtKey, ...Array<JwtKey>]
   /** Seconds an access token lives. */
@@ -71,17 +77,17 @@ export interface Settings {
   readonly logLevel: (typeof logLevels)[keyof typeof logLevels]
 }
 
-const postgresUrl = (name: VariableName, value: Redacted.Redacted) =>
-  Effect.as(url(name, Redacted.value(value), ["postgres:", "postgresql:"]), value)
-
-const databaseUrls = Effect.gen(function* () {
+const databases = Effect.gen(function* () {
   const configured = yield* optionalSecret("DATABASE_URL")
   if (configured === undefined) return yield* fail("DATABASE_URL", "is required (postgres://…)")
-  const databaseUrl = yield* postgresUrl("DATABASE_URL", configured)
+  const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* optional("PGSSLMODE") }
+  const database = yield* databaseEndpoint("DATABASE_URL", configured, defaults)
   const direct = yield* optionalSecret("DATABASE_DIRECT_URL")
   return {
-    databaseUrl,
-    databaseDirectUrl: direct === undefined ? databaseUrl : yield* postgresUrl("DATABASE_DIRECT_URL", direct)
+    database,
+    databaseDirect: direct === undefined ? database : yield* databaseEndpoint("DATABASE_DIRECT_URL", direct, defaults),
+    isPooled: direct !== undefined && Redacted.value(direct) !== Redacted.value(configured),
+    databasePoolSize: yield* integer("DATABASE_POOL_SIZE", 4, 1_000)
   }
 })
 
@@ -120,15 +126,16 @@ const trustedProxies = Effect.gen(function* () {
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const environment = yield* choice("APP_ENV", ["development", "test", "production"])
   const port = yield* integer("PORT", 0, 65_535)
-  const { databaseDirectUrl, databaseUrl } = yield* databaseUrls
+  const role = yield* choice("ROLE", ["all", "api", "worker"])
+  const database = yield* databases
   const delivery = yield* otpDelivery(environment)
   return {
     environment,
-    role: yield* choice("ROLE", ["all", "api", "worker"]),
+    role,
     host: (yield* optional("HOST")) ?? (environment === "development" ? "127.0.0.1" : "0.0.0.0"),
     port,
-    databaseUrl,
-    databaseDirectUrl,
+    opsPort: role === "worker" && (yield* optional("PORT")) === undefined ? undefined : port,
+    ...database,
     migrate: (yield* choice("MIGRATE", ["on", "off"])) === "on",
     jwtKeys: yield* jwtKeys(environment),
     jwtTtl: yield* integer("JWT_TTL", 1, 86_400),

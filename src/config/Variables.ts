@@ -16,12 +16,27 @@ type Variable = { readonly meaning: string } & (
 export const variables = {
   APP_ENV: { meaning: "`development`, `test` or `production`", defaultValue: "production" },
   ROLE: { meaning: "`api`, `worker`, or `all` for both in one process", defaultValue: "all" },
-  PORT: { meaning: "where it listens; a worker alone listens nowhere", defaultValue: 3000 },
+  PORT: {
+    meaning:
+      "where it listens; a worker alone answers `/healthz`, `/readyz` and `/metrics` there, and listens nowhere without it",
+    defaultValue: 3000
+  },
   HOST: { meaning: "the address it listens at", default: "`0.0.0.0`; `127.0.0.1` in development" },
   DATABASE_URL: { meaning: "Postgres 15 or newer", default: "required; `npm run dev` starts its own" },
   DATABASE_DIRECT_URL: {
     meaning: "a session connection for LISTEN, the queue and migrations, when `DATABASE_URL` is a pooler in transaction mode",
     default: "`DATABASE_URL`"
+  },
+  DATABASE_CA: {
+    meaning:
+      "root certificate that verifies the database's, as PEM text or a path; `sslmode` in the URL means what it means to libpq",
+    default: "none"
+  },
+  PGSSLMODE: { meaning: "the `sslmode` of database URLs that have none", default: "`prefer`" },
+  DATABASE_POOL_SIZE: {
+    meaning:
+      "database connections of a process for requests and jobs, 4 or more; LISTEN, locks and the queue take up to 4 + 4 + 10 more",
+    defaultValue: 12
   },
   MIGRATE: { meaning: "`off` when `npm run migrate` runs apart, before a deploy", defaultValue: "on" },
   APP_URL: {

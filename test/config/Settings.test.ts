@@ -108,7 +108,8 @@ describe("a setting that is not set", () => {
     assert.isUndefined(gemini.baseUrl)
     assert.isUndefined(rest.apiPrefix)
     assert.strictEqual(rest.migrate, true)
-    assert.strictEqual(Redacted.value(rest.databaseDirectUrl), production.DATABASE_URL)
+    assert.strictEqual(rest.databaseDirect, rest.database)
+    assert.isFalse(rest.isPooled)
     assert.strictEqual(jwtKeys.length, 1)
   })
 
@@ -155,7 +156,7 @@ describe("a setting that is set", () => {
       appUrl,
       basicDailyPrompts,
       corsOrigins,
-      databaseDirectUrl,
+      databaseDirect,
       gemini,
       host,
       jwtTtl,
@@ -173,7 +174,7 @@ describe("a setting that is set", () => {
         appUrl,
         basicDailyPrompts,
         corsOrigins,
-        databaseDirectUrl: Redacted.value(databaseDirectUrl),
+        databaseDirect: [databaseDirect.host, databaseDirect.port, databaseDirect.database],
         baseUrl: gemini.baseUrl,
         model: gemini.model,
         apiVersion: gemini.apiVersion,
@@ -192,7 +193,7 @@ describe("a setting that is set", () => {
         appUrl: "https://chat.example/app",
         basicDailyPrompts: 1,
         corsOrigins: ["https://a.example", "http://localhost:5173"],
-        databaseDirectUrl: "postgresql://direct.example/chat",
+        databaseDirect: ["direct.example", 5432, "chat"],
         baseUrl: "http://127.0.0.1:9000",
         model: "gemini-2.5-pro",
         apiVersion: "v1",
@@ -284,7 +285,7 @@ describe("a setting that is set", () => {
 
   it("hides secrets in JSON, in strings and in inspect", async () => {
     const taken = await settings({ ...production, ...gateway, DATABASE_DIRECT_URL: "postgres://u:direct-password@h/d" })
-    const printed = `${JSON.stringify(taken)} ${String(taken.databaseUrl)} ${(await import("node:util")).inspect(taken, { depth: 9 })}`
+    const printed = `${JSON.stringify(taken)} ${String(taken.database.password)} ${(await import("node:util")).inspect(taken, { depth: 9 })}`
     for (const secret of [
       "database-password",
       "direct-password",
@@ -423,11 +424,13 @@ describe("the process", () => {
     assert.strictEqual(code, 1)
   })
 
-  it("prints no password when the database does not answer", async () => {
-    const { code, stderr, stdout } = await run({ ...production, DATABASE_URL: "postgres://app:hunter2@127.0.0.1:1/chat" })
-    assert.strictEqual(code, 1)
-    assert.notInclude(stdout + stderr, "hunter2")
-    assert.notStrictEqual(stderr, "")
+  it("names the database's URL without a part of it when it cannot be read", async () => {
+    for (const url of ["postgres://app:hunter2/2@127.0.0.1/chat", "postgres://app:hunter2%@127.0.0.1/chat", "hunter2"]) {
+      const { code, stderr, stdout } = await run({ ...production, DATABASE_URL: url })
+      assert.strictEqual(code, 1)
+      assert.match(stderr, /^cannot start: DATABASE_URL: /)
+      assert.notInclude(stdout + stderr, "hunter2")
+    }
   })
 })
 

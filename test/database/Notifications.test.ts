@@ -1,7 +1,6 @@
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
-import { DirectSql } from "../../src/database/Database.ts"
 import { channel, Notifications, packTopics } from "../../src/database/Notifications.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
@@ -55,7 +54,7 @@ describe("two notification hubs", () => {
   const connections = async () =>
     (
       await database.query(
-        "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend'"
+        "select pid from pg_stat_activity where datname = current_database() and application_name like 'chat-backend%'"
       )
     ).length
 
@@ -140,7 +139,7 @@ type Hub = { readonly service: Notifications["Service"]; readonly stop: () => Pr
 const startHub = async (url: string): Promise<Hub> => {
   const scope = Scope.makeUnsafe()
   const settings = AppConfig.layer.pipe(Layer.provide(environment({ APP_ENV: "test", DATABASE_URL: url })))
-  const layer = Notifications.layer.pipe(Layer.provide(DirectSql.layer), Layer.provide(settings))
+  const layer = Notifications.layer.pipe(Layer.provide(settings))
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   return {
     service: Context.get(context, Notifications),

@@ -13,7 +13,7 @@ import { postgresSockets } from "../../src/database/PostgresSocket.ts"
 const root = "test/database/tls/ca.pem"
 
 const endpointOf = (url: string, ca?: string) =>
-  Effect.runPromiseExit(databaseEndpoint("DATABASE_URL", Redacted.make(url), { ca, defaultMode: undefined, user: undefined }))
+  Effect.runPromiseExit(databaseEndpoint("DATABASE_URL", Redacted.make(url), { ca, mode: undefined }))
 
 /** Whether each driver's connection is encrypted, as the server sees it, or why it could not connect. */
 const encryptedBy = async (endpoint: DatabaseEndpoint, silence = 5_000) => {
