@@ -14,7 +14,7 @@ import {
   type OtpWebhook,
   otpWebhook
 } from "./Credentials.ts"
-import { choice, fail, integer, items, optional, optionalSecret, optionalUrl, type SettingError, url } from "./Reading.ts"
+import { choice, fail, integer, items, optional, optionalSecret, optionalUrl, type SettingError, text, url } from "./Reading.ts"
 
 const logLevels = {
   trace: "Trace",
@@ -80,7 +80,7 @@ export interface Settings {
 const databases = Effect.gen(function* () {
   const configured = yield* optionalSecret("DATABASE_URL")
   if (configured === undefined) return yield* fail("DATABASE_URL", "is required (postgres://…)")
-  const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* optional("PGSSLMODE") }
+  const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* text("PGSSLMODE") }
   const database = yield* databaseEndpoint("DATABASE_URL", configured, defaults)
   const direct = yield* optionalSecret("DATABASE_DIRECT_URL")
   return {

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { variables } from "../src/config/Variables.ts"
 
-/** Writes the README's table of settings from the catalogue; with `--check`, fails when the committed one differs. */
-const file = new URL("../README.md", import.meta.url)
-const readme = readFileSync(file, "utf8")
+/** Writes the table of docs/settings.md from src/config/Variables.ts; with `--check`, fails when the committed table differs. */
+const file = new URL("../docs/settings.md", import.meta.url)
+const committed = readFileSync(file, "utf8")
 
 const whenNotSet = (variable: (typeof variables)[keyof typeof variables]): string => {
   if ("default" in variable) return variable.default
@@ -15,15 +15,15 @@ const rows = Object.entries(variables).map(
   ([name, variable]) => `| \`${name}\` | ${variable.meaning} | ${whenNotSet(variable)} |`
 )
 const table = ["| name | meaning | when not set |", "|---|---|---|", ...rows].join("\n")
-const made = readme.replace(
+const generated = committed.replace(
   /(<!-- settings -->\n)[^]*?(\n<!-- \/settings -->)/,
   (_, start: string, end: string) => start + table + end
 )
-if (!made.includes(table)) throw new Error("README.md has no place for the settings")
+if (!generated.includes(table)) throw new Error("docs/settings.md has no place for the table of settings")
 
 if (!process.argv.includes("--check")) {
-  writeFileSync(file, made)
-} else if (made !== readme) {
-  process.stderr.write("README.md's settings are not those of src/config/Variables.ts: run `npm run generate` and commit it\n")
+  writeFileSync(file, generated)
+} else if (generated !== committed) {
+  process.stderr.write("docs/settings.md differs from src/config/Variables.ts: run `npm run generate` and commit it\n")
   process.exit(1)
 }
