@@ -5,6 +5,8 @@ import { Api } from "../api/Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { appliedMigration, newestMigration } from "../database/Migrations.ts"
+import { ClockSkew, maximumSkewSeconds } from "../database/ClockSkew.ts"
+import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
@@ -20,8 +22,12 @@ export const OpsHttp = HttpApiBuilder.group(
     const worker = yield* WorkerHealth
     const draining = yield* Draining
 
-    /** The newest migration that was applied, or nothing when the database does not answer in time. */
-    const applied = appliedMigration(sql).pipe(
+    const readSql = yield* ReadSql
+    const skew = yield* ClockSkew
+
+    /** The newest applied migration, by the connections that requests use; undefined when one of them does not answer in time. */
+    const applied = Effect.all([appliedMigration(sql), readSql`select 1`], { concurrency: 2 }).pipe(
+      Effect.map(([migration]) => migration),
       unslotted,
       Effect.timeout("2 seconds"),
       Effect.catchCause(() => Effect.undefined)
@@ -46,6 +52,7 @@ export const OpsHttp = HttpApiBuilder.group(
           database: migration === undefined ? "failed" : "ok",
           migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
           notifications: notifications.connected() ? "ok" : "failed",
+          clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isDraining() ? "draining" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),
           ...(billing === undefined ? {} : { billing: yield* priceIsThere })

@@ -640,7 +640,7 @@ describe("a database", () => {
     }
   })
 
-  it("that is stuck is 503 after fifteen seconds, and serves again when it is not", async () => {
+  it("answers 503 once the statement has timed out, and serves again when the lock is free", async () => {
     const own = await createDatabase()
     const stuck = await startBackend({ DATABASE_URL: own.url, ROLE: "api", LOG_LEVEL: "none" })
     const locker = new pg.Client({ connectionString: own.url })
@@ -654,8 +654,8 @@ describe("a database", () => {
       const reply = await raw(stuck.url, "GET", "/user/me", { headers })
       assertProblem(reply, 503, "timeout")
       const took = Date.now() - started
-      assert.isAtLeast(took, 14_500)
-      assert.isBelow(took, 25_000)
+      assert.isAtLeast(took, 7_500)
+      assert.isBelow(took, 20_000)
       await locker.query("rollback")
       assert.strictEqual((await raw(stuck.url, "GET", "/user/me", { headers })).status, 200)
     } finally {
