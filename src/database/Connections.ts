@@ -14,6 +14,8 @@ export interface ConnectionOptions {
   readonly statementMillis: number
   /** Milliseconds a statement waits for a lock; without it, as long as the statement may take. */
   readonly lockMillis?: number | undefined
+  /** Milliseconds without a statement after which Postgres ends a session; never without it. */
+  readonly idleMillis?: number | undefined
   /** Milliseconds without an answer after which a connection is destroyed; more than a statement may take. */
   readonly silenceMillis: number
   readonly connections: number
@@ -34,6 +36,7 @@ export const makeClient = (options: ConnectionOptions) => {
   const timeouts = {
     statement_timeout: `${options.statementMillis}`,
     idle_in_transaction_session_timeout: "15000",
+    ...(options.idleMillis === undefined ? {} : { idle_session_timeout: `${options.idleMillis}` }),
     ...(options.lockMillis === undefined ? {} : { lock_timeout: `${options.lockMillis}` })
   }
   return PgClient.make({

@@ -8,8 +8,10 @@ import { migrate, refuseUnmigrated } from "./Migrations.ts"
 import { limitRequestConnections } from "./RequestPool.ts"
 
 /** A statement is given up after `statementMillis`; a connection that has not answered by then and a little more is dead. */
-const writes = { name: "chat-backend", statementMillis: 10_000, silenceMillis: 12_000 }
-const reads = { name: "chat-backend reads", statementMillis: 8_000, silenceMillis: 10_000, connections: 4, multiplex: true }
+export const statementMillis = 15_000
+const bounds = { statementMillis, silenceMillis: statementMillis + 2_000 }
+const writes = { ...bounds, name: "chat-backend" }
+const reads = { ...bounds, name: "chat-backend reads", connections: 4, multiplex: true }
 /** Of `DATABASE_POOL_SIZE`, connections that requests leave for the process's own work. */
 const ownConnections = 2
 

@@ -43,6 +43,12 @@ class Silence {
     Silence.timer = undefined
   }
 
+  /** Milliseconds that the most silent of all connections has owed an answer. */
+  static longest(): number {
+    const now = performance.now()
+    return Math.max(0, ...[...Silence.all].map(({ askedAt }) => (askedAt === undefined ? 0 : now - askedAt)))
+  }
+
   private static look(): void {
     const now = performance.now()
     for (const { askedAt, maximumMillis, socket } of Silence.all) {
@@ -51,6 +57,9 @@ class Silence {
     }
   }
 }
+
+/** Milliseconds that Postgres has owed an answer on the most silent connection of this process, whatever uses it. */
+export const longestSilenceMillis = (): number => Silence.longest()
 
 const addressOf = ({ host, port }: DatabaseEndpoint) =>
   host.startsWith("/")

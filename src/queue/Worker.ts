@@ -2,6 +2,7 @@ import { Cause, Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "
 import { SqlClient } from "effect/sql"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { processId } from "./ProcessId.ts"
+import { holdWorkerLock } from "./WorkerLock.ts"
 import { drainMillis, makeRunner, type Runner } from "./Runner.ts"
 
 /** Whether this process has a worker (undefined without one), and how it is. */
@@ -106,6 +107,7 @@ export const WorkerLayer = Layer.effect(
     // The first heartbeat must name the lock ids, so it comes after the start.
     yield* Effect.timeoutOption(Deferred.await(started), startWait)
     yield* heartbeat(() => runner?.lockIds() ?? [])
+    yield* holdWorkerLock
     return WorkerHealth.of({ status: () => status })
   })
 )

@@ -6,7 +6,8 @@ import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { appliedMigration, newestMigration } from "../database/Migrations.ts"
 import { ClockSkew, maximumSkewSeconds } from "../database/ClockSkew.ts"
-import { ReadSql } from "../database/Database.ts"
+import { statementMillis } from "../database/Database.ts"
+import { longestSilenceMillis } from "../database/PostgresSocket.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
@@ -22,12 +23,10 @@ export const OpsHttp = HttpApiBuilder.group(
     const worker = yield* WorkerHealth
     const draining = yield* Draining
 
-    const readSql = yield* ReadSql
     const skew = yield* ClockSkew
 
-    /** The newest applied migration, by the connections that requests use; undefined when one of them does not answer in time. */
-    const applied = Effect.all([appliedMigration(sql), readSql`select 1`], { concurrency: 2 }).pipe(
-      Effect.map(([migration]) => migration),
+    /** The newest applied migration; undefined when the database does not answer in time. */
+    const applied = appliedMigration(sql).pipe(
       unslotted,
       Effect.timeout("2 seconds"),
       Effect.catchCause(() => Effect.undefined)
@@ -52,6 +51,8 @@ export const OpsHttp = HttpApiBuilder.group(
           database: migration === undefined ? "failed" : "ok",
           migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
           notifications: notifications.connected() ? "ok" : "failed",
+          // Reads, writes, notifications and the queue: none may have waited for longer than a statement may take.
+          connections: longestSilenceMillis() > statementMillis ? "failed" : "ok",
           clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isDraining() ? "draining" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),

@@ -24,7 +24,12 @@ describe("a worker with a PORT", { timeout: 60_000 }, () => {
   })
 
   it("answers probes and metrics", async () => {
-    assert.strictEqual((await request(worker.url, "GET", "/healthz")).status, 200)
+    const status = () =>
+      request(worker.url, "GET", "/healthz").then(
+        (reply) => reply.status,
+        () => undefined
+      )
+    await until("the listener", 20, async () => (await status()) === 200)
     await until("readiness", 20, async () => (await request(worker.url, "GET", "/readyz")).status === 200)
     const { body } = await request(worker.url, "GET", "/readyz")
     assert.deepInclude(body.checks, { worker: "ok", clock: "ok", database: "ok" })
