@@ -9,23 +9,28 @@ import { AppConfig, type Settings } from "../config/Settings.ts"
 import { SettingError } from "../config/Reading.ts"
 import { limitRequestConnections } from "./RequestPool.ts"
 
-/** Any number, as long as every process of this product takes the same one. */
+/** The advisory lock of migrations: any number, the same in every process. */
 const migrationLock = 4_211_961
 
-/** Every wait has an end: a statement, or a transaction that was left open, is given up after these milliseconds. */
+/** Milliseconds after which Postgres ends a statement, or a transaction that its client has left open. */
 const timeouts = { statement_timeout: "15000", idle_in_transaction_session_timeout: "15000" }
 
-/** What went wrong at the bottom of it. Not the URL, which holds a password. */
+/** The message of the innermost cause. It never contains the URL, which holds a password. */
 const reason = (error: unknown): string => {
   if (!(error instanceof Error)) return `${error}`
   if (error.cause !== undefined) return reason(error.cause)
   return error instanceof AggregateError ? reason(error.errors[0]) : error.message
 }
 
-/** A database that does not take us at the start is for the operator to mend. */
+/** A failed first connection is reported as a bad setting. */
 const unusable = (error: unknown) => new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reason(error)}` })
 
-const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean; multiplex?: boolean }) =>
+const connect = (options: {
+  readonly url: Redacted.Redacted
+  readonly maxConnections: number
+  readonly pooled?: boolean | undefined
+  readonly multiplex?: boolean | undefined
+}) =>
   PgClient.make({
     url: options.url,
     applicationName: "chat-backend",
@@ -36,7 +41,7 @@ const connect = (options: { url: Redacted.Redacted; maxConnections: number; pool
     ...(options.pooled ? { prepare: false } : { startupParameters: timeouts }),
     transformResultNames: String.snakeToCamel,
     transformJson: false
-    // A pool connects when it is first used; a start shows at once whether it can.
+    // A pool connects on first use; this query fails the start if it cannot.
   }).pipe(
     Effect.tap((sql) => sql`select 1`),
     Effect.mapError(unusable)
@@ -46,7 +51,7 @@ const runPending = Migrator.make({})
 
 const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted) {
   const connectionString = Redacted.value(url)
-  // Held by a session of its own, so that of processes starting together one migrates and the others wait.
+  // Held by a session of its own: when processes start together, one migrates and the others wait.
   yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: async () => {
@@ -65,14 +70,14 @@ const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted)
   for (const [id, name] of applied) yield* Effect.logInfo(`Applied migration ${id} ${name}`)
 }, Effect.scoped)
 
-/** How many there are; they are numbered from 1 on. */
+/** The number of the newest migration in this build; they are numbered from 1. */
 export const newestMigration = Object.keys(migrations).length
 
-/** The number of the newest one that was applied. */
+/** The number of the newest migration that the database has. */
 export const appliedMigration = (sql: SqlClient.SqlClient) =>
   Effect.map(sql<{ id: number }>`select max(migration_id) as id from migrations`, ([row]) => row?.id ?? 0)
 
-/** With `MIGRATE=off` somebody else migrates, and has to have done it. */
+/** With `MIGRATE=off` a process does not migrate, and refuses to start on an old schema. */
 const refuseUnmigrated = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
   const [table] = yield* sql<{ exists: boolean }>`select to_regclass('migrations') is not null as exists`
   const lacking = newestMigration - (table?.exists === true ? yield* appliedMigration(sql) : 0)
@@ -82,7 +87,7 @@ const refuseUnmigrated = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
   }
 })
 
-/** The migrations alone (`npm run migrate`); the entries run them too, unless `MIGRATE=off`. */
+/** Runs all migrations: `npm run migrate`, and every start unless `MIGRATE=off`. */
 export const runAllMigrations = Effect.gen(function* () {
   const { databaseDirectUrl } = yield* AppConfig
   const direct = yield* Layer.build(PgClient.layerFrom(connect({ url: databaseDirectUrl, maxConnections: 2 })))
@@ -102,8 +107,8 @@ export class DirectSql extends Context.Service<DirectSql, PgClient.PgClient>()("
 }
 
 /**
- * For short reads that wait for no lock: statements of many requests are pipelined on a few connections. One that
- * waited would hold up all behind it, so whatever writes, locks or takes its time goes through `SqlClient`.
+ * For short reads that wait for no lock. Statements of many requests are pipelined on a few connections, where a slow
+ * statement delays all behind it; so writes, locks and slow reads go through `SqlClient`.
  */
 export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat-backend/database/ReadSql") {
   static readonly layer = Layer.effect(
@@ -121,11 +126,11 @@ export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat
 const isPooled = ({ databaseDirectUrl, databaseUrl }: Settings) =>
   Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
 
-/** Connections for everything that writes, and how many of them requests may have at once. */
+/** Connections for everything that writes, and how many of them requests may use at once. */
 const maxConnections = 12
 const requestShare = 10
 
-/** A migrated database: what is built on this may assume the newest schema. */
+/** A migrated database: layers on top of it can rely on the newest schema. */
 export const DatabaseLayer = Layer.effect(
   SqlClient.SqlClient,
   Effect.gen(function* () {

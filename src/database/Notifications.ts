@@ -1,15 +1,14 @@
-import { Clock, Context, Effect, Layer, Queue, Schedule } from "effect"
-import type { Scope } from "effect"
+import { Clock, Context, Effect, Layer, Queue, Schedule, type Scope } from "effect"
 import { DirectSql } from "./Database.ts"
 import { parseTopic, type Topic, type TopicKind } from "./Topics.ts"
 
-/** One channel for everything: idle listeners on many channels slow every commit down. */
+/** The one channel of all notifications: with many channels, idle listeners slow down every commit. */
 export const channel = "changed"
 
-/** `pg_notify` takes at most 8,000 bytes; topics are packed into payloads of no more than this. */
+/** Bytes of a payload; `pg_notify` takes fewer than 8,000. */
 const maximumPayload = 7_500
 
-/** Packs topics, each once, into as few payloads as `pg_notify` allows. A topic has no line break. */
+/** Packs topics, each once, into as few payloads as possible, one topic a line. */
 export const packTopics = (topics: Iterable<string>): Array<string> => {
   const payloads: Array<string> = []
   let current = ""
@@ -23,27 +22,27 @@ export const packTopics = (topics: Iterable<string>): Array<string> => {
   return current === "" ? payloads : [...payloads, current]
 }
 
-/** Gets the id of the topic. */
+/** Is called with the id of a topic. */
 type Handler = (id: string) => void
 
 /**
  * The process's one LISTEN connection, fanned out by topic (`kind:id`).
  *
- * A notification can be lost (the connection, the process): subscribers treat it as a hint, and
- * learn of every loss by `onReset`, after which what they remember is unknown.
+ * A notification can be lost with the connection, so subscribers treat it as a hint. `onReset` tells them of every
+ * lost connection; what they have cached may be out of date then.
  */
 export class Notifications extends Context.Service<
   Notifications,
   {
-    /** Whether the listener is up: while it is not, nothing cached may be served. */
+    /** Whether the listener is up. While it is down, nothing cached may be served. */
     readonly connected: () => boolean
     /** Calls `handler` with the id of every topic of a kind, until the scope closes. */
     readonly onKind: (kind: TopicKind, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
-    /** Calls `handler` whenever the listener was lost, and again when it is back. */
+    /** Calls `handler` when the listener is lost, and again when it is back, until the scope closes. */
     readonly onReset: (handler: () => void) => Effect.Effect<void, never, Scope.Scope>
     /** Waits until the topic is published, or until interrupted. */
     readonly once: (topic: Topic) => Effect.Effect<void>
-    /** Tells this process at once; others hear by `pg_notify`, which is the writer's to send. */
+    /** Notifies subscribers in this process at once; the writer notifies other processes by `pg_notify`. */
     readonly publishLocal: (topic: Topic) => void
   }
 >()("chat-backend/database/Notifications") {
@@ -68,14 +67,14 @@ export class Notifications extends Context.Service<
         if (up) for (const wakes of waiters.values()) for (const wake of wakes) wake()
       }
 
-      const self = `hub:${crypto.randomUUID()}`
+      const echo = `echo:${crypto.randomUUID()}`
       const listen = Effect.gen(function* () {
         const notifications = yield* sql.listen(channel)
         let echoed = yield* Clock.currentTimeMillis
         setConnected(true)
-        // A half-open connection stays silent for ever, so the hub calls itself and expects an answer.
+        // A half-open connection stays silent for ever, so the listener notifies itself and expects the echo.
         const probe = Effect.gen(function* () {
-          yield* sql`select pg_notify(${channel}, ${self})`
+          yield* sql`select pg_notify(${channel}, ${echo})`
           yield* Effect.sleep("5 seconds")
           if ((yield* Clock.currentTimeMillis) - echoed > 6_000) return yield* Effect.fail("no echo" as const)
         }).pipe(Effect.timeout("10 seconds"), Effect.repeat(Schedule.spaced("10 seconds")))
@@ -83,7 +82,7 @@ export class Notifications extends Context.Service<
           while (true) {
             const { payload } = yield* Queue.take(notifications)
             for (const topic of payload.split("\n")) {
-              if (topic === self) echoed = yield* Clock.currentTimeMillis
+              if (topic === echo) echoed = yield* Clock.currentTimeMillis
               else publishLocal(topic)
             }
           }

@@ -4,7 +4,7 @@ import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { processId } from "./ProcessId.ts"
 import { makeRunner, type Runner } from "./Runner.ts"
 
-/** Whether this process has a worker (undefined without one), and how it is. */
+/** The state of this process's worker; undefined in a process without one. */
 export class WorkerHealth extends Context.Service<
   WorkerHealth,
   { readonly status: () => "ok" | "failed" | "draining" | undefined }
@@ -27,7 +27,7 @@ const watchForEarlyEnd = ({ ended }: Runner, onEnd: () => void) =>
     Effect.forkScoped
   )
 
-/** Says every ten seconds that the process lives and which locks are its own; the reaper unlocks the jobs of the dead. */
+/** Records every ten seconds that this process is alive and which locks it holds, so that the reaper can unlock the jobs of dead ones. */
 const heartbeat = Effect.fnUntraced(function* ({ lockIds }: Runner) {
   const sql = yield* SqlClient.SqlClient
   const beat = Effect.suspend(
