@@ -50,8 +50,8 @@ export const awaitDatabase = Effect.fnUntraced(function* (options: { readonly tr
 export const runAllMigrations = Effect.andThen(awaitDatabase({ tries: 60 }), migrate())
 
 /**
- * For short reads that wait for no lock: statements of many requests are pipelined on a few connections. One that
- * waited would hold up all behind it, so whatever writes, locks or takes its time goes through `SqlClient`.
+ * For short reads that wait for no lock. Statements of many requests are pipelined on a few connections, where a slow
+ * statement delays all behind it; so writes, locks and slow reads go through `SqlClient`.
  */
 export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat-backend/database/ReadSql") {
   static readonly layer = Layer.effect(
@@ -63,7 +63,7 @@ export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat
   )
 }
 
-/** A migrated database: what is built on this may assume the newest schema. */
+/** A migrated database: layers on top of it can rely on the newest schema. */
 export const DatabaseLayer = Layer.effect(
   SqlClient.SqlClient,
   Effect.gen(function* () {

@@ -5,10 +5,10 @@ import { AppConfig } from "../config/Settings.ts"
 import { makeClient } from "./Connections.ts"
 import { parseTopic, type Topic, type TopicKind } from "./Topics.ts"
 
-/** One channel for everything: idle listeners on many channels slow every commit down. */
+/** The one channel of all notifications: with many channels, idle listeners slow down every commit. */
 export const channel = "changed"
 
-/** `pg_notify` takes at most 8,000 bytes; topics are packed into payloads of no more than this. */
+/** Bytes of a payload; `pg_notify` takes fewer than 8,000. */
 const maximumPayload = 7_500
 
 /** Time between two probes of the listener, and time a probe has; a silent listener is lost within their sum. */
@@ -17,7 +17,7 @@ const probeWait = "5 seconds"
 
 const connection = { name: "chat-backend notifications", statementMillis: 5_000, silenceMillis: 7_000, connections: 1 }
 
-/** Packs topics, each once, into as few payloads as `pg_notify` allows. A topic has no line break. */
+/** Packs topics, each once, into as few payloads as possible, one topic a line. */
 export const packTopics = (topics: Iterable<string>): Array<string> => {
   const payloads: Array<string> = []
   let current = ""
@@ -31,27 +31,27 @@ export const packTopics = (topics: Iterable<string>): Array<string> => {
   return current === "" ? payloads : [...payloads, current]
 }
 
-/** Gets the id of the topic. */
+/** Is called with the id of a topic. */
 type Handler = (id: string) => void
 
 /**
  * The process's one LISTEN connection, fanned out by topic (`kind:id`).
  *
- * A notification can be lost (the connection, the process): subscribers treat it as a hint, and
- * learn of every loss by `onReset`, after which what they remember is unknown.
+ * A notification can be lost with the connection, so subscribers treat it as a hint. `onReset` tells them of every
+ * lost connection; what they have cached may be out of date then.
  */
 export class Notifications extends Context.Service<
   Notifications,
   {
-    /** Whether the listener is up: while it is not, nothing cached may be served. */
+    /** Whether the listener is up. While it is down, nothing cached may be served. */
     readonly connected: () => boolean
     /** Calls `handler` with the id of every topic of a kind, until the scope closes. */
     readonly onKind: (kind: TopicKind, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
-    /** Calls `handler` whenever the listener was lost, and again when it is back. */
+    /** Calls `handler` when the listener is lost, and again when it is back, until the scope closes. */
     readonly onReset: (handler: () => void) => Effect.Effect<void, never, Scope.Scope>
     /** Waits until the topic is published, or until interrupted. */
     readonly once: (topic: Topic) => Effect.Effect<void>
-    /** Tells this process at once; others hear by `pg_notify`, which is the writer's to send. */
+    /** Notifies subscribers in this process at once; the writer notifies other processes by `pg_notify`. */
     readonly publishLocal: (topic: Topic) => void
   }
 >()("chat-backend/database/Notifications") {

@@ -5,7 +5,7 @@ import { processId } from "./ProcessId.ts"
 import { holdWorkerLock } from "./WorkerLock.ts"
 import { drainMillis, makeRunner, type Runner } from "./Runner.ts"
 
-/** Whether this process has a worker (undefined without one), and how it is. */
+/** The state of this process's worker; undefined in a process without one. */
 export class WorkerHealth extends Context.Service<
   WorkerHealth,
   { readonly status: () => "ok" | "failed" | "draining" | undefined }
@@ -24,7 +24,7 @@ const lost = ({ ended, ping }: Runner): Effect.Effect<void> => {
   return Effect.raceFirst(ended, silent)
 }
 
-/** Says every ten seconds that the process lives and which locks are its own; the reaper unlocks the jobs of the dead. */
+/** Records every ten seconds that this process is alive and which locks it holds, so that the reaper can unlock the jobs of dead ones. */
 const heartbeat = Effect.fnUntraced(function* (lockIds: () => ReadonlyArray<string>) {
   const sql = yield* SqlClient.SqlClient
   const beat = Effect.suspend(

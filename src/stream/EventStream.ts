@@ -1,23 +1,23 @@
 import { Readable } from "node:stream"
 
-export const comment = (text: string): string => `: ${text}\n\n`
+const comment = (text: string): string => `: ${text}\n\n`
 
-/** Milliseconds after which a client whose connection ended comes back. */
+/** Tells the client how long to wait before it reconnects when its connection has ended. */
 export const retry = (milliseconds: number): string => `retry: ${milliseconds}\n\n`
 
 const heartbeatMillis = 15_000
-/** A reader that takes nothing for this long is let go. */
+/** A connection is closed when its client has read nothing for this long. */
 const stalledMillis = 30_000
 
 /**
- * A response body that is pulled: `produce` is asked for what is new whenever something may be and the client
- * has room, so that a slow reader costs a position and not a queue. Plain Node and not a Stream of effects,
- * because a thousand of these wake up twenty times a second.
+ * A response body that pulls its text: `produce` is called when something may be new and the client has room, so a
+ * slow client costs a position instead of a queue. Plain Node instead of a Stream of effects, because a thousand of
+ * these wake up twenty times a second.
  */
 export class EventStream extends Readable {
   private hasRoom = false
-  /** The end was pushed: nothing may follow it, though a slow reader may not have taken what came before. */
-  private over = false
+  /** The end was pushed. Nothing may be pushed after it, even if a slow client has yet to read what came before. */
+  private isOver = false
   private stalledSince: number | undefined
   private readonly timer: NodeJS.Timeout
   private lastPing = performance.now()
@@ -32,17 +32,17 @@ export class EventStream extends Readable {
     this.timer.unref()
   }
 
-  /** Something may be new. */
+  /** To be called when `produce` may return something new. */
   readonly wake = (): void => {
-    if (!this.hasRoom || this.over || this.destroyed) return
+    if (!this.hasRoom || this.isOver || this.destroyed) return
     const { ended, text } = this.produce()
     if (text !== "") this.write(text)
     if (ended) this.finish()
   }
 
-  /** Says good-bye: the client is to come back, here or to another process. */
+  /** Ends the stream and has the client reconnect soon, to this process or another. */
   readonly dismiss = (): void => {
-    if (this.over || this.destroyed) return
+    if (this.isOver || this.destroyed) return
     this.push(retry(200))
     this.finish()
   }
@@ -65,7 +65,7 @@ export class EventStream extends Readable {
   }
 
   private finish(): void {
-    this.over = true
+    this.isOver = true
     this.stalledSince ??= performance.now()
     this.push(null)
   }
@@ -73,7 +73,7 @@ export class EventStream extends Readable {
   private watch(): void {
     const now = performance.now()
     if (this.stalledSince !== undefined && now - this.stalledSince > stalledMillis) this.destroy()
-    else if (this.hasRoom && !this.over && now - this.lastPing >= heartbeatMillis) {
+    else if (this.hasRoom && !this.isOver && now - this.lastPing >= heartbeatMillis) {
       this.lastPing = now
       this.write(comment("ping"))
     }

@@ -2,7 +2,7 @@ import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { event } from "../api/chat/StreamEvents.ts"
 import type { LiveText } from "./LiveText.ts"
 
-/** A place in a reply's text: which attempt, and how many UTF-16 units of it. As an SSE id: `attempt:offset`. */
+/** A position in a reply's text: the attempt, and UTF-16 units from its start. As an SSE id: `attempt:offset`. */
 export interface Position {
   readonly attempt: number
   readonly offset: number
@@ -13,17 +13,17 @@ const id = ({ attempt, offset }: Position) => `${attempt}:${offset}`
 export interface Progress {
   readonly text: string
   readonly ended: boolean
-  /** The text between the reader's place and what is known here is missing: it has to be fetched. */
+  /** The text between the client's position and the known text is missing and has to be fetched. */
   readonly gap: boolean
 }
 
 /**
- * What one reader of a reply is to be told next, given where it is and what is known. It holds a position and
- * the last status it told; the text is not its own.
+ * The events that one client of a reply gets next, from its position and what is known of the reply. It keeps the
+ * position and the last status it has sent, not the text.
  */
 export class ReplyFeed {
   private position: Position
-  private told: string | undefined
+  private sentStatus: string | undefined
 
   constructor(position: Position | undefined) {
     this.position = position ?? { attempt: 0, offset: 0 }
@@ -31,9 +31,9 @@ export class ReplyFeed {
 
   next(live: LiveText | undefined, message: Message, retryAt: string | null): Progress {
     if (hasEnded(message))
-      return { text: this.advance(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
+      return { text: this.reach(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
     const attempt = Math.max(live?.attempt ?? 0, message.attempt)
-    // A delta can be here before the news of its attempt: then the reply is being written, whatever was read last.
+    // A delta can arrive before the news of its attempt; the reply is being written then, whatever the row said.
     const status = live !== undefined && live.attempt > message.attempt ? "processing" : message.status
     const text = this.status(status, attempt, status === "waiting" ? retryAt : null)
     if (live === undefined || live.attempt === 0 || live.attempt < this.position.attempt)
@@ -43,29 +43,30 @@ export class ReplyFeed {
     return { text: text + this.follow(live), ended: false, gap: false }
   }
 
+  /** The running text from the client's position on. */
   private follow(live: LiveText): string {
     const end = live.start + live.text.length
-    if (live.attempt !== this.position.attempt) return live.start === 0 ? this.advance(live.attempt, live.text) : ""
+    if (live.attempt !== this.position.attempt) return live.start === 0 ? this.reach(live.attempt, live.text) : ""
     if (end <= this.position.offset) return ""
     const text = live.text.slice(this.position.offset - live.start)
     this.position = { attempt: live.attempt, offset: end }
     return event("delta", { text }, id(this.position))
   }
 
-  /** Brings the reader to the whole text of an attempt: by what it lacks, or all over again when it has another's. */
-  private advance(attempt: number, whole: string): string {
-    const { attempt: mine, offset } = this.position
+  /** Brings the client to the whole text of an attempt: by the missing part, or by all of it if it has another text. */
+  private reach(attempt: number, whole: string): string {
+    const before = this.position
     this.position = { attempt, offset: whole.length }
-    if (offset === 0 || mine === 0) return whole === "" ? "" : event("delta", { text: whole }, id(this.position))
-    if (mine !== attempt || offset > whole.length) return event("replace", { text: whole }, id(this.position))
-    return offset === whole.length ? "" : event("delta", { text: whole.slice(offset) }, id(this.position))
+    if (before.offset === 0 || before.attempt === 0) return whole === "" ? "" : event("delta", { text: whole }, id(this.position))
+    if (before.attempt !== attempt || before.offset > whole.length) return event("replace", { text: whole }, id(this.position))
+    return before.offset === whole.length ? "" : event("delta", { text: whole.slice(before.offset) }, id(this.position))
   }
 
   private status(status: string, attempt: number, retryAt: string | null): string {
     const data = { status, attempt, ...(retryAt === null ? {} : { retryAt }) }
     const key = JSON.stringify(data)
-    if (key === this.told) return ""
-    this.told = key
+    if (key === this.sentStatus) return ""
+    this.sentStatus = key
     return event("status", data)
   }
 
@@ -75,12 +76,12 @@ export class ReplyFeed {
   }
 }
 
-/** `attempt:offset` as a client sends it back; undefined when it is none. */
+/** Parses `attempt:offset`; undefined when it is malformed. */
 export const parsePosition = (text: string): Position | undefined => {
   const [, attempt, offset] = /^(\d{1,9}):(\d{1,9})$/.exec(text) ?? []
   return attempt === undefined || offset === undefined ? undefined : { attempt: Number(attempt), offset: Number(offset) }
 }
 
-/** Whether the reader of a finished reply has its text and no more: what it read may have been taken back since. */
+/** Whether a client at this position has exactly the finished reply's text, which may differ from what was streamed. */
 export const isFullyRead = (message: Message, position: Position): boolean =>
   message.attempt === position.attempt && position.offset === message.content.length

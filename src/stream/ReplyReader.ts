@@ -1,0 +1,150 @@
+import { Clock, Effect } from "effect"
+import { iso } from "../api/Schemas.ts"
+import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
+import { hasEnded, type Message } from "../api/chat/Message.ts"
+import { EventStream, retry } from "./EventStream.ts"
+import type { LiveTexts } from "./LiveText.ts"
+import { type Position, ReplyFeed } from "./ReplyFeed.ts"
+
+/** Milliseconds without an event after which the reply's row is read again, in case its notification was lost. */
+const silenceMillis = 5_000
+const recheckMillis = 2_000
+/** Milliseconds between two attempts to fetch missing text; segments are stored once a second. */
+const healMillis = 300
+
+/** A reply's row, and when its next attempt is due. */
+export interface ReplyState {
+  readonly message: Message
+  readonly retryAt: string | null
+}
+
+/** Where a reader gets its reply from. */
+export interface ReplySource {
+  readonly readState: Effect.Effect<ReplyState, ChatroomNotFound | MessageNotFound>
+  /** The stored part of an attempt's text, from its start. */
+  readonly readStored: (attempt: number) => Effect.Effect<string>
+  readonly live: LiveTexts
+  /** Starts the deltas of other processes, until the returned function is called. */
+  readonly subscribe: () => () => void
+  /** Whether notifications of changes arrive. */
+  readonly isNotified: () => boolean
+  readonly run: (effect: Effect.Effect<void>) => void
+}
+
+/**
+ * Keeps one client's stream up to date: with text as it arrives, with the reply's state whenever `refresh` is called,
+ * and with stored text where the arriving text has a gap.
+ */
+export class ReplyReader {
+  readonly stream: EventStream
+  private readonly source: ReplySource
+  private readonly feed: ReplyFeed
+  private state: ReplyState
+  /** One query at a time; a refresh that is asked for meanwhile follows it. */
+  private isReading = false
+  private isStale = false
+  private lastEventAt = performance.now()
+  private readonly unsubscribe: () => void
+  private readonly unfollow: () => void
+  private readonly timer: NodeJS.Timeout
+
+  constructor(source: ReplySource, state: ReplyState, position: Position | undefined, onClose: (reader: ReplyReader) => void) {
+    this.source = source
+    this.state = state
+    this.feed = new ReplyFeed(position)
+    this.stream = new EventStream(
+      () => this.produce(),
+      () => {
+        this.close()
+        onClose(this)
+      }
+    )
+    this.unsubscribe = source.subscribe()
+    this.unfollow = source.live.follow(state.message.id, this.stream.wake)
+    this.timer = setInterval(() => this.recheck(), recheckMillis)
+    this.timer.unref()
+    this.stream.push(retry(1_000))
+    if (hasEnded(state.message)) return
+    // Text written before `follow` is in the segments; a change since the row was read was announced before this reader listened.
+    this.heal()
+    this.refresh()
+  }
+
+  /** Reads the reply's row again. */
+  refresh(): void {
+    const { readState } = this.source
+    this.read(
+      readState.pipe(
+        Effect.tap((state) => Effect.sync(() => this.update(state))),
+        Effect.catchTag(["MessageNotFound", "ChatroomNotFound"], () =>
+          Effect.map(Clock.currentTimeMillis, (now) => this.endDeleted(now))
+        )
+      )
+    )
+  }
+
+  /** Fetches the stored part of the text. */
+  private heal(): void {
+    const { live, readStored } = this.source
+    const replyId = this.state.message.id
+    this.read(
+      Effect.gen({ self: this }, function* () {
+        const attempt = Math.max(live.get(replyId)?.attempt ?? 0, this.state.message.attempt)
+        const text = yield* readStored(attempt)
+        if (text !== "") live.apply({ replyId, attempt, offset: 0, text })
+        yield* Effect.sleep(healMillis)
+        this.stream.wake()
+      })
+    )
+  }
+
+  private read(query: Effect.Effect<unknown, unknown>): void {
+    if (this.isReading) return void (this.isStale = true)
+    this.isReading = true
+    const done = Effect.sync(() => {
+      this.isReading = false
+      if (!this.isStale || this.stream.destroyed) return
+      this.isStale = false
+      this.refresh()
+    })
+    this.source.run(
+      query.pipe(
+        Effect.catchCause((cause) => Effect.logWarning("A stream could not read its reply", cause)),
+        Effect.ensuring(done),
+        Effect.asVoid
+      )
+    )
+  }
+
+  private produce() {
+    const { message, retryAt } = this.state
+    const progress = this.feed.next(this.source.live.get(message.id), message, retryAt)
+    if (progress.text !== "") this.lastEventAt = performance.now()
+    if (progress.gap && !this.isReading) this.heal()
+    return progress
+  }
+
+  private update(state: ReplyState): void {
+    this.state = state
+    this.stream.wake()
+  }
+
+  /** The reply was deleted with its room, which cancels it. Its row is gone, so its end is made from what is known here. */
+  private endDeleted(now: number): void {
+    const { message } = this.state
+    if (hasEnded(message)) return this.stream.wake()
+    const live = this.source.live.get(message.id)
+    const known = live?.start === 0 ? { attempt: live.attempt, content: live.text } : {}
+    this.update({ message: { ...message, ...known, status: "cancelled", completedAt: iso(new Date(now)) }, retryAt: null })
+  }
+
+  private recheck(): void {
+    if (!this.source.isNotified() || performance.now() - this.lastEventAt > silenceMillis) this.refresh()
+  }
+
+  private close(): void {
+    clearInterval(this.timer)
+    this.unfollow()
+    this.unsubscribe()
+  }
+}

@@ -1,0 +1,142 @@
+import { once } from "node:events"
+import { Deferred, Effect } from "effect"
+import { assert, describe, it, vi } from "vitest"
+import { MessageNotFound } from "../../src/api/chat/ChatErrors.ts"
+import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
+import { type Message, MessageId } from "../../src/api/chat/Message.ts"
+import { LiveTexts } from "../../src/stream/LiveText.ts"
+import { ReplyReader, type ReplySource, type ReplyState } from "../../src/stream/ReplyReader.ts"
+import { SseParser } from "./SseClient.ts"
+
+const replyId = MessageId.make("01980000-0000-7000-8000-000000000001")
+const processing: Message = {
+  id: replyId,
+  chatroomId: ChatroomId.make("01980000-0000-7000-8000-000000000002"),
+  role: "model",
+  content: "",
+  status: "processing",
+  replyTo: null,
+  supersededBy: null,
+  attempt: 1,
+  finishReason: null,
+  truncated: false,
+  error: null,
+  model: null,
+  usage: null,
+  createdAt: "2026-11-21T00:00:00.000Z",
+  completedAt: null
+}
+const completed = (content: string): Message => ({ ...processing, status: "completed", content })
+
+/** A reader of a reply whose row and segments the test decides, with what its client has received. */
+const startReader = (options: { readonly state?: ReplyState; readonly readState?: ReplySource["readState"] } = {}) => {
+  const live = new LiveTexts()
+  const state = options.state ?? { message: processing, retryAt: null }
+  const counts = { reads: 0, storedReads: 0, subscriptions: 0, closed: 0 }
+  const row = { stored: "", read: options.readState ?? Effect.succeed(state) }
+  const source: ReplySource = {
+    readState: Effect.suspend(() => {
+      counts.reads++
+      return row.read
+    }),
+    readStored: () =>
+      Effect.sync(() => {
+        counts.storedReads++
+        return row.stored
+      }),
+    live,
+    subscribe: () => {
+      counts.subscriptions++
+      return () => counts.subscriptions--
+    },
+    isNotified: () => true,
+    run: Effect.runFork
+  }
+  const reader = new ReplyReader(source, state, undefined, () => counts.closed++)
+  const client = new SseParser()
+  reader.stream.on("data", (text: string) => client.feed(Buffer.from(text)))
+  return { reader, live, counts, row, client }
+}
+const append = (live: LiveTexts, offset: number, text: string) => live.apply({ replyId, attempt: 1, offset, text })
+const names = ({ events }: SseParser) => events.map(({ name }) => name)
+
+describe("the reader of a reply", () => {
+  it("follows the text to the end and then releases everything", async () => {
+    const { client, counts, live, reader, row } = startReader()
+    assert.strictEqual(counts.subscriptions, 1)
+    append(live, 0, "abc")
+    append(live, 3, "de")
+    await vi.waitFor(() => assert.strictEqual(client.text, "abcde"))
+    row.read = Effect.succeed({ message: completed("abcde"), retryAt: null })
+    reader.refresh()
+    await once(reader.stream, "close")
+    assert.deepStrictEqual(names(client), ["status", "delta", "completed"])
+    assert.strictEqual(client.text, "abcde")
+    assert.deepStrictEqual([counts.subscriptions, counts.closed, live.size], [0, 1, 0])
+  })
+
+  it("fetches stored text where the arriving text has a gap", async () => {
+    const { client, counts, live, reader, row } = startReader()
+    append(live, 5, "fg")
+    await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
+    assert.strictEqual(client.text, "")
+    row.stored = "abcdef"
+    append(live, 7, "h")
+    await vi.waitFor(() => assert.strictEqual(client.text, "abcdefgh"))
+    assert.deepStrictEqual(names(client), ["status", "delta"])
+    reader.stream.destroy()
+  })
+
+  it("reads the segments of a gap no faster than every 300 milliseconds", async () => {
+    const { counts, live, reader } = startReader()
+    const startedAt = performance.now()
+    while (performance.now() - startedAt < 1_000) {
+      append(live, 5 + counts.storedReads, "f")
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    assert.isAtLeast(counts.storedReads, 2)
+    assert.isAtMost(counts.storedReads, 4)
+    reader.stream.destroy()
+  })
+
+  it("reads the row once more, not once each, for refreshes that come during a read", async () => {
+    const gate = Deferred.makeUnsafe<void>()
+    const state = { message: processing, retryAt: null }
+    const { counts, reader } = startReader({ readState: Effect.as(Deferred.await(gate), state) })
+    await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
+    for (let count = 0; count < 10; count++) reader.refresh()
+    Deferred.doneUnsafe(gate, Effect.void)
+    await vi.waitFor(() => assert.strictEqual(counts.reads, 2))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.strictEqual(counts.reads, 2)
+    reader.stream.destroy()
+  })
+
+  it("ends as cancelled, with the text that is known, when the row is gone", async () => {
+    const { client, live, reader, row } = startReader()
+    append(live, 0, "abc")
+    await vi.waitFor(() => assert.strictEqual(client.text, "abc"))
+    row.read = Effect.fail(new MessageNotFound())
+    reader.refresh()
+    await once(reader.stream, "close")
+    assert.deepStrictEqual(names(client), ["status", "delta", "cancelled"])
+    const { content, status } = client.events.at(-1)?.data ?? {}
+    assert.deepStrictEqual([status, content], ["cancelled", "abc"])
+  })
+
+  it("survives a failed read", async () => {
+    const { client, counts, reader, row } = startReader({ readState: Effect.die("no database") })
+    await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
+    row.read = Effect.succeed({ message: completed("abc"), retryAt: null })
+    reader.refresh()
+    await once(reader.stream, "close")
+    assert.strictEqual(client.text, "abc")
+  })
+
+  it("reads nothing of a reply that has ended", async () => {
+    const { client, counts, reader } = startReader({ state: { message: completed("abc"), retryAt: null } })
+    await once(reader.stream, "close")
+    assert.deepStrictEqual(names(client), ["delta", "completed"])
+    assert.deepStrictEqual([counts.reads, counts.storedReads], [0, 0])
+  })
+})
