@@ -3,6 +3,7 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
+import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { isJson, receive } from "../http/RequestGuard.ts"
@@ -13,17 +14,22 @@ import { Membership } from "./Membership.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 import { Webhook } from "./Webhook.ts"
 
-/** An event's largest size. */
-const maximumEvent = ByteSize.kibibytes(512)
+const maximumEventSize = ByteSize.kibibytes(512)
 
-/** With BILLING=off whatever would need Stripe is not available; the status still tells the tier. */
-const whenOn = Effect.gen(function* () {
+/** Fails with `BILLING=off`: for the routes that only make sense with Stripe. */
+const makeRequireBilling = Effect.gen(function* () {
   const { billing } = yield* AppConfig
   return billing === undefined ? Effect.fail(BillingUnavailable.soon()) : Effect.void
 })
 
-/** Before the request's own time is over, Stripe's is: what failed is said, and who waited can come again. */
-const inTime = Effect.timeoutOrElse({ duration: "14 seconds", orElse: () => Effect.fail(BillingUnavailable.soon()) })
+/** Less than a handler may take, so that the problem names billing. */
+const stripeTimeout = "14 seconds"
+
+/** Runs a call for the user of the request, within the time for Stripe. */
+const withStripe = <A, E, R>(call: (user: CurrentSession) => Effect.Effect<A, E, R>) =>
+  CurrentUser.use((user) =>
+    Effect.timeoutOrElse(call(user), { duration: stripeTimeout, orElse: () => Effect.fail(BillingUnavailable.soon()) })
+  )
 
 const BillingRoutes = HttpApiBuilder.group(
   Api,
@@ -33,41 +39,34 @@ const BillingRoutes = HttpApiBuilder.group(
     const membership = yield* Membership
     const subscriptions = yield* Subscriptions
     const idempotency = yield* Idempotency
-    const isOn = yield* whenOn
+    const requireBilling = yield* makeRequireBilling
+
+    const status = CurrentUser.use(subscriptions.status)
 
     return handlers.handleAll({
       subscribe: Effect.fnUntraced(function* ({ headers }) {
-        yield* isOn
-        const user = yield* CurrentUser
-        const request = { userId: user.userId, route: "subscribe", key: headers["idempotency-key"], body: {} }
-        const opened = Effect.map(checkout.open(user), ({ isNew, ...value }) => ({ status: isNew ? 201 : 200, value }))
-        const { replayed, status, value } = yield* inTime(idempotency.remember(request, opened))
+        yield* requireBilling
+        const { replayed, status, value } = yield* withStripe((user) => {
+          const request = { userId: user.userId, route: "subscribe", key: headers["idempotency-key"], body: {} }
+          const opened = Effect.map(checkout.open(user), ({ isNew, ...value }) => ({ status: isNew ? 201 : 200, value }))
+          return idempotency.remember(request, opened)
+        })
+        // A replayed value comes from jsonb, which does not keep the order of members.
         const { checkoutUrl, expiresAt, sessionId } = value
-        // In this order also from the store, which has its own.
         return HttpServerResponse.jsonUnsafe(
           { checkoutUrl, sessionId, expiresAt },
           { status, headers: replayed ? { "idempotent-replayed": "true" } : {} }
         )
       }),
-      subscriptionStatus: () => CurrentUser.use(subscriptions.status),
-      cancelSubscription: Effect.fnUntraced(function* () {
-        const user = yield* CurrentUser
-        yield* inTime(membership.cancel(user))
-        return yield* subscriptions.status(user)
-      }),
-      reactivateSubscription: Effect.fnUntraced(function* () {
-        const user = yield* CurrentUser
-        yield* inTime(membership.reactivate(user))
-        return yield* subscriptions.status(user)
-      }),
-      openPortal: Effect.fnUntraced(function* () {
-        return { url: yield* inTime(membership.portal(yield* CurrentUser)) }
-      }),
-      billingReturn: Effect.fnUntraced(function* ({ query }) {
-        const user = yield* CurrentUser
-        yield* inTime(checkout.returned(user, query.session_id))
-        return yield* subscriptions.status(user)
-      })
+      subscriptionStatus: () => status,
+      cancelSubscription: () => Effect.andThen(withStripe(membership.cancel), status),
+      reactivateSubscription: () => Effect.andThen(withStripe(membership.reactivate), status),
+      openPortal: () => Effect.map(withStripe(membership.portal), (url) => ({ url })),
+      billingReturn: ({ query }) =>
+        Effect.andThen(
+          withStripe((user) => checkout.handleReturn(user, query.session_id)),
+          status
+        )
     })
   })
 )
@@ -77,15 +76,15 @@ const WebhookRoutes = HttpApiBuilder.group(
   "webhook",
   Effect.fn(function* (handlers) {
     const webhook = yield* Webhook
-    const isOn = yield* whenOn
+    const requireBilling = yield* makeRequireBilling
 
     return handlers.handleRaw(
       "stripeWebhook",
       Effect.fnUntraced(function* ({ headers, request }) {
-        yield* isOn
-        // Raw bytes are taken as they come, so the media type is looked at here.
+        yield* requireBilling
+        // A raw handler gets the body whatever its media type is.
         if (!isJson(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
-        const body = yield* Effect.orDie(receive(request, maximumEvent))
+        const body = yield* Effect.orDie(receive(request, maximumEventSize))
         yield* unslotted(webhook.receive(body, headers["stripe-signature"]))
         return { received: true as const }
       })

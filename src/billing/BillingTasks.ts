@@ -11,7 +11,7 @@ const decode = Schema.decodeUnknownEffect(
   })
 )
 
-/** Billing's part of the worker: none when it is off. */
+/** The tasks of billing; none with `BILLING=off`. */
 export const makeBillingTasks = Effect.gen(function* () {
   const { billing } = yield* AppConfig
   const reconciliation = yield* Reconciliation
@@ -21,12 +21,12 @@ export const makeBillingTasks = Effect.gen(function* () {
       name: syncTask,
       run: Effect.fnUntraced(function* (payload) {
         const { chargeId, customerId } = yield* decode(payload)
-        if (customerId) yield* reconciliation.customer(customerId)
-        else if (chargeId) yield* reconciliation.charge(chargeId)
+        if (customerId) yield* reconciliation.reconcileCustomer(customerId)
+        else if (chargeId) yield* reconciliation.reconcilePayer(chargeId)
       })
     },
-    { name: "stripe_reconcile", run: () => reconciliation.due, cron: "*/10 * * * *" },
-    { name: "stripe_reconcile_all", run: () => reconciliation.all, cron: "17 3 * * *" }
+    { name: "stripe_reconcile", run: () => reconciliation.catchUp, cron: "*/10 * * * *" },
+    { name: "stripe_reconcile_all", run: () => reconciliation.enqueueAll, cron: "17 3 * * *" }
   ]
   return tasks
 })

@@ -1,8 +1,9 @@
 import { Layer } from "effect"
 import { Checkout } from "./Checkout.ts"
+import { CheckoutAttempts } from "./CheckoutAttempts.ts"
 import { Customers } from "./Customers.ts"
-import { Holds } from "./Holds.ts"
 import { Membership } from "./Membership.ts"
+import { PendingEvents } from "./PendingEvents.ts"
 import { Reconciliation } from "./Reconciliation.ts"
 import { Stripe } from "./Stripe.ts"
 import { Subscriptions } from "./Subscriptions.ts"
@@ -14,6 +15,6 @@ export const BillingLayer = Reconciliation.layer.pipe(
   Layer.provideMerge(Membership.layer),
   Layer.provideMerge(Checkout.layer),
   Layer.provideMerge(Sync.layer),
-  Layer.provideMerge([Customers.layer, Holds.layer, Subscriptions.layer, Webhook.layer]),
+  Layer.provideMerge([CheckoutAttempts.layer, Customers.layer, PendingEvents.layer, Subscriptions.layer, Webhook.layer]),
   Layer.provideMerge(Stripe.layer)
 )

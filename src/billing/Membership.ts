@@ -15,17 +15,17 @@ import { isLive } from "../api/billing/Subscription.ts"
 import { isCancelling, Subscriptions } from "./Subscriptions.ts"
 import { Sync } from "./Sync.ts"
 
-/** What a subscriber can do about a subscription. Stripe is changed first, and then asked what it has become. */
+/** What a user can do with a subscription. Each change is made at Stripe first, and then synced. */
 export class Membership extends Context.Service<
   Membership,
   {
-    /** Lets it end with its period; Pro until then. Again changes nothing. */
+    /** Lets the subscription end with its period; Pro until then. Repeating it changes nothing. */
     readonly cancel: (user: CurrentSession) => Effect.Effect<void, NoSubscription | BillingUnavailable>
-    /** Takes a pending cancellation back, in either form. */
+    /** Undoes a pending cancellation. */
     readonly reactivate: (user: CurrentSession) => Effect.Effect<void, NotCancelling | SubscriptionEnded | BillingUnavailable>
-    /** Ends it now, whatever was paid, and the checkout that is open: the account is about to be deleted. */
+    /** Ends the subscription and the open checkout at once, before the account is deleted. Nothing is refunded. */
     readonly end: (userId: string) => Effect.Effect<void, BillingUnavailable>
-    /** Stripe's own page for cards, invoices and cancelling. */
+    /** The URL of Stripe's page for cards, invoices and cancelling. */
     readonly portal: (user: CurrentSession) => Effect.Effect<string, NoCustomer | BillingUnavailable>
   }
 >()("chat-backend/billing/Membership") {
@@ -39,46 +39,45 @@ export class Membership extends Context.Service<
       const checkout = yield* Checkout
       const { appUrl } = yield* AppConfig
 
-      /** As Stripe has it now: what the database says may be minutes old. */
-      const fresh = Effect.fnUntraced(function* (userId: string) {
+      /** The subscription after a sync: the stored state may be minutes old. */
+      const syncedSubscription = Effect.fnUntraced(function* (userId: string) {
         const customerId = yield* customers.find(userId)
-        if (customerId !== undefined) yield* sync.customer(customerId)
+        if (customerId !== undefined) yield* sync.run(customerId)
         return yield* subscriptions.current(userId)
       })
 
-      /** A change that Stripe no longer takes means that the subscription has moved on: the sync tells how. */
-      const change = <A>(customerId: string, request: Effect.Effect<A, StripeFailure>) =>
-        Effect.andThen(request, sync.customer(customerId))
+      const changeAndSync = <A>(customerId: string, request: Effect.Effect<A, StripeFailure>) =>
+        Effect.andThen(request, sync.run(customerId))
 
       const cancel: Membership["Service"]["cancel"] = Effect.fn("Membership.cancel")(
         function* (user) {
-          const subscription = yield* fresh(user.userId)
+          const subscription = yield* syncedSubscription(user.userId)
           if (subscription === undefined || !isLive(subscription.status)) return yield* new NoSubscription()
           if (isCancelling(subscription)) return
-          yield* change(subscription.customerId, stripe.cancelAtPeriodEnd(subscription.id))
+          yield* changeAndSync(subscription.customerId, stripe.cancelAtPeriodEnd(subscription.id))
         },
         Effect.catchTag("StripeFailure", unavailable)
       )
 
       const reactivate: Membership["Service"]["reactivate"] = Effect.fn("Membership.reactivate")(
         function* (user) {
-          const subscription = yield* fresh(user.userId)
+          const subscription = yield* syncedSubscription(user.userId)
           if (subscription === undefined) return yield* new NotCancelling()
           if (!isLive(subscription.status)) return yield* new SubscriptionEnded()
           if (!isCancelling(subscription)) return yield* new NotCancelling()
           const hasCancelAt = subscription.cancelAt !== null && !subscription.cancelAtPeriodEnd
-          yield* change(subscription.customerId, stripe.keep({ id: subscription.id, hasCancelAt }))
+          yield* changeAndSync(subscription.customerId, stripe.undoCancellation({ id: subscription.id, hasCancelAt }))
         },
         Effect.catchTag("StripeFailure", unavailable)
       )
 
       const end: Membership["Service"]["end"] = Effect.fn("Membership.end")(
         function* (userId) {
-          // First, so that nothing can be paid in it after the look at what there is.
+          // First, so that no payment can follow the sync.
           yield* checkout.abandon(userId)
-          const subscription = yield* fresh(userId)
+          const subscription = yield* syncedSubscription(userId)
           if (subscription === undefined || !isLive(subscription.status)) return
-          yield* change(subscription.customerId, stripe.cancelNow(subscription.id))
+          yield* changeAndSync(subscription.customerId, stripe.cancelNow(subscription.id))
         },
         Effect.catchTag("StripeFailure", unavailable)
       )

@@ -21,14 +21,14 @@ import {
   Subscriber
 } from "./StripeObjects.ts"
 
-/** The version the SDK is made for; its shapes are what `StripeObjects.ts` expects. */
+/** The version that the SDK is made for, with the shapes that `StripeObjects.ts` expects. */
 const apiVersion = "2026-10-28.endive"
-/** Milliseconds a call may take; the SDK then closes the socket. */
+/** Milliseconds after which the SDK aborts an HTTP request. */
 const timeout = 10_000
 
 /**
- * A call that gave no answer of use. `missing` is the object that is not there; `refused` says that our request
- * is wrong, and repeating it would not help; `unavailable` covers the network, limits, 5xx and answers that do not decode.
+ * A call that failed. `missing`: the object does not exist. `refused`: the request is wrong, and repeating it would not
+ * help. `unavailable`: the network, a rate limit, a 5xx, or an answer that does not decode.
  */
 export class StripeFailure extends Schema.TaggedError<StripeFailure>()("StripeFailure", {
   kind: Schema.Literals(["missing", "refused", "unavailable"]),
@@ -44,22 +44,31 @@ const fromUnknown = (cause: unknown): StripeFailure => {
   // The message of an authentication error quotes the key.
   const detail = `${cause.type} ${cause.code ?? ""} ${cause.statusCode ?? ""} ${cause.requestId ?? ""}`.trim()
   if (cause.code === "resource_missing") return new StripeFailure({ kind: "missing", detail })
-  const ours = cause.statusCode === 400 || cause.statusCode === 404
-  return new StripeFailure({ kind: ours ? "refused" : "unavailable", detail })
+  const isRefused = cause.statusCode === 400 || cause.statusCode === 404
+  return new StripeFailure({ kind: isRefused ? "refused" : "unavailable", detail })
 }
 
-/** For a request that needs Stripe: whatever went wrong, the client may come again. */
+/** Answers a request that needs Stripe with 503 and `Retry-After`, whatever the failure was. */
 export const unavailable = (failure: StripeFailure) =>
-  Effect.andThen(Effect.logWarning("Stripe could not be asked", failure), Effect.fail(BillingUnavailable.soon()))
+  Effect.andThen(Effect.logWarning("A call to Stripe failed", failure), Effect.fail(BillingUnavailable.soon()))
 
-/** One call and one answer, decoded: a non-2xx body without `error` would resolve as if it were the object. */
+export const undefinedIfMissing = <A, R>(
+  call: Effect.Effect<A, StripeFailure, R>
+): Effect.Effect<A | undefined, StripeFailure, R> =>
+  Effect.catchIf(
+    call,
+    ({ kind }) => kind === "missing",
+    () => Effect.undefined
+  )
+
+/** One call, its answer decoded: the SDK resolves a non-2xx body without `error` as if it were the object. */
 const call = <S extends Schema.Codec<unknown, unknown>>(
   schema: S,
   request: () => Promise<unknown>
 ): Effect.Effect<S["Type"], StripeFailure> => {
   const decode = Schema.decodeUnknownEffect(schema)
-  const asked = Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
-    // 429 is not among what the SDK retries; a second and a third try cover a short burst.
+  const decoded = Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
+    // The SDK does not retry 429; two more tries cover a short burst.
     Effect.retry({
       times: 2,
       schedule: Schedule.exponential("500 millis"),
@@ -77,7 +86,9 @@ const call = <S extends Schema.Codec<unknown, unknown>>(
       orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
     })
   )
-  return withoutSlot(asked, { onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many wait for it" })) })
+  return withoutSlot(decoded, {
+    onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many requests wait for Stripe" }))
+  })
 }
 
 const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiBase: string | undefined }) => {
@@ -97,7 +108,7 @@ const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiB
   })
 }
 
-/** A list to its last page. */
+/** The items of all pages of a list. */
 const everyPage = Effect.fnUntraced(function* <A extends { readonly id: string }>(
   page: (after: {
     readonly starting_after?: string
@@ -112,26 +123,26 @@ const everyPage = Effect.fnUntraced(function* <A extends { readonly id: string }
   }
 })
 
-/** Stripe's SDK behind a port: what we ask of it, every answer decoded, every failure classified. */
+/** Stripe's SDK behind a port: only the calls that we use, every answer decoded, every failure classified. */
 const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds"]) => ({
-  /** What makes a subscription Pro: its item at our price, or at one that was ours. */
+  /** The item that makes a subscription Pro: at our price or at a former one. */
   proItem: ({ items }: StripeSubscription) =>
     items.data.find(({ price }) => price.id === priceId || formerPrices.includes(price.id)),
   price: call(Price, () => sdk.prices.retrieve(priceId)),
-  /** `after` tells apart the customers a user has had. */
+  /** `after` is the user's previous customer: with another idempotency key Stripe creates another customer. */
   createCustomer: (userId: string, mobile: string, after: string) =>
     call(Customer, () =>
       sdk.customers.create({ phone: mobile, metadata: { userId } }, { idempotencyKey: `customer:${userId}:${after}` })
     ),
   retrieveCustomer: (id: string) => call(Customer, () => sdk.customers.retrieve(id)),
-  /** Every subscription of a customer, of whatever status. */
+  /** Every subscription of a customer, whatever its status. */
   subscriptions: (customer: string) =>
     everyPage((after) =>
       call(list(StripeSubscription), () =>
         sdk.subscriptions.list({ customer, status: "all", limit: 100, expand: ["data.latest_invoice"], ...after })
       )
     ),
-  /** Whoever has a subscription to Pro that was not cancelled, and the user it was made for. */
+  /** Every subscription at our prices that was not cancelled, with its customer and user. */
   subscribers: Effect.forEach([priceId, ...formerPrices], (price) =>
     everyPage((after) => call(list(Subscriber), () => sdk.subscriptions.list({ price, limit: 100, ...after })))
   ).pipe(Effect.map((lists) => lists.flat())),
@@ -162,14 +173,14 @@ const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds
   retrieveSession: (id: string) => call(Session, () => sdk.checkout.sessions.retrieve(id)),
   expireSession: (id: string) => call(Session, () => sdk.checkout.sessions.expire(id)),
   cancelAtPeriodEnd: (id: string) => call(StripeSubscription, () => sdk.subscriptions.update(id, { cancel_at_period_end: true })),
-  /** Both forms of a pending cancellation are taken back. */
-  keep: (subscription: { readonly id: string; readonly hasCancelAt: boolean }) =>
+  /** Undoes a pending cancellation in either form: `cancel_at_period_end` or `cancel_at`. */
+  undoCancellation: (subscription: { readonly id: string; readonly hasCancelAt: boolean }) =>
     call(StripeSubscription, () =>
       sdk.subscriptions.update(subscription.id, subscription.hasCancelAt ? { cancel_at: "" } : { cancel_at_period_end: false })
     ),
   cancelNow: (id: string) => call(StripeSubscription, () => sdk.subscriptions.cancel(id, {}, { idempotencyKey: `cancel:${id}` })),
   invoicePayments: (invoice: string) => call(list(InvoicePayment), () => sdk.invoicePayments.list({ invoice, limit: 10 })),
-  /** The subscription that a payment was for, if it was for one. */
+  /** The subscription that a payment was for, or null. */
   subscriptionPaidBy: (payment_intent: string) =>
     call(list(InvoiceOfPayment), () =>
       sdk.invoicePayments.list({ payment: { type: "payment_intent", payment_intent }, limit: 1, expand: ["data.invoice"] })
@@ -180,14 +191,14 @@ const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds
   dispute: (id: string) => call(Dispute, () => sdk.disputes.retrieve(id)),
   portal: (customer: string, returnUrl: string) =>
     call(Portal, () => sdk.billingPortal.sessions.create({ customer, return_url: returnUrl })),
-  /** Events that our endpoint did not take, since a Unix time in seconds, the newest first. */
+  /** Events since a Unix time in seconds that were not delivered to our endpoint, newest first. */
   undelivered: (types: ReadonlyArray<string>, since: number) =>
     everyPage((after) =>
       call(list(StripeEvent), () =>
         sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100, ...after })
       )
     ),
-  /** Checks a signature against a secret; anything but a good one throws. */
+  /** The event of a signed body. Throws unless the signature is valid. */
   verify: (body: Buffer, header: string, secret: string, toleranceSeconds: number): unknown =>
     sdk.webhooks.constructEvent(body, header, secret, toleranceSeconds)
 })
@@ -197,7 +208,7 @@ export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("
     Stripe,
     Effect.gen(function* () {
       const { billing } = yield* AppConfig
-      // With billing off nobody calls it: the routes answer 503 before.
+      // With `BILLING=off` there is no key: a call that is made anyway fails, and its request answers 503.
       const off = { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, proPriceIds: [""] as const }
       const settings = billing ?? off
       return Stripe.of(make(makeSdk(settings), settings.proPriceIds))

@@ -1,15 +1,15 @@
 import { Effect, Schema } from "effect"
 import { Id } from "../api/billing/StripeEvent.ts"
 
-// What of Stripe's objects is read, in the shapes of the API version that `Stripe.ts` pins (https://docs.stripe.com/api).
+// The members of Stripe's objects that are read, in the shapes of the API version that `Stripe.ts` pins (https://docs.stripe.com/api).
 
-/** What Stripe may leave empty; its specification lets such a member be absent as well. */
+/** A member that may be null; by Stripe's specification such a member may be absent, too. */
 const orNull = <S extends Schema.Constraint>(value: S) =>
   Schema.NullOr(value).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 
 export const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
 
-/** The id of what may be given whole. */
+/** The id of an object that may be expanded. */
 export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
   reference === null || reference === undefined ? null : typeof reference === "string" ? reference : reference.id
 
@@ -68,7 +68,7 @@ export const InvoicePayment = Schema.Struct({
   status: Schema.String,
   payment: Schema.Struct({ payment_intent: Schema.optionalKey(Id), charge: Schema.optionalKey(Id) })
 })
-/** The way from a payment to what it was for leads through the invoice it paid. */
+/** Leads from a payment to its subscription, through the invoice that it paid. */
 export const InvoiceOfPayment = Schema.Struct({
   invoice: Schema.Struct({
     parent: orNull(Schema.Struct({ subscription_details: orNull(Schema.Struct({ subscription: Id })) }))
@@ -77,5 +77,5 @@ export const InvoiceOfPayment = Schema.Struct({
 export const Portal = Schema.Struct({ url: Schema.String })
 export const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
 
-/** A page of them. */
+/** One page of a list. */
 export const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })

@@ -1,28 +1,29 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Customers } from "./Customers.ts"
-import { Holds } from "./Holds.ts"
-import { Stripe, StripeFailure } from "./Stripe.ts"
+import { PendingEvents } from "./PendingEvents.ts"
+import { Stripe, type StripeFailure, undefinedIfMissing } from "./Stripe.ts"
 import { idOf, type StripeSubscription } from "./StripeObjects.ts"
 import { isLive } from "../api/billing/Subscription.ts"
 
-const time = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
+const timestampOf = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
 
-/** Where an unpaid invoice can be paid. */
-const openInvoice = ({ latest_invoice: invoice }: StripeSubscription): string | null =>
+/** The page where the newest invoice can be paid, while it is open. */
+const openInvoiceUrl = ({ latest_invoice: invoice }: StripeSubscription): string | null =>
   invoice !== null && typeof invoice !== "string" && invoice.status === "open" ? (invoice.hosted_invoice_url ?? null) : null
 
 /**
- * The only writer of subscription state. Whatever the occasion (a webhook, a return from the checkout, a cancel, the
- * clock), it asks Stripe for the customer's subscriptions and stores the answer, unless a newer one is there.
+ * The only writer of subscription state. Whatever the occasion (a webhook, a return from the checkout, a cancellation, a
+ * schedule), it asks Stripe for the customer's subscriptions and stores the answer, unless a newer one is stored.
  */
 export class Sync extends Context.Service<
   Sync,
   {
-    /** Brings a customer's subscriptions, holds and tier up to date; nothing for a customer that is not ours. */
-    readonly customer: (customerId: string) => Effect.Effect<void, StripeFailure>
-    /** The same for the queue, which comes back when this fails: an event may be ahead of what Stripe lists. */
-    readonly customerWithEvents: (customerId: string) => Effect.Effect<void, StripeFailure>
+    /**
+     * Brings a customer's subscriptions, holds and tier up to date. Returns whether no event of the customer is left
+     * pending: one may be ahead of what Stripe lists. An unknown customer has nothing to sync, so the answer is true.
+     */
+    readonly run: (customerId: string) => Effect.Effect<boolean, StripeFailure>
   }
 >()("chat-backend/billing/Sync") {
   static readonly layer = Layer.effect(
@@ -31,33 +32,27 @@ export class Sync extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const stripe = yield* Stripe
       const customers = yield* Customers
-      const holds = yield* Holds
+      const pendingEvents = yield* PendingEvents
 
-      /** What the database's clock says before Stripe is asked: an answer is at least as new as this. */
-      const clock = Effect.gen(function* () {
+      /** The database's time before Stripe is asked: the answer is at least as new as this. */
+      const databaseTime = Effect.gen(function* () {
         const [row] = yield* sql<{ now: string }>`select clock_timestamp()::text as now`
         return row?.now ?? ""
       }).pipe(Effect.orDie)
 
-      /** A deleted customer has none, and no list either. */
+      /** For a deleted customer Stripe answers "missing" instead of an empty list. */
       const fetch = Effect.fnUntraced(function* (customerId: string) {
-        const fetchedAt = yield* clock
-        const all = yield* stripe
-          .subscriptions(customerId)
-          .pipe(
-            Effect.catchTag("StripeFailure", (failure) =>
-              failure.kind === "missing" ? Effect.succeed([]) : Effect.fail(failure)
-            )
-          )
+        const fetchedAt = yield* databaseTime
+        const all = (yield* undefinedIfMissing(stripe.subscriptions(customerId))) ?? []
         const subscriptions = all.filter((subscription) => stripe.proItem(subscription) !== undefined)
         return { fetchedAt, subscriptions, listed: new Set(all.map(({ id }) => id)) }
       })
 
       /**
-       * Stripe lists even what has ended: what it does not list is gone with its customer. And what was moved to
-       * another price may go on there, but as Pro it has ended.
+       * Marks every other stored subscription as canceled. Stripe lists ended subscriptions, too, so one that it does not
+       * list was deleted with its customer. One that was moved to another price may continue there, but it is not Pro.
        */
-      const endOthers = (userId: string, customerId: string, fetchedAt: string, ids: ReadonlyArray<string>) =>
+      const markOthersCanceled = (userId: string, customerId: string, fetchedAt: string, ids: ReadonlyArray<string>) =>
         sql`
           update subscriptions set status = 'canceled', fetched_at = ${fetchedAt}::text::timestamptz
           where user_id = ${userId} and customer_id = ${customerId} and fetched_at < ${fetchedAt}::text::timestamptz
@@ -73,12 +68,12 @@ export class Sync extends Context.Service<
               id: subscription.id,
               customer_id: customerId,
               status: subscription.status,
-              current_period_start: time(item?.current_period_start ?? null),
-              current_period_end: time(item?.current_period_end ?? null),
-              cancel_at: time(subscription.cancel_at),
+              current_period_start: timestampOf(item?.current_period_start ?? null),
+              current_period_end: timestampOf(item?.current_period_end ?? null),
+              cancel_at: timestampOf(subscription.cancel_at),
               cancel_at_period_end: subscription.cancel_at_period_end,
-              invoice_url: openInvoice(subscription),
-              created_at: time(subscription.created),
+              invoice_url: openInvoiceUrl(subscription),
+              created_at: timestampOf(subscription.created),
               fetched_at: fetchedAt
             }
           })
@@ -91,34 +86,36 @@ export class Sync extends Context.Service<
           where s.fetched_at < excluded.fetched_at
         `
           const ids = subscriptions.map(({ id }) => id)
-          yield* endOthers(userId, customerId, fetchedAt, ids)
+          yield* markOthersCanceled(userId, customerId, fetchedAt, ids)
           yield* sql`
           update billing_customers set synced_at = greatest(synced_at, ${fetchedAt}::text::timestamptz) where customer_id = ${customerId}
         `
           yield* sql`select decide_tier(${userId}) as changed`
         },
         sql.withTransaction,
-        Effect.catchTag("SqlError", Effect.die)
+        Effect.orDie
       )
 
       /**
-       * Two were paid: the older stays, a newer one is ended and its money given back. So is one that was paid in a
-       * checkout that outlived its user.
+       * Ends paid subscriptions that must not continue and refunds them: every one but the oldest of a user, and all of a
+       * deleted user, who can still pay in a checkout that was open. Returns whether it ended any.
        */
-      const endSurplus = Effect.fnUntraced(function* (userId: string, subscriptions: ReadonlyArray<StripeSubscription>) {
+      const endSurplus = Effect.fnUntraced(function* (customerId: string, subscriptions: ReadonlyArray<StripeSubscription>) {
         const paid = subscriptions
           .filter(({ status }) => isLive(status) && status !== "incomplete")
           .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id))
         if (paid.length === 0) return false
-        const users = yield* Effect.orDie(sql`select 1 from users where id = ${userId}`)
-        const surplus = users.length === 0 ? paid : paid.slice(1)
+        // Read after Stripe has answered: the user may have been deleted meanwhile.
+        const owner = yield* customers.ownerOf(customerId)
+        const isDeleted = owner?.isDeleted === true
+        const surplus = isDeleted ? paid : paid.slice(1)
         for (const { id, latest_invoice } of surplus) {
-          yield* Effect.logWarning(`Ending ${id}: ${users.length === 0 ? "its user is gone" : "it is the second subscription"}`)
+          yield* Effect.logWarning(`Ending ${id}: ${isDeleted ? "its user was deleted" : "the user has an older subscription"}`)
           yield* refundLatest({ id, latest_invoice }).pipe(
-            // Given back by hand already, or charged back: that must not keep it alive.
+            // Refunded by hand already, or charged back: the subscription must end nevertheless.
             Effect.catchTag("StripeFailure", (failure) =>
               failure.kind === "refused"
-                ? Effect.logError(`The payment of ${id} could not be given back`, failure)
+                ? Effect.logError(`The payment of ${id} could not be refunded`, failure)
                 : Effect.fail(failure)
             )
           )
@@ -141,32 +138,25 @@ export class Sync extends Context.Service<
         else if (charge !== null) yield* stripe.refund({ charge }, `refund:${id}`)
       })
 
-      const once = Effect.fnUntraced(function* (userId: string, customerId: string) {
+      const syncSubscriptions = Effect.fnUntraced(function* (userId: string, customerId: string) {
         const fetched = yield* fetch(customerId)
         const { listed, subscriptions } = fetched
         yield* store(userId, customerId, fetched)
         const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
         for (const { id, status } of unknown)
           yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
-        return { listed, changedAtStripe: yield* endSurplus(userId, subscriptions) }
+        return { listed, changedAtStripe: yield* endSurplus(customerId, subscriptions) }
       })
 
-      const bringUpToDate = Effect.fn("Sync.customer")(function* (customerId: string) {
-        const userId = yield* customers.userOf(customerId)
-        if (userId === undefined) return true
-        const { changedAtStripe, listed } = yield* once(userId, customerId)
-        if (changedAtStripe) yield* once(userId, customerId)
-        return yield* holds.settle(userId, customerId, listed)
+      const run: Sync["Service"]["run"] = Effect.fn("Sync.run")(function* (customerId) {
+        const owner = yield* customers.ownerOf(customerId)
+        if (owner === undefined) return true
+        const { changedAtStripe, listed } = yield* syncSubscriptions(owner.userId, customerId)
+        if (changedAtStripe) yield* syncSubscriptions(owner.userId, customerId)
+        return yield* pendingEvents.process(owner.userId, customerId, listed)
       })
 
-      const customer: Sync["Service"]["customer"] = (customerId) => Effect.asVoid(bringUpToDate(customerId))
-
-      const customerWithEvents: Sync["Service"]["customerWithEvents"] = Effect.fnUntraced(function* (customerId) {
-        const allSettled = yield* bringUpToDate(customerId)
-        if (!allSettled) return yield* new StripeFailure({ kind: "unavailable", detail: "an event is ahead of the list" })
-      })
-
-      return Sync.of({ customer, customerWithEvents })
+      return Sync.of({ run })
     })
   )
 }

@@ -21,12 +21,12 @@ import { StripeEvent } from "./StripeEvent.ts"
 import { SubscriptionStatus } from "./Subscription.ts"
 
 const Checkout = Schema.Struct({
-  checkoutUrl: Schema.String.annotate({ description: "Stripe's page to send the user to.", format: "uri" }),
-  sessionId: Schema.String.annotate({ description: "Stripe's id of the checkout." }),
+  checkoutUrl: Schema.String.annotate({ description: "The page at Stripe to send the user to.", format: "uri" }),
+  sessionId: Schema.String.annotate({ description: "The id of the checkout session at Stripe." }),
   expiresAt: Timestamp
 }).annotate({
   identifier: "Checkout",
-  description: "An open checkout: new with 201, the one there was with 200.",
+  description: "An open checkout: a new one with 201, the one that was open with 200.",
   examples: [
     {
       checkoutUrl: "https://checkout.stripe.com/c/pay/cs_test_ada",
@@ -46,61 +46,64 @@ export class BillingApi extends HttpApiGroup.make("billing")
       ],
       error: [AlreadySubscribed, PaymentRequired, PendingCancellation, IdempotencyKeyReused, BillingUnavailable]
     }).annotateMerge(
-      describe("subscribe", "Subscribe to Pro", "While its checkout is open, a repeated call answers 200 with the same.")
+      describe(
+        "subscribe",
+        "Subscribe to Pro",
+        "Opens a checkout at Stripe. While it is open, another call returns the same one with 200."
+      )
     ),
     HttpApiEndpoint.get("subscriptionStatus", "/subscription/status", { success: SubscriptionStatus }).annotateMerge(
       describe(
         "getSubscriptionStatus",
-        "Tier, subscription and today's prompts",
-        "From our own database: it answers when Stripe does not."
+        "Get the tier, the subscription and today's prompts",
+        "Read from the server's database, so it works when Stripe does not."
       )
     ),
     HttpApiEndpoint.post("cancelSubscription", "/subscription/cancel", {
       success: SubscriptionStatus,
       error: [NoSubscription, BillingUnavailable]
     }).annotateMerge(
-      describe("cancelSubscription", "Let the subscription end with its period", "Pro until then; it can be repeated.")
+      describe("cancelSubscription", "Cancel at the end of the period", "Pro until then. Repeating it changes nothing.")
     ),
     HttpApiEndpoint.post("reactivateSubscription", "/subscription/reactivate", {
       success: SubscriptionStatus,
       error: [NotCancelling, SubscriptionEnded, BillingUnavailable]
-    }).annotateMerge(
-      describe(
-        "reactivateSubscription",
-        "Take a pending cancellation back",
-        "The subscription goes on as if nothing had been said."
-      )
-    ),
+    }).annotateMerge(describe("reactivateSubscription", "Undo a pending cancellation", "The subscription renews as before.")),
     HttpApiEndpoint.post("openPortal", "/subscription/portal", {
       success: Schema.Struct({
-        url: Schema.String.annotate({ description: "Stripe's page to send the user to.", format: "uri" })
+        url: Schema.String.annotate({ description: "The page at Stripe to send the user to.", format: "uri" })
       })
         .annotate({
           identifier: "Portal",
-          description: "A session of Stripe's portal.",
+          description: "A session of Stripe's customer portal.",
           examples: [{ url: "https://billing.stripe.com/p/session/test_ada" }]
         })
         .pipe(HttpApiSchema.status(201)),
       error: [NoCustomer, BillingUnavailable]
-    }).annotateMerge(describe("openPortal", "Stripe's page for cards and invoices", "For those who have been to the checkout.")),
+    }).annotateMerge(
+      describe("openPortal", "Open Stripe's customer portal", "For cards and invoices. 404 until the user has opened a checkout.")
+    ),
     HttpApiEndpoint.get("billingReturn", "/billing/return", {
       query: {
-        session_id: text(1, 200).annotate({ description: "Stripe puts it there.", examples: ["cs_test_ada"] })
+        session_id: text(1, 200).annotate({
+          description: "The id of the checkout session; Stripe adds it to the URL.",
+          examples: ["cs_test_ada"]
+        })
       },
       success: SubscriptionStatus,
       error: [CheckoutNotFound, BillingUnavailable]
     }).annotateMerge(
-      describe("billingReturn", "Back from the checkout", "Asks Stripe at once, so that no webhook has to be waited for.")
+      describe("billingReturn", "Return from the checkout", "Asks Stripe at once instead of waiting for a webhook.")
     )
   )
   .middleware(Authorization)
   .annotateMerge(
-    OpenApi.annotations({ title: "Billing", description: "Pro through Stripe: the checkout, the subscription, its end." })
+    OpenApi.annotations({ title: "Billing", description: "Pro through Stripe: checkout, subscription and cancellation." })
   ) {}
 
-/** Optional where it is read, so that a request without one is refused as any other that Stripe did not sign. */
+/** Optional in the schema, so that a request without it gets `signature_invalid`. */
 const Signature = Schema.String.annotate({
-  description: "Stripe's signature: the time it was made at, and an HMAC-SHA256 of time and body. Good for five minutes.",
+  description: "Stripe's signature: a timestamp, and an HMAC-SHA256 of timestamp and body. Valid for five minutes.",
   examples: ["t=1795254000,v1=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"]
 })
 
@@ -111,16 +114,16 @@ export class WebhookApi extends HttpApiGroup.make("webhook")
       payload: StripeEvent,
       success: Schema.Struct({ received: Schema.Literal(true) }).annotate({
         identifier: "Received",
-        description: "The event is kept.",
+        description: "The event is stored.",
         examples: [{ received: true }]
       }),
       error: [SignatureInvalid, BillingUnavailable]
     }).annotateMerge(
       describe(
         "stripeWebhook",
-        "Stripe's events",
-        "Stripe is its only caller; the signature is over the exact bytes. Answered once the event is committed; one that comes again changes nothing."
+        "Receive an event from Stripe",
+        "Called by Stripe only, which signs the exact bytes of the body. Answered once the event is committed; a repeated event changes nothing."
       )
     )
   )
-  .annotateMerge(OpenApi.annotations({ title: "Webhook", description: "What Stripe calls." })) {}
+  .annotateMerge(OpenApi.annotations({ title: "Webhook", description: "Called by Stripe." })) {}

@@ -3,23 +3,23 @@ import { HttpApiError } from "effect/http-api"
 import { problem, retryAfter } from "../Problem.ts"
 
 const invoiceUrl = Schema.NullOr(Schema.String).annotate({
-  description: "Where the open invoice can be paid.",
+  description: "The page where the open invoice can be paid.",
   examples: ["https://invoice.stripe.com/i/acct_1/test_ada"]
 })
 
 export class AlreadySubscribed extends HttpApiError.Problem<AlreadySubscribed>()(
   "AlreadySubscribed",
-  ...problem("already_subscribed", 409, "The user is subscribed already")
+  ...problem("already_subscribed", 409, "The user is already subscribed")
 ) {}
 
 export class PaymentRequired extends HttpApiError.Problem<PaymentRequired>()(
   "PaymentRequired",
-  ...problem("payment_required", 409, "A subscription is there, but its invoice has to be paid", { invoiceUrl })
+  ...problem("payment_required", 409, "The invoice of the user's subscription must be paid first", { invoiceUrl })
 ) {}
 
 export class PendingCancellation extends HttpApiError.Problem<PendingCancellation>()(
   "PendingCancellation",
-  ...problem("pending_cancellation", 409, "A subscription is there and about to end; reactivate it instead")
+  ...problem("pending_cancellation", 409, "The user's subscription is set to end; reactivate it instead")
 ) {}
 
 export class NoSubscription extends HttpApiError.Problem<NoSubscription>()(
@@ -29,33 +29,33 @@ export class NoSubscription extends HttpApiError.Problem<NoSubscription>()(
 
 export class NotCancelling extends HttpApiError.Problem<NotCancelling>()(
   "NotCancelling",
-  ...problem("not_cancelling", 409, "The subscription is not about to end")
+  ...problem("not_cancelling", 409, "The subscription is not set to end")
 ) {}
 
 export class SubscriptionEnded extends HttpApiError.Problem<SubscriptionEnded>()(
   "SubscriptionEnded",
-  ...problem("subscription_ended", 409, "The subscription has ended; subscribe anew")
+  ...problem("subscription_ended", 409, "The subscription has ended; subscribe again")
 ) {}
 
 export class NoCustomer extends HttpApiError.Problem<NoCustomer>()(
   "NoCustomer",
-  ...problem("no_customer", 404, "The user never subscribed")
+  ...problem("no_customer", 404, "The user has never opened a checkout")
 ) {}
 
 export class CheckoutNotFound extends HttpApiError.Problem<CheckoutNotFound>()(
   "CheckoutNotFound",
-  ...problem("checkout_not_found", 404, "The user has no such checkout session")
+  ...problem("checkout_not_found", 404, "Checkout session not found")
 ) {}
 
 export class SignatureInvalid extends HttpApiError.Problem<SignatureInvalid>()(
   "SignatureInvalid",
-  ...problem("signature_invalid", 400, "This is no event that Stripe has signed for us")
+  ...problem("signature_invalid", 400, "The event is not signed by Stripe for this endpoint")
 ) {}
 
-/** Stripe cannot be asked; nothing was changed. */
+/** Stripe does not answer, or billing is off. */
 export class BillingUnavailable extends HttpApiError.Problem<BillingUnavailable>()(
   "BillingUnavailable",
-  ...problem("billing_unavailable", 503, "Billing is not available now", retryAfter)
+  ...problem("billing_unavailable", 503, "Billing is unavailable", retryAfter)
 ) {
   static readonly soon = () => new BillingUnavailable({ retryAfter: 5 })
 }

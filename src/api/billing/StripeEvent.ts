@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 
-/** What one of Stripe's objects says of another: its id, or with `expand` the whole. */
+/** A reference between objects of Stripe's: the id, or the whole object when it was expanded. */
 export const Id = Schema.Union([Schema.String, Schema.Struct({ id: Schema.String })])
 
 const exampleEvent = {
@@ -12,12 +12,12 @@ const exampleEvent = {
   data: { object: { id: "sub_1Ada", object: "subscription", customer: "cus_1Ada" } }
 }
 
-/** What of an event is read; whatever it is about is fetched anew. */
+/** The members of an event that are read; the object it is about is fetched from Stripe. */
 export const StripeEvent = Schema.Struct({
   id: Schema.String,
   object: Schema.Literal("event"),
   type: Schema.String,
-  created: Schema.Int.annotate({ description: "In seconds since 1970." }),
+  created: Schema.Int.annotate({ description: "Unix time in seconds." }),
   livemode: Schema.Boolean,
   data: Schema.Struct({
     object: Schema.Struct({
@@ -29,7 +29,7 @@ export const StripeEvent = Schema.Struct({
   })
 }).annotate({
   identifier: "StripeEvent",
-  description: "What of Stripe's event is read; it has more.",
+  description: "The members of Stripe's event that are read; others are ignored.",
   examples: [exampleEvent]
 })
 export type StripeEvent = typeof StripeEvent.Type

@@ -4,26 +4,26 @@ import { times } from "../Examples.ts"
 import { Count, Timestamp } from "../Schemas.ts"
 
 const Limits = Schema.Struct({
-  daily: Schema.NullOr(Count).annotate({ description: "Prompts a UTC day; null is unlimited." }),
+  daily: Schema.NullOr(Count).annotate({ description: "Prompts per UTC day; null means unlimited." }),
   used: Count,
-  remaining: Schema.NullOr(Count).annotate({ description: "Null when unlimited." }),
+  remaining: Schema.NullOr(Count).annotate({ description: "Null means unlimited." }),
   resetsAt: Timestamp
-}).annotate({ identifier: "Limits", description: "Prompts of the current UTC day." })
+}).annotate({ identifier: "Limits", description: "Quota of the current UTC day." })
 
 export const SubscriptionStatus = Schema.Struct({
   tier: Tier,
   status: Schema.NullOr(Schema.String).annotate({
-    description: "Stripe's word for the subscription; null when there never was one."
+    description: "Stripe's status of the subscription; null if there never was one."
   }),
   currentPeriodEnd: Schema.NullOr(Timestamp),
   cancelAt: Schema.NullOr(Timestamp).annotate({ description: "When a pending cancellation takes effect." }),
-  graceEndsAt: Schema.NullOr(Timestamp).annotate({ description: "Until when Pro stays though a payment is due." }),
-  invoiceUrl: Schema.NullOr(Schema.String).annotate({ description: "Where an open invoice can be paid." }),
+  graceEndsAt: Schema.NullOr(Timestamp).annotate({ description: "When Pro ends unless the open invoice is paid." }),
+  invoiceUrl: Schema.NullOr(Schema.String).annotate({ description: "The page where the open invoice can be paid." }),
   limits: Limits,
-  syncedAt: Schema.NullOr(Timestamp).annotate({ description: "When Stripe was last asked." })
+  syncedAt: Schema.NullOr(Timestamp).annotate({ description: "When the subscription was last synced with Stripe." })
 }).annotate({
   identifier: "SubscriptionStatus",
-  description: "The tier, the subscription behind it, and today's prompts.",
+  description: "The tier, the subscription and today's prompts.",
   examples: [
     {
       tier: "pro",
@@ -39,5 +39,5 @@ export const SubscriptionStatus = Schema.Struct({
 })
 export type SubscriptionStatus = typeof SubscriptionStatus.Type
 
-/** Statuses in which a second subscription would be one too many; a word that Stripe is yet to invent may take money. */
+/** Every status but the two final ones is live, unknown ones included: they may take money. */
 export const isLive = (status: string): boolean => status !== "canceled" && status !== "incomplete_expired"
