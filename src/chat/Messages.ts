@@ -44,11 +44,12 @@ export class Messages extends Context.Service<
       id: MessageId,
       seconds: number
     ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
-    /** The room's newest question and its newest reply. */
+    /** The room's newest question and its newest reply, as soon as the reply has ended, or as it is after `seconds`. */
     readonly latest: (
       userId: UserId,
-      roomId: ChatroomId
-    ) => Effect.Effect<{ readonly message: Message | null; readonly reply: Message | null }, ChatroomNotFound>
+      roomId: ChatroomId,
+      seconds: number
+    ) => Effect.Effect<{ readonly message: Message | null; readonly reply: Message | null }, ChatroomNotFound | MessageNotFound>
     /** Newest first; with `after`, what came after it, oldest first. */
     readonly history: (
       userId: UserId,
@@ -104,7 +105,7 @@ export class Messages extends Context.Service<
         }
       })
 
-      const latest: Messages["Service"]["latest"] = Effect.fn("Messages.latest")(function* (userId, roomId) {
+      const latest: Messages["Service"]["latest"] = Effect.fn("Messages.latest")(function* (userId, roomId, seconds) {
         const rows = yield* sql<MessageRow>`
           with question as (
             select id from messages where user_id = ${userId} and chatroom_id = ${roomId} and role = 'user'
@@ -115,8 +116,9 @@ export class Messages extends Context.Service<
           (select ${selected} from messages where user_id = ${userId} and chatroom_id = ${roomId}
             and reply_to = (select id from question) order by id desc limit 1)
         `.pipe(Effect.orDie)
-        const [message, reply] = (yield* inRoom(userId, roomId, rows)).map(toMessage)
-        return { message: message ?? null, reply: reply ?? null }
+        const [message = null, reply = null] = (yield* inRoom(userId, roomId, rows)).map(toMessage)
+        if (reply === null || hasEnded(reply) || seconds === 0) return { message, reply }
+        return { message, reply: yield* awaitEnd(userId, roomId, reply.id, seconds) }
       })
 
       const history: Messages["Service"]["history"] = Effect.fn("Messages.history")(function* (userId, roomId, query) {

@@ -3,7 +3,7 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
-import { exchange } from "../chat/Exchange.ts"
+import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Sending } from "../chat/Sending.ts"
 import { ContextReceipts } from "./ContextReceipts.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
@@ -26,7 +26,7 @@ export const RepliesHttp = HttpApiBuilder.group(
       regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
         const { userId } = yield* CurrentUser
         const sent = yield* sending.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
-        return exchange(202, params.id, sent, yield* Clock.currentTimeMillis)
+        return exchangeResponse(params.id, sent, yield* Clock.currentTimeMillis)
       }),
 
       cancelMessage: Effect.fnUntraced(function* ({ params }) {
