@@ -4,30 +4,21 @@ import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
+import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
-import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
+import { Chatroom, type ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
 import { topicOf } from "../database/Topics.ts"
 
 /** Rooms a user may have. */
 const maximumChatrooms = 1_000
 
-interface Row {
-  readonly id: string
-  readonly title: string
-  readonly systemPrompt: string | null
-  readonly model: string | null
-  readonly temperature: number | null
-  readonly pinned: boolean
-  readonly archivedAt: Date | null
-  readonly lastMessageAt: Date | null
-  readonly createdAt: Date
-  readonly updatedAt: Date
-}
+const columns = columnsOf(Object.keys(Chatroom.fields))
+type Row = RowOf<Chatroom>
 
 const toChatroom = (row: Row): Chatroom => ({
-  id: ChatroomId.make(row.id),
+  id: row.id,
   title: row.title,
   systemPrompt: row.systemPrompt,
   model: row.model,
@@ -80,9 +71,7 @@ export class Chatrooms extends Context.Service<
       const announcer = yield* Announcer
       // Part of the statement that changes a room, and so of its transaction: no process can miss a change that was made.
       const changed = sql.literal(`pg_notify('${channel}', 'chatrooms:' || user_id)`)
-      const columns = sql.literal(
-        "id, title, system_prompt, model, temperature, pinned, archived_at, last_message_at, created_at, updated_at"
-      )
+      const selected = sql.literal(columns)
 
       const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
         // The count and the room are one statement, so that parallel creates cannot pass the limit.
@@ -94,7 +83,7 @@ export class Chatrooms extends Context.Service<
           select ${userId}, ${uuid()}, ${input.title ?? "New chat"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}
           from place
-          returning ${columns}, ${changed}
+          returning ${selected}, ${changed}
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new TooManyChatrooms({ limit: maximumChatrooms })
         return toChatroom(row)
@@ -103,7 +92,7 @@ export class Chatrooms extends Context.Service<
       const list: Chatrooms["Service"]["list"] = Effect.fn("Chatrooms.list")(function* (userId, query) {
         const { after, search } = query
         const rows = yield* readSql<Row>`
-          select ${columns} from chatrooms
+          select ${selected} from chatrooms
           where ${sql.and([
             sql`user_id = ${userId}`,
             query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
@@ -119,7 +108,7 @@ export class Chatrooms extends Context.Service<
       }, Effect.orDie)
 
       const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
-        const [row] = yield* readSql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
+        const [row] = yield* readSql<Row>`select ${selected} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
           Effect.orDie
         )
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
@@ -140,7 +129,7 @@ export class Chatrooms extends Context.Service<
               else archived_at end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
-          returning ${columns}, ${changed}
+          returning ${selected}, ${changed}
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new ChatroomNotFound()
         return toChatroom(row)

@@ -1,5 +1,6 @@
 import { type GenerateContentParameters, GoogleGenAI } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
+import type { TokenUsage } from "../api/chat/Message.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { type Event, openEvents, readEvents } from "./AnswerStream.ts"
 import { GeminiError } from "./GeminiError.ts"
@@ -15,13 +16,6 @@ export interface Prompt {
   readonly temperature: number | null
   /** From the user to the user, with the roles in turn. */
   readonly turns: ReadonlyArray<Turn>
-}
-
-export interface TokenUsage {
-  readonly promptTokens: number
-  readonly replyTokens: number
-  readonly thoughtTokens: number
-  readonly cachedTokens: number
 }
 
 /** One piece of an answer: some text, and whatever else the model said with it. */

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import type { ErrorCode } from "../api/chat/Message.ts"
-import type { Delta, TokenUsage } from "../gemini/Gemini.ts"
+import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
+import type { Delta } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 
 /** How a reply ends. */

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { exampleQueued, exampleReply, Message, Status, Usage } from "./Message.ts"
+import { exampleQueued, exampleReply, Message, Status, TokenUsage } from "./Message.ts"
 import { Count, Timestamp } from "../Schemas.ts"
 
 /** One server-sent event. Data is one line of JSON, so it needs no splitting. */
@@ -30,7 +30,7 @@ export const ReplyEvent = Schema.Union([
   one("status", StatusData, "The reply's status, when it changes; without an id."),
   one("delta", TextData, "More text, to be put after what came before."),
   one("replace", TextData, "All the text there is: a new attempt has begun, so what came before is void."),
-  one("usage", Usage, "Tokens, once they are known; without an id."),
+  one("usage", TokenUsage, "Tokens, once they are known; without an id."),
   one("completed", Message, "The end: the reply as it is stored."),
   one("failed", Message, "The end: the reply with its `error`."),
   one("cancelled", Message, "The end: what was written before it was stopped.")
