@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
-import type { Delta } from "../gemini/Gemini.ts"
+import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 
 /** How a reply ends. */
@@ -62,7 +62,7 @@ export interface Answer {
 
 export const nothing: Answer = { text: "", finishReason: null, blockReason: null, usage: null, model: null }
 
-export const add = (answer: Answer, delta: Delta): Answer => ({
+export const add = (answer: Answer, delta: AnswerDelta): Answer => ({
   text: answer.text + delta.text,
   finishReason: delta.finishReason ?? answer.finishReason,
   blockReason: delta.blockReason ?? answer.blockReason,
