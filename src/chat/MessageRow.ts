@@ -1,12 +1,12 @@
 import { Struct } from "effect"
-import { iso, isoOrNull } from "../api/Schemas.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
+import { iso, isoOrNull } from "../api/Schemas.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 
 const nested = ["error", "usage"] as const
 
-/** The columns a message is read from; its error and its usage are flat. */
+/** A message's columns. Its error and its usage are stored as columns of their own. */
 export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, nested)),
   "errorCode",
@@ -27,7 +27,7 @@ export const toMessage = (row: MessageRow): Message => ({
   chatroomId: row.chatroomId,
   role: row.role,
   content: row.content,
-  // Held behind an earlier question or queued for a worker: to its reader both are waiting in line.
+  // A reply is held until the room's earlier questions have replies; for clients it is queued.
   status: row.status === "held" ? "queued" : row.status,
   replyTo: row.replyTo,
   supersededBy: row.supersededBy,
@@ -56,7 +56,7 @@ interface Ids {
   readonly sentAt: string
 }
 
-const blank = {
+const unanswered = {
   supersededBy: null,
   attempt: 0,
   finishReason: null,
@@ -66,7 +66,7 @@ const blank = {
   usage: null
 }
 
-/** A question and its reply as they are in the moment of their acceptance; a replay shows the same. */
+/** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */
 export const newQuestion = ({ roomId, questionId, sentAt }: Ids, content: string): Message => ({
   id: MessageId.make(questionId),
   chatroomId: roomId,
@@ -74,7 +74,7 @@ export const newQuestion = ({ roomId, questionId, sentAt }: Ids, content: string
   content,
   status: "completed",
   replyTo: null,
-  ...blank,
+  ...unanswered,
   createdAt: sentAt,
   completedAt: sentAt
 })
@@ -86,7 +86,7 @@ export const newReply = ({ roomId, questionId, replyId, sentAt }: Ids): Message 
   content: "",
   status: "queued",
   replyTo: MessageId.make(questionId),
-  ...blank,
+  ...unanswered,
   createdAt: sentAt,
   completedAt: null
 })

@@ -10,7 +10,7 @@ import { RateLimitPause } from "./RateLimitPause.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
 import { ReplyStore } from "./ReplyStore.ts"
 
-/** Making replies and streaming them. */
+/** Makes replies and streams them. */
 export const RepliesLayer = Layer.mergeAll(ReplyMaker.layer, ContextReceipts.layer, Cancellation.layer, ReplyStream.layer).pipe(
   Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer]),
   Layer.provide(Gemini.layer)

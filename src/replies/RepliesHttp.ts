@@ -5,12 +5,12 @@ import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Sending } from "../chat/Sending.ts"
-import { ContextReceipts } from "./ContextReceipts.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { Cancellation } from "./Cancellation.ts"
+import { ContextReceipts } from "./ContextReceipts.ts"
 
-/** Nothing between us and the reader may collect, cache or compress the events. */
+/** Tells proxies not to buffer, cache or compress the events. */
 const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }
 
 export const RepliesHttp = HttpApiBuilder.group(
@@ -36,12 +36,12 @@ export const RepliesHttp = HttpApiBuilder.group(
 
       getMessageContext: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
-        return yield* receipts.of(userId, params.id, params.mid)
+        return yield* receipts.find(userId, params.id, params.mid)
       }),
 
       streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
         const { userId } = yield* CurrentUser
-        // A browser that reconnects keeps its address, so the header is the newer of the two.
+        // A browser reconnects to the same URL, so `Last-Event-ID` is newer than `after`.
         const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
         const events = yield* replyStream.open(userId, params.id, params.mid, position)
         return events === undefined

@@ -1,13 +1,13 @@
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { topicOf } from "../database/Topics.ts"
+import { Gemini, type Prompt } from "../gemini/Gemini.ts"
+import { GeminiError } from "../gemini/GeminiError.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { Conversation } from "./Conversation.ts"
-import { Gemini, type Prompt } from "../gemini/Gemini.ts"
-import { GeminiError } from "../gemini/GeminiError.ts"
 import { Leases } from "./Leases.ts"
-import { RateLimitPause } from "./RateLimitPause.ts"
 import { appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
+import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, type Receipt, ReplyStore } from "./ReplyStore.ts"
 
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
@@ -101,7 +101,7 @@ export class ReplyMaker extends Context.Service<
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })
-        const turns = yield* conversation.before({ ...reply, questionId: reply.replyTo })
+        const turns = yield* conversation.turnsFor({ ...reply, questionId: reply.replyTo })
         const receipt = { messageIds: turns.map(({ messageId }) => messageId), systemPrompt: reply.systemPrompt }
         let written = ""
         const onText = (text: string) => {
