@@ -1,11 +1,4 @@
-import type { IncomingMessage } from "node:http"
 import { invalid } from "./GoogleError.ts"
-
-export const readText = async (request: IncomingMessage): Promise<string> => {
-  const chunks: Array<Buffer> = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString()
-}
 
 export const parseJson = (text: string): unknown => {
   try {

@@ -1,34 +1,35 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { isRecord, parseJson, readText } from "./Body.ts"
+import { text as readText } from "node:stream/consumers"
+import { isRecord, parseJson } from "./Body.ts"
 import { GoogleError, invalid } from "./GoogleError.ts"
 import type { LogEntry, Stats } from "./RequestLog.ts"
 import { isFaultKind } from "./Script.ts"
 import type { FaultRule } from "./Script.ts"
 
 export interface Settings {
-  /** Before the first byte of an answer. */
+  /** Time before the first byte of an answer. */
   readonly latencyMillis: number
-  /** Between two chunks of a stream; 0 sends all at once. */
+  /** Time between two chunks of a stream; 0 sends all at once. */
   readonly chunkMillis: number
-  /** About how many characters a chunk has, at least 1. */
+  /** Approximate length of a chunk, at least 1. */
   readonly chunkChars: number
 }
 
-/** What a test or a benchmark may ask of a running simulator. */
+/** The methods by which a test or a benchmark controls a running simulator. */
 export interface GeminiSimulatorControl {
   stats(): Stats
-  /** The newest 20,000 requests, oldest first; only those whose body contains the text, when one is given. */
+  /** The newest 20,000 requests, oldest first; with `contains`, only those whose body contains it. */
   log(contains?: string): ReadonlyArray<LogEntry>
-  /** Forgets log, counters and faults, and returns to the settings of the start. */
+  /** Clears log, counters and faults, and restores the initial settings. */
   reset(): void
-  /** Changes some settings and returns all. */
+  /** Changes the given settings and returns all of them. */
   settings(patch?: Partial<Settings>): Settings
-  /** Adds a rule; rules are tried in the order they were added, before the prompt's own words. */
+  /** Adds a rule. Rules are tried in the order they were added, before the prompt's magic words. */
   addFault(rule: FaultRule): void
   clearFaults(): void
 }
 
-/** The control routes: the same methods over HTTP, JSON in and out. */
+/** The control routes: the same methods over HTTP, with JSON bodies. */
 export const answerControl = async (control: GeminiSimulatorControl, request: IncomingMessage, response: ServerResponse) => {
   let status = 200
   let body: unknown

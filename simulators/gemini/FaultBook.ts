@@ -1,9 +1,9 @@
 import type { Fault, FaultRule, LimitedFault } from "./Script.ts"
 
-/** How many prompts are remembered for `times`. */
+/** For how many prompts the number of hits is kept, for `times`. */
 const REMEMBERED_PROMPTS = 20_000
 
-/** Decides which fault, if any, hits a request: first the rules set from outside, then the prompt's own. */
+/** Decides which fault a request gets, if any: from the rules first, then from the prompt's magic words. */
 export class FaultBook {
   private rules: Array<{ readonly rule: FaultRule; left: number }> = []
   private readonly hits = new Map<string, number>()
@@ -21,7 +21,7 @@ export class FaultBook {
     this.hits.clear()
   }
 
-  /** Takes the next fault for this request and counts it as used. */
+  /** Returns the fault for this request and counts it as used. */
   take(prompt: string, model: string, own: ReadonlyArray<LimitedFault>): Fault | undefined {
     const hit = this.rules.find(
       ({ left, rule }) => left > 0 && (rule.model ?? model) === model && prompt.includes(rule.match ?? "")

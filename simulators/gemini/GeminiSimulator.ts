@@ -1,22 +1,22 @@
 /**
- * A stand-in for Google's Gemini API: an HTTP server on loopback that speaks the Generative Language wire, so the
- * real SDK works against it unmodified (`httpOptions: { baseUrl: simulator.url }`).
+ * A simulator of Google's Gemini API: an HTTP server on loopback that speaks the Generative Language protocol, so the
+ * real SDK works with it unmodified (`httpOptions: { baseUrl: simulator.url }`).
  *
  * - POST /v1beta/models/{model}:generateContent, :streamGenerateContent?alt=sse, :countTokens (also under /v1)
  * - GET /v1beta/models, /v1beta/models/{model}
  *
- * It answers with an echo of the last turn. Magic words in that turn (the table is at `readScript`) and rules set by
- * `addFault` change the answer or break it. Only generation is broken; counting and listing always work.
+ * It answers with an echo of the last turn. Magic words in that turn (see the table at `readScript`) and rules added by
+ * `addFault` change the answer or make it fail. Faults apply only to generation; counting and listing always work.
  *
- * Control, the same as the methods of the handle: GET /__control/log?contains=, GET /__control/stats,
+ * Control routes, equal to the methods of `GeminiSimulatorControl`: GET /__control/log?contains=, GET /__control/stats,
  * PUT /__control/settings, POST and DELETE /__control/faults, POST /__control/reset.
  *
- * As with Google, an error of `?alt=sse` is JSON with the media type text/event-stream.
+ * Like Google's, an error response to `?alt=sse` is JSON with the media type text/event-stream.
  */
 import { createServer } from "node:http"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
-import { parseJson, readText } from "./Body.ts"
+import { text as readText } from "node:stream/consumers"
+import { parseJson } from "./Body.ts"
 import { answerControl } from "./Control.ts"
 import type { GeminiSimulatorControl, Settings } from "./Control.ts"
 import { FaultBook } from "./FaultBook.ts"
@@ -32,7 +32,7 @@ export type { LogEntry, Stats } from "./RequestLog.ts"
 export type { Fault } from "./Script.ts"
 
 export interface GeminiSimulatorOptions extends Partial<Settings> {
-  /** A free port when absent. */
+  /** Any free port when absent. */
   readonly port?: number
   readonly host?: string
 }
@@ -51,11 +51,11 @@ export const startGeminiSimulator = async (options: GeminiSimulatorOptions = {})
     void handle(simulation, request, response)
   })
   await listen(server, port, host)
-  const address = server.address() as AddressInfo
+  const actualPort = portOf(server)
   return {
     ...simulation.control,
-    url: `http://${host}:${address.port}`,
-    port: address.port,
+    url: `http://${host}:${actualPort}`,
+    port: actualPort,
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -72,6 +72,12 @@ const listen = (server: Server, port: number, host: string) =>
       resolve()
     })
   })
+
+const portOf = (server: Server): number => {
+  const address = server.address()
+  if (address === null || typeof address === "string") throw new Error("the server listens on no port")
+  return address.port
+}
 
 interface Simulation {
   readonly log: RequestLog
@@ -98,7 +104,7 @@ const makeSimulation = (initial: Settings): Simulation => {
   return { log, faults, control }
 }
 
-/** A request to the API, taken apart. */
+/** A request to the API, parsed. */
 interface Call {
   readonly version: string
   readonly model: string

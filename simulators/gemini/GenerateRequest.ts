@@ -1,12 +1,12 @@
 import { isRecord } from "./Body.ts"
 import { invalid } from "./GoogleError.ts"
 
-/** The part of a generateContent request the simulator answers to. */
+/** The parts of a generateContent request that the simulator's answer depends on. */
 export interface GenerateRequest {
   readonly turns: number
-  /** The last turn, a user's. */
+  /** The last turn, which is the user's. */
   readonly prompt: string
-  /** The system instruction, "" without one. */
+  /** The system instruction, or "". */
   readonly system: string
   readonly promptTokens: number
 }
@@ -25,10 +25,10 @@ const FIELDS = new Set([
   "tools"
 ])
 
-/** A token count: a quarter of the characters, rounded up; Google's rule of thumb is four characters a token. */
+/** Four characters a token, rounded up: Google's rule of thumb. */
 export const countTokens = (characters: number): number => Math.ceil(characters / 4)
 
-/** Checks a request as strictly as Google does, or throws the 400 it answers. */
+/** Validates a request as strictly as Google does; throws Google's 400. */
 export const readGenerateRequest = (body: unknown): GenerateRequest => {
   if (!isRecord(body)) throw invalid("Invalid JSON payload received. Root element must be a message.")
   for (const name of Object.keys(body)) {
@@ -41,7 +41,7 @@ export const readGenerateRequest = (body: unknown): GenerateRequest => {
   return { turns: texts.length, prompt: texts.at(-1) ?? "", system, promptTokens: countTokens(characters) }
 }
 
-/** The tokens of a countTokens request, which holds either contents or a whole generateContentRequest. */
+/** The tokens of a countTokens request, which has either contents or a whole generateContentRequest. */
 export const readCountRequest = (body: unknown): number => {
   const wrapped = isRecord(body) ? body["generateContentRequest"] : undefined
   return readGenerateRequest(wrapped ?? body).promptTokens
@@ -64,7 +64,7 @@ const readSystem = (value: unknown): string => {
   return readParts(value["parts"], "system_instruction")
 }
 
-/** The texts of the turns: user and model take turns, and the user starts and ends. */
+/** The texts of the turns. The roles must alternate, and the first and the last turn must be the user's. */
 const readContents = (contents: unknown): ReadonlyArray<string> => {
   if (!Array.isArray(contents) || contents.length === 0) {
     throw invalid("* GenerateContentRequest.contents: contents is not specified")

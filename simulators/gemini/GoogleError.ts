@@ -1,4 +1,4 @@
-/** Google's word for an HTTP status: https://google.aip.dev/193 and google/rpc/code.proto. */
+/** Google's name for an HTTP status: https://google.aip.dev/193 and google/rpc/code.proto. */
 const STATUS_WORDS: Readonly<Record<number, string>> = {
   400: "INVALID_ARGUMENT",
   401: "UNAUTHENTICATED",
@@ -20,7 +20,7 @@ const MESSAGES: Readonly<Record<number, string>> = {
   504: "Deadline expired before operation could complete."
 }
 
-/** An error Google answers with; thrown where a request turns out wrong. */
+/** An error response of Google's; thrown where a request is found to be invalid. */
 export class GoogleError extends Error {
   readonly status: number
   readonly details: ReadonlyArray<object>
@@ -65,7 +65,7 @@ export const unknownModel = (model: string, version: string) =>
       "Call ListModels to see the list of available models and their supported methods."
   )
 
-/** A 429 names its quota (QuotaFailure); a per-day one has `PerDay` in its quotaId, and nothing else tells it apart. */
+/** A 429 names its quota (QuotaFailure). Only `PerDay` in the quotaId distinguishes a daily quota. */
 const quotaFailure = (model: string, perDay: boolean) => ({
   "@type": "type.googleapis.com/google.rpc.QuotaFailure",
   violations: [
@@ -78,7 +78,7 @@ const quotaFailure = (model: string, perDay: boolean) => ({
   ]
 })
 
-/** The error a `status` fault answers with. */
+/** The error response of a `status` fault. */
 export const faultError = (
   model: string,
   status: number,

@@ -1,13 +1,13 @@
 import type { ServerResponse } from "node:http"
 import { faultError } from "./GoogleError.ts"
 import type { GoogleError } from "./GoogleError.ts"
-import { sentNow, toResponse } from "./Reply.ts"
+import { stampClock, toResponse } from "./Reply.ts"
 import type { Chunk, ReplyContext, Sent } from "./Reply.ts"
 import type { OpenEntry } from "./RequestLog.ts"
 import type { BreakingFault } from "./Script.ts"
 
-/** A reply to be played: its chunks, and what happens after them instead of a good end. */
-export interface Performance {
+/** A reply to play: its chunks, and the fault that follows them instead of a normal end. */
+export interface Playback {
   readonly chunks: ReadonlyArray<Chunk>
   readonly chunkMillis: number
   readonly fault: BreakingFault | undefined
@@ -22,9 +22,9 @@ const BAD_GATEWAY =
   "<!DOCTYPE html>\n<html lang=en>\n<title>Error 502 (Server Error)!!1</title>\n" +
   "<p><b>502.</b> <ins>That’s an error.</ins>\n<p>The server encountered a temporary error.\n"
 
-/** Writes one answer, keeps its log entry, and stops at once when the client leaves. */
+/** Writes one answer, updates its log entry, and stops at once when the client disconnects. */
 export class Player {
-  /** The answer ended as it should have, be it in a fault. */
+  /** Whether the answer ended as planned, with or without a fault. */
   done = false
   readonly entry: OpenEntry
   readonly sse: boolean
@@ -64,9 +64,9 @@ export class Player {
     this.response.socket?.resetAndDestroy()
   }
 
-  play(performance: Performance) {
-    if (this.sse) return this.playStream(performance)
-    this.after(performance.chunkMillis * (performance.chunks.length - 1), () => this.playWhole(performance))
+  play(playback: Playback) {
+    if (this.sse) return this.playStream(playback)
+    this.after(playback.chunkMillis * (playback.chunks.length - 1), () => this.playWhole(playback))
   }
 
   private finish(status: number, mediaType: string, body: string) {
@@ -75,14 +75,14 @@ export class Player {
     this.response.end(body)
   }
 
-  private playStream({ chunkMillis, chunks, context, fault }: Performance) {
+  private playStream({ chunkMillis, chunks, context, fault }: Playback) {
     const sent: Sent = { text: 0, thought: 0 }
     const playFrom = (first: number) => {
-      // Without a delay everything goes out at once.
+      // Without a delay all chunks are sent at once.
       const next = chunkMillis === 0 ? chunks.length : Math.min(first + 1, chunks.length)
       this.response.cork()
       for (let index = first; index < next; index++) {
-        const chunk = chunks.slice(index, index + 1).map(sentNow)
+        const chunk = chunks.slice(index, index + 1).map(stampClock)
         this.response.write(toEvent(JSON.stringify(toResponse(context, chunk, sent))))
         this.note(chunk)
       }
@@ -115,9 +115,9 @@ export class Player {
     }
   }
 
-  /** The answer to generateContent: the same faults where there is no stream to break. */
-  private playWhole({ chunks: planned, context, fault }: Performance) {
-    const chunks = planned.map(sentNow)
+  /** The answer to generateContent: the same faults, in a response that is not a stream. */
+  private playWhole({ chunks: planned, context, fault }: Playback) {
+    const chunks = planned.map(stampClock)
     switch (fault?.kind) {
       case "stall":
         return

@@ -3,10 +3,10 @@ import type { GenerateRequest } from "./GenerateRequest.ts"
 import { isBreaking } from "./Script.ts"
 import type { Fault, Script } from "./Script.ts"
 
-/** One chunk of a reply before it is put into Google's shape. */
+/** One chunk of a reply, not yet in Google's format. */
 export interface Chunk {
   readonly text: string
-  /** Its text is the time at which it is sent. */
+  /** Its text is replaced by the time at which it is sent. */
   readonly clock?: true
   readonly thought?: true
   readonly finishReason?: string
@@ -17,7 +17,7 @@ const WORDS = ["river", "stone", "amber", "cloud", "lantern", "meadow", "signal"
 const SYMBOLS = ["🌊", "🪨", "🔶", "🌥", "🏮", "🌾", "📡", "🚢", "🥉", "🌳"]
 const THOUGHT = "The user wrote to me. I shall answer with what was said."
 
-/** The chunks a request is answered with, as far as the fault lets them come. */
+/** The chunks of the answer to a request, up to the point where the fault ends it. */
 export const makeChunks = (
   model: string,
   request: GenerateRequest,
@@ -50,11 +50,11 @@ const finished = (pieces: ReadonlyArray<Chunk>, finishReason: string): ReadonlyA
     ? [{ text: "", finishReason }]
     : pieces.map((piece, index) => (index === pieces.length - 1 ? { ...piece, finishReason } : piece))
 
-/** A chunk as it is sent now: of a clock, with the time. */
-export const sentNow = (chunk: Chunk): Chunk =>
+/** Puts the current time into a chunk of `[[clock]]`. */
+export const stampClock = (chunk: Chunk): Chunk =>
   chunk.clock ? { ...chunk, text: `@${(performance.timeOrigin + performance.now()).toFixed(3)};` } : chunk
 
-/** What `[[say]]` or `[[length]]` ask for, else an echo, filled up to `atLeast` characters. */
+/** The text of `[[say]]` or `[[length]]`, or else an echo, padded to `atLeast` characters. */
 const makeText = (model: string, request: GenerateRequest, script: Script, atLeast: number): string => {
   if (script.say !== undefined) return script.say
   if (script.length !== undefined) return numberedWords(script.length, script.unicode)
@@ -67,7 +67,7 @@ const makeText = (model: string, request: GenerateRequest, script: Script, atLea
   return echo + symbols + (missing > 0 ? ` ${numberedWords(missing, script.unicode)}` : "")
 }
 
-/** Exactly so many UTF-16 units of words that tell their place, so that a lost or doubled one is noticed. */
+/** Exactly `length` UTF-16 units of numbered words, so that a lost or repeated word can be found. */
 const numberedWords = (length: number, unicode: boolean): string => {
   const words: Array<string> = []
   for (let index = 0, size = 0; size < length; index++) {
@@ -82,7 +82,7 @@ const numberedWords = (length: number, unicode: boolean): string => {
     .replace(/[\ud800-\udbff ]$/, ".")
 }
 
-/** Cuts a text into so many pieces of about the same size, never inside a character; fewer if it is too short. */
+/** Splits a text into `count` pieces of about equal length, or fewer if it is too short; never inside a surrogate pair. */
 const split = (text: string, count: number): ReadonlyArray<string> => {
   const pieces: Array<string> = []
   let from = 0
@@ -97,7 +97,7 @@ const split = (text: string, count: number): ReadonlyArray<string> => {
 
 const isLowSurrogate = (unit: number) => unit >= 0xdc00 && unit <= 0xdfff
 
-/** What the responses of one reply have in common. */
+/** What all responses of one reply share. */
 export interface ReplyContext {
   readonly model: string
   readonly responseId: string
@@ -105,13 +105,13 @@ export interface ReplyContext {
   readonly cachedTokens: number | undefined
 }
 
-/** Characters sent so far, for the cumulative counts each response carries. */
+/** Characters sent so far, for the cumulative counts in each response. */
 export interface Sent {
   text: number
   thought: number
 }
 
-/** A GenerateContentResponse with these chunks: https://ai.google.dev/api/generate-content#generatecontentresponse */
+/** A GenerateContentResponse of these chunks: https://ai.google.dev/api/generate-content#generatecontentresponse */
 export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, sent: Sent): object => {
   for (const { text, thought } of chunks) sent[thought ? "thought" : "text"] += text.length
   const { cachedTokens, model: modelVersion, promptTokens, responseId } = context
@@ -129,7 +129,7 @@ export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, 
   return { ...outcome, usageMetadata, modelVersion, responseId }
 }
 
-/** A candidate without text has a content without parts, or no content at all when it was stopped. */
+/** A candidate without text has a content without parts; one that was stopped has no content. */
 const toCandidate = (chunks: ReadonlyArray<Chunk>): object => {
   const thought = joinText(chunks.filter((chunk) => chunk.thought))
   const text = joinText(chunks.filter((chunk) => !chunk.thought))

@@ -1,4 +1,4 @@
-/** How many requests are remembered. */
+/** How many requests the log keeps. */
 const LIMIT = 20_000
 
 /** One request as the simulator saw it. */
@@ -8,15 +8,15 @@ export interface LogEntry {
   readonly at: number
   readonly method: string
   readonly model: string | null
-  /** The request's JSON; null when it had none. */
+  /** The request's JSON; null when it has none. */
   readonly body: unknown
-  /** null while nothing was answered, and when the connection was reset before an answer. */
+  /** Null before the answer, and when the connection was reset before it. */
   readonly status: number | null
   readonly chunksSent: number
   /** The reply's text so far, thoughts excluded. */
   readonly textSent: string
   readonly endedAt: number | null
-  /** The client left before the answer was complete. */
+  /** Whether the client disconnected before the answer was complete. */
   readonly aborted: boolean
   readonly inFlight: boolean
 }
@@ -29,7 +29,7 @@ export interface Stats {
   readonly maxInFlight: number
 }
 
-/** The entry while its request is served. The body stays text: parsing it is left to who reads the log. */
+/** An entry while its request is served. The body stays text and is parsed when the log is read. */
 export interface OpenEntry {
   readonly id: number
   readonly at: number
@@ -43,7 +43,7 @@ export interface OpenEntry {
   aborted: boolean
 }
 
-/** The newest requests, oldest first, and counters over all of them. */
+/** The newest requests, oldest first, and counters of all requests. */
 export class RequestLog {
   private entries: Array<OpenEntry> = []
   private lastId = 0
@@ -87,7 +87,7 @@ export class RequestLog {
     return this.entries.filter(({ bodyText }) => bodyText.includes(needle)).map(toLogEntry)
   }
 
-  /** Forgets everything but the requests in flight. */
+  /** Clears everything except the requests in flight. */
   reset() {
     this.entries = this.entries.filter(({ endedAt }) => endedAt === null)
     const { inFlight } = this.counters

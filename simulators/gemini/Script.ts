@@ -1,8 +1,8 @@
-/** What one answer of the simulator does wrong, or does unusually. `after` counts chunks already sent. */
+/** A fault or an unusual end of one answer. `after` is the number of chunks sent before it. */
 export type Fault =
-  /** An HTTP error as Google writes it. `retryDelaySeconds` adds a RetryInfo, `perDay` names a daily quota. */
+  /** An HTTP error in Google's format. `retryDelaySeconds` adds a RetryInfo, `perDay` names a daily quota. */
   | { readonly kind: "status"; readonly status: number; readonly retryDelaySeconds?: number; readonly perDay?: boolean }
-  /** A 502 with an HTML page, as a proxy in front of Google answers. */
+  /** A 502 with an HTML page, as from a proxy in front of Google. */
   | { readonly kind: "html" }
   /** The connection is reset before any header. */
   | { readonly kind: "reset" }
@@ -10,15 +10,15 @@ export type Fault =
   | { readonly kind: "hang" }
   /** The prompt is refused: no candidates, `promptFeedback.blockReason` (default SAFETY). */
   | { readonly kind: "blocked"; readonly reason?: string }
-  /** The reply ends for another reason than STOP, after some chunks of text (default 0: no text). */
+  /** The reply ends with another finish reason than STOP, after some chunks of text (default 0: no text). */
   | { readonly kind: "finish"; readonly reason: string; readonly after?: number }
   /** STOP without text. */
   | { readonly kind: "empty" }
-  /** A good reply with a thought (`thought: true`) before its text. */
+  /** A normal reply with a thought (`thought: true`) before its text. */
   | { readonly kind: "thoughts" }
   | BreakingFault
 
-/** A stream that breaks after some chunks (default 1). */
+/** A fault that breaks the stream after some chunks (default 1). */
 export type BreakingFault =
   | { readonly kind: BreakingKind; readonly after?: number }
   /** An error event; `status` is 503 by default. */
@@ -42,13 +42,13 @@ export const isFaultKind = (kind: unknown): kind is Fault["kind"] =>
     (known) => known === kind
   )
 
-/** A fault with the number of requests it hits before it is used up. */
+/** A fault, and how many requests it hits. */
 export interface LimitedFault {
   readonly fault: Fault
   readonly times: number
 }
 
-/** A fault set from outside, for prompts that contain `match` (all when absent) and for one `model` (all). */
+/** A fault for prompts that contain `match`, sent to `model`; an absent field matches all. */
 export interface FaultRule {
   readonly match?: string
   readonly model?: string
@@ -57,7 +57,7 @@ export interface FaultRule {
   readonly fault: Fault
 }
 
-/** What a prompt asks of the simulator by magic words. */
+/** What the magic words of a prompt request. */
 export interface Script {
   readonly faults: Array<LimitedFault>
   say?: string
@@ -74,17 +74,17 @@ export interface Script {
 const MOST_CHUNKS = 10_000
 
 /**
- * Reads the magic words of a prompt. Unknown words and words without their number are ordinary text. Numbers are
- * at most a million, counts of chunks at most 10,000.
+ * Parses the magic words of a prompt. Unknown words, and words that lack their number, are ordinary text. Numbers are
+ * limited to a million, counts of chunks to 10,000.
  *
  * | word | the reply |
  * |---|---|
  * | `[[say TEXT]]` | is exactly TEXT |
  * | `[[length N]]` | has exactly N UTF-16 units of numbered words |
- * | `[[clock]]` | has in each chunk the time at which that was sent, `@MILLISECONDS;` since 1970 with three decimals |
- * | `[[unicode]]` | its numbered words hold characters outside the basic plane |
+ * | `[[clock]]` | has as each chunk the time at which it is sent, `@MILLISECONDS;` since 1970 with three decimals |
+ * | `[[unicode]]` | has numbered words with characters outside the basic plane |
  * | `[[latency MS]]` | starts after MS milliseconds |
- * | `[[chunks N delay MS]]` | comes in N chunks, MS milliseconds apart |
+ * | `[[chunks N delay MS]]` | is sent in N chunks, MS milliseconds apart |
  * | `[[thoughts]]` | has a thought before its text |
  * | `[[cached N]]` | reports N prompt tokens as cached |
  *
@@ -98,8 +98,8 @@ const MOST_CHUNKS = 10_000
  * | `[[finish REASON K]]` | finish reason after K chunks of text (0) |
  * | `[[empty]]` | STOP without text |
  *
- * `times N` in any fault word: only the first N requests with the same prompt fail. Several fault words
- * come one after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
+ * `times N` in any fault word limits it to the first N requests with the same prompt. Several fault words apply one
+ * after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
  */
 export const readScript = (prompt: string): Script => {
   const script: Script = { faults: [], unicode: false, thoughts: false, clock: false }

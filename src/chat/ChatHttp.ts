@@ -3,19 +3,17 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
+import { maximumWait } from "../api/chat/ChatApi.ts"
+import { hasEnded, type Message } from "../api/chat/Message.ts"
+import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
-import { defaultLimit, nextLink } from "../api/Pagination.ts"
-import { maximumWait } from "../api/chat/ChatApi.ts"
-
-import { exchange } from "./Exchange.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms } from "./Chatrooms.ts"
-import { hasEnded, type Message } from "../api/chat/Message.ts"
+import { exchangeResponse } from "./ExchangeHttp.ts"
 import { Messages } from "./Messages.ts"
-
 import { RoomExport } from "./RoomExport.ts"
-import { Sending } from "./Sending.ts"
+import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
 
@@ -27,7 +25,7 @@ const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.St
 type ListPosition = typeof ListPosition.Type
 const HistoryPosition = Schema.Struct({ before: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
 
-/** RFC 7240: the seconds of `Prefer: wait=N`; more than we give is cut, and what cannot be read is ignored. */
+/** RFC 7240: the seconds of `Prefer: wait=N`, at most `maximumWait`; 0 when the header has no such preference. */
 const preferredWait = (prefer: string | undefined): number => {
   const seconds = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})/i.exec(prefer ?? "")?.[1]
   return seconds === undefined ? 0 : Math.min(Number(seconds), maximumWait)
@@ -42,7 +40,7 @@ export const ChatHttp = HttpApiBuilder.group(
     const chatrooms = yield* Chatrooms
     const chatroomList = yield* ChatroomList
     const messages = yield* Messages
-    const sending = yield* Sending
+    const sendAndWait = yield* makeSendAndWait
     const roomExport = yield* RoomExport
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
@@ -117,7 +115,7 @@ export const ChatHttp = HttpApiBuilder.group(
           after: position.after
         })
         const last = found.messages.at(-1)
-        // A page that went forwards goes on forwards, within whatever bound it began with.
+        // A page read forwards is continued forwards, up to the same `before`.
         const next = position.after === undefined ? { before: last?.id ?? "" } : { ...bound(position), after: last?.id ?? "" }
         const nextCursor = found.hasMore ? cursors.encode(list, next) : null
         return HttpApiSchema.withHeaders({
@@ -128,31 +126,15 @@ export const ChatHttp = HttpApiBuilder.group(
 
       sendMessage: Effect.fnUntraced(function* ({ headers, params, payload, query }) {
         const { userId } = yield* CurrentUser
-        const key = headers["idempotency-key"]
-        const sent = yield* sending.send(userId, params.id, payload.content, key)
-        const wait = sent.replayed ? 0 : (query.wait ?? preferredWait(headers.prefer))
-        const finished = sent.replayed && sent.status === 201
-        const reply =
-          wait > 0 || finished
-            ? yield* messages.awaitEnd(userId, params.id, sent.reply.id, wait).pipe(
-                // Its room was deleted meanwhile: the send itself was accepted all the same.
-                Effect.catchTag("MessageNotFound", () => Effect.succeed(sent.reply)),
-                Effect.catchTag("ChatroomNotFound", () => Effect.succeed(sent.reply))
-              )
-            : sent.reply
-        const ended = hasEnded(reply)
-        if (ended && key !== undefined && !sent.replayed) yield* sending.rememberCompleted(userId, key)
-        return exchange(ended ? 201 : 202, params.id, ended ? { ...sent, reply } : sent, yield* Clock.currentTimeMillis)
+        const question = { userId, roomId: params.id, content: payload.content, idempotencyKey: headers["idempotency-key"] }
+        const sent = yield* sendAndWait(question, query.wait ?? preferredWait(headers.prefer))
+        return exchangeResponse(params.id, sent, yield* Clock.currentTimeMillis)
       }),
 
       latest: Effect.fnUntraced(function* ({ params, query }) {
         const { userId } = yield* CurrentUser
-        const { message, reply } = yield* messages.latest(userId, params.id)
-        const settled =
-          reply === null || hasEnded(reply) || !query.wait
-            ? reply
-            : yield* messages.awaitEnd(userId, params.id, reply.id, query.wait)
-        return HttpApiSchema.withHeaders({ body: { message, reply: settled }, headers: pollAgain(settled) })
+        const latest = yield* messages.latest(userId, params.id, query.wait ?? 0)
+        return HttpApiSchema.withHeaders({ body: latest, headers: pollAgain(latest.reply) })
       }),
 
       getMessage: Effect.fnUntraced(function* ({ params, query }) {
@@ -166,4 +148,5 @@ export const ChatHttp = HttpApiBuilder.group(
   })
 )
 
-const bound = (position: { readonly before?: string }) => (position.before === undefined ? {} : { before: position.before })
+const bound = (position: { readonly before?: string | undefined }) =>
+  position.before === undefined ? {} : { before: position.before }

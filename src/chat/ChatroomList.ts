@@ -1,46 +1,46 @@
 import { createHash } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import type { UserId } from "../api/auth/User.ts"
-import { type Cached, makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { Notifications } from "../database/Notifications.ts"
-import { Chatrooms, type ListPosition, type ListQuery, positionOf } from "./Chatrooms.ts"
+import { type Cached, makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { topicOf } from "../database/Topics.ts"
+import { Chatrooms, type ListPosition, type ListQuery, positionOf } from "./Chatrooms.ts"
 
-/** Bytes of first pages kept, and milliseconds one is kept at the most. */
+/** The cache's limits: bytes of all pages, and milliseconds a page is kept. */
 const maximumBytes = 64 * 1024 * 1024
 const timeToLive = 5 * 60_000
-/** What an entry costs beside its body. */
+/** Bytes that a page takes besides its body. */
 const overhead = 500
 
-/** A page as it goes out. */
+/** A page as it is sent. */
 export interface EncodedPage {
   readonly body: Uint8Array
-  /** RFC 9110: strong, of the body's bytes. */
+  /** RFC 9110: a strong validator, the hash of the body. */
   readonly etag: string
   readonly next: ListPosition | null
 }
 
+/** A user's first page in every size that was asked for. */
 interface FirstPages {
-  /** By page size. */
-  readonly pages: Map<number, EncodedPage>
+  readonly bySize: Map<number, EncodedPage>
 }
 
 const encoder = new TextEncoder()
 
 /**
- * The list of rooms as encoded bytes. Every load of a dashboard reads its first page and few change it, so that
- * one is cached, by user; the writers of rooms invalidate it (topic `chatrooms`).
+ * The list of rooms as encoded bytes. The first page is cached by user, because it is read far more often than it
+ * changes; a change of a room invalidates it (topic `chatrooms`).
  */
 export class ChatroomList extends Context.Service<
   ChatroomList,
   {
-    /** `nextCursor` makes the opaque cursor of a position. */
+    /** `toCursor` makes the opaque cursor of a position. */
     readonly page: (
       userId: UserId,
       query: ListQuery,
-      nextCursor: (position: ListPosition) => string
+      toCursor: (position: ListPosition) => string
     ) => Effect.Effect<Cached<EncodedPage>>
-    /** Read your writes: to be called when a change of the user's rooms was committed. Other processes hear of it by themselves. */
+    /** Read your writes: call it after the commit of a change to the user's rooms. Other processes are notified by the change. */
     readonly forget: (userId: UserId) => void
   }
 >()("chat-backend/chat/ChatroomList") {
@@ -53,35 +53,31 @@ export class ChatroomList extends Context.Service<
         notifications,
         kind: "chatrooms",
         maxSize: maximumBytes,
-        size: ({ pages }) => [...pages.values()].reduce((sum, { body }) => sum + body.length + overhead, 0),
+        size: ({ bySize }) => [...bySize.values()].reduce((sum, { body }) => sum + body.length + overhead, 0),
         ttl: timeToLive
       })
 
-      const load = Effect.fnUntraced(function* (
-        userId: UserId,
-        query: ListQuery,
-        nextCursor: (position: ListPosition) => string
-      ) {
+      const load = Effect.fnUntraced(function* (userId: UserId, query: ListQuery, toCursor: (position: ListPosition) => string) {
         const { hasMore, rooms } = yield* chatrooms.list(userId, query)
         const last = rooms.at(-1)
         const next = hasMore && last !== undefined ? positionOf(last) : null
-        const body = encoder.encode(JSON.stringify({ data: rooms, hasMore, nextCursor: next === null ? null : nextCursor(next) }))
+        const body = encoder.encode(JSON.stringify({ data: rooms, hasMore, nextCursor: next === null ? null : toCursor(next) }))
         return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`, next }
       })
 
-      const page: ChatroomList["Service"]["page"] = (userId, query, nextCursor) => {
-        const loaded = load(userId, query, nextCursor)
+      const page: ChatroomList["Service"]["page"] = (userId, query, toCursor) => {
+        const loaded = load(userId, query, toCursor)
         const isFirst = query.after === undefined && query.search === undefined && !query.archived
         if (!isFirst) return Effect.map(loaded, (value) => ({ value, from: "bypass" as const }))
-        const hit = cache.peek(userId)?.pages.get(query.limit)
+        const hit = cache.peek(userId)?.bySize.get(query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })
-        // Another size of the same list joins those that are kept by then, and is dropped with them.
+        // All sizes are one entry, so that a change drops them together.
         const fill = Effect.map(loaded, (value) => ({
-          pages: new Map([...(cache.peek(userId)?.pages ?? []), [query.limit, value]])
+          bySize: new Map([...(cache.peek(userId)?.bySize ?? []), [query.limit, value]])
         }))
         return Effect.flatMap(cache.fill(userId, fill), ({ from, value }) => {
-          const page = value.pages.get(query.limit)
-          return page === undefined ? Effect.die("a page that was filled is not there") : Effect.succeed({ value: page, from })
+          const page = value.bySize.get(query.limit)
+          return page === undefined ? Effect.die("a page that was just cached is missing") : Effect.succeed({ value: page, from })
         })
       }
 

@@ -2,32 +2,23 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
+import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
+import { Chatroom, type ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
+import { iso, isoOrNull } from "../api/Schemas.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
-import { Announcer } from "../queue/Announcer.ts"
-import { iso, isoOrNull } from "../api/Schemas.ts"
-import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
-import { type Chatroom, ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
+import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
+import { Announcer } from "../queue/Announcer.ts"
 
-/** Rooms a user may have. */
+/** How many rooms a user may have. */
 const maximumChatrooms = 1_000
 
-interface Row {
-  readonly id: string
-  readonly title: string
-  readonly systemPrompt: string | null
-  readonly model: string | null
-  readonly temperature: number | null
-  readonly pinned: boolean
-  readonly archivedAt: Date | null
-  readonly lastMessageAt: Date | null
-  readonly createdAt: Date
-  readonly updatedAt: Date
-}
+const columns = columnsOf(Object.keys(Chatroom.fields))
+type Row = RowOf<Chatroom>
 
 const toChatroom = (row: Row): Chatroom => ({
-  id: ChatroomId.make(row.id),
+  id: row.id,
   title: row.title,
   systemPrompt: row.systemPrompt,
   model: row.model,
@@ -39,7 +30,7 @@ const toChatroom = (row: Row): Chatroom => ({
   updatedAt: iso(row.updatedAt)
 })
 
-/** A place in the list: pinned first, then latest activity. */
+/** A room's position in the list: pinned rooms first, then by latest activity. */
 export interface ListPosition {
   readonly pinned: boolean
   readonly activeAt: string
@@ -68,7 +59,7 @@ export class Chatrooms extends Context.Service<
     ) => Effect.Effect<{ readonly rooms: Array<Chatroom>; readonly hasMore: boolean }>
     readonly get: (userId: UserId, id: ChatroomId) => Effect.Effect<Chatroom, ChatroomNotFound>
     readonly update: (userId: UserId, id: ChatroomId, input: UpdateChatroom) => Effect.Effect<Chatroom, ChatroomNotFound>
-    /** Deletes the room with its messages; a reply being made is stopped. */
+    /** Deletes the room and its messages, and stops the replies in progress. */
     readonly remove: (userId: UserId, id: ChatroomId) => Effect.Effect<void, ChatroomNotFound>
   }
 >()("chat-backend/chat/Chatrooms") {
@@ -78,14 +69,12 @@ export class Chatrooms extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const announcer = yield* Announcer
-      // Part of the statement that changes a room, and so of its transaction: no process can miss a change that was made.
-      const changed = sql.literal(`pg_notify('${channel}', 'chatrooms:' || user_id)`)
-      const columns = sql.literal(
-        "id, title, system_prompt, model, temperature, pinned, archived_at, last_message_at, created_at, updated_at"
-      )
+      // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
+      const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
+      const selected = sql.literal(columns)
 
       const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
-        // The count and the room are one statement, so that parallel creates cannot pass the limit.
+        // One statement counts and creates, so that parallel requests cannot exceed the limit.
         const [row] = yield* sql<Row>`
           with place as (
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
@@ -94,7 +83,7 @@ export class Chatrooms extends Context.Service<
           select ${userId}, ${uuid()}, ${input.title ?? "New chat"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}
           from place
-          returning ${columns}, ${changed}
+          returning ${selected}, ${notifyChange}
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new TooManyChatrooms({ limit: maximumChatrooms })
         return toChatroom(row)
@@ -103,7 +92,7 @@ export class Chatrooms extends Context.Service<
       const list: Chatrooms["Service"]["list"] = Effect.fn("Chatrooms.list")(function* (userId, query) {
         const { after, search } = query
         const rows = yield* readSql<Row>`
-          select ${columns} from chatrooms
+          select ${selected} from chatrooms
           where ${sql.and([
             sql`user_id = ${userId}`,
             query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
@@ -119,7 +108,7 @@ export class Chatrooms extends Context.Service<
       }, Effect.orDie)
 
       const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
-        const [row] = yield* readSql<Row>`select ${columns} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
+        const [row] = yield* readSql<Row>`select ${selected} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
           Effect.orDie
         )
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
@@ -140,7 +129,7 @@ export class Chatrooms extends Context.Service<
               else archived_at end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
-          returning ${columns}, ${changed}
+          returning ${selected}, ${notifyChange}
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new ChatroomNotFound()
         return toChatroom(row)
@@ -148,7 +137,7 @@ export class Chatrooms extends Context.Service<
 
       const remove: Chatrooms["Service"]["remove"] = Effect.fn("Chatrooms.remove")(function* (userId, id) {
         const [row] = yield* sql<{ removed: boolean; unfinished: Array<string> }>`
-          with room as (delete from chatrooms where user_id = ${userId} and id = ${id} returning ${changed}),
+          with room as (delete from chatrooms where user_id = ${userId} and id = ${id} returning ${notifyChange}),
             place as (update users set chatrooms = chatrooms - 1 where id = ${userId} and exists (select from room) returning 1)
           select exists (select from place) as removed, array(
             select id::text from messages where user_id = ${userId} and chatroom_id = ${id}

@@ -7,7 +7,7 @@ import { RoomExport } from "./RoomExport.ts"
 import { Search } from "./Search.ts"
 import { Sending } from "./Sending.ts"
 
-/** Chatrooms, messages, and accepting questions within the quota. */
+/** Chatrooms, their messages, and the quota within which questions are accepted. */
 export const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, RoomExport.layer, Search.layer).pipe(
   Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer])
 )

@@ -1,42 +1,36 @@
+import { Struct } from "effect"
+import type { ChatroomId } from "../api/chat/Chatroom.ts"
+import { type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
-import { ChatroomId } from "../api/chat/Chatroom.ts"
-import { type ErrorCode, type Message, MessageId, type Status } from "../api/chat/Message.ts"
+import { columnsOf, type RowOf } from "../database/Rows.ts"
 
-/** What a message's row holds for its readers, in the order of `Message`. */
-export const columns = `id, chatroom_id, role, content, status, reply_to, superseded_by, attempt, finish_reason, truncated, error_code,
-  error_message, model, prompt_tokens, reply_tokens, thought_tokens, cached_tokens, created_at, completed_at`
+const nested = ["error", "usage"] as const
 
-export interface MessageRow {
-  readonly id: string
-  readonly chatroomId: string
-  readonly role: "user" | "model"
-  readonly content: string
+/** A message's columns. Its error and its usage are stored as columns of their own. */
+export const columns = columnsOf([
+  ...Object.keys(Struct.omit(Message.fields, nested)),
+  "errorCode",
+  "errorMessage",
+  ...Object.keys(TokenUsage.fields)
+])
+
+export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>> & {
+  readonly [Count in keyof TokenUsage]: number | null
+} & {
   readonly status: Status | "held"
-  readonly replyTo: string | null
-  readonly supersededBy: string | null
-  readonly attempt: number
-  readonly finishReason: string | null
-  readonly truncated: boolean
   readonly errorCode: ErrorCode | null
   readonly errorMessage: string | null
-  readonly model: string | null
-  readonly promptTokens: number | null
-  readonly replyTokens: number | null
-  readonly thoughtTokens: number | null
-  readonly cachedTokens: number | null
-  readonly createdAt: Date
-  readonly completedAt: Date | null
 }
 
 export const toMessage = (row: MessageRow): Message => ({
-  id: MessageId.make(row.id),
-  chatroomId: ChatroomId.make(row.chatroomId),
+  id: row.id,
+  chatroomId: row.chatroomId,
   role: row.role,
   content: row.content,
-  // Held behind an earlier question or queued for a worker: to its reader both are waiting in line.
+  // A reply is held until the room's earlier questions have replies; for clients it is queued.
   status: row.status === "held" ? "queued" : row.status,
-  replyTo: row.replyTo === null ? null : MessageId.make(row.replyTo),
-  supersededBy: row.supersededBy === null ? null : MessageId.make(row.supersededBy),
+  replyTo: row.replyTo,
+  supersededBy: row.supersededBy,
   attempt: row.attempt,
   finishReason: row.finishReason,
   truncated: row.truncated,
@@ -62,7 +56,7 @@ interface Ids {
   readonly sentAt: string
 }
 
-const blank = {
+const unanswered = {
   supersededBy: null,
   attempt: 0,
   finishReason: null,
@@ -72,7 +66,7 @@ const blank = {
   usage: null
 }
 
-/** A question and its reply as they are in the moment of their acceptance; a replay shows the same. */
+/** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */
 export const newQuestion = ({ roomId, questionId, sentAt }: Ids, content: string): Message => ({
   id: MessageId.make(questionId),
   chatroomId: roomId,
@@ -80,7 +74,7 @@ export const newQuestion = ({ roomId, questionId, sentAt }: Ids, content: string
   content,
   status: "completed",
   replyTo: null,
-  ...blank,
+  ...unanswered,
   createdAt: sentAt,
   completedAt: sentAt
 })
@@ -92,7 +86,7 @@ export const newReply = ({ roomId, questionId, replyId, sentAt }: Ids): Message 
   content: "",
   status: "queued",
   replyTo: MessageId.make(questionId),
-  ...blank,
+  ...unanswered,
   createdAt: sentAt,
   completedAt: null
 })

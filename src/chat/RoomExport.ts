@@ -2,11 +2,11 @@ import { Context, Effect, Layer, Option, Stream } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import type { ChatroomNotFound } from "../api/chat/ChatErrors.ts"
 import type { Chatroom, ChatroomId } from "../api/chat/Chatroom.ts"
-import { Chatrooms } from "./Chatrooms.ts"
 import type { Message } from "../api/chat/Message.ts"
+import { Chatrooms } from "./Chatrooms.ts"
 import { Messages } from "./Messages.ts"
 
-/** Messages read at once. */
+/** Messages in one query. */
 const batch = 100
 const beforeAll = "00000000-0000-0000-0000-000000000000"
 
@@ -15,7 +15,7 @@ const heading = (message: Message) => `## ${message.role === "user" ? "You" : (m
 const toMarkdown = (message: Message): string =>
   `\n${heading(message)}\n\n${message.content}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
 
-/** A room and all its messages, oldest first, in pieces: a room can be larger than a process should hold. */
+/** A room with all its messages, oldest first, as a stream, because a room can be larger than a process should hold. */
 export class RoomExport extends Context.Service<
   RoomExport,
   {
@@ -28,12 +28,12 @@ export class RoomExport extends Context.Service<
     RoomExport,
     Effect.gen(function* () {
       const chatrooms = yield* Chatrooms
-      const history = yield* Messages
+      const { history } = yield* Messages
 
       const messages = (userId: UserId, roomId: ChatroomId) =>
         Stream.paginate<string, Message>(beforeAll, (after) =>
-          history.history(userId, roomId, { limit: batch, after }).pipe(
-            // Deleted meanwhile: it has none any more.
+          history(userId, roomId, { limit: batch, after }).pipe(
+            // The room was deleted during the export: there are no more messages.
             Effect.catchTag("ChatroomNotFound", () => Effect.succeed({ messages: [], hasMore: false })),
             Effect.map(({ hasMore, messages: found }) => {
               const last = found.at(-1)
@@ -42,20 +42,22 @@ export class RoomExport extends Context.Service<
           )
         )
 
-      const json = (userId: UserId, roomId: ChatroomId) =>
+      const json = Effect.fn("RoomExport.json")((userId: UserId, roomId: ChatroomId) =>
         Effect.map(chatrooms.get(userId, roomId), (room) => roomToJson(room, messages(userId, roomId)))
+      )
 
-      const markdown = (userId: UserId, roomId: ChatroomId) =>
+      const markdown = Effect.fn("RoomExport.markdown")((userId: UserId, roomId: ChatroomId) =>
         Effect.map(chatrooms.get(userId, roomId), (room) =>
           Stream.concat(Stream.make(`# ${room.title}\n`), Stream.map(messages(userId, roomId), toMarkdown))
         )
+      )
 
       return RoomExport.of({ messages, json, markdown })
     })
   )
 }
 
-/** The room as JSON with its messages as one more member. */
+/** The room as JSON, with its messages as one more field. */
 export const roomToJson = (room: Chatroom, messages: Stream.Stream<Message>): Stream.Stream<string> =>
   Stream.make(`${JSON.stringify(room).slice(0, -1)},"messages":[`).pipe(
     Stream.concat(

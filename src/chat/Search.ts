@@ -1,28 +1,28 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
-import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 import type { FoundMessage } from "../api/chat/Message.ts"
+import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 
-/** Characters shown on each side of what was found. */
+/** Characters of a snippet before and after the words. */
 const around = 60
 
-/** The place, or the one before it where it would cut a character in two. */
-const between = (text: string, at: number): number => (/^[\udc00-\udfff]$/.test(text.charAt(at)) ? at - 1 : at)
+/** The index, or the one before it if it would split a surrogate pair. */
+const characterStart = (text: string, at: number): number => (/^[\udc00-\udfff]$/.test(text.charAt(at)) ? at - 1 : at)
 
-/** What was found with its surroundings, cut at the ends with an ellipsis. */
+/** The words with the text around them; an ellipsis marks an end that was cut. */
 export const snippet = (content: string, words: string): string => {
   const at = Math.max(0, content.toLowerCase().indexOf(words.toLowerCase()))
-  const from = between(content, Math.max(0, at - around))
-  const to = between(content, Math.min(content.length, at + words.length + around))
+  const from = characterStart(content, Math.max(0, at - around))
+  const to = characterStart(content, Math.min(content.length, at + words.length + around))
   return `${from > 0 ? "…" : ""}${content.slice(from, to)}${to < content.length ? "…" : ""}`
 }
 
-/** Finds words in one's own messages. The index leads to the user's rows; of those every one is read. */
+/** Finds words in a user's own messages. The primary key leads to the user's rows, and each of them is read. */
 export class Search extends Context.Service<
   Search,
   {
-    /** The newest first, from before `before` on. */
+    /** Newest first; with `before`, only older messages than that one. */
     readonly find: (
       userId: UserId,
       query: { readonly words: string; readonly limit: number; readonly before?: string | undefined }

@@ -1,25 +1,17 @@
 import type { Readable } from "node:stream"
-import {
-  ApiError,
-  type GenerateContentParameters,
-  type GenerateContentResponse,
-  type GoogleGenAI,
-  type HttpOptions
-} from "@google/genai"
+import type { GenerateContentParameters, GoogleGenAI, HttpOptions } from "@google/genai"
 import { Effect, Result } from "effect"
 import { createParser } from "eventsource-parser"
 import { request } from "undici"
-import { fromUnknown, GeminiError } from "./GeminiError.ts"
-
-/** What one event of streamGenerateContent says: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent */
-export type Event = Pick<GenerateContentResponse, "candidates" | "promptFeedback" | "usageMetadata" | "modelVersion">
+import { type AnswerEvent, parseEvent } from "./AnswerEvent.ts"
+import { fromUnknown, type GeminiError } from "./GeminiError.ts"
 
 type Fetch = NonNullable<HttpOptions["fetch"]>
 
 /**
- * The SDK's request, its refusals told as the SDK tells them, with the answer's body left to `readEvents`: the SDK
- * makes a `Response` of every event and reads the raw text as JSON first, which was 93 µs of processor time an event
- * where this is 32 (500 answers at once, 20 events a second each).
+ * Sends the request through the SDK, with the SDK's errors, but leaves the response's body to `readEvents`. The SDK
+ * makes a `Response` of every event and tries to parse the raw text as JSON first: 93 µs of processor time an event
+ * instead of 32 (500 answers at once, 20 events a second each).
  */
 export const openEvents = (client: GoogleGenAI, parameters: GenerateContentParameters): Effect.Effect<Readable, GeminiError> =>
   Effect.callback((resume) => {
@@ -32,7 +24,7 @@ export const openEvents = (client: GoogleGenAI, parameters: GenerateContentParam
         signal: init?.signal ?? null
       }).then(({ body, headers, statusCode }) => {
         if (statusCode === 200) {
-          // It may be aborted before anybody reads it.
+          // It may be aborted before `readEvents` listens.
           body.on("error", () => {})
           resume(Effect.succeed(body))
           return new Response(null)
@@ -40,16 +32,16 @@ export const openEvents = (client: GoogleGenAI, parameters: GenerateContentParam
         const type = String(headers["content-type"] ?? "")
         return body.text().then((text) => new Response(text, { status: statusCode, headers: { "content-type": type } }))
       })
-    // The SDK would ask again for what was cut, and knows neither our lease nor our count of attempts.
+    // The SDK would continue an answer that was cut off, without regard to the lease and the count of attempts.
     const config = { ...parameters.config, httpOptions: { fetch }, automaticContinuation: false }
     client.models.generateContentStream({ ...parameters, config }).then(() => fail("an answer without a stream"), fail)
   })
 
 /**
- * Calls `onEvent` for every event until the body ends. One callback and no effect for each: a thousand answers at
- * once are twenty thousand events a second. An error that Google sends in mid-stream ends it as one of the SDK's.
+ * Calls `onEvent` for every event until the body ends. A plain callback, because a thousand answers at once are twenty
+ * thousand events a second. An error that Google sends in mid-stream fails as the SDK's error would.
  */
-export const readEvents = (body: Readable, onEvent: (event: Event) => void): Effect.Effect<void, GeminiError> =>
+export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void): Effect.Effect<void, GeminiError> =>
   Effect.callback((resume) => {
     let isOver = false
     const end = (result: Effect.Effect<void, GeminiError>) => {
@@ -58,16 +50,16 @@ export const readEvents = (body: Readable, onEvent: (event: Event) => void): Eff
       body.destroy()
       resume(result)
     }
-    const take = (data: string) => {
+    const handle = (data: string) => {
       if (isOver) return
-      const taken = Result.try({ try: () => onEvent(parse(data)), catch: fromUnknown })
-      if (Result.isFailure(taken)) end(Effect.fail(taken.failure))
+      const handled = Result.try({ try: () => onEvent(parseEvent(data)), catch: fromUnknown })
+      if (Result.isFailure(handled)) end(Effect.fail(handled.failure))
     }
-    const parser = createParser({ onEvent: ({ data }) => take(data) })
+    const parser = createParser({ onEvent: ({ data }) => handle(data) })
     let isBetweenEvents = true
     const read = (text: string) => {
-      // An error in mid-stream may come as it would have come instead of the stream: as JSON that is no event.
-      if (isBetweenEvents && text.startsWith("{")) return take(text)
+      // An error in mid-stream may also come as bare JSON, not as an event.
+      if (isBetweenEvents && text.startsWith("{")) return handle(text)
       isBetweenEvents = text.endsWith("\n\n") || text.endsWith("\r\n\r\n")
       parser.feed(text)
     }
@@ -80,9 +72,3 @@ export const readEvents = (body: Readable, onEvent: (event: Event) => void): Eff
       body.destroy()
     })
   })
-
-const parse = (data: string): Event => {
-  const event: Event & { readonly error?: { readonly code?: number } } = JSON.parse(data)
-  if (event.error !== undefined) throw new ApiError({ message: data, status: event.error.code ?? 500 })
-  return event
-}

@@ -1,17 +1,17 @@
 import { ApiError } from "@google/genai"
-import { Data, Option, Schema } from "effect"
+import { Option, Schema } from "effect"
 
 /**
- * Why a call gave no reply, by what is to be done about it: wait for the model (`rate_limited`), give up for
- * today (`daily_quota`), try again (`unavailable`), or call for an operator (`misconfigured`).
+ * Why a call failed, by what to do about it: wait for the model (`rate_limited`), give up for today (`daily_quota`),
+ * try again (`unavailable`), or alert an operator (`misconfigured`).
  */
-export class GeminiError extends Data.TaggedError("GeminiError")<{
-  readonly kind: "rate_limited" | "daily_quota" | "unavailable" | "misconfigured"
+export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError", {
+  kind: Schema.Literals(["rate_limited", "daily_quota", "unavailable", "misconfigured"]),
   /** For the log; never shown to a client. */
-  readonly detail: string
-  /** Milliseconds Google asked us to wait. */
-  readonly retryAfter?: number
-}> {
+  detail: Schema.String,
+  /** Milliseconds that Google asked us to wait. */
+  retryAfter: Schema.optional(Schema.Number)
+}) {
   override get message() {
     return `${this.kind}: ${this.detail}`
   }
@@ -37,8 +37,8 @@ const Status = Schema.fromJsonString(
 const decodeStatus = Schema.decodeUnknownOption(Status)
 
 /**
- * Google's status in an SDK error's message: after some words when it came in mid-stream, and wrapped in a
- * second one when a stream was refused.
+ * Google's status in the message of an SDK error: preceded by some text when it came in mid-stream, and wrapped in a
+ * second status when a stream was refused.
  */
 const statusOf = (message: string): (typeof Status.Type)["error"] | undefined => {
   const status = Option.getOrUndefined(decodeStatus(message.slice(Math.max(0, message.indexOf("{")))))?.error
@@ -51,7 +51,7 @@ const milliseconds = (duration: string | undefined): number | undefined => {
   return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000)
 }
 
-/** What the SDK threw, classified. Anything that is no answer of Google's is the network's. */
+/** Classifies what the SDK threw. Anything but an answer of Google's is a failure of the network. */
 export const fromUnknown = (cause: unknown): GeminiError => {
   if (!(cause instanceof ApiError)) {
     return new GeminiError({
@@ -62,13 +62,12 @@ export const fromUnknown = (cause: unknown): GeminiError => {
   const status = statusOf(cause.message)
   const detail = `HTTP ${cause.status} ${status?.message ?? ""}`.trim()
   const retryAfter = status?.details?.map(({ retryDelay }) => milliseconds(retryDelay)).find((delay) => delay !== undefined)
-  const hint = retryAfter === undefined ? {} : { retryAfter }
   if (cause.status === 429) {
     const perDay = status?.details?.some(({ violations }) => violations?.some(({ quotaId }) => quotaId?.includes("PerDay")))
-    return new GeminiError({ kind: perDay === true ? "daily_quota" : "rate_limited", detail, ...hint })
+    return new GeminiError({ kind: perDay === true ? "daily_quota" : "rate_limited", detail, retryAfter })
   }
-  // 408 and every 5xx, a proxy's HTML page included, may pass; the rest says that our request or key is wrong.
+  // 408 and every 5xx (also a proxy's HTML page) are transient; other statuses mean that our request or key is wrong.
   return cause.status >= 500 || cause.status === 408
-    ? new GeminiError({ kind: "unavailable", detail, ...hint })
+    ? new GeminiError({ kind: "unavailable", detail, retryAfter })
     : new GeminiError({ kind: "misconfigured", detail })
 }

@@ -5,15 +5,15 @@ import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
-import { Conversation, estimateTokens } from "./Conversation.ts"
 import { Gemini } from "../gemini/Gemini.ts"
+import { Conversation, estimateTokens } from "./Conversation.ts"
 
-/** Messages before the question that are accounted for, the newest. */
-const maximumAccounted = 1_000
+/** The receipt covers at most this many messages up to the question, the newest ones. */
+const maximumCovered = 1_000
 
 type Reason = ContextReceipt["dropped"][number]["reason"]
 
-interface Earlier {
+interface RoomMessage {
   readonly id: string
   readonly role: "user" | "model"
   readonly content: string
@@ -22,18 +22,18 @@ interface Earlier {
   readonly answered: boolean
 }
 
-const reasonOf = (message: Earlier): Reason => {
+const reasonOf = (message: RoomMessage): Reason => {
   if (message.role === "user") return message.answered ? "budget" : "unanswered"
   if (message.status === "failed" || message.status === "cancelled") return message.status
   if (message.status !== "completed") return "unfinished"
   return message.supersededBy === null ? "budget" : "superseded"
 }
 
-/** Tells what a reply was made of: the receipt kept with it, or, before it was made, what would be sent now. */
+/** What the model was sent for a reply: the receipt stored with it, or, before the first call, what would be sent now. */
 export class ContextReceipts extends Context.Service<
   ContextReceipts,
   {
-    readonly of: (
+    readonly find: (
       userId: UserId,
       roomId: ChatroomId,
       replyId: MessageId
@@ -47,7 +47,7 @@ export class ContextReceipts extends Context.Service<
       const conversation = yield* Conversation
       const gemini = yield* Gemini
 
-      const find = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
+      const findReply = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
         const [row] = yield* sql<{
           found: boolean
           replyTo: string | null
@@ -68,23 +68,23 @@ export class ContextReceipts extends Context.Service<
         return { ...row, replyTo: row.replyTo }
       })
 
-      const earlier = (userId: UserId, roomId: ChatroomId, questionId: string) =>
-        sql<Earlier>`
+      const messagesUpTo = (userId: UserId, roomId: ChatroomId, questionId: string) =>
+        sql<RoomMessage>`
           select m.id, m.role, m.content, m.status, m.superseded_by, exists (
             select 1 from messages r where r.user_id = m.user_id and r.chatroom_id = m.chatroom_id and r.reply_to = m.id
               and r.status = 'completed') as answered
           from messages m
           where m.user_id = ${userId} and m.chatroom_id = ${roomId} and (m.id <= ${questionId} or m.reply_to < ${questionId})
-          order by m.id desc limit ${maximumAccounted}
+          order by m.id desc limit ${maximumCovered}
         `.pipe(Effect.orDie)
 
-      const of: ContextReceipts["Service"]["of"] = Effect.fn("ContextReceipts.of")(function* (userId, roomId, replyId) {
-        const reply = yield* find(userId, roomId, replyId)
+      const find: ContextReceipts["Service"]["find"] = Effect.fn("ContextReceipts.find")(function* (userId, roomId, replyId) {
+        const reply = yield* findReply(userId, roomId, replyId)
         const systemPrompt = reply.ids === null ? reply.roomPrompt : reply.sentPrompt
         const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt }
         const ids =
-          reply.ids === null ? (yield* conversation.before(question)).map(({ messageId }) => messageId) : reply.ids.split(",")
-        const messages = new Map((yield* earlier(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
+          reply.ids === null ? (yield* conversation.turnsFor(question)).map(({ messageId }) => messageId) : reply.ids.split(",")
+        const messages = new Map((yield* messagesUpTo(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
         const included = ids.flatMap((id) => {
           const message = messages.get(id)
           return message === undefined
@@ -105,7 +105,7 @@ export class ContextReceipts extends Context.Service<
         }
       })
 
-      return ContextReceipts.of({ of })
+      return ContextReceipts.of({ find })
     })
   )
 }

@@ -2,21 +2,21 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Turn } from "../gemini/Gemini.ts"
 
-/** A turn and the message it was made of. */
+/** A turn with the message it comes from. */
 export interface SourcedTurn extends Turn {
   readonly messageId: string
 }
 
-/** Tokens of a prompt: system prompt, history and question together. */
+/** Tokens a prompt may have: system prompt, history and question together. */
 export const contextBudget = 32_000
 
-/** Earlier exchanges that are looked at; a budget of short ones fits in. */
-const maximumExchanges = 200
+/** Answered questions that are read from the room; enough to fill the budget, unless they are very short. */
+const maximumEarlier = 200
 
-/** About one token for four bytes of UTF-8: near enough to choose what to leave out, without asking the model. */
+/** About one token for four bytes of UTF-8: accurate enough to fit a budget, and needs no call to the model. */
 export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / 4)
 
-export interface Exchange {
+export interface AnsweredQuestion {
   readonly questionId: string
   readonly question: string
   readonly answerId: string
@@ -24,17 +24,17 @@ export interface Exchange {
 }
 
 /**
- * The turns that are sent: the question, and before it as many whole exchanges as the budget holds, the newest
- * first. Questions that were never answered are left out, so the roles always alternate.
+ * The turns to send: the question, preceded by the newest earlier questions with their answers, as many as the budget
+ * holds. Unanswered questions are left out, so the roles always alternate.
  */
 export const fit = (
-  asked: Pick<Exchange, "questionId" | "question">,
-  exchangesNewestFirst: ReadonlyArray<Exchange>,
+  asked: Pick<AnsweredQuestion, "questionId" | "question">,
+  earlierNewestFirst: ReadonlyArray<AnsweredQuestion>,
   systemPrompt: string | null
 ): Array<SourcedTurn> => {
   let left = contextBudget - estimateTokens(asked.question) - estimateTokens(systemPrompt ?? "")
   const turns: Array<SourcedTurn> = [{ role: "user", text: asked.question, messageId: asked.questionId }]
-  for (const { answer, answerId, question, questionId } of exchangesNewestFirst) {
+  for (const { answer, answerId, question, questionId } of earlierNewestFirst) {
     left -= estimateTokens(question) + estimateTokens(answer)
     if (left < 0) break
     turns.unshift({ role: "user", text: question, messageId: questionId }, { role: "model", text: answer, messageId: answerId })
@@ -42,11 +42,12 @@ export const fit = (
   return turns
 }
 
-/** A room's history as the model is to see it. */
+/** A room's history as the model receives it. */
 export class Conversation extends Context.Service<
   Conversation,
   {
-    readonly before: (question: {
+    /** The turns that end in the question. */
+    readonly turnsFor: (question: {
       readonly userId: string
       readonly chatroomId: string
       readonly questionId: string
@@ -59,9 +60,9 @@ export class Conversation extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const before: Conversation["Service"]["before"] = Effect.fn("Conversation.before")(function* (question) {
-        // The newest completed reply of each earlier question; failed, blocked and cancelled turns are not history.
-        const rows = yield* sql<Exchange>`
+      const turnsFor: Conversation["Service"]["turnsFor"] = Effect.fn("Conversation.turnsFor")(function* (question) {
+        // Of each earlier question its newest completed reply; a question without one is left out.
+        const rows = yield* sql<AnsweredQuestion>`
           select q.id as question_id, q.content as question, r.id as answer_id, r.content as answer
           from messages q left join lateral (
             select id, content from messages r
@@ -71,13 +72,13 @@ export class Conversation extends Context.Service<
           ) r on true
           where q.user_id = ${question.userId} and q.chatroom_id = ${question.chatroomId} and q.role = 'user'
             and q.id <= ${question.questionId} and (r.content is not null or q.id = ${question.questionId})
-          order by q.id desc limit ${maximumExchanges + 1}
+          order by q.id desc limit ${maximumEarlier + 1}
         `
         const [asked, ...earlier] = rows
         return asked === undefined ? [] : fit(asked, earlier, question.systemPrompt)
       }, Effect.orDie)
 
-      return Conversation.of({ before })
+      return Conversation.of({ turnsFor })
     })
   )
 }

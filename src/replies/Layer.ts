@@ -7,11 +7,11 @@ import { ContextReceipts } from "./ContextReceipts.ts"
 import { Conversation } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
-import { Replies } from "./Replies.ts"
+import { ReplyMaker } from "./ReplyMaker.ts"
 import { ReplyStore } from "./ReplyStore.ts"
 
-/** Making replies and streaming them. */
-export const RepliesLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer, Cancellation.layer, ReplyStream.layer).pipe(
+/** Makes replies and streams them. */
+export const RepliesLayer = Layer.mergeAll(ReplyMaker.layer, ContextReceipts.layer, Cancellation.layer, ReplyStream.layer).pipe(
   Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer]),
   Layer.provide(Gemini.layer)
 )

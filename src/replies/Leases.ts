@@ -3,7 +3,7 @@ import type { Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { Notifications } from "../database/Notifications.ts"
 
-/** Seconds a lease lasts, and how often a living process renews its own. */
+/** Seconds until a lease expires that is not renewed, and how often a process renews its own. */
 export const leaseSeconds = 30
 const renewEvery = "8 seconds"
 
@@ -14,10 +14,10 @@ export interface Lease {
   readonly attempt: number
 }
 
-/** Why work on a reply must stop: another holds it, or its user no longer wants it. */
+/** Why work on a reply must stop: another worker holds the lease (`lost`), or the user has stopped it (`stopped`). */
 export type Stop = "lost" | "stopped"
 
-/** The leases of this process: renewed together in one statement, and given up at once when told to. */
+/** The leases of this process: all renewed in one statement, and each given up at once when its `stop` topic arrives. */
 export class Leases extends Context.Service<
   Leases,
   {
@@ -34,18 +34,18 @@ export class Leases extends Context.Service<
 
       const renew = Effect.gen(function* () {
         if (held.size === 0) return
-        const before = [...held.values()]
+        const entries = [...held.values()]
         const leases = JSON.stringify(
-          before.map(({ lease }) => ({ user_id: lease.userId, id: lease.replyId, attempt: lease.attempt }))
+          entries.map(({ lease }) => ({ user_id: lease.userId, id: lease.replyId, attempt: lease.attempt }))
         )
-        const kept = yield* sql<{ id: string }>`
+        const renewed = yield* sql<{ id: string }>`
           update messages m set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
           from json_to_recordset(${leases}::text::json) as l (user_id uuid, id uuid, attempt int)
           where m.user_id = l.user_id and m.id = l.id and m.attempt = l.attempt and m.status = 'processing'
           returning m.id
         `
-        const ours = new Set(kept.map(({ id }) => id))
-        for (const { lease, stop } of before) {
+        const ours = new Set(renewed.map(({ id }) => id))
+        for (const { lease, stop } of entries) {
           if (!ours.has(lease.replyId)) yield* Deferred.succeed(stop, "lost")
         }
       }).pipe(
@@ -59,16 +59,15 @@ export class Leases extends Context.Service<
         if (entry !== undefined) Deferred.doneUnsafe(entry.stop, Effect.succeed("stopped" as const))
       })
 
-      const hold: Leases["Service"]["hold"] = (lease) =>
-        Effect.gen(function* () {
-          const stop = yield* Deferred.make<Stop>()
-          const entry = { lease, stop }
-          yield* Effect.acquireRelease(
-            Effect.sync(() => held.set(lease.replyId, entry)),
-            () => Effect.sync(() => held.get(lease.replyId) === entry && held.delete(lease.replyId))
-          )
-          return Deferred.await(stop)
-        })
+      const hold: Leases["Service"]["hold"] = Effect.fn("Leases.hold")(function* (lease) {
+        const stop = yield* Deferred.make<Stop>()
+        const entry = { lease, stop }
+        yield* Effect.acquireRelease(
+          Effect.sync(() => held.set(lease.replyId, entry)),
+          () => Effect.sync(() => held.get(lease.replyId) === entry && held.delete(lease.replyId))
+        )
+        return Deferred.await(stop)
+      })
 
       return Leases.of({ hold })
     })

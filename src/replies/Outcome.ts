@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import type { ErrorCode } from "../api/chat/Message.ts"
-import type { Delta, TokenUsage } from "../gemini/Gemini.ts"
+import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
+import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 
 /** How a reply ends. */
@@ -16,17 +16,17 @@ export interface Outcome {
 
 const messages: Record<ErrorCode, string> = {
   blocked: "The model's safety rules refused this question or its answer.",
-  empty_response: "The model answered with nothing, twice.",
-  max_tokens: "The model used up its tokens before it wrote anything.",
-  model_misconfigured: "The model refuses our requests; the operator has been told.",
+  empty_response: "The model gave an empty answer twice.",
+  max_tokens: "The model used all its tokens before it wrote any text.",
+  model_misconfigured: "The model rejects our requests; the operator has been alerted.",
   model_quota_exhausted: "The model's quota for today is used up.",
   model_unavailable: "The model could not be reached; please ask again."
 }
 
-/** These reasons are the user's content, not a fault: https://ai.google.dev/api/generate-content#FinishReason */
+/** These reasons are about the user's content, not faults: https://ai.google.dev/api/generate-content#FinishReason */
 const blockingReasons = new Set(["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST"])
 
-/** A failure that is not the user's gives the unit of quota back. */
+/** A failed reply refunds its unit of quota, unless it is blocked: that is about the user's content. */
 export const isRefunded = (outcome: Outcome): boolean => outcome.error !== null && outcome.error.code !== "blocked"
 
 export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome => ({
@@ -51,8 +51,8 @@ export const cancelled = (content: string, model: string): Outcome => ({
   usage: null
 })
 
-/** What an answer's deltas add up to. */
-export interface Answer {
+/** What the model has answered: the sum of its deltas. */
+export interface ModelAnswer {
   readonly text: string
   readonly finishReason: string | null
   readonly blockReason: string | null
@@ -60,9 +60,9 @@ export interface Answer {
   readonly model: string | null
 }
 
-export const nothing: Answer = { text: "", finishReason: null, blockReason: null, usage: null, model: null }
+export const emptyAnswer: ModelAnswer = { text: "", finishReason: null, blockReason: null, usage: null, model: null }
 
-export const add = (answer: Answer, delta: Delta): Answer => ({
+export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswer => ({
   text: answer.text + delta.text,
   finishReason: delta.finishReason ?? answer.finishReason,
   blockReason: delta.blockReason ?? answer.blockReason,
@@ -71,10 +71,10 @@ export const add = (answer: Answer, delta: Delta): Answer => ({
 })
 
 /**
- * The contract's "When Gemini refuses or breaks". An answer without a finish reason was cut off and one with an
- * unknown reason is not understood: both are failures that may pass. `undefined` is an empty STOP.
+ * How a reply with this answer ends; undefined for an empty answer, which is worth asking again. An answer without a
+ * finish reason was cut off, and one with an unknown reason cannot be judged: both are transient failures.
  */
-export const outcomeOf = (answer: Answer): Effect.Effect<Outcome | undefined, GeminiError> => {
+export const outcomeOf = (answer: ModelAnswer): Effect.Effect<Outcome | undefined, GeminiError> => {
   const { blockReason, finishReason, model, text, usage } = answer
   const base = { finishReason: finishReason ?? blockReason, model, usage }
   if (blockReason !== null || blockingReasons.has(finishReason ?? "")) return Effect.succeed(failed("blocked", base))

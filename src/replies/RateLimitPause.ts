@@ -1,11 +1,11 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 
-/** One row a model: until then nobody of the fleet calls it. Claims read it in their own statement. */
+/** Until when a model is paused, for all processes: one row a model. A claim reads it in its own statement. */
 export class RateLimitPause extends Context.Service<
   RateLimitPause,
   {
-    /** Pauses the model for milliseconds from now; an earlier, longer pause stays. Returns its end. */
+    /** Pauses the model for at least this many milliseconds from now, and returns when the pause ends. */
     readonly pause: (model: string, milliseconds: number) => Effect.Effect<Date>
   }
 >()("chat-backend/replies/RateLimitPause") {
@@ -14,18 +14,15 @@ export class RateLimitPause extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const pause = Effect.fn("RateLimitPause.pause")(
-        function* (model: string, milliseconds: number) {
-          const [row] = yield* sql<{ until: Date }>`
+      const pause = Effect.fn("RateLimitPause.pause")(function* (model: string, milliseconds: number) {
+        const [row] = yield* sql<{ until: Date }>`
           insert into model_pauses as p (model, until)
           values (${model}, clock_timestamp() + make_interval(secs => ${milliseconds / 1000}))
           on conflict (model) do update set until = greatest(p.until, excluded.until)
           returning until
         `
-          return row === undefined ? yield* Effect.die("an upsert returned nothing") : row.until
-        },
-        Effect.catchTag("SqlError", Effect.die)
-      )
+        return row === undefined ? yield* Effect.die("an upsert returned nothing") : row.until
+      }, Effect.orDie)
 
       return RateLimitPause.of({ pause })
     })

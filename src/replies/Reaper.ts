@@ -1,6 +1,6 @@
 import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { Replies, replyDeadline } from "./Replies.ts"
+import { replyDeadline, ReplyMaker } from "./ReplyMaker.ts"
 import { Announcer } from "../queue/Announcer.ts"
 
 /** Seconds between sweeps, and how long a reply may lie unannounced before a sweep finds it. */
@@ -19,7 +19,7 @@ export const ReaperLayer = Layer.effectDiscard(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const announcer = yield* Announcer
-    const replies = yield* Replies
+    const replies = yield* ReplyMaker
 
     /** Replies that should be running and have no unlocked job: one that is due soon is not touched. */
     const overdue = sql<{ userId: string; id: string; expired: boolean }>`

@@ -3,14 +3,14 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
-import { exchange } from "../chat/Exchange.ts"
+import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Sending } from "../chat/Sending.ts"
-import { ContextReceipts } from "./ContextReceipts.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { Cancellation } from "./Cancellation.ts"
+import { ContextReceipts } from "./ContextReceipts.ts"
 
-/** Nothing between us and the reader may collect, cache or compress the events. */
+/** Tells proxies not to buffer, cache or compress the events. */
 const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }
 
 export const RepliesHttp = HttpApiBuilder.group(
@@ -26,7 +26,7 @@ export const RepliesHttp = HttpApiBuilder.group(
       regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
         const { userId } = yield* CurrentUser
         const sent = yield* sending.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
-        return exchange(202, params.id, sent, yield* Clock.currentTimeMillis)
+        return exchangeResponse(params.id, sent, yield* Clock.currentTimeMillis)
       }),
 
       cancelMessage: Effect.fnUntraced(function* ({ params }) {
@@ -36,12 +36,12 @@ export const RepliesHttp = HttpApiBuilder.group(
 
       getMessageContext: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
-        return yield* receipts.of(userId, params.id, params.mid)
+        return yield* receipts.find(userId, params.id, params.mid)
       }),
 
       streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
         const { userId } = yield* CurrentUser
-        // A browser that reconnects keeps its address, so the header is the newer of the two.
+        // A browser reconnects to the same URL, so `Last-Event-ID` is newer than `after`.
         const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
         const events = yield* replyStream.open(userId, params.id, params.mid, position)
         return events === undefined

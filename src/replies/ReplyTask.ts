@@ -1,14 +1,14 @@
 import { Effect, Schema } from "effect"
 import { replyTask } from "../queue/Announcer.ts"
 import type { Task } from "../queue/Tasks.ts"
-import { Replies } from "./Replies.ts"
+import { ReplyMaker } from "./ReplyMaker.ts"
 
 const decode = Schema.decodeUnknownEffect(Schema.Struct({ userId: Schema.String, replyId: Schema.String }))
 
-/** Wakes a reply up. The job carries ids alone: the rows say what is to be done. */
-export const makeReplyTask = Effect.map(Replies, (replies): Task => ({
+/** Makes an attempt at a reply. The job holds only ids: what is due is in the reply's row. */
+export const makeReplyTask = Effect.map(ReplyMaker, (replyMaker): Task => ({
   name: replyTask,
-  run: (payload) => Effect.flatMap(decode(payload), ({ replyId, userId }) => replies.answer(userId, replyId)),
+  run: (payload) => Effect.flatMap(decode(payload), ({ replyId, userId }) => replyMaker.attempt(userId, replyId)),
   // An interrupted reply is handed back, which announces a new job for it.
   interruptedIsDone: true
 }))

@@ -44,7 +44,7 @@ describe("traces", () => {
     await backend.stop()
     const all = received.map(({ body }) => body).join("\n")
     assert.deepStrictEqual([...new Set(received.map(({ path }) => path))], ["/v1/traces"])
-    for (const name of ["POST", "Sending.send", "Replies.answer", "gemini-chat-backend", "send_message"])
+    for (const name of ["POST", "Sending.send", "ReplyMaker.attempt", "gemini-chat-backend", "send_message"])
       assert.include(all, name)
     for (const secret of [person.token, person.mobile, "Traced."]) assert.notInclude(all, secret)
   })

@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
-import { contextBudget, estimateTokens, type Exchange, fit } from "../../src/replies/Conversation.ts"
+import { contextBudget, estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
 import { callsAbout, ended, nobodysId, startWorld, times, turnsOf, type World } from "../chat/World.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
@@ -201,13 +201,13 @@ describe("an estimate of tokens", () => {
 describe("fitting a conversation into the budget", () => {
   /** A text of so many tokens. */
   const tokens = (count: number) => "abcd".repeat(count)
-  const exchange = (index: number, question: string, answer: string): Exchange => ({
+  const exchange = (index: number, question: string, answer: string): AnsweredQuestion => ({
     questionId: `q${index}`,
     question,
     answerId: `a${index}`,
     answer
   })
-  const fitted = (question: string, exchanges: ReadonlyArray<Exchange>, systemPrompt: string | null = null) =>
+  const fitted = (question: string, exchanges: ReadonlyArray<AnsweredQuestion>, systemPrompt: string | null = null) =>
     fit({ questionId: "asked", question }, exchanges, systemPrompt).map(({ messageId }) => messageId)
 
   it("keeps everything in its order when there is room", () => {

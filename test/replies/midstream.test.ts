@@ -5,7 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Layer, Result } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
-import { type Delta, Gemini } from "../../src/gemini/Gemini.ts"
+import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
+import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
 
 const piece = (text: string, more = {}) => JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, ...more }] })
@@ -40,7 +41,7 @@ describe("Google's stream", () => {
       GEMINI_API_KEY: "simulated",
       GEMINI_BASE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     })
-    const deltas: Array<Delta> = []
+    const deltas: Array<AnswerDelta> = []
     const prompt = { model: "m", systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text: "?" }] }
     return Gemini.pipe(
       Effect.flatMap((gemini) => Effect.result(gemini.answer(prompt, (delta) => deltas.push(delta)))),
@@ -80,6 +81,28 @@ describe("Google's stream", () => {
       assert.strictEqual(text, "Grüße, Ada 🙂")
       assert.strictEqual(last?.finishReason, "STOP")
     }
+  })
+
+  it.each([
+    ['{"candidates": 7}'],
+    ['{"candidates": [{"content": {"parts": {"text": "private words"}}}]}'],
+    ['{"candidates": [{"content": {"parts": [{"text": ["private words"]}]}}]}'],
+    ["[]"]
+  ])("fails as unavailable on an event of an unexpected shape, and does not quote it: %s", async (event) => {
+    const { detail, kind } = refusal(await answer((response) => void response.write(`data: ${event}\n\n`)))
+    assert.strictEqual(kind, "unavailable")
+    assert.notInclude(detail, "private words")
+  })
+
+  it("reads null as an omitted field", async () => {
+    const first = {
+      candidates: [{ content: { parts: [{ text: "A", thought: null }] }, finishReason: null }],
+      usageMetadata: null
+    }
+    const { last, result, text } = await answer((response) => void response.write(`data: ${JSON.stringify(first)}\n\n`))
+    assert.isTrue(Result.isSuccess(result))
+    assert.strictEqual(text, "A")
+    assert.deepStrictEqual([last?.finishReason, last?.usage], [undefined, undefined])
   })
 
   it("that is no JSON is a failure that may pass", async () => {

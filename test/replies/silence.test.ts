@@ -7,7 +7,8 @@ import { TestClock } from "effect/testing"
 import { afterAll, assert, beforeAll, describe } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { type Delta, Gemini } from "../../src/gemini/Gemini.ts"
+import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
+import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { callsTo, sleep, until } from "../chat/World.ts"
 
@@ -78,7 +79,7 @@ describe("a model that falls silent", () => {
     })
     return Effect.gen(function* () {
       yield* Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening"))
-      const deltas: Array<Delta> = []
+      const deltas: Array<AnswerDelta> = []
       yield* Effect.gen(function* () {
         const { answer } = yield* Gemini
         const running = yield* Effect.forkChild(Effect.result(answer(prompt("?"), (delta) => deltas.push(delta))))
@@ -98,7 +99,7 @@ describe("a model that falls silent", () => {
     Effect.gen(function* () {
       const { answer } = yield* Gemini
       const about = "[[chunks 5 delay 400]] slowly"
-      const pieces: Array<Delta> = []
+      const pieces: Array<AnswerDelta> = []
       const running = yield* Effect.forkChild(answer(prompt(about), (delta) => pieces.push(delta)))
       for (const chunks of [1, 2, 3, 4]) {
         yield* really(() => (callAbout(about)?.chunksSent ?? 0) >= chunks)

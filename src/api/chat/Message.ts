@@ -22,13 +22,13 @@ export const ErrorCode = Schema.Literals([
 ])
 export type ErrorCode = typeof ErrorCode.Type
 
-export const Usage = Schema.Struct({
+export const TokenUsage = Schema.Struct({
   promptTokens: Count,
   replyTokens: Count,
   thoughtTokens: Count,
   cachedTokens: Count
 }).annotate({ identifier: "Usage", description: "Tokens as counted by the model." })
-export type Usage = typeof Usage.Type
+export type TokenUsage = typeof TokenUsage.Type
 
 const ReplyError = Schema.Struct({ code: ErrorCode, message: Schema.String }).annotate({
   identifier: "ReplyError",
@@ -86,7 +86,7 @@ export const Message = Schema.Struct({
   truncated: Schema.Boolean.annotate({ description: "Whether the model ran out of tokens before the end." }),
   error: Schema.NullOr(ReplyError).annotate({ description: "Why the reply failed." }),
   model: Schema.NullOr(Schema.String).annotate({ description: "The model that wrote the reply." }),
-  usage: Schema.NullOr(Usage),
+  usage: Schema.NullOr(TokenUsage),
   createdAt: Timestamp,
   completedAt: Schema.NullOr(Timestamp)
 }).annotate({ identifier: "Message", description: "A question, or a model's reply to one.", examples: [exampleReply] })

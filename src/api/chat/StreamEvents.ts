@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { exampleQueued, exampleReply, Message, Status, Usage } from "./Message.ts"
+import { exampleQueued, exampleReply, Message, Status, TokenUsage } from "./Message.ts"
 import { Count, Timestamp } from "../Schemas.ts"
 
 /** One server-sent event. Data is one line of JSON, so it needs no splitting. */
@@ -30,7 +30,7 @@ export const ReplyEvent = Schema.Union([
   one("status", StatusData, "Sent when the status of the reply changes; without an id."),
   one("delta", TextData, "Text to append."),
   one("replace", TextData, "The whole text so far. A new attempt has started: discard the earlier text."),
-  one("usage", Usage, "Token counts, once they are known; without an id."),
+  one("usage", TokenUsage, "Token counts, once they are known; without an id."),
   one("completed", Message, "The end: the stored reply."),
   one("failed", Message, "The end: the reply with its `error`."),
   one("cancelled", Message, "The end: the text written before the stop.")

@@ -1,5 +1,6 @@
 import { HttpServerResponse } from "effect/http"
 import { rateLimitHeaders } from "../api/chat/ChatErrors.ts"
+import { hasEnded } from "../api/chat/Message.ts"
 import { secondsUntil } from "./Quota.ts"
 import type { Sent } from "./Sending.ts"
 
@@ -8,17 +9,19 @@ const quotaHeaders = (quota: Sent["quota"], now: number) =>
     ? {}
     : rateLimitHeaders(quota.limit, quota.remaining, secondsUntil(quota.resetsAt, now))
 
-/** The answer to an accepted question: 202 with the waiting reply, 201 with the finished one. */
-export const exchange = (status: 201 | 202, roomId: string, sent: Sent, now: number) =>
-  HttpServerResponse.jsonUnsafe(
+/** The response to an accepted question: 201 with a reply that has ended, 202 with one that has not. */
+export const exchangeResponse = (roomId: string, sent: Sent, now: number) => {
+  const ended = hasEnded(sent.reply)
+  return HttpServerResponse.jsonUnsafe(
     { message: sent.message, reply: sent.reply, quota: sent.quota },
     {
-      status,
+      status: ended ? 201 : 202,
       headers: {
         location: `/chatroom/${roomId}/message/${sent.reply.id}`,
         ...quotaHeaders(sent.quota, now),
-        ...(status === 202 ? { "retry-after": "1" } : {}),
+        ...(ended ? {} : { "retry-after": "1" }),
         ...(sent.replayed ? { "idempotent-replayed": "true" } : {})
       }
     }
   )
+}

@@ -1,51 +1,52 @@
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { topicOf } from "../database/Topics.ts"
+import { Gemini, type Prompt } from "../gemini/Gemini.ts"
+import { GeminiError } from "../gemini/GeminiError.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { Conversation } from "./Conversation.ts"
-import { Gemini, type Prompt } from "../gemini/Gemini.ts"
-import { GeminiError } from "../gemini/GeminiError.ts"
 import { Leases } from "./Leases.ts"
+import { appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
-import { add, type Answer, cancelled, failed, nothing, outcomeOf } from "./Outcome.ts"
 import { type Claim, LeaseLost, type Receipt, ReplyStore } from "./ReplyStore.ts"
 
-/** Tries of a call that fails for reasons that pass, and the time in which the last of them begins. */
+/** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
 const retryWindow = Duration.toMillis("120 seconds")
-/** From its first attempt on, whatever happens, a reply ends within this. */
+/** Every reply ends within this time from its first attempt. */
 export const replyDeadline = Duration.toMillis("10 minutes")
-/** The pause after a 429 that names none. */
+/** Milliseconds to pause a model after a 429 that does not say how long. */
 const defaultPause = 5_000
 
-/** Makes the replies: claims one under a lease, asks the model, and ends it once, fenced by its attempt. */
-export class Replies extends Context.Service<
-  Replies,
+/** Makes replies: claims one under a lease, asks the model, and ends it once, fenced by its attempt. */
+export class ReplyMaker extends Context.Service<
+  ReplyMaker,
   {
-    /** Does what is to be done for the reply now; nothing when another holds it or it has ended. */
-    readonly answer: (userId: string, replyId: string) => Effect.Effect<void, LeaseLost>
-    /** Ends a reply without an attempt: its deadline has passed. */
+    /** Makes one attempt at the reply; does nothing when another worker holds it, or when it has ended or is not due. */
+    readonly attempt: (userId: string, replyId: string) => Effect.Effect<void, LeaseLost>
+    /** Ends, without an attempt, a reply whose deadline has passed. */
     readonly expire: (userId: string, replyId: string) => Effect.Effect<void>
   }
->()("chat-backend/replies/Replies") {
+>()("chat-backend/replies/ReplyMaker") {
   static readonly layer = Layer.effect(
-    Replies,
+    ReplyMaker,
     Effect.gen(function* () {
       const announcer = yield* Announcer
       const gemini = yield* Gemini
       const conversation = yield* Conversation
       const leases = yield* Leases
-      const modelPause = yield* RateLimitPause
-      const streamLog = yield* DeltaLog
+      const rateLimitPause = yield* RateLimitPause
+      const deltaLog = yield* DeltaLog
       const { claim, finish, handBack, postpone, settle } = yield* ReplyStore
 
-      /** Waits, or gives up when the wait would outlast the reply's deadline. */
+      /** Postpones the reply, or ends it when the wait would outlast its deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
         return at > reply.startedAt.getTime() + replyDeadline
           ? yield* settle(reply, failed("model_unavailable"))
           : yield* postpone(reply, new Date(at), failures)
       })
 
+      /** Ends or postpones the reply after a call that failed. */
       const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, receipt: Receipt) {
         const now = yield* Clock.currentTimeMillis
         const jitter = yield* Random.next
@@ -57,7 +58,7 @@ export class Replies extends Context.Service<
             yield* Effect.logWarning(`Gemini's daily quota for ${reply.model} is used up`, error)
             return yield* settle(reply, failed("model_quota_exhausted"), receipt)
           case "rate_limited": {
-            const until = yield* modelPause.pause(reply.model, error.retryAfter ?? defaultPause)
+            const until = yield* rateLimitPause.pause(reply.model, error.retryAfter ?? defaultPause)
             return yield* waitUntil(reply, until.getTime() + jitter * 1_000, reply.failures)
           }
           case "unavailable": {
@@ -71,17 +72,17 @@ export class Replies extends Context.Service<
         }
       })
 
-      /** Asks the model, handing on what it writes; an empty answer is asked for once more. */
+      /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
         function* (reply: Claim, turns: Prompt["turns"], onText: (text: string) => void) {
           const { model, systemPrompt, temperature } = reply
-          // Its full name, should the answer tell it.
-          const unwritten: Answer = { ...nothing, model }
-          let answer = unwritten
+          // Replaced by `modelVersion` when the answer has one.
+          const unanswered: ModelAnswer = { ...emptyAnswer, model }
+          let answer = unanswered
           for (let tries = 0; tries < 2; tries++) {
-            answer = unwritten
+            answer = unanswered
             yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
-              answer = add(answer, delta)
+              answer = appendDelta(answer, delta)
               if (delta.text !== "") onText(delta.text)
             })
             const outcome = yield* outcomeOf(answer)
@@ -93,23 +94,23 @@ export class Replies extends Context.Service<
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
             Effect.timeoutOrElse(effect, {
               duration: Math.max(0, reply.startedAt.getTime() + replyDeadline - now),
-              orElse: () => Effect.fail(overtime)
+              orElse: () => Effect.fail(deadlinePassed)
             })
           )
       )
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })
-        const turns = yield* conversation.before({ ...reply, questionId: reply.replyTo })
+        const turns = yield* conversation.turnsFor({ ...reply, questionId: reply.replyTo })
         const receipt = { messageIds: turns.map(({ messageId }) => messageId), systemPrompt: reply.systemPrompt }
         let written = ""
         const onText = (text: string) => {
           written += text
-          streamLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
+          deltaLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
         }
         const answered = Effect.result(ask(reply, turns, onText))
         const result = yield* Effect.raceFirst(answered, stopped)
-        // Nothing is there to be ended when its room was deleted: that is no error.
+        // When the room was deleted there is no reply to end, which is not an error.
         if (result === "stopped")
           return yield* Effect.asVoid(finish(reply, reply.attempt, cancelled(written, reply.model), receipt))
         if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
@@ -118,7 +119,7 @@ export class Replies extends Context.Service<
           : yield* recover(reply, result.failure, receipt)
       }, Effect.scoped)
 
-      const answer: Replies["Service"]["answer"] = Effect.fn("Replies.answer")(
+      const attempt: ReplyMaker["Service"]["attempt"] = Effect.fn("ReplyMaker.attempt")(
         function* (userId, replyId) {
           const reply = yield* claim(userId, replyId)
           if (reply === undefined) return
@@ -130,18 +131,19 @@ export class Replies extends Context.Service<
           yield* announcer.announce({ topics: [topicOf("reply", replyId)] })
           return yield* make(reply).pipe(
             Effect.onInterrupt(() => handBack(reply)),
-            Effect.ensuring(streamLog.close(replyId, reply.attempt))
+            Effect.ensuring(deltaLog.close(replyId, reply.attempt))
           )
         },
         (effect, _, replyId) => Effect.annotateLogs(effect, { replyId })
       )
 
-      const expire: Replies["Service"]["expire"] = (userId, replyId) =>
+      const expire: ReplyMaker["Service"]["expire"] = Effect.fn("ReplyMaker.expire")((userId, replyId) =>
         Effect.asVoid(finish({ userId, id: replyId }, null, failed("model_unavailable")))
+      )
 
-      return Replies.of({ answer, expire })
+      return ReplyMaker.of({ attempt, expire })
     })
   )
 }
 
-const overtime = new GeminiError({ kind: "unavailable", detail: "the answer took too long" })
+const deadlinePassed = new GeminiError({ kind: "unavailable", detail: "the answer took too long" })
