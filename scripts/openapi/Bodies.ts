@@ -1,8 +1,9 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiSchema } from "effect/http-api"
 import { Api } from "../../src/api/Api.ts"
+import { streamCacheControl } from "../../src/api/chat/RepliesApi.ts"
 import { exampleStream } from "../../src/api/chat/StreamEvents.ts"
-import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
+import { child, eachOperation, isNode, type Node, nodes, operationOf, resolved } from "./Node.ts"
 
 /** The example of a schema's annotation as it is sent: encoded by the schema itself, so that it cannot but fit. */
 const encodedExample = (schema: Schema.Top): unknown => {
@@ -27,9 +28,8 @@ export const showExamples = (document: Node) =>
   HttpApi.reflect(Api, {
     onGroup: () => {},
     onEndpoint: ({ endpoint, successes }) => {
-      const path = endpoint.path.replace(/:(\w+)/g, "{$1}")
-      const operation = child(document, "paths", path, endpoint.method.toLowerCase())
-      const name = `${endpoint.method} ${path}`
+      const operation = operationOf(document, endpoint)
+      const name = `${endpoint.method} ${endpoint.path}`
       for (const { schemas } of endpoint.payload.values()) {
         for (const schema of schemas) show(child(operation, "requestBody", "content"), schema, name)
       }
@@ -60,6 +60,7 @@ export const describeStreams = (document: Node) =>
       const content = child(response, "content")
       if (!isNode(response) || content?.["text/event-stream"] === undefined) continue
       response["description"] = "The reply's events, until it has ended."
+      response["headers"] = { "cache-control": { required: true, schema: { enum: [streamCacheControl] } } }
       content["text/event-stream"] = eventStream
     }
   })

@@ -1,4 +1,8 @@
-import { child, eachOperation, isNode, type Node } from "./Node.ts"
+import { Context } from "effect"
+import { HttpApi } from "effect/http-api"
+import { CacheControl, noStore } from "../../src/api/Annotations.ts"
+import { Api } from "../../src/api/Api.ts"
+import { child, eachOperation, isNode, type Node, operationOf } from "./Node.ts"
 
 const text = (description: string, example: string, rules: Node = {}): Node => ({
   description,
@@ -35,7 +39,7 @@ const headers: Node = {
     '</search?q=loom&cursor=eyJiZWZvcmUiOiIwMWEx>; rel="next"'
   ),
   ETag: text("Which state of the page this is.", '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'),
-  "Cache-Control": text("Who may keep the answer: nobody, or the client alone that asks again with `If-None-Match`.", "no-store"),
+  "Cache-Control": text("Which caches may store the response.", noStore, { enum: [noStore] }),
   "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why it was not.", "chatrooms; hit"),
   "Content-Disposition": text("What the file is to be called.", 'attachment; filename="export.json"')
 }
@@ -46,39 +50,64 @@ const capitalised = (name: string) => name.replaceAll(/(?:^|-)[a-z]/g, (start) =
 /** `etag` → `ETag`, `stripe-signature` → `Stripe-Signature`: names are the same in any case, but read better so. */
 export const headerName = (name: string): string => canonical.get(name.toLowerCase()) ?? capitalised(name)
 
-const isPrivate = (path: string) => /^\/(auth|user|subscribe|subscription)\//.test(path)
+interface Use {
+  readonly isRequired: boolean
+  /** The one value that the header has here; undefined when there are several. */
+  readonly value?: string | undefined
+}
 
-/** One that is always there is a component; one that need not be says so in its place. */
-const described = (name: string, isRequired: boolean): Node => {
+/** A reference to the component for a header that every such response has; inline when optional or of another value. */
+const described = (name: string, { isRequired, value }: Use): Node => {
   const header = headers[name]
   if (!isNode(header)) throw new Error(`${name} is not described`)
-  return isRequired ? { $ref: `#/components/headers/${name}` } : { ...header, required: false }
+  const own = value === undefined || value === header["example"] ? header : { ...header, ...onlyValue(value) }
+  return isRequired && own === header ? { $ref: `#/components/headers/${name}` } : { ...own, required: isRequired }
+}
+
+const onlyValue = (value: string): Node => ({ schema: { type: "string", enum: [value] }, example: value })
+
+const useOf = (header: Node | undefined): Use => {
+  const values = child(header, "schema")?.["enum"]
+  const value = Array.isArray(values) && values.length === 1 ? String(values[0]) : undefined
+  return { isRequired: header?.["required"] === true, value }
 }
 
 const impliedBy = (status: string): ReadonlyArray<string> =>
   status === "429" || status === "503" ? ["Retry-After"] : status === "401" ? ["WWW-Authenticate"] : []
 
-/** Those that an answer's schema names, and those that the server adds to every answer of its kind. */
-const headersOf = (response: Node, added: ReadonlyArray<string>): Node => {
+/** The headers that a response's schema names, and those that the server adds to every response of its kind. */
+const headersOf = (response: Node, added: ReadonlyArray<string>, cacheControl?: string): Node => {
   const named = Object.entries(child(response, "headers") ?? {}).map(
-    ([name, header]) => [headerName(name), child(header)?.["required"] === true] as const
+    ([name, header]) => [headerName(name), useOf(child(header))] as const
   )
-  const all = new Map([...named, ...added.map((name) => [name, true] as const)])
-  return Object.fromEntries([...all].map(([name, isRequired]) => [name, described(name, isRequired)]))
+  const all = new Map<string, Use>([...named, ...added.map((name) => [name, { isRequired: true }] as const)])
+  if (cacheControl !== undefined && !all.has("Cache-Control")) all.set("Cache-Control", { isRequired: true, value: cacheControl })
+  return Object.fromEntries([...all].map(([name, use]) => [name, described(name, use)]))
+}
+
+/** The `Cache-Control` of operations that have one, as the API's definition says. */
+const cacheControls = (document: Node): ReadonlyMap<Node, string> => {
+  const found = new Map<Node, string>()
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint, mergedAnnotations }) => {
+      const value = Context.get(mergedAnnotations, CacheControl)
+      const operation = operationOf(document, endpoint)
+      if (value !== undefined && operation !== undefined) found.set(operation, value)
+    }
+  })
+  return found
 }
 
 export const documentHeaders = (document: Node) => {
   const components = child(document, "components") ?? {}
   const unrouted = child(components, "responses", "Unrouted") ?? {}
   unrouted["headers"] = headersOf({ headers: { Allow: {} } }, ["X-Request-Id"])
-  eachOperation(document, (operation, path) => {
+  const ofOperation = cacheControls(document)
+  eachOperation(document, (operation) => {
     for (const [status, response] of Object.entries(child(operation, "responses") ?? {})) {
       if (!isNode(response) || response["$ref"] !== undefined) continue
-      response["headers"] = headersOf(response, [
-        "X-Request-Id",
-        ...(isPrivate(path) ? ["Cache-Control"] : []),
-        ...impliedBy(status)
-      ])
+      response["headers"] = headersOf(response, ["X-Request-Id", ...impliedBy(status)], ofOperation.get(operation))
     }
   })
   const source = JSON.stringify(document)

@@ -14,6 +14,10 @@ export const nodes = (value: unknown): Array<Node> => (Array.isArray(value) ? va
 export const resolved = (document: Node, schema: Node): Node =>
   typeof schema["$ref"] === "string" ? (child(document, ...schema["$ref"].slice(2).split("/")) ?? {}) : schema
 
+/** The operation that documents an endpoint of the API. */
+export const operationOf = (document: Node, { method, path }: { readonly method: string; readonly path: string }) =>
+  child(document, "paths", path.replace(/:(\w+)/g, "{$1}"), method.toLowerCase())
+
 export const eachOperation = (document: Node, visit: (operation: Node, path: string, method: string) => void) => {
   for (const [path, methods] of Object.entries(child(document, "paths") ?? {})) {
     if (!isNode(methods)) continue

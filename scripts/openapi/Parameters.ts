@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { HttpApi } from "effect/http-api"
 import { Api } from "../../src/api/Api.ts"
 import { headerName } from "./Headers.ts"
-import { child, type Node, nodes } from "./Node.ts"
+import { child, type Node, nodes, operationOf } from "./Node.ts"
 import { tidySchemas } from "./Schemas.ts"
 
 const isTyped = (schema: Node) => ["integer", "number", "boolean"].includes(String(schema["type"]))
@@ -31,8 +31,7 @@ export const documentParameters = (document: Node) =>
   HttpApi.reflect(Api, {
     onGroup: () => {},
     onEndpoint: ({ endpoint }) => {
-      const path = endpoint.path.replace(/:(\w+)/g, "{$1}")
-      const operation = child(document, "paths", path, endpoint.method.toLowerCase())
+      const operation = operationOf(document, endpoint)
       if (operation === undefined) return
       const slots = { path: endpoint.params, query: endpoint.query, header: endpoint.headers }
       const typed = Object.entries(slots).map(([place, slot]) => {

@@ -3,6 +3,7 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
+import { streamCacheControl } from "../api/chat/RepliesApi.ts"
 import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Sending } from "../chat/Sending.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
@@ -11,7 +12,7 @@ import { Cancellation } from "./Cancellation.ts"
 import { ContextReceipts } from "./ContextReceipts.ts"
 
 /** Tells proxies not to buffer, cache or compress the events. */
-const streamHeaders = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" }
+const streamHeaders = { "cache-control": streamCacheControl, "x-accel-buffering": "no" }
 
 export const RepliesHttp = HttpApiBuilder.group(
   Api,

@@ -1,4 +1,5 @@
 import { Context, Effect, Layer } from "effect"
+import type { AdmissionClass } from "../api/Annotations.ts"
 import { AppConfig } from "../config/Settings.ts"
 import type { SlotKind, RequestSlot } from "../ops/RequestSlot.ts"
 
@@ -9,17 +10,6 @@ import type { SlotKind, RequestSlot } from "../ops/RequestSlot.ts"
  */
 const bounds = { operating: 32, webhook: 500, receiving: 1_000, waiting: 5_000 }
 
-/** The routes with a bound of their own; the slash behind a path is optional everywhere. */
-const operating = /^\/(readyz|metrics|admin\/queue)\/?(\?|$)/i
-const webhook = /^\/webhook\/stripe\/?(\?|$)/i
-
-/** What a request that arrives wants to do; nothing when it costs nothing: whether the process lives is always told. */
-const slotKindOf = (url: string): SlotKind | undefined => {
-  if (/^\/healthz\/?(\?|$)/i.test(url)) return undefined
-  if (operating.test(url)) return "operating"
-  return webhook.test(url) ? "webhook" : "working"
-}
-
 export interface Admitted extends RequestSlot {
   /** Gives the slot back: the request is answered, or its client has disconnected. */
   readonly release: () => void
@@ -29,14 +19,12 @@ export interface Admitted extends RequestSlot {
 export class Admission extends Context.Service<
   Admission,
   {
-    /** Whether a request would be one too many among those that work. */
-    readonly mustWait: (url: string) => boolean
-    /** How many may begin to work. */
+    /** How many requests may begin to work; below one when those that work fill or exceed the limit. */
     readonly free: () => number
     /** Calls the listener whenever a working place becomes free. */
     readonly onFree: (listener: () => void) => void
     /** A place for the request, or nothing when there is none. */
-    readonly enter: (url: string, disconnected: Effect.Effect<void>) => Admitted | undefined
+    readonly enter: (wanted: AdmissionClass, disconnected: Effect.Effect<void>) => Admitted | undefined
     /** Requests in progress, by what they do. */
     readonly inProgress: () => Readonly<Record<SlotKind, number>>
     /** Counts one that was refused for want of a place; `refused` tells how many. */
@@ -53,7 +41,7 @@ export class Admission extends Context.Service<
 
       let tellFree = () => {}
       let refusals = 0
-      const isFull = (kind: SlotKind | undefined) => kind !== undefined && counts[kind] >= bound[kind]
+      const isFull = (kind: SlotKind) => counts[kind] >= bound[kind]
       const slotFor = (own: SlotKind, disconnected: Effect.Effect<void>): Admitted => {
         let current: SlotKind | undefined = own
         counts[own]++
@@ -75,7 +63,7 @@ export class Admission extends Context.Service<
           disconnected
         }
       }
-      const free = (disconnected: Effect.Effect<void>): Admitted => ({
+      const unlimited = (disconnected: Effect.Effect<void>): Admitted => ({
         move: () => true,
         reacquire: () => {},
         tryReacquire: () => true,
@@ -84,12 +72,10 @@ export class Admission extends Context.Service<
       })
 
       return Admission.of({
-        enter: (url, disconnected) => {
-          const kind = slotKindOf(url)
-          if (kind === undefined) return free(disconnected)
-          return isFull(kind) ? undefined : slotFor(kind, disconnected)
+        enter: (wanted, disconnected) => {
+          if (wanted === "unlimited") return unlimited(disconnected)
+          return isFull(wanted) ? undefined : slotFor(wanted, disconnected)
         },
-        mustWait: (url) => isFull("working") && slotKindOf(url) === "working",
         free: () => bound.working - counts.working,
         onFree: (listener) => void (tellFree = listener),
         inProgress: () => counts,

@@ -1,8 +1,10 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
+import { noStore } from "../api/Annotations.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Admission } from "./Admission.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
+import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 import { AdaptiveLifo } from "./AdaptiveLifo.ts"
 
@@ -55,7 +57,7 @@ export class Listener extends Server {
     this.headers = {
       ...securityHeaders(settings.appUrl),
       "content-type": "application/problem+json",
-      "cache-control": "no-store",
+      "cache-control": noStore,
       "retry-after": String(overloaded.retryAfter)
     }
     this.maxHeadersCount = maximumHeaders
@@ -73,7 +75,7 @@ export class Listener extends Server {
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.cutPrefix(request)
-      if (this.admission.mustWait(request.url ?? "")) {
+      if (this.admission.free() <= 0 && routeOf(request).admission === "working") {
         const enter = () => super.emit(event, ...args)
         const leave = this.waitingRoom.add(enter, () => this.refuse(request, response))
         response.once("close", leave)

@@ -1,5 +1,5 @@
 import { Cause, Effect, type Layer, Predicate, SchemaIssue } from "effect"
-import { HttpServerError, HttpServerRespondable, HttpServerResponse, type HttpServerRequest } from "effect/http"
+import { HttpServerError, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError } from "effect/sql/SqlError"
 import { Unauthenticated } from "../api/auth/AuthErrors.ts"
@@ -42,12 +42,11 @@ export const toResponse = HttpServerRespondable.toResponse
 /** What is told of a failure that no route declared: never more than its kind. */
 export const fromCause = (
   cause: Cause.Cause<unknown>,
-  request: HttpServerRequest.HttpServerRequest,
-  allowed: (url: string) => string | undefined
+  allow: string | undefined
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const error = Cause.squash(cause)
   if (HttpServerError.isHttpServerError(error)) {
-    if (error.reason._tag === "RouteNotFound") return notFound(request, allowed)
+    if (error.reason._tag === "RouteNotFound") return notFound(allow)
     // Else its client hung up in the middle: nothing of ours is wrong, and nobody reads the answer.
     if (error.reason._tag === "RequestParseError") {
       return toResponse(error.reason.reason === "BodyTooLarge" ? new PayloadTooLarge() : new BadRequest())
@@ -66,12 +65,10 @@ export const fromCause = (
 const isProblem = (error: unknown): error is HttpServerRespondable.Respondable =>
   HttpServerRespondable.isRespondable(error) && Predicate.hasProperty(error, "code")
 
-const notFound = (request: HttpServerRequest.HttpServerRequest, allowed: (url: string) => string | undefined) => {
-  const methods = allowed(request.url)
-  return methods === undefined
+const notFound = (allow: string | undefined) =>
+  allow === undefined
     ? toResponse(new NotFound())
-    : Effect.map(toResponse(new MethodNotAllowed()), HttpServerResponse.setHeader("allow", methods))
-}
+    : Effect.map(toResponse(new MethodNotAllowed()), HttpServerResponse.setHeader("allow", allow))
 
 /** A row for a user who was deleted while the request was on its way: a moment later its session would have been over. */
 const isOrphan = (cause: unknown): boolean =>

@@ -6,22 +6,16 @@ import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { Admission } from "./Admission.ts"
 import { cameWithPrefix } from "./Listener.ts"
-import { allowedMethods } from "./Methods.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
 import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "../http/RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
+import { type Route, routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 
 /** Seconds a handler may take; those that were asked to wait get the time they may wait on top. */
 const handlerTimeout = "15 seconds"
 const waitingTimeout = "48 seconds"
-
-const privatePaths = /^\/(auth|user|subscribe|subscription)([/?;#]|$)/i
-
-/** The router ignores case and reads escapes, so this does too: `/%75ser/me` is as private as `/user/me`. */
-const isPrivate = (url: string) =>
-  privatePaths.test(url.replace(/%([0-7][\da-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))))
 
 const exposedHeaders = [
   "cache-status",
@@ -102,7 +96,7 @@ export const RequestPipeline = HttpRouter.middleware(
 
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
-      url: string,
+      { cacheControl }: Route,
       prefix: string | undefined,
       requestId: string,
       fault: { readonly status: number } | undefined
@@ -111,7 +105,7 @@ export const RequestPipeline = HttpRouter.middleware(
       if (prefix !== undefined) Object.assign(headers, withPrefix(response.headers, prefix))
       // A page says by itself what it may load.
       if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
-      if (isPrivate(url)) headers["cache-control"] = "no-store"
+      if (cacheControl !== undefined) headers["cache-control"] = response.headers["cache-control"] ?? cacheControl
       // An open connection would be waited for until its client let it go; one on which a body drips in, or whose
       // requests could mean two things, is of no use to anybody.
       if (draining.isDraining() || response.status === 408 || fault?.status === 400) headers["connection"] = "close"
@@ -124,7 +118,8 @@ export const RequestPipeline = HttpRouter.middleware(
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const cameByPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
         const prefix = cameByPrefix ? apiPrefix : undefined
-        const slot = admission.enter(request.url, goneOf(request))
+        const route = routeOf(request)
+        const slot = admission.enter(route.admission, goneOf(request))
         if (slot === undefined) admission.countRefusal()
         const fault = slot === undefined ? Unavailable.because("overloaded") : faultOf(request)
         const routed = fault === undefined ? httpEffect : toResponse(fault)
@@ -138,10 +133,9 @@ export const RequestPipeline = HttpRouter.middleware(
               const problem = response.status >= 400 && !isProblem(response) ? platformProblem(response) : undefined
               return problem === undefined ? Effect.succeed(response) : toResponse(problem)
             },
-            onFailure: (cause) =>
-              Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, request, allowedMethods)
+            onFailure: (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, route.allow))
           }),
-          Effect.map((response) => finish(response, request.url, prefix, requestId, fault)),
+          Effect.map((response) => finish(response, route, prefix, requestId, fault)),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(

@@ -23,6 +23,7 @@ import { RequestPipeline } from "./RequestPipeline.ts"
 import { Listener } from "./Listener.ts"
 import { documentText } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
+import { routerConfig } from "./Routes.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
@@ -78,7 +79,7 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
         HttpRouter.serve(routes, {
           disableLogger: true,
           disableListenLog: true,
-          routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
+          routerConfig
         })
       ).pipe(
         Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" })),

@@ -252,6 +252,23 @@ describe("every header", () => {
   ])("of the contract is in the document: %s %s", (name, status, headers) => {
     assert.containsAllKeys(at(name).responses[status].headers, headers)
   })
+
+  it("is Cache-Control: private, no-store on every response to a user, except those that say otherwise", () => {
+    const others = new Map([
+      ["GET /chatroom 200", "private, no-cache"],
+      ["GET /chatroom 304", "private, no-cache"],
+      ["GET /chatroom/{id}/message/{mid}/stream 200", "no-cache, no-transform"]
+    ])
+    const toUsers = responses.filter(({ name }) => at(name).security?.some((scheme: Node) => "bearer" in scheme))
+    const own = toUsers.filter(({ status }) => status !== "default")
+    assert.isAbove(own.length, 150)
+    for (const { name, response, status } of own) {
+      const header = resolve(response.headers["Cache-Control"])
+      const expected = others.get(`${name} ${status}`) ?? "private, no-store"
+      assert.deepStrictEqual([header.example, header.schema.enum], [expected, [expected]], `${name} ${status}`)
+    }
+    assert.notProperty(at("GET /healthz").responses["200"].headers, "Cache-Control")
+  })
 })
 
 describe("every schema", () => {

@@ -49,7 +49,7 @@ describe("signing up", () => {
     const mobile = freshMobile()
     const { body, headers, status } = await signUp({ mobile, name: "Ada", email: "ada@example.com", role: "admin" })
     assert.strictEqual(status, 201)
-    assert.strictEqual(headers.get("cache-control"), "no-store")
+    assert.strictEqual(headers.get("cache-control"), "private, no-store")
     const { createdAt, id, ...rest } = body.user
     assert.deepStrictEqual(rest, { mobile, name: "Ada", email: "ada@example.com", status: "pending" })
     assert.match(id, /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/)
@@ -113,7 +113,7 @@ describe("a code's way", () => {
     const mobile = freshMobile()
     const sent = await send(mobile)
     assert.strictEqual(sent.status, 200)
-    assert.strictEqual(sent.headers.get("cache-control"), "no-store")
+    assert.strictEqual(sent.headers.get("cache-control"), "private, no-store")
     assert.deepStrictEqual(Object.keys(sent.body).sort(), ["challengeId", "expiresIn", "otp", "resendAfter"])
     assert.strictEqual(sent.body.expiresIn, 300)
     assert.strictEqual(sent.body.resendAfter, 30)

@@ -60,7 +60,7 @@ describe("a first password", () => {
     assert.strictEqual((await elsewhere(ada).call("GET", "/user/me")).body.hasPassword, false)
     const set = await change(ada, { newPassword: good })
     assert.strictEqual(`${set.status}${set.text}`, "204")
-    assert.strictEqual(set.headers.get("cache-control"), "no-store")
+    assert.strictEqual(set.headers.get("cache-control"), "private, no-store")
     assert.strictEqual((await ada.call("GET", "/user/me")).body.hasPassword, true)
     await until("hasPassword elsewhere", async () => (await elsewhere(ada).call("GET", "/user/me")).body.hasPassword === true)
     assert.strictEqual((await passwordLogin(ada.mobile, good)).status, 200)

@@ -277,7 +277,7 @@ describe("an export", () => {
     assert.strictEqual(reply.status, 200)
     assert.match(reply.headers.get("content-type") ?? "", /^application\/json/)
     assert.match(reply.headers.get("content-disposition") ?? "", /^attachment/)
-    assert.strictEqual(reply.headers.get("cache-control"), "no-store")
+    assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     const { authEvents, chatrooms, sessions, usage, user } = reply.body
     assert.deepInclude(user, { id: ada.userId, mobile: ada.mobile, name: 'Ada "quoted" \\ \u2028 😀', email: "ada@example.com" })
     const byId = new Map<
@@ -341,7 +341,7 @@ describe("usage", () => {
       [ada.userId]
     )
     const reply = await ada.call("GET", "/user/usage")
-    assert.strictEqual(reply.headers.get("cache-control"), "no-store")
+    assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     const day = (back: number) => new Date(Date.now() - back * 86_400_000).toISOString().slice(0, 10)
     const old = { prompts: 4, promptTokens: 3_000_000_000, replyTokens: 7 }
     const [today, ...rest] = reply.body.data

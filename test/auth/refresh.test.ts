@@ -60,7 +60,7 @@ describe("a refresh token", () => {
     const ada = await people.enter()
     const reply = await refresh(ada.refreshToken)
     assert.strictEqual(reply.status, 200)
-    assert.strictEqual(reply.headers.get("cache-control"), "no-store")
+    assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     assert.deepStrictEqual(Object.keys(reply.body).sort(), ["expiresIn", "refreshToken", "token", "tokenType"])
     assert.deepInclude(reply.body, { tokenType: "Bearer", expiresIn: 3600 })
     assert.notStrictEqual(reply.body.token, ada.token)

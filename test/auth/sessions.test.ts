@@ -46,7 +46,7 @@ describe("the list of sessions", () => {
     const [first, second, third] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
     const reply = await second.call("GET", "/auth/sessions")
     assert.strictEqual(reply.status, 200)
-    assert.strictEqual(reply.headers.get("cache-control"), "no-store")
+    assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     assert.include(Object.keys(reply.body), "data")
     assert.deepStrictEqual(
       reply.body.data.map(({ createdAt, lastUsedAt, ...rest }: Record<string, string>) => {

@@ -34,7 +34,7 @@ const me = (authorization: string | undefined, base = backend.url) =>
 const assertRefused = (reply: Reply, code: string) => {
   assert.strictEqual(`${reply.status} ${reply.body?.code}`, `401 ${code}`, reply.text)
   assert.strictEqual(reply.headers.get("content-type"), "application/problem+json")
-  assert.strictEqual(reply.headers.get("cache-control"), "no-store")
+  assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
   const challenge = reply.headers.get("www-authenticate") ?? ""
   if (code === "unauthenticated") assert.strictEqual(challenge, 'Bearer realm="chat-backend"')
   else assert.match(challenge, /^Bearer realm="chat-backend", error="invalid_token", error_description="[^"]+"$/)

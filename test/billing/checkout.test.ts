@@ -41,7 +41,7 @@ describe("subscribing", () => {
     assert.sameMembers(Object.keys(reply.body), ["checkoutUrl", "sessionId", "expiresAt"])
     assert.match(reply.body.expiresAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
     assert.closeTo(Date.parse(reply.body.expiresAt), Date.now() + 3_600_000, 10_000)
-    assert.strictEqual(reply.headers.get("cache-control"), "no-store")
+    assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     const session = await world.sdk.checkout.sessions.retrieve(reply.body.sessionId)
     assert.strictEqual(session.url, reply.body.checkoutUrl)
     assert.strictEqual(session.client_reference_id, person.userId)

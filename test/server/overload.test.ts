@@ -90,6 +90,7 @@ describe("a process that works on as much as it can", () => {
     assert.isAtLeast(millis, 950)
     assert.isBelow(millis, 10_000)
     assert.strictEqual(reply.headers.get("retry-after"), "1")
+    assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     assert.strictEqual(reply.headers.get("x-content-type-options"), "nosniff")
     assert.strictEqual((await metric("chat_requests_refused_total")) - refusedBefore, 1)
     for (const answered of await release()) assert.strictEqual(answered.status, 200)

@@ -377,9 +377,9 @@ describe("every answer", () => {
       "/user/nope",
       "/user//me"
     ]
-    for (const path of me) assert.strictEqual((await get(path, token)).headers["cache-control"], "no-store", path)
+    for (const path of me) assert.strictEqual((await get(path, token)).headers["cache-control"], "private, no-store", path)
     for (const path of ["/auth/signup", "/auth/send-otp", "/auth/verify-otp/", "/%61uth/send-otp"]) {
-      assert.strictEqual((await post(path, "{}")).headers["cache-control"], "no-store", path)
+      assert.strictEqual((await post(path, "{}")).headers["cache-control"], "private, no-store", path)
     }
     assert.isUndefined((await get("/healthz")).headers["cache-control"])
   })
@@ -446,7 +446,7 @@ describe("a prefix and other origins", () => {
       assert.strictEqual((await call("GET", `${prefix}/chatroom?limit=1`, token)).status, 200)
       const me = await call("GET", `${prefix}/user/me`, token)
       assert.strictEqual(me.body.id, ada.userId)
-      assert.strictEqual(me.headers["cache-control"], "no-store")
+      assert.strictEqual(me.headers["cache-control"], "private, no-store")
       assertProblem(await call("POST", `${prefix}/healthz`), 405, "method_not_allowed")
       assertProblem(await call("GET", `${prefix}/nope`), 404, "not_found")
       assertProblem(await call("GET", `${prefix}//healthz`), 404, "not_found")

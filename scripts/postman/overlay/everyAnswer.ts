@@ -11,7 +11,7 @@ export const everyAnswer = script`
       pm.expect(header("X-Content-Type-Options")).to.equal("nosniff")
     })
     if (/^\/(auth|user|subscribe|subscription)\//.test(url.slice(base.length))) {
-      pm.test("Is stored nowhere on the way", () => pm.expect(header("Cache-Control")).to.equal("no-store"))
+      pm.test("Is stored nowhere on the way", () => pm.expect(header("Cache-Control")).to.equal("private, no-store"))
     }
     if (pm.response.code < 400 && pm.response.text().startsWith("{")) {
       pm.test("JSON is called so", () => pm.expect(header("Content-Type")).to.equal("application/json"))

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
 import { BillingUnavailable } from "../billing/BillingErrors.ts"
 import { describe } from "../Describe.ts"
 import { ada } from "../Examples.ts"
@@ -41,4 +42,5 @@ export class UserApi extends HttpApiGroup.make("user")
   )
   .prefix("/user")
   .middleware(Authorization)
+  .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "User", description: "Profile, usage and data of the logged-in user." })) {}

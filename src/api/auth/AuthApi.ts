@@ -1,5 +1,6 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
 import { ids } from "../Examples.ts"
 import { describe } from "../Describe.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
@@ -114,6 +115,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     )
   )
   .prefix("/auth")
+  .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Auth", description: "One-time codes, passwords and tokens." })) {}
 
 export class SessionsApi extends HttpApiGroup.make("sessions")
@@ -150,5 +152,6 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
     }).annotateMerge(describe("revokeSession", "End a session", "Its tokens stop working immediately."))
   )
   .prefix("/auth")
+  .annotate(CacheControl, noStore)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Sessions", description: "Password and sessions of the logged-in user." })) {}

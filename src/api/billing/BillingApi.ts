@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AdmissionClass, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { IdempotencyKeyReused, IdempotencyKey, Replayed } from "../Idempotency.ts"
 import { times } from "../Examples.ts"
@@ -97,6 +98,7 @@ export class BillingApi extends HttpApiGroup.make("billing")
     )
   )
   .middleware(Authorization)
+  .annotate(CacheControl, noStore)
   .annotateMerge(
     OpenApi.annotations({ title: "Billing", description: "Pro through Stripe: checkout, subscription and cancellation." })
   ) {}
@@ -126,4 +128,5 @@ export class WebhookApi extends HttpApiGroup.make("webhook")
       )
     )
   )
+  .annotate(AdmissionClass, "webhook")
   .annotateMerge(OpenApi.annotations({ title: "Webhook", description: "Called by Stripe." })) {}

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { ids } from "../Examples.ts"
 import { describe } from "../Describe.ts"
@@ -36,7 +37,7 @@ export const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.st
   ...exchangeHeaders,
   "retry-after": Schema.String
 })
-const cacheHeaders = { etag: Schema.String, "cache-control": Schema.String, "cache-status": Schema.String }
+const cacheHeaders = { etag: Schema.String, "cache-control": Schema.Literal("private, no-cache"), "cache-status": Schema.String }
 const retryAfter = { "retry-after": Schema.optionalKey(Schema.String) }
 const asFile = { "content-disposition": Schema.String }
 const exampleTag = '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'
@@ -163,4 +164,5 @@ export class ChatApi extends HttpApiGroup.make("chat")
   )
   .prefix("/chatroom")
   .middleware(Authorization)
+  .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}

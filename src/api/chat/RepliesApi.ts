@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
 import { IdempotencyKey, IdempotencyKeyReused } from "../Idempotency.ts"
@@ -19,6 +20,9 @@ import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
 const StreamPosition = Schema.String.check(
   Schema.isPattern(/^\d{1,9}:\d{1,9}$/u, { message: "must be attempt:offset, the id of an event" })
 ).annotate({ description: "The id of the last event that the client has read.", examples: ["1:36"] })
+
+/** The `Cache-Control` of streams: nothing between server and client may keep, collect or compress the events. */
+export const streamCacheControl = "no-cache, no-transform"
 
 /** Operations on a reply: stream, stop, regenerate, show its context. */
 export class RepliesApi extends HttpApiGroup.make("replies")
@@ -66,4 +70,5 @@ export class RepliesApi extends HttpApiGroup.make("replies")
   )
   .prefix("/chatroom")
   .middleware(Authorization)
+  .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}

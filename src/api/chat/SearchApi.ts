@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
@@ -20,4 +21,5 @@ export class SearchApi extends HttpApiGroup.make("search")
     }).annotateMerge(describe("search", "Search the user's messages", "Newest first."))
   )
   .middleware(Authorization)
+  .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Search", description: "Search in the user's messages." })) {}

@@ -8,6 +8,7 @@ import {
   HttpApiSecurity,
   OpenApi
 } from "effect/http-api"
+import { AdmissionClass } from "../Annotations.ts"
 import { describe } from "../Describe.ts"
 import { problem } from "../Problem.ts"
 import { QueueCounts } from "./QueueCounts.ts"
@@ -46,4 +47,5 @@ export class AdminApi extends HttpApiGroup.make("admin")
     }).annotateMerge(describe("getMetrics", "Get Prometheus metrics", "404 when ADMIN_TOKEN is unset."))
   )
   .middleware(AdminAuthorization)
+  .annotate(AdmissionClass, "operating")
   .annotateMerge(OpenApi.annotations({ title: "Admin", description: "For operators." })) {}

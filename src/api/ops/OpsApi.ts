@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiError, HttpApiGroup, OpenApi } from "effect/http-api"
+import { AdmissionClass } from "../Annotations.ts"
 import { describe } from "../Describe.ts"
 import { problem, retryAfter } from "../Problem.ts"
 
@@ -45,9 +46,15 @@ export class OpsApi extends HttpApiGroup.make("ops")
         description: "The process is up.",
         examples: [{ status: "ok" }]
       })
-    }).annotateMerge(
-      describe("getHealth", "Check that the process is up", "Checks nothing else: a process that answers must not be restarted.")
-    ),
+    })
+      .annotate(AdmissionClass, "unlimited")
+      .annotateMerge(
+        describe(
+          "getHealth",
+          "Check that the process is up",
+          "Checks nothing else: a process that answers must not be restarted."
+        )
+      ),
     HttpApiEndpoint.get("readyz", "/readyz", {
       success: Readiness,
       error: NotReady
@@ -59,4 +66,5 @@ export class OpsApi extends HttpApiGroup.make("ops")
       )
     )
   )
+  .annotate(AdmissionClass, "operating")
   .annotateMerge(OpenApi.annotations({ title: "Operations", description: "For load balancers and supervisors." })) {}

@@ -1,0 +1,24 @@
+import { Context } from "effect"
+
+/**
+ * What the server has to know of an endpoint beside its schemas. Set on a group it holds for all of its endpoints, set on
+ * an endpoint for that one alone.
+ */
+
+/** The `Cache-Control` of every response of an endpoint, refusals included, except a response that sets its own. */
+export const CacheControl = Context.Reference<string | undefined>("chat-backend/api/CacheControl", {
+  defaultValue: () => undefined
+})
+
+/** The `CacheControl` of endpoints whose responses hold a person's data: no cache stores them, the browser's included. */
+export const noStore = "private, no-store"
+
+/**
+ * The limit on concurrent requests that an endpoint counts against: `operating` (probes, metrics) and `webhook` have their
+ * own, so that they are served when everything else is refused; `unlimited` is never refused.
+ */
+export type AdmissionClass = "working" | "operating" | "webhook" | "unlimited"
+
+export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/api/AdmissionClass", {
+  defaultValue: () => "working"
+})

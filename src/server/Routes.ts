@@ -1,0 +1,66 @@
+import { Context } from "effect"
+import { FindMyWay } from "effect/http"
+import { HttpApi } from "effect/http-api"
+import { AdmissionClass, CacheControl, noStore } from "../api/Annotations.ts"
+import { Api } from "../api/Api.ts"
+
+/** How paths are matched: by the server's router, and by the table below, which must agree with it. */
+export const routerConfig = { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
+
+interface Policy {
+  readonly admission: AdmissionClass
+  /** The `Cache-Control` of responses that set none of their own. */
+  readonly cacheControl: string | undefined
+}
+
+export interface Route extends Policy {
+  /** The methods of the path, for `Allow`; undefined when the path is unknown. */
+  readonly allow: string | undefined
+}
+
+/** Pages and the document itself, which are outside the contract's definition. */
+const pages = ["/", "/docs", "/openapi.json"]
+const pagePolicy: Policy = { admission: "working", cacheControl: undefined }
+
+/**
+ * An unknown path is only ever refused. Its refusal is not stored, because a cache may take such a path (`/user/me;x.css`)
+ * for a file of another one.
+ */
+const unknownRoute: Route = { allow: undefined, admission: "working", cacheControl: noStore }
+
+/** What the API's definition says of each path and method, read once. */
+const paths = (() => {
+  const policies = new Map(pages.map((path) => [path, new Map([["GET", pagePolicy]])]))
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint, mergedAnnotations }) => {
+      const ofPath = policies.get(endpoint.path) ?? new Map<string, Policy>()
+      policies.set(endpoint.path, ofPath)
+      ofPath.set(endpoint.method, {
+        admission: Context.get(mergedAnnotations, AdmissionClass),
+        cacheControl: Context.get(mergedAnnotations, CacheControl)
+      })
+    }
+  })
+  const router = FindMyWay.make<ReadonlyMap<string, Route>>(routerConfig)
+  for (const [path, ofPath] of policies) {
+    const head = ofPath.get("GET")
+    if (head !== undefined) ofPath.set("HEAD", head)
+    const allow = [...ofPath.keys()].sort().join(", ")
+    const routes = [...ofPath].map(([method, policy]) => [method, { ...policy, allow }] as const)
+    router.on("GET", `/${path.slice(1)}`, new Map(routes))
+  }
+  return router
+})()
+
+/** The route of a request. A method that its path has not is refused as the path's first method would be. */
+export const routeOf = ({
+  method = "",
+  url = ""
+}: {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+}) => {
+  const routes = paths.find("GET", url)?.handler
+  return routes?.get(method) ?? routes?.values().next().value ?? unknownRoute
+}
