@@ -2,6 +2,7 @@ import { Effect, Layer } from "effect"
 import { Accounts } from "./auth/Accounts.ts"
 import { AddressLimits } from "./auth/AddressLimits.ts"
 import { AuthEvents } from "./auth/AuthEvents.ts"
+import { makeAuthTasks } from "./auth/AuthTasks.ts"
 import { CodeSender } from "./auth/CodeSender.ts"
 import { Keys } from "./auth/Keys.ts"
 import { Otp } from "./auth/Otp.ts"
@@ -39,10 +40,11 @@ import { Leases } from "./gemini/Leases.ts"
 import { ModelPause } from "./gemini/ModelPause.ts"
 import { Replies } from "./gemini/Replies.ts"
 import { ReplyStates } from "./gemini/ReplyStates.ts"
-import { makeReplyTask } from "./gemini/ReplyTask.ts"
+import { makeReplyTasks } from "./gemini/ReplyTask.ts"
 import { Admission } from "./http/Admission.ts"
 import { Cursors } from "./http/Cursors.ts"
 import { Idempotency } from "./http/Idempotency.ts"
+import { makeIdempotencyTask } from "./http/IdempotencyTask.ts"
 import { ServerLayer } from "./http/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { LoggingLayer } from "./ops/Logging.ts"
@@ -86,7 +88,9 @@ const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 /** What the worker can do. */
 const TasksLayer = Layer.effect(
   Tasks,
-  Effect.map(Effect.all([makeReplyTask, makeBillingTasks]), ([reply, billing]) => [reply, ...billing])
+  Effect.map(Effect.all([makeReplyTasks, makeBillingTasks, makeAuthTasks, Effect.all([makeIdempotencyTask])]), (tasks) =>
+    tasks.flat()
+  )
 )
 const WorkLayer = WorkerLayer.pipe(Layer.provide(TasksLayer))
 

@@ -4,7 +4,10 @@ import { Context, type Effect } from "effect"
 export interface Task {
   readonly name: string
   readonly run: (payload: unknown) => Effect.Effect<void, unknown>
-  /** When it also runs by itself, as crontab writes it (UTC). */
+  /**
+   * When it also runs by itself, as crontab writes it (UTC): once in the fleet. A run that waits for its retry is
+   * replaced by the next one.
+   */
   readonly cron?: string
 }
 

@@ -73,7 +73,9 @@ export const WorkerLayer = Layer.effect(
         })
       }
     const taskList: TaskList = Object.fromEntries(tasks.map((task) => [task.name, runJob(task)]))
-    const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
+    const crons = tasks.flatMap(({ cron, name }) =>
+      cron === undefined ? [] : [{ task: name, match: cron, identifier: name, options: { jobKey: name } }]
+    )
 
     const pool = yield* Effect.acquireRelease(
       Effect.sync(() => makePool(Redacted.value(settings.databaseDirectUrl))),
