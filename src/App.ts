@@ -63,12 +63,12 @@ const AuthLayer = Accounts.layer.pipe(
   ),
   Layer.provideMerge(Layer.mergeAll(Keys.layer, Throttle.layer, CodeSender.layer))
 )
-const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, Cancellation.layer, RoomExport.layer, Search.layer).pipe(
+const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, RoomExport.layer, Search.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Chatrooms.layer, Messages.layer, Quota.layer))
 )
-const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer).pipe(
+const GeminiLayer = Layer.mergeAll(Replies.layer, ContextReceipts.layer, Cancellation.layer).pipe(
   Layer.provide([ReplyStates.layer, Conversation.layer, Leases.layer, ModelPause.layer]),
-  Layer.provide(Gemini.layer)
+  Layer.provide([Gemini.layer, ChatLayer])
 )
 const BillingLayer = Reconciliation.layer.pipe(
   Layer.provideMerge(Membership.layer),

@@ -1,11 +1,12 @@
 import { Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
 import type { UserId } from "../auth/User.ts"
+import { cancelled } from "../gemini/Outcome.ts"
+import { ReplyStates } from "../gemini/ReplyStates.ts"
 import { Queue } from "../queue/Queue.ts"
 import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "./ChatErrors.ts"
 import type { ChatroomId } from "./Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "./Message.ts"
-import { Messages, replyTopic, stopTopic } from "./Messages.ts"
+import { Messages, stopTopic } from "./Messages.ts"
 
 /** Seconds a worker has to end a reply that was cancelled. */
 const workerAnswers = 2
@@ -24,8 +25,8 @@ export class Cancellation extends Context.Service<
   static readonly layer = Layer.effect(
     Cancellation,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
       const queue = yield* Queue
+      const replies = yield* ReplyStates
       const messages = yield* Messages
 
       const cancel: Cancellation["Service"]["cancel"] = Effect.fn("Cancellation.cancel")(function* (userId, roomId, id) {
@@ -38,18 +39,8 @@ export class Cancellation extends Context.Service<
           if (stopped.status === "cancelled") return stopped
           if (hasEnded(stopped)) return yield* new AlreadyFinished()
         }
-        const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
-          select * from finish_reply(${userId}, ${id}, null, 'cancelled', (
-            select coalesce(string_agg(s.body, '' order by s.start_offset), '') from stream_segments s
-            join messages m on m.user_id = s.user_id and m.id = s.reply_id and m.attempt = s.attempt
-            where s.user_id = ${userId} and s.reply_id = ${id}
-          ), null, false, null, null, null, null, null, null, null, false, 0, null, null)
-        `.pipe(Effect.orDie)
-        if (row?.finished !== true) return yield* new AlreadyFinished()
-        yield* queue.announce({
-          replies: row.nextReply === null ? [] : [{ userId, replyId: row.nextReply }],
-          topics: [stopTopic(id), replyTopic(id)]
-        })
+        const ended = yield* replies.finish({ userId, id }, null, cancelled(null, null))
+        if (!ended) return yield* new AlreadyFinished()
         return yield* messages.get(userId, roomId, id)
       })
 

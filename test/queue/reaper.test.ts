@@ -24,16 +24,16 @@ describe.concurrent("the reaper", () => {
     await database.drop()
   })
 
-  /** Calls one of the product's SQL functions, past the product; what is not named is null. */
-  const call = async (name: string, named: Readonly<Record<string, unknown>>) => {
+  /** Calls one of the product's SQL functions, past the product; parameters that are not given are null. */
+  const call = async (name: string, given: Readonly<Record<string, unknown>>) => {
     const [known] = await database.query<{ names: Array<string> }>(
-      "select proargnames[1:pronargs] as names from pg_proc where proname = $1",
+      "select proargnames as names from pg_proc where proname = $1 and prorettype = 'jsonb'::regtype",
       [name]
     )
     const names = known?.names ?? []
     await database.query(
-      `select * from ${name}(${names.map((_, index) => `$${index + 1}`).join(", ")})`,
-      names.map((argument) => named[argument] ?? null)
+      `select ${name}(${names.map((parameter, index) => `${parameter} => $${index + 1}`).join(", ")})`,
+      names.map((parameter) => given[parameter] ?? null)
     )
   }
 
@@ -138,7 +138,6 @@ describe.concurrent("the reaper", () => {
       p_status: "failed",
       p_truncated: false,
       p_error_code: "model_unavailable",
-      p_refund: true,
       p_refunds_a_day: 5
     })
     assert.strictEqual((await ended(second, 20)).content, "next")
