@@ -26,7 +26,7 @@ export const ReaperLayer = Layer.effectDiscard(
     const overdue = sql<{ userId: string; id: string; expired: boolean }>`
       select m.user_id, m.id, coalesce(m.started_at < clock_timestamp() - make_interval(secs => ${replyDeadline / 1000}), false) as expired
       from messages m
-      where m.status in ('held', 'queued', 'processing', 'waiting')
+      where m.completed_at is null
         and (m.status = 'queued' and m.queued_at < clock_timestamp() - make_interval(secs => ${unannounced})
           or m.status = 'waiting' and m.retry_at < clock_timestamp() - make_interval(secs => ${unannounced})
           or m.status = 'processing' and m.lease_until < clock_timestamp())
