@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { authEventsAreFinal } from "./functions/authEventsAreFinal.ts"
 
 /** Passwords, recovery sessions, and the history of what happened to an account. */
 export default Effect.gen(function* () {
@@ -23,11 +24,6 @@ export default Effect.gen(function* () {
       primary key (user_id, id)
     )
   `
-  yield* sql`
-    create function auth_events_are_final() returns trigger language plpgsql as $$
-    begin
-      raise exception 'auth_events are append-only';
-    end $$
-  `
+  yield* authEventsAreFinal
   yield* sql`create trigger auth_events_final before update on auth_events for each row execute function auth_events_are_final()`
 })

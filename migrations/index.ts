@@ -4,6 +4,7 @@ import m0003 from "./0003_replies.ts"
 import m0004 from "./0004_billing.ts"
 import m0005 from "./0005_accounts_complete.ts"
 import m0006 from "./0006_throttles_at_once.ts"
+import m0007 from "./0007_named_outcomes.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -12,5 +13,6 @@ export const migrations = {
   "0003_replies": m0003,
   "0004_billing": m0004,
   "0005_accounts_complete": m0005,
-  "0006_throttles_at_once": m0006
+  "0006_throttles_at_once": m0006,
+  "0007_named_outcomes": m0007
 }

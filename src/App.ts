@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
 import { UserData } from "./account/UserData.ts"
+import { makeAuthTasks } from "./auth/AuthTasks.ts"
 import { AuthLayer } from "./auth/Layer.ts"
 import { makeBillingTasks } from "./billing/BillingTasks.ts"
 import { BillingLayer } from "./billing/Layer.ts"
@@ -8,6 +9,7 @@ import { AppConfig } from "./config/Settings.ts"
 import { ClockSkew } from "./database/ClockSkew.ts"
 import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
+import { makeIdempotencyTask } from "./http/IdempotencyTask.ts"
 import { HttpKitLayer } from "./http/Layer.ts"
 import { Keys } from "./keys/Keys.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
@@ -19,14 +21,16 @@ import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
 import { ReaperLayer } from "./replies/Reaper.ts"
-import { makeReplyTask } from "./replies/ReplyTask.ts"
+import { makeReplyTasks } from "./replies/ReplyTask.ts"
 import { OpsServerLayer, ServerLayer } from "./server/Server.ts"
 import { answeringProbes } from "./server/StartupServer.ts"
 
 /** What jobs can ask of a worker. */
 const TasksLayer = Layer.effect(
   Tasks,
-  Effect.map(Effect.all([makeReplyTask, makeBillingTasks]), ([reply, billing]) => [reply, ...billing])
+  Effect.map(Effect.all([makeReplyTasks, makeBillingTasks, makeAuthTasks, Effect.all([makeIdempotencyTask])]), (tasks) =>
+    tasks.flat()
+  )
 )
 const Worker = WorkerLayer.pipe(Layer.provide(TasksLayer))
 

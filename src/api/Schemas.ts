@@ -28,3 +28,5 @@ export const Timestamp = Schema.String.annotate({ format: "date-time" })
 /** A database time in the form that clients get. */
 export const iso = (date: Date): string => date.toISOString()
 export const isoOrNull = (date: Date | null): string | null => (date === null ? null : date.toISOString())
+/** The same of a time that Postgres wrote into JSON. */
+export const isoText = (time: string): string => iso(new Date(time))

@@ -133,7 +133,7 @@ export class Users extends Context.Service<
         yield* sql`
           with stopped as (
             select pg_notify(${channel}, 'stop:' || id) from messages
-            where user_id = ${userId} and status in ('held', 'queued', 'processing', 'waiting')
+            where user_id = ${userId} and completed_at is null
           ), removed as (
             delete from users where id = ${userId} returning pg_notify(${channel}, ${topicOf("sessions", userId)})
           )

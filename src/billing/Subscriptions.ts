@@ -25,14 +25,6 @@ interface Nothing {
 
 export const isCancelling = (subscription: Stored): boolean => subscription.cancelAtPeriodEnd || subscription.cancelAt !== null
 
-/** Days of a period that is not paid for in which Pro stays; `decide_tier` counts the same. */
-const graceDays = 7
-
-const graceEnd = (subscription: Stored): Date | null =>
-  subscription.status === "past_due" && subscription.currentPeriodStart !== null
-    ? new Date(subscription.currentPeriodStart.getTime() + graceDays * 86_400_000)
-    : null
-
 /** Reads what is known of a user's subscription, from the database alone. Its only writer is the sync. */
 export class Subscriptions extends Context.Service<
   Subscriptions,
@@ -64,20 +56,21 @@ export class Subscriptions extends Context.Service<
 
       /** In one statement: between two a sync could commit, and a new tier stand beside an old subscription. */
       const now = Effect.fnUntraced(function* (userId: string) {
-        const [row] = yield* sql<(Stored | Nothing) & { isPro: boolean; syncedAt: Date | null }>`
-          select coalesce(u.pro_until > clock_timestamp(), false) as is_pro, c.synced_at, s.*
+        const [row] = yield* sql<(Stored | Nothing) & { isPro: boolean; proUntil: Date | null; syncedAt: Date | null }>`
+          select coalesce(u.pro_until > clock_timestamp(), false) as is_pro, u.pro_until, c.synced_at, s.*
           from users u left join billing_customers c on c.user_id = u.id left join lateral (${newest(userId)}) s on true
           where u.id = ${userId}
         `
         return {
           subscription: row === undefined || row.id === null ? undefined : row,
           tier: row?.isPro === true ? ("pro" as const) : ("basic" as const),
+          proUntil: row?.proUntil ?? null,
           syncedAt: row?.syncedAt ?? null
         }
       }, Effect.orDie)
 
       const status = Effect.fn("Subscriptions.status")(function* (user: CurrentSession) {
-        const { subscription, syncedAt, tier } = yield* now(user.userId)
+        const { proUntil, subscription, syncedAt, tier } = yield* now(user.userId)
         const { limit, ...usage } = yield* quota.today({ ...user, tier })
         const ends =
           subscription === undefined
@@ -88,7 +81,7 @@ export class Subscriptions extends Context.Service<
           status: subscription?.status ?? null,
           currentPeriodEnd: isoOrNull(subscription?.currentPeriodEnd ?? null),
           cancelAt: isoOrNull(ends),
-          graceEndsAt: isoOrNull(subscription === undefined ? null : graceEnd(subscription)),
+          graceEndsAt: isoOrNull(subscription?.status === "past_due" ? proUntil : null),
           invoiceUrl: subscription?.invoiceUrl ?? null,
           limits: { daily: limit, ...usage },
           syncedAt: isoOrNull(syncedAt)

@@ -37,7 +37,7 @@ export const syncTask = "stripe_sync"
 const customerOf = ({ data: { object } }: StripeEvent): string | null =>
   object.object === "customer" ? (object.id ?? null) : idOf(object.customer ?? null)
 
-/** Text up to the first dot-separated piece of a name: `t` of `t=…,v1=…`. */
+/** When a signature was made, in Unix seconds: `t` of `t=…,v1=…`. NaN when it does not say. */
 const timestampOf = (header: string): number => Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(header)?.[1] ?? "NaN")
 
 /** Postgres cannot store NUL, and no id or type of Stripe's contains it. */

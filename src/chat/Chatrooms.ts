@@ -141,7 +141,7 @@ export class Chatrooms extends Context.Service<
             place as (update users set chatrooms = chatrooms - 1 where id = ${userId} and exists (select from room) returning 1)
           select exists (select from place) as removed, array(
             select id::text from messages where user_id = ${userId} and chatroom_id = ${id}
-              and status in ('held', 'queued', 'processing', 'waiting')) as unfinished
+              and completed_at is null) as unfinished
         `.pipe(Effect.orDie)
         if (row?.removed !== true) return yield* new ChatroomNotFound()
         yield* announcer.announce({

@@ -5,9 +5,10 @@ import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
 import type { QuotaState } from "../api/account/Usage.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { keyLifetime } from "../database/IdempotencyKeys.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer } from "../queue/Announcer.ts"
-import { iso } from "../api/Schemas.ts"
+import { isoText } from "../api/Schemas.ts"
 import { ChatroomNotFound, MessageNotFound, NotFinished, QuotaExceeded, RoomBusy } from "../api/chat/ChatErrors.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
@@ -28,26 +29,26 @@ export interface Sent {
   readonly status: number
 }
 
-/** What `send_message` answers. */
-interface Outcome {
-  readonly outcome:
-    | "accepted"
-    | "replayed"
-    | "chatroom_not_found"
-    | "message_not_found"
-    | "not_finished"
-    | "idempotency_key_reused"
-    | "room_busy"
-    | "quota_exceeded"
+/** What an accepted question has taken. Times are ISO 8601 text, as JSON has them. */
+interface Taken {
   readonly questionId: string
   readonly replyId: string
-  readonly sentAt: Date
-  readonly dailyLimit: number | null
+  readonly sentAt: string
+  readonly limit: number | null
   readonly used: number
-  readonly resetsAt: Date
-  readonly status: number
-  readonly isHead: boolean
+  readonly resetsAt: string
 }
+
+/** What `send_message` returns. */
+export type SendOutcome =
+  | (Taken & { readonly outcome: "accepted"; readonly isHead: boolean })
+  | (Taken & { readonly outcome: "replayed"; readonly status: number })
+  | { readonly outcome: "chatroom_not_found" }
+  | { readonly outcome: "message_not_found" }
+  | { readonly outcome: "not_finished" }
+  | { readonly outcome: "idempotency_key_reused" }
+  | { readonly outcome: "room_busy" }
+  | { readonly outcome: "quota_exceeded"; readonly limit: number; readonly resetsAt: string }
 
 /** Accepts questions. */
 export class Sending extends Context.Service<
@@ -83,22 +84,48 @@ export class Sending extends Context.Service<
       const messages = yield* Messages
       const { appUrl } = yield* AppConfig
 
-      /** `again` is the reply, or the question, to be answered anew; then there is no content. */
+      /** `again` is the reply, or the question, that gets another reply; then there is no content. */
       const accept = (userId: UserId, roomId: ChatroomId, content: string, again: MessageId | null, key: string | null) => {
         const request = `${roomId}\n${again ?? ""}\n${content}`
         const hash = key === null ? null : createHash("sha256").update(request).digest("base64url")
-        return sql<Outcome>`
-          select * from send_message(${userId}, ${roomId}, ${uuid()}, ${uuid()}, ${content},
-            ${quota.limits.basic}, ${quota.limits.pro}, ${maximumUnanswered}, ${key}, ${hash}, ${again}::uuid)
+        return sql<{ sent: SendOutcome }>`
+          select send_message(p_user => ${userId}, p_room => ${roomId}, p_question => ${uuid()}, p_reply => ${uuid()},
+            p_content => ${content}, p_again => ${again}::uuid, p_basic_limit => ${quota.limits.basic},
+            p_pro_limit => ${quota.limits.pro}, p_room_limit => ${maximumUnanswered}, p_key => ${key}, p_hash => ${hash},
+            p_key_lifetime => ${keyLifetime}::text::interval) as sent
         `.pipe(
           retryConflicts,
           Effect.orDie,
-          Effect.flatMap(([row]) => (row === undefined ? Effect.die("send_message returned nothing") : Effect.succeed(row)))
+          Effect.flatMap(([row]) => (row === undefined ? Effect.die("send_message returned nothing") : Effect.succeed(row.sent)))
         )
       }
 
-      const refusal = Effect.fnUntraced(function* (row: Outcome) {
-        switch (row.outcome) {
+      const exceeded = Effect.fnUntraced(function* (limit: number, resetsAt: string) {
+        const retryAfter = secondsUntil(resetsAt, yield* Clock.currentTimeMillis)
+        return yield* new QuotaExceeded({ limit, resetsAt, upgradeUrl: `${appUrl}/subscribe/pro`, retryAfter })
+      })
+
+      const submit = Effect.fnUntraced(function* (
+        userId: UserId,
+        roomId: ChatroomId,
+        content: string,
+        again: MessageId | null,
+        key: string | null
+      ) {
+        const sent = yield* accept(userId, roomId, content, again, key)
+        const answer = ({ limit, questionId, replyId, resetsAt, sentAt, used }: Taken) => {
+          const ids = { roomId, questionId, replyId, sentAt: isoText(sentAt) }
+          return { message: newQuestion(ids, content), reply: newReply(ids), quota: quotaState(limit, used, isoText(resetsAt)) }
+        }
+        switch (sent.outcome) {
+          case "accepted":
+            yield* announcer.announce({
+              replies: sent.isHead ? [{ userId, replyId: sent.replyId }] : [],
+              topics: [topicOf("chatrooms", userId)]
+            })
+            return { ...answer(sent), replayed: false, status: 202 }
+          case "replayed":
+            return { ...answer(sent), replayed: true, status: sent.status }
           case "chatroom_not_found":
             return yield* new ChatroomNotFound()
           case "message_not_found":
@@ -109,37 +136,10 @@ export class Sending extends Context.Service<
             return yield* new IdempotencyKeyReused()
           case "room_busy":
             return yield* new RoomBusy()
-          default: {
-            const resetsAt = iso(row.resetsAt)
-            const retryAfter = secondsUntil(resetsAt, yield* Clock.currentTimeMillis)
-            const upgradeUrl = `${appUrl}/subscribe/pro`
-            return yield* new QuotaExceeded({ limit: row.dailyLimit ?? 0, resetsAt, upgradeUrl, retryAfter })
-          }
-        }
-      })
-
-      const submit = Effect.fnUntraced(function* (
-        userId: UserId,
-        roomId: ChatroomId,
-        content: string,
-        again: MessageId | null,
-        key: string | null
-      ) {
-        const row = yield* accept(userId, roomId, content, again, key)
-        if (row.outcome !== "accepted" && row.outcome !== "replayed") return yield* refusal(row)
-        const ids = { roomId, questionId: row.questionId, replyId: row.replyId, sentAt: iso(row.sentAt) }
-        if (row.outcome === "accepted") {
-          yield* announcer.announce({
-            replies: row.isHead ? [{ userId, replyId: row.replyId }] : [],
-            topics: [topicOf("chatrooms", userId)]
-          })
-        }
-        return {
-          message: newQuestion(ids, content),
-          reply: newReply(ids),
-          quota: quotaState(row.dailyLimit, row.used, iso(row.resetsAt)),
-          replayed: row.outcome === "replayed",
-          status: row.status
+          case "quota_exceeded":
+            return yield* exceeded(sent.limit, isoText(sent.resetsAt))
+          default:
+            return yield* Effect.die(new Error(`send_message returned ${JSON.stringify(sent satisfies never)}`))
         }
       })
 

@@ -3,6 +3,7 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
+import { keyLifetime } from "../database/IdempotencyKeys.ts"
 
 export interface KeyedRequest {
   readonly userId: UserId
@@ -19,7 +20,7 @@ interface Answer<A> {
 const hashOf = (request: KeyedRequest) => createHash("sha256").update(JSON.stringify(request.body)).digest("base64url")
 
 /**
- * Idempotency keys, kept 24 hours per user and route; the same key and body replays the first answer, a refused
+ * Idempotency keys, kept per user and route for `keyLifetime`; the same key and body replays the first answer, a refused
  * request stores nothing. Sending a message keeps its key in its own transaction (`send_message`).
  */
 export class Idempotency extends Context.Service<
@@ -49,14 +50,14 @@ export class Idempotency extends Context.Service<
           values (${userId}, ${route}, ${key}, ${hash}, ${answer.status}, ${JSON.stringify(answer.value)}::text::jsonb)
           on conflict (user_id, route, key) do update set request_hash = excluded.request_hash, status = excluded.status,
             response = excluded.response, created_at = now()
-          where k.created_at <= now() - interval '24 hours'
+          where k.created_at <= now() - ${keyLifetime}::text::interval
           returning 1
         `.pipe(Effect.map((rows) => rows.length > 0))
 
       const stored = Effect.fnUntraced(function* <A>({ key, route, userId }: KeyedRequest, hash: string) {
         const [row] = yield* sql<{ requestHash: string; status: number; response: A }>`
           select request_hash, status, response from idempotency_keys
-          where user_id = ${userId} and route = ${route} and key = ${key} and created_at > now() - interval '24 hours'
+          where user_id = ${userId} and route = ${route} and key = ${key} and created_at > now() - ${keyLifetime}::text::interval
         `
         if (row !== undefined && row.requestHash !== hash) return yield* new IdempotencyKeyReused()
         return row === undefined ? undefined : { status: row.status, value: row.response, replayed: true as const }

@@ -78,7 +78,9 @@ export const makeRunner = Effect.fnUntraced(function* (signal: AbortSignal) {
   const tasks = yield* Tasks
   const taskList = yield* makeTaskList(tasks, signal)
   const logger = yield* makeLogger
-  const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
+  const crons = tasks.flatMap(({ cron, name }) =>
+    cron === undefined ? [] : [{ task: name, match: cron, identifier: name, options: { jobKey: name } }]
+  )
 
   const lockIds = new Set<string>()
   const shuttingDown = yield* Deferred.make<void>()

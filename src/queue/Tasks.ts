@@ -5,7 +5,10 @@ export interface Task {
   /** The name under which jobs are added. */
   readonly name: string
   readonly run: (payload: unknown) => Effect.Effect<void, unknown>
-  /** When the task also runs without a job being added, in crontab syntax (UTC). */
+  /**
+   * When the task also runs without a job being added, in crontab syntax (UTC): once in the fleet. A run that waits for
+   * its retry is replaced by the next one.
+   */
   readonly cron?: string | undefined
   /** Whether a job that the shutdown interrupts is done, because the task has added another job for the rest. */
   readonly interruptedIsDone?: boolean | undefined

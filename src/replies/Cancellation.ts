@@ -1,5 +1,4 @@
 import { Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { AlreadyFinished, type ChatroomNotFound, type MessageNotFound } from "../api/chat/ChatErrors.ts"
@@ -7,6 +6,8 @@ import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { Messages } from "../chat/Messages.ts"
 import { topicOf } from "../database/Topics.ts"
+import { cancelled } from "./Outcome.ts"
+import { ReplyStore } from "./ReplyStore.ts"
 
 /** Seconds a worker has to end a reply that was cancelled. */
 const workerAnswers = 2
@@ -25,8 +26,8 @@ export class Cancellation extends Context.Service<
   static readonly layer = Layer.effect(
     Cancellation,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
+      const replies = yield* ReplyStore
       const messages = yield* Messages
 
       const cancel: Cancellation["Service"]["cancel"] = Effect.fn("Cancellation.cancel")(function* (userId, roomId, id) {
@@ -39,18 +40,8 @@ export class Cancellation extends Context.Service<
           if (stopped.status === "cancelled") return stopped
           if (hasEnded(stopped)) return yield* new AlreadyFinished()
         }
-        const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
-          select * from finish_reply(${userId}, ${id}, null, 'cancelled', (
-            select coalesce(string_agg(s.body, '' order by s.start_offset), '') from stream_segments s
-            join messages m on m.user_id = s.user_id and m.id = s.reply_id and m.attempt = s.attempt
-            where s.user_id = ${userId} and s.reply_id = ${id}
-          ), null, false, null, null, null, null, null, null, null, false, 0, null, null)
-        `.pipe(Effect.orDie)
-        if (row?.finished !== true) return yield* new AlreadyFinished()
-        yield* announcer.announce({
-          replies: row.nextReply === null ? [] : [{ userId, replyId: row.nextReply }],
-          topics: [topicOf("stop", id), topicOf("reply", id)]
-        })
+        const ended = yield* replies.finish({ userId, id }, null, cancelled(null, null))
+        if (!ended) return yield* new AlreadyFinished()
         return yield* messages.get(userId, roomId, id)
       })
 

@@ -6,7 +6,8 @@ import { GeminiError } from "../gemini/GeminiError.ts"
 /** How a reply ends. */
 export interface Outcome {
   readonly status: "completed" | "failed" | "cancelled"
-  readonly content: string
+  /** Null keeps what the attempt has streamed so far. */
+  readonly content: string | null
   readonly finishReason: string | null
   readonly truncated: boolean
   readonly error: { readonly code: ErrorCode; readonly message: string } | null
@@ -41,7 +42,7 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
 })
 
 /** The user stopped it: what was written stays. */
-export const cancelled = (content: string, model: string): Outcome => ({
+export const cancelled = (content: string | null, model: string | null): Outcome => ({
   status: "cancelled",
   content,
   finishReason: null,

@@ -9,6 +9,7 @@ const unannounced = 2
 /** Seconds without a heartbeat after which a worker process counts as gone. */
 const deadAfter = 45
 const sweepLock = 4_211_962
+const replacedLock = 4_211_963
 const batch = 1_000
 
 /**
@@ -25,7 +26,7 @@ export const ReaperLayer = Layer.effectDiscard(
     const overdue = sql<{ userId: string; id: string; expired: boolean }>`
       select m.user_id, m.id, coalesce(m.started_at < clock_timestamp() - make_interval(secs => ${replyDeadline / 1000}), false) as expired
       from messages m
-      where m.status in ('held', 'queued', 'processing', 'waiting')
+      where m.completed_at is null
         and (m.status = 'queued' and m.queued_at < clock_timestamp() - make_interval(secs => ${unannounced})
           or m.status = 'waiting' and m.retry_at < clock_timestamp() - make_interval(secs => ${unannounced})
           or m.status = 'processing' and m.lease_until < clock_timestamp())
@@ -45,29 +46,21 @@ export const ReaperLayer = Layer.effectDiscard(
       having count(*) > 0
     `
 
-    const forget = Effect.all([
-      sql`delete from idempotency_keys where created_at < now() - interval '24 hours'`,
-      sql`delete from otp_challenges where expires_at < now() - interval '1 day'`,
-      // Not those that somebody is taking: they are taken several at once, and in another order.
-      sql`delete from throttles where key in (select key from throttles where tat < now() - interval '1 day' for update skip locked)`,
-      sql`delete from sessions where expires_at < now() - interval '30 days'`,
-      sql`delete from model_pauses where until < now() - interval '1 day'`,
-      // A job that was announced again while its dead worker had it locked has lost its key and its attempts.
-      sql`
-        select count(*) from graphile_worker.complete_jobs(array(
-          select id from graphile_worker.jobs where key is null and locked_at is null and attempts >= max_attempts))
-      `
-    ])
+    /** A job that was announced again while its dead worker had it locked has lost its key and its attempts. */
+    const forgetReplaced = sql`
+      select count(*) from graphile_worker.complete_jobs(array(
+        select id from graphile_worker.jobs where key is null and locked_at is null and attempts >= max_attempts))
+    `
 
-    /** Runs when no other process of the fleet is sweeping. */
-    const alone = <A, E>(work: Effect.Effect<A, E>) =>
+    /** Runs when no other process of the fleet is at the same work. */
+    const alone = <A, E>(number: number, work: Effect.Effect<A, E>) =>
       Effect.gen(function* () {
-        const [lock] = yield* sql<{ ours: boolean }>`select pg_try_advisory_xact_lock(${sweepLock}) as ours`
+        const [lock] = yield* sql<{ ours: boolean }>`select pg_try_advisory_xact_lock(${number}) as ours`
         return lock?.ours === true ? yield* work : undefined
       }).pipe(sql.withTransaction)
 
     const sweep = Effect.gen(function* () {
-      const found = (yield* alone(Effect.tap(overdue, () => unlockDead))) ?? []
+      const found = (yield* alone(sweepLock, overdue.pipe(Effect.tap(() => unlockDead)))) ?? []
       const [live, expired] = [found.filter((reply) => !reply.expired), found.filter((reply) => reply.expired)]
       if (found.length > 0) yield* Effect.logInfo(`Announcing ${live.length} replies again, ending ${expired.length}`)
       yield* announcer.announce({ replies: live.map(({ id, userId }) => ({ userId, replyId: id })) })
@@ -81,6 +74,9 @@ export const ReaperLayer = Layer.effectDiscard(
       )
 
     yield* guarded("A sweep", sweep).pipe(Effect.repeat(Schedule.spaced(sweepEvery)), Effect.forkScoped)
-    yield* guarded("Forgetting old rows", forget).pipe(Effect.repeat(Schedule.spaced("10 minutes")), Effect.forkScoped)
+    yield* guarded("Forgetting replaced jobs", alone(replacedLock, forgetReplaced)).pipe(
+      Effect.repeat(Schedule.spaced("10 minutes")),
+      Effect.forkScoped
+    )
   })
 )

@@ -38,13 +38,22 @@ export interface Receipt {
   readonly systemPrompt: string | null
 }
 
+/** What `finish_reply` returns. */
+export type FinishOutcome =
+  | { readonly outcome: "finished"; readonly nextReply: string | null }
+  /** It has ended, is gone, or another attempt holds it. */
+  | { readonly outcome: "fenced_off" }
+
 /** The states of a reply, in its row: every change is fenced by the attempt, and announced. */
 export class ReplyStore extends Context.Service<
   ReplyStore,
   {
     /** Takes the lease, and with it an attempt; nothing when another holds it or there is nothing to do. */
     readonly claim: (userId: string, replyId: string) => Effect.Effect<Claim | undefined>
-    /** Ends the reply, unless it has ended or (with an attempt given) another holds it; returns whether it did. */
+    /**
+     * Ends the reply, unless it has ended or (with an attempt given) another holds it; returns whether it did. Without an
+     * attempt, a worker that holds it stops.
+     */
     readonly finish: (
       reply: Pick<Claim, "userId" | "id">,
       attempt: number | null,
@@ -93,20 +102,39 @@ export class ReplyStore extends Context.Service<
         receipt?: Receipt
       ) {
         const { error, usage } = outcome
-        const [row] = yield* sql<{ finished: boolean; nextReply: string | null }>`
-          select * from finish_reply(${reply.userId}, ${reply.id}, ${attempt}::int, ${outcome.status}, ${outcome.content},
-            ${outcome.finishReason}, ${outcome.truncated}, ${error?.code ?? null}, ${error?.message ?? null}, ${outcome.model},
-            ${usage?.promptTokens ?? null}::int, ${usage?.replyTokens ?? null}::int, ${usage?.thoughtTokens ?? null}::int,
-            ${usage?.cachedTokens ?? null}::int, ${isRefunded(outcome)}, ${refundsADay},
-            string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[], ${receipt?.systemPrompt ?? null})
+        const [row] = yield* sql<{ ended: FinishOutcome }>`
+          select finish_reply(p_user => ${reply.userId}, p_reply => ${reply.id}, p_attempt => ${attempt}::int,
+            p_status => ${outcome.status}, p_content => ${outcome.content}, p_finish_reason => ${outcome.finishReason},
+            p_truncated => ${outcome.truncated}, p_error_code => ${error?.code ?? null},
+            p_error_message => ${error?.message ?? null}, p_model => ${outcome.model},
+            p_prompt_tokens => ${usage?.promptTokens ?? null}::int, p_reply_tokens => ${usage?.replyTokens ?? null}::int,
+            p_thought_tokens => ${usage?.thoughtTokens ?? null}::int, p_cached_tokens => ${usage?.cachedTokens ?? null}::int,
+            p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
+            p_context_ids => string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[],
+            p_context_system_prompt => ${receipt?.systemPrompt ?? null}) as ended
         `.pipe(Effect.orDie)
-        if (row?.finished !== true) return false
-        yield* announcer.announce({
-          replies: row.nextReply === null ? [] : [{ userId: reply.userId, replyId: row.nextReply }],
-          // With the next reply's turn comes its question's place in the list, should that news have been lost.
-          topics: [topicOf("reply", reply.id), ...(row.nextReply === null ? [] : [topicOf("chatrooms", reply.userId)])]
-        })
-        return true
+        if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
+        const { ended } = row
+        switch (ended.outcome) {
+          case "fenced_off":
+            return false
+          case "finished": {
+            const next = ended.nextReply === null ? [] : [{ userId: reply.userId, replyId: ended.nextReply }]
+            yield* announcer.announce({
+              replies: next,
+              topics: [
+                topicOf("reply", reply.id),
+                // A worker that holds it has lost it.
+                ...(attempt === null ? [topicOf("stop", reply.id)] : []),
+                // With the next reply's turn comes its question's place in the list, should that news have been lost.
+                ...(next.length === 0 ? [] : [topicOf("chatrooms", reply.userId)])
+              ]
+            })
+            return true
+          }
+          default:
+            return yield* Effect.die(new Error(`finish_reply returned ${JSON.stringify(ended satisfies never)}`))
+        }
       })
 
       const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, receipt?: Receipt) {

@@ -43,7 +43,7 @@ export class DeltaLog extends Context.Service<
         sql`delete from stream_log where written_at < now() - make_interval(secs => ${abandonedSeconds})`,
         sql`
           delete from stream_segments s where not exists (
-            select from messages m where m.user_id = s.user_id and m.id = s.reply_id and m.status in ('held', 'queued', 'processing', 'waiting'))
+            select from messages m where m.user_id = s.user_id and m.id = s.reply_id and m.completed_at is null)
         `
       ])
 

@@ -73,6 +73,17 @@ describe("a renewal", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active", graceEndsAt: null, invoiceUrl: null })
   })
 
+  it("that fails tells the very moment at which Pro ends", async () => {
+    const { person } = await renewed(world, 33, "declines")
+    const [row] = await world.database.query<{ pro_until: Date }>(
+      "update users set pro_until = date_trunc('milliseconds', now()) + interval '3 seconds' where id = $1 returning pro_until",
+      [person.userId]
+    )
+    assert.deepInclude(await status(person), { tier: "pro", graceEndsAt: row?.pro_until.toISOString() })
+    await until("Basic", 30, async () => (await tierOf(person)) === "basic")
+    assert.deepInclude(await status(person), { tier: "basic", graceEndsAt: row?.pro_until.toISOString() })
+  })
+
   it("that failed more than seven days ago is Basic at first sight", async () => {
     const { person, start } = await renewed(world, 45, "declines")
     const now = await status(person)

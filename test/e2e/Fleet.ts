@@ -65,6 +65,12 @@ export const brokenPromises = async (database: Pick<TestDatabase, "query">): Pro
     if (!["completed", "failed"].includes(status) || completed_at === null) broken.push(`reply ${id} is ${status}`)
   }
 
+  const halfEnded = await database.query<{ id: string; status: string }>(`
+    select id, status from messages
+    where (completed_at is null) <> (status in ('held', 'queued', 'processing', 'waiting'))
+  `)
+  broken.push(...halfEnded.map(({ id, status }) => `message ${id} is ${status}, and its end says otherwise`))
+
   const doubled = await database.query<{ id: string; replies: number }>(`
     select q.id, count(r.id)::int as replies from messages q left join messages r on r.user_id = q.user_id and r.reply_to = q.id
     where q.role = 'user' group by q.id having count(r.id) <> 1

@@ -86,6 +86,24 @@ describe("cancelling a reply", () => {
     assert.isNull(cancelled.body.error)
   })
 
+  it("whose worker is gone keeps what its attempt had stored, and the next question is answered", async () => {
+    const ada = await world.someone()
+    const place = await asked(ada, "[[latency 20000]] [[say late]]")
+    const next = await asked(ada, "[[say the next]]", place.room)
+    await inState(ada, place, "processing")
+    // As if another worker had taken it over, and died after some words.
+    await world.database.query("update messages set attempt = 2, worker_id = gen_random_uuid() where id = $1", [place.reply])
+    await world.database.query(
+      `insert into stream_segments (user_id, reply_id, attempt, start_offset, body)
+        values ($1, $2, 1, 0, 'Of another attempt.'), ($1, $2, 2, 10, 'a time'), ($1, $2, 2, 0, 'Once upon ')`,
+      [ada.userId, place.reply]
+    )
+    const cancelled = await cancel(elsewhere, ada, place)
+    assert.deepInclude(cancelled.body, { status: "cancelled", content: "Once upon a time", attempt: 2, error: null })
+    assert.strictEqual((await endOf(ada, next)).content, "the next")
+    await until(() => callsAbout(world, "[[say late]]").every(({ inFlight }) => !inFlight))
+  })
+
   it("that waits behind another takes it out, and the others keep their order", async () => {
     const ada = await world.someone()
     const first = await asked(ada, "[[length 300]] [[chunks 30 delay 40]]")

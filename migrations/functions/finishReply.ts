@@ -1,0 +1,68 @@
+import { define } from "./define.ts"
+
+/**
+ * Ends a reply: stores its text and outcome, settles its unit of quota, and makes the room's next held reply the head.
+ * Fenced: with `p_attempt`, that attempt must still hold the reply; without it (a cancel, a deadline) it ends any
+ * unfinished reply. Without `p_content` the reply keeps what its attempt has streamed so far. With `p_refunds_a_day` the
+ * unit is given back, to so many replies of a day. `FinishOutcome` of `ReplyStates.ts` describes what it returns.
+ *
+ * The same lock order as in `send_message`: the room, then its messages, then the day's usage.
+ */
+export const finishReply = define(`
+create or replace function finish_reply(
+  p_user uuid, p_reply uuid, p_attempt int, p_status text, p_content text, p_finish_reason text, p_truncated boolean,
+  p_error_code text, p_error_message text, p_model text,
+  p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int,
+  p_refunds_a_day int, p_context_ids uuid[], p_context_system_prompt text
+) returns jsonb language plpgsql as $$
+declare
+  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next uuid;
+begin
+  perform 1 from chatrooms c where c.user_id = p_user
+    and c.id = (select m.chatroom_id from messages m where m.user_id = p_user and m.id = p_reply) for update;
+  select * into v_reply from messages m where m.user_id = p_user and m.id = p_reply and m.role = 'model'
+    and case when p_attempt is null then m.completed_at is null
+             else m.status = 'processing' and m.attempt = p_attempt end
+    for update;
+  if not found then
+    return jsonb_build_object('outcome', 'fenced_off');
+  end if;
+
+  select u.quota_key into v_quota_key from users u where u.id = p_user;
+  if p_refunds_a_day is not null and v_reply.quota_state = 'reserved' then
+    update usage_daily d set used = d.used - 1, refunded = d.refunded + 1
+      where d.quota_key = v_quota_key and d.day = v_reply.quota_day and d.refunded < p_refunds_a_day and d.used > 0;
+    v_refunded := found;
+  end if;
+  if p_prompt_tokens is not null or p_reply_tokens is not null then
+    update usage_daily d set prompt_tokens = d.prompt_tokens + coalesce(p_prompt_tokens, 0),
+        reply_tokens = d.reply_tokens + coalesce(p_reply_tokens, 0)
+      where d.quota_key = v_quota_key and d.day = v_reply.quota_day;
+  end if;
+
+  if p_content is null then
+    select string_agg(s.body, '' order by s.start_offset) into p_content from stream_segments s
+      where s.user_id = p_user and s.reply_id = p_reply and s.attempt = v_reply.attempt;
+  end if;
+  update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
+      truncated = p_truncated, error_code = p_error_code, error_message = p_error_message,
+      model = coalesce(p_model, m.model), prompt_tokens = p_prompt_tokens, reply_tokens = p_reply_tokens,
+      thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens,
+      quota_state = case when v_refunded then 'refunded' else 'spent' end,
+      context_ids = p_context_ids, context_system_prompt = p_context_system_prompt,
+      worker_id = null, lease_until = null, retry_at = null,
+      completed_at = date_trunc('milliseconds', clock_timestamp())
+    where m.user_id = p_user and m.id = p_reply;
+  -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
+  update chatrooms c set unfinished = c.unfinished - 1
+    where c.user_id = p_user and c.id = v_reply.chatroom_id;
+  if v_reply.status <> 'held' then
+    update messages m set status = 'queued', queued_at = clock_timestamp()
+      where m.user_id = p_user and m.id = (
+        select h.id from messages h where h.user_id = p_user and h.chatroom_id = v_reply.chatroom_id
+          and h.status = 'held' and h.completed_at is null order by h.id limit 1)
+      returning m.id into v_next;
+  end if;
+  return jsonb_build_object('outcome', 'finished', 'nextReply', v_next);
+end $$
+`)

@@ -1,0 +1,116 @@
+import { define } from "./define.ts"
+
+/**
+ * Accepts a question, or asks for another reply to one (`p_again`): checks the room and the idempotency key, takes a
+ * unit of the day's quota, and stores the question with its waiting reply. A refusal stores nothing. `SendOutcome` of
+ * `Sending.ts` describes what it returns.
+ *
+ * A function, so that it is one round trip in which each statement sees what the room's previous holder committed: a
+ * single statement with CTEs would decide from the snapshot it took before it waited for the room's lock.
+ * Lock order everywhere: the room, then its messages, then the day's usage.
+ */
+export const sendMessage = define(`
+create or replace function send_message(
+  p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid,
+  p_basic_limit int, p_pro_limit int, p_room_limit int, p_key text, p_hash text, p_key_lifetime interval
+) returns jsonb language plpgsql as $$
+declare
+  v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
+  v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
+  v_last uuid; v_question uuid; v_is_head boolean; v_sent_at timestamptz;
+  v_day date; v_limit int; v_used int; v_resets_at timestamptz;
+  v_response jsonb;
+begin
+  select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
+  if not found then
+    return jsonb_build_object('outcome', 'chatroom_not_found');
+  end if;
+
+  if p_key is not null then
+    select * into v_stored from idempotency_keys k
+      where k.user_id = p_user and k.route = v_route and k.key = p_key and k.created_at > now() - p_key_lifetime;
+    if found and v_stored.request_hash <> p_hash then
+      return jsonb_build_object('outcome', 'idempotency_key_reused');
+    elsif found then
+      return v_stored.response || jsonb_build_object('outcome', 'replayed', 'status', v_stored.status);
+    end if;
+  end if;
+
+  -- Asking again: for a reply, or for the newest one of a question, that has ended.
+  if p_again is not null then
+    select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
+      and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+    if not found then
+      return jsonb_build_object('outcome', 'message_not_found');
+    elsif exists (
+      select 1 from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to
+        and m.completed_at is null) then
+      return jsonb_build_object('outcome', 'not_finished');
+    end if;
+  end if;
+
+  if v_room.unfinished >= p_room_limit then
+    return jsonb_build_object('outcome', 'room_busy');
+  end if;
+
+  select * into v_user from users u where u.id = p_user;
+  if not found then
+    return jsonb_build_object('outcome', 'chatroom_not_found');
+  end if;
+  v_day := (clock_timestamp() at time zone 'utc')::date;
+  v_limit := nullif(case when v_user.pro_until > clock_timestamp() then p_pro_limit else p_basic_limit end, 0);
+  v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
+  insert into usage_daily as d (quota_key, day, used, prompts) values (v_user.quota_key, v_day, 1, 1)
+    on conflict (quota_key, day) do update set used = d.used + 1, prompts = d.prompts + 1
+    where v_limit is null or d.used < v_limit
+    returning d.used into v_used;
+  if not found then
+    -- A replay comes before quota, and another room's send may have stored the key while this one waited for the day's row.
+    if exists (select from idempotency_keys k where k.user_id = p_user and k.route = v_route and k.key = p_key
+        and k.created_at > now() - p_key_lifetime) then
+      raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
+    end if;
+    return jsonb_build_object('outcome', 'quota_exceeded', 'limit', v_limit, 'resetsAt', v_resets_at);
+  end if;
+
+  -- Ids order a room's messages, but are made before the room is locked, by clocks that differ: one that would come
+  -- before the newest message is moved to the milliseconds after it.
+  select m.id into v_last from messages m where m.user_id = p_user and m.chatroom_id = p_room order by m.id desc limit 1;
+  if v_last >= p_question then
+    p_question := uuid_after(v_last, 1, p_question);
+    p_reply := uuid_after(v_last, 2, p_reply);
+  end if;
+
+  v_sent_at := date_trunc('milliseconds', clock_timestamp());
+  v_is_head := v_room.unfinished = 0;
+  v_question := coalesce(v_old.reply_to, p_question);
+  if p_again is null then
+    insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_sent_at, v_sent_at);
+  else
+    update messages m set superseded_by = p_reply
+      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
+  end if;
+  insert into messages (user_id, id, chatroom_id, role, status, reply_to, quota_day, quota_state, queued_at, created_at)
+    values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
+      v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
+  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at
+    where c.user_id = p_user and c.id = p_room;
+
+  v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
+    'limit', v_limit, 'used', v_used, 'resetsAt', v_resets_at);
+  if p_key is not null then
+    insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
+      values (p_user, v_route, p_key, p_hash, 202, v_response)
+      on conflict (user_id, route, key) do update set request_hash = excluded.request_hash, status = excluded.status,
+        response = excluded.response, created_at = excluded.created_at
+      where k.created_at <= now() - p_key_lifetime;
+    if not found then
+      -- The same key in another room at the same moment: undo everything and let the caller look again.
+      raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
+    end if;
+  end if;
+
+  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head);
+end $$
+`)

@@ -1,0 +1,532 @@
+-- Made by `npm run schema`: do not edit.
+
+create sequence worker_numbers as integer;
+
+create table users (
+  id uuid not null,
+  mobile text not null,
+  name text,
+  email text,
+  status text not null,
+  quota_key text not null,
+  pro_until timestamp with time zone,
+  chatrooms integer default 0 not null,
+  created_at timestamp with time zone default date_trunc('milliseconds'::text, now()) not null,
+  updated_at timestamp with time zone default date_trunc('milliseconds'::text, now()) not null,
+  password_hash text,
+  pending_password_hash text,
+  pending_client text,
+  pending_since timestamp with time zone,
+  constraint users_pkey PRIMARY KEY (id),
+  constraint users_mobile_key UNIQUE (mobile),
+  constraint users_status_check CHECK (status = ANY (ARRAY['pending'::text, 'active'::text]))
+);
+
+create table auth_events (
+  user_id uuid not null,
+  id uuid not null,
+  kind text not null,
+  session_id uuid,
+  address text,
+  user_agent text,
+  at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
+  constraint auth_events_pkey PRIMARY KEY (user_id, id),
+  constraint auth_events_kind_check CHECK (kind = ANY (ARRAY['login'::text, 'recovery'::text, 'password_login'::text, 'refresh_reused'::text, 'logout'::text, 'session_revoked'::text, 'password_changed'::text, 'password_reset'::text, 'profile_changed'::text])),
+  constraint auth_events_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+create table billing_customers (
+  user_id uuid not null,
+  customer_id text not null,
+  synced_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  constraint billing_customers_pkey PRIMARY KEY (user_id),
+  constraint billing_customers_customer_id_key UNIQUE (customer_id)
+);
+
+create table billing_holds (
+  user_id uuid not null,
+  charge_id text not null,
+  reason text not null,
+  subscription_id text not null,
+  charged_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  constraint billing_holds_pkey PRIMARY KEY (user_id, charge_id, reason),
+  constraint billing_holds_reason_check CHECK (reason = ANY (ARRAY['refunded'::text, 'dispute_lost'::text]))
+);
+
+create table chatrooms (
+  user_id uuid not null,
+  id uuid not null,
+  title text not null,
+  system_prompt text,
+  model text,
+  temperature double precision,
+  pinned boolean default false not null,
+  archived_at timestamp with time zone,
+  last_message_at timestamp with time zone,
+  active_at timestamp with time zone generated always as (COALESCE(last_message_at, created_at)) stored not null,
+  unfinished integer default 0 not null,
+  created_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
+  updated_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
+  constraint chatrooms_pkey PRIMARY KEY (user_id, id),
+  constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
+  constraint chatrooms_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+create table checkout_attempts (
+  user_id uuid not null,
+  id uuid not null,
+  customer_id text not null,
+  status text default 'open'::text not null,
+  session_id text,
+  url text,
+  claimed_at timestamp with time zone default clock_timestamp() not null,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  constraint checkout_attempts_pkey PRIMARY KEY (user_id, id),
+  constraint checkout_attempts_session_id_key UNIQUE (session_id),
+  constraint checkout_attempts_status_check CHECK (status = ANY (ARRAY['open'::text, 'completed'::text, 'expired'::text, 'failed'::text]))
+);
+
+create table idempotency_keys (
+  user_id uuid not null,
+  route text not null,
+  key text not null,
+  request_hash text not null,
+  status integer not null,
+  response jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint idempotency_keys_pkey PRIMARY KEY (user_id, route, key),
+  constraint idempotency_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+create table messages (
+  user_id uuid not null,
+  id uuid not null,
+  chatroom_id uuid not null,
+  role text not null,
+  content text default ''::text not null,
+  status text not null,
+  reply_to uuid,
+  superseded_by uuid,
+  attempt integer default 0 not null,
+  failures integer default 0 not null,
+  failing_since timestamp with time zone,
+  finish_reason text,
+  truncated boolean default false not null,
+  error_code text,
+  error_message text,
+  model text,
+  prompt_tokens integer,
+  reply_tokens integer,
+  thought_tokens integer,
+  cached_tokens integer,
+  context_ids uuid[],
+  context_system_prompt text,
+  quota_day date,
+  quota_state text,
+  worker_id uuid,
+  lease_until timestamp with time zone,
+  retry_at timestamp with time zone,
+  queued_at timestamp with time zone,
+  started_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  completed_at timestamp with time zone,
+  constraint messages_pkey PRIMARY KEY (user_id, id),
+  constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
+  constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
+  constraint messages_status_check CHECK (status = ANY (ARRAY['held'::text, 'queued'::text, 'processing'::text, 'waiting'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])),
+  constraint messages_user_id_chatroom_id_fkey FOREIGN KEY (user_id, chatroom_id) REFERENCES chatrooms(user_id, id) ON DELETE CASCADE
+);
+
+create table migrations (
+  migration_id integer not null,
+  created_at timestamp with time zone default now() not null,
+  name text not null,
+  constraint migrations_pkey PRIMARY KEY (migration_id)
+);
+
+create table model_pauses (
+  model text not null,
+  until timestamp with time zone not null,
+  constraint model_pauses_pkey PRIMARY KEY (model)
+);
+
+create table otp_challenges (
+  id uuid not null,
+  mobile text not null,
+  purpose text not null,
+  code_mac text not null,
+  tries_bound integer default 0 not null,
+  tries_open integer default 0 not null,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  expires_at timestamp with time zone not null,
+  consumed_at timestamp with time zone,
+  constraint otp_challenges_pkey PRIMARY KEY (id),
+  constraint otp_challenges_purpose_check CHECK (purpose = ANY (ARRAY['login'::text, 'reset_password'::text]))
+);
+
+create table server_secrets (
+  name text not null,
+  secret text not null,
+  constraint server_secrets_pkey PRIMARY KEY (name)
+);
+
+create table sessions (
+  id uuid not null,
+  user_id uuid not null,
+  counter integer default 0 not null,
+  rotated_at timestamp with time zone,
+  user_agent text,
+  created_at timestamp with time zone default now() not null,
+  last_used_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  revoked_at timestamp with time zone,
+  is_recovery boolean default false not null,
+  constraint sessions_pkey PRIMARY KEY (user_id, id),
+  constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+create unlogged table stream_log (
+  worker_no integer not null,
+  tick bigint not null,
+  body text not null,
+  written_at timestamp with time zone default now() not null,
+  constraint stream_log_pkey PRIMARY KEY (worker_no, tick)
+);
+
+create unlogged table stream_segments (
+  user_id uuid not null,
+  reply_id uuid not null,
+  attempt integer not null,
+  start_offset integer not null,
+  body text not null,
+  constraint stream_segments_pkey PRIMARY KEY (user_id, reply_id, attempt, start_offset)
+);
+
+create table subscriptions (
+  user_id uuid not null,
+  id text not null,
+  customer_id text not null,
+  status text not null,
+  current_period_start timestamp with time zone,
+  current_period_end timestamp with time zone,
+  cancel_at timestamp with time zone,
+  cancel_at_period_end boolean not null,
+  invoice_url text,
+  created_at timestamp with time zone not null,
+  fetched_at timestamp with time zone not null,
+  constraint subscriptions_pkey PRIMARY KEY (user_id, id)
+);
+
+create unlogged table throttles (
+  key text not null,
+  tat timestamp with time zone not null,
+  constraint throttles_pkey PRIMARY KEY (key)
+);
+
+create table usage_daily (
+  quota_key text not null,
+  day date not null,
+  used integer not null,
+  refunded integer default 0 not null,
+  prompts integer default 0 not null,
+  prompt_tokens bigint default 0 not null,
+  reply_tokens bigint default 0 not null,
+  constraint usage_daily_pkey PRIMARY KEY (quota_key, day),
+  constraint usage_daily_used_check CHECK (used >= 0)
+);
+
+create table webhook_events (
+  id text not null,
+  type text not null,
+  customer_id text,
+  object_id text,
+  charge_id text,
+  outcome text not null,
+  created_at timestamp with time zone not null,
+  received_at timestamp with time zone default now() not null,
+  processed_at timestamp with time zone,
+  constraint webhook_events_pkey PRIMARY KEY (id),
+  constraint webhook_events_outcome_check CHECK (outcome = ANY (ARRAY['pending'::text, 'processed'::text, 'ignored'::text]))
+);
+
+create table worker_heartbeats (
+  id uuid not null,
+  graphile_worker_ids text[] not null,
+  started_at timestamp with time zone default now() not null,
+  seen_at timestamp with time zone default now() not null,
+  constraint worker_heartbeats_pkey PRIMARY KEY (id)
+);
+
+alter table stream_log alter column body set storage external;
+
+CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
+
+CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;
+
+CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id);
+
+CREATE INDEX messages_unfinished ON messages USING btree (user_id, chatroom_id, id) WHERE completed_at IS NULL;
+
+CREATE INDEX otp_challenges_live ON otp_challenges USING btree (mobile, purpose, created_at DESC) WHERE consumed_at IS NULL;
+
+CREATE INDEX subscriptions_due ON subscriptions USING btree (current_period_end) WHERE status = ANY (ARRAY['active'::text, 'trialing'::text, 'past_due'::text]);
+
+CREATE INDEX webhook_events_done ON webhook_events USING btree (received_at) WHERE outcome <> 'pending'::text;
+
+CREATE INDEX webhook_events_pending ON webhook_events USING btree (customer_id, received_at) WHERE outcome = 'pending'::text;
+
+CREATE OR REPLACE FUNCTION public.auth_events_are_final()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'auth_events are append-only';
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.decide_tier(p_user uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_until timestamptz; v_changed boolean;
+begin
+  -- Of two syncs of one user the second decides from what the first has stored.
+  perform 1 from users u where u.id = p_user for update;
+  select max(case s.status
+      when 'active' then timestamptz '9999-12-31 00:00:00Z'
+      when 'trialing' then timestamptz '9999-12-31 00:00:00Z'
+      when 'past_due' then s.current_period_start + interval '7 days' end)
+    into v_until
+    from subscriptions s
+    where s.user_id = p_user and not exists (
+      select 1 from billing_holds h where h.user_id = s.user_id and h.subscription_id = s.id
+        and h.charged_at >= s.current_period_start - interval '5 minutes' and h.charged_at < s.current_period_end);
+  update users u set pro_until = v_until where u.id = p_user and u.pro_until is distinct from v_until;
+  v_changed := found;
+  if v_changed then
+    perform pg_notify('changed', 'sessions:' || p_user);
+  end if;
+  return v_changed;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_refunds_a_day integer, p_context_ids uuid[], p_context_system_prompt text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next uuid;
+begin
+  perform 1 from chatrooms c where c.user_id = p_user
+    and c.id = (select m.chatroom_id from messages m where m.user_id = p_user and m.id = p_reply) for update;
+  select * into v_reply from messages m where m.user_id = p_user and m.id = p_reply and m.role = 'model'
+    and case when p_attempt is null then m.completed_at is null
+             else m.status = 'processing' and m.attempt = p_attempt end
+    for update;
+  if not found then
+    return jsonb_build_object('outcome', 'fenced_off');
+  end if;
+
+  select u.quota_key into v_quota_key from users u where u.id = p_user;
+  if p_refunds_a_day is not null and v_reply.quota_state = 'reserved' then
+    update usage_daily d set used = d.used - 1, refunded = d.refunded + 1
+      where d.quota_key = v_quota_key and d.day = v_reply.quota_day and d.refunded < p_refunds_a_day and d.used > 0;
+    v_refunded := found;
+  end if;
+  if p_prompt_tokens is not null or p_reply_tokens is not null then
+    update usage_daily d set prompt_tokens = d.prompt_tokens + coalesce(p_prompt_tokens, 0),
+        reply_tokens = d.reply_tokens + coalesce(p_reply_tokens, 0)
+      where d.quota_key = v_quota_key and d.day = v_reply.quota_day;
+  end if;
+
+  if p_content is null then
+    select string_agg(s.body, '' order by s.start_offset) into p_content from stream_segments s
+      where s.user_id = p_user and s.reply_id = p_reply and s.attempt = v_reply.attempt;
+  end if;
+  update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
+      truncated = p_truncated, error_code = p_error_code, error_message = p_error_message,
+      model = coalesce(p_model, m.model), prompt_tokens = p_prompt_tokens, reply_tokens = p_reply_tokens,
+      thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens,
+      quota_state = case when v_refunded then 'refunded' else 'spent' end,
+      context_ids = p_context_ids, context_system_prompt = p_context_system_prompt,
+      worker_id = null, lease_until = null, retry_at = null,
+      completed_at = date_trunc('milliseconds', clock_timestamp())
+    where m.user_id = p_user and m.id = p_reply;
+  -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
+  update chatrooms c set unfinished = c.unfinished - 1
+    where c.user_id = p_user and c.id = v_reply.chatroom_id;
+  if v_reply.status <> 'held' then
+    update messages m set status = 'queued', queued_at = clock_timestamp()
+      where m.user_id = p_user and m.id = (
+        select h.id from messages h where h.user_id = p_user and h.chatroom_id = v_reply.chatroom_id
+          and h.status = 'held' and h.completed_at is null order by h.id limit 1)
+      returning m.id into v_next;
+  end if;
+  return jsonb_build_object('outcome', 'finished', 'nextReply', v_next);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_key text, p_hash text, p_key_lifetime interval)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
+  v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
+  v_last uuid; v_question uuid; v_is_head boolean; v_sent_at timestamptz;
+  v_day date; v_limit int; v_used int; v_resets_at timestamptz;
+  v_response jsonb;
+begin
+  select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
+  if not found then
+    return jsonb_build_object('outcome', 'chatroom_not_found');
+  end if;
+
+  if p_key is not null then
+    select * into v_stored from idempotency_keys k
+      where k.user_id = p_user and k.route = v_route and k.key = p_key and k.created_at > now() - p_key_lifetime;
+    if found and v_stored.request_hash <> p_hash then
+      return jsonb_build_object('outcome', 'idempotency_key_reused');
+    elsif found then
+      return v_stored.response || jsonb_build_object('outcome', 'replayed', 'status', v_stored.status);
+    end if;
+  end if;
+
+  -- Asking again: for a reply, or for the newest one of a question, that has ended.
+  if p_again is not null then
+    select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
+      and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+    if not found then
+      return jsonb_build_object('outcome', 'message_not_found');
+    elsif exists (
+      select 1 from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to
+        and m.completed_at is null) then
+      return jsonb_build_object('outcome', 'not_finished');
+    end if;
+  end if;
+
+  if v_room.unfinished >= p_room_limit then
+    return jsonb_build_object('outcome', 'room_busy');
+  end if;
+
+  select * into v_user from users u where u.id = p_user;
+  if not found then
+    return jsonb_build_object('outcome', 'chatroom_not_found');
+  end if;
+  v_day := (clock_timestamp() at time zone 'utc')::date;
+  v_limit := nullif(case when v_user.pro_until > clock_timestamp() then p_pro_limit else p_basic_limit end, 0);
+  v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
+  insert into usage_daily as d (quota_key, day, used, prompts) values (v_user.quota_key, v_day, 1, 1)
+    on conflict (quota_key, day) do update set used = d.used + 1, prompts = d.prompts + 1
+    where v_limit is null or d.used < v_limit
+    returning d.used into v_used;
+  if not found then
+    -- A replay comes before quota, and another room's send may have stored the key while this one waited for the day's row.
+    if exists (select from idempotency_keys k where k.user_id = p_user and k.route = v_route and k.key = p_key
+        and k.created_at > now() - p_key_lifetime) then
+      raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
+    end if;
+    return jsonb_build_object('outcome', 'quota_exceeded', 'limit', v_limit, 'resetsAt', v_resets_at);
+  end if;
+
+  -- Ids order a room's messages, but are made before the room is locked, by clocks that differ: one that would come
+  -- before the newest message is moved to the milliseconds after it.
+  select m.id into v_last from messages m where m.user_id = p_user and m.chatroom_id = p_room order by m.id desc limit 1;
+  if v_last >= p_question then
+    p_question := uuid_after(v_last, 1, p_question);
+    p_reply := uuid_after(v_last, 2, p_reply);
+  end if;
+
+  v_sent_at := date_trunc('milliseconds', clock_timestamp());
+  v_is_head := v_room.unfinished = 0;
+  v_question := coalesce(v_old.reply_to, p_question);
+  if p_again is null then
+    insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_sent_at, v_sent_at);
+  else
+    update messages m set superseded_by = p_reply
+      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
+  end if;
+  insert into messages (user_id, id, chatroom_id, role, status, reply_to, quota_day, quota_state, queued_at, created_at)
+    values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
+      v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
+  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at
+    where c.user_id = p_user and c.id = p_room;
+
+  v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
+    'limit', v_limit, 'used', v_used, 'resetsAt', v_resets_at);
+  if p_key is not null then
+    insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
+      values (p_user, v_route, p_key, p_hash, 202, v_response)
+      on conflict (user_id, route, key) do update set request_hash = excluded.request_hash, status = excluded.status,
+        response = excluded.response, created_at = excluded.created_at
+      where k.created_at <= now() - p_key_lifetime;
+    if not found then
+      -- The same key in another room at the same moment: undo everything and let the caller look again.
+      raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
+    end if;
+  end if;
+
+  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.take_throttles(p_asked json)
+ RETURNS TABLE(key text, wait double precision)
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+begin
+  insert into throttles as t (key, tat)
+    select a.key, '-infinity' from json_to_recordset(p_asked) as a (key text) order by a.key
+    on conflict (key) do update set tat = t.tat;
+  v_now := clock_timestamp();
+  return query
+    select a.key, greatest(1, ceil(extract(epoch from
+        greatest(t.tat, v_now) + make_interval(secs => a.step) - make_interval(secs => a.period) - v_now)))::float8
+    from json_to_recordset(p_asked) as a (key text, step float8, period float8) join throttles t on t.key = a.key
+    where greatest(t.tat, v_now) + make_interval(secs => a.step) - v_now > make_interval(secs => a.period);
+  if not found then
+    update throttles t set tat = greatest(t.tat, v_now) + make_interval(secs => a.step)
+      from json_to_recordset(p_asked) as a (key text, step float8) where t.key = a.key;
+  end if;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_refund boolean, p_refunds_a_day integer, p_context_ids uuid[], p_context_system_prompt text)
+ RETURNS TABLE(finished boolean, next_reply uuid)
+ LANGUAGE sql
+AS $function$
+  select f ->> 'outcome' = 'finished', (f ->> 'nextReply')::uuid
+  from finish_reply(p_user => p_user, p_reply => p_reply, p_attempt => p_attempt, p_status => p_status,
+    p_content => p_content, p_finish_reason => p_finish_reason, p_truncated => p_truncated, p_error_code => p_error_code,
+    p_error_message => p_error_message, p_model => p_model, p_prompt_tokens => p_prompt_tokens,
+    p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
+    p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_context_ids => p_context_ids,
+    p_context_system_prompt => p_context_system_prompt) f
+$function$;
+
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_key text, p_hash text, p_again uuid)
+ RETURNS TABLE(outcome text, question_id uuid, reply_id uuid, sent_at timestamp with time zone, daily_limit integer, used integer, resets_at timestamp with time zone, status integer, is_head boolean)
+ LANGUAGE sql
+AS $function$
+  select s ->> 'outcome', (s ->> 'questionId')::uuid, (s ->> 'replyId')::uuid, (s ->> 'sentAt')::timestamptz,
+    (s ->> 'limit')::int, coalesce(s ->> 'used', s ->> 'limit')::int, (s ->> 'resetsAt')::timestamptz,
+    case s ->> 'outcome' when 'accepted' then 202 else (s ->> 'status')::int end,
+    case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
+  from send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
+    p_again => p_again, p_basic_limit => p_basic_limit, p_pro_limit => p_pro_limit, p_room_limit => p_room_limit,
+    p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+$function$;
+
+CREATE OR REPLACE FUNCTION public.uuid_after(p_last uuid, p_milliseconds integer, p_rest uuid)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select (lpad(to_hex(('x0000' || substr(replace(p_last::text, '-', ''), 1, 12))::bit(64)::bigint + p_milliseconds), 12, '0')
+    || substr(replace(p_rest::text, '-', ''), 13))::uuid
+$function$;
+
+CREATE TRIGGER auth_events_final BEFORE UPDATE ON auth_events FOR EACH ROW EXECUTE FUNCTION auth_events_are_final();
