@@ -257,6 +257,7 @@ create table worker_heartbeats (
   graphile_worker_ids text[] not null,
   started_at timestamp with time zone default now() not null,
   seen_at timestamp with time zone default now() not null,
+  locked_since timestamp with time zone,
   constraint worker_heartbeats_pkey PRIMARY KEY (id)
 );
 

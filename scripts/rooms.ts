@@ -12,8 +12,8 @@ export const rooms = [
   "keys", // MACs under the configured keys
   "ops", // the process: logging, telemetry, draining, request slots, launch
   "database", // connections, migrations, notifications, notified caches
-  "http", // what handlers share: cursors, idempotency keys, client addresses, the request guard
   "queue", // announcements and the worker
+  "http", // what handlers share: cursors, idempotency keys, client addresses, the request guard
   "gemini", // Google's API behind a port
   "auth",
   "chat", // chatrooms, messages, quota

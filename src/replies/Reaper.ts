@@ -2,6 +2,8 @@ import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { replyDeadline, ReplyMaker } from "./ReplyMaker.ts"
 import { Announcer } from "../queue/Announcer.ts"
+import { lockKey } from "../queue/WorkerLock.ts"
+import { leaseSeconds } from "./Leases.ts"
 
 /** Seconds between sweeps, and how long a reply may lie unannounced before a sweep finds it. */
 const sweepEvery = "3 seconds"
@@ -34,6 +36,27 @@ export const ReaperLayer = Layer.effectDiscard(
       limit ${batch}
     `
 
+    /**
+     * Ends the leases of workers whose lock is free: they were killed. A lock from before the server's last start says
+     * nothing, and shortly after a start (a failover) no worker may have taken its lock again; the lease decides then.
+     */
+    const endLeasesOfKilled = sql`
+      with killed as (
+        delete from worker_heartbeats h
+        where h.locked_since > pg_postmaster_start_time()
+          and pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => ${leaseSeconds})
+          and pg_try_advisory_xact_lock_shared(${sql.literal(lockKey("h.id"))})
+        returning h.id, h.graphile_worker_ids as ids
+      ), unlocked as (
+        select graphile_worker.force_unlock_workers(array_agg(k)) as jobs from killed, unnest(killed.ids) k having count(*) > 0
+      ), freed as (
+        update messages m set lease_until = clock_timestamp() - interval '1 millisecond'
+        where m.completed_at is null and m.status = 'processing' and m.worker_id in (select id from killed)
+        returning 1
+      )
+      select (select count(*) from killed) as killed, (select count(*) from unlocked) as unlocked, (select count(*) from freed) as freed
+    `
+
     /** Also what nobody alive has had locked for long: its holder died before its first heartbeat, or was cut off when it left. */
     const unlockDead = sql`
       with dead as (
@@ -60,7 +83,14 @@ export const ReaperLayer = Layer.effectDiscard(
       }).pipe(sql.withTransaction)
 
     const sweep = Effect.gen(function* () {
-      const found = (yield* alone(sweepLock, overdue.pipe(Effect.tap(() => unlockDead)))) ?? []
+      const found =
+        (yield* alone(
+          sweepLock,
+          Effect.andThen(
+            endLeasesOfKilled,
+            Effect.tap(overdue, () => unlockDead)
+          )
+        )) ?? []
       const [live, expired] = [found.filter((reply) => !reply.expired), found.filter((reply) => reply.expired)]
       if (found.length > 0) yield* Effect.logInfo(`Announcing ${live.length} replies again, ending ${expired.length}`)
       yield* announcer.announce({ replies: live.map(({ id, userId }) => ({ userId, replyId: id })) })
