@@ -25,6 +25,7 @@ import { Sync } from "./billing/Sync.ts"
 import { Webhook } from "./billing/Webhook.ts"
 import { Cancellation } from "./chat/Cancellation.ts"
 import { ChatroomList } from "./chat/ChatroomList.ts"
+import { makeChatTasks } from "./chat/ChatTasks.ts"
 import { Messages } from "./chat/Messages.ts"
 import { Quota } from "./chat/Quota.ts"
 import { RoomExport } from "./chat/RoomExport.ts"
@@ -44,7 +45,6 @@ import { makeReplyTasks } from "./gemini/ReplyTask.ts"
 import { Admission } from "./http/Admission.ts"
 import { Cursors } from "./http/Cursors.ts"
 import { Idempotency } from "./http/Idempotency.ts"
-import { makeIdempotencyTask } from "./http/IdempotencyTask.ts"
 import { ServerLayer } from "./http/Server.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { LoggingLayer } from "./ops/Logging.ts"
@@ -88,9 +88,7 @@ const QueueLayer = Queue.layer.pipe(Layer.provideMerge(Notifications.layer))
 /** What the worker can do. */
 const TasksLayer = Layer.effect(
   Tasks,
-  Effect.map(Effect.all([makeReplyTasks, makeBillingTasks, makeAuthTasks, Effect.all([makeIdempotencyTask])]), (tasks) =>
-    tasks.flat()
-  )
+  Effect.map(Effect.all([makeReplyTasks, makeChatTasks, makeBillingTasks, makeAuthTasks]), (tasks) => tasks.flat())
 )
 const WorkLayer = WorkerLayer.pipe(Layer.provide(TasksLayer))
 
