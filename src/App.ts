@@ -4,12 +4,12 @@ import { makeAuthTasks } from "./auth/AuthTasks.ts"
 import { AuthLayer } from "./auth/Layer.ts"
 import { makeBillingTasks } from "./billing/BillingTasks.ts"
 import { BillingLayer } from "./billing/Layer.ts"
+import { makeChatTasks } from "./chat/ChatTasks.ts"
 import { ChatLayer } from "./chat/Layer.ts"
 import { AppConfig } from "./config/Settings.ts"
 import { ClockSkew } from "./database/ClockSkew.ts"
 import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
-import { makeIdempotencyTask } from "./http/IdempotencyTask.ts"
 import { HttpKitLayer } from "./http/Layer.ts"
 import { Keys } from "./keys/Keys.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
@@ -28,9 +28,7 @@ import { answeringProbes } from "./server/StartupServer.ts"
 /** What jobs can ask of a worker. */
 const TasksLayer = Layer.effect(
   Tasks,
-  Effect.map(Effect.all([makeReplyTasks, makeBillingTasks, makeAuthTasks, Effect.all([makeIdempotencyTask])]), (tasks) =>
-    tasks.flat()
-  )
+  Effect.map(Effect.all([makeReplyTasks, makeChatTasks, makeBillingTasks, makeAuthTasks]), (tasks) => tasks.flat())
 )
 const Worker = WorkerLayer.pipe(Layer.provide(TasksLayer))
 
