@@ -39,7 +39,8 @@ const RoleLayer = Layer.unwrap(
     const server = role === "worker" ? OpsServerLayer : ServerLayer
     const serving = opsPort === undefined ? Layer.empty : DrainFirst.pipe(Layer.provideMerge(server))
     if (role === "api") return serving.pipe(Layer.provide(WorkerHealth.layerNone))
-    return Layer.merge(serving, Layer.effectDiscard(Effect.logInfo("Working"))).pipe(Layer.provide(Worker))
+    const working = role === "worker" ? Layer.effectDiscard(Effect.logInfo("Working")) : Layer.empty
+    return Layer.merge(serving, working).pipe(Layer.provide(Worker))
   })
 ).pipe(Layer.merge(ReaperLayer))
 
