@@ -1,7 +1,6 @@
-import type { BlockList } from "node:net"
 import { Context, Effect, Layer, Record, Redacted } from "effect"
 import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
-import { parseProxies } from "./Proxies.ts"
+import { parseProxies, type TrustedProxies } from "./Proxies.ts"
 import {
   billing,
   type BillingSettings,
@@ -68,7 +67,7 @@ export interface Settings {
   readonly requestConcurrency: number
   readonly corsOrigins: ReadonlyArray<string>
   /** The proxies whose `X-Forwarded-For` is trusted. */
-  readonly trustedProxies: BlockList
+  readonly trustedProxies: TrustedProxies
   readonly apiPrefix: string | undefined
   /** The bearer token of /metrics and /admin; without it both are 404. */
   readonly adminToken: Redacted.Redacted | undefined
@@ -120,7 +119,9 @@ const corsOrigins = Effect.gen(function* () {
 
 const trustedProxies = Effect.gen(function* () {
   const proxies = parseProxies(items(yield* optional("TRUSTED_PROXIES")))
-  return proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a list of addresses or ranges like 10.0.0.0/8"))
+  return (
+    proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a count of proxies, or a list of addresses and ranges like 10.0.0.0/8"))
+  )
 })
 
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {

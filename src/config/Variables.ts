@@ -102,7 +102,8 @@ export const variables = {
     defaultValue: 64
   },
   TRUSTED_PROXIES: {
-    meaning: "addresses or ranges of the proxies whose `X-Forwarded-For` is trusted, separated by commas",
+    meaning:
+      "proxies in front whose `X-Forwarded-For` is trusted: their count (`2` on Render), or their addresses and ranges, separated by commas",
     default: "none"
   },
   CORS_ORIGINS: {

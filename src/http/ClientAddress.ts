@@ -1,4 +1,5 @@
 import { BlockList, isIP, SocketAddress } from "node:net"
+import type { TrustedProxies } from "../config/Proxies.ts"
 
 /** Where a request came from, as far as the server can tell. */
 export interface Origin {
@@ -7,12 +8,21 @@ export interface Origin {
 }
 
 /**
- * Whose address a request came from. Forwarded headers are believed only from trusted proxies, and walked from the
- * right: everything left of the first address that is no proxy of ours may be invented.
+ * The client's address. Forwarded addresses are believed only as far as trusted proxies wrote them: with a count, the
+ * one that many places left of the connection's own; with ranges, the first from the right that is not a trusted proxy.
+ * Everything left of it can be invented. Null when it cannot be told.
  */
-export const clientAddress = (peer: string | undefined, forwardedFor: string | undefined, trusted: BlockList): string | null => {
-  const isTrusted = (address: string) => isIP(address) > 0 && trusted.check(address, isIP(address) === 4 ? "ipv4" : "ipv6")
+export const clientAddress = (
+  peer: string | undefined,
+  forwardedFor: string | undefined,
+  trusted: TrustedProxies
+): string | null => {
   const chain = [...(forwardedFor ?? "").split(",").map((hop) => normalise(hop.trim())), normalise(peer ?? "")]
+  if (typeof trusted === "number") {
+    const client = chain.at(-1 - trusted) ?? ""
+    return isIP(client) === 0 ? null : client
+  }
+  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 4 ? "ipv4" : "ipv6")
   for (const hop of chain.toReversed()) {
     if (isIP(hop) === 0) return null
     if (!isTrusted(hop)) return hop
@@ -20,10 +30,10 @@ export const clientAddress = (peer: string | undefined, forwardedFor: string | u
   return chain[0] ?? null
 }
 
-/** An IPv4 address in IPv6's clothes is an IPv4 address; brackets and ports are a proxy's ornament. */
+/** Unwraps IPv4-mapped IPv6; strips the brackets and ports some proxies add. */
 const normalise = (address: string): string => {
   const bare = address.replace(/^\[([^\]]+)\](?::\d+)?$/, "$1").replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, "$1")
-  // Written in hexadecimal or in full it is the same address.
+  // One address has many spellings in IPv6.
   const canonical = isIP(bare) === 6 ? new SocketAddress({ address: bare, family: "ipv6" }).address : bare
   return canonical.replace(/^::ffff:(\d+\.\d+\.\d+\.\d+)$/i, "$1")
 }
@@ -47,12 +57,13 @@ for (const [network, prefix] of [
   privateRanges.addSubnet(network, prefix, "ipv6")
 
 /**
- * What limits by address count by: an IPv4 address, or the /64 of an IPv6 one, which is one household. Nothing for a
- * private address: that is a proxy nobody told us to trust, behind which everybody would share one allowance.
+ * The key of limits by address: an IPv4 address, or the /64 of an IPv6 address, which is one household. Clients whose
+ * address cannot be told share one key. A private address has none: it is a proxy that is not trusted, and everybody
+ * behind it would share one allowance.
  */
 export const addressKey = (address: string | null): string | null => {
   const family = address === null ? 0 : isIP(address)
-  if (address === null || family === 0) return null
+  if (address === null || family === 0) return "unknown"
   if (privateRanges.check(address, family === 4 ? "ipv4" : "ipv6")) return null
   return family === 4 ? address : network64(address)
 }

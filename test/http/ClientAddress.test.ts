@@ -49,7 +49,26 @@ describe("clientAddress", () => {
   })
 })
 
+describe("clientAddress behind a count of proxies", () => {
+  it.each([
+    ["one proxy", 1, "10.0.0.1", "8.8.8.8", "8.8.8.8"],
+    ["an invented left part", 1, "10.0.0.1", "1.1.1.1, 8.8.8.8", "8.8.8.8"],
+    ["two proxies, as on Render", 2, "10.21.157.68", "8.8.8.8, 104.22.17.40", "8.8.8.8"],
+    ["a client of the same network as a proxy", 2, "10.21.157.68", "6.6.6.6, 104.28.0.9, 104.22.17.40", "104.28.0.9"],
+    ["a request that came past the first proxy", 2, "10.21.157.68", "8.8.8.8", null],
+    ["no header", 1, "10.0.0.1", undefined, null],
+    ["junk in the client's place", 1, "10.0.0.1", "8.8.8.8, unknown", null]
+  ] as const)("takes the address that the outermost proxy saw: %s", (_, count, peer, header, expected) => {
+    assert.strictEqual(clientAddress(peer, header, proxies(String(count))), expected)
+  })
+})
+
 describe("addressKey", () => {
+  it("is one for all clients whose address cannot be told", () => {
+    assert.strictEqual(addressKey(null), "unknown")
+    for (const text of ["junk", "", "8.8.8.8:80"]) assert.strictEqual(addressKey(text), "unknown")
+  })
+
   it.each([
     ["8.8.8.8", "8.8.8.8"],
     ["2001:4860:1:2:3:4:5:6", "2001:4860:1:2::/64"],
@@ -75,11 +94,7 @@ describe("addressKey", () => {
     "fc00::1",
     "fdff::1",
     "fe80::1",
-    "::ffff:10.0.0.1",
-    "junk",
-    "",
-    "8.8.8.8:80",
-    null
+    "::ffff:10.0.0.1"
   ])("returns null for %j, because clients behind it would share one allowance", (address) => assert.isNull(addressKey(address)))
 
   it.each(["172.32.0.1", "100.128.0.1", "169.255.0.1", "11.0.0.1", "192.169.0.1", "fec0::1", "2001:db8::1"])(
@@ -105,13 +120,17 @@ describe("parseProxies", () => {
     "::/",
     "/8",
     "localhost",
-    "*"
+    "*",
+    "0.0.0.0/0",
+    "::/0",
+    "2"
   ])("refuses the entry %j", (entry) => {
     assert.isUndefined(parseProxies(["127.0.0.1", entry]))
   })
 
   it("accepts addresses and ranges of both families", () => {
     const list = proxies("192.0.2.1", "198.51.100.0/24", "2001:db8::/32", "::1")
+    if (typeof list === "number") return assert.fail("a count")
     for (const address of ["192.0.2.1", "198.51.100.200"]) assert.isTrue(list.check(address, "ipv4"), address)
     for (const address of ["192.0.2.2", "198.51.101.1"]) assert.isFalse(list.check(address, "ipv4"), address)
     for (const address of ["2001:db8:1::1", "::1"]) assert.isTrue(list.check(address, "ipv6"), address)
