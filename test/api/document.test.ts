@@ -310,7 +310,7 @@ describe("the stream", () => {
     parser.feed(Buffer.from(media.examples.example.value))
     assert.deepStrictEqual(parser.strange, [])
     assert.isAbove(parser.events.length, 3)
-    for (const { data, name } of parser.events) assertFits(schemaOf(name).properties.data.contentSchema, data, name)
+    for (const { wire: data, name } of parser.events) assertFits(schemaOf(name).properties.data.contentSchema, data, name)
     const last = parser.events.at(-1)
     assert.strictEqual(last?.name, "completed")
     assert.strictEqual(parser.text, last?.data.content)

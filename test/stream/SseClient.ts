@@ -6,6 +6,9 @@ export interface SseEvent {
   readonly id: string | undefined
   // oxlint-disable-next-line typescript/no-explicit-any -- tests read the answer as it came over the wire
   readonly data: any
+  /** The data with its `type`, as it was sent. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- as above
+  readonly wire: any
   /** Its arrival, by `performance.now()`. */
   readonly at: number
   /** The text that the client has after this event. */
@@ -52,10 +55,19 @@ export class SseParser {
     const data = fields.get("data")
     if (data === undefined) return
     const name = fields.get("event") ?? "message"
-    const parsed = JSON.parse(data)
+    const { type, ...parsed } = JSON.parse(data)
+    // The data repeats the name of the event.
+    if (type !== name) this.strange.push(data)
     if (name === "delta") this.text += parsed.text
     if (name === "replace") this.text = parsed.text
-    this.events.push({ name, id: fields.get("id"), data: parsed, at: performance.now(), text: this.text })
+    this.events.push({
+      name,
+      id: fields.get("id"),
+      data: parsed,
+      wire: { type, ...parsed },
+      at: performance.now(),
+      text: this.text
+    })
   }
 }
 

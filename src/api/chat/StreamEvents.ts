@@ -2,38 +2,42 @@ import { Schema } from "effect"
 import { exampleQueued, exampleReply, Message, Status, TokenUsage } from "./Message.ts"
 import { Count, Timestamp } from "../Schemas.ts"
 
-/** One server-sent event. Data is one line of JSON, so it needs no splitting. */
-export const event = (name: string, data: unknown, id?: string): string =>
-  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
-
-const StatusData = Schema.Struct({
-  status: Status,
-  attempt: Count,
-  retryAt: Schema.optionalKey(Timestamp.annotate({ description: "While `waiting`: when the next attempt starts." }))
-}).annotate({ identifier: "StatusData", description: "The state of the reply." })
-
-const TextData = Schema.Struct({ text: Schema.String }).annotate({ identifier: "TextData", description: "Text of the reply." })
+/**
+ * One server-sent event. Its data repeats the event's name as `type`, for clients that see only the data. Data is one
+ * line of JSON, so it needs no splitting.
+ */
+export const event = (name: string, data: object | null, id?: string): string =>
+  `${id === undefined ? "" : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify({ type: name, ...data })}\n\n`
 
 const id = Schema.String.check(Schema.isPattern(/^\d{1,9}:\d{1,9}$/u)).annotate({
   description: "`attempt:offset`, the position to resume from with `Last-Event-ID` or `?after=`."
 })
 
-const one = <Name extends string, Data extends Schema.Top>(name: Name, data: Data, description: string) =>
+const status = {
+  status: Status,
+  attempt: Count,
+  retryAt: Schema.optionalKey(Timestamp.annotate({ description: "While `waiting`: when the next attempt starts." }))
+}
+const text = { text: Schema.String }
+
+const capitalised = (name: string) => `${name[0]?.toUpperCase()}${name.slice(1)}`
+
+const one = <const Name extends string, Fields extends Schema.Struct.Fields>(name: Name, fields: Fields, description: string) =>
   Schema.Struct({
     event: Schema.Literal(name),
     id: Schema.optionalKey(id),
-    data
-  }).annotate({ identifier: `${name[0]?.toUpperCase()}${name.slice(1)}Event`, description })
+    data: Schema.Struct({ type: Schema.Literal(name), ...fields }).annotate({ identifier: `${capitalised(name)}Data` })
+  }).annotate({ identifier: `${capitalised(name)}Event`, description })
 
 /** The events of a reply's stream; each member is a line of the event. */
 export const ReplyEvent = Schema.Union([
-  one("status", StatusData, "Sent when the status of the reply changes; without an id."),
-  one("delta", TextData, "Text to append."),
-  one("replace", TextData, "The whole text so far. A new attempt has started: discard the earlier text."),
-  one("usage", TokenUsage, "Token counts, once they are known; without an id."),
-  one("completed", Message, "The end: the stored reply."),
-  one("failed", Message, "The end: the reply with its `error`."),
-  one("cancelled", Message, "The end: the text written before the stop.")
+  one("status", status, "Sent when the status of the reply changes; without an id."),
+  one("delta", text, "Text to append."),
+  one("replace", text, "The whole text so far. A new attempt has started: discard the earlier text."),
+  one("usage", TokenUsage.fields, "Token counts, once they are known; without an id."),
+  one("completed", Message.fields, "The end: the stored reply."),
+  one("failed", Message.fields, "The end: the reply with its `error`."),
+  one("cancelled", Message.fields, "The end: the text written before the stop.")
 ]).annotate({ identifier: "ReplyEvent", description: "An event of the stream; `data` is JSON." })
 
 const half = exampleReply.content.length / 2
