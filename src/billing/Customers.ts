@@ -46,9 +46,11 @@ export class Customers extends Context.Service<
         // Parallel calls share an idempotency key, so Stripe creates one customer; the first row stays.
         const { id } = yield* stripe.createCustomer(userId, mobile, replaced ?? "first")
         yield* sql`
-          insert into billing_customers (user_id, customer_id) values (${userId}, ${id}) on conflict (user_id) do nothing
+          insert into billing_customers (user_id, customer_id) values (${userId}, ${id})
+          -- Both keys: of two equal rows at once, the second may meet the other's customer before its user.
+          on conflict do nothing
         `.pipe(Effect.orDie)
-        return (yield* find(userId)) ?? id
+        return (yield* find(userId)) ?? (yield* Effect.die(new Error(`${id} is another user's customer`)))
       })
 
       const forget: Customers["Service"]["forget"] = Effect.fn("Customers.forget")(function* (customerId) {

@@ -45,6 +45,8 @@ describe("the bundle", () => {
       database: "ok",
       migrations: "ok",
       notifications: "ok",
+      connections: "ok",
+      clock: "ok",
       process: "ok",
       worker: "ok"
     })
