@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => world.stop())
 
 const refusal = ({ body, status }: Reply) => [status, body.code]
-const comeBack = (person: { readonly call: (method: string, path: string) => Promise<Reply> }, session: string) =>
+const returnFrom = (person: { readonly call: (method: string, path: string) => Promise<Reply> }, session: string) =>
   person.call("GET", `/billing/return?session_id=${session}`)
 const sessionsOf = (customer: string) => objects(world, "checkout.session").filter((session) => session.customer === customer)
 const attemptsOf = (userId: string) =>
@@ -33,8 +33,8 @@ const attemptsOf = (userId: string) =>
     [userId]
   )
 
-describe("subscribing", () => {
-  it("opens a checkout of Stripe's for an hour, tied to the user", async () => {
+describe("Checkout.open", () => {
+  it("creates a checkout session at Stripe that expires in an hour and names the user", async () => {
     const person = await world.someone()
     const reply = await subscribe(person)
     assert.strictEqual(reply.status, 201)
@@ -51,7 +51,7 @@ describe("subscribing", () => {
     assert.strictEqual(page.status, 200)
   })
 
-  it("again while it is open is 200 with the same body, at any backend", async () => {
+  it("returns the open checkout with 200 from every backend", async () => {
     const person = await world.someone()
     const first = await subscribe(person)
     for (const url of world.urls) {
@@ -60,7 +60,7 @@ describe("subscribing", () => {
     }
   })
 
-  it("fifty times at once over two backends is one session, one customer, one 201", async () => {
+  it("creates one session and one customer for 50 parallel calls to two backends", async () => {
     const person = await world.someone()
     const replies = await Promise.all(times(50, (index) => subscribe(personAt(world.urls[index % 2] ?? "", person))))
     assert.lengthOf(
@@ -81,7 +81,7 @@ describe("subscribing", () => {
     assert.lengthOf(await attemptsOf(person.userId), 1)
   })
 
-  it("fifty times at once is one session even when Stripe is slow to make it", async () => {
+  it("creates one session for 50 parallel calls when Stripe is slow", async () => {
     const person = await world.someone()
     world.stripe.addFault({ kind: "delay", millis: 2_500, path: "/v1/checkout/sessions", method: "POST" })
     const replies = await Promise.all(times(50, (index) => subscribe(personAt(world.urls[index % 2] ?? "", person))))
@@ -89,7 +89,7 @@ describe("subscribing", () => {
     assert.lengthOf(sessionsOf(await customerOf(world, person)), 1)
   })
 
-  it("with an Idempotency-Key replays the 201, a day long and past everything", async () => {
+  it("replays the 201 for the same Idempotency-Key, even after the payment", async () => {
     const person = await world.someone()
     const key = crypto.randomUUID()
     const first = await subscribe(person, key)
@@ -105,7 +105,7 @@ describe("subscribing", () => {
     assert.strictEqual((await subscribe(person, "x".repeat(256))).status, 400)
   })
 
-  it("with an Idempotency-Key stores no refusal", async () => {
+  it("does not store a refusal under an Idempotency-Key", async () => {
     const person = await subscriber(world)
     const key = crypto.randomUUID()
     assert.deepStrictEqual(refusal(await subscribe(person, key)), [409, "already_subscribed"])
@@ -114,13 +114,13 @@ describe("subscribing", () => {
     assert.strictEqual((await subscribe(person, key)).status, 201)
   })
 
-  it("needs a login, and has no other method", async () => {
+  it("answers 401 without a token and 405 to GET", async () => {
     const person = await world.someone()
     assert.strictEqual((await request(world.urls[0] ?? "", "POST", "/subscribe/pro")).status, 401)
     assert.strictEqual((await person.call("GET", "/subscribe/pro")).status, 405)
   })
 
-  it("makes no session while Stripe cannot tell what there is: 503", async () => {
+  it("answers 503 and creates no session while Stripe's list of subscriptions fails", async () => {
     const person = await world.someone()
     world.stripe.addFault({ kind: "status", status: 500, path: "/v1/subscriptions", times: 100 })
     const reply = await subscribe(person)
@@ -131,7 +131,7 @@ describe("subscribing", () => {
     assert.strictEqual((await subscribe(person)).status, 201)
   })
 
-  it("asks for the same session again when the answer was lost after it was made", async () => {
+  it("gets the same session again when Stripe's answer was lost", async () => {
     for (const kind of ["reset", "cut", "html", "json"] as const) {
       const person = await world.someone()
       world.stripe.addFault({ kind, afterEffect: true, path: "/v1/checkout/sessions", method: "POST", times: 5 })
@@ -142,7 +142,7 @@ describe("subscribing", () => {
     }
   })
 
-  it("asks for the same customer again when the answer was lost after it was made", async () => {
+  it("gets the same customer again when Stripe's answer was lost", async () => {
     const person = await world.someone()
     world.stripe.addFault({ kind: "reset", afterEffect: true, path: "/v1/customers", method: "POST", times: 5 })
     assert.deepStrictEqual(refusal(await subscribe(person)), [503, "billing_unavailable"])
@@ -154,12 +154,12 @@ describe("subscribing", () => {
     )
   })
 
-  it("makes a new session when the lost one cannot be made any more, so long ago it was", async () => {
+  it("starts a new attempt when the old one expires too soon for Stripe", async () => {
     const person = await world.someone()
     world.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", method: "POST", times: 5 })
     assert.deepStrictEqual(refusal(await subscribe(person)), [503, "billing_unavailable"])
     world.stripe.clearFaults()
-    // Stripe wants at least half an hour.
+    // Stripe requires at least half an hour.
     await world.database.query(
       "update checkout_attempts set expires_at = date_trunc('second', now()) + interval '20 minutes' where user_id = $1",
       [person.userId]
@@ -169,10 +169,10 @@ describe("subscribing", () => {
     assert.closeTo(Date.parse(reply.body.expiresAt), Date.now() + 3_600_000, 10_000)
   })
 
-  it("is taken over when the process that was at it died", async () => {
+  it("takes over the attempt of a process that died", async () => {
     const person = await world.someone()
     await subscribe(person)
-    // As a process leaves it that dies between claiming the attempt and storing the session.
+    // The state after a process died between claiming the attempt and storing the session.
     await world.database.query(
       "update checkout_attempts set session_id = null, url = null, claimed_at = clock_timestamp() - interval '41 seconds' where user_id = $1",
       [person.userId]
@@ -183,14 +183,14 @@ describe("subscribing", () => {
   })
 })
 
-describe("coming back", () => {
-  it("knows at once, however late the webhook is", async () => {
+describe("Checkout.handleReturn", () => {
+  it("updates the tier at once, before the webhook arrives", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     world.stripe.holdWebhooks()
     world.stripe.checkout({ session, action: "pay" })
     assert.strictEqual(await tierOf(person), "basic")
-    const reply = await comeBack(person, session)
+    const reply = await returnFrom(person, session)
     assert.strictEqual(reply.status, 200)
     assert.deepInclude(reply.body, { tier: "pro", status: "active" })
     assert.deepStrictEqual(reply.body, await status(person))
@@ -200,33 +200,33 @@ describe("coming back", () => {
     assert.strictEqual(await tierOf(person), "pro")
   })
 
-  it("unpaid is Basic, and the checkout stays open", async () => {
+  it("stays Basic and keeps the checkout open without a payment", async () => {
     const person = await world.someone()
     const first = await subscribe(person)
-    const reply = await comeBack(person, first.body.sessionId)
+    const reply = await returnFrom(person, first.body.sessionId)
     assert.deepInclude(reply.body, { tier: "basic", status: null })
     assert.deepStrictEqual((await subscribe(person)).body, first.body)
   })
 
-  it("with another user's session, or none of ours, is 404", async () => {
+  it("answers 404 for another user's session and for an unknown one", async () => {
     const owner = await world.someone()
     const session = await checkout(owner)
     world.stripe.checkout({ session, action: "pay" })
     const thief = await world.someone()
-    assert.deepStrictEqual(refusal(await comeBack(thief, session)), [404, "checkout_not_found"])
-    assert.deepStrictEqual(refusal(await comeBack(thief, "cs_test_nobody")), [404, "checkout_not_found"])
-    assert.deepStrictEqual(refusal(await comeBack(thief, "{CHECKOUT_SESSION_ID}")), [404, "checkout_not_found"])
+    assert.deepStrictEqual(refusal(await returnFrom(thief, session)), [404, "checkout_not_found"])
+    assert.deepStrictEqual(refusal(await returnFrom(thief, "cs_test_nobody")), [404, "checkout_not_found"])
+    assert.deepStrictEqual(refusal(await returnFrom(thief, "{CHECKOUT_SESSION_ID}")), [404, "checkout_not_found"])
     assert.strictEqual((await thief.call("GET", "/billing/return")).status, 400)
     assert.strictEqual(await tierOf(thief), "basic")
     await world.settled()
   })
 
-  it("with a declined card is Basic, and the checkout can still be paid", async () => {
+  it("stays Basic after a declined card, and the checkout can still be paid", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     world.stripe.checkout({ session, action: "decline" })
     await world.settled()
-    assert.deepInclude((await comeBack(person, session)).body, { tier: "basic", status: null })
+    assert.deepInclude((await returnFrom(person, session)).body, { tier: "basic", status: null })
     assert.strictEqual(await checkout(person), session)
     world.stripe.checkout({ session, action: "pay" })
     await world.settled()
@@ -234,13 +234,13 @@ describe("coming back", () => {
   })
 })
 
-describe("a payment whose money comes later", () => {
-  it("is Basic until it arrives, and no second checkout is opened meanwhile", async () => {
+describe("a delayed payment", () => {
+  it("gives Pro once it succeeds, and refuses a second checkout until then", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     world.stripe.checkout({ session, action: "later" })
     await world.settled()
-    const meanwhile = (await comeBack(person, session)).body
+    const meanwhile = (await returnFrom(person, session)).body
     assert.deepInclude(meanwhile, { tier: "basic", status: "incomplete" })
     assert.match(meanwhile.invoiceUrl, /^http.*\/invoice\/in_/)
     const again = await subscribe(person)
@@ -251,7 +251,7 @@ describe("a payment whose money comes later", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active", invoiceUrl: null })
   })
 
-  it("is Basic when it does not arrive", async () => {
+  it("stays Basic when it fails", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     world.stripe.checkout({ session, action: "later" })
@@ -259,7 +259,7 @@ describe("a payment whose money comes later", () => {
     await world.settled()
     assert.deepInclude(await status(person), { tier: "basic", status: "incomplete" })
     assert.deepStrictEqual(refusal(await subscribe(person)), [409, "payment_required"])
-    // Stripe gives it up by itself; then there is nothing in the way.
+    // Stripe expires it by itself; then a new checkout can be opened.
     world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "incomplete_expired" })
     await world.settled()
     assert.deepInclude(await status(person), { tier: "basic", status: "incomplete_expired" })
@@ -267,12 +267,12 @@ describe("a payment whose money comes later", () => {
   })
 })
 
-/** Until a subscription that is made now is newer than the customer's first. */
+/** Waits until a subscription that is created now is newer than the customer's first. */
 const nextSecond = (customer: string) =>
   until("another second", 30, async () => world.stripe.now() > (atStripe(world, customer)[0]?.created ?? Infinity))
 
 describe("a second subscription", () => {
-  it("is refused while one is active, even when its payment is not known here yet", async () => {
+  it("is refused while one is active, even before its webhook arrives", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     world.stripe.holdWebhooks()
@@ -283,14 +283,14 @@ describe("a second subscription", () => {
     await world.settled()
   })
 
-  it("is refused while one waits for its end: reactivate that", async () => {
+  it("is refused with pending_cancellation while one is set to end", async () => {
     const person = await subscriber(world)
     assert.strictEqual((await person.call("POST", "/subscription/cancel")).status, 200)
     assert.deepStrictEqual(refusal(await subscribe(person)), [409, "pending_cancellation"])
   })
 
   for (const word of ["past_due", "unpaid", "paused", "incomplete", "a_word_of_2031"]) {
-    it(`is refused while one is ${word}: pay that`, async () => {
+    it(`is refused with payment_required while one is ${word}`, async () => {
       const person = await subscriber(world)
       world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: word })
       await world.settled()
@@ -300,7 +300,7 @@ describe("a second subscription", () => {
     })
   }
 
-  it("that was paid all the same is ended and given back; the first stays, and its Pro", async () => {
+  it("is ended and refunded when it was paid anyway; the first one stays", async () => {
     const person = await world.someone()
     const first = await checkout(person)
     const customer = await customerOf(world, person)
@@ -335,7 +335,7 @@ describe("a second subscription", () => {
     )
   })
 
-  it("is ended and given back once, when Stripe fails in the middle of it", async () => {
+  it("is ended and refunded once when Stripe fails meanwhile", async () => {
     const person = await subscriber(world)
     const customer = await customerOf(world, person)
     await nextSecond(customer)
@@ -359,7 +359,7 @@ describe("a second subscription", () => {
     assert.strictEqual(await tierOf(person), "pro")
   })
 
-  it("is ended even when somebody has given its money back by hand", async () => {
+  it("is ended even when it was refunded by hand", async () => {
     const person = await subscriber(world)
     const customer = await customerOf(world, person)
     await nextSecond(customer)
@@ -379,7 +379,7 @@ describe("a second subscription", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   })
 
-  it("cannot be paid in a checkout that was open when another way led to the first", async () => {
+  it("cannot be paid in an open checkout once the user subscribed in another way", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     await world.sdk.subscriptions.create({ customer: await customerOf(world, person), items: [{ price: world.stripe.priceId }] })
@@ -390,15 +390,15 @@ describe("a second subscription", () => {
   })
 })
 
-describe("a checkout that has expired", () => {
-  it("is followed by a new one, known by the webhook or not", async () => {
-    for (const silent of [false, true]) {
+describe("an expired checkout", () => {
+  it("is replaced by a new one, with and without the webhook", async () => {
+    for (const withoutWebhook of [false, true]) {
       const person = await world.someone()
       const first = await subscribe(person)
-      if (silent) world.stripe.holdWebhooks()
+      if (withoutWebhook) world.stripe.holdWebhooks()
       await world.sdk.checkout.sessions.expire(first.body.sessionId)
-      if (silent) world.stripe.dropHeldWebhooks()
-      if (silent) world.stripe.releaseWebhooks()
+      if (withoutWebhook) world.stripe.dropHeldWebhooks()
+      if (withoutWebhook) world.stripe.releaseWebhooks()
       await world.settled()
       const second = await subscribe(person)
       assert.strictEqual(second.status, 201)
@@ -411,21 +411,21 @@ describe("a checkout that has expired", () => {
   })
 })
 
-describe("a customer who was deleted at Stripe", () => {
-  const gone = async (tell: boolean, prepare = () => {}) => {
+describe("a customer deleted at Stripe", () => {
+  const deleteCustomer = async (withWebhook: boolean, prepare = () => {}) => {
     const person = await subscriber(world)
     prepare()
     const old = await customerOf(world, person)
-    if (!tell) world.stripe.holdWebhooks()
+    if (!withWebhook) world.stripe.holdWebhooks()
     await world.sdk.customers.del(old)
-    if (!tell) {
+    if (!withWebhook) {
       world.stripe.dropHeldWebhooks()
       world.stripe.releaseWebhooks()
     }
     await world.settled()
     return { person, old }
   }
-  const subscribesAnew = async ({ old, person }: Awaited<ReturnType<typeof gone>>) => {
+  const subscribesAgain = async ({ old, person }: Awaited<ReturnType<typeof deleteCustomer>>) => {
     const reply = await subscribe(person)
     assert.strictEqual(reply.status, 201, reply.text)
     assert.strictEqual(await tierOf(person), "basic")
@@ -435,33 +435,33 @@ describe("a customer who was deleted at Stripe", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   }
 
-  it("is Basic, and subscribes anew as another customer", async () => {
-    const told = await gone(true)
-    assert.deepInclude(await status(told.person), { tier: "basic", status: "canceled" })
-    await subscribesAnew(told)
+  it("becomes Basic and subscribes again as another customer", async () => {
+    const deleted = await deleteCustomer(true)
+    assert.deepInclude(await status(deleted.person), { tier: "basic", status: "canceled" })
+    await subscribesAgain(deleted)
   })
 
-  it("is Basic, and subscribes anew, when nobody has told us", async () => {
-    const untold = await gone(false)
-    assert.strictEqual(await tierOf(untold.person), "pro")
-    await subscribesAnew(untold)
+  it("subscribes again as another customer when the webhook was lost", async () => {
+    const deleted = await deleteCustomer(false)
+    assert.strictEqual(await tierOf(deleted.person), "pro")
+    await subscribesAgain(deleted)
   })
 
-  it("is Basic, and subscribes anew, when Stripe has no list of it any more", async () => {
-    const told = await gone(true, () =>
+  it("becomes Basic when Stripe answers 404 to the list, and subscribes again", async () => {
+    const deleted = await deleteCustomer(true, () =>
       world.stripe.addFault({ kind: "status", status: 404, code: "resource_missing", path: "/v1/subscriptions", times: 1_000 })
     )
     world.stripe.clearFaults()
-    assert.deepInclude(await status(told.person), { tier: "basic", status: "canceled" })
-    await subscribesAnew(told)
+    assert.deepInclude(await status(deleted.person), { tier: "basic", status: "canceled" })
+    await subscribesAgain(deleted)
   })
 
-  it("has no portal any more", async () => {
-    const { person } = await gone(true)
+  it("has no portal", async () => {
+    const { person } = await deleteCustomer(true)
     assert.deepStrictEqual(refusal(await person.call("POST", "/subscription/portal")), [404, "no_customer"])
   })
 
-  it("may have an open checkout: the next call opens another", async () => {
+  it("gets another checkout when one was open", async () => {
     const person = await world.someone()
     const first = await checkout(person)
     await world.sdk.customers.del(await customerOf(world, person))

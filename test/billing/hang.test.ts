@@ -13,7 +13,7 @@ import {
   type World
 } from "./World.ts"
 
-/** Each waits for time to pass, so they wait together, each in a world of its own. */
+/** The tests mostly wait, so they run concurrently, each with its own backend. */
 const inWorld = async (run: (world: World) => Promise<void>) => {
   const world = await startWorld()
   try {
@@ -26,8 +26,8 @@ const inWorld = async (run: (world: World) => Promise<void>) => {
 const sessionsOf = (world: World, person: Person) =>
   objects(world, "checkout.session").filter((session) => session.client_reference_id === person.userId)
 
-describe.concurrent("Stripe answering never", () => {
-  it("is 503 in time, stores nothing, and does not hold up anybody else", { timeout: 90_000 }, () =>
+describe.concurrent("Stripe not answering", () => {
+  it("answers 503 in time, stores nothing, and does not delay other requests", { timeout: 90_000 }, () =>
     inWorld(async (world) => {
       const person = await subscriber(world)
       const newcomer = await world.someone()
@@ -54,7 +54,7 @@ describe.concurrent("Stripe answering never", () => {
     })
   )
 
-  it("to a job is given up after ten seconds and asked again", { timeout: 60_000 }, () =>
+  it("fails the call of a job after ten seconds, and the job is retried", { timeout: 60_000 }, () =>
     inWorld(async (world) => {
       const person = await world.someone()
       const session = await checkout(person)
@@ -66,13 +66,13 @@ describe.concurrent("Stripe answering never", () => {
     })
   )
 
-  it("while a session is made: later the same attempt goes on, and there is one session", { timeout: 90_000 }, () =>
+  it("continues the same attempt later, so there is one session", { timeout: 90_000 }, () =>
     inWorld(async (world) => {
       const person = await world.someone()
       world.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 100 })
       assert.strictEqual((await subscribe(person)).status, 503)
       world.stripe.clearFaults()
-      // Whoever was at it may still be: it is taken over forty seconds later.
+      // An attempt is taken over after forty seconds.
       await world.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
       const reply = await subscribe(person)
       assert.strictEqual(reply.status, 201)

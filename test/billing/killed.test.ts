@@ -16,7 +16,7 @@ import {
 
 type Process = Awaited<ReturnType<typeof startProcessIn>>
 
-/** A world of real processes; each test kills what it starts. */
+/** A backend of real processes; each test kills the processes that it starts. */
 const inProcesses = async (run: (world: World, start: (own?: Record<string, string>) => Promise<Process>) => Promise<void>) => {
   const world = await startWorld({
     processes: true,
@@ -37,15 +37,15 @@ const inProcesses = async (run: (world: World, start: (own?: Record<string, stri
   }
 }
 
-/** Three quarters of a minute without a heartbeat, without waiting for them. */
+/** As if the workers had sent no heartbeat for 46 seconds. */
 const declareDead = (world: World) => world.database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
 
 const isPro = (person: Person) => until("Pro", 20, async () => (await tierOf(person)) === "pro")
 const allProcessed = (world: World) =>
   until("every event processed", 30, async () => [...(await inbox(world)).values()].every(({ outcome }) => outcome !== "pending"))
 
-describe("a process killed", () => {
-  it("right after the webhook's 200: the next one knows", { timeout: 60_000 }, () =>
+describe("a killed process", () => {
+  it("leaves the job of an acknowledged webhook to the next process", { timeout: 60_000 }, () =>
     inProcesses(async (world, start) => {
       const api = await start({ ROLE: "api" })
       const person = await world.someone()
@@ -55,7 +55,7 @@ describe("a process killed", () => {
       await api.kill("SIGKILL")
       const rows = [...(await inbox(world)).values()]
       assert.isNotEmpty(rows.filter(({ outcome }) => outcome === "pending"))
-      // However many events there are of one customer, one look is enough.
+      // One job covers all events of a customer.
       assert.lengthOf(await jobsOf(world.database), 1)
       await start()
       await isPro(person)
@@ -64,7 +64,7 @@ describe("a process killed", () => {
     })
   )
 
-  it("in the middle of its job: the next one does it again", { timeout: 60_000 }, () =>
+  it("leaves its running job to the next process", { timeout: 60_000 }, () =>
     inProcesses(async (world, start) => {
       const first = await start()
       const person = await world.someone()
@@ -82,7 +82,7 @@ describe("a process killed", () => {
       await declareDead(world)
       await start()
       await isPro(person)
-      await until("no job is locked by the dead", 30, async () =>
+      await until("no job is locked by the killed process", 30, async () =>
         (await jobsOf(world.database)).every(({ locked_by }) => locked_by === null)
       )
       await world.settled()
@@ -91,7 +91,7 @@ describe("a process killed", () => {
     })
   )
 
-  it("in the middle of subscribing: the same checkout is opened by the next, and there is one", { timeout: 60_000 }, () =>
+  it("leaves a checkout that the next process opens, without a second session", { timeout: 60_000 }, () =>
     inProcesses(async (world, start) => {
       const first = await start()
       const person = await world.someone()
@@ -101,7 +101,7 @@ describe("a process killed", () => {
       await first.kill("SIGKILL")
       await lost
       await start()
-      // Whoever is at it may still be: it is taken over forty seconds later.
+      // An attempt is taken over after forty seconds.
       await world.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
       const reply = await person.call("POST", "/subscribe/pro")
       assert.strictEqual(reply.status, 201)
@@ -115,7 +115,7 @@ describe("a process killed", () => {
     })
   )
 
-  it("before the 200: Stripe tells it again", { timeout: 60_000 }, () =>
+  it("gets the webhooks again that it did not acknowledge", { timeout: 60_000 }, () =>
     inProcesses(async (world, start) => {
       const first = await start()
       const person = await world.someone()

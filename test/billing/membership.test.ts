@@ -38,8 +38,8 @@ const press = async (person: Person, action: string) => {
   await world.settled()
 }
 
-describe("cancelling", () => {
-  it("lets Pro last until the period ends, and can be repeated", async () => {
+describe("Membership.cancel", () => {
+  it("keeps Pro until the period ends, and can be repeated", async () => {
     const person = await subscriber(world)
     const first = await cancel(person)
     assert.strictEqual(first.status, 200)
@@ -60,7 +60,7 @@ describe("cancelling", () => {
     assert.deepInclude(await status(person), { tier: "pro", cancelAt })
   })
 
-  it("ten times at once does it once", async () => {
+  it("cancels once for ten parallel calls", async () => {
     const person = await subscriber(world)
     const replies = await Promise.all(Array.from({ length: 10 }, () => cancel(person)))
     assert.isTrue(replies.every(({ body, status }) => status === 200 && body.cancelAt !== null))
@@ -68,7 +68,7 @@ describe("cancelling", () => {
     assert.isTrue((await subscriptionOf(person)).cancel_at_period_end)
   })
 
-  it("is Basic once it has taken effect, and a new subscription may follow", async () => {
+  it("leads to Basic at the end, and a new subscription can follow", async () => {
     const person = await subscriber(world)
     await cancel(person)
     await setStatus(person, "canceled")
@@ -77,14 +77,14 @@ describe("cancelling", () => {
     assert.strictEqual((await subscribe(person)).status, 201)
   })
 
-  it("without a subscription is 404", async () => {
+  it("answers 404 without a subscription", async () => {
     const person = await world.someone()
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
     await subscribe(person)
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
   })
 
-  it("sees what happened at Stripe a moment ago", async () => {
+  it("sees a change at Stripe before its webhook arrives", async () => {
     const person = await subscriber(world)
     world.stripe.holdWebhooks()
     world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "canceled" })
@@ -93,7 +93,7 @@ describe("cancelling", () => {
     await world.settled()
   })
 
-  it("is 503 and changes nothing when Stripe cannot be asked", async () => {
+  it("answers 503 and changes nothing when Stripe fails", async () => {
     const person = await subscriber(world)
     const before = await status(person)
     world.stripe.addFault({ kind: "status", status: 500, method: "POST", path: "/v1/subscriptions/", times: 10 })
@@ -105,7 +105,7 @@ describe("cancelling", () => {
 })
 
 describe("a pending cancellation", () => {
-  it("by cancel_at_period_end is taken back", async () => {
+  it("is undone when set by cancel_at_period_end", async () => {
     const person = await subscriber(world)
     await cancel(person)
     const reply = await reactivate(person)
@@ -117,7 +117,7 @@ describe("a pending cancellation", () => {
     assert.deepStrictEqual(refusal(await subscribe(person)), [409, "already_subscribed"])
   })
 
-  it("by cancel_at alone, as the portal sets it, is seen and taken back", async () => {
+  it("is seen and undone when the portal set it by cancel_at alone", async () => {
     const person = await subscriber(world)
     await press(person, "cancel_at_period_end")
     const before = await subscriptionOf(person)
@@ -132,7 +132,7 @@ describe("a pending cancellation", () => {
     assert.isNull((await subscriptionOf(person)).cancel_at)
   })
 
-  it("can be taken back in the portal, too, and a cancellation there at once is Basic", async () => {
+  it("can be undone in the portal, which can also cancel at once", async () => {
     const person = await subscriber(world)
     await press(person, "cancel_at_period_end")
     await press(person, "renew")
@@ -142,25 +142,25 @@ describe("a pending cancellation", () => {
   })
 })
 
-describe("a user who goes", () => {
+describe("a deleted user", () => {
   const remove = (person: Person) => person.call("DELETE", "/user/me")
-  const isPaidBack = (customer: string) =>
+  const refundedOf = (customer: string) =>
     objects(world, "charge")
       .filter((charge) => charge.customer === customer)
       .map(({ refunded }) => refunded)
 
-  it("leaves no checkout open in which could be paid", async () => {
+  it("leaves no open checkout", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     assert.strictEqual((await remove(person)).status, 204)
     assert.strictEqual((await world.sdk.checkout.sessions.retrieve(session)).status, "expired")
   })
 
-  it("and whose checkout outlives that is paid back: it is ended at once", async () => {
+  it("is refunded, and the subscription ends, when an unknown checkout is paid later", async () => {
     const person = await world.someone()
     const session = await checkout(person)
     const customer = await customerOf(world, person)
-    // As if the answer that told of the session had been lost.
+    // As if Stripe's answer with the session had been lost.
     await world.database.query("update checkout_attempts set session_id = null, url = null where user_id = $1", [person.userId])
     assert.strictEqual((await remove(person)).status, 204)
     world.stripe.checkout({ session, action: "pay" })
@@ -169,10 +169,10 @@ describe("a user who goes", () => {
       atStripe(world, customer).map(({ status }) => status),
       ["canceled"]
     )
-    assert.deepStrictEqual(isPaidBack(customer), [true])
+    assert.deepStrictEqual(refundedOf(customer), [true])
   })
 
-  it("when Stripe cannot be asked is told so, and stays", async () => {
+  it("is not deleted while Stripe fails", async () => {
     const person = await world.someone()
     await checkout(person)
     world.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", times: 10 })
@@ -183,8 +183,8 @@ describe("a user who goes", () => {
   })
 })
 
-describe("a pending cancellation in the classic form", () => {
-  it("of the portal is seen and taken back", async () => {
+describe("a pending cancellation of a classic subscription", () => {
+  it("is seen and undone when set in the portal", async () => {
     const classic = await startWorld({ simulator: { portalCancelsWith: "cancel_at_period_end" } })
     try {
       const person = await subscriber(classic)
@@ -200,8 +200,8 @@ describe("a pending cancellation in the classic form", () => {
   })
 })
 
-describe("reactivating", () => {
-  it("is refused when nothing is about to end, when nothing is there, and when it has ended", async () => {
+describe("Membership.reactivate", () => {
+  it("is refused without a subscription, without a cancellation, and after the end", async () => {
     const person = await world.someone()
     assert.deepStrictEqual(refusal(await reactivate(person)), [409, "not_cancelling"])
     const active = await subscriber(world)
@@ -211,7 +211,7 @@ describe("reactivating", () => {
     assert.strictEqual(await tierOf(active), "basic")
   })
 
-  it("is 503 when Stripe cannot be asked", async () => {
+  it("answers 503 when Stripe fails", async () => {
     const person = await subscriber(world)
     await cancel(person)
     world.stripe.addFault({ kind: "reset", method: "POST", path: "/v1/subscriptions/", times: 10 })
@@ -221,8 +221,8 @@ describe("reactivating", () => {
   })
 })
 
-describe("the portal", () => {
-  it("is 404 without a customer, 201 with one, and leads back to the app", async () => {
+describe("Membership.portal", () => {
+  it("answers 404 without a customer, and 201 with a URL that leads back to the app", async () => {
     const stranger = await world.someone()
     assert.deepStrictEqual(refusal(await stranger.call("POST", "/subscription/portal")), [404, "no_customer"])
     const person = await subscriber(world)
@@ -239,7 +239,7 @@ describe("the portal", () => {
     assert.match(back.headers.get("location") ?? "", /^http:\/\/localhost:\d+\/$/)
   })
 
-  it("is 503 when Stripe cannot be asked", async () => {
+  it("answers 503 when Stripe fails", async () => {
     const person = await subscriber(world)
     world.stripe.addFault({ kind: "html", path: "/v1/billing_portal", times: 10 })
     assert.deepStrictEqual(refusal(await person.call("POST", "/subscription/portal")), [503, "billing_unavailable"])

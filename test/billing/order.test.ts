@@ -18,16 +18,16 @@ import {
   type World
 } from "./World.ts"
 
-/** What of a checkout's events we are told of and act on. */
-const acted = ["customer.subscription.created", "invoice.paid", "customer.subscription.updated", "checkout.session.completed"]
+/** The events of a checkout that are handled. */
+const handled = ["customer.subscription.created", "invoice.paid", "customer.subscription.updated", "checkout.session.completed"]
 
 const permutations = <A>(items: ReadonlyArray<A>): Array<Array<A>> =>
   items.length < 2
     ? [[...items]]
     : items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]))
 
-/** Somebody who has paid, while Stripe has not said a word of it; and what it has to say, in its order. */
-const paidInSilence = async (world: World): Promise<{ readonly person: Person; readonly events: ReadonlyArray<StripeEvent> }> => {
+/** A person who has paid, and the events of that, in order, none of them delivered. */
+const paidWithoutWebhooks = async (world: World): Promise<{ readonly person: Person; readonly events: ReadonlyArray<StripeEvent> }> => {
   const person = await world.someone()
   const session = await checkout(person)
   await world.settled()
@@ -42,9 +42,9 @@ const paidInSilence = async (world: World): Promise<{ readonly person: Person; r
 const equalsStripe = async (world: World, person: Person) => {
   const rows = await stored(world, person)
   const theirs = atStripe(world, await customerOf(world, person))
-  const words = (all: ReadonlyArray<{ readonly id: string; readonly status: string }>) =>
+  const statuses = (all: ReadonlyArray<{ readonly id: string; readonly status: string }>) =>
     all.map(({ id, status }) => `${id} ${status}`).sort()
-  assert.deepStrictEqual(words(rows), words(theirs))
+  assert.deepStrictEqual(statuses(rows), statuses(theirs))
 }
 
 describe("the events of a checkout", () => {
@@ -54,20 +54,20 @@ describe("the events of a checkout", () => {
   })
   afterAll(() => world.stop())
 
-  it("are twelve, of which four tell us something", async () => {
-    const { events } = await paidInSilence(world)
+  it("are twelve, of which four are handled", async () => {
+    const { events } = await paidWithoutWebhooks(world)
     assert.lengthOf(events, 12)
     assert.sameMembers(
-      events.map(({ type }) => type).filter((type) => acted.includes(type)),
-      acted
+      events.map(({ type }) => type).filter((type) => handled.includes(type)),
+      handled
     )
   })
 
-  it("bring Pro in every order of the four", { timeout: 60_000 }, async () => {
-    const orders = permutations(acted)
+  it("give Pro in every order of the four", { timeout: 60_000 }, async () => {
+    const orders = permutations(handled)
     assert.lengthOf(orders, 24)
     const deliver = async (order: ReadonlyArray<string>) => {
-      const { events, person } = await paidInSilence(world)
+      const { events, person } = await paidWithoutWebhooks(world)
       assert.strictEqual(await tierOf(person), "basic")
       for (const type of order) {
         const event = events.find((event) => event.type === type)
@@ -82,11 +82,11 @@ describe("the events of a checkout", () => {
       assert.strictEqual(await tierOf(person), "pro", order.join(", "))
       await equalsStripe(world, person)
     }
-    const kept = [...(await inbox(world)).values()].filter(({ type }) => acted.includes(type))
+    const kept = [...(await inbox(world)).values()].filter(({ type }) => handled.includes(type))
     assert.isTrue(kept.every(({ outcome }) => outcome === "processed"))
   })
 
-  it("bring Pro in any order of all twelve, together and twice", { timeout: 60_000 }, async () => {
+  it("give Pro in random orders of all twelve, each delivered twice", { timeout: 60_000 }, async () => {
     for (const seed of times(10, (index) => index + 1)) {
       const person = await world.someone()
       const session = await checkout(person)
@@ -100,8 +100,8 @@ describe("the events of a checkout", () => {
     }
   })
 
-  it("bring Pro also when the first is ahead of what Stripe lists", async () => {
-    const { events, person } = await paidInSilence(world)
+  it("give Pro when the first is ahead of Stripe's list", async () => {
+    const { events, person } = await paidWithoutWebhooks(world)
     const empty = JSON.stringify({ object: "list", data: [], has_more: false, url: "/v1/subscriptions" })
     world.stripe.addFault({ kind: "json", status: 200, body: empty, method: "GET", path: "/v1/subscriptions", times: 2 })
     const created = events.find(({ type }) => type === "customer.subscription.created")
@@ -111,10 +111,10 @@ describe("the events of a checkout", () => {
     assert.strictEqual((await inbox(world)).get(created?.id ?? "")?.outcome, "processed")
   })
 
-  for (const missing of acted) {
-    it(`bring Pro without ${missing}, and with it alone`, async () => {
-      for (const types of [acted.filter((type) => type !== missing), [missing]]) {
-        const { events, person } = await paidInSilence(world)
+  for (const missing of handled) {
+    it(`give Pro without ${missing}, and with it alone`, async () => {
+      for (const types of [handled.filter((type) => type !== missing), [missing]]) {
+        const { events, person } = await paidWithoutWebhooks(world)
         for (const { id, type } of events) if (types.includes(type)) await world.stripe.resend({ event: id })
         await world.settled()
         assert.strictEqual(await tierOf(person), "pro")
@@ -123,17 +123,17 @@ describe("the events of a checkout", () => {
     })
   }
 
-  it("may all be lost: ten minutes later Stripe is asked what it could not deliver", async () => {
-    const { events, person } = await paidInSilence(world)
+  it("are fetched by the next reconciliation when no delivery succeeded", async () => {
+    const { events, person } = await paidWithoutWebhooks(world)
     assert.strictEqual(await tierOf(person), "basic")
     await world.run("stripe_reconcile")
     assert.strictEqual(await tierOf(person), "pro")
     const kept = await inbox(world)
-    for (const { id, type } of events) if (acted.includes(type)) assert.strictEqual(kept.get(id)?.outcome, "processed", type)
+    for (const { id, type } of events) if (handled.includes(type)) assert.strictEqual(kept.get(id)?.outcome, "processed", type)
   })
 
-  it("may all be lost and count as delivered: a checkout that is open for five minutes is looked at", async () => {
-    const { person } = await paidInSilence(world)
+  it("are not needed for a checkout that is open for five minutes", async () => {
+    const { person } = await paidWithoutWebhooks(world)
     world.stripe.addFault({ kind: "json", status: 200, path: "/v1/events", times: 10 })
     await world.database.query("update checkout_attempts set created_at = created_at - interval '5 minutes' where user_id = $1", [
       person.userId
@@ -148,14 +148,14 @@ describe("the events of a checkout", () => {
     assert.strictEqual(attempt?.status, "completed")
   })
 
-  it("may all be lost: at night everybody is looked at", async () => {
-    const { person } = await paidInSilence(world)
+  it("are not needed by the nightly reconciliation", async () => {
+    const { person } = await paidWithoutWebhooks(world)
     await world.run("stripe_reconcile_all")
     assert.strictEqual(await tierOf(person), "pro")
     await equalsStripe(world, person)
   })
 
-  it("are all asked for after a long silence, however many there are", { timeout: 60_000 }, async () => {
+  it("are all fetched after a long outage, over several pages", { timeout: 60_000 }, async () => {
     const first = await subscriber(world)
     const customer = await customerOf(world, first)
     world.stripe.holdWebhooks()
@@ -172,7 +172,7 @@ describe("the events of a checkout", () => {
 })
 
 describe("events in one second", () => {
-  it("leave what Stripe says now, whichever comes last", async () => {
+  it("lead to Stripe's current state in any order", async () => {
     const world = await startWorld()
     try {
       for (const reversed of [false, true]) {
@@ -198,8 +198,8 @@ describe("events in one second", () => {
   })
 })
 
-describe("an answer of Stripe that comes late", () => {
-  it("does not undo what a newer one said, in either direction", async () => {
+describe("a late answer of Stripe", () => {
+  it("does not overwrite a newer one", async () => {
     let gate: Awaited<ReturnType<typeof startGate>> | undefined
     const world = await startWorld({ apiBase: async (stripe) => (gate = await startGate(stripe.url)).url })
     try {
@@ -207,7 +207,7 @@ describe("an answer of Stripe that comes late", () => {
       const session = await checkout(person)
       await world.settled()
 
-      // Asked before the payment, answered after it.
+      // The request is before the payment, the answer after it.
       const stale = gate?.hold("/v1/subscriptions")
       const slow = person.call("GET", `/billing/return?session_id=${session}`)
       await stale?.arrived
@@ -219,7 +219,7 @@ describe("an answer of Stripe that comes late", () => {
       assert.strictEqual(await tierOf(person), "pro")
       await equalsStripe(world, person)
 
-      // Asked while it was active, answered when it is gone.
+      // The request is before the end of the subscription, the answer after it.
       const [before] = await stored(world, person)
       const old = gate?.hold("/v1/subscriptions")
       const second = person.call("GET", `/billing/return?session_id=${session}`)
@@ -240,8 +240,8 @@ describe("an answer of Stripe that comes late", () => {
   })
 })
 
-describe("a customer with very many subscriptions", () => {
-  it("is read to the last page", { timeout: 60_000 }, async () => {
+describe("a customer with 105 subscriptions", () => {
+  it("is synced over all pages", { timeout: 60_000 }, async () => {
     const world = await startWorld()
     try {
       const person = await subscriber(world)

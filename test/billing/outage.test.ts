@@ -45,9 +45,9 @@ const faults: Readonly<Record<string, FaultRule>> = {
 }
 
 for (const [name, fault] of Object.entries(faults)) {
-  describe(`Stripe answering with ${name}`, () => {
+  describe(`Stripe failing with ${name}`, () => {
     it(
-      "overwrites nothing, is 503 to the user, leaves the status readable, and is made good by the queue",
+      "answers 503, keeps the stored state readable, and is recovered by the queue",
       { timeout: 60_000 },
       async () => {
         const [person, newcomer, payer] = [await subscriber(world), await world.someone(), await world.someone()]
@@ -66,7 +66,7 @@ for (const [name, fault] of Object.entries(faults)) {
           assert.match(reply.headers.get("retry-after") ?? "", /^\d+$/)
           assert.notInclude(reply.text, "sk_test")
         }
-        // What happens at Stripe meanwhile is told by webhooks, whose jobs fail for now.
+        // Changes at Stripe arrive by webhook, but their jobs fail for now.
         world.stripe.checkout({ session, action: "pay" })
         world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "canceled" })
         await world.stripe.idle()
@@ -94,13 +94,13 @@ for (const [name, fault] of Object.entries(faults)) {
   })
 }
 
-describe("Stripe stumbling for a moment", () => {
+describe("Stripe failing twice", () => {
   for (const [name, fault] of Object.entries({
     "429": faults["429"],
     "500": faults["500"],
     "a reset": faults["a reset connection"]
   })) {
-    it(`is not noticed: ${name}, twice`, async () => {
+    it(`is hidden by retries: ${name}`, async () => {
       const person = await world.someone()
       for (const path of ["/v1/customers", "/v1/subscriptions", "/v1/checkout/sessions"]) {
         world.stripe.addFault({ kind: "status", ...fault, path, times: 2 })

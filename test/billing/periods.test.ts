@@ -19,7 +19,7 @@ import {
 const refusal = ({ body, status }: Reply) => [status, body.code]
 const days = (count: number) => count * 86_400_000
 
-/** Subscribed so long ago that the first period is over; then the clock is brought to this moment. */
+/** A person who subscribed `daysAgo`, renewed up to now. */
 const renewed = async (world: World, daysAgo: number, card: "good" | "declines", prepare = async (_person: Person) => {}) => {
   setClock(world, -daysAgo)
   const person = await subscriber(world)
@@ -40,7 +40,7 @@ describe("a renewal", () => {
   })
   afterAll(() => world.stop())
 
-  it("that is paid stays Pro, with the new period", async () => {
+  it("keeps Pro with the new period when it is paid", async () => {
     const { person, start } = await renewed(world, 33, "good")
     const now = await status(person)
     assert.deepInclude(now, { tier: "pro", status: "active", graceEndsAt: null })
@@ -48,7 +48,7 @@ describe("a renewal", () => {
     assert.isBelow(start, Date.now())
   })
 
-  it("that fails is Pro until seven days after the period's start, and tells where to pay; once paid it is Pro", async () => {
+  it("keeps Pro for seven days when it fails, shows the invoice, and keeps Pro once it is paid", async () => {
     const { customer, id, person, start } = await renewed(world, 33, "declines")
     const now = await status(person)
     assert.deepInclude(now, { tier: "pro", status: "past_due" })
@@ -57,7 +57,7 @@ describe("a renewal", () => {
     const again = await subscribe(person)
     assert.deepStrictEqual([...refusal(again), again.body.invoiceUrl], [409, "payment_required", now.invoiceUrl])
 
-    // Seven days later, by the clock of the database alone: nobody says a word.
+    // The grace period ends by the database's clock alone, without an event.
     await world.database.query(
       "update subscriptions set current_period_start = now() - interval '7 days' + interval '2 seconds' where id = $1",
       [id]
@@ -73,7 +73,7 @@ describe("a renewal", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active", graceEndsAt: null, invoiceUrl: null })
   })
 
-  it("that fails tells the very moment at which Pro ends", async () => {
+  it("answers the exact end of Pro when it fails", async () => {
     const { person } = await renewed(world, 33, "declines")
     const [row] = await world.database.query<{ pro_until: Date }>(
       "update users set pro_until = date_trunc('milliseconds', now()) + interval '3 seconds' where id = $1 returning pro_until",
@@ -84,7 +84,7 @@ describe("a renewal", () => {
     assert.deepInclude(await status(person), { tier: "basic", graceEndsAt: row?.pro_until.toISOString() })
   })
 
-  it("that failed more than seven days ago is Basic at first sight", async () => {
+  it("is Basic when it failed more than seven days ago", async () => {
     const { person, start } = await renewed(world, 45, "declines")
     const now = await status(person)
     assert.deepInclude(now, { tier: "basic", status: "past_due" })
@@ -92,7 +92,7 @@ describe("a renewal", () => {
     assert.isBelow(Date.parse(now.graceEndsAt), Date.now())
   })
 
-  it("that no webhook told of is seen ten minutes later, since its period is over", async () => {
+  it("is found by the next reconciliation when its webhooks were lost", async () => {
     const { person } = await renewed(world, 45, "declines", async () => world.stripe.holdWebhooks())
     world.stripe.dropHeldWebhooks()
     world.stripe.releaseWebhooks()
@@ -101,7 +101,7 @@ describe("a renewal", () => {
     assert.deepInclude(await status(person), { tier: "basic", status: "past_due" })
   })
 
-  it("that was cancelled does not happen: Basic when the period is over", async () => {
+  it("does not happen after a cancellation: Basic when the period is over", async () => {
     const { person } = await renewed(world, 45, "good", async (person) => {
       assert.strictEqual((await person.call("POST", "/subscription/cancel")).status, 200)
       assert.strictEqual(await tierOf(person), "pro")
@@ -111,7 +111,7 @@ describe("a renewal", () => {
   })
 })
 
-describe("a renewal whose retries are used up", () => {
+describe("a renewal after its last retry", () => {
   for (const [afterRetries, word] of [
     ["cancel", "canceled"],
     ["unpaid", "unpaid"],
@@ -131,7 +131,7 @@ describe("a renewal whose retries are used up", () => {
   }
 })
 
-describe("a payment that is given back", () => {
+describe("a refund", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld()
@@ -139,7 +139,7 @@ describe("a payment that is given back", () => {
   afterAll(() => world.stop())
   const subscriptionOf = async (person: Person) => (await stored(world, person))[0]?.id ?? ""
 
-  it("in full is Basic for that period; in part it stays Pro, until the rest follows", async () => {
+  it("ends Pro for the period when it is full, not when it is partial", async () => {
     const full = await subscriber(world)
     world.stripe.refund({ charge: await subscriptionOf(full) })
     await world.settled()
@@ -156,7 +156,7 @@ describe("a payment that is given back", () => {
     assert.strictEqual(await tierOf(part), "basic")
   })
 
-  it("for something else than Pro changes nothing", async () => {
+  it("of something other than Pro changes nothing", async () => {
     const person = await subscriber(world)
     const customer = await customerOf(world, person)
     const mugs = await world.sdk.prices.create({
@@ -173,7 +173,7 @@ describe("a payment that is given back", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   })
 
-  it("was last month's: the new period is Pro", async () => {
+  it("of last month leaves the new period Pro", async () => {
     const { person } = await renewed(world, 33, "good", async (person) => {
       world.stripe.refund({ charge: await subscriptionOf(person) })
       await world.settled()
@@ -183,7 +183,7 @@ describe("a payment that is given back", () => {
   })
 })
 
-describe("a payment that is disputed", () => {
+describe("a dispute", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld()
@@ -194,7 +194,7 @@ describe("a payment that is disputed", () => {
     ["lost", "basic"],
     ["won", "pro"]
   ] as const) {
-    it(`and ${outcome} is ${tier}; until then it is Pro. Its events name no customer`, async () => {
+    it(`that is ${outcome} leads to ${tier}, though its events do not name the customer`, async () => {
       const person = await subscriber(world)
       const dispute = world.stripe.openDispute({ charge: (await stored(world, person))[0]?.id ?? "" })
       await world.settled()
@@ -211,7 +211,7 @@ describe("a payment that is disputed", () => {
     })
   }
 
-  it("by a stranger is kept and ignored", async () => {
+  it("of another application's customer is stored and ignored", async () => {
     const stranger = await world.sdk.customers.create()
     const subscription = await world.sdk.subscriptions.create({ customer: stranger.id, items: [{ price: world.stripe.priceId }] })
     const dispute = world.stripe.openDispute({ charge: subscription.id })
@@ -226,7 +226,7 @@ describe("a payment that is disputed", () => {
     )
   })
 
-  it("is known in any order of its events, all at once", async () => {
+  it("is handled in any order of its events", async () => {
     const person = await subscriber(world)
     world.stripe.holdWebhooks()
     const dispute = world.stripe.openDispute({ charge: (await stored(world, person))[0]?.id ?? "" })
@@ -236,7 +236,7 @@ describe("a payment that is disputed", () => {
     assert.strictEqual(await tierOf(person), "basic")
   })
 
-  it("and lost for one subscription leaves a later one alone", async () => {
+  it("that is lost for one subscription does not affect a later one", async () => {
     const person = await subscriber(world)
     const [first] = await stored(world, person)
     const dispute = world.stripe.openDispute({ charge: first?.id ?? "" })

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.stop())
 
-/** Moves all of somebody's subscriptions to another price, as in Stripe's dashboard. */
+/** Moves all subscriptions of a person to another price, as in Stripe's dashboard. */
 const move = async (person: Person, price: string) => {
   const customer = await customerOf(world, person)
   const { state, url } = world.stripe.snapshot()
@@ -27,11 +27,10 @@ const move = async (person: Person, price: string) => {
   )
 }
 
-/** By whatever occasion: a job for every customer. */
 const sync = () => world.run("stripe_reconcile_all")
 
-describe("a subscription that is moved to a price that is not Pro", () => {
-  it("is Pro no more, stays as it is at Stripe, and does not stand against a new one", async () => {
+describe("a subscription moved to a price that is not Pro", () => {
+  it("is Basic, continues at Stripe, and does not prevent a new subscription", async () => {
     const person = await subscriber(world)
     assert.strictEqual(await tierOf(person), "pro")
     await move(person, other)
@@ -43,7 +42,7 @@ describe("a subscription that is moved to a price that is not Pro", () => {
     assert.strictEqual((await subscribe(person)).status, 201)
   })
 
-  it("is Pro again when it is moved back", async () => {
+  it("is Pro again after it is moved back", async () => {
     const person = await subscriber(world)
     await move(person, other)
     await sync()
@@ -55,8 +54,8 @@ describe("a subscription that is moved to a price that is not Pro", () => {
   })
 })
 
-describe("a subscription at a price that was sold before", () => {
-  it("is Pro as long as the price is named, and stands against a second one", async () => {
+describe("a subscription at a former price", () => {
+  it("is Pro while the price is configured, and prevents a second subscription", async () => {
     const person = await subscriber(world)
     await move(person, former)
     await sync()
@@ -65,7 +64,7 @@ describe("a subscription at a price that was sold before", () => {
     assert.strictEqual((await person.call("POST", "/subscription/cancel")).status, 200)
   })
 
-  it("is found again when the database has lost it", async () => {
+  it("is found again when the database lost it", async () => {
     const person = await subscriber(world)
     await move(person, former)
     for (const table of ["billing_customers", "subscriptions"])

@@ -3,7 +3,7 @@ import { atStripe, checkout, customerOf, startWorld, status, stored, subscribe, 
 
 const tables = ["billing_customers", "checkout_attempts", "subscriptions", "billing_holds", "webhook_events"]
 
-/** What a backup of billing remembers. */
+/** Copies the tables of billing. */
 const backup = async (world: World) => {
   for (const table of tables) {
     await world.database.query(`drop table if exists backup_${table}`)
@@ -21,14 +21,14 @@ const restore = async (world: World) => {
   await world.database.query("select pg_notify('changed', 'sessions:' || id) from users")
 }
 
-describe("a database put back to before", () => {
+describe("a database restored from a backup", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld()
   })
   afterAll(() => world.stop())
 
-  it("a purchase and an end is made right by a look at everybody", async () => {
+  it("is corrected by the nightly reconciliation when a purchase and an end are missing", async () => {
     const ending = await subscriber(world)
     const [buyer, idle] = [await world.someone(), await world.someone()]
     const session = await checkout(buyer)
@@ -51,7 +51,7 @@ describe("a database put back to before", () => {
     assert.deepStrictEqual(attempts, [{ status: "completed" }])
   })
 
-  it("the first click on Subscribe finds the old customer again: nobody pays twice", async () => {
+  it("finds the customer again at the next subscribe, so the user does not pay twice", async () => {
     const person = await world.someone()
     await backup(world)
     world.stripe.checkout({ session: await checkout(person), action: "pay" })
@@ -66,13 +66,13 @@ describe("a database put back to before", () => {
     assert.lengthOf(atStripe(world, customer), 1)
   })
 
-  it("the first click on Subscribe, long ago, is made right by a look at everybody", async () => {
+  it("links the customer again at night when the idempotency keys have expired", async () => {
     const person = await world.someone()
     await backup(world)
     world.stripe.checkout({ session: await checkout(person), action: "pay" })
     await world.settled()
     const customer = await customerOf(world, person)
-    // Stripe has forgotten the idempotency keys of that day.
+    // Stripe has dropped the idempotency keys.
     const snapshot = world.stripe.snapshot()
     world.stripe.restore({ ...snapshot, state: { ...snapshot.state, answers: {} } })
     await restore(world)

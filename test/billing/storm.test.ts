@@ -6,12 +6,12 @@ import { crowd } from "../e2e/Fleet.ts"
 import type { Person } from "../support/Client.ts"
 import { checkout, jobsOf, objects, secret, startWorld, status, times, until, type World } from "./World.ts"
 
-/** `STORM_CUSTOMERS=500` is the long way: 10,000 deliveries of 8,000 events. */
+/** `STORM_CUSTOMERS=500` is the long run: 10,000 deliveries of 8,000 events. */
 const customers = Number(process.env["STORM_CUSTOMERS"] ?? 50)
 const eventCount = customers * 16
 const deliveryCount = customers * 20
 
-/** So many at once, in this order. */
+/** Runs the items in order, `width` at a time. */
 const inParallel = async <A>(width: number, items: ReadonlyArray<A>, run: (item: A, index: number) => Promise<unknown>) => {
   let next = 0
   const worker = async () => {
@@ -37,8 +37,8 @@ const deliver = (url: string, event: object) =>
     request.end(body)
   })
 
-/** What somebody does after paying, one after the other: a mixture of all there is. */
-const lives: ReadonlyArray<(world: World, subscription: string) => void> = [
+/** What happens to a subscription after the payment; the customers take turns. */
+const histories: ReadonlyArray<(world: World, subscription: string) => void> = [
   () => {},
   ({ stripe }, id) => stripe.setSubscriptionStatus({ subscription: id, status: "past_due" }),
   ({ stripe }, id) => stripe.setSubscriptionStatus({ subscription: id, status: "canceled" }),
@@ -57,7 +57,7 @@ const lives: ReadonlyArray<(world: World, subscription: string) => void> = [
 
 const iso = (seconds: number | null | undefined) => (typeof seconds === "number" ? new Date(seconds * 1000).toISOString() : null)
 
-/** What everybody should be, by Stripe alone. */
+/** The expected state of every user, from Stripe's state alone. */
 const expectedOf = (world: World) => {
   const { state } = world.stripe.snapshot()
   const all = <A>(kind: "dispute" | "invoice_payment") => Object.values(state.objects[kind] ?? {}) as unknown as ReadonlyArray<A>
@@ -65,12 +65,12 @@ const expectedOf = (world: World) => {
   const disputes = all<{ charge: string; status: string }>("dispute")
   const payments = all<{ invoice: string; payment: { payment_intent: string } }>("invoice_payment")
   const invoices = new Map(objects(world, "invoice").map((invoice) => [invoice.id, invoice]))
-  const taken = charges
+  const withdrawn = charges
     .filter((charge) => charge.refunded || disputes.some((dispute) => dispute.charge === charge.id && dispute.status === "lost"))
     .map((charge) =>
       invoices.get(payments.find(({ payment }) => payment.payment_intent === charge.payment_intent)?.invoice ?? "")
     )
-  const takenFrom = new Set(taken.map((invoice) => invoice?.parent.subscription_details.subscription))
+  const withdrawnFrom = new Set(withdrawn.map((invoice) => invoice?.parent.subscription_details.subscription))
   return new Map(
     objects(world, "subscription").map((subscription) => {
       const item = subscription.items.data[0]
@@ -81,7 +81,7 @@ const expectedOf = (world: World) => {
         subscription.metadata["userId"] ?? "",
         {
           id: subscription.id,
-          tier: pays && !takenFrom.has(subscription.id) ? "pro" : "basic",
+          tier: pays && !withdrawnFrom.has(subscription.id) ? "pro" : "basic",
           status: subscription.status,
           start: iso(item?.current_period_start),
           end: iso(item?.current_period_end),
@@ -120,7 +120,7 @@ const storedNow = async (world: World) => {
   )
 }
 
-describe("a storm of webhooks", () => {
+describe("webhooks under load", () => {
   let world: World
   let people: ReadonlyArray<Person>
   beforeAll(async () => {
@@ -129,17 +129,17 @@ describe("a storm of webhooks", () => {
   }, 300_000)
   afterAll(() => world.stop(), 60_000)
 
-  it("in random order, with duplicates, ends as Stripe has it", { timeout: 600_000 }, async () => {
+  it("lead to Stripe's state, in random order and with duplicates", { timeout: 600_000 }, async () => {
     world.stripe.holdWebhooks()
     await inParallel(16, people, async (person, index) => {
       const session = world.stripe.checkout({ session: await checkout(person), action: "pay" })
       const subscription = String(session.subscription)
-      // Cancelled, and half of them taken back.
+      // A fifth cancel, and half of those undo it.
       if (index % 5 === 0) await world.sdk.subscriptions.update(subscription, { cancel_at_period_end: true })
       if (index % 10 === 0) await world.sdk.subscriptions.update(subscription, { cancel_at_period_end: false })
-      lives[index % lives.length]?.(world, subscription)
+      histories[index % histories.length]?.(world, subscription)
     })
-    // What is still wanting to sixteen a head are changes that change nothing.
+    // Fill up to sixteen events per customer with changes that have no effect.
     const subscriptions = objects(world, "subscription")
     for (let index = 0; objects(world, "event").length < eventCount; index += 20) {
       await inParallel(
@@ -171,7 +171,7 @@ describe("a storm of webhooks", () => {
       const status = await deliver(world.urls[index % 2] ?? "", event)
       slowest.millis = Math.max(slowest.millis, performance.now() - sent)
       answers[status] = (answers[status] ?? 0) + 1
-      // Life goes on meanwhile: the last that is heard of some is not among what was delivered.
+      // Some subscriptions change during the deliveries; the webhooks of that are held.
       if (index % 200 === 0) {
         const subscription = subscriptions[(index / 200) % subscriptions.length]
         world.stripe.setSubscriptionStatus({
@@ -210,7 +210,7 @@ describe("a storm of webhooks", () => {
     assert.strictEqual(expected.size, customers)
     assert.strictEqual(found.size, customers)
     assert.strictEqual(counts?.pending, 0)
-    // Every tier there is, so that nobody is equal by chance.
+    // Both tiers occur, so equality is not a coincidence.
     assert.isAbove(tiers.filter((tier) => tier === "pro").length, customers / 5)
     assert.isAbove(tiers.filter((tier) => tier === "basic").length, customers / 5)
     await inParallel(8, people.slice(0, 100), async (person) => {

@@ -13,9 +13,9 @@ describe("decide_tier", () => {
 
   interface Case {
     readonly status: string
-    /** Of the period: from so many days ago, for thirty days. */
+    /** How many days ago the period of thirty days started. */
     readonly since?: number | null
-    /** A charge that was given back: so many days ago, of this subscription or another. */
+    /** A hold: how many days ago it was charged, for this subscription or another one. */
     readonly held?: { readonly since: number; readonly reason?: "refunded" | "dispute_lost"; readonly other?: boolean }
   }
   let number = 0
@@ -53,10 +53,10 @@ describe("decide_tier", () => {
   for (const word of ["active", "trialing"])
     it(`${word} is Pro`, async () => assert.strictEqual(await decide({ status: word }), "pro"))
   for (const word of ["unpaid", "paused", "incomplete", "incomplete_expired", "canceled", "", "ACTIVE", "a_word_of_2031"]) {
-    it(`${word || "no word"} is Basic`, async () => assert.strictEqual(await decide({ status: word }), "basic"))
+    it(`${word || "the empty status"} is Basic`, async () => assert.strictEqual(await decide({ status: word }), "basic"))
   }
-  it("nothing at all is Basic", async () => assert.strictEqual(await decide(), "basic"))
-  it("past_due is Pro for seven days from the period's start", async () => {
+  it("is Basic without a subscription", async () => assert.strictEqual(await decide(), "basic"))
+  it("keeps past_due Pro for seven days from the start of the period", async () => {
     const until = await decide({ status: "past_due", since: 6 })
     assert.instanceOf(until, Date)
     assert.closeTo((until as Date).getTime(), Date.now() + 86_400_000, 10_000)
@@ -64,7 +64,7 @@ describe("decide_tier", () => {
     assert.strictEqual(await decide({ status: "past_due", since: null }), "basic")
   })
   for (const reason of ["refunded", "dispute_lost"] as const) {
-    it(`${reason} is Basic in that period, Pro in the next, and nothing to another subscription`, async () => {
+    it(`${reason} is Basic in that period, Pro in the next, and does not affect another subscription`, async () => {
       for (const word of ["active", "trialing", "past_due"]) {
         assert.strictEqual(await decide({ status: word, held: { since: 1, reason } }), "basic")
         assert.notStrictEqual(await decide({ status: word, held: { since: 2, reason } }), "basic")
@@ -72,14 +72,14 @@ describe("decide_tier", () => {
       }
     })
   }
-  it("is the best of several subscriptions", async () => {
+  it("takes the best of several subscriptions", async () => {
     assert.strictEqual(await decide({ status: "canceled" }, { status: "active" }), "pro")
     assert.strictEqual(await decide({ status: "active" }, { status: "unpaid" }), "pro")
     assert.strictEqual(await decide({ status: "active", held: { since: 1 } }, { status: "active" }), "pro")
     assert.strictEqual(await decide({ status: "past_due" }, { status: "active" }), "pro")
     assert.strictEqual(await decide({ status: "canceled" }, { status: "unpaid" }), "basic")
   })
-  it("says whether it changed anything, and survives a user who is gone", async () => {
+  it("returns whether it changed anything, also for a deleted user", async () => {
     const user = crypto.randomUUID()
     const changed = async () => (await database.query<{ c: boolean }>("select decide_tier($1) as c", [user]))[0]?.c
     assert.strictEqual(await changed(), false)
@@ -96,7 +96,7 @@ describe("decide_tier", () => {
   })
 })
 
-/** Both places that tell the tier. */
+/** Asserts the tier in both places that return it. */
 const agree = async (person: Person, tier: "basic" | "pro") => {
   const own = await status(person)
   const me = (await person.call("GET", "/user/me")).body
@@ -105,9 +105,9 @@ const agree = async (person: Person, tier: "basic" | "pro") => {
   assert.deepStrictEqual({ limit: daily, ...usage }, me.quota)
 }
 
-describe("each word of Stripe's", () => {
+describe("each status of Stripe's", () => {
   it(
-    "gives the tier of the contract, said alike everywhere; an unknown one is Basic and an error in the log",
+    "decides the same tier everywhere; an unknown one is Basic and logged as an error",
     { timeout: 60_000 },
     async () => {
       const world = await startWorld({ processes: true })
@@ -148,7 +148,7 @@ describe("each word of Stripe's", () => {
   )
 })
 
-describe("today's prompts", () => {
+describe("the quota of a day", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld({ backends: [{ PRO_DAILY_PROMPTS: "8" }, { PRO_DAILY_PROMPTS: "8" }] })
@@ -156,7 +156,7 @@ describe("today's prompts", () => {
   afterAll(() => world.stop())
 
   it(
-    "are more from the moment of the upgrade, and are counted; after the downgrade the rest of the day is waited for",
+    "grows with the upgrade, keeps counting, and is used up for the day after the downgrade",
     { timeout: 60_000 },
     async () => {
       const person = await world.someone()
@@ -190,13 +190,13 @@ describe("today's prompts", () => {
       assert.strictEqual(next?.body.resetsAt, midnight.toISOString())
       assert.closeTo(Number(next?.headers.get("retry-after")), (midnight.getTime() - Date.now()) / 1000, 5)
       assert.match(next?.headers.get("ratelimit") ?? "", /r=0/)
-      // Another day: what was used was used yesterday.
+      // Moves today's usage to yesterday.
       await world.database.query("update usage_daily set day = day - 1")
       assert.strictEqual((await ask(person, 1))[0]?.status, 201)
     }
   )
 
-  it("are Pro's at once in another process, whose session is cached", async () => {
+  it("changes at once in another process that has the session cached", async () => {
     const here = await world.someone()
     const there = personAt(world.urls[1] ?? "", here)
     assert.strictEqual((await there.call("GET", "/user/me")).body.tier, "basic")
@@ -215,7 +215,7 @@ describe("today's prompts", () => {
     await agree(here, "basic")
   })
 
-  it("agree in both places while everything changes, and never go back", { timeout: 60_000 }, async () => {
+  it("agrees in both places after every change", { timeout: 60_000 }, async () => {
     const people = await Promise.all(times(4, () => subscriber(world)))
     for (const person of people) {
       const [subscription] = await stored(world, person)
@@ -231,7 +231,7 @@ describe("today's prompts", () => {
 })
 
 describe("PRO_DAILY_PROMPTS=0", () => {
-  it("is unlimited: limit and remaining are null, and it is still counted", async () => {
+  it("means unlimited: limit and remaining are null, and use is still counted", async () => {
     const world = await startWorld({ backends: [{ PRO_DAILY_PROMPTS: "0", BASIC_DAILY_PROMPTS: "1" }] })
     try {
       const person = await subscriber(world)

@@ -28,8 +28,8 @@ const deliver = (url: string, body: string, signature: string | undefined, heade
     }
   })
 
-/** An event that looks like Stripe's and never was. */
-const made = (changes: Partial<StripeEvent> & { readonly id: string }) => ({
+/** A made-up event. */
+const fakeEvent = (changes: Partial<StripeEvent> & { readonly id: string }) => ({
   object: "event",
   api_version: "2026-10-28.endive",
   created: Math.floor(Date.now() / 1000),
@@ -45,7 +45,7 @@ const send = (world: World, event: object, secrets: ReadonlyArray<string> = [sec
   return deliver(world.urls[0] ?? "", body, sign(body, secrets))
 }
 
-describe("what is not Stripe's", () => {
+describe("an unsigned event", () => {
   let world: World
   let url = ""
   beforeAll(async () => {
@@ -56,7 +56,7 @@ describe("what is not Stripe's", () => {
   afterAll(() => world.stop())
 
   for (const kind of ["wrong_secret", "altered", "old", "future", "no_header", "v0_only", "thin", "not_json"] as const) {
-    it(`is refused and leaves no row: ${kind}`, async () => {
+    it(`is refused and not stored: ${kind}`, async () => {
       const { id } = eventOf(world, "customer.subscription.updated")
       await world.database.query("delete from webhook_events")
       const [receipt] = await world.stripe.forge({ kind, event: id })
@@ -66,8 +66,8 @@ describe("what is not Stripe's", () => {
     })
   }
 
-  it("is refused when the header is nonsense", async () => {
-    const body = JSON.stringify(made({ id: "evt_nonsense" }))
+  it("is refused with a malformed header", async () => {
+    const body = JSON.stringify(fakeEvent({ id: "evt_nonsense" }))
     const now = Math.floor(Date.now() / 1000)
     const good = sign(body, [secret]).split("v1=")[1] ?? ""
     const headers = [
@@ -87,7 +87,7 @@ describe("what is not Stripe's", () => {
     assert.isFalse((await inbox(world)).has("evt_nonsense"))
   })
 
-  it("is refused at 301 seconds and taken at 290, on both sides of now", async () => {
+  it("is refused 302 seconds ago and 310 ahead, and accepted within 290", async () => {
     const now = Math.floor(Date.now() / 1000)
     for (const [offset, expected] of [
       [-302, 400],
@@ -95,18 +95,18 @@ describe("what is not Stripe's", () => {
       [290, 200],
       [310, 400]
     ] as const) {
-      const body = JSON.stringify(made({ id: `evt_at_${offset}` }))
+      const body = JSON.stringify(fakeEvent({ id: `evt_at_${offset}` }))
       assert.strictEqual((await deliver(url, body, sign(body, [secret], now + offset))).status, expected, String(offset))
     }
   })
 
-  it("is refused when it is signed JSON and no event", async () => {
+  it("is refused when it is signed but not an event", async () => {
     for (const body of ["null", "[]", "1", `"evt"`, "{}", `{"id":"evt_x","object":"event"}`]) {
       assert.strictEqual((await deliver(url, body, sign(body, [secret]))).body.code, "signature_invalid", body)
     }
   })
 
-  it("is refused when it names what has a NUL in it", async () => {
+  it("is refused when an id or type contains NUL", async () => {
     for (const changes of [
       { id: "evt_a\u0000b" },
       { id: "evt_b", type: "customer.subscription.updated\u0000" },
@@ -114,15 +114,15 @@ describe("what is not Stripe's", () => {
       { id: "evt_d", data: { object: { id: "sub_1", object: "subscription", customer: "cus_\u0000" } } },
       { id: "evt_e", data: { object: { id: "dp_1", object: "dispute", charge: "ch_\u0000" } } }
     ]) {
-      const body = JSON.stringify({ ...made({ id: "evt" }), ...changes })
+      const body = JSON.stringify({ ...fakeEvent({ id: "evt" }), ...changes })
       const reply = await deliver(url, body, sign(body, [secret]))
       assert.deepStrictEqual([reply.status, reply.body.code], [400, "signature_invalid"], body)
     }
   })
 
-  it("is refused over 512 KiB, and taken just under", async () => {
+  it("is refused over 512 KiB, and accepted just under", async () => {
     const padded = (id: string, size: number) => {
-      const event = JSON.stringify(made({ id }))
+      const event = JSON.stringify(fakeEvent({ id }))
       return `${event}${" ".repeat(size - event.length)}`
     }
     const fits = padded("evt_fits", 512 * 1024)
@@ -134,15 +134,15 @@ describe("what is not Stripe's", () => {
     assert.isFalse((await inbox(world)).has("evt_large"))
   })
 
-  it("is refused with another media type, and as GET", async () => {
-    const body = JSON.stringify(made({ id: "evt_media" }))
+  it("is refused with another media type or method", async () => {
+    const body = JSON.stringify(fakeEvent({ id: "evt_media" }))
     assert.strictEqual((await deliver(url, body, sign(body, [secret]), { "content-type": "text/plain" })).status, 415)
     assert.strictEqual((await request(url, "GET", "/webhook/stripe")).status, 405)
     assert.isFalse((await inbox(world)).has("evt_media"))
   })
 })
 
-describe("what is Stripe's and none of our business", () => {
+describe("an event of no concern", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld()
@@ -155,7 +155,7 @@ describe("what is Stripe's and none of our business", () => {
     await world.settled()
   }
 
-  it("is kept and ignored: an event of the other mode", async () => {
+  it("is stored and ignored: of the other mode", async () => {
     const person = await subscriber(world)
     const { id } = eventOf(world, "customer.subscription.updated")
     await world.database.query("delete from webhook_events")
@@ -164,9 +164,9 @@ describe("what is Stripe's and none of our business", () => {
     assert.strictEqual(await tierOf(person), "pro")
   })
 
-  it("is kept and ignored: a type nobody here knows, even about a customer of ours", async () => {
+  it("is stored and ignored: of an unknown type, even about a known customer", async () => {
     const customer = await customerOf(world, await subscriber(world))
-    const event = made({
+    const event = fakeEvent({
       id: "evt_unknown_type",
       type: "customer.hologram.created",
       data: { object: { id: "holo_1", object: "hologram", customer } }
@@ -176,21 +176,21 @@ describe("what is Stripe's and none of our business", () => {
     await ignored("evt_unknown_type")
   })
 
-  it("is kept and ignored: an event whose object has no id, no customer, or nested nonsense", async () => {
+  it("is stored and ignored: its object has no id, no customer, or unexpected members", async () => {
     assert.strictEqual(
-      (await send(world, made({ id: "evt_balance", type: "balance.available", data: { object: { object: "balance" } } }))).status,
+      (await send(world, fakeEvent({ id: "evt_balance", type: "balance.available", data: { object: { object: "balance" } } }))).status,
       200
     )
     await ignored("evt_balance")
     assert.strictEqual(
-      (await send(world, made({ id: "evt_null", data: { object: { id: "sub_2", object: "subscription", customer: null } } })))
+      (await send(world, fakeEvent({ id: "evt_null", data: { object: { id: "sub_2", object: "subscription", customer: null } } })))
         .status,
       200
     )
     await ignored("evt_null")
   })
 
-  it("is kept and ignored: a customer of another application on the same account", async () => {
+  it("is stored and ignored: about a customer of another application on the account", async () => {
     const stranger = await world.sdk.customers.create({ email: "x@example.com" })
     await world.sdk.subscriptions.create({ customer: stranger.id, items: [{ price: world.stripe.priceId }] })
     await world.settled()
@@ -198,7 +198,7 @@ describe("what is Stripe's and none of our business", () => {
     assert.deepStrictEqual(await world.database.query("select 1 from subscriptions where customer_id = $1", [stranger.id]), [])
   })
 
-  it("makes nobody Pro: a subscription of our customer to another price", async () => {
+  it("does not give Pro: a subscription to another price", async () => {
     const person = await world.someone()
     await checkout(person)
     const customer = await customerOf(world, person)
@@ -217,7 +217,7 @@ describe("what is Stripe's and none of our business", () => {
     assert.strictEqual(atStripe(world, customer).length, 1)
   })
 
-  it("is read as it is in any API version", async () => {
+  it("is read in any API version", async () => {
     const person = await subscriber(world)
     const { id } = eventOf(world, "customer.subscription.updated", await customerOf(world, person))
     assert.strictEqual((await world.stripe.forge({ kind: "other_version", event: id }))[0]?.status, 200)
@@ -226,8 +226,8 @@ describe("what is Stripe's and none of our business", () => {
   })
 })
 
-describe("several secrets", () => {
-  it("are all good, one at a time or together, and a secret that left the list is not", async () => {
+describe("several webhook secrets", () => {
+  it("are all valid, alone or together; a removed one is not", async () => {
     const world = await startWorld({ backends: [{ STRIPE_WEBHOOK_SECRETS: `whsec_next, ${secret}` }] })
     try {
       for (const [id, secrets, expected] of [
@@ -236,7 +236,7 @@ describe("several secrets", () => {
         ["evt_both", ["whsec_third", "whsec_next"], 200],
         ["evt_none", ["whsec_third"], 400]
       ] as const) {
-        assert.strictEqual((await send(world, made({ id }), secrets)).status, expected, id)
+        assert.strictEqual((await send(world, fakeEvent({ id }), secrets)).status, expected, id)
         assert.strictEqual((await inbox(world)).has(id), expected === 200, id)
       }
     } finally {
@@ -244,7 +244,7 @@ describe("several secrets", () => {
     }
   })
 
-  it("let a roll in Stripe's dashboard go by unnoticed", async () => {
+  it("allow a secret to be rolled in Stripe's dashboard without a refused delivery", async () => {
     const world = await startWorld({ backends: [{ STRIPE_WEBHOOK_SECRETS: `${secret},whsec_rolled` }] })
     try {
       const before = await subscriber(world)
@@ -260,8 +260,8 @@ describe("several secrets", () => {
   })
 })
 
-describe("one event, many times", () => {
-  it("is one row and one effect, in parallel at two backends", async () => {
+describe("a repeated event", () => {
+  it("has one row and one effect, in parallel at two backends", async () => {
     const world = await startWorld({ backends: [{}, {}] })
     try {
       const person = await world.someone()
@@ -278,7 +278,7 @@ describe("one event, many times", () => {
       assert.strictEqual([...(await inbox(world)).values()].filter(({ id }) => id === event.id).length, 1)
       assert.strictEqual((await inbox(world)).get(event.id)?.outcome, "processed")
       assert.strictEqual(await tierOf(person), "pro")
-      // Days later once more: nothing is asked again.
+      // Delivered again days later: Stripe is not asked again.
       await world.stripe.resend({ event: event.id })
       await world.settled()
       assert.strictEqual(lists() - before, 1)
@@ -288,14 +288,14 @@ describe("one event, many times", () => {
   })
 })
 
-describe("an event that is done with", () => {
+describe("a processed event", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld()
   })
   afterAll(() => world.stop())
 
-  it("is kept for ninety days, and one that waits for ever", async () => {
+  it("is deleted after ninety days; a pending one is not", async () => {
     const rows = ["processed", "ignored", "pending"].flatMap((outcome) => [89, 91].map((days) => [outcome, days] as const))
     for (const [outcome, days] of rows) {
       await world.database.query(
@@ -313,15 +313,15 @@ describe("an event that is done with", () => {
   })
 })
 
-describe("billing that is off", () => {
-  it("refuses subscribe, portal, cancel and webhook with 503, and the status still answers", async () => {
+describe("BILLING=off", () => {
+  it("refuses subscribe and webhook with 503; the status still answers", async () => {
     const world = await startWorld({ backends: [{ BILLING: "off" }] })
     try {
       const person = await world.someone()
       const refused = await person.call("POST", "/subscribe/pro")
       assert.deepStrictEqual([refused.status, refused.body.code], [503, "billing_unavailable"])
       assert.match(refused.headers.get("retry-after") ?? "", /^\d+$/)
-      assert.strictEqual((await send(world, made({ id: "evt_off" }))).status, 503)
+      assert.strictEqual((await send(world, fakeEvent({ id: "evt_off" }))).status, 503)
       const own = await status(person)
       assert.deepInclude(own, {
         tier: "basic",
@@ -334,7 +334,7 @@ describe("billing that is off", () => {
       })
       assert.deepInclude(own.limits, { daily: 5, used: 0, remaining: 5 })
       assert.deepStrictEqual(world.stripe.requests(), [])
-      // Nobody has a subscription or a customer here.
+      // There is no subscription and no customer.
       assert.strictEqual((await person.call("POST", "/subscription/cancel")).body.code, "no_subscription")
       assert.strictEqual((await person.call("POST", "/subscription/portal")).body.code, "no_customer")
     } finally {
