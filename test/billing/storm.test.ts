@@ -4,7 +4,7 @@ import { shuffle } from "../../simulators/stripe/webhooks/Shuffle.ts"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
 import { crowd } from "../e2e/Fleet.ts"
 import type { Person } from "../support/Client.ts"
-import { checkout, jobsOf, objects, secret, startWorld, status, times, until, type World } from "./World.ts"
+import { openCheckout, jobsOf, objects, secret, startTestBackend, status, times, until, type TestBackend } from "./TestBackend.ts"
 
 /** `STORM_CUSTOMERS=500` is the long run: 10,000 deliveries of 8,000 events. */
 const customers = Number(process.env["STORM_CUSTOMERS"] ?? 50)
@@ -38,7 +38,7 @@ const deliver = (url: string, event: object) =>
   })
 
 /** What happens to a subscription after the payment; the customers take turns. */
-const histories: ReadonlyArray<(world: World, subscription: string) => void> = [
+const histories: ReadonlyArray<(backend: TestBackend, subscription: string) => void> = [
   () => {},
   ({ stripe }, id) => stripe.setSubscriptionStatus({ subscription: id, status: "past_due" }),
   ({ stripe }, id) => stripe.setSubscriptionStatus({ subscription: id, status: "canceled" }),
@@ -58,13 +58,11 @@ const histories: ReadonlyArray<(world: World, subscription: string) => void> = [
 const iso = (seconds: number | null | undefined) => (typeof seconds === "number" ? new Date(seconds * 1000).toISOString() : null)
 
 /** The expected state of every user, from Stripe's state alone. */
-const expectedOf = (world: World) => {
-  const { state } = world.stripe.snapshot()
-  const all = <A>(kind: "dispute" | "invoice_payment") => Object.values(state.objects[kind] ?? {}) as unknown as ReadonlyArray<A>
-  const charges = objects(world, "charge")
-  const disputes = all<{ charge: string; status: string }>("dispute")
-  const payments = all<{ invoice: string; payment: { payment_intent: string } }>("invoice_payment")
-  const invoices = new Map(objects(world, "invoice").map((invoice) => [invoice.id, invoice]))
+const expectedOf = (backend: TestBackend) => {
+  const charges = objects(backend, "charge")
+  const disputes = objects(backend, "dispute")
+  const payments = objects(backend, "invoice_payment")
+  const invoices = new Map(objects(backend, "invoice").map((invoice) => [invoice.id, invoice]))
   const withdrawn = charges
     .filter((charge) => charge.refunded || disputes.some((dispute) => dispute.charge === charge.id && dispute.status === "lost"))
     .map((charge) =>
@@ -72,7 +70,7 @@ const expectedOf = (world: World) => {
     )
   const withdrawnFrom = new Set(withdrawn.map((invoice) => invoice?.parent.subscription_details.subscription))
   return new Map(
-    objects(world, "subscription").map((subscription) => {
+    objects(backend, "subscription").map((subscription) => {
       const item = subscription.items.data[0]
       const graceEnds = ((item?.current_period_start ?? 0) + 7 * 86_400) * 1000
       const pays =
@@ -93,8 +91,8 @@ const expectedOf = (world: World) => {
   )
 }
 
-const storedNow = async (world: World) => {
-  const rows = await world.database.query<{
+const storedNow = async (backend: TestBackend) => {
+  const rows = await backend.database.query<{
     user_id: string
     id: string
     status: string
@@ -121,60 +119,61 @@ const storedNow = async (world: World) => {
 }
 
 describe("webhooks under load", () => {
-  let world: World
+  let backend: TestBackend
   let people: ReadonlyArray<Person>
   beforeAll(async () => {
-    world = await startWorld({ backends: [{}, {}] })
-    people = await crowd(world.urls[0] ?? "", world.database, customers)
+    backend = await startTestBackend({ backends: [{}, {}] })
+    people = await crowd(backend.urls[0] ?? "", backend.database, customers)
   }, 300_000)
-  afterAll(() => world.stop(), 60_000)
+  afterAll(() => backend.stop(), 60_000)
 
   it("lead to Stripe's state, in random order and with duplicates", { timeout: 600_000 }, async () => {
-    world.stripe.holdWebhooks()
+    backend.stripe.holdWebhooks()
     await inParallel(16, people, async (person, index) => {
-      const session = world.stripe.checkout({ session: await checkout(person), action: "pay" })
+      const session = backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
       const subscription = String(session.subscription)
       // A fifth cancel, and half of those undo it.
-      if (index % 5 === 0) await world.sdk.subscriptions.update(subscription, { cancel_at_period_end: true })
-      if (index % 10 === 0) await world.sdk.subscriptions.update(subscription, { cancel_at_period_end: false })
-      histories[index % histories.length]?.(world, subscription)
+      if (index % 5 === 0) await backend.sdk.subscriptions.update(subscription, { cancel_at_period_end: true })
+      if (index % 10 === 0) await backend.sdk.subscriptions.update(subscription, { cancel_at_period_end: false })
+      histories[index % histories.length]?.(backend, subscription)
     })
     // Fill up to sixteen events per customer with changes that have no effect.
-    const subscriptions = objects(world, "subscription")
-    for (let index = 0; objects(world, "event").length < eventCount; index += 20) {
+    const subscriptions = objects(backend, "subscription")
+    for (let index = 0; objects(backend, "event").length < eventCount; index += 20) {
       await inParallel(
         16,
         times(20, (each) => index + each),
         async (each) => {
-          await world.sdk.subscriptions.update(subscriptions[each % subscriptions.length]?.id ?? "", {
+          await backend.sdk.subscriptions.update(subscriptions[each % subscriptions.length]?.id ?? "", {
             metadata: { change: String(each) }
           })
         }
       )
     }
-    world.stripe.dropHeldWebhooks()
-    const events = shuffle(objects(world, "event"), 1).slice(0, eventCount)
+    backend.stripe.dropHeldWebhooks()
+    const events = shuffle(objects(backend, "event"), 1).slice(0, eventCount)
     const deliveries = shuffle([...events, ...shuffle(events, 2).slice(0, deliveryCount - eventCount)], 3)
     assert.lengthOf(events, eventCount)
     assert.lengthOf(deliveries, deliveryCount)
 
     const jobsBefore = Number(
-      (await world.database.query<{ last: string }>("select coalesce(max(id), 0) as last from graphile_worker._private_jobs"))[0]
-        ?.last
+      (
+        await backend.database.query<{ last: string }>("select coalesce(max(id), 0) as last from graphile_worker._private_jobs")
+      )[0]?.last
     )
-    const askedBefore = world.stripe.requests({ path: "/v1/subscriptions" }).length
+    const askedBefore = backend.stripe.requests({ path: "/v1/subscriptions" }).length
     const began = performance.now()
     const answers: Record<number, number> = {}
     const slowest = { millis: 0 }
     await inParallel(64, deliveries, async (event, index) => {
       const sent = performance.now()
-      const status = await deliver(world.urls[index % 2] ?? "", event)
+      const status = await deliver(backend.urls[index % 2] ?? "", event)
       slowest.millis = Math.max(slowest.millis, performance.now() - sent)
       answers[status] = (answers[status] ?? 0) + 1
       // Some subscriptions change during the deliveries; the webhooks of that are held.
       if (index % 200 === 0) {
         const subscription = subscriptions[(index / 200) % subscriptions.length]
-        world.stripe.setSubscriptionStatus({
+        backend.stripe.setSubscriptionStatus({
           subscription: subscription?.id ?? "",
           status: index % 400 === 0 ? "unpaid" : "active"
         })
@@ -182,19 +181,19 @@ describe("webhooks under load", () => {
     })
     const delivered = performance.now()
     assert.deepStrictEqual(answers, { 200: deliveryCount })
-    world.stripe.releaseWebhooks()
-    await world.stripe.idle({ timeoutMillis: 60_000 })
-    await until("every job", 240, async () => (await jobsOf(world.database)).length === 0)
+    backend.stripe.releaseWebhooks()
+    await backend.stripe.idle({ timeoutMillis: 60_000 })
+    await until("every job", 240, async () => (await jobsOf(backend.database)).length === 0)
     const finished = performance.now()
 
-    const expected = expectedOf(world)
-    const found = await storedNow(world)
+    const expected = expectedOf(backend)
+    const found = await storedNow(backend)
     const differences = [...expected].filter(([user, value]) => JSON.stringify(found.get(user)) !== JSON.stringify(value))
-    const [counts] = await world.database.query<{ rows: number; processed: number; ignored: number; pending: number }>(`
+    const [counts] = await backend.database.query<{ rows: number; processed: number; ignored: number; pending: number }>(`
       select count(*)::int as rows, count(*) filter (where outcome = 'processed')::int as processed,
         count(*) filter (where outcome = 'ignored')::int as ignored, count(*) filter (where outcome = 'pending')::int as pending from webhook_events
     `)
-    const runs = world.stripe.requests({ path: "/v1/subscriptions" }).length - askedBefore
+    const runs = backend.stripe.requests({ path: "/v1/subscriptions" }).length - askedBefore
     const seconds = (millis: number) => (millis / 1000).toFixed(1)
     const tiers = [...expected.values()].map(({ tier }) => tier)
     process.stdout.write(
