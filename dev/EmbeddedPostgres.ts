@@ -11,27 +11,27 @@ import { readPidFile, refuseIfRunning } from "./postgres/PidFile.ts"
 import { signal, supervise, type Supervised } from "./postgres/Supervisor.ts"
 
 export interface StartOptions {
-  /** Where the cluster lives; made at the first start. Either this or `ephemeral`. */
-  readonly dataDir?: string
-  /** A free one, new at each start, unless given. */
-  readonly port?: number
-  /** A cluster for tests: in the temporary directory, without fsync, gone when it ends. */
-  readonly ephemeral?: boolean
+  /** The directory of the cluster; created at the first start. Either this or `ephemeral`. */
+  readonly dataDir?: string | undefined
+  /** By default a free port, another one at each start. */
+  readonly port?: number | undefined
+  /** A cluster for tests: in the temporary directory, without fsync, deleted when it stops. */
+  readonly ephemeral?: boolean | undefined
   /** Receives each line of the server's log. */
-  readonly log?: (line: string) => void
-  /** Server settings, stronger than our own. */
-  readonly settings?: Readonly<Record<string, string>>
+  readonly log?: ((line: string) => void) | undefined
+  /** Server settings that override the defaults. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
   /** The `bin` folder of another installation; `EMBEDDED_POSTGRES_BIN` does the same. */
-  readonly binDir?: string
+  readonly binDir?: string | undefined
 }
 
 export interface EmbeddedPostgres {
   readonly url: string
   readonly port: number
   readonly dataDir: string
-  /** The postmaster's own. */
+  /** The process id of the postmaster. */
   readonly pid: number
-  /** Resolves when the server has ended, by `stop` or by itself. */
+  /** Resolves when the server has exited, by `stop` or by itself. */
   readonly exited: Promise<void>
   /** Fast shutdown: open transactions are rolled back, a checkpoint is written; killed after ten seconds. */
   stop(): Promise<void>
@@ -61,11 +61,11 @@ export const startPostgres = async (options: StartOptions): Promise<EmbeddedPost
         log: options.log
       })
       if (await isReady(server, dataDir)) return handle(server, dataDir, port, binDir, removeTemporary)
-      // Lost a race: the directory or the free port was taken meanwhile, or the backends of a killed server linger.
-      const lost =
+      // Another start took the directory or the port, or the backends of a killed server still run: try again.
+      const isRetryable =
         /"postmaster.pid" already exists|pre-existing shared memory/.test(server.tail()) ||
         (!options.port && /Address already in use/.test(server.tail()))
-      if (!lost || attempt === 5) throw new Error(`Postgres did not start on ${dataDir}:\n${server.tail()}`)
+      if (!isRetryable || attempt === 5) throw new Error(`Postgres did not start on ${dataDir}:\n${server.tail()}`)
       await sleep(300)
     }
   } catch (error) {
@@ -103,7 +103,7 @@ const handle = (
       signal(pid, "SIGKILL")
       await within(2_000)
     }
-    removeTemporary() // where no shell did (Windows)
+    removeTemporary() // on Windows, where no shell removes it
   }
   let stopping: Promise<void> | undefined
   const password = fs.readFileSync(join(dataDir, "password"), "utf8")
@@ -117,7 +117,7 @@ const handle = (
   }
 }
 
-/** Postgres writes its state into its pid file. Recovery after a crash may take its time. False: it ended instead. */
+/** Waits until the pid file says "ready", which may take long after a crash; false when the server exits instead. */
 const isReady = async (server: Supervised, dataDir: string): Promise<boolean> => {
   for (const deadline = Date.now() + 60_000; !server.ended(); await sleep(10)) {
     const file = readPidFile(dataDir)

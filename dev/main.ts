@@ -20,7 +20,7 @@ const port = process.env["PORT"] || String(variables.PORT.defaultValue)
 const dataDir = resolve(process.env["DEV_DATA_DIR"] || variables.DEV_DATA_DIR.defaultValue)
 const inDataDir = (name: string) => join(dataDir, name)
 
-/** A Postgres of our own, unless one is configured. */
+/** An embedded Postgres, unless `DATABASE_URL` is set. */
 const postgres = Effect.gen(function* () {
   if (isSet("DATABASE_URL")) return {}
   const running = yield* Effect.acquireRelease(
@@ -35,7 +35,7 @@ const postgres = Effect.gen(function* () {
   return { DATABASE_URL: running.url }
 })
 
-/** A Gemini of our own, unless there is a key for Google's. */
+/** The Gemini simulator, unless a key of Google's is set. */
 const gemini = Effect.gen(function* () {
   if (isSet("GEMINI_API_KEY")) return {}
   const running = yield* Effect.acquireRelease(
@@ -48,24 +48,24 @@ const gemini = Effect.gen(function* () {
 
 const webhookSecret = "whsec_development"
 
-/** A Stripe of our own, unless there is a key for the real one. It remembers, as the database does. */
+/** The Stripe simulator, unless a key of Stripe's is set. Its state is kept in a file, as the database keeps its data. */
 const stripe = Effect.gen(function* () {
   if (isSet("STRIPE_SECRET_KEY") || process.env["BILLING"] === "off") return {}
-  const memory = inDataDir("stripe.json")
+  const snapshotFile = inDataDir("stripe.json")
   const running = yield* Effect.acquireRelease(
     Effect.promise(() =>
       startStripeSimulator({
         webhooks: [{ url: `http://127.0.0.1:${port}/webhook/stripe`, secret: webhookSecret }],
-        ...(existsSync(memory) ? { snapshot: JSON.parse(readFileSync(memory, "utf8")) } : {})
+        ...(existsSync(snapshotFile) ? { snapshot: JSON.parse(readFileSync(snapshotFile, "utf8")) } : {})
       })
     ),
     (running) =>
       Effect.promise(async () => {
-        writeFileSync(memory, JSON.stringify(running.snapshot()))
+        writeFileSync(snapshotFile, JSON.stringify(running.snapshot()))
         await running.stop()
       })
   )
-  yield* say(`Stripe      simulated at ${running.url} (set STRIPE_SECRET_KEY for the real one)`)
+  yield* say(`Stripe      simulated at ${running.url} (set STRIPE_SECRET_KEY for Stripe's)`)
   return {
     STRIPE_SECRET_KEY: "sk_test_simulated",
     STRIPE_WEBHOOK_SECRETS: webhookSecret,
@@ -74,7 +74,7 @@ const stripe = Effect.gen(function* () {
   }
 })
 
-/** Kept with the data, so that a restart ends no session. */
+/** Kept with the data, so that sessions survive a restart. */
 const keys = Effect.sync(() => {
   if (isSet("JWT_KEYS")) return {}
   const file = inDataDir("jwt-keys")
@@ -82,7 +82,7 @@ const keys = Effect.sync(() => {
   return { JWT_KEYS: readFileSync(file, "utf8") }
 })
 
-/** Zero configuration: what the environment does not name is started here; then the same layers as in production. */
+/** Starts what the environment does not configure, then the same layers as in production. */
 const Main = Layer.unwrap(
   Effect.gen(function* () {
     mkdirSync(dataDir, { recursive: true })

@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import { basename, dirname, join, resolve } from "node:path"
 
-/** The binaries of this platform's package, made usable where install scripts do not run. */
+/** The folder of this platform's binaries, prepared for use: install scripts may not have run. */
 export const packagedBinDir = (): string => {
   const target = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`
   let root: string
@@ -11,7 +11,7 @@ export const packagedBinDir = (): string => {
   } catch {
     throw new Error(`No embedded Postgres is installed for ${target}: set DATABASE_URL to use a Postgres of your own`)
   }
-  // An npm package holds no symlinks, and loses execute bits; this one lists its links for an install script to make.
+  // An npm package cannot contain symlinks or keep execute bits; this one lists its links for an install script.
   const list = join(root, "native", "pg-symlinks.json")
   const links: Array<{ source: string; target: string }> = fs.existsSync(list) ? JSON.parse(fs.readFileSync(list, "utf8")) : []
   for (const { source, target } of links) {
@@ -19,7 +19,7 @@ export const packagedBinDir = (): string => {
     try {
       if (!fs.existsSync(link)) fs.symlinkSync(basename(source), link)
     } catch (error) {
-      if (!fs.existsSync(link)) throw error // else another starter made it meanwhile
+      if (!fs.existsSync(link)) throw error // another start created the link
     }
   }
   const binDir = join(root, "native", "bin")

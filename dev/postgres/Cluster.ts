@@ -5,10 +5,10 @@ import { basename, dirname, join } from "node:path"
 import { handOver, type Identity } from "./Identity.ts"
 import { supervise } from "./Supervisor.ts"
 
-/** Whether there is one in the directory. */
+/** Whether the directory has a cluster. */
 export const isCluster = (dataDir: string) => fs.existsSync(join(dataDir, "PG_VERSION"))
 
-/** Makes the cluster in a sibling and renames it: a crash half-way, or two starters at once, never leave half of one. */
+/** Creates the cluster in a sibling directory and renames it, so a crash or a parallel start never leaves half a cluster. */
 export const initialise = async (dataDir: string, binDir: string, identity: Identity, ephemeral: boolean) => {
   fs.mkdirSync(dirname(dataDir), { recursive: true })
   removeLeftovers(dataDir)
@@ -34,18 +34,18 @@ export const initialise = async (dataDir: string, binDir: string, identity: Iden
       identity
     )
     await initdb.exited
-    // It writes PG_VERSION first, so only the exit code tells a whole cluster.
+    // PG_VERSION is written first, so only the exit code says that the cluster is complete.
     if (initdb.exitCode() !== 0) throw new Error(`initdb failed for ${dataDir}:\n${initdb.tail()}`)
     fs.renameSync(password, join(made, "password"))
     fs.renameSync(made, dataDir)
   } catch (error) {
-    if (!isCluster(dataDir)) throw error // else another starter was quicker, and its cluster is as good as ours
+    if (!isCluster(dataDir)) throw error // a parallel start created the cluster first
   } finally {
     fs.rmSync(scratch, { recursive: true, force: true })
   }
 }
 
-/** The same order and the same `lower()` on every machine: Postgres' own C.UTF-8, before Postgres 17 the system's. */
+/** The same collation and `lower()` on every machine: Postgres' builtin C.UTF-8, or the system's before Postgres 17. */
 const localeArguments = (initdb: string): ReadonlyArray<string> => {
   const [major] = /\d+/.exec(execFileSync(initdb, ["--version"], { encoding: "utf8" })) ?? []
   return Number(major) >= 17
@@ -53,7 +53,7 @@ const localeArguments = (initdb: string): ReadonlyArray<string> => {
     : [`--locale=${process.platform === "linux" ? "C.UTF-8" : "C"}`, "--lc-messages=C"]
 }
 
-/** Removes what a crashed initialisation left. A young one may be another starter's, at work. */
+/** Removes the directories of crashed initialisations; a recent one may belong to a parallel start. */
 const removeLeftovers = (dataDir: string) => {
   for (const name of fs.readdirSync(dirname(dataDir))) {
     if (!name.startsWith(`${basename(dataDir)}.init-`)) continue

@@ -1,16 +1,16 @@
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 
-/** How commands run as somebody other than root: by a command put before them, or by other ids. */
+/** How commands run as a user other than root: by a prefix command or by other ids. */
 export interface Identity {
   readonly prefix: ReadonlyArray<string>
-  readonly ids?: { readonly uid: number; readonly gid: number }
+  readonly ids?: { readonly uid: number; readonly gid: number } | undefined
 }
 
 /**
- * Postgres refuses to run as root. First choice: a user namespace in which our root is nobody. The files stay root's,
- * so it works below /root too. Where namespaces are forbidden (containers): an existing unprivileged user. No user is
- * ever created. A cluster that already belongs to somebody keeps running as its owner.
+ * Postgres refuses to run as root. First choice: a user namespace that maps root to `nobody`; the files stay root's, so it
+ * also works below /root. Where namespaces are forbidden (containers): an existing unprivileged user. No user is created.
+ * The cluster of another user runs as its owner.
  */
 export const unprivileged = (dataDir: string): Identity => {
   if (process.getuid?.() !== 0) return { prefix: [] }
@@ -31,7 +31,7 @@ export const unprivileged = (dataDir: string): Identity => {
   }
 }
 
-/** Makes a path theirs. */
+/** Gives a path to the identity. */
 export const handOver = (path: string, { ids }: Identity) => {
   if (ids !== undefined) fs.chownSync(path, ids.uid, ids.gid)
 }

@@ -3,12 +3,11 @@ import { createInterface } from "node:readline"
 import type { Identity } from "./Identity.ts"
 
 /**
- * Stdin is the life line: the kernel closes it however our process dies, and the shell then ends the command: kindly
- * (fast shutdown), soon by an immediate shutdown (no checkpoint; recovery loses nothing), at last by force. Being the
- * parent, the shell keeps the pid from being reused while it may still send signals. TERM is for initdb, which is deaf to
- * INT and QUIT while it tries settings (`system()` ignores them).
+ * The kernel closes stdin however our process dies, and the shell then ends the command: by a fast shutdown, then an
+ * immediate one (no checkpoint; recovery loses nothing), then SIGKILL. The shell is the parent, so the pid is not reused
+ * while it may still send signals. TERM is for initdb, whose `system()` ignores INT and QUIT while it tries settings.
  */
-const LIFE_LINE = `
+const watchdogScript = `
 remove=$1; shift
 exec 3<&0 </dev/null
 "$@" >/dev/null 3<&- & pid=$!
@@ -23,20 +22,20 @@ exit $code
 
 export type Supervised = ReturnType<typeof supervise>
 
-/** Runs a command that ends with us, in its own session: Ctrl-C reaches the app, which drains before it stops Postgres. */
+/** Runs a command that ends with this process. It has its own session, so Ctrl-C reaches only the app, which drains first. */
 export const supervise = (
   command: string,
   args: ReadonlyArray<string>,
   { ids, prefix }: Identity,
   { log, removeAfterwards = "" }: { removeAfterwards?: string | undefined; log?: ((line: string) => void) | undefined } = {}
 ) => {
-  // Windows has no such shell: there the server outlives a killed app, and the next start names it.
+  // Windows has no such shell: there the server outlives a killed app, and the next start reports it.
   const direct = process.platform === "win32"
   const child = direct
     ? spawn(command, args)
-    : spawn("/bin/sh", ["-c", LIFE_LINE, "sh", removeAfterwards, ...prefix, command, ...args], {
+    : spawn("/bin/sh", ["-c", watchdogScript, "sh", removeAfterwards, ...prefix, command, ...args], {
         ...(ids && { uid: ids.uid, gid: ids.gid }),
-        cwd: "/", // ours may be closed to the other user
+        cwd: "/", // the other user may not have access to ours
         detached: true
       })
   let pid = direct ? child.pid : undefined
@@ -50,18 +49,18 @@ export const supervise = (
   createInterface({ input: child.stderr }).on("line", note)
   child.once("error", (error) => note(error.message))
   return {
-    /** The command's own; 0 until it is made. */
+    /** The pid of the command; 0 until it is known. */
     pid: () => pid ?? 0,
     ended: () => ended,
     exitCode: () => child.exitCode,
     /** The last lines of the log. */
     tail: () => lines.join("\n"),
-    /** When the command and all its children are gone: they hold its stderr, whose end this waits for. */
+    /** Resolves when the command and all its children have exited: waits for the end of stderr, which they hold. */
     exited: new Promise<void>((done) => child.once("close", () => done())).then(() => void (ended = true))
   }
 }
 
-/** Whether the process exists; the signal 0 only asks. */
+/** Sends a signal, and returns whether the process exists; 0 only checks. */
 export const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
   try {
     return pid > 0 && process.kill(pid, name)

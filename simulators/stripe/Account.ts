@@ -1,30 +1,28 @@
 import type { Birth } from "./objects/Base.ts"
-import { makeEvent } from "./objects/Event.ts"
-import type { Event } from "./objects/Event.ts"
+import { type Event, makeEvent } from "./objects/Event.ts"
 import { isSubscribed } from "./objects/WebhookEndpoint.ts"
 import { previousAttributes } from "./PreviousAttributes.ts"
 import type { Settings } from "./Settings.ts"
-import { emptyState } from "./State.ts"
-import type { Kind, OfKind, State, StripeObject } from "./State.ts"
+import { emptyState, type Kind, type OfKind, type State, type StripeObject } from "./State.ts"
 import { missingResource } from "./wire/StripeError.ts"
 
-/** The request at work, as its events name it. */
+/** The current request, as its events name it. */
 export interface Cause {
   readonly id: string | null
   readonly idempotency_key: string | null
 }
 
-const NOBODY: Cause = { id: null, idempotency_key: null }
+const noCause: Cause = { id: null, idempotency_key: null }
 
-/** One Stripe account: its objects, its clock, and the events that each change emits. Nothing in it waits. */
+/** One Stripe account: its objects, its clock, and the events that each change emits. Every method is synchronous. */
 export class Account {
   state: State = emptyState()
   readonly settings: Settings
-  /** Where the pages are; known once the server listens. */
+  /** The base URL of the pages; set once the server listens. */
   url = ""
-  /** Hears every event as it happens; the webhook sender. */
+  /** Receives every event as it happens: the webhook sender. */
   onEvent: (event: Event) => void = () => {}
-  private cause = NOBODY
+  private cause = noCause
   private pinned: number | undefined
 
   constructor(settings: Settings) {
@@ -36,7 +34,7 @@ export class Account {
     return this.pinned ?? Math.floor((Date.now() + this.state.offsetMillis) / 1000)
   }
 
-  /** Runs something that was due earlier as if it were then. */
+  /** Runs something that was due earlier, with the clock at that moment. */
   at(moment: number, run: () => void) {
     this.pinned = moment
     try {
@@ -46,13 +44,13 @@ export class Account {
     }
   }
 
-  /** Runs a request: the events within name it as their cause. */
+  /** Runs a request: the events that it emits name it as their cause. */
   because<T>(cause: Cause, run: () => T): T {
     this.cause = cause
     try {
       return run()
     } finally {
-      this.cause = NOBODY
+      this.cause = noCause
     }
   }
 
@@ -61,7 +59,7 @@ export class Account {
   }
 
   add<T extends StripeObject>(object: T, eventType?: string): T {
-    const objects = (this.state.objects[object.object] ??= {})
+    const objects: Record<string, StripeObject> = (this.state.objects[object.object] ??= {})
     objects[object.id] = object
     if (eventType !== undefined) this.emit(eventType, object)
     return object
@@ -71,12 +69,12 @@ export class Account {
     delete this.state.objects[object.object]?.[object.id]
   }
 
-  /** Changes an object; an update's event tells what its fields were before. */
+  /** Changes an object; the event of an update has the previous attributes. */
   change<T extends StripeObject>(object: T, eventType: string, mutate: (object: T) => void) {
     const before = structuredClone(object)
     mutate(object)
-    const tells = eventType.endsWith(".updated") || eventType === "charge.refunded"
-    this.emit(eventType, object, tells ? previousAttributes(before, object) : undefined)
+    const hasPrevious = eventType.endsWith(".updated") || eventType === "charge.refunded"
+    this.emit(eventType, object, hasPrevious ? previousAttributes(before, object) : undefined)
   }
 
   emit(type: string, object: object, previous?: object) {
@@ -89,22 +87,22 @@ export class Account {
 
   /** Oldest first. */
   all<K extends Kind>(kind: K): Array<OfKind<K>> {
-    return Object.values(this.state.objects[kind] ?? {}) as Array<OfKind<K>>
+    return Object.values(this.state.objects[kind] ?? {})
   }
 
   find<K extends Kind>(kind: K, id: string | null | undefined): OfKind<K> | undefined {
-    const objects: Readonly<Record<string, StripeObject>> = this.state.objects[kind] ?? {}
-    return typeof id === "string" && Object.hasOwn(objects, id) ? (objects[id] as OfKind<K>) : undefined
+    const objects = this.state.objects[kind]
+    return objects !== undefined && typeof id === "string" && Object.hasOwn(objects, id) ? objects[id] : undefined
   }
 
-  /** The object of this kind and id, else 404 (400 when a parameter names it). */
+  /** The object of this kind and id; throws 404, or 400 when a parameter names it. */
   get<K extends Kind>(kind: K, id: string, param?: string): OfKind<K> {
     const object = this.find(kind, id)
     if (object) return object
     throw missingResource(kind, id, param, param === undefined ? 404 : 400)
   }
 
-  /** The object of this id, whatever it is. */
+  /** The object of this id, of any kind. */
   findAny(id: string): StripeObject | undefined {
     for (const objects of Object.values(this.state.objects)) if (Object.hasOwn(objects, id)) return objects[id]
     return undefined

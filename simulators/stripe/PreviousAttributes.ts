@@ -1,6 +1,6 @@
 /**
- * What an update changed, as it was before: within hashes only the changed keys, arrays whole, a key that was not
- * there as null. https://docs.stripe.com/api/events/object#event_object-data-previous_attributes
+ * The previous values of what an update changed: only the changed keys of a hash, arrays as a whole, null for a key that
+ * did not exist. https://docs.stripe.com/api/events/object#event_object-data-previous_attributes
  */
 export const previousAttributes = (before: object, after: object): Record<string, unknown> => {
   const previous: Record<string, unknown> = {}

@@ -1,16 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { setTimeout as wait } from "node:timers/promises"
-import { API_VERSION } from "./ApiVersion.ts"
+import { apiVersion } from "./ApiVersion.ts"
 import { answerControl, isControl } from "./control/ControlRoutes.ts"
 import type { StripeSimulatorControl } from "./control/Control.ts"
 import type { Fault } from "./control/FaultBook.ts"
 import { makeId } from "./objects/Base.ts"
 import { answerPage, isPage } from "./pages/Pages.ts"
 import type { Simulation } from "./Simulation.ts"
-import { answerCall, errorAnswer, keyOf } from "./wire/Api.ts"
-import type { Answer, Call } from "./wire/Api.ts"
-import { parseBody, parseForm, readText } from "./wire/Form.ts"
-import type { Form } from "./wire/Form.ts"
+import { type Answer, answerCall, type Call, errorAnswer, keyOf } from "./wire/Api.ts"
+import { type Form, parseBody, parseForm, readText } from "./wire/Form.ts"
 import { StripeError } from "./wire/StripeError.ts"
 
 /** One HTTP request: to the control, to a page, or to the API. */
@@ -70,7 +68,7 @@ const send = (response: ServerResponse, call: Pick<Call, "id" | "headers">, { bo
     .writeHead(status, {
       "content-type": "application/json",
       "request-id": call.id,
-      "stripe-version": API_VERSION,
+      "stripe-version": apiVersion,
       ...(key !== null && { "idempotency-key": key }),
       ...(replayed && { "idempotent-replayed": "true" }),
       ...extra
@@ -105,7 +103,7 @@ const breakAnswer = (response: ServerResponse, call: Call, fault: Fault, answer:
   }
 }
 
-const FAULT_ERRORS: Readonly<Record<number, { type: "card_error" | "invalid_request_error"; code: string; message: string }>> = {
+const faultErrors: Readonly<Record<number, { type: "card_error" | "invalid_request_error"; code: string; message: string }>> = {
   402: { type: "card_error", code: "card_declined", message: "Your card was declined." },
   409: {
     type: "invalid_request_error",
@@ -116,9 +114,9 @@ const FAULT_ERRORS: Readonly<Record<number, { type: "card_error" | "invalid_requ
 }
 
 const faultError = ({ code, message, status = 500, type }: Fault) => {
-  const usual = FAULT_ERRORS[status]
-  return new StripeError(status, message ?? usual?.message ?? "An unknown error occurred", {
-    type: type ?? usual?.type ?? (status >= 500 ? "api_error" : "invalid_request_error"),
-    code: code ?? usual?.code
+  const defaults = faultErrors[status]
+  return new StripeError(status, message ?? defaults?.message ?? "An unknown error occurred", {
+    type: type ?? defaults?.type ?? (status >= 500 ? "api_error" : "invalid_request_error"),
+    code: code ?? defaults?.code
   })
 }

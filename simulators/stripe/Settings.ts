@@ -1,26 +1,26 @@
-/** How the simulated account behaves; all of it can be given to `startStripeSimulator`. */
+/** How the simulated account behaves; `startStripeSimulator` takes every setting. */
 export interface Settings {
-  /** The only key accepted; any `sk_test_…` or `sk_live_…` when null. */
+  /** The only key that is accepted; null accepts any `sk_test_…` or `sk_live_…`. */
   readonly secretKey: string | null
   readonly livemode: boolean
   /** The ready-made recurring price and its product. */
   readonly priceId: string
   readonly productId: string
   readonly productName: string
-  /** Minor units a month. */
+  /** Minor units per month. */
   readonly unitAmount: number
   readonly currency: string
   /** How long a renewal's invoice stays a draft before it is charged; Stripe waits about an hour. */
   readonly draftSeconds: number
-  /** Days from one failed charge of a renewal to the next attempt; when they are used up, `afterRetries` happens. */
+  /** Days from each failed charge of a renewal to the next attempt; after the last one, `afterRetries` happens. */
   readonly retryDays: ReadonlyArray<number>
   readonly afterRetries: "cancel" | "unpaid" | "past_due"
   /** How the portal records a cancellation at the period's end: flexible billing sets `cancel_at` alone, classic both. */
   readonly portalCancelsWith: "cancel_at" | "cancel_at_period_end"
-  /** Waits before the second, third, … attempt of a webhook. Stripe's go on for three days. */
+  /** Waits before the second, third, … attempt to deliver a webhook. Stripe retries for three days. */
   readonly webhookRetryMillis: ReadonlyArray<number>
   readonly webhookTimeoutMillis: number
-  /** Deliveries at once to one endpoint; 1 keeps the order of first attempts. */
+  /** Parallel deliveries to one endpoint; 1 keeps the order of first attempts. */
   readonly webhookConcurrency: number
 }
 

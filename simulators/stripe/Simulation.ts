@@ -5,14 +5,13 @@ import { RequestLog } from "./control/RequestLog.ts"
 import { makePrice, makeProduct } from "./objects/Catalog.ts"
 import { addEndpoint } from "./resources/WebhookEndpoints.ts"
 import type { Settings } from "./Settings.ts"
-import { emptyState } from "./State.ts"
-import type { State } from "./State.ts"
+import { emptyState, type State } from "./State.ts"
 import { Webhooks } from "./webhooks/Webhooks.ts"
 
-/** How the ids of those endpoints begin that come from the options. */
-const OPTION = "we_option_"
+/** The prefix of the ids of the endpoints that come from the options. */
+const optionPrefix = "we_option_"
 
-/** An endpoint that is there from the start, and again after a reset. */
+/** An endpoint that exists from the start, and again after a reset. */
 export interface WebhookOption {
   readonly url: string
   readonly secret: string
@@ -20,14 +19,14 @@ export interface WebhookOption {
   readonly enabledEvents?: ReadonlyArray<string> | undefined
 }
 
-/** A copy of everything the account remembers; plain JSON, so it can be kept in a file. */
+/** A copy of the account's state: plain JSON, so it can be written to a file. */
 export interface Snapshot {
-  /** Where the pages were, for the links in it. */
+  /** The base URL of the pages that its links lead to. */
   readonly url: string
   readonly state: State
 }
 
-/** The account and what surrounds it. */
+/** The account with its webhooks, faults and request log. */
 export class Simulation {
   readonly account: Account
   readonly webhooks: Webhooks
@@ -42,18 +41,18 @@ export class Simulation {
     this.endpoints = endpoints
   }
 
-  /** Lets happen what is due; before every request and now and then. */
+  /** Runs what is due; called before every request and by a timer. */
   tick() {
     runDue(this.account)
   }
 
-  /** Moves the simulated clock; what falls due on the way happens in its order. */
+  /** Moves the simulated clock; everything that becomes due runs in order. */
   advance(seconds: number) {
     this.account.state.offsetMillis += seconds * 1000
     this.tick()
   }
 
-  /** Back to the start: the ready-made price, the endpoints of the options, real time. */
+  /** Restores the initial state: the ready-made price, the endpoints of the options, real time. */
   reset() {
     this.load(emptyState())
     this.addEndpoints()
@@ -63,10 +62,10 @@ export class Simulation {
     return { url: this.account.url, state: structuredClone(this.account.state) }
   }
 
-  /** What was still to be delivered is forgotten; links lead to where this simulator serves its pages. */
+  /** Drops pending deliveries; the links in the snapshot change to this simulator's base URL. */
   restore({ state, url }: Snapshot) {
     const text = JSON.stringify(state)
-    this.load(JSON.parse(url === "" ? text : text.replaceAll(url, this.account.url)) as State)
+    this.load(JSON.parse(url === "" ? text : text.replaceAll(url, this.account.url)))
   }
 
   private load(state: State) {
@@ -78,12 +77,12 @@ export class Simulation {
     this.addCatalog()
   }
 
-  /** The endpoints of the options, in place of those that an earlier simulator was started with. */
+  /** Adds the endpoints of the options, instead of those of an earlier simulator's options. */
   addEndpoints() {
     const { account } = this
-    for (const endpoint of account.all("webhook_endpoint")) if (endpoint.id.startsWith(OPTION)) account.remove(endpoint)
+    for (const endpoint of account.all("webhook_endpoint")) if (endpoint.id.startsWith(optionPrefix)) account.remove(endpoint)
     for (const [index, { enabledEvents = ["*"], secret, url }] of this.endpoints.entries())
-      addEndpoint(account, { id: `${OPTION}${index}`, url, secret, enabledEvents })
+      addEndpoint(account, { id: `${optionPrefix}${index}`, url, secret, enabledEvents })
   }
 
   private addCatalog() {

@@ -9,7 +9,7 @@ import type { Dispute, Refund } from "./objects/Reversal.ts"
 import type { Subscription } from "./objects/Subscription.ts"
 import type { EndpointSecrets, WebhookEndpoint } from "./objects/WebhookEndpoint.ts"
 
-/** Everything that has an id and an `object` word. */
+/** Every object that has an id and an `object` member. */
 export type StripeObject =
   | Customer
   | Product
@@ -26,14 +26,14 @@ export type StripeObject =
   | WebhookEndpoint
   | Event
 
-/** The `object` word: `customer`, `checkout.session`, … */
+/** The `object` member: `customer`, `checkout.session`, … */
 export type Kind = StripeObject["object"]
 export type OfKind<K extends Kind> = Extract<StripeObject, { readonly object: K }>
 
-/** How a customer's card behaves from now on: it pays, or is declined with this code (`declines`: a generic one). */
+/** How a customer's card behaves: it pays, or is declined with this code (`declines`: a generic one). */
 export type Card = "good" | "declines" | "insufficient_funds" | "expired_card"
 
-/** What a checkout session sells, and what its subscription is to carry. */
+/** What a checkout session sells, and the fields of its subscription. */
 export interface Cart {
   readonly price: string
   readonly quantity: number
@@ -52,13 +52,13 @@ export interface RememberedAnswer {
   readonly body: string
 }
 
-/** All that the simulated account remembers, as plain data: a snapshot is a copy of it. */
+/** The state of the simulated account, as plain data: a snapshot is a copy of it. */
 export interface State {
   /** How far the simulated clock is ahead of real time. */
   offsetMillis: number
   /** By kind and id, oldest first. */
-  readonly objects: Partial<Record<Kind, Record<string, StripeObject>>>
-  /** By customer; absent is good. */
+  readonly objects: { [K in Kind]?: Record<string, OfKind<K>> }
+  /** By customer; absent means `good`. */
   readonly cards: Record<string, Card>
   readonly deletedCustomers: Record<string, true>
   /** By checkout session. */

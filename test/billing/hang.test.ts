@@ -1,38 +1,38 @@
 import { assert, describe, it } from "vitest"
 import type { Person } from "../support/Client.ts"
 import {
-  checkout,
+  openCheckout,
   customerOf,
-  everything,
+  billingRows,
   objects,
-  startWorld,
+  startTestBackend,
   subscribe,
-  subscriber,
+  newSubscriber,
   tierOf,
   until,
-  type World
-} from "./World.ts"
+  type TestBackend
+} from "./TestBackend.ts"
 
-/** Each waits for time to pass, so they wait together, each in a world of its own. */
-const inWorld = async (run: (world: World) => Promise<void>) => {
-  const world = await startWorld()
+/** The tests mostly wait, so they run concurrently, each with its own backend. */
+const withBackend = async (run: (backend: TestBackend) => Promise<void>) => {
+  const backend = await startTestBackend()
   try {
-    await run(world)
+    await run(backend)
   } finally {
-    await world.stop()
+    await backend.stop()
   }
 }
 
-const sessionsOf = (world: World, person: Person) =>
-  objects(world, "checkout.session").filter((session) => session.client_reference_id === person.userId)
+const sessionsOf = (backend: TestBackend, person: Person) =>
+  objects(backend, "checkout.session").filter((session) => session.client_reference_id === person.userId)
 
-describe.concurrent("Stripe answering never", () => {
-  it("is 503 in time, stores nothing, and does not hold up anybody else", { timeout: 90_000 }, () =>
-    inWorld(async (world) => {
-      const person = await subscriber(world)
-      const newcomer = await world.someone()
-      const before = await everything(world, person)
-      world.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 100 })
+describe.concurrent("Stripe not answering", () => {
+  it("answers 503 in time, stores nothing, and does not delay other requests", { timeout: 90_000 }, () =>
+    withBackend(async (backend) => {
+      const person = await newSubscriber(backend)
+      const newcomer = await backend.newPerson()
+      const before = await billingRows(backend, person)
+      backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 100 })
       const began = Date.now()
       const waiting = Promise.all([subscribe(newcomer), person.call("POST", "/subscription/cancel")])
       assert.strictEqual(await tierOf(person), "pro")
@@ -44,39 +44,39 @@ describe.concurrent("Stripe answering never", () => {
         assert.match(reply.headers.get("content-type") ?? "", /problem\+json/)
         assert.match(reply.headers.get("retry-after") ?? "", /^\d+$/)
       }
-      assert.deepStrictEqual(await everything(world, person), before)
-      world.stripe.clearFaults()
-      assert.deepStrictEqual(sessionsOf(world, newcomer), [])
+      assert.deepStrictEqual(await billingRows(backend, person), before)
+      backend.stripe.clearFaults()
+      assert.deepStrictEqual(sessionsOf(backend, newcomer), [])
       assert.strictEqual((await subscribe(newcomer)).status, 201)
       assert.strictEqual((await person.call("POST", "/subscription/cancel")).status, 200)
-      assert.notStrictEqual(await customerOf(world, newcomer), "")
-      await world.settled()
+      assert.notStrictEqual(await customerOf(backend, newcomer), "")
+      await backend.waitUntilIdle()
     })
   )
 
-  it("to a job is given up after ten seconds and asked again", { timeout: 60_000 }, () =>
-    inWorld(async (world) => {
-      const person = await world.someone()
-      const session = await checkout(person)
-      await world.settled()
-      world.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
-      world.stripe.checkout({ session, action: "pay" })
+  it("fails the call of a job after ten seconds, and the job is retried", { timeout: 60_000 }, () =>
+    withBackend(async (backend) => {
+      const person = await backend.newPerson()
+      const session = await openCheckout(person)
+      await backend.waitUntilIdle()
+      backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
+      backend.stripe.checkout({ session, action: "pay" })
       await until("Pro", 16, async () => (await tierOf(person)) === "pro")
-      await world.settled()
+      await backend.waitUntilIdle()
     })
   )
 
-  it("while a session is made: later the same attempt goes on, and there is one session", { timeout: 90_000 }, () =>
-    inWorld(async (world) => {
-      const person = await world.someone()
-      world.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 100 })
+  it("continues the same attempt later, so there is one session", { timeout: 90_000 }, () =>
+    withBackend(async (backend) => {
+      const person = await backend.newPerson()
+      backend.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 100 })
       assert.strictEqual((await subscribe(person)).status, 503)
-      world.stripe.clearFaults()
-      // Whoever was at it may still be: it is taken over forty seconds later.
-      await world.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
+      backend.stripe.clearFaults()
+      // An attempt is taken over after forty seconds.
+      await backend.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
       const reply = await subscribe(person)
       assert.strictEqual(reply.status, 201)
-      assert.lengthOf(sessionsOf(world, person), 1)
+      assert.lengthOf(sessionsOf(backend, person), 1)
     })
   )
 })

@@ -1,131 +1,138 @@
 import { assert, describe, it } from "vitest"
 import type { Person } from "../support/Client.ts"
 import {
-  checkout,
-  inbox,
+  openCheckout,
+  storedEvents,
   jobsOf,
   objects,
-  startProcessIn,
-  startWorld,
+  startBackendProcess,
+  startTestBackend,
   status,
   tierOf,
   times,
   until,
-  type World
-} from "./World.ts"
+  type TestBackend
+} from "./TestBackend.ts"
 
-type Process = Awaited<ReturnType<typeof startProcessIn>>
+type Process = Awaited<ReturnType<typeof startBackendProcess>>
 
-/** A world of real processes; each test kills what it starts. */
-const inProcesses = async (run: (world: World, start: (own?: Record<string, string>) => Promise<Process>) => Promise<void>) => {
-  const world = await startWorld({
+/** A backend of real processes; each test kills the processes that it starts. */
+const withProcesses = async (
+  run: (backend: TestBackend, start: (own?: Record<string, string>) => Promise<Process>) => Promise<void>
+) => {
+  const backend = await startTestBackend({
     processes: true,
     // A process takes seconds to start.
     simulator: { webhookRetryMillis: times(60, () => 250) }
   })
   const started: Array<Process> = []
   const start = async (own: Record<string, string> = {}) => {
-    const process = await startProcessIn(world, own)
+    const process = await startBackendProcess(backend, own)
     started.push(process)
     return process
   }
   try {
-    await run(world, start)
+    await run(backend, start)
   } finally {
     for (const process of started) await process.kill("SIGKILL")
-    await world.stop()
+    await backend.stop()
   }
 }
 
-/** Three quarters of a minute without a heartbeat, without waiting for them. */
-const declareDead = (world: World) => world.database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
+/** As if the workers had sent no heartbeat for 46 seconds. */
+const declareDead = (backend: TestBackend) =>
+  backend.database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
 
 const isPro = (person: Person) => until("Pro", 20, async () => (await tierOf(person)) === "pro")
-const allProcessed = (world: World) =>
-  until("every event processed", 30, async () => [...(await inbox(world)).values()].every(({ outcome }) => outcome !== "pending"))
+const allProcessed = (backend: TestBackend) =>
+  until("every event processed", 30, async () =>
+    [...(await storedEvents(backend)).values()].every(({ outcome }) => outcome !== "pending")
+  )
 
-describe("a process killed", () => {
-  it("right after the webhook's 200: the next one knows", { timeout: 60_000 }, () =>
-    inProcesses(async (world, start) => {
+describe("a killed process", () => {
+  it("leaves the job of an acknowledged webhook to the next process", { timeout: 60_000 }, () =>
+    withProcesses(async (backend, start) => {
       const api = await start({ ROLE: "api" })
-      const person = await world.someone()
-      world.stripe.checkout({ session: await checkout(person), action: "pay" })
-      assert.isTrue(await world.stripe.idle())
-      assert.isTrue(world.stripe.deliveries().every(({ outcome }) => outcome === "delivered"))
+      const person = await backend.newPerson()
+      backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
+      assert.isTrue(await backend.stripe.idle())
+      assert.isTrue(backend.stripe.deliveries().every(({ outcome }) => outcome === "delivered"))
       await api.kill("SIGKILL")
-      const rows = [...(await inbox(world)).values()]
+      const rows = [...(await storedEvents(backend)).values()]
       assert.isNotEmpty(rows.filter(({ outcome }) => outcome === "pending"))
-      // However many events there are of one customer, one look is enough.
-      assert.lengthOf(await jobsOf(world.database), 1)
+      // One job covers all events of a customer.
+      assert.lengthOf(await jobsOf(backend.database), 1)
       await start()
       await isPro(person)
-      await world.settled()
-      await allProcessed(world)
+      await backend.waitUntilIdle()
+      await allProcessed(backend)
     })
   )
 
-  it("in the middle of its job: the next one does it again", { timeout: 60_000 }, () =>
-    inProcesses(async (world, start) => {
+  it("leaves its running job to the next process", { timeout: 60_000 }, () =>
+    withProcesses(async (backend, start) => {
       const first = await start()
-      const person = await world.someone()
-      const session = await checkout(person)
-      await world.settled()
-      world.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
-      world.stripe.checkout({ session, action: "pay" })
-      await until("a job that hangs", 30, async () => (await jobsOf(world.database)).some(({ locked_by }) => locked_by !== null))
+      const person = await backend.newPerson()
+      const session = await openCheckout(person)
+      await backend.waitUntilIdle()
+      backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
+      backend.stripe.checkout({ session, action: "pay" })
+      await until("a job that hangs", 30, async () =>
+        (await jobsOf(backend.database)).some(({ locked_by }) => locked_by !== null)
+      )
       await until("the call", 30, async () =>
-        world.stripe.requests({ path: "/v1/subscriptions" }).some(({ fault }) => fault === "hang")
+        backend.stripe.requests({ path: "/v1/subscriptions" }).some(({ fault }) => fault === "hang")
       )
       await first.kill("SIGKILL")
-      world.stripe.clearFaults()
-      assert.isNotEmpty((await jobsOf(world.database)).filter(({ locked_by }) => locked_by !== null))
-      await declareDead(world)
+      backend.stripe.clearFaults()
+      assert.isNotEmpty((await jobsOf(backend.database)).filter(({ locked_by }) => locked_by !== null))
+      await declareDead(backend)
       await start()
       await isPro(person)
-      await until("no job is locked by the dead", 30, async () =>
-        (await jobsOf(world.database)).every(({ locked_by }) => locked_by === null)
+      await until("no job is locked by the killed process", 30, async () =>
+        (await jobsOf(backend.database)).every(({ locked_by }) => locked_by === null)
       )
-      await world.settled()
-      await allProcessed(world)
+      await backend.waitUntilIdle()
+      await allProcessed(backend)
       assert.strictEqual((await status(person)).status, "active")
     })
   )
 
-  it("in the middle of subscribing: the same checkout is opened by the next, and there is one", { timeout: 60_000 }, () =>
-    inProcesses(async (world, start) => {
+  it("leaves a checkout that the next process opens, without a second session", { timeout: 60_000 }, () =>
+    withProcesses(async (backend, start) => {
       const first = await start()
-      const person = await world.someone()
-      world.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 1 })
+      const person = await backend.newPerson()
+      backend.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 1 })
       const lost = person.call("POST", "/subscribe/pro").catch(() => undefined)
-      await until("the call", 30, async () => world.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0)
+      await until("the call", 30, async () => backend.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0)
       await first.kill("SIGKILL")
       await lost
       await start()
-      // Whoever is at it may still be: it is taken over forty seconds later.
-      await world.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
+      // An attempt is taken over after forty seconds.
+      await backend.database.query("update checkout_attempts set claimed_at = claimed_at - interval '41 seconds'")
       const reply = await person.call("POST", "/subscribe/pro")
       assert.strictEqual(reply.status, 201)
-      const sessions = objects(world, "checkout.session")
+      const sessions = objects(backend, "checkout.session")
       assert.deepStrictEqual(
         sessions.map(({ id }) => id),
         [reply.body.sessionId]
       )
-      world.stripe.checkout({ session: reply.body.sessionId, action: "pay" })
+      backend.stripe.checkout({ session: reply.body.sessionId, action: "pay" })
       await isPro(person)
     })
   )
 
-  it("before the 200: Stripe tells it again", { timeout: 60_000 }, () =>
-    inProcesses(async (world, start) => {
+  it("gets the webhooks again that it did not acknowledge", { timeout: 60_000 }, () =>
+    withProcesses(async (backend, start) => {
       const first = await start()
-      const person = await world.someone()
-      const session = await checkout(person)
+      const person = await backend.newPerson()
+      const session = await openCheckout(person)
       await first.kill("SIGKILL")
-      world.stripe.checkout({ session, action: "pay" })
+      backend.stripe.checkout({ session, action: "pay" })
       await start()
       await isPro(person)
-      await world.settled()
-      await allProcessed(world)
+      await backend.waitUntilIdle()
+      await allProcessed(backend)
     })
   )
 })

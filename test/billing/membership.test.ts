@@ -1,32 +1,33 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Person, Reply } from "../support/Client.ts"
 import {
-  atStripe,
-  checkout,
+  stripeSubscriptions,
+  openCheckout,
   customerOf,
   objects,
-  startWorld,
+  startTestBackend,
   status,
-  stored,
+  storedSubscriptions,
   subscribe,
-  subscriber,
+  newSubscriber,
   tierOf,
-  type World
-} from "./World.ts"
+  type TestBackend
+} from "./TestBackend.ts"
 
-let world: World
+let backend: TestBackend
 beforeAll(async () => {
-  world = await startWorld()
+  backend = await startTestBackend()
 })
-afterAll(() => world.stop())
+afterAll(() => backend.stop())
 
 const refusal = ({ body, status }: Reply) => [status, body.code]
 const cancel = (person: Person) => person.call("POST", "/subscription/cancel")
 const reactivate = (person: Person) => person.call("POST", "/subscription/reactivate")
-const subscriptionOf = async (person: Person) => world.sdk.subscriptions.retrieve((await stored(world, person))[0]?.id ?? "")
+const subscriptionOf = async (person: Person) =>
+  backend.sdk.subscriptions.retrieve((await storedSubscriptions(backend, person))[0]?.id ?? "")
 const setStatus = async (person: Person, word: string) => {
-  world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: word })
-  await world.settled()
+  backend.stripe.setSubscriptionStatus({ subscription: (await storedSubscriptions(backend, person))[0]?.id ?? "", status: word })
+  await backend.waitUntilIdle()
 }
 
 /** Presses a button of Stripe's portal. */
@@ -35,12 +36,12 @@ const press = async (person: Person, action: string) => {
   assert.strictEqual(status, 201)
   const answer = await fetch(body.url, { method: "POST", body: new URLSearchParams({ action }), redirect: "manual" })
   assert.strictEqual(answer.status, 303, await answer.text())
-  await world.settled()
+  await backend.waitUntilIdle()
 }
 
-describe("cancelling", () => {
-  it("lets Pro last until the period ends, and can be repeated", async () => {
-    const person = await subscriber(world)
+describe("Membership.cancel", () => {
+  it("keeps Pro until the period ends, and can be repeated", async () => {
+    const person = await newSubscriber(backend)
     const first = await cancel(person)
     assert.strictEqual(first.status, 200)
     const { cancelAt, currentPeriodEnd } = first.body
@@ -48,7 +49,7 @@ describe("cancelling", () => {
     assert.isNotNull(cancelAt)
     assert.strictEqual(cancelAt, currentPeriodEnd)
     assert.isTrue((await subscriptionOf(person)).cancel_at_period_end)
-    const updates = () => world.stripe.requests({ method: "POST", path: "/v1/subscriptions/" }).length
+    const updates = () => backend.stripe.requests({ method: "POST", path: "/v1/subscriptions/" }).length
     const before = updates()
     for (let index = 0; index < 3; index++) {
       const { syncedAt: _then, ...again } = (await cancel(person)).body
@@ -56,20 +57,20 @@ describe("cancelling", () => {
       assert.deepStrictEqual(again, once)
     }
     assert.strictEqual(updates(), before)
-    await world.settled()
+    await backend.waitUntilIdle()
     assert.deepInclude(await status(person), { tier: "pro", cancelAt })
   })
 
-  it("ten times at once does it once", async () => {
-    const person = await subscriber(world)
+  it("cancels once for ten parallel calls", async () => {
+    const person = await newSubscriber(backend)
     const replies = await Promise.all(Array.from({ length: 10 }, () => cancel(person)))
     assert.isTrue(replies.every(({ body, status }) => status === 200 && body.cancelAt !== null))
-    await world.settled()
+    await backend.waitUntilIdle()
     assert.isTrue((await subscriptionOf(person)).cancel_at_period_end)
   })
 
-  it("is Basic once it has taken effect, and a new subscription may follow", async () => {
-    const person = await subscriber(world)
+  it("leads to Basic at the end, and a new subscription can follow", async () => {
+    const person = await newSubscriber(backend)
     await cancel(person)
     await setStatus(person, "canceled")
     assert.deepInclude(await status(person), { tier: "basic", status: "canceled" })
@@ -77,36 +78,39 @@ describe("cancelling", () => {
     assert.strictEqual((await subscribe(person)).status, 201)
   })
 
-  it("without a subscription is 404", async () => {
-    const person = await world.someone()
+  it("answers 404 without a subscription", async () => {
+    const person = await backend.newPerson()
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
     await subscribe(person)
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
   })
 
-  it("sees what happened at Stripe a moment ago", async () => {
-    const person = await subscriber(world)
-    world.stripe.holdWebhooks()
-    world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "canceled" })
+  it("sees a change at Stripe before its webhook arrives", async () => {
+    const person = await newSubscriber(backend)
+    backend.stripe.holdWebhooks()
+    backend.stripe.setSubscriptionStatus({
+      subscription: (await storedSubscriptions(backend, person))[0]?.id ?? "",
+      status: "canceled"
+    })
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
-    world.stripe.releaseWebhooks()
-    await world.settled()
+    backend.stripe.releaseWebhooks()
+    await backend.waitUntilIdle()
   })
 
-  it("is 503 and changes nothing when Stripe cannot be asked", async () => {
-    const person = await subscriber(world)
+  it("answers 503 and changes nothing when Stripe fails", async () => {
+    const person = await newSubscriber(backend)
     const before = await status(person)
-    world.stripe.addFault({ kind: "status", status: 500, method: "POST", path: "/v1/subscriptions/", times: 10 })
+    backend.stripe.addFault({ kind: "status", status: 500, method: "POST", path: "/v1/subscriptions/", times: 10 })
     assert.deepStrictEqual(refusal(await cancel(person)), [503, "billing_unavailable"])
-    world.stripe.clearFaults()
+    backend.stripe.clearFaults()
     assert.deepInclude(await status(person), { tier: "pro", cancelAt: null, status: before.status })
     assert.strictEqual((await cancel(person)).status, 200)
   })
 })
 
 describe("a pending cancellation", () => {
-  it("by cancel_at_period_end is taken back", async () => {
-    const person = await subscriber(world)
+  it("is undone when set by cancel_at_period_end", async () => {
+    const person = await newSubscriber(backend)
     await cancel(person)
     const reply = await reactivate(person)
     assert.strictEqual(reply.status, 200)
@@ -117,8 +121,8 @@ describe("a pending cancellation", () => {
     assert.deepStrictEqual(refusal(await subscribe(person)), [409, "already_subscribed"])
   })
 
-  it("by cancel_at alone, as the portal sets it, is seen and taken back", async () => {
-    const person = await subscriber(world)
+  it("is seen and undone when the portal set it by cancel_at alone", async () => {
+    const person = await newSubscriber(backend)
     await press(person, "cancel_at_period_end")
     const before = await subscriptionOf(person)
     assert.deepStrictEqual([before.cancel_at_period_end, before.cancel_at !== null], [false, true])
@@ -132,8 +136,8 @@ describe("a pending cancellation", () => {
     assert.isNull((await subscriptionOf(person)).cancel_at)
   })
 
-  it("can be taken back in the portal, too, and a cancellation there at once is Basic", async () => {
-    const person = await subscriber(world)
+  it("can be undone in the portal, which can also cancel at once", async () => {
+    const person = await newSubscriber(backend)
     await press(person, "cancel_at_period_end")
     await press(person, "renew")
     assert.deepInclude(await status(person), { tier: "pro", cancelAt: null })
@@ -142,55 +146,55 @@ describe("a pending cancellation", () => {
   })
 })
 
-describe("a user who goes", () => {
+describe("a deleted user", () => {
   const remove = (person: Person) => person.call("DELETE", "/user/me")
-  const isPaidBack = (customer: string) =>
-    objects(world, "charge")
+  const refundedOf = (customer: string) =>
+    objects(backend, "charge")
       .filter((charge) => charge.customer === customer)
       .map(({ refunded }) => refunded)
 
-  it("leaves no checkout open in which could be paid", async () => {
-    const person = await world.someone()
-    const session = await checkout(person)
+  it("leaves no open checkout", async () => {
+    const person = await backend.newPerson()
+    const session = await openCheckout(person)
     assert.strictEqual((await remove(person)).status, 204)
-    assert.strictEqual((await world.sdk.checkout.sessions.retrieve(session)).status, "expired")
+    assert.strictEqual((await backend.sdk.checkout.sessions.retrieve(session)).status, "expired")
   })
 
-  it("and whose checkout outlives that is paid back: it is ended at once", async () => {
-    const person = await world.someone()
-    const session = await checkout(person)
-    const customer = await customerOf(world, person)
-    // As if the answer that told of the session had been lost.
-    await world.database.query("update checkout_attempts set session_id = null, url = null where user_id = $1", [person.userId])
+  it("is refunded, and the subscription ends, when an unknown checkout is paid later", async () => {
+    const person = await backend.newPerson()
+    const session = await openCheckout(person)
+    const customer = await customerOf(backend, person)
+    // As if Stripe's answer with the session had been lost.
+    await backend.database.query("update checkout_attempts set session_id = null, url = null where user_id = $1", [person.userId])
     assert.strictEqual((await remove(person)).status, 204)
-    world.stripe.checkout({ session, action: "pay" })
-    await world.settled()
+    backend.stripe.checkout({ session, action: "pay" })
+    await backend.waitUntilIdle()
     assert.deepStrictEqual(
-      atStripe(world, customer).map(({ status }) => status),
+      stripeSubscriptions(backend, customer).map(({ status }) => status),
       ["canceled"]
     )
-    assert.deepStrictEqual(isPaidBack(customer), [true])
+    assert.deepStrictEqual(refundedOf(customer), [true])
   })
 
-  it("when Stripe cannot be asked is told so, and stays", async () => {
-    const person = await world.someone()
-    await checkout(person)
-    world.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", times: 10 })
+  it("is not deleted while Stripe fails", async () => {
+    const person = await backend.newPerson()
+    await openCheckout(person)
+    backend.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", times: 10 })
     assert.deepStrictEqual(refusal(await remove(person)), [503, "billing_unavailable"])
-    world.stripe.clearFaults()
+    backend.stripe.clearFaults()
     assert.strictEqual((await person.call("GET", "/user/me")).status, 200)
     assert.strictEqual((await remove(person)).status, 204)
   })
 })
 
-describe("a pending cancellation in the classic form", () => {
-  it("of the portal is seen and taken back", async () => {
-    const classic = await startWorld({ simulator: { portalCancelsWith: "cancel_at_period_end" } })
+describe("a pending cancellation of a classic subscription", () => {
+  it("is seen and undone when set in the portal", async () => {
+    const classic = await startTestBackend({ simulator: { portalCancelsWith: "cancel_at_period_end" } })
     try {
-      const person = await subscriber(classic)
+      const person = await newSubscriber(classic)
       const { body } = await person.call("POST", "/subscription/portal")
       await fetch(body.url, { method: "POST", body: new URLSearchParams({ action: "cancel_at_period_end" }), redirect: "manual" })
-      await classic.settled()
+      await classic.waitUntilIdle()
       const now = await status(person)
       assert.strictEqual(now.cancelAt, now.currentPeriodEnd)
       assert.deepInclude((await reactivate(person)).body, { tier: "pro", cancelAt: null })
@@ -200,32 +204,32 @@ describe("a pending cancellation in the classic form", () => {
   })
 })
 
-describe("reactivating", () => {
-  it("is refused when nothing is about to end, when nothing is there, and when it has ended", async () => {
-    const person = await world.someone()
+describe("Membership.reactivate", () => {
+  it("is refused without a subscription, without a cancellation, and after the end", async () => {
+    const person = await backend.newPerson()
     assert.deepStrictEqual(refusal(await reactivate(person)), [409, "not_cancelling"])
-    const active = await subscriber(world)
+    const active = await newSubscriber(backend)
     assert.deepStrictEqual(refusal(await reactivate(active)), [409, "not_cancelling"])
     await setStatus(active, "canceled")
     assert.deepStrictEqual(refusal(await reactivate(active)), [409, "subscription_ended"])
     assert.strictEqual(await tierOf(active), "basic")
   })
 
-  it("is 503 when Stripe cannot be asked", async () => {
-    const person = await subscriber(world)
+  it("answers 503 when Stripe fails", async () => {
+    const person = await newSubscriber(backend)
     await cancel(person)
-    world.stripe.addFault({ kind: "reset", method: "POST", path: "/v1/subscriptions/", times: 10 })
+    backend.stripe.addFault({ kind: "reset", method: "POST", path: "/v1/subscriptions/", times: 10 })
     assert.deepStrictEqual(refusal(await reactivate(person)), [503, "billing_unavailable"])
-    world.stripe.clearFaults()
+    backend.stripe.clearFaults()
     assert.isNotNull((await status(person)).cancelAt)
   })
 })
 
-describe("the portal", () => {
-  it("is 404 without a customer, 201 with one, and leads back to the app", async () => {
-    const stranger = await world.someone()
+describe("Membership.portal", () => {
+  it("answers 404 without a customer, and 201 with a URL that leads back to the app", async () => {
+    const stranger = await backend.newPerson()
     assert.deepStrictEqual(refusal(await stranger.call("POST", "/subscription/portal")), [404, "no_customer"])
-    const person = await subscriber(world)
+    const person = await newSubscriber(backend)
     const reply = await person.call("POST", "/subscription/portal")
     assert.strictEqual(reply.status, 201)
     assert.deepStrictEqual(Object.keys(reply.body), ["url"])
@@ -239,10 +243,10 @@ describe("the portal", () => {
     assert.match(back.headers.get("location") ?? "", /^http:\/\/localhost:\d+\/$/)
   })
 
-  it("is 503 when Stripe cannot be asked", async () => {
-    const person = await subscriber(world)
-    world.stripe.addFault({ kind: "html", path: "/v1/billing_portal", times: 10 })
+  it("answers 503 when Stripe fails", async () => {
+    const person = await newSubscriber(backend)
+    backend.stripe.addFault({ kind: "html", path: "/v1/billing_portal", times: 10 })
     assert.deepStrictEqual(refusal(await person.call("POST", "/subscription/portal")), [503, "billing_unavailable"])
-    world.stripe.clearFaults()
+    backend.stripe.clearFaults()
   })
 })

@@ -1,55 +1,60 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Person, Reply } from "../support/Client.ts"
 import {
-  atStripe,
+  stripeSubscriptions,
   customerOf,
-  eventOf,
-  inbox,
-  setClock,
-  startWorld,
+  newestEvent,
+  storedEvents,
+  setStripeClock,
+  startTestBackend,
   status,
-  stored,
+  storedSubscriptions,
   subscribe,
-  subscriber,
+  newSubscriber,
   tierOf,
   until,
-  type World
-} from "./World.ts"
+  type TestBackend
+} from "./TestBackend.ts"
 
 const refusal = ({ body, status }: Reply) => [status, body.code]
 const days = (count: number) => count * 86_400_000
 
-/** Subscribed so long ago that the first period is over; then the clock is brought to this moment. */
-const renewed = async (world: World, daysAgo: number, card: "good" | "declines", prepare = async (_person: Person) => {}) => {
-  setClock(world, -daysAgo)
-  const person = await subscriber(world)
-  const customer = await customerOf(world, person)
+/** A person who subscribed `daysAgo`, renewed up to now. */
+const renewed = async (
+  backend: TestBackend,
+  daysAgo: number,
+  card: "good" | "declines",
+  prepare = async (_person: Person) => {}
+) => {
+  setStripeClock(backend, -daysAgo)
+  const person = await newSubscriber(backend)
+  const customer = await customerOf(backend, person)
   await prepare(person)
-  world.stripe.setCard({ customer, card })
-  world.stripe.advance({ days: daysAgo })
-  await world.settled()
-  const subscription = atStripe(world, customer)[0]
+  backend.stripe.setCard({ customer, card })
+  backend.stripe.advance({ days: daysAgo })
+  await backend.waitUntilIdle()
+  const subscription = stripeSubscriptions(backend, customer)[0]
   const period = subscription?.items.data[0]
   return { person, customer, id: subscription?.id ?? "", start: (period?.current_period_start ?? 0) * 1000 }
 }
 
 describe("a renewal", () => {
-  let world: World
+  let backend: TestBackend
   beforeAll(async () => {
-    world = await startWorld({ simulator: { retryDays: [30, 30, 30] } })
+    backend = await startTestBackend({ simulator: { retryDays: [30, 30, 30] } })
   })
-  afterAll(() => world.stop())
+  afterAll(() => backend.stop())
 
-  it("that is paid stays Pro, with the new period", async () => {
-    const { person, start } = await renewed(world, 33, "good")
+  it("keeps Pro with the new period when it is paid", async () => {
+    const { person, start } = await renewed(backend, 33, "good")
     const now = await status(person)
     assert.deepInclude(now, { tier: "pro", status: "active", graceEndsAt: null })
     assert.isAbove(Date.parse(now.currentPeriodEnd), Date.now())
     assert.isBelow(start, Date.now())
   })
 
-  it("that fails is Pro until seven days after the period's start, and tells where to pay; once paid it is Pro", async () => {
-    const { customer, id, person, start } = await renewed(world, 33, "declines")
+  it("keeps Pro for seven days when it fails, shows the invoice, and keeps Pro once it is paid", async () => {
+    const { customer, id, person, start } = await renewed(backend, 33, "declines")
     const now = await status(person)
     assert.deepInclude(now, { tier: "pro", status: "past_due" })
     assert.strictEqual(Date.parse(now.graceEndsAt), start + days(7))
@@ -57,25 +62,25 @@ describe("a renewal", () => {
     const again = await subscribe(person)
     assert.deepStrictEqual([...refusal(again), again.body.invoiceUrl], [409, "payment_required", now.invoiceUrl])
 
-    // Seven days later, by the clock of the database alone: nobody says a word.
-    await world.database.query(
+    // The grace period ends by the database's clock alone, without an event.
+    await backend.database.query(
       "update subscriptions set current_period_start = now() - interval '7 days' + interval '2 seconds' where id = $1",
       [id]
     )
-    await world.database.query("select decide_tier($1)", [person.userId])
+    await backend.database.query("select decide_tier($1)", [person.userId])
     assert.strictEqual(await tierOf(person), "pro")
     await until("Basic", 30, async () => (await tierOf(person)) === "basic")
     assert.strictEqual((await person.call("GET", "/user/me")).body.tier, "basic")
 
-    world.stripe.setCard({ customer, card: "good" })
+    backend.stripe.setCard({ customer, card: "good" })
     await fetch(now.invoiceUrl, { method: "POST", body: new URLSearchParams({ action: "pay" }), redirect: "manual" })
-    await world.settled()
+    await backend.waitUntilIdle()
     assert.deepInclude(await status(person), { tier: "pro", status: "active", graceEndsAt: null, invoiceUrl: null })
   })
 
-  it("that fails tells the very moment at which Pro ends", async () => {
-    const { person } = await renewed(world, 33, "declines")
-    const [row] = await world.database.query<{ pro_until: Date }>(
+  it("answers the exact end of Pro when it fails", async () => {
+    const { person } = await renewed(backend, 33, "declines")
+    const [row] = await backend.database.query<{ pro_until: Date }>(
       "update users set pro_until = date_trunc('milliseconds', now()) + interval '3 seconds' where id = $1 returning pro_until",
       [person.userId]
     )
@@ -84,25 +89,25 @@ describe("a renewal", () => {
     assert.deepInclude(await status(person), { tier: "basic", graceEndsAt: row?.pro_until.toISOString() })
   })
 
-  it("that failed more than seven days ago is Basic at first sight", async () => {
-    const { person, start } = await renewed(world, 45, "declines")
+  it("is Basic when it failed more than seven days ago", async () => {
+    const { person, start } = await renewed(backend, 45, "declines")
     const now = await status(person)
     assert.deepInclude(now, { tier: "basic", status: "past_due" })
     assert.strictEqual(Date.parse(now.graceEndsAt), start + days(7))
     assert.isBelow(Date.parse(now.graceEndsAt), Date.now())
   })
 
-  it("that no webhook told of is seen ten minutes later, since its period is over", async () => {
-    const { person } = await renewed(world, 45, "declines", async () => world.stripe.holdWebhooks())
-    world.stripe.dropHeldWebhooks()
-    world.stripe.releaseWebhooks()
+  it("is found by the next reconciliation when its webhooks were lost", async () => {
+    const { person } = await renewed(backend, 45, "declines", async () => backend.stripe.holdWebhooks())
+    backend.stripe.dropHeldWebhooks()
+    backend.stripe.releaseWebhooks()
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
-    await world.run("stripe_reconcile")
+    await backend.runTask("stripe_reconcile")
     assert.deepInclude(await status(person), { tier: "basic", status: "past_due" })
   })
 
-  it("that was cancelled does not happen: Basic when the period is over", async () => {
-    const { person } = await renewed(world, 45, "good", async (person) => {
+  it("does not happen after a cancellation: Basic when the period is over", async () => {
+    const { person } = await renewed(backend, 45, "good", async (person) => {
       assert.strictEqual((await person.call("POST", "/subscription/cancel")).status, 200)
       assert.strictEqual(await tierOf(person), "pro")
     })
@@ -111,143 +116,149 @@ describe("a renewal", () => {
   })
 })
 
-describe("a renewal whose retries are used up", () => {
+describe("a renewal after its last retry", () => {
   for (const [afterRetries, word] of [
     ["cancel", "canceled"],
     ["unpaid", "unpaid"],
     ["past_due", "past_due"]
   ] as const) {
     it(`is Basic: ${word}`, async () => {
-      const world = await startWorld({ simulator: { afterRetries, retryDays: [1, 1] } })
+      const backend = await startTestBackend({ simulator: { afterRetries, retryDays: [1, 1] } })
       try {
-        const { person } = await renewed(world, 45, "declines")
+        const { person } = await renewed(backend, 45, "declines")
         assert.deepInclude(await status(person), { tier: "basic", status: word })
         const again = await subscribe(person)
         assert.deepStrictEqual(refusal(again)[0], word === "canceled" ? 201 : 409)
       } finally {
-        await world.stop()
+        await backend.stop()
       }
     })
   }
 })
 
-describe("a payment that is given back", () => {
-  let world: World
+describe("a refund", () => {
+  let backend: TestBackend
   beforeAll(async () => {
-    world = await startWorld()
+    backend = await startTestBackend()
   })
-  afterAll(() => world.stop())
-  const subscriptionOf = async (person: Person) => (await stored(world, person))[0]?.id ?? ""
+  afterAll(() => backend.stop())
+  const subscriptionOf = async (person: Person) => (await storedSubscriptions(backend, person))[0]?.id ?? ""
 
-  it("in full is Basic for that period; in part it stays Pro, until the rest follows", async () => {
-    const full = await subscriber(world)
-    world.stripe.refund({ charge: await subscriptionOf(full) })
-    await world.settled()
+  it("ends Pro for the period when it is full, not when it is partial", async () => {
+    const full = await newSubscriber(backend)
+    backend.stripe.refund({ charge: await subscriptionOf(full) })
+    await backend.waitUntilIdle()
     assert.deepInclude(await status(full), { tier: "basic", status: "active" })
-    await world.run("stripe_reconcile_all")
+    await backend.runTask("stripe_reconcile_all")
     assert.strictEqual(await tierOf(full), "basic")
 
-    const part = await subscriber(world)
-    world.stripe.refund({ charge: await subscriptionOf(part), amount: 500 })
-    await world.settled()
+    const part = await newSubscriber(backend)
+    backend.stripe.refund({ charge: await subscriptionOf(part), amount: 500 })
+    await backend.waitUntilIdle()
     assert.strictEqual(await tierOf(part), "pro")
-    world.stripe.refund({ charge: await subscriptionOf(part), amount: 1500 })
-    await world.settled()
+    backend.stripe.refund({ charge: await subscriptionOf(part), amount: 1500 })
+    await backend.waitUntilIdle()
     assert.strictEqual(await tierOf(part), "basic")
   })
 
-  it("for something else than Pro changes nothing", async () => {
-    const person = await subscriber(world)
-    const customer = await customerOf(world, person)
-    const mugs = await world.sdk.prices.create({
+  it("of something other than Pro changes nothing", async () => {
+    const person = await newSubscriber(backend)
+    const customer = await customerOf(backend, person)
+    const mugs = await backend.sdk.prices.create({
       currency: "usd",
       unit_amount: 100,
       recurring: { interval: "month" },
       product_data: { name: "Mug club" }
     })
-    const other = await world.sdk.subscriptions.create({ customer, items: [{ price: mugs.id }] })
-    await world.settled()
-    world.stripe.refund({ charge: other.id })
-    await world.settled()
-    assert.strictEqual((await inbox(world)).get(eventOf(world, "charge.refunded", customer).id)?.outcome, "processed")
+    const other = await backend.sdk.subscriptions.create({ customer, items: [{ price: mugs.id }] })
+    await backend.waitUntilIdle()
+    backend.stripe.refund({ charge: other.id })
+    await backend.waitUntilIdle()
+    assert.strictEqual(
+      (await storedEvents(backend)).get(newestEvent(backend, "charge.refunded", customer).id)?.outcome,
+      "processed"
+    )
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   })
 
-  it("was last month's: the new period is Pro", async () => {
-    const { person } = await renewed(world, 33, "good", async (person) => {
-      world.stripe.refund({ charge: await subscriptionOf(person) })
-      await world.settled()
+  it("of last month leaves the new period Pro", async () => {
+    const { person } = await renewed(backend, 33, "good", async (person) => {
+      backend.stripe.refund({ charge: await subscriptionOf(person) })
+      await backend.waitUntilIdle()
       assert.strictEqual(await tierOf(person), "basic")
     })
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   })
 })
 
-describe("a payment that is disputed", () => {
-  let world: World
+describe("a dispute", () => {
+  let backend: TestBackend
   beforeAll(async () => {
-    world = await startWorld()
+    backend = await startTestBackend()
   })
-  afterAll(() => world.stop())
+  afterAll(() => backend.stop())
 
   for (const [outcome, tier] of [
     ["lost", "basic"],
     ["won", "pro"]
   ] as const) {
-    it(`and ${outcome} is ${tier}; until then it is Pro. Its events name no customer`, async () => {
-      const person = await subscriber(world)
-      const dispute = world.stripe.openDispute({ charge: (await stored(world, person))[0]?.id ?? "" })
-      await world.settled()
+    it(`that is ${outcome} leads to ${tier}, though its events do not name the customer`, async () => {
+      const person = await newSubscriber(backend)
+      const dispute = backend.stripe.openDispute({ charge: (await storedSubscriptions(backend, person))[0]?.id ?? "" })
+      await backend.waitUntilIdle()
       assert.strictEqual(await tierOf(person), "pro")
-      world.stripe.closeDispute({ dispute: dispute.id, outcome })
-      await world.settled()
+      backend.stripe.closeDispute({ dispute: dispute.id, outcome })
+      await backend.waitUntilIdle()
       assert.deepInclude(await status(person), { tier, status: "active" })
-      const closed = eventOf(world, "charge.dispute.closed")
+      const closed = newestEvent(backend, "charge.dispute.closed")
       assert.notProperty(closed.data.object, "customer")
-      const kept = (await inbox(world)).get(closed.id)
-      assert.deepStrictEqual([kept?.outcome, kept?.customer_id], ["processed", await customerOf(world, person)])
-      await world.run("stripe_reconcile_all")
+      const kept = (await storedEvents(backend)).get(closed.id)
+      assert.deepStrictEqual([kept?.outcome, kept?.customer_id], ["processed", await customerOf(backend, person)])
+      await backend.runTask("stripe_reconcile_all")
       assert.strictEqual(await tierOf(person), tier)
     })
   }
 
-  it("by a stranger is kept and ignored", async () => {
-    const stranger = await world.sdk.customers.create()
-    const subscription = await world.sdk.subscriptions.create({ customer: stranger.id, items: [{ price: world.stripe.priceId }] })
-    const dispute = world.stripe.openDispute({ charge: subscription.id })
-    world.stripe.closeDispute({ dispute: dispute.id, outcome: "lost" })
-    await world.settled()
-    assert.strictEqual((await inbox(world)).get(eventOf(world, "charge.dispute.closed").id)?.outcome, "ignored")
+  it("of another application's customer is stored and ignored", async () => {
+    const stranger = await backend.sdk.customers.create()
+    const subscription = await backend.sdk.subscriptions.create({
+      customer: stranger.id,
+      items: [{ price: backend.stripe.priceId }]
+    })
+    const dispute = backend.stripe.openDispute({ charge: subscription.id })
+    backend.stripe.closeDispute({ dispute: dispute.id, outcome: "lost" })
+    await backend.waitUntilIdle()
+    assert.strictEqual((await storedEvents(backend)).get(newestEvent(backend, "charge.dispute.closed").id)?.outcome, "ignored")
     assert.deepStrictEqual(
-      await world.database.query(
+      await backend.database.query(
         "select 1 from billing_holds h where not exists (select 1 from subscriptions s where s.id = h.subscription_id)"
       ),
       []
     )
   })
 
-  it("is known in any order of its events, all at once", async () => {
-    const person = await subscriber(world)
-    world.stripe.holdWebhooks()
-    const dispute = world.stripe.openDispute({ charge: (await stored(world, person))[0]?.id ?? "" })
-    world.stripe.closeDispute({ dispute: dispute.id, outcome: "lost" })
-    world.stripe.releaseWebhooks({ seed: 7 })
-    await world.settled()
+  it("is handled in any order of its events", async () => {
+    const person = await newSubscriber(backend)
+    backend.stripe.holdWebhooks()
+    const dispute = backend.stripe.openDispute({ charge: (await storedSubscriptions(backend, person))[0]?.id ?? "" })
+    backend.stripe.closeDispute({ dispute: dispute.id, outcome: "lost" })
+    backend.stripe.releaseWebhooks({ seed: 7 })
+    await backend.waitUntilIdle()
     assert.strictEqual(await tierOf(person), "basic")
   })
 
-  it("and lost for one subscription leaves a later one alone", async () => {
-    const person = await subscriber(world)
-    const [first] = await stored(world, person)
-    const dispute = world.stripe.openDispute({ charge: first?.id ?? "" })
-    world.stripe.closeDispute({ dispute: dispute.id, outcome: "lost" })
-    world.stripe.setSubscriptionStatus({ subscription: first?.id ?? "", status: "canceled" })
-    await world.settled()
+  it("that is lost for one subscription does not affect a later one", async () => {
+    const person = await newSubscriber(backend)
+    const [first] = await storedSubscriptions(backend, person)
+    const dispute = backend.stripe.openDispute({ charge: first?.id ?? "" })
+    backend.stripe.closeDispute({ dispute: dispute.id, outcome: "lost" })
+    backend.stripe.setSubscriptionStatus({ subscription: first?.id ?? "", status: "canceled" })
+    await backend.waitUntilIdle()
     assert.strictEqual(await tierOf(person), "basic")
     const reply = await subscribe(person)
     assert.strictEqual(reply.status, 201)
-    world.stripe.checkout({ session: reply.body.sessionId, action: "pay" })
-    await world.settled()
+    backend.stripe.checkout({ session: reply.body.sessionId, action: "pay" })
+    await backend.waitUntilIdle()
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   })
 })

@@ -2,7 +2,18 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Person } from "../support/Client.ts"
 import { personAt } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { ask, startProcessIn, startWorld, status, stored, subscriber, tierOf, times, until, type World } from "./World.ts"
+import {
+  askQuestions,
+  startBackendProcess,
+  startTestBackend,
+  status,
+  storedSubscriptions,
+  newSubscriber,
+  tierOf,
+  times,
+  until,
+  type TestBackend
+} from "./TestBackend.ts"
 
 describe("decide_tier", () => {
   let database: TestDatabase
@@ -13,9 +24,9 @@ describe("decide_tier", () => {
 
   interface Case {
     readonly status: string
-    /** Of the period: from so many days ago, for thirty days. */
+    /** How many days ago the period of thirty days started. */
     readonly since?: number | null
-    /** A charge that was given back: so many days ago, of this subscription or another. */
+    /** A hold: how many days ago it was charged, for this subscription or another one. */
     readonly held?: { readonly since: number; readonly reason?: "refunded" | "dispute_lost"; readonly other?: boolean }
   }
   let number = 0
@@ -53,10 +64,10 @@ describe("decide_tier", () => {
   for (const word of ["active", "trialing"])
     it(`${word} is Pro`, async () => assert.strictEqual(await decide({ status: word }), "pro"))
   for (const word of ["unpaid", "paused", "incomplete", "incomplete_expired", "canceled", "", "ACTIVE", "a_word_of_2031"]) {
-    it(`${word || "no word"} is Basic`, async () => assert.strictEqual(await decide({ status: word }), "basic"))
+    it(`${word || "the empty status"} is Basic`, async () => assert.strictEqual(await decide({ status: word }), "basic"))
   }
-  it("nothing at all is Basic", async () => assert.strictEqual(await decide(), "basic"))
-  it("past_due is Pro for seven days from the period's start", async () => {
+  it("is Basic without a subscription", async () => assert.strictEqual(await decide(), "basic"))
+  it("keeps past_due Pro for seven days from the start of the period", async () => {
     const until = await decide({ status: "past_due", since: 6 })
     assert.instanceOf(until, Date)
     assert.closeTo((until as Date).getTime(), Date.now() + 86_400_000, 10_000)
@@ -64,7 +75,7 @@ describe("decide_tier", () => {
     assert.strictEqual(await decide({ status: "past_due", since: null }), "basic")
   })
   for (const reason of ["refunded", "dispute_lost"] as const) {
-    it(`${reason} is Basic in that period, Pro in the next, and nothing to another subscription`, async () => {
+    it(`${reason} is Basic in that period, Pro in the next, and does not affect another subscription`, async () => {
       for (const word of ["active", "trialing", "past_due"]) {
         assert.strictEqual(await decide({ status: word, held: { since: 1, reason } }), "basic")
         assert.notStrictEqual(await decide({ status: word, held: { since: 2, reason } }), "basic")
@@ -72,14 +83,14 @@ describe("decide_tier", () => {
       }
     })
   }
-  it("is the best of several subscriptions", async () => {
+  it("takes the best of several subscriptions", async () => {
     assert.strictEqual(await decide({ status: "canceled" }, { status: "active" }), "pro")
     assert.strictEqual(await decide({ status: "active" }, { status: "unpaid" }), "pro")
     assert.strictEqual(await decide({ status: "active", held: { since: 1 } }, { status: "active" }), "pro")
     assert.strictEqual(await decide({ status: "past_due" }, { status: "active" }), "pro")
     assert.strictEqual(await decide({ status: "canceled" }, { status: "unpaid" }), "basic")
   })
-  it("says whether it changed anything, and survives a user who is gone", async () => {
+  it("returns whether it changed anything, also for a deleted user", async () => {
     const user = crypto.randomUUID()
     const changed = async () => (await database.query<{ c: boolean }>("select decide_tier($1) as c", [user]))[0]?.c
     assert.strictEqual(await changed(), false)
@@ -96,7 +107,7 @@ describe("decide_tier", () => {
   })
 })
 
-/** Both places that tell the tier. */
+/** Asserts the tier in both places that return it. */
 const agree = async (person: Person, tier: "basic" | "pro") => {
   const own = await status(person)
   const me = (await person.call("GET", "/user/me")).body
@@ -105,123 +116,121 @@ const agree = async (person: Person, tier: "basic" | "pro") => {
   assert.deepStrictEqual({ limit: daily, ...usage }, me.quota)
 }
 
-describe("each word of Stripe's", () => {
-  it(
-    "gives the tier of the contract, said alike everywhere; an unknown one is Basic and an error in the log",
-    { timeout: 60_000 },
-    async () => {
-      const world = await startWorld({ processes: true })
-      const process = await startProcessIn(world)
-      try {
-        const person = await subscriber(world)
-        const subscription = (await stored(world, person))[0]?.id ?? ""
-        for (const [word, tier] of [
-          ["trialing", "pro"],
-          ["unpaid", "basic"],
-          ["active", "pro"],
-          ["paused", "basic"],
-          ["past_due", "pro"],
-          ["incomplete", "basic"],
-          ["active", "pro"],
-          ["a_word_of_2031", "basic"],
-          ["trialing", "pro"],
-          ["canceled", "basic"]
-        ] as const) {
-          world.stripe.setSubscriptionStatus({ subscription, status: word })
-          await world.settled()
-          await until(`${word} is ${tier}`, 2, async () => (await person.call("GET", "/user/me")).body.tier === tier)
-          await agree(person, tier)
-          assert.strictEqual((await status(person)).status, word)
-        }
-        const errors = process
-          .output()
-          .split("\n")
-          .filter((line) => line.includes("a_word_of_2031"))
-        assert.isNotEmpty(errors)
-        assert.match(errors.join("\n"), /ERROR/)
-        assert.include(errors.join("\n"), subscription)
-      } finally {
-        await process.kill("SIGKILL")
-        await world.stop()
+describe("each status of Stripe's", () => {
+  it("decides the same tier everywhere; an unknown one is Basic and logged as an error", { timeout: 60_000 }, async () => {
+    const backend = await startTestBackend({ processes: true })
+    const process = await startBackendProcess(backend)
+    try {
+      const person = await newSubscriber(backend)
+      const subscription = (await storedSubscriptions(backend, person))[0]?.id ?? ""
+      for (const [word, tier] of [
+        ["trialing", "pro"],
+        ["unpaid", "basic"],
+        ["active", "pro"],
+        ["paused", "basic"],
+        ["past_due", "pro"],
+        ["incomplete", "basic"],
+        ["active", "pro"],
+        ["a_word_of_2031", "basic"],
+        ["trialing", "pro"],
+        ["canceled", "basic"]
+      ] as const) {
+        backend.stripe.setSubscriptionStatus({ subscription, status: word })
+        await backend.waitUntilIdle()
+        await until(`${word} is ${tier}`, 2, async () => (await person.call("GET", "/user/me")).body.tier === tier)
+        await agree(person, tier)
+        assert.strictEqual((await status(person)).status, word)
       }
+      const errors = process
+        .output()
+        .split("\n")
+        .filter((line) => line.includes("a_word_of_2031"))
+      assert.isNotEmpty(errors)
+      assert.match(errors.join("\n"), /ERROR/)
+      assert.include(errors.join("\n"), subscription)
+    } finally {
+      await process.kill("SIGKILL")
+      await backend.stop()
     }
-  )
+  })
 })
 
-describe("today's prompts", () => {
-  let world: World
+describe("the quota of a day", () => {
+  let backend: TestBackend
   beforeAll(async () => {
-    world = await startWorld({ backends: [{ PRO_DAILY_PROMPTS: "8" }, { PRO_DAILY_PROMPTS: "8" }] })
+    backend = await startTestBackend({ backends: [{ PRO_DAILY_PROMPTS: "8" }, { PRO_DAILY_PROMPTS: "8" }] })
   })
-  afterAll(() => world.stop())
+  afterAll(() => backend.stop())
 
-  it(
-    "are more from the moment of the upgrade, and are counted; after the downgrade the rest of the day is waited for",
-    { timeout: 60_000 },
-    async () => {
-      const person = await world.someone()
-      assert.isTrue((await ask(person, 5)).every(({ status }) => status === 201))
-      const [sixth] = await ask(person, 1)
-      assert.deepStrictEqual([sixth?.status, sixth?.body.code, sixth?.body.limit], [429, "quota_exceeded", 5])
-      await agree(person, "basic")
+  it("grows with the upgrade, keeps counting, and is used up for the day after the downgrade", { timeout: 60_000 }, async () => {
+    const person = await backend.newPerson()
+    assert.isTrue((await askQuestions(person, 5)).every(({ status }) => status === 201))
+    const [sixth] = await askQuestions(person, 1)
+    assert.deepStrictEqual([sixth?.status, sixth?.body.code, sixth?.body.limit], [429, "quota_exceeded", 5])
+    await agree(person, "basic")
 
-      const session = (await person.call("POST", "/subscribe/pro")).body.sessionId
-      const room = await person.room()
-      world.stripe.holdWebhooks()
-      world.stripe.checkout({ session, action: "pay" })
-      assert.strictEqual((await person.call("GET", `/billing/return?session_id=${session}`)).body.tier, "pro")
-      const accepted = await person.ask(room, "[[say yes]] the sixth")
-      assert.strictEqual(accepted.status, 202)
-      assert.deepInclude(accepted.body.quota, { limit: 8, used: 6, remaining: 2 })
-      world.stripe.releaseWebhooks()
-      await world.settled()
-      await agree(person, "pro")
-      assert.isTrue((await ask(person, 2)).every(({ status }) => status === 201))
-      const [ninth] = await ask(person, 1)
-      assert.deepStrictEqual([ninth?.status, ninth?.body.limit], [429, 8])
+    const session = (await person.call("POST", "/subscribe/pro")).body.sessionId
+    const room = await person.room()
+    backend.stripe.holdWebhooks()
+    backend.stripe.checkout({ session, action: "pay" })
+    assert.strictEqual((await person.call("GET", `/billing/return?session_id=${session}`)).body.tier, "pro")
+    const accepted = await person.ask(room, "[[say yes]] the sixth")
+    assert.strictEqual(accepted.status, 202)
+    assert.deepInclude(accepted.body.quota, { limit: 8, used: 6, remaining: 2 })
+    backend.stripe.releaseWebhooks()
+    await backend.waitUntilIdle()
+    await agree(person, "pro")
+    assert.isTrue((await askQuestions(person, 2)).every(({ status }) => status === 201))
+    const [ninth] = await askQuestions(person, 1)
+    assert.deepStrictEqual([ninth?.status, ninth?.body.limit], [429, 8])
 
-      world.stripe.setSubscriptionStatus({ subscription: (await stored(world, person))[0]?.id ?? "", status: "canceled" })
-      await world.settled()
-      assert.deepInclude((await status(person)).limits, { daily: 5, used: 8, remaining: 0 })
-      const [next] = await ask(person, 1)
-      assert.deepStrictEqual([next?.status, next?.body.code, next?.body.limit], [429, "quota_exceeded", 5])
-      const midnight = new Date()
-      midnight.setUTCHours(24, 0, 0, 0)
-      assert.strictEqual(next?.body.resetsAt, midnight.toISOString())
-      assert.closeTo(Number(next?.headers.get("retry-after")), (midnight.getTime() - Date.now()) / 1000, 5)
-      assert.match(next?.headers.get("ratelimit") ?? "", /r=0/)
-      // Another day: what was used was used yesterday.
-      await world.database.query("update usage_daily set day = day - 1")
-      assert.strictEqual((await ask(person, 1))[0]?.status, 201)
-    }
-  )
+    backend.stripe.setSubscriptionStatus({
+      subscription: (await storedSubscriptions(backend, person))[0]?.id ?? "",
+      status: "canceled"
+    })
+    await backend.waitUntilIdle()
+    assert.deepInclude((await status(person)).limits, { daily: 5, used: 8, remaining: 0 })
+    const [next] = await askQuestions(person, 1)
+    assert.deepStrictEqual([next?.status, next?.body.code, next?.body.limit], [429, "quota_exceeded", 5])
+    const midnight = new Date()
+    midnight.setUTCHours(24, 0, 0, 0)
+    assert.strictEqual(next?.body.resetsAt, midnight.toISOString())
+    assert.closeTo(Number(next?.headers.get("retry-after")), (midnight.getTime() - Date.now()) / 1000, 5)
+    assert.match(next?.headers.get("ratelimit") ?? "", /r=0/)
+    // Moves today's usage to yesterday.
+    await backend.database.query("update usage_daily set day = day - 1")
+    assert.strictEqual((await askQuestions(person, 1))[0]?.status, 201)
+  })
 
-  it("are Pro's at once in another process, whose session is cached", async () => {
-    const here = await world.someone()
-    const there = personAt(world.urls[1] ?? "", here)
+  it("changes at once in another process that has the session cached", async () => {
+    const here = await backend.newPerson()
+    const there = personAt(backend.urls[1] ?? "", here)
     assert.strictEqual((await there.call("GET", "/user/me")).body.tier, "basic")
     const session = (await here.call("POST", "/subscribe/pro")).body.sessionId
-    world.stripe.holdWebhooks()
-    world.stripe.checkout({ session, action: "pay" })
+    backend.stripe.holdWebhooks()
+    backend.stripe.checkout({ session, action: "pay" })
     await here.call("GET", `/billing/return?session_id=${session}`)
     await until("Pro there", 10, async () => (await there.call("GET", "/user/me")).body.tier === "pro")
     await agree(there, "pro")
-    world.stripe.releaseWebhooks()
-    await world.settled()
-    world.stripe.setSubscriptionStatus({ subscription: (await stored(world, here))[0]?.id ?? "", status: "canceled" })
-    await world.settled()
+    backend.stripe.releaseWebhooks()
+    await backend.waitUntilIdle()
+    backend.stripe.setSubscriptionStatus({
+      subscription: (await storedSubscriptions(backend, here))[0]?.id ?? "",
+      status: "canceled"
+    })
+    await backend.waitUntilIdle()
     await until("Basic there", 10, async () => (await there.call("GET", "/user/me")).body.tier === "basic")
     await agree(there, "basic")
     await agree(here, "basic")
   })
 
-  it("agree in both places while everything changes, and never go back", { timeout: 60_000 }, async () => {
-    const people = await Promise.all(times(4, () => subscriber(world)))
+  it("agrees in both places after every change", { timeout: 60_000 }, async () => {
+    const people = await Promise.all(times(4, () => newSubscriber(backend)))
     for (const person of people) {
-      const [subscription] = await stored(world, person)
+      const [subscription] = await storedSubscriptions(backend, person)
       for (const word of ["unpaid", "active", "canceled"]) {
-        world.stripe.setSubscriptionStatus({ subscription: subscription?.id ?? "", status: word })
-        await world.settled()
+        backend.stripe.setSubscriptionStatus({ subscription: subscription?.id ?? "", status: word })
+        await backend.waitUntilIdle()
         const tier = word === "active" ? "pro" : "basic"
         await until(word, 1, async () => (await person.call("GET", "/user/me")).body.tier === tier)
         await agree(person, tier)
@@ -231,20 +240,20 @@ describe("today's prompts", () => {
 })
 
 describe("PRO_DAILY_PROMPTS=0", () => {
-  it("is unlimited: limit and remaining are null, and it is still counted", async () => {
-    const world = await startWorld({ backends: [{ PRO_DAILY_PROMPTS: "0", BASIC_DAILY_PROMPTS: "1" }] })
+  it("means unlimited: limit and remaining are null, and use is still counted", async () => {
+    const backend = await startTestBackend({ backends: [{ PRO_DAILY_PROMPTS: "0", BASIC_DAILY_PROMPTS: "1" }] })
     try {
-      const person = await subscriber(world)
-      const replies = await ask(person, 3)
+      const person = await newSubscriber(backend)
+      const replies = await askQuestions(person, 3)
       assert.isTrue(replies.every(({ status }) => status === 201))
       const { limits } = await status(person)
       assert.deepInclude(limits, { daily: null, used: 3, remaining: null })
       await agree(person, "pro")
-      const basic = await world.someone()
+      const basic = await backend.newPerson()
       assert.deepInclude((await status(basic)).limits, { daily: 1, used: 0, remaining: 1 })
       assert.strictEqual(await tierOf(basic), "basic")
     } finally {
-      await world.stop()
+      await backend.stop()
     }
   })
 })

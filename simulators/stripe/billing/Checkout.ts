@@ -1,13 +1,12 @@
 import type { Account } from "../Account.ts"
 import { makeCustomer } from "../objects/Customer.ts"
-import { customerDetails } from "../objects/CheckoutSession.ts"
-import type { CheckoutSession } from "../objects/CheckoutSession.ts"
+import { type CheckoutSession, customerDetails } from "../objects/CheckoutSession.ts"
 import { invalid } from "../wire/StripeError.ts"
 import { collectDelayed } from "./Collection.ts"
 import { attempt, openIntent } from "./Payments.ts"
 import { startSubscription } from "./Subscribing.ts"
 
-/** What the buyer does on the page: a card that pays, one that is declined, or a payment whose money comes later. */
+/** What the buyer does on the page: pay by card, try a card that is declined, or use a delayed payment method. */
 export type CheckoutAction = "pay" | "decline" | "later"
 
 export const actOnCheckout = (
@@ -45,7 +44,7 @@ const completeCheckout = (account: Account, session: CheckoutSession, means: "go
   account.emit("checkout.session.completed", session)
 }
 
-/** The delayed payment of a completed session arrives, or does not. */
+/** The delayed payment of a completed session succeeds or fails. */
 export const settleCheckout = (account: Account, session: CheckoutSession, outcome: "succeeded" | "failed") => {
   const invoice = account.find("invoice", session.invoice)
   if (session.status !== "complete" || session.payment_status !== "unpaid" || invoice?.status !== "open")

@@ -1,20 +1,18 @@
 import type { Account } from "../Account.ts"
+import { daySeconds } from "../objects/Base.ts"
 import type { Invoice } from "../objects/Invoice.ts"
 import type { Subscription } from "../objects/Subscription.ts"
 import { endSubscription, hasEnded } from "./Ending.ts"
 import { intentOf, invoicesOf, markFailed, markPaid } from "./Invoicing.ts"
-import { attempt, settleDelayed } from "./Payments.ts"
-import type { Means, Outcome } from "./Payments.ts"
+import { attempt, type Means, type Outcome, settleDelayed } from "./Payments.ts"
 
-const DAY_SECONDS = 86_400
-
-/** Tries to take an open invoice's money, and moves its subscription accordingly. */
+/** Tries to charge an open invoice, and updates its subscription. */
 export const collect = (account: Account, invoice: Invoice, means: Means): Outcome => {
   const intent = intentOf(account, invoice)
   return record(account, invoice, intent ? attempt(account, intent, means) : "succeeded")
 }
 
-/** The end of a delayed payment. */
+/** Ends a delayed payment. */
 export const collectDelayed = (account: Account, invoice: Invoice, outcome: "succeeded" | "failed"): Outcome => {
   const intent = intentOf(account, invoice)
   return record(account, invoice, intent ? settleDelayed(account, intent, outcome) : outcome)
@@ -36,7 +34,7 @@ const record = (account: Account, invoice: Invoice, outcome: Outcome): Outcome =
 const nextAttempt = (account: Account, invoice: Invoice): number | null => {
   const days = account.settings.retryDays[invoice.attempt_count]
   if (days === undefined || invoice.billing_reason !== "subscription_cycle" || !invoice.auto_advance) return null
-  return account.now() + days * DAY_SECONDS
+  return account.now() + days * daySeconds
 }
 
 const reactivate = (account: Account, subscription: Subscription) => {

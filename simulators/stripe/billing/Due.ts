@@ -1,13 +1,12 @@
 import type { Account } from "../Account.ts"
-import { itemOf } from "../objects/Subscription.ts"
-import type { Subscription } from "../objects/Subscription.ts"
+import { itemOf, type Subscription } from "../objects/Subscription.ts"
 import { expireCheckout } from "./Checkout.ts"
 import { endSubscription, expireIncomplete, hasEnded } from "./Ending.ts"
 import { intentOf } from "./Invoicing.ts"
 import { chargeRenewal, renewSubscription, retryCharge } from "./Subscribing.ts"
 
 /** https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses */
-const INCOMPLETE_SECONDS = 23 * 3600
+const incompleteSeconds = 23 * 3600
 
 interface Due {
   /** Seconds since 1970. */
@@ -15,7 +14,7 @@ interface Due {
   readonly run: () => void
 }
 
-/** Runs what time alone brings about and is due by now, in its order and at its own moment. */
+/** Runs everything that is due by now, in order, each with the clock at its own moment. */
 export const runDue = (account: Account) => {
   const now = account.now()
   for (let next = earliest(account); next && next.at <= now; next = earliest(account)) account.at(next.at, next.run)
@@ -48,13 +47,13 @@ const nextOf = (account: Account, subscription: Subscription): Due | undefined =
   if (status === "incomplete")
     return isProcessing(account, subscription)
       ? undefined
-      : { at: created + INCOMPLETE_SECONDS, run: () => expireIncomplete(account, subscription) }
+      : { at: created + incompleteSeconds, run: () => expireIncomplete(account, subscription) }
   if (cancelAt !== null && cancelAt <= end)
     return { at: cancelAt, run: () => endSubscription(account, subscription, "cancellation_requested") }
   return { at: end, run: () => renewSubscription(account, subscription) }
 }
 
-/** A delayed payment is on its way: nothing expires meanwhile. */
+/** While a delayed payment is processing, the subscription does not expire. */
 const isProcessing = (account: Account, { latest_invoice: id }: Subscription) => {
   const invoice = account.find("invoice", id)
   return invoice !== undefined && intentOf(account, invoice)?.status === "processing"

@@ -1,11 +1,10 @@
 import type { Account } from "../Account.ts"
-import { itemOf } from "../objects/Subscription.ts"
-import type { Subscription } from "../objects/Subscription.ts"
+import { itemOf, type Subscription } from "../objects/Subscription.ts"
 import { draftInvoice, finalizeInvoice, invoicesOf, markPaid, voidInvoice } from "./Invoicing.ts"
 
 export const hasEnded = ({ status }: Subscription) => status === "canceled" || status === "incomplete_expired"
 
-/** Ends it now. What it still owes stays owed, but nothing collects it any more. */
+/** Ends the subscription now. Its open invoices stay open, but are not collected automatically. */
 export const endSubscription = (
   account: Account,
   subscription: Subscription,
@@ -24,7 +23,7 @@ export const endSubscription = (
   account.emit("customer.subscription.deleted", subscription)
 }
 
-/** A first payment that did not come within 23 hours. */
+/** The first payment did not succeed within 23 hours. */
 export const expireIncomplete = (account: Account, subscription: Subscription) => {
   for (const invoice of invoicesOf(account, subscription, "open")) voidInvoice(account, invoice)
   account.change(subscription, "customer.subscription.updated", () => {
@@ -33,7 +32,7 @@ export const expireIncomplete = (account: Account, subscription: Subscription) =
   })
 }
 
-/** Gives the unused part of the period back as the customer's credit, on a last invoice. */
+/** Credits the unused part of the period to the customer, by a last invoice. */
 export const creditUnusedTime = (account: Account, subscription: Subscription) => {
   const { current_period_end: end, current_period_start: start, price, quantity } = itemOf(subscription)
   const unused = Math.max(0, end - account.now()) / (end - start)
@@ -44,7 +43,7 @@ export const creditUnusedTime = (account: Account, subscription: Subscription) =
 
 type CancelWhen = { readonly cancel_at_period_end: boolean } | { readonly cancel_at: number | null }
 
-/** Sets or takes back a pending cancellation; the caller emits the update. */
+/** Sets or undoes a pending cancellation; the caller emits the update. */
 export const scheduleCancel = (account: Account, subscription: Subscription, when: CancelWhen) => {
   const atPeriodEnd = "cancel_at_period_end" in when && when.cancel_at_period_end
   const wasAtPeriodEnd = subscription.cancel_at_period_end

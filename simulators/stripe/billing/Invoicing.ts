@@ -1,12 +1,10 @@
 import type { Account } from "../Account.ts"
-import { makeInvoice, makeInvoicePayment } from "../objects/Invoice.ts"
-import type { BillingReason, Invoice, InvoicePayment } from "../objects/Invoice.ts"
+import { type BillingReason, type Invoice, type InvoicePayment, makeInvoice, makeInvoicePayment } from "../objects/Invoice.ts"
 import type { PaymentIntent } from "../objects/Payment.ts"
-import { itemOf } from "../objects/Subscription.ts"
-import type { Subscription } from "../objects/Subscription.ts"
+import { itemOf, type Subscription } from "../objects/Subscription.ts"
 import { openIntent } from "./Payments.ts"
 
-/** A draft over the subscription's current period, or over another amount. */
+/** Creates a draft for the subscription's current period, or for the given amount. */
 export const draftInvoice = (account: Account, subscription: Subscription, reason: BillingReason, amount?: number): Invoice => {
   const item = itemOf(subscription)
   const customer = account.get("customer", subscription.customer)
@@ -23,7 +21,7 @@ export const draftInvoice = (account: Account, subscription: Subscription, reaso
   return account.add(invoice, "invoice.created")
 }
 
-/** Opens a draft: it gets its number, its page, the customer's credit, and a payment intent when something is due. */
+/** Opens a draft: adds its number, its page, the customer's credit, and a payment intent if an amount is due. */
 export const finalizeInvoice = (account: Account, invoice: Invoice) => {
   const customer = account.get("customer", invoice.customer)
   const balance = customer.balance + invoice.total
@@ -80,7 +78,7 @@ export const markPaid = (account: Account, invoice: Invoice) => {
   account.emit("invoice.payment_succeeded", invoice)
 }
 
-/** A failed attempt; the next one is at this moment, or never by itself. */
+/** Records a failed attempt, and the moment of the next one; null means no automatic retry. */
 export const markFailed = (account: Account, invoice: Invoice, nextAttempt: number | null) => {
   account.change(invoice, "invoice.updated", () => {
     invoice.attempted = true

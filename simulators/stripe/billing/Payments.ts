@@ -1,9 +1,8 @@
 import type { Account } from "../Account.ts"
-import { cardError, makeCharge, makePaymentIntent } from "../objects/Payment.ts"
-import type { Charge, PaymentIntent } from "../objects/Payment.ts"
+import { cardError, type Charge, makeCharge, makePaymentIntent, type PaymentIntent } from "../objects/Payment.ts"
 import type { Card } from "../State.ts"
 
-/** A card, or a payment method whose money comes (or not) days later. */
+/** A card, or a payment method that succeeds or fails days later. */
 export type Means = Card | "delayed"
 
 export type Outcome = "succeeded" | "failed" | "processing"
@@ -11,14 +10,14 @@ export type Outcome = "succeeded" | "failed" | "processing"
 export const openIntent = (account: Account, input: Parameters<typeof makePaymentIntent>[1]): PaymentIntent =>
   account.add(makePaymentIntent(account.birth(), input), "payment_intent.created")
 
-/** One attempt to take the money. */
+/** One attempt to charge. */
 export const attempt = (account: Account, intent: PaymentIntent, means: Means): Outcome => {
   if (means === "good") return succeed(account, intent, addCharge(account, intent, "succeeded"))
   if (means === "delayed") return wait(account, intent)
   return fail(account, intent, addCharge(account, intent, "failed", means))
 }
 
-/** What became of a delayed payment. */
+/** Ends a delayed payment with this outcome. */
 export const settleDelayed = (account: Account, intent: PaymentIntent, outcome: "succeeded" | "failed"): Outcome => {
   const charge = account.get("charge", intent.latest_charge ?? "")
   charge.status = outcome

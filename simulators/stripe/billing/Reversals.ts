@@ -1,11 +1,10 @@
 import type { Account } from "../Account.ts"
 import type { Charge } from "../objects/Payment.ts"
-import { makeDispute, makeRefund } from "../objects/Reversal.ts"
-import type { Dispute } from "../objects/Reversal.ts"
+import { type Dispute, makeDispute, makeRefund } from "../objects/Reversal.ts"
 import { invalid } from "../wire/StripeError.ts"
 
 interface RefundInput {
-  /** Minor units; all that is left when absent. */
+  /** Minor units; absent means all that is left. */
   readonly amount?: number | undefined
   readonly reason: string | null
   readonly metadata: Record<string, string>
@@ -29,7 +28,7 @@ export const makeRefundOf = (account: Account, charge: Charge, input: RefundInpu
   return refund
 }
 
-/** The cardholder contests the charge: the money is gone until it is won. */
+/** The cardholder disputes the charge: the money is withdrawn until the dispute is won. */
 export const openDispute = (account: Account, charge: Charge, reason: string): Dispute => {
   if (charge.status !== "succeeded" || charge.disputed) throw invalid(`Charge ${charge.id} cannot be disputed.`)
   charge.disputed = true

@@ -1,8 +1,7 @@
 import type { Account } from "../Account.ts"
 import type { Price } from "../objects/Catalog.ts"
 import type { Invoice } from "../objects/Invoice.ts"
-import { itemOf, makeSubscription, periodEnd } from "../objects/Subscription.ts"
-import type { Subscription } from "../objects/Subscription.ts"
+import { itemOf, makeSubscription, periodEnd, type Subscription } from "../objects/Subscription.ts"
 import { collect } from "./Collection.ts"
 import { draftInvoice, finalizeInvoice } from "./Invoicing.ts"
 import type { Means } from "./Payments.ts"
@@ -27,7 +26,7 @@ export const startSubscription = (account: Account, { means, ...input }: StartIn
   return subscription
 }
 
-/** The next period begins; its invoice is a draft for a while, then it is charged. */
+/** Starts the next period; its invoice is a draft first, and charged later. */
 export const renewSubscription = (account: Account, subscription: Subscription) => {
   const item = itemOf(subscription)
   account.change(subscription, "customer.subscription.updated", () => {
@@ -39,7 +38,7 @@ export const renewSubscription = (account: Account, subscription: Subscription) 
   })
 }
 
-/** A renewal's draft has waited long enough. */
+/** Charges a renewal whose draft time is over. */
 export const chargeRenewal = (account: Account, invoice: Invoice) => {
   finalizeInvoice(account, invoice)
   collect(account, invoice, cardOf(account, invoice.customer))
@@ -49,7 +48,7 @@ export const retryCharge = (account: Account, invoice: Invoice) => {
   collect(account, invoice, cardOf(account, invoice.customer))
 }
 
-/** A paused subscription begins a new period, which is charged at once; it may stay paused when that fails. */
+/** Starts a new period of a paused subscription and charges it at once; if that fails, it may stay paused. */
 export const resumeSubscription = (account: Account, subscription: Subscription, onlyWhenPaid: boolean) => {
   const item = itemOf(subscription)
   subscription.billing_cycle_anchor = account.now()

@@ -1,9 +1,9 @@
 import type { Account } from "../Account.ts"
-import { actOnCheckout, settleCheckout } from "../billing/Checkout.ts"
-import type { CheckoutAction } from "../billing/Checkout.ts"
+import { actOnCheckout, type CheckoutAction, settleCheckout } from "../billing/Checkout.ts"
 import { setStatus } from "../billing/Collection.ts"
 import { endSubscription } from "../billing/Ending.ts"
 import { closeDispute, makeRefundOf, openDispute } from "../billing/Reversals.ts"
+import { daySeconds } from "../objects/Base.ts"
 import type { CheckoutSession } from "../objects/CheckoutSession.ts"
 import type { Event } from "../objects/Event.ts"
 import type { Charge } from "../objects/Payment.ts"
@@ -13,10 +13,8 @@ import { makeSecret } from "../resources/WebhookEndpoints.ts"
 import type { Simulation, Snapshot } from "../Simulation.ts"
 import type { Card } from "../State.ts"
 import { missingResource } from "../wire/StripeError.ts"
-import { forge } from "../webhooks/Forgery.ts"
-import type { Forgery } from "../webhooks/Forgery.ts"
-import { post } from "../webhooks/Sender.ts"
-import type { Receipt } from "../webhooks/Sender.ts"
+import { forge, type Forgery } from "../webhooks/Forgery.ts"
+import { post, type Receipt } from "../webhooks/Sender.ts"
 import { realSeconds } from "../webhooks/Signature.ts"
 import type { DeliveryEntry, Parcel, WebhookRule } from "../webhooks/Webhooks.ts"
 import type { FaultRule } from "./FaultBook.ts"
@@ -27,47 +25,47 @@ export interface StripeSimulatorControl {
   /** Seconds since 1970 by the simulated clock. */
   now(): number
   /**
-   * Moves the clock; renewals, retries and expiries on the way forward happen. A negative amount moves it back, to begin
-   * something in the past; what has happened stays. Answers with the new time.
+   * Moves the clock; renewals, retries and expiries that become due happen. A negative amount moves it back, to start
+   * something in the past; nothing is undone. Returns the new time.
    */
   advance(input: { readonly seconds?: number | undefined; readonly days?: number | undefined }): number
-  /** How the customer's card behaves when a renewal is charged. */
+  /** Sets how the customer's card behaves when a renewal is charged. */
   setCard(input: { readonly customer: string; readonly card: Card }): void
-  /** The buyer's buttons of the checkout page, without a browser. */
+  /** Presses a button of the checkout page. */
   checkout(input: {
     readonly session: string
     readonly action: CheckoutAction
     readonly email?: string | null | undefined
   }): CheckoutSession
-  /** The money of a checkout paid `later` arrives, or does not. */
+  /** Ends the delayed payment of a checkout that was paid `later`. */
   settlePayment(input: { readonly session: string; readonly outcome: "succeeded" | "failed" }): CheckoutSession
-  /** Any word, those that Stripe does not know included. */
+  /** Any status, also one that Stripe does not have. */
   setSubscriptionStatus(input: { readonly subscription: string; readonly status: string }): Subscription
   /** `charge`: a charge, or a payment intent, invoice or subscription, whose last charge it is. */
   refund(input: { readonly charge: string; readonly amount?: number | undefined }): Refund
   openDispute(input: { readonly charge: string; readonly reason?: string | undefined }): Dispute
   closeDispute(input: { readonly dispute: string; readonly outcome: "won" | "lost" }): Dispute
-  /** A fault for the next calls that match. */
+  /** Adds a fault for the next calls that match. */
   addFault(rule: FaultRule): void
   clearFaults(): void
-  /** From now on webhooks wait until they are released. */
+  /** Holds webhooks from now on, until they are released. */
   holdWebhooks(): void
   heldWebhooks(): ReadonlyArray<Parcel>
-  /** Sends what is held: all, or the first `count` while the rest stays held; shuffled by `seed`. Answers how many. */
+  /** Sends held webhooks: all, or the first `count` while the rest stays held; shuffled by `seed`. Returns how many. */
   releaseWebhooks(input?: { readonly count?: number | undefined; readonly seed?: number | undefined }): number
-  /** What is held is never delivered. Answers how many. */
+  /** Drops held webhooks: they are never delivered. Returns how many. */
   dropHeldWebhooks(): number
-  /** The next events are not delivered, or delivered twice. */
+  /** Drops or duplicates the next events. */
   addWebhookRule(rule: WebhookRule): void
   /** Sends an event again, held or not, to one endpoint or all. Does not retry. */
   resend(input: { readonly event: string; readonly endpoint?: string | undefined }): Promise<ReadonlyArray<DeliveryEntry>>
-  /** Sends an event (the newest when absent) as it must not be accepted. Answers what each endpoint said. */
+  /** Sends an event (by default the newest) in a form that must be refused. Returns each endpoint's answer. */
   forge(input: {
     readonly kind: Forgery
     readonly event?: string | undefined
     readonly endpoint?: string | undefined
   }): Promise<ReadonlyArray<Receipt>>
-  /** A new secret; the old one keeps signing as well for the overlap. The endpoint may be left out when there is one. */
+  /** Creates a new secret; the old one signs, too, during the overlap. The endpoint defaults to the first. */
   rollSecret(input: {
     readonly endpoint?: string | undefined
     readonly secret?: string | undefined
@@ -77,7 +75,7 @@ export interface StripeSimulatorControl {
   requests(filter?: { readonly method?: string | undefined; readonly path?: string | undefined }): ReadonlyArray<RequestEntry>
   /** Attempts to deliver webhooks, oldest first. */
   deliveries(filter?: { readonly event?: string | undefined; readonly type?: string | undefined }): ReadonlyArray<DeliveryEntry>
-  /** Waits until no webhook is being sent or retried; false when that takes longer. Held ones do not count. */
+  /** Waits until no webhook is being sent or retried; false on timeout. Held ones do not count. */
   idle(input?: { readonly timeoutMillis?: number | undefined }): Promise<boolean>
   snapshot(): Snapshot
   restore(snapshot: Snapshot): void
@@ -89,7 +87,7 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
   return {
     now: () => account.now(),
     advance: ({ days = 0, seconds = 0 }) => {
-      simulation.advance(days * 86_400 + seconds)
+      simulation.advance(days * daySeconds + seconds)
       return account.now()
     },
     setCard: ({ card, customer }) => {

@@ -1,15 +1,25 @@
 import type { ServerResponse } from "node:http"
 import type { Snapshot } from "../Simulation.ts"
 import type { Form } from "../wire/Form.ts"
-import { boolean, integer, number, oneOf, readParameters, required, text, word } from "../wire/Parameters.ts"
-import type { Parameters, Read } from "../wire/Parameters.ts"
+import {
+  boolean,
+  integer,
+  number,
+  oneOf,
+  type Parameters,
+  type Read,
+  readParameters,
+  required,
+  text,
+  word
+} from "../wire/Parameters.ts"
 import { invalid, StripeError, unknownRoute } from "../wire/StripeError.ts"
-import { FORGERIES } from "../webhooks/Forgery.ts"
+import { forgeries } from "../webhooks/Forgery.ts"
 import type { StripeSimulatorControl } from "./Control.ts"
 
-const PREFIX = "/__control/"
+const controlPrefix = "/__control/"
 
-export const isControl = (path: string) => path.startsWith(PREFIX)
+export const isControl = (path: string) => path.startsWith(controlPrefix)
 
 type Command = (control: StripeSimulatorControl, form: Form, body: string) => unknown
 
@@ -68,7 +78,7 @@ const commands: Readonly<Record<keyof StripeSimulatorControl, Command>> = {
     control.addWebhookRule(input)
   ),
   resend: command({ event: required(word), endpoint: word }, (control, input) => control.resend(input)),
-  forge: command({ kind: required(oneOf(...FORGERIES)), event: word, endpoint: word }, (control, input) => control.forge(input)),
+  forge: command({ kind: required(oneOf(...forgeries)), event: word, endpoint: word }, (control, input) => control.forge(input)),
   rollSecret: command({ endpoint: word, secret: word, overlapSeconds: integer }, (control, input) => control.rollSecret(input)),
   requests: command({ method: word, path: word }, (control, input) => control.requests(input)),
   deliveries: command({ event: word, type: word }, (control, input) => control.deliveries(input)),
@@ -80,7 +90,7 @@ const commands: Readonly<Record<keyof StripeSimulatorControl, Command>> = {
 
 const isName = (name: string): name is keyof StripeSimulatorControl => Object.hasOwn(commands, name)
 
-/** Carries out one command and answers with what it returns; null for nothing. */
+/** Runs one command and answers with its result, or null. */
 export const answerControl = async (
   control: StripeSimulatorControl,
   path: string,
@@ -89,7 +99,7 @@ export const answerControl = async (
   response: ServerResponse
 ) => {
   try {
-    const name = path.slice(PREFIX.length)
+    const name = path.slice(controlPrefix.length)
     if (!isName(name)) throw unknownRoute("POST", path)
     const result: unknown = await commands[name](control, form, body)
     sendJson(response, 200, result ?? null)
@@ -103,7 +113,7 @@ const sendJson = (response: ServerResponse, status: number, value: unknown) => {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value))
 }
 
-/** Taken as it is given: a snapshot comes from `snapshot`. */
+/** Checks the outer shape only: a snapshot comes from the command `snapshot`. */
 const readSnapshot = (body: string): Snapshot => {
   const value: unknown = JSON.parse(body)
   if (isSnapshot(value)) return value

@@ -1,9 +1,9 @@
 /** What happens to a call instead of its answer. */
 export interface Fault {
   /**
-   * `status`: an error in Stripe's envelope; `html`: a proxy's page without `error`; `json`: a JSON object without
-   * `error`; `reset`: the connection is cut; `cut`: it is cut in the middle of the body; `hang`: no answer ever;
-   * `delay`: the true answer, late.
+   * `status`: an error in Stripe's envelope; `html`: an HTML page of a proxy; `json`: a JSON object without
+   * `error`; `reset`: the connection is reset; `cut`: it is cut in the middle of the body; `hang`: no answer;
+   * `delay`: the real answer, late.
    */
   readonly kind: "status" | "html" | "json" | "reset" | "cut" | "hang" | "delay"
   /** Of `status` (500), `html` and `json` (502). */
@@ -11,13 +11,13 @@ export interface Fault {
   readonly type?: "api_error" | "card_error" | "idempotency_error" | "invalid_request_error" | undefined
   readonly code?: string | undefined
   readonly message?: string | undefined
-  /** What `json` answers with, when it is not to be of no use at all. */
+  /** The body of `json`; a useless object when absent. */
   readonly body?: string | undefined
   /** The header `stripe-should-retry`, which the SDK obeys. */
   readonly shouldRetry?: boolean | undefined
-  /** How late, for `delay`. */
+  /** The delay of `delay`. */
   readonly millis?: number | undefined
-  /** The call takes effect first, and only its answer is lost; `delay` always takes effect. */
+  /** Whether the call takes effect and only its answer is lost; with `delay` it always does. */
   readonly afterEffect?: boolean | undefined
 }
 
@@ -25,15 +25,15 @@ export interface Fault {
 export interface FaultRule extends Fault {
   /** `GET`, `POST`, `DELETE`; any when absent. */
   readonly method?: string | undefined
-  /** What the path starts with; any when absent. */
+  /** A prefix of the path; any when absent. */
   readonly path?: string | undefined
-  /** How many matching calls pass unharmed first; 0 when absent. */
+  /** How many matching calls succeed first; 0 when absent. */
   readonly skip?: number | undefined
   /** How many calls it breaks; 1 when absent. */
   readonly times?: number | undefined
 }
 
-/** Decides which fault, if any, hits a call: the oldest rule that matches and is not used up. */
+/** Decides which fault hits a call: the oldest matching rule that is not used up. */
 export class FaultBook {
   private rules: Array<{ readonly rule: FaultRule; skip: number; left: number }> = []
 

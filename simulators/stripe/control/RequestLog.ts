@@ -1,7 +1,7 @@
 import type { Form } from "../wire/Form.ts"
 
-/** How many requests are remembered. */
-const LIMIT = 20_000
+/** How many requests are kept. */
+const logLimit = 20_000
 
 /** One call of the API as the simulator saw it. */
 export interface RequestEntry {
@@ -14,11 +14,11 @@ export interface RequestEntry {
   /** Query or body, as nested hashes of text. */
   readonly parameters: Form
   readonly idempotencyKey: string | null
-  /** null while nothing was answered, and when nothing ever was. */
+  /** Null until an answer is sent. */
   status: number | null
-  /** The kind of the fault that hit it. */
+  /** The kind of its fault, if any. */
   fault: string | null
-  /** The answer was remembered from an earlier request with the same idempotency key. */
+  /** Whether the answer was that of an earlier request with the same idempotency key. */
   replayed: boolean
 }
 
@@ -28,7 +28,7 @@ export class RequestLog {
 
   add(entry: RequestEntry): RequestEntry {
     this.entries.push(entry)
-    if (this.entries.length > LIMIT) this.entries.shift()
+    if (this.entries.length > logLimit) this.entries.shift()
     return entry
   }
 

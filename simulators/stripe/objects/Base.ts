@@ -1,19 +1,24 @@
 import { randomBytes } from "node:crypto"
 
-/** What every object takes from the account that makes it. */
+export const daySeconds = 86_400
+
+/** What the account gives to every object that it creates. */
 export interface Birth {
   /** Seconds since 1970 of the simulated clock. */
   readonly created: number
   readonly livemode: boolean
-  /** Where the simulator serves its pages. */
+  /** The base URL of the simulator's pages. */
   readonly url: string
 }
 
-/** `cus_` and 24 characters, as Stripe's: never the same twice, not even after a restore. */
+/** `cus_` and 24 random characters, so an id is unique even after a restore. */
 export const makeId = (prefix: string) => `${prefix}_${randomBytes(18).toString("base64url").replaceAll(/[-_]/g, "0")}`
 
 /** A list that is part of an object. */
 export const sublist = <T>(url: string, data: Array<T>) => ({ object: "list", data, has_more: false, url })
 
-/** A field of which Stripe says little more than that it is off. */
+/** The `automatic_tax` of an object without automatic tax. */
 export const automaticTaxOff = () => ({ disabled_reason: null, enabled: false, liability: null, provider: null, status: null })
+
+/** The initial value of a field, with the type of every value that it can have later. */
+export const initially = <T>(value: T): T => value

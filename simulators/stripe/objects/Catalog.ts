@@ -1,5 +1,4 @@
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { type Birth, initially, makeId } from "./Base.ts"
 
 export type Product = ReturnType<typeof makeProduct>
 export type Price = ReturnType<typeof makePrice>
@@ -19,7 +18,7 @@ export const makeProduct = ({ created, livemode }: Birth, input: ProductInput) =
   object: "product" as const,
   active: input.active ?? true,
   created,
-  default_price: null as string | null,
+  default_price: initially<string | null>(null),
   description: input.description ?? null,
   images: [],
   livemode,
@@ -79,7 +78,7 @@ export const makePrice = ({ created, livemode }: Birth, input: PriceInput) => ({
   unit_amount_decimal: String(input.unitAmount)
 })
 
-/** The price as the plan it was before there were prices; subscription items still carry it. */
+/** The price in the form of a plan, the predecessor of prices; subscription items still have it. */
 export const planOf = (price: Price) => ({
   id: price.id,
   object: "plan" as const,

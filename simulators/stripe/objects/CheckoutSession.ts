@@ -1,5 +1,4 @@
-import { automaticTaxOff, makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { automaticTaxOff, type Birth, initially, makeId } from "./Base.ts"
 import type { Price } from "./Catalog.ts"
 
 export type CheckoutSession = ReturnType<typeof makeCheckoutSession>
@@ -56,7 +55,7 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     discounts: [],
     expires_at: input.expiresAt,
     integration_identifier: null,
-    invoice: null as string | null,
+    invoice: initially<string | null>(null),
     invoice_creation: null,
     livemode,
     locale: input.locale,
@@ -64,7 +63,7 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     metadata: input.metadata,
     mode: "subscription",
     origin_context: null,
-    payment_intent: null as string | null,
+    payment_intent: initially<string | null>(null),
     payment_link: null,
     payment_method_collection: "always",
     payment_method_configuration_details: null,
@@ -83,13 +82,13 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     shipping_address_collection: null,
     shipping_cost: null,
     shipping_options: [],
-    status: "open" as "open" | "complete" | "expired",
+    status: initially<"open" | "complete" | "expired">("open"),
     submit_type: null,
-    subscription: null as string | null,
+    subscription: initially<string | null>(null),
     success_url: input.successUrl,
     total_details: { amount_discount: 0, amount_shipping: 0, amount_tax: 0 },
     ui_mode: "hosted_page",
-    url: `${url}/pay/${id}` as string | null,
+    url: initially<string | null>(`${url}/pay/${id}`),
     wallet_options: null
   }
 }
@@ -105,7 +104,7 @@ export const customerDetails = (email: string | null) => ({
   tax_ids: []
 })
 
-/** What a session sells; in its answer only when `line_items` is expanded. */
+/** What a session sells; only included when `line_items` is expanded. */
 export const makeLineItem = (price: Price, quantity: number, description: string) => ({
   id: makeId("li"),
   object: "item" as const,

@@ -1,5 +1,4 @@
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { type Birth, initially, makeId } from "./Base.ts"
 
 export type Customer = ReturnType<typeof makeCustomer>
 
@@ -18,7 +17,7 @@ export const makeCustomer = ({ created, livemode }: Birth, input: CustomerInput)
   address: null,
   balance: 0,
   created,
-  currency: null as string | null,
+  currency: initially<string | null>(null),
   default_source: null,
   delinquent: false,
   description: input.description ?? null,
@@ -27,7 +26,7 @@ export const makeCustomer = ({ created, livemode }: Birth, input: CustomerInput)
   invoice_prefix: makeId("").slice(1, 9).toUpperCase(),
   invoice_settings: {
     custom_fields: null,
-    default_payment_method: null as string | null,
+    default_payment_method: initially<string | null>(null),
     footer: null,
     rendering_options: null
   },

@@ -1,15 +1,14 @@
-import { API_VERSION } from "../ApiVersion.ts"
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { apiVersion } from "../ApiVersion.ts"
+import { type Birth, makeId } from "./Base.ts"
 
 export type Event = ReturnType<typeof makeEvent>
 
 interface EventInput {
   readonly type: string
   readonly object: object
-  /** What an update changed, as it was before. */
+  /** The previous values of what an update changed. */
   readonly previous: object | undefined
-  /** The request that caused it; `{ id: null }` when it was a page or the clock. */
+  /** The request that caused it; `{ id: null }` for a page or the clock. */
   readonly request: { readonly id: string | null; readonly idempotency_key: string | null }
   readonly pendingWebhooks: number
 }
@@ -18,7 +17,7 @@ interface EventInput {
 export const makeEvent = ({ created, livemode }: Birth, input: EventInput) => ({
   id: makeId("evt"),
   object: "event" as const,
-  api_version: API_VERSION,
+  api_version: apiVersion,
   created,
   data: { object: input.object, ...(input.previous && { previous_attributes: input.previous }) },
   livemode,

@@ -1,5 +1,4 @@
-import { automaticTaxOff, makeId, sublist } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { automaticTaxOff, type Birth, initially, makeId, sublist } from "./Base.ts"
 import type { Customer } from "./Customer.ts"
 import type { Subscription, SubscriptionItem } from "./Subscription.ts"
 
@@ -40,7 +39,7 @@ export const makeInvoice = (
     attempted: false,
     auto_advance: true,
     automatic_tax: automaticTaxOff(),
-    automatically_finalizes_at: null as number | null,
+    automatically_finalizes_at: initially<number | null>(null),
     billing_reason: reason,
     collection_method: "charge_automatically",
     created,
@@ -61,20 +60,20 @@ export const makeInvoice = (
     description: null,
     discounts: [],
     due_date: null,
-    effective_at: null as number | null,
-    ending_balance: null as number | null,
+    effective_at: initially<number | null>(null),
+    ending_balance: initially<number | null>(null),
     footer: null,
     from_invoice: null,
-    hosted_invoice_url: null as string | null,
-    invoice_pdf: null as string | null,
+    hosted_invoice_url: initially<string | null>(null),
+    invoice_pdf: initially<string | null>(null),
     issuer: { type: "self" },
     last_finalization_error: null,
     latest_revision: null,
     lines: sublist(`/v1/invoices/${id}/lines`, [makeLine(id, livemode, item, amount, description)]),
     livemode,
     metadata: {},
-    next_payment_attempt: null as number | null,
-    number: null as string | null,
+    next_payment_attempt: initially<number | null>(null),
+    number: initially<string | null>(null),
     on_behalf_of: null,
     parent: {
       quote_details: null,
@@ -92,12 +91,12 @@ export const makeInvoice = (
     shipping_details: null,
     starting_balance: 0,
     statement_descriptor: null,
-    status: "draft" as "draft" | "open" | "paid" | "uncollectible" | "void",
+    status: initially<"draft" | "open" | "paid" | "uncollectible" | "void">("draft"),
     status_transitions: {
-      finalized_at: null as number | null,
+      finalized_at: initially<number | null>(null),
       marked_uncollectible_at: null,
-      paid_at: null as number | null,
-      voided_at: null as number | null
+      paid_at: initially<number | null>(null),
+      voided_at: initially<number | null>(null)
     },
     subtotal: amount,
     subtotal_excluding_tax: amount,
@@ -148,11 +147,11 @@ const makeLine = (invoice: string, livemode: boolean, item: SubscriptionItem, am
   taxes: []
 })
 
-/** https://docs.stripe.com/api/invoice-payment/object: what ties an invoice to the payment intent that pays it. */
+/** https://docs.stripe.com/api/invoice-payment/object: links an invoice to the payment intent that pays it. */
 export const makeInvoicePayment = ({ created, livemode }: Birth, invoice: Invoice, paymentIntent: string) => ({
   id: makeId("inpay"),
   object: "invoice_payment" as const,
-  amount_paid: null as number | null,
+  amount_paid: initially<number | null>(null),
   amount_requested: invoice.amount_due,
   created,
   currency: invoice.currency,
@@ -160,6 +159,6 @@ export const makeInvoicePayment = ({ created, livemode }: Birth, invoice: Invoic
   is_default: true,
   livemode,
   payment: { payment_intent: paymentIntent, type: "payment_intent" },
-  status: "open" as "open" | "paid" | "canceled",
-  status_transitions: { canceled_at: null as number | null, paid_at: null as number | null }
+  status: initially<"open" | "paid" | "canceled">("open"),
+  status_transitions: { canceled_at: initially<number | null>(null), paid_at: initially<number | null>(null) }
 })

@@ -1,5 +1,4 @@
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { type Birth, initially, makeId } from "./Base.ts"
 
 export type PaymentIntent = ReturnType<typeof makePaymentIntent>
 export type Charge = ReturnType<typeof makeCharge>
@@ -28,8 +27,8 @@ export const makePaymentIntent = ({ created, livemode }: Birth, input: PaymentIn
     application: null,
     application_fee_amount: null,
     automatic_payment_methods: null,
-    canceled_at: null as number | null,
-    cancellation_reason: null as string | null,
+    canceled_at: initially<number | null>(null),
+    cancellation_reason: initially<string | null>(null),
     capture_method: "automatic",
     client_secret: `${id}_secret_${makeId("").slice(1)}`,
     confirmation_method: "automatic",
@@ -39,14 +38,14 @@ export const makePaymentIntent = ({ created, livemode }: Birth, input: PaymentIn
     customer_account: null,
     description: input.description,
     excluded_payment_method_types: null,
-    last_payment_error: null as Decline | null,
-    latest_charge: null as string | null,
+    last_payment_error: initially<Decline | null>(null),
+    latest_charge: initially<string | null>(null),
     livemode,
     managed_payments: null,
     metadata: {},
     next_action: null,
     on_behalf_of: null,
-    payment_method: null as string | null,
+    payment_method: initially<string | null>(null),
     payment_method_configuration_details: null,
     payment_method_options: { card: { request_three_d_secure: "automatic" } },
     payment_method_types: ["card"],
@@ -64,7 +63,7 @@ export const makePaymentIntent = ({ created, livemode }: Birth, input: PaymentIn
   }
 }
 
-/** https://docs.stripe.com/api/charges/object. The way to its invoice leads through the invoice payments. */
+/** https://docs.stripe.com/api/charges/object. Its invoice is found through the invoice payments. */
 export const makeCharge = (
   { created, livemode }: Birth,
   input: PaymentInput & {

@@ -1,5 +1,4 @@
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { type Birth, makeId } from "./Base.ts"
 
 export type PortalSession = ReturnType<typeof makePortalSession>
 

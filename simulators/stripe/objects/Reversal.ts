@@ -1,5 +1,4 @@
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { type Birth, daySeconds, makeId } from "./Base.ts"
 import type { Charge } from "./Payment.ts"
 
 export type Refund = ReturnType<typeof makeRefund>
@@ -34,8 +33,6 @@ export const makeRefund = (
   transfer_reversal: null
 })
 
-const DAY_SECONDS = 86_400
-
 /** https://docs.stripe.com/api/disputes/object */
 export const makeDispute = ({ created, livemode }: Birth, charge: Charge, reason: string) => ({
   id: makeId("du"),
@@ -48,7 +45,7 @@ export const makeDispute = ({ created, livemode }: Birth, charge: Charge, reason
   enhanced_eligibility_types: [],
   evidence: {},
   evidence_details: {
-    due_by: created + 7 * DAY_SECONDS,
+    due_by: created + 7 * daySeconds,
     enhanced_eligibility: {},
     has_evidence: false,
     past_due: false,

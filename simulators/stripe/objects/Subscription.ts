@@ -1,7 +1,5 @@
-import { automaticTaxOff, makeId, sublist } from "./Base.ts"
-import type { Birth } from "./Base.ts"
-import { planOf } from "./Catalog.ts"
-import type { Interval, Price } from "./Catalog.ts"
+import { automaticTaxOff, daySeconds, type Birth, initially, makeId, sublist } from "./Base.ts"
+import { type Interval, planOf, type Price } from "./Catalog.ts"
 
 export type Subscription = ReturnType<typeof makeSubscription>
 export type SubscriptionItem = ReturnType<typeof makeItem>
@@ -17,7 +15,7 @@ interface SubscriptionInput {
 
 /**
  * https://docs.stripe.com/api/subscriptions/object. The period is on the items: `items.data[0].current_period_end`.
- * The status stays a plain string, for the control may set words that Stripe does not know yet.
+ * The status is a plain string, because the control may set one that Stripe does not have yet.
  */
 export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
   const { created, livemode } = birth
@@ -33,14 +31,14 @@ export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
     billing_mode: { flexible: { proration_discounts: "included" }, type: "flexible", updated_at: created },
     billing_schedules: [],
     billing_thresholds: null,
-    cancel_at: null as number | null,
+    cancel_at: initially<number | null>(null),
     cancel_at_period_end: false,
-    canceled_at: null as number | null,
+    canceled_at: initially<number | null>(null),
     cancellation_details: {
-      comment: null as string | null,
-      feedback: null as string | null,
+      comment: initially<string | null>(null),
+      feedback: initially<string | null>(null),
       feedback_option: null,
-      reason: null as string | null
+      reason: initially<string | null>(null)
     },
     collection_method: "charge_automatically",
     created,
@@ -48,12 +46,12 @@ export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
     customer: input.customer,
     customer_account: null,
     days_until_due: null,
-    default_payment_method: null as string | null,
+    default_payment_method: initially<string | null>(null),
     default_source: null,
     default_tax_rates: [],
     description: input.description ?? null,
     discounts: [],
-    ended_at: null as number | null,
+    ended_at: initially<number | null>(null),
     invoice_settings: {
       account_tax_ids: null,
       custom_fields: null,
@@ -62,7 +60,7 @@ export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
       issuer: { type: "self" }
     },
     items: sublist(`/v1/subscription_items?subscription=${id}`, [makeItem(birth, id, input.price, input.quantity)]),
-    latest_invoice: null as string | null,
+    latest_invoice: initially<string | null>(null),
     livemode,
     managed_payments: null,
     metadata: input.metadata,
@@ -108,7 +106,7 @@ export const itemOf = (subscription: Subscription): SubscriptionItem => {
   return item
 }
 
-/** The first end of a period after this start that falls on the anchor's day: 31 January, 28 February, 31 March. */
+/** The end of the period that starts here, on the anchor's day of the month: 31 January, 28 February, 31 March. */
 export const periodEnd = (price: Price, start: number, anchor: number): number => {
   const { interval, interval_count: count } = price.recurring ?? { interval: "month" as const, interval_count: 1 }
   for (let periods = 1; ; periods++) {
@@ -117,11 +115,9 @@ export const periodEnd = (price: Price, start: number, anchor: number): number =
   }
 }
 
-const DAY_SECONDS = 86_400
-
 const addInterval = (from: number, interval: Interval, count: number): number => {
-  if (interval === "day") return from + count * DAY_SECONDS
-  if (interval === "week") return from + count * 7 * DAY_SECONDS
+  if (interval === "day") return from + count * daySeconds
+  if (interval === "week") return from + count * 7 * daySeconds
   const months = interval === "year" ? 12 * count : count
   const date = new Date(from * 1000)
   const day = date.getUTCDate()

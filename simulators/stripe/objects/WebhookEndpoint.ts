@@ -1,33 +1,32 @@
-import { API_VERSION } from "../ApiVersion.ts"
-import { makeId } from "./Base.ts"
-import type { Birth } from "./Base.ts"
+import { apiVersion } from "../ApiVersion.ts"
+import { type Birth, initially, makeId } from "./Base.ts"
 
 export type WebhookEndpoint = ReturnType<typeof makeWebhookEndpoint>
 
 interface EndpointInput {
-  readonly id?: string
+  readonly id?: string | undefined
   readonly url: string
   readonly enabledEvents: ReadonlyArray<string>
   readonly description: string | null
   readonly metadata: Record<string, string>
 }
 
-/** https://docs.stripe.com/api/webhook_endpoints/object. Its secret is kept apart and shown once. */
+/** https://docs.stripe.com/api/webhook_endpoints/object. Its secret is stored separately and shown once. */
 export const makeWebhookEndpoint = ({ created, livemode }: Birth, input: EndpointInput) => ({
   id: input.id ?? makeId("we"),
   object: "webhook_endpoint" as const,
-  api_version: API_VERSION,
+  api_version: apiVersion,
   application: null,
   created,
   description: input.description,
   enabled_events: input.enabledEvents,
   livemode,
   metadata: input.metadata,
-  status: "enabled" as "enabled" | "disabled",
+  status: initially<"enabled" | "disabled">("enabled"),
   url: input.url
 })
 
-/** What signs an endpoint's deliveries. After a roll the old secret signs too, until it ends. */
+/** The secrets that sign an endpoint's deliveries. After a roll the old one signs, too, until it expires. */
 export interface EndpointSecrets {
   readonly current: string
   readonly old: string | null
@@ -35,7 +34,7 @@ export interface EndpointSecrets {
   readonly oldEndsAt: number
 }
 
-/** Every secret that signs now, the newest first. */
+/** The secrets that sign now, newest first. */
 export const activeSecrets = ({ current, old, oldEndsAt }: EndpointSecrets): ReadonlyArray<string> =>
   old !== null && oldEndsAt > Date.now() / 1000 ? [current, old] : [current]
 

@@ -3,10 +3,9 @@ import { actOnCheckout } from "../billing/Checkout.ts"
 import type { CheckoutSession } from "../objects/CheckoutSession.ts"
 import { oneOf, readParameters, required, text } from "../wire/Parameters.ts"
 import type { Form } from "../wire/Form.ts"
-import { actionForm, errorNote, escapeHtml, facts, htmlPage, money } from "./Html.ts"
-import type { PageAnswer } from "./Html.ts"
+import { actionForm, errorNote, escapeHtml, facts, htmlPage, money, type PageAnswer } from "./Html.ts"
 
-const DECLINED = "Your card has been declined. Try another one."
+const declinedMessage = "Your card has been declined. Try another one."
 
 export const showCheckout = (account: Account, session: CheckoutSession, error?: string): PageAnswer => {
   if (session.status === "complete")
@@ -33,6 +32,6 @@ export const actOnCheckoutPage = (account: Account, session: CheckoutSession, fo
   if (input.action === "back") return { redirect: session.cancel_url ?? `${account.url}/pay/${session.id}` }
   if (session.status !== "open") return showCheckout(account, session)
   actOnCheckout(account, session, input.action, input.email)
-  if (input.action === "decline") return showCheckout(account, session, DECLINED)
+  if (input.action === "decline") return showCheckout(account, session, declinedMessage)
   return { redirect: session.success_url.replaceAll("{CHECKOUT_SESSION_ID}", session.id) }
 }

@@ -1,23 +1,23 @@
-/** What a page answers: itself, or where to go next. */
+/** The answer of a page: HTML or a redirect. */
 export type PageAnswer = { readonly status: number; readonly html: string } | { readonly redirect: string }
 
-const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
+const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
 
-export const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character)
+export const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
 
-const STYLE = `
+const style = `
 body { font: 17px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto; padding: 0 1rem; color: #1a1f36 }
 small { color: #697386 } form { margin: .5rem 0 } input { font: inherit; padding: .4rem; width: 100%; box-sizing: border-box }
 button { font: inherit; padding: .5rem 1rem; width: 100%; border: 1px solid #c1c9d2; border-radius: 6px; background: #fff; cursor: pointer }
 button.main { background: #0048e5; border-color: #0048e5; color: #fff } .error { color: #b3093c }
 table { border-collapse: collapse; width: 100% } td { padding: .3rem 0; border-top: 1px solid #e3e8ee } td + td { text-align: right }`
 
-/** A page out of HTML that is already escaped. */
+/** A page; `body` is escaped HTML. */
 export const htmlPage = (title: string, body: string, status = 200): PageAnswer => ({
   status,
   html:
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-    `<title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body><small>Stripe simulator: no real money moves here</small>` +
+    `<title>${escapeHtml(title)}</title><style>${style}</style></head><body><small>Stripe simulator: no real money moves here</small>` +
     `<h1>${escapeHtml(title)}</h1>${body}</body></html>`
 })
 

@@ -3,8 +3,7 @@ import { collect } from "../billing/Collection.ts"
 import type { Invoice } from "../objects/Invoice.ts"
 import type { Form } from "../wire/Form.ts"
 import { oneOf, readParameters, required } from "../wire/Parameters.ts"
-import { actionForm, errorNote, facts, htmlPage, money } from "./Html.ts"
-import type { PageAnswer } from "./Html.ts"
+import { actionForm, errorNote, facts, htmlPage, money, type PageAnswer } from "./Html.ts"
 
 export const showInvoice = (invoice: Invoice, error?: string): PageAnswer => {
   const { amount_due: due, currency, number, status } = invoice
@@ -21,7 +20,7 @@ export const showInvoice = (invoice: Invoice, error?: string): PageAnswer => {
   )
 }
 
-/** The page stays where it is: Stripe's hosted invoice has nowhere to return to. */
+/** Redirects to the page itself: Stripe's hosted invoice has no return URL. */
 export const actOnInvoice = (account: Account, invoice: Invoice, form: Form): PageAnswer => {
   const { action } = readParameters({ action: required(oneOf("pay", "decline")) }, form)
   if (invoice.status !== "open") return showInvoice(invoice)

@@ -1,8 +1,7 @@
 import type { Account } from "../Account.ts"
 import type { Form } from "../wire/Form.ts"
 import { actOnCheckoutPage, showCheckout } from "./CheckoutPage.ts"
-import { notFoundPage } from "./Html.ts"
-import type { PageAnswer } from "./Html.ts"
+import { notFoundPage, type PageAnswer } from "./Html.ts"
 import { actOnInvoice, showInvoice } from "./InvoicePage.ts"
 import { actOnPortal, showPortal } from "./PortalPage.ts"
 

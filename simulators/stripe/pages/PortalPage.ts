@@ -2,13 +2,11 @@ import type { Account } from "../Account.ts"
 import { endSubscription, hasEnded, scheduleCancel } from "../billing/Ending.ts"
 import { makeId } from "../objects/Base.ts"
 import type { PortalSession } from "../objects/PortalSession.ts"
-import { itemOf } from "../objects/Subscription.ts"
-import type { Subscription } from "../objects/Subscription.ts"
+import { itemOf, type Subscription } from "../objects/Subscription.ts"
 import type { Form } from "../wire/Form.ts"
 import { oneOf, readParameters, required, word } from "../wire/Parameters.ts"
 import { invalid } from "../wire/StripeError.ts"
-import { actionForm, day, escapeHtml, facts, htmlPage, money } from "./Html.ts"
-import type { PageAnswer } from "./Html.ts"
+import { actionForm, day, escapeHtml, facts, htmlPage, money, type PageAnswer } from "./Html.ts"
 
 export const showPortal = (account: Account, session: PortalSession): PageAnswer => {
   const customer = account.find("customer", session.customer)
@@ -52,7 +50,7 @@ const actions = {
   subscription: word
 }
 
-/** After an action the portal shows itself again; Back leads to the return URL. */
+/** Redirects to the portal after an action, and to the return URL after Back. */
 export const actOnPortal = (account: Account, session: PortalSession, form: Form): PageAnswer => {
   const { action, subscription: id } = readParameters(actions, form)
   if (action === "back") return { redirect: session.return_url ?? session.url }
@@ -69,7 +67,7 @@ const takeCard = (account: Account, id: string) => {
   })
 }
 
-/** The one named, else the customer's newest that has not ended. */
+/** The subscription with this id, else the customer's newest; only one that has not ended. */
 const findSubscription = (account: Account, customer: string, id: string | undefined): Subscription => {
   const own = account.all("subscription").filter((each) => each.customer === customer && !hasEnded(each))
   const found = id === undefined ? own.at(-1) : own.find((each) => each.id === id)

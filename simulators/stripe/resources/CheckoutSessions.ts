@@ -1,5 +1,6 @@
 import type { Account } from "../Account.ts"
 import { expireCheckout } from "../billing/Checkout.ts"
+import { daySeconds } from "../objects/Base.ts"
 import { makeCheckoutSession, makeLineItem } from "../objects/CheckoutSession.ts"
 import { listParameters, page } from "../wire/Listing.ts"
 import { boolean, hash, integer, list, mergeMetadata, metadata, oneOf, range, required, text, word } from "../wire/Parameters.ts"
@@ -93,20 +94,17 @@ const readCart = (account: Account, items: ReadonlyArray<{ readonly price: strin
   return { price, quantity, lineItem: makeLineItem(price, quantity, name) }
 }
 
-const MINUTE_SECONDS = 60
-const DAY_SECONDS = 86_400
-
+const minuteSeconds = 60
 /**
- * 30 minutes to 24 hours from now. Callers live in real time: when the simulated clock has moved, the moment they
- * give moves with it.
+ * 30 minutes to 24 hours from now. Callers use real time, so a simulated clock that was moved moves the expiry, too.
  */
 const readExpiry = (account: Account, given: number | undefined): number => {
-  if (given === undefined) return account.now() + DAY_SECONDS
+  if (given === undefined) return account.now() + daySeconds
   const seconds = given - Math.floor(Date.now() / 1000)
-  // A request takes a moment: one second less than 30 minutes is still what the caller meant.
-  if (seconds < 30 * MINUTE_SECONDS - 1)
+  // The request takes time: one second less than 30 minutes is accepted.
+  if (seconds < 30 * minuteSeconds - 1)
     throw invalid("The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.", "expires_at")
-  if (seconds > DAY_SECONDS)
+  if (seconds > daySeconds)
     throw invalid("The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.", "expires_at")
   return given + Math.round(account.state.offsetMillis / 1000)
 }

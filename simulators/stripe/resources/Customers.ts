@@ -1,7 +1,6 @@
 import type { Account } from "../Account.ts"
 import { endSubscription, hasEnded } from "../billing/Ending.ts"
-import { makeCustomer } from "../objects/Customer.ts"
-import type { Customer } from "../objects/Customer.ts"
+import { type Customer, makeCustomer } from "../objects/Customer.ts"
 import { deletedCustomer } from "../wire/Expand.ts"
 import { listParameters, page } from "../wire/Listing.ts"
 import { hash, mergeMetadata, metadata, range, text, word } from "../wire/Parameters.ts"
@@ -17,7 +16,7 @@ const fields = {
   invoice_settings: hash({ default_payment_method: text })
 }
 
-/** Stripe is no stricter: something before and after one `@`. */
+/** As strict as Stripe: text before and after one `@`. */
 const checkEmail = (email: string | null | undefined) => {
   if (typeof email === "string" && !/^[^@\s]+@[^@\s]+$/.test(email))
     throw invalid(`Invalid email address: ${email}`, "email", "email_invalid")

@@ -1,11 +1,12 @@
 import type { Account } from "../Account.ts"
+import { daySeconds } from "../objects/Base.ts"
 import { listParameters, page } from "../wire/Listing.ts"
 import { boolean, list, range, required, word } from "../wire/Parameters.ts"
 import { route } from "../wire/Route.ts"
 import { invalid, missingResource } from "../wire/StripeError.ts"
 
 /** Stripe shows events of the last 30 days: https://docs.stripe.com/api/events */
-const RETENTION_SECONDS = 30 * 86_400
+const retentionSeconds = 30 * daySeconds
 
 const filters = { type: word, types: list(required(word)), created: range, delivery_success: boolean }
 
@@ -32,7 +33,7 @@ export const eventRoutes = [
 ]
 
 const recent = (account: Account) => {
-  const oldest = account.now() - RETENTION_SECONDS
+  const oldest = account.now() - retentionSeconds
   return account.all("event").filter(({ created }) => created >= oldest)
 }
 

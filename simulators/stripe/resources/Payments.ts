@@ -15,7 +15,7 @@ const refund = {
   metadata
 }
 
-/** https://docs.stripe.com/api/payment_intents, charges, refunds and disputes. Money is taken by invoices alone. */
+/** https://docs.stripe.com/api/payment_intents, charges, refunds and disputes. Only invoices are charged. */
 export const paymentRoutes = [
   route("GET", "/v1/payment_intents/:id", {}, (account, _input, id) => account.get("payment_intent", id)),
 

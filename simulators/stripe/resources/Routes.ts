@@ -9,7 +9,7 @@ import { subscriptionRoutes } from "./Subscriptions.ts"
 import { endpointRoutes } from "./WebhookEndpoints.ts"
 import type { Route } from "../wire/Route.ts"
 
-/** The whole API. */
+/** Every route of the API. */
 export const routes: ReadonlyArray<Route> = [
   ...customerRoutes,
   ...catalogRoutes,
@@ -27,7 +27,7 @@ const patterns = routes.map((route) => ({
   pattern: new RegExp(`^${route.path.replace(":id", "([^/]+)")}$`)
 }))
 
-/** The route that serves this path, and what its open part is. */
+/** The route of this path, and the id in the path. */
 export const findRoute = (method: string, path: string): { readonly route: Route; readonly id: string } | undefined => {
   for (const { pattern, route } of patterns) {
     const match = route.method === method ? pattern.exec(path) : null

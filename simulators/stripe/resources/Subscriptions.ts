@@ -1,8 +1,7 @@
 import { setStatus } from "../billing/Collection.ts"
 import { creditUnusedTime, endSubscription, hasEnded, scheduleCancel } from "../billing/Ending.ts"
 import { cardOf, resumeSubscription, startSubscription } from "../billing/Subscribing.ts"
-import { itemOf } from "../objects/Subscription.ts"
-import type { Subscription } from "../objects/Subscription.ts"
+import { itemOf, type Subscription } from "../objects/Subscription.ts"
 import { listParameters, page } from "../wire/Listing.ts"
 import {
   boolean,
@@ -14,15 +13,15 @@ import {
   metadata,
   oneOf,
   range,
+  type Reader,
   required,
   text,
   word
 } from "../wire/Parameters.ts"
-import type { Reader } from "../wire/Parameters.ts"
 import { route } from "../wire/Route.ts"
 import { invalid, missingResource, StripeError } from "../wire/StripeError.ts"
 
-const STATUSES = ["active", "past_due", "unpaid", "canceled", "incomplete", "incomplete_expired", "trialing", "paused"] as const
+const statuses = ["active", "past_due", "unpaid", "canceled", "incomplete", "incomplete_expired", "trialing", "paused"] as const
 
 const creation = {
   customer: required(word),
@@ -32,12 +31,12 @@ const creation = {
   metadata
 }
 
-/** With one item they all mean the same. */
-const PERIOD_ENDS: ReadonlyArray<string> = ["min_period_end", "max_period_end", "max_billed_until"]
+/** They all mean the same for a subscription with one item. */
+const periodEnds: ReadonlyArray<string> = ["min_period_end", "max_period_end", "max_billed_until"]
 
-/** A moment, `''` to clear, or the word for the period's end. */
+/** A timestamp, `''` to clear, or a word for the end of the period. */
 const cancelAt: Reader<number | "period_end" | null | undefined> = (value, name) =>
-  typeof value === "string" && PERIOD_ENDS.includes(value) ? "period_end" : clearableInteger(value, name)
+  typeof value === "string" && periodEnds.includes(value) ? "period_end" : clearableInteger(value, name)
 
 const cancellationDetails = hash({
   comment: text,
@@ -94,7 +93,7 @@ export const subscriptionRoutes = [
   route(
     "GET",
     "/v1/subscriptions",
-    { ...listParameters, customer: word, price: word, status: oneOf(...STATUSES, "all", "ended"), created: range },
+    { ...listParameters, customer: word, price: word, status: oneOf(...statuses, "all", "ended"), created: range },
     (account, { created, customer, price, status, ...cursor }) => {
       const found = account
         .all("subscription")
@@ -166,7 +165,7 @@ export const subscriptionRoutes = [
   )
 ]
 
-/** Without a status: all that are not canceled. */
+/** Without a wanted status: every subscription that is not canceled. */
 const hasStatus = (subscription: Subscription, wanted: string | undefined) =>
   wanted === "all" ||
   (wanted === "ended"

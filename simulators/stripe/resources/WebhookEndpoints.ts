@@ -8,7 +8,7 @@ import { invalid } from "../wire/StripeError.ts"
 
 export const makeSecret = () => `whsec_${makeId("").slice(1)}`
 
-/** https://docs.stripe.com/api/webhook_endpoints. The secret is in the answer to the creation, never again. */
+/** https://docs.stripe.com/api/webhook_endpoints. Only the answer to the creation has the secret. */
 export const endpointRoutes = [
   route(
     "POST",
@@ -56,15 +56,15 @@ export const endpointRoutes = [
 ]
 
 interface EndpointInput {
-  readonly id?: string
+  readonly id?: string | undefined
   readonly url: string
   readonly secret: string
   readonly enabledEvents: ReadonlyArray<string>
-  readonly description?: string | null
-  readonly metadata?: Record<string, string>
+  readonly description?: string | null | undefined
+  readonly metadata?: Record<string, string> | undefined
 }
 
-/** An endpoint and its secret; one of the same id is replaced. */
+/** Adds an endpoint with its secret; replaces one of the same id. */
 export const addEndpoint = (account: Account, { description = null, metadata = {}, secret, ...input }: EndpointInput) => {
   checkUrl(input.url)
   checkEvents(input.enabledEvents)

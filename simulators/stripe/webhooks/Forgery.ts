@@ -1,9 +1,9 @@
-import { API_VERSION } from "../ApiVersion.ts"
+import { apiVersion } from "../ApiVersion.ts"
 import type { Event } from "../objects/Event.ts"
 import { realSeconds, sign } from "./Signature.ts"
 
-/** How a delivery is not what it should be. */
-export const FORGERIES = [
+/** The ways in which a delivery is wrong. */
+export const forgeries = [
   "wrong_secret",
   "altered",
   "old",
@@ -16,17 +16,17 @@ export const FORGERIES = [
   "other_version"
 ] as const
 
-export type Forgery = (typeof FORGERIES)[number]
+export type Forgery = (typeof forgeries)[number]
 
 export interface Forged {
   readonly body: string
   readonly signature: string | null
 }
 
-/** Beyond the 300 seconds that Stripe's libraries allow. */
-const SKEW_SECONDS = 400
+/** More than the 300 seconds that Stripe's libraries allow. */
+const skewSeconds = 400
 
-/** The event as a forger would send it. From `thin` on the signature is right: what is wrong is in the body. */
+/** A forged delivery of the event. From `thin` on the signature is valid, and the body is wrong. */
 export const forge = (kind: Forgery, event: Event, secrets: ReadonlyArray<string>): Forged => {
   const body = JSON.stringify(event, null, 2)
   const signed = (text: string): Forged => ({ body: text, signature: sign(text, secrets) })
@@ -36,9 +36,9 @@ export const forge = (kind: Forgery, event: Event, secrets: ReadonlyArray<string
     case "altered":
       return { body: body.replace(event.id, "evt_altered"), signature: sign(body, secrets) }
     case "old":
-      return { body, signature: sign(body, secrets, realSeconds() - SKEW_SECONDS) }
+      return { body, signature: sign(body, secrets, realSeconds() - skewSeconds) }
     case "future":
-      return { body, signature: sign(body, secrets, realSeconds() + SKEW_SECONDS) }
+      return { body, signature: sign(body, secrets, realSeconds() + skewSeconds) }
     case "no_header":
       return { body, signature: null }
     case "v0_only":
@@ -50,7 +50,7 @@ export const forge = (kind: Forgery, event: Event, secrets: ReadonlyArray<string
     case "other_mode":
       return signed(JSON.stringify({ ...event, livemode: !event.livemode }))
     case "other_version":
-      return signed(JSON.stringify({ ...event, api_version: API_VERSION.replace("2026", "2022") }))
+      return signed(JSON.stringify({ ...event, api_version: apiVersion.replace("2026", "2022") }))
   }
 }
 

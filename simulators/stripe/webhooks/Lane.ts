@@ -1,4 +1,4 @@
-/** Runs jobs in order, so many at once. A job never rejects. */
+/** Starts jobs in order, with limited concurrency. A job never rejects. */
 export class Lane {
   private readonly width: number
   private waiting: Array<() => Promise<void>> = []

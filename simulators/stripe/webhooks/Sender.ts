@@ -1,16 +1,16 @@
-/** What the receiver answered to one POST. */
+/** The receiver's answer to one POST. */
 export interface Receipt {
-  /** null when no answer came. */
+  /** Null without an answer. */
   readonly status: number | null
-  /** Why none came. */
+  /** Why there is no answer. */
   readonly error: string | null
-  /** The beginning of the answer's body. */
+  /** The start of the answer's body. */
   readonly response: string
 }
 
-const RESPONSE_CHARS = 1000
+const responseLength = 1000
 
-/** POSTs a webhook as Stripe does: redirects are not followed and count as failures. */
+/** POSTs a webhook like Stripe: redirects are not followed and count as failures. */
 export const post = async (url: string, body: string, signature: string | null, timeoutMillis: number): Promise<Receipt> => {
   try {
     const response = await fetch(url, {
@@ -24,7 +24,7 @@ export const post = async (url: string, body: string, signature: string | null, 
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMillis)
     })
-    return { status: response.status, error: null, response: (await response.text()).slice(0, RESPONSE_CHARS) }
+    return { status: response.status, error: null, response: (await response.text()).slice(0, responseLength) }
   } catch (error) {
     return { status: null, error: readFailure(error), response: "" }
   }

@@ -1,4 +1,4 @@
-/** The items in an order that the seed alone decides (Fisher–Yates over mulberry32). */
+/** Shuffles the items; the order depends on the seed alone (Fisher–Yates with mulberry32). */
 export const shuffle = <T>(items: ReadonlyArray<T>, seed: number): Array<T> => {
   const random = mulberry32(seed)
   const result = [...items]

@@ -8,5 +8,5 @@ export const sign = (body: string, secrets: ReadonlyArray<string>, seconds = rea
   return [`t=${seconds}`, ...signatures].join(",")
 }
 
-/** Receivers compare the signature's time with their own clock, so it is real time, however far the simulated one is. */
+/** Real time, because receivers compare the signature's time with their own clock. */
 export const realSeconds = () => Math.floor(Date.now() / 1000)

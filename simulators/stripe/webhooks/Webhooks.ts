@@ -3,8 +3,7 @@ import { makeId } from "../objects/Base.ts"
 import type { Event } from "../objects/Event.ts"
 import { activeSecrets, isSubscribed } from "../objects/WebhookEndpoint.ts"
 import { Lane } from "./Lane.ts"
-import { isAccepted, post } from "./Sender.ts"
-import type { Receipt } from "./Sender.ts"
+import { isAccepted, post, type Receipt } from "./Sender.ts"
 import { shuffle } from "./Shuffle.ts"
 import { sign } from "./Signature.ts"
 
@@ -13,11 +12,11 @@ export interface Parcel {
   readonly event: string
   readonly type: string
   readonly endpoint: string
-  /** 1 is the first. */
+  /** Starts at 1. */
   readonly attempt: number
 }
 
-/** One attempt to deliver, or the fact that there was none. */
+/** One attempt to deliver, or the record of a dropped event. */
 export interface DeliveryEntry extends Parcel, Receipt {
   readonly id: string
   /** When it was sent, in milliseconds since 1970 of real time. */
@@ -27,19 +26,19 @@ export interface DeliveryEntry extends Parcel, Receipt {
   readonly body: string
 }
 
-/** What is to happen to the next events of a type. */
+/** What happens to the next events of a type. */
 export interface WebhookRule {
   readonly action: "drop" | "duplicate"
-  /** The event's type; any when absent. */
+  /** The type of the event; any when absent. */
   readonly type?: string | undefined
-  /** How many events it meets; 1 when absent. */
+  /** How many events it applies to; 1 when absent. */
   readonly times?: number | undefined
 }
 
-const NOTHING: Receipt = { status: null, error: null, response: "" }
-const LOG_LIMIT = 20_000
+const noReceipt: Receipt = { status: null, error: null, response: "" }
+const logLimit = 20_000
 
-/** Sends every event to the endpoints that want it: signed, in order of first attempts, again after a failure. */
+/** Sends every event to the subscribed endpoints: signed, first attempts in order, with retries. */
 export class Webhooks {
   private readonly account: Account
   private readonly lanes = new Map<string, Lane>()
@@ -47,21 +46,21 @@ export class Webhooks {
   private entries: Array<DeliveryEntry> = []
   private heldParcels: Array<Parcel> | null = null
   private rules: Array<{ readonly rule: WebhookRule; left: number }> = []
-  /** Counts the clears: what was under way before one is not logged after it. */
+  /** Counts calls of `clear`: a delivery that started before one is not logged after it. */
   private era = 0
 
   constructor(account: Account) {
     this.account = account
   }
 
-  /** Takes a new event to everybody who wants it. */
+  /** Sends a new event to every subscribed endpoint. */
   publish(event: Event) {
     const endpoints = this.account.all("webhook_endpoint").filter((endpoint) => isSubscribed(endpoint, event.type))
     if (endpoints.length === 0) return
     const action = this.takeRule(event.type)
     for (const { id: endpoint } of endpoints) {
       const parcel = { event: event.id, type: event.type, endpoint, attempt: 1 }
-      if (action === "drop") this.log(parcel, "dropped", null, "", NOTHING)
+      if (action === "drop") this.log(parcel, "dropped", null, "", noReceipt)
       else this.enqueue(parcel)
       if (action === "duplicate") this.enqueue(parcel)
     }
@@ -85,7 +84,7 @@ export class Webhooks {
     return this.heldParcels ?? []
   }
 
-  /** Sends what is held, in a shuffled order when there is a seed; with a count the rest stays held. */
+  /** Sends held parcels, shuffled if there is a seed; with a count the rest stays held. */
   release({ count, seed }: { readonly count?: number | undefined; readonly seed?: number | undefined }): number {
     const held = seed === undefined ? this.held() : shuffle(this.held(), seed)
     const released = held.slice(0, count)
@@ -94,15 +93,15 @@ export class Webhooks {
     return released.length
   }
 
-  /** Throws what is held away; it is never delivered. */
+  /** Drops held parcels: they are never delivered. */
   dropHeld(): number {
     const dropped = this.held()
     if (this.heldParcels) this.heldParcels = []
-    for (const parcel of dropped) this.log(parcel, "dropped", null, "", NOTHING)
+    for (const parcel of dropped) this.log(parcel, "dropped", null, "", noReceipt)
     return dropped.length
   }
 
-  /** Sends an event once more at once, held or not; does not retry. */
+  /** Sends an event again at once, even while others are held; does not retry. */
   resend(event: Event, endpoint: string): Promise<DeliveryEntry | undefined> {
     return this.deliver({ event: event.id, type: event.type, endpoint, attempt: 1 })
   }
@@ -111,12 +110,12 @@ export class Webhooks {
     return this.entries.filter((entry) => (event ?? entry.event) === entry.event && (type ?? entry.type) === entry.type)
   }
 
-  /** Nothing is being sent and nothing waits to be sent again; what is held does not count. */
+  /** Whether nothing is being sent or waits for a retry; held parcels do not count. */
   isIdle(): boolean {
     return this.timers.size === 0 && [...this.lanes.values()].every((lane) => lane.isIdle())
   }
 
-  /** Forgets everything that was still to be sent, and the log. */
+  /** Drops everything that was still to be sent, and the log. */
   clear() {
     this.era++
     for (const timer of this.timers) clearTimeout(timer)
@@ -179,7 +178,7 @@ export class Webhooks {
   ): DeliveryEntry {
     const entry = { id: makeId("del"), at: Date.now(), ...parcel, outcome, signature, body, ...receipt }
     this.entries.push(entry)
-    if (this.entries.length > LOG_LIMIT) this.entries.shift()
+    if (this.entries.length > logLimit) this.entries.shift()
     return entry
   }
 }

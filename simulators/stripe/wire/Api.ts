@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http"
 import type { Account } from "../Account.ts"
-import { API_VERSION } from "../ApiVersion.ts"
+import { apiVersion } from "../ApiVersion.ts"
 import { findRoute } from "../resources/Routes.ts"
 import { recall, remember } from "./Idempotency.ts"
 import type { Form } from "./Form.ts"
 import { invalid, invalidApiKey, missingApiKey, StripeError, unknownRoute } from "./StripeError.ts"
 
-/** A request to the API, taken apart. */
+/** A parsed request to the API. */
 export interface Call {
   /** `req_…` */
   readonly id: string
@@ -22,24 +22,24 @@ export interface Answer {
   readonly replayed: boolean
 }
 
-/** Carries the call out. It never waits, so calls take effect one after the other. */
+/** Runs the call. It is synchronous, so calls take effect one after the other. */
 export const answerCall = (account: Account, call: Call): Answer => {
   try {
     checkKey(account, call.headers.authorization)
     checkVersion(call.headers["stripe-version"])
-    return carryOut(account, call)
+    return run(account, call)
   } catch (error) {
     return errorAnswer(call, error)
   }
 }
 
-/** An error as an answer; one that is not Stripe's is a defect of the simulator and says so. */
+/** The answer for an error; one that is not a `StripeError` is a bug of the simulator and says so. */
 export const errorAnswer = ({ id }: Pick<Call, "id">, error: unknown): Answer => {
   const known = error instanceof StripeError ? error : new StripeError(500, `Simulator: ${String(error)}`, { type: "api_error" })
   return { status: known.status, body: JSON.stringify(known.envelope(id)), replayed: false }
 }
 
-const carryOut = (account: Account, call: Call): Answer => {
+const run = (account: Account, call: Call): Answer => {
   const { form, id, method, path } = call
   const found = findRoute(method, path)
   if (!found) throw unknownRoute(method, path)
@@ -67,8 +67,8 @@ const checkKey = ({ settings }: Account, authorization = "") => {
   if (settings.secretKey === null ? !/^sk_(test|live)_\w+$/.test(key) : key !== settings.secretKey) throw invalidApiKey(key)
 }
 
-/** Other versions have other shapes; better refused than answered wrongly. */
+/** Refuses other versions: they have other shapes. */
 const checkVersion = (version: string | Array<string> | undefined) => {
-  if (version !== undefined && version !== API_VERSION)
-    throw invalid(`Invalid Stripe API version: ${String(version)}. The simulator speaks ${API_VERSION}.`)
+  if (version !== undefined && version !== apiVersion)
+    throw invalid(`Invalid Stripe API version: ${String(version)}. The simulator speaks ${apiVersion}.`)
 }

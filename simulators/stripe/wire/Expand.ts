@@ -5,7 +5,7 @@ import { invalid } from "./StripeError.ts"
 
 type Json = Record<string, unknown>
 
-/** The answer: a copy of the object in which the ids at these paths are replaced by what they name. */
+/** The answer: a copy of the object with the ids at these paths replaced by their objects. */
 export const present = (account: Account, object: object, paths: ReadonlyArray<string> = []): object => {
   const copy: object = structuredClone(object)
   for (const path of paths) {
@@ -25,7 +25,7 @@ const expandAt = (account: Account, target: unknown, [name, ...rest]: ReadonlyAr
   for (const each of Array.isArray(inner) ? inner : [inner]) expandAt(account, each, rest, path)
 }
 
-/** The object that an id names; hashes and lists on the way stay what they are. */
+/** The object of an id; hashes and lists along the path are unchanged. */
 const resolve = (account: Account, value: unknown, path: string, isLast: boolean): unknown => {
   if (typeof value === "string") {
     const found = account.state.deletedCustomers[value] ? deletedCustomer(value) : account.findAny(value)
@@ -37,7 +37,7 @@ const resolve = (account: Account, value: unknown, path: string, isLast: boolean
 
 export const deletedCustomer = (id: string) => ({ id, object: "customer" as const, deleted: true as const })
 
-/** Fields that are in an answer only when they are asked for. */
+/** Fields that are only included when they are expanded. */
 const include = (account: Account, target: Json, name: string, path: string): unknown => {
   const id = String(target["id"])
   switch (`${String(target["object"])}.${name}`) {

@@ -7,8 +7,8 @@ export interface Form {
   [name: string]: FormValue
 }
 
-/** Keys come from outside: without a prototype, `__proto__` is a name like any other. */
-const emptyForm = (): Form => Object.create(null) as Form
+/** Clients choose the keys: without a prototype, `__proto__` is an ordinary key. */
+const emptyForm = (): Form => Object.create(null)
 
 /** `a=1&b[c]=2&d[0][e]=3&f[]=4` → `{ a: "1", b: { c: "2" }, d: { 0: { e: "3" } }, f: { 0: "4" } }` */
 export const parseForm = (text: string): Form => {
@@ -35,7 +35,7 @@ const put = (form: Form, [head = "", ...rest]: ReadonlyArray<string>, value: For
   put(next, rest, value)
 }
 
-/** JSON as the form that says the same, so that one set of readers serves both; null is the empty text. */
+/** JSON as the equivalent form, so that one set of readers serves both; null is the empty text. */
 export const formOfJson = (value: unknown): FormValue => {
   if (value === null || value === undefined) return ""
   if (typeof value !== "object") return String(value)
@@ -46,7 +46,7 @@ export const formOfJson = (value: unknown): FormValue => {
 
 export const readText = async (request: IncomingMessage): Promise<string> => {
   const chunks: Array<Buffer> = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
+  for await (const chunk of request) chunks.push(chunk)
   return Buffer.concat(chunks).toString()
 }
 

@@ -1,16 +1,17 @@
 import type { Account } from "../Account.ts"
+import { daySeconds } from "../objects/Base.ts"
 import type { RememberedAnswer } from "../State.ts"
 import { StripeError } from "./StripeError.ts"
 
-/** Stripe forgets a key once it is at least a day old: https://docs.stripe.com/api/idempotent_requests */
-const LIFE_SECONDS = 86_400
+/** Stripe may remove a key once it is a day old: https://docs.stripe.com/api/idempotent_requests */
+const lifetimeSeconds = daySeconds
 
-/** The answer this key already has; another request under the same key is refused. */
+/** The stored answer of this key; another request with the same key is refused. */
 export const recall = (account: Account, key: string, request: string): RememberedAnswer | undefined => {
   const { answers } = account.state
   const answer = Object.hasOwn(answers, key) ? answers[key] : undefined
   if (!answer) return undefined
-  if (account.now() - answer.at > LIFE_SECONDS) {
+  if (account.now() - answer.at > lifetimeSeconds) {
     delete answers[key]
     return undefined
   }
@@ -27,7 +28,7 @@ export const remember = (account: Account, key: string, answer: Omit<RememberedA
   const { answers } = account.state
   answers[key] = { ...answer, at: account.now() }
   for (const [old, { at }] of Object.entries(answers)) {
-    if (account.now() - at <= LIFE_SECONDS) break
+    if (account.now() - at <= lifetimeSeconds) break
     delete answers[old]
   }
 }

@@ -1,9 +1,9 @@
 import type { StripeObject } from "../State.ts"
-import { expand, integer, word } from "./Parameters.ts"
+import { integer, word } from "./Parameters.ts"
 import { invalid, missingResource } from "./StripeError.ts"
 
-/** What every list takes: https://docs.stripe.com/api/pagination */
-export const listParameters = { limit: integer, starting_after: word, ending_before: word, expand }
+/** The parameters of every list: https://docs.stripe.com/api/pagination */
+export const listParameters = { limit: integer, starting_after: word, ending_before: word }
 
 interface PageInput {
   readonly limit: number | undefined
@@ -11,7 +11,7 @@ interface PageInput {
   readonly ending_before: string | undefined
 }
 
-/** One page of these objects, the newest first. */
+/** One page of these objects, newest first. */
 export const page = <T extends StripeObject>(url: string, oldestFirst: ReadonlyArray<T>, input: PageInput) => {
   const { ending_before: before, limit = 10, starting_after: after } = input
   if (limit < 1 || limit > 100) throw invalid("Invalid integer: limit must be between 1 and 100", "limit")

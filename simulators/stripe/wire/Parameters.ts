@@ -1,7 +1,7 @@
 import type { Form, FormValue } from "./Form.ts"
 import { invalid, missingParameter, unknownParameter } from "./StripeError.ts"
 
-/** Reads one parameter; `value` is undefined when it was not sent, `name` is how the form writes it. */
+/** Reads one parameter; `value` is undefined when it was not sent, `name` is its name in the form. */
 export type Reader<T> = (value: FormValue | undefined, name: string) => T
 
 /** The parameters of a route or of a hash within them, by name. */
@@ -9,7 +9,7 @@ export type Parameters = Readonly<Record<string, Reader<unknown>>>
 
 export type Read<P extends Parameters> = { readonly [Name in keyof P]: ReturnType<P[Name]> }
 
-/** Reads all of them. One that is not listed is refused, so that nothing is ignored in silence. */
+/** Reads all parameters, and refuses unknown ones instead of ignoring them. */
 export const readParameters = <P extends Parameters>(parameters: P, form: Form, prefix = ""): Read<P> => {
   const nameOf = (name: string) => (prefix === "" ? name : `${prefix}[${name}]`)
   for (const name of Object.keys(form)) if (!Object.hasOwn(parameters, name)) throw unknownParameter(nameOf(name))
@@ -27,13 +27,13 @@ const plain = (value: FormValue, name: string): string => {
   return value
 }
 
-/** Refuses a request without it. */
+/** Refuses a request without the parameter. */
 export const required =
-  <T>(read: Reader<T>): Reader<Exclude<T, undefined>> =>
+  <T>(read: Reader<T | undefined>): Reader<T> =>
   (value, name) => {
     const result = read(value, name)
     if (result === undefined) throw missingParameter(name)
-    return result as Exclude<T, undefined>
+    return result
   }
 
 /** Text; the empty text clears the field. */
@@ -88,7 +88,7 @@ export const list = <T>(item: Reader<T>): Reader<ReadonlyArray<T> | undefined> =
     return Object.entries(value).map(([index, inner]) => item(inner, `${name}[${index}]`))
   })
 
-/** What is to change of an object's metadata; null clears all of it. */
+/** A change of an object's metadata; null clears all of it. */
 export type MetadataPatch = Readonly<Record<string, string>> | null
 
 /** https://docs.stripe.com/api/metadata: up to 50 keys of at most 40 characters, values of at most 500. */
@@ -110,7 +110,7 @@ export const mergeMetadata = (old: Record<string, string>, patch: MetadataPatch 
   return Object.fromEntries(Object.entries({ ...old, ...patch }).filter(([, value]) => value !== ""))
 }
 
-/** A moment (equal), or a range of them: `created[gte]=…`. */
+/** A timestamp, or a range: `created[gte]=…`. */
 export const range: Reader<((moment: number) => boolean) | undefined> = optional((value, name) => {
   if (typeof value === "string") {
     const wanted = required(integer)(value, name)
@@ -125,5 +125,5 @@ export const range: Reader<((moment: number) => boolean) | undefined> = optional
   return (moment) => moment > gt && moment >= gte && moment < lt && moment <= lte
 })
 
-/** The fields to replace by the objects they name; see Expand.ts. */
+/** The paths of the ids to replace by their objects; see Expand.ts. */
 export const expand = list(required(word))

@@ -1,23 +1,20 @@
 import type { Account } from "../Account.ts"
 import { present } from "./Expand.ts"
 import type { Form } from "./Form.ts"
-import { expand, readParameters } from "./Parameters.ts"
-import type { Parameters, Read } from "./Parameters.ts"
+import { expand, type Parameters, type Read, readParameters } from "./Parameters.ts"
 
 /** One method of one path of the API. */
 export interface Route {
   readonly method: "GET" | "POST" | "DELETE"
-  /** `/v1/customers/:id`; at most one part is open. */
+  /** `/v1/customers/:id`; at most one part is variable. */
   readonly path: string
-  /** What it takes; anything else is refused. */
+  /** The parameters it takes; others are refused. */
   readonly parameters: Parameters
-  /** Answers with the object to send. */
+  /** Returns the object to send. */
   readonly run: (account: Account, id: string, form: Form) => object
 }
 
-const WITH_EXPAND = { expand }
-
-/** A route that takes these parameters, and `expand`. The handler changes the account at once, without waiting. */
+/** A route that takes these parameters, and `expand`. The handler is synchronous. */
 export const route = <P extends Parameters>(
   method: Route["method"],
   path: string,
@@ -26,9 +23,10 @@ export const route = <P extends Parameters>(
 ): Route => ({
   method,
   path,
-  parameters: { ...parameters, ...WITH_EXPAND },
-  run: (account, id, form) => {
-    const input = readParameters({ ...parameters, ...WITH_EXPAND }, form)
-    return present(account, handle(account, input as Read<P>, id), input.expand as ReadonlyArray<string> | undefined)
+  parameters: { ...parameters, expand },
+  run: (account, id, { expand: expandValue, ...form }) => {
+    const input = readParameters(parameters, form)
+    const paths = expand(expandValue, "expand")
+    return present(account, handle(account, input, id), paths)
   }
 })

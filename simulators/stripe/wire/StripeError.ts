@@ -2,15 +2,15 @@
 export type ErrorType = "api_error" | "card_error" | "idempotency_error" | "invalid_request_error"
 
 interface ErrorDetails {
-  readonly type?: ErrorType
+  readonly type?: ErrorType | undefined
   /** https://docs.stripe.com/error-codes */
   readonly code?: string | undefined
-  /** The parameter at fault, as it is written in the form: `line_items[0][price]`. */
+  /** The name of the wrong parameter, as in the form: `line_items[0][price]`. */
   readonly param?: string | undefined
   readonly decline_code?: string | undefined
 }
 
-/** An error Stripe answers with; thrown where a request turns out wrong. */
+/** An error answer of Stripe's; thrown where a request is found wrong. */
 export class StripeError extends Error {
   readonly status: number
   readonly details: ErrorDetails
@@ -43,7 +43,7 @@ export const missingParameter = (param: string) => invalid(`Missing required par
 
 export const unknownParameter = (param: string) => invalid(`Received unknown parameter: ${param}`, param, "parameter_unknown")
 
-/** 404 for an object named by the path; 400 for one named by a parameter, with the same code. */
+/** 404 for an object in the path, 400 for one in a parameter; the code is the same. */
 export const missingResource = (kind: string, id: string, param = "id", status = 404) =>
   new StripeError(status, `No such ${kind}: '${id}'`, { code: "resource_missing", param })
 
@@ -62,5 +62,5 @@ export const missingApiKey = () =>
 
 export const invalidApiKey = (key: string) => new StripeError(401, `Invalid API Key provided: ${maskKey(key)}`)
 
-/** What may be shown of a key: `sk_test_****last`. */
+/** A key that is safe to show: `sk_test_****last`. */
 export const maskKey = (key: string) => key.replace(/^((?:sk_(?:test|live)_)?).*?(.{0,4})$/, "$1****$2")

@@ -2,13 +2,13 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 
-interface Held {
+interface HeldAnswer {
   readonly arrived: Promise<void>
   readonly release: () => void
 }
 
-/** A proxy before Stripe that can keep an answer back: what arrives late was true when it was made. */
-export const startGate = async (target: string) => {
+/** A proxy in front of Stripe that can delay an answer after Stripe has given it. */
+export const startStripeProxy = async (target: string) => {
   const holds: Array<{ readonly path: string; readonly arrive: () => void; readonly released: Promise<void> }> = []
   const server = createServer(async (request, response) => {
     const chunks: Array<Buffer> = []
@@ -33,8 +33,8 @@ export const startGate = async (target: string) => {
   await once(server, "listening")
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** Keeps back the answer to the next call of this path, once Stripe has given it. */
-    hold: (path: string): Held => {
+    /** Holds the answer to the next call of this path. */
+    hold: (path: string): HeldAnswer => {
       const arrival = Promise.withResolvers<void>()
       const release = Promise.withResolvers<void>()
       holds.push({ path, arrive: arrival.resolve, released: release.promise })

@@ -1,6 +1,7 @@
 import { Stripe } from "stripe"
 import { beforeEach } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
+import type { Kind, OfKind } from "../../simulators/stripe/State.ts"
 import {
   startStripeSimulator,
   type StripeSimulator,
@@ -13,44 +14,42 @@ import { createDatabase, forgetThrottles, type TestDatabase } from "../support/D
 
 export const secret = "whsec_of_the_tests"
 
-/** The simulator's state, as far as the tests compare with it. */
-export type StripeState = ReturnType<StripeSimulator["snapshot"]>["state"]
-export type StripeEvent = NonNullable<StripeState["objects"]["event"]>[string] & { readonly object: "event" }
+export type StripeEvent = OfKind<"event">
 
-export interface World {
+/** Backends on one database, with the simulators of Stripe and Gemini. */
+export interface TestBackend {
   readonly database: TestDatabase
   readonly stripe: StripeSimulator
-  /** The SDK at the simulator, to do what a person could do in Stripe's dashboard. */
+  /** The SDK on the simulator, for what an operator can do in Stripe's dashboard. */
   readonly sdk: Stripe
-  /** Of every backend, or process. */
+  /** The base URL of every backend. */
   readonly urls: ReadonlyArray<string>
-  /** What a backend at this database and simulator is configured with. */
+  /** The settings of a backend with this database and these simulators. */
   readonly settings: { readonly DATABASE_URL: string; readonly [name: string]: string }
-  readonly someone: () => Promise<Person>
-  /** Until no webhook and no billing job is on its way. */
-  readonly settled: () => Promise<void>
-  /** Runs a task of the queue to its end, with all the jobs that it makes. */
-  readonly run: (task: "stripe_reconcile" | "stripe_reconcile_all") => Promise<void>
+  readonly newPerson: () => Promise<Person>
+  /** Waits until no webhook and no billing job is pending. */
+  readonly waitUntilIdle: () => Promise<void>
+  /** Runs a task of the queue and waits for all jobs that it enqueues. */
+  readonly runTask: (task: "stripe_reconcile" | "stripe_reconcile_all") => Promise<void>
   readonly stop: () => Promise<void>
 }
 
-export interface WorldOptions {
+export interface TestBackendOptions {
   readonly simulator?: StripeSimulatorOptions
-  /** Of each backend; they all listen, the first gets the webhooks. */
+  /** The settings of each backend; the first one gets the webhooks. */
   readonly backends?: ReadonlyArray<Readonly<Record<string, string>>>
-  /** Real processes instead of layers in this one. */
+  /** Start no backend in this process: the test starts real processes. */
   readonly processes?: boolean
-  /** Where Stripe is asked, when that is not the simulator itself. */
+  /** The base URL of Stripe's API; by default that of the simulator. */
   readonly apiBase?: (simulator: StripeSimulator) => Promise<string>
 }
 
-/** A database, both simulators and some backends on them. */
-export const startWorld = async ({
+export const startTestBackend = async ({
   apiBase,
   backends = [{}],
   processes = false,
   simulator = {}
-}: WorldOptions = {}): Promise<World> => {
+}: TestBackendOptions = {}): Promise<TestBackend> => {
   const database = await createDatabase()
   const gemini: GeminiSimulator = await startGeminiSimulator({ chunkMillis: 1 })
   const port = await freePort()
@@ -76,7 +75,7 @@ export const startWorld = async ({
     }
   }
   const url = `http://127.0.0.1:${port}`
-  const settled = async () => {
+  const waitUntilIdle = async () => {
     await stripe.idle()
     await until("no billing job", 30, async () => (await jobsOf(database)).length === 0)
   }
@@ -86,14 +85,14 @@ export const startWorld = async ({
     sdk: new Stripe("sk_test_simulated", { host: stripe.host, port: stripe.port, protocol: "http", telemetry: false }),
     urls: processes ? [url] : running.map(({ url }) => url),
     settings: { ...settings, PORT: String(port) },
-    someone: async () => {
+    newPerson: async () => {
       await forgetThrottles(database)
       return logIn(url)
     },
-    settled,
-    run: async (task) => {
+    waitUntilIdle,
+    runTask: async (task) => {
       await database.query("select graphile_worker.add_job($1)", [task])
-      await settled()
+      await waitUntilIdle()
     },
     stop: async () => {
       await stripe.stop()
@@ -104,9 +103,9 @@ export const startWorld = async ({
   }
 }
 
-/** The production entry as a process of its own in this world. */
-export const startProcessIn = async (world: World, own: Readonly<Record<string, string>> = {}) => {
-  const process = await startProcess({ ...world.settings, LOG_LEVEL: "info", ...own })
+/** Starts the production entry as a process with the settings of this backend. */
+export const startBackendProcess = async (backend: TestBackend, own: Readonly<Record<string, string>> = {}) => {
+  const process = await startProcess({ ...backend.settings, LOG_LEVEL: "info", ...own })
   await process.started()
   return process
 }
@@ -120,21 +119,21 @@ type Job = {
   readonly locked_by: string | null
   readonly last_error: string | null
 }
-/** Billing jobs that are there: waiting, running or to be tried again. */
+/** The billing jobs that wait, run or will be retried. */
 export const jobsOf = (database: TestDatabase) =>
   database.query<Job>(
     "select * from graphile_worker.jobs where task_identifier like 'stripe%' and not (locked_by is null and key is null and attempts >= max_attempts)"
   )
 
-/** Puts Stripe's clock so many days before or after ours; nothing falls due by that alone. */
-export const setClock = ({ stripe }: World, days: number) => {
+/** Sets Stripe's clock to this many days from now; this alone triggers nothing. */
+export const setStripeClock = ({ stripe }: TestBackend, days: number) => {
   const { state, url } = stripe.snapshot()
   stripe.restore({ url, state: { ...state, offsetMillis: days * 86_400_000 } })
 }
 
 /**
- * Every ten minutes of the clock the reconciliation asks Stripe what it missed, in any world: no test that counts calls
- * begins right before.
+ * The reconciliation runs every ten minutes of the clock in every backend, so no test that counts calls may start right
+ * before.
  */
 beforeEach(async () => {
   const period = 600_000
@@ -143,9 +142,9 @@ beforeEach(async () => {
   else if (since < 3_000) await sleep(3_000 - since)
 })
 
-/** Lets jobs that wait for their next try be tried now. */
-export const retryNow = (world: World) =>
-  world.database.query("update graphile_worker._private_jobs set run_at = now() where locked_at is null")
+/** Makes jobs that wait for a retry due now. */
+export const retryJobsNow = (backend: TestBackend) =>
+  backend.database.query("update graphile_worker._private_jobs set run_at = now() where locked_at is null")
 
 export const status = async (person: Person): Promise<Reply["body"]> => {
   const reply = await person.call("GET", "/subscription/status")
@@ -159,31 +158,31 @@ export const subscribe = (person: Person, key?: string) =>
   person.call("POST", "/subscribe/pro", undefined, key === undefined ? {} : { "idempotency-key": key })
 
 /** Opens a checkout and returns its session. */
-export const checkout = async (person: Person): Promise<string> => {
+export const openCheckout = async (person: Person): Promise<string> => {
   const reply = await subscribe(person)
   if (reply.status !== 201 && reply.status !== 200) throw new Error(`no checkout: ${reply.status} ${reply.text}`)
   return reply.body.sessionId
 }
 
-/** Somebody whose payment went through and is known. */
-export const subscriber = async (world: World): Promise<Person> => {
-  const person = await world.someone()
-  world.stripe.checkout({ session: await checkout(person), action: "pay" })
-  await world.settled()
+/** A person with a paid subscription that the backend knows. */
+export const newSubscriber = async (backend: TestBackend): Promise<Person> => {
+  const person = await backend.newPerson()
+  backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
+  await backend.waitUntilIdle()
   return person
 }
 
-export const customerOf = async (world: World, person: Person): Promise<string> => {
-  const [row] = await world.database.query<{ customer_id: string }>(
+export const customerOf = async (backend: TestBackend, person: Person): Promise<string> => {
+  const [row] = await backend.database.query<{ customer_id: string }>(
     "select customer_id from billing_customers where user_id = $1",
     [person.userId]
   )
   return row?.customer_id ?? ""
 }
 
-/** What the database has of a person's subscriptions, the oldest first. */
-export const stored = (world: World, person: Person) =>
-  world.database.query<{
+/** The stored subscriptions of a person, oldest first. */
+export const storedSubscriptions = (backend: TestBackend, person: Person) =>
+  backend.database.query<{
     id: string
     status: string
     customer_id: string
@@ -192,36 +191,36 @@ export const stored = (world: World, person: Person) =>
     fetched_at: Date
   }>("select * from subscriptions where user_id = $1 order by created_at, id", [person.userId])
 
-/** What Stripe has of a customer's subscriptions, the oldest first. */
-export const atStripe = (world: World, customer: string) =>
-  objects(world, "subscription").filter((subscription) => subscription.customer === customer)
+/** The subscriptions of a customer at Stripe, oldest first. */
+export const stripeSubscriptions = (backend: TestBackend, customer: string) =>
+  objects(backend, "subscription").filter((subscription) => subscription.customer === customer)
 
-export const objects = <K extends "subscription" | "charge" | "refund" | "checkout.session" | "invoice" | "customer" | "event">(
-  world: World,
-  kind: K
-) =>
-  Object.values(world.stripe.snapshot().state.objects[kind] ?? {}) as Array<
-    Extract<NonNullable<StripeState["objects"][K]>[string], { readonly object: K }>
-  >
+export const objects = <K extends Kind>(backend: TestBackend, kind: K): Array<OfKind<K>> =>
+  Object.values(backend.stripe.snapshot().state.objects[kind] ?? {})
 
-/** Everything that billing has stored about somebody, and when. */
-export const everything = (world: World, person: Person) =>
-  world.database.query(
+/** Every row that billing stores about a person, with its version. */
+export const billingRows = (backend: TestBackend, person: Person) =>
+  backend.database.query(
     `select s.*, s.xmin::text, u.pro_until, u.xmin::text as user_version, c.synced_at from users u
      left join subscriptions s on s.user_id = u.id left join billing_customers c on c.user_id = u.id where u.id = $1`,
     [person.userId]
   )
 
-export type Kept = { readonly id: string; readonly type: string; readonly customer_id: string | null; readonly outcome: string }
-/** The inbox, by event. */
-export const inbox = async (world: World): Promise<ReadonlyMap<string, Kept>> => {
-  const rows = await world.database.query<Kept>("select * from webhook_events")
+export type StoredEvent = {
+  readonly id: string
+  readonly type: string
+  readonly customer_id: string | null
+  readonly outcome: string
+}
+/** The inbox of events, by id. */
+export const storedEvents = async (backend: TestBackend): Promise<ReadonlyMap<string, StoredEvent>> => {
+  const rows = await backend.database.query<StoredEvent>("select * from webhook_events")
   return new Map(rows.map((row) => [row.id, row]))
 }
 
-/** The newest event of a type, about a customer when one is given. */
-export const eventOf = (world: World, type: string, customer?: string): StripeEvent => {
-  const found = objects(world, "event").findLast(
+/** The newest event of a type, about the customer if one is given. */
+export const newestEvent = (backend: TestBackend, type: string, customer?: string): StripeEvent => {
+  const found = objects(backend, "event").findLast(
     (event) =>
       event.type === type &&
       (customer === undefined || ("customer" in event.data.object && event.data.object.customer === customer))
@@ -230,7 +229,7 @@ export const eventOf = (world: World, type: string, customer?: string): StripeEv
   return found
 }
 
-export const ask = async (person: Person, count: number): Promise<Array<Reply>> => {
+export const askQuestions = async (person: Person, count: number): Promise<Array<Reply>> => {
   const replies: Array<Reply> = []
   for (let index = 0; index < count; index++) {
     const room = await person.room()
