@@ -7,11 +7,11 @@ import { brokenPromises, jobs, replyOf, until } from "./Fleet.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
-describe("a worker killed in mid-reply", () => {
+describe("a worker killed in the middle of a reply", () => {
   let database: TestDatabase
   let gemini: GeminiSimulator
   let api: Process
-  /** By the id that a worker writes into the rows it holds. */
+  /** By the id that a worker writes into the rows that it holds. */
   const workers = new Map<string, Process>()
   let dead = ""
 
@@ -36,7 +36,7 @@ describe("a worker killed in mid-reply", () => {
     await database.drop()
   })
 
-  it("costs the reply half a minute, and nothing else", { timeout: 60_000 }, async () => {
+  it("delays the reply by half a minute, and has no other effect", { timeout: 60_000 }, async () => {
     const ada = await logIn(api.url)
     const room = await ada.room()
     const sent = await ada.ask(room, "[[chunks 30 delay 100]] [[length 600]] Tell me a story.")
@@ -60,12 +60,12 @@ describe("a worker killed in mid-reply", () => {
     assert.strictEqual((await ada.call("GET", `/chatroom/${room}/messages`)).body.data.length, 2)
   })
 
-  it("leaves nothing behind: its heartbeat goes and its job is no longer locked", async () => {
+  it("leaves no heartbeat and no locked job", async () => {
     assert.notStrictEqual(dead, "")
     for (const job of await jobs(database)) {
       assert.isTrue(job.key === null && job.attempts === job.max_attempts, `would run again: ${JSON.stringify(job)}`)
     }
-    // Three quarters of a minute without a heartbeat, without waiting for them.
+    // As if the last heartbeat were 46 seconds ago.
     await database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds' where id = $1", [dead])
     await until("the sweep", 30, async () => {
       const rows = await database.query<{ id: string }>("select id from worker_heartbeats")

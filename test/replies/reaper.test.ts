@@ -23,7 +23,7 @@ describe.concurrent("the reaper", () => {
         [oldKeysOf, key, age]
       )
     }
-    // As it is left by a worker that died with it, once it was announced again and unlocked.
+    // What a worker that died leaves, once its job was announced again and unlocked.
     await database.query("select graphile_worker.add_job('reply', '{\"superseded\": true}')")
     await database.query("update graphile_worker._private_jobs set attempts = max_attempts")
     gemini = await startGeminiSimulator({ chunkMillis: 1 })
@@ -35,7 +35,7 @@ describe.concurrent("the reaper", () => {
     await database.drop()
   })
 
-  /** Calls one of the product's SQL functions, past the product; what is not named is null. */
+  /** Calls one of the backend's SQL functions directly; omitted arguments are null. */
   const call = async (name: string, named: Readonly<Record<string, unknown>>) => {
     const [known] = await database.query<{ names: Array<string> }>(
       "select proargnames[1:pronargs] as names from pg_proc where proname = $1",
@@ -56,7 +56,7 @@ describe.concurrent("the reaper", () => {
     return id
   }
 
-  /** A room whose questions were committed by a process that died before it announced any of them. */
+  /** A room with questions of a process that died after the commit and before it announced them. */
   const unannounced = async (...questions: ReadonlyArray<string>) => {
     const user = await newUser()
     const room = uuid()
@@ -89,7 +89,7 @@ describe.concurrent("the reaper", () => {
   const used = async (user: string) =>
     (await database.query<{ used: number }>("select used from usage_daily where quota_key = $1", [user]))[0]?.used
 
-  it("finds a reply that was committed but never announced", async () => {
+  it("announces a reply that was committed but not announced", async () => {
     const { first, second, user } = await unannounced("[[say one]]", "[[say two]]")
     assert.strictEqual((await ended(first, 20)).content, "one")
     assert.strictEqual((await ended(second, 10)).content, "two")
@@ -111,7 +111,7 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual(reply.content, "taken over")
   })
 
-  it("does not touch a reply whose lease is renewed", async () => {
+  it("ignores a reply whose lease is renewed", async () => {
     const { first } = await unannounced("[[say never]]")
     await database.query(
       "update messages set status = 'processing', attempt = 1, started_at = now(), lease_until = now() + interval '1 hour' where id = $1",
@@ -123,7 +123,7 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual((await ended(first, 20)).attempt, 2)
   })
 
-  it("ends a reply past its deadline, gives its quota back, and lets the room go on", async () => {
+  it("fails a reply past its deadline, refunds it, and lets the room continue", async () => {
     const { first, second, user } = await unannounced("[[say too late]]", "[[say in time]]")
     await database.query(
       "update messages set status = 'waiting', retry_at = now() - interval '5 seconds', attempt = 3, started_at = now() - interval '601 seconds' where id = $1",
@@ -141,7 +141,7 @@ describe.concurrent("the reaper", () => {
     )
   })
 
-  it("goes on behind a head that ended without an announcement of the next", async () => {
+  it("announces the next reply when its predecessor ended without doing so", async () => {
     const { first, second, user } = await unannounced("[[say ended elsewhere]]", "[[say next]]")
     await call("finish_reply", {
       p_user: user,
@@ -156,7 +156,7 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual(await used(user), 1)
   })
 
-  it("announces a waiting reply when its time has come, not before", async () => {
+  it("announces a waiting reply when it is due, not before", async () => {
     const { first } = await unannounced("[[say later]]")
     const due = new Date(Date.now() + 5_000)
     await database.query("update messages set status = 'waiting', retry_at = $2, started_at = now(), attempt = 1 where id = $1", [
@@ -167,7 +167,7 @@ describe.concurrent("the reaper", () => {
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
 
-  it("leaves a job that is due in the future alone", async () => {
+  it("ignores a reply whose job is due in the future", async () => {
     const { first, user } = await unannounced("[[say not yet]]")
     const due = new Date(Date.now() + 9_000)
     await database.query(
@@ -182,7 +182,7 @@ describe.concurrent("the reaper", () => {
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
 
-  it("forgets idempotency keys after a day", async () => {
+  it("deletes idempotency keys after a day", async () => {
     const keys = await until("the old key to go", 30, async () => {
       const rows = await database.query<{ key: string }>("select key from idempotency_keys where user_id = $1", [oldKeysOf])
       return rows.length < 2 && rows.map((row) => row.key)
@@ -190,7 +190,7 @@ describe.concurrent("the reaper", () => {
     assert.deepStrictEqual(keys, ["fresh"])
   })
 
-  it("forgets jobs that others have replaced", () =>
+  it("deletes jobs that were replaced", () =>
     until(
       "the job to go",
       5,
