@@ -597,7 +597,7 @@ describe.concurrent("a chatroom", () => {
       await ada.ask(doomed, "doomed and held"),
       await ada.ask(other, "[[chunks 20 delay 100]] kept question")
     ]
-    assert.deepEqual([held?.status, kept?.status], [202, 202])
+    assert.deepEqual([held.status, kept.status], [202, 202])
     await until(() => callsAbout(world, "doomed question")[0]?.chunksSent)
     await until(() => callsAbout(world, "kept question")[0]?.chunksSent)
     assert.strictEqual((await ada.call("DELETE", `/chatroom/${doomed}`)).status, 204)
@@ -606,7 +606,7 @@ describe.concurrent("a chatroom", () => {
     assert.isTrue(stopped.aborted)
     // Sooner than by the next renewal of the lease, which happens every eight seconds.
     assert.isBelow((stopped.endedAt ?? Infinity) - deletedAt, 5_000)
-    const whole = await ended(ada, kept as NonNullable<typeof kept>)
+    const whole = await ended(ada, kept)
     assert.strictEqual(whole.body.status, "completed")
     assert.isFalse(callsAbout(world, "kept question")[0]?.aborted)
     assert.deepEqual(callsAbout(world, "doomed and held"), [])

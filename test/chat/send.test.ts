@@ -395,7 +395,9 @@ describe.concurrent("the idempotency key of a question", () => {
     assert.strictEqual(replies.filter(({ headers }) => headers.get("idempotent-replayed") === "true").length, 49)
     for (const { headers } of replies)
       assert.deepEqual([headers.get("retry-after"), headers.get("ratelimit-policy")], ["1", '"daily";q=5;w=86400'])
-    await ended(ada, replies[0] as NonNullable<(typeof replies)[0]>)
+    const [first] = replies
+    assert.isDefined(first)
+    await ended(ada, first)
     assert.deepEqual(await stored(ada), { messages: 2, keys: 1, used: 1, prompts: 1, unfinished: 0 })
     assert.strictEqual(callsAbout(world, "ask me once").length, 1)
   })

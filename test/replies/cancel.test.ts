@@ -9,18 +9,18 @@ const cancel = (base: string, person: Person, { reply, room }: Place) =>
 
 describe("cancelling a reply", () => {
   let world: World
-  let elsewhere: string
-  let here: string
+  let apiUrl: string
+  let workerUrl: string
 
   beforeAll(async () => {
     world = await startTwo()
-    ;[elsewhere, here] = both(world)
+    ;[apiUrl, workerUrl] = both(world)
   })
   afterAll(() => world.stop())
 
   const places = () => [
-    { where: "the worker's process", base: () => here },
-    { where: "another process", base: () => elsewhere }
+    { where: "the worker's process", base: () => workerUrl },
+    { where: "another process", base: () => apiUrl }
   ]
 
   for (const { base, where } of places()) {
@@ -29,7 +29,7 @@ describe("cancelling a reply", () => {
       const name = unique("Stop this one.")
       const place = await asked(ada, `${name} [[length 2000]] [[chunks 200 delay 40]]`)
       const next = await asked(ada, "[[say the next]]", place.room)
-      const streams = await Promise.all([here, elsewhere].map((url) => openStream(url, ada, place)))
+      const streams = await Promise.all([workerUrl, apiUrl].map((url) => openStream(url, ada, place)))
       await Promise.all(streams.map((stream) => stream.first(({ text }) => text.length > 100)))
       assert.strictEqual(await usedToday(ada), 2)
 
@@ -67,7 +67,7 @@ describe("cancelling a reply", () => {
       assert.deepStrictEqual((await messageAt(ada, place)).body, cancelled.body)
       assert.strictEqual((await endOf(ada, next)).content, "the next")
       assert.strictEqual(await usedToday(ada), 2, "a cancelled reply is not refunded")
-      const late = await readAll(elsewhere, ada, place)
+      const late = await readAll(apiUrl, ada, place)
       assert.strictEqual(late.text(), cancelled.body.content)
       assert.deepStrictEqual(
         late.events.map(({ name }) => name),
@@ -80,7 +80,7 @@ describe("cancelling a reply", () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[latency 20000]] [[say late]]")
     await inState(ada, place, "processing")
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     assert.strictEqual(cancelled.status, 200)
     assert.strictEqual(cancelled.body.content, "")
     assert.isNull(cancelled.body.error)
@@ -90,8 +90,8 @@ describe("cancelling a reply", () => {
     const ada = await world.someone()
     const first = await asked(ada, "[[length 300]] [[chunks 30 delay 40]]")
     const [second, third] = [await asked(ada, unique("second"), first.room), await asked(ada, "[[say third]]", first.room)]
-    const stream = await openStream(elsewhere, ada, second)
-    assert.strictEqual((await cancel(elsewhere, ada, second)).body.status, "cancelled")
+    const stream = await openStream(apiUrl, ada, second)
+    assert.strictEqual((await cancel(apiUrl, ada, second)).body.status, "cancelled")
     await stream.closed
     assert.deepStrictEqual(
       stream.events.filter(isTerminal).map(({ name }) => name),
@@ -110,7 +110,7 @@ describe("cancelling a reply", () => {
     const name = unique("Patience.")
     const place = await asked(ada, `${name} [[status 429 retry 3 times 1]]`, room)
     await inState(ada, place, "waiting")
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     assert.strictEqual(cancelled.status, 200)
     assert.strictEqual(cancelled.body.status, "cancelled")
     const next = await asked(ada, "[[say after it]]", room)
@@ -123,10 +123,10 @@ describe("cancelling a reply", () => {
   it("discards the first attempt's text between two attempts", async () => {
     const ada = await world.someone()
     const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 20]] [[drop 8 times 4]]"))
-    const stream = await openStream(elsewhere, ada, place)
+    const stream = await openStream(apiUrl, ada, place)
     await inState(ada, place, "waiting")
     assert.isAbove(stream.text().length, 0)
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     await stream.closed
     assert.strictEqual(stream.text(), cancelled.body.content)
   })
@@ -136,9 +136,9 @@ describe("cancelling a reply", () => {
     assert.isDefined(ada)
     assert.isDefined(bob)
     const place = await asked(ada, "[[length 100]] [[chunks 20 delay 30]]")
-    assert.strictEqual((await cancel(here, bob, place)).body.code, "chatroom_not_found")
-    assert.strictEqual((await cancel(here, ada, { ...place, reply: nobodysId })).body.code, "message_not_found")
-    assert.strictEqual((await cancel(here, ada, { ...place, room: nobodysId })).body.code, "chatroom_not_found")
+    assert.strictEqual((await cancel(workerUrl, bob, place)).body.code, "chatroom_not_found")
+    assert.strictEqual((await cancel(workerUrl, ada, { ...place, reply: nobodysId })).body.code, "message_not_found")
+    assert.strictEqual((await cancel(workerUrl, ada, { ...place, room: nobodysId })).body.code, "chatroom_not_found")
     assert.strictEqual((await endOf(ada, place)).status, "completed")
   })
 
@@ -148,11 +148,11 @@ describe("cancelling a reply", () => {
     const failed = await asked(ada, "[[finish SAFETY 0]]")
     const cancelled = await asked(ada, "[[latency 20000]]")
     await Promise.all([endOf(ada, done), endOf(ada, failed)])
-    assert.strictEqual((await cancel(here, ada, cancelled)).status, 200)
+    assert.strictEqual((await cancel(workerUrl, ada, cancelled)).status, 200)
     const question = (await messageAt(ada, done)).body.replyTo
     for (const place of [done, failed, cancelled, { ...done, reply: question }]) {
       const before = (await messageAt(ada, place)).body
-      const again = await cancel(elsewhere, ada, place)
+      const again = await cancel(apiUrl, ada, place)
       assert.strictEqual(again.status, 409)
       assert.strictEqual(again.body.code, "already_finished")
       assert.deepStrictEqual((await messageAt(ada, place)).body, before)
@@ -162,9 +162,9 @@ describe("cancelling a reply", () => {
   it("ends the reply once for parallel requests", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 2000]] [[chunks 200 delay 40]]")
-    const stream = await openStream(elsewhere, ada, place)
+    const stream = await openStream(apiUrl, ada, place)
     await stream.first(({ name }) => name === "delta")
-    const all = await Promise.all(times(6, (index) => cancel(index % 2 === 0 ? here : elsewhere, ada, place)))
+    const all = await Promise.all(times(6, (index) => cancel(index % 2 === 0 ? workerUrl : apiUrl, ada, place)))
     assert.include(
       all.map(({ status }) => status),
       200
@@ -189,12 +189,12 @@ describe("cancelling a reply", () => {
             // One round is certainly early and one certainly late, on any machine; the others race.
             const [early, late] = [user === 0 && round === 0, user === 0 && round === 1]
             const place = await asked(ada, unique(`[[length 200]] [[chunks 10 delay ${early ? 500 : 20}]]`), room)
-            const stream = await openStream(round % 2 === 0 ? here : elsewhere, ada, place)
+            const stream = await openStream(round % 2 === 0 ? workerUrl : apiUrl, ada, place)
             // Just before the end: at the ninth of ten pieces, and a little later each round.
             await stream.first(({ text }) => text.length > (early ? 10 : 150))
             if (late) await stream.closed
             else await sleep((user * 5 + round) * 1.5)
-            const answer = await cancel(user % 2 === 0 ? here : elsewhere, ada, place)
+            const answer = await cancel(user % 2 === 0 ? workerUrl : apiUrl, ada, place)
             await stream.closed
             const message = (await messageAt(ada, place)).body
             const terminal = stream.events.filter(isTerminal)

@@ -142,7 +142,7 @@ describe.concurrent("the reaper", () => {
   })
 
   it("announces the next reply when its predecessor ended without doing so", async () => {
-    const { first, second, user } = await unannounced("[[say ended elsewhere]]", "[[say next]]")
+    const { first, second, user } = await unannounced("[[say ended without news]]", "[[say next]]")
     await call("finish_reply", {
       p_user: user,
       p_reply: first,

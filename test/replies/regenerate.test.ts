@@ -14,11 +14,11 @@ const again = (person: Person, { reply, room }: Place, key?: string): Promise<Re
 
 describe("regenerating a reply", () => {
   let world: World
-  let elsewhere: string
+  let apiUrl: string
 
   beforeAll(async () => {
     world = await startTwo({ BASIC_DAILY_PROMPTS: "20" })
-    ;[elsewhere] = both(world)
+    ;[apiUrl] = both(world)
   })
   afterAll(() => world.stop())
 
@@ -40,13 +40,13 @@ describe("regenerating a reply", () => {
 
     const fresh = placeOf(sent)
     assert.notStrictEqual(fresh.reply, old.reply)
-    const stream = await readAll(elsewhere, ada, fresh)
+    const stream = await readAll(apiUrl, ada, fresh)
     const after = await endOf(ada, fresh)
     assert.strictEqual(after.status, "completed")
     assert.strictEqual(stream.text(), after.content)
     assert.isNull(after.supersededBy)
     assert.deepStrictEqual((await messageAt(ada, old)).body, { ...before, supersededBy: fresh.reply })
-    assert.strictEqual((await readAll(elsewhere, ada, old)).text(), before.content)
+    assert.strictEqual((await readAll(apiUrl, ada, old)).text(), before.content)
     assert.strictEqual(await usedToday(ada), 2)
     assert.strictEqual(callsAbout(world, name).length, 2)
     const { body } = await ada.call("GET", `/chatroom/${old.room}/messages`)
