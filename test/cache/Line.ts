@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 
-/** A way to Postgres that can be cut and mended: to be given as `DATABASE_DIRECT_URL`, which is what LISTEN uses. */
+/** A TCP proxy to Postgres that can be cut and mended. LISTEN uses it when it is the `DATABASE_DIRECT_URL`. */
 export const openLine = async (url: string) => {
   const target = new URL(url)
   const sockets = new Set<Socket>()
@@ -38,7 +38,7 @@ export const openLine = async (url: string) => {
     mend: () => {
       up = true
     },
-    /** Connections that were asked for while it was cut. */
+    /** Connections refused while it was cut. */
     refused: () => refused,
     close: async () => {
       cut()

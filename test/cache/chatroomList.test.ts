@@ -11,14 +11,14 @@ const from = (reply: Reply) => reply.headers.get("cache-status")
 const titles = (reply: Reply): ReadonlyArray<string> => reply.body.data.map(({ title }: { title: string }) => title)
 
 const hit = "chatrooms; hit"
-/** One's own change is forgotten twice: at once, and when its notification comes back; only then it lasts. */
+/** A change drops the page twice: at once, and when its notification arrives. After that the page stays cached. */
 const kept = (person: Person, query = "") => until(async () => from(await list(person, query)) === hit, 10_000)
-/** What was told of changes has come everywhere by then. */
+/** By then all notifications have arrived. */
 const heard = () => sleep(500)
 const miss = "chatrooms; fwd=miss"
 const bypass = "chatrooms; fwd=bypass"
 
-describe("the list of rooms", () => {
+describe("the cached list of rooms", () => {
   let world: World
   beforeAll(async () => {
     world = await startWorld({ BASIC_DAILY_PROMPTS: "1000" }, { ROLE: "api", BASIC_DAILY_PROMPTS: "1000" })
@@ -34,7 +34,7 @@ describe("the list of rooms", () => {
     return { here, there }
   }
 
-  it("is a miss, then a hit with the same bytes; the client may keep it and must ask", async () => {
+  it("is a miss, then a hit with the same bytes, which the client must revalidate", async () => {
     const { here } = await someone()
     await here.room({ title: "One" })
     const first = await list(here)
@@ -51,7 +51,7 @@ describe("the list of rooms", () => {
     }
   })
 
-  it("is 304 to who has it: its tag alone, in a list, weak, or any; not to others", async () => {
+  it("is 304 for its ETag alone, in a list, weak, or *; 200 for others", async () => {
     const { here } = await someone()
     await here.room({ title: "One" })
     await heard()
@@ -73,7 +73,7 @@ describe("the list of rooms", () => {
     assert.notStrictEqual(changed.headers.get("etag"), etag)
   })
 
-  it("has the tag of its bytes: the same on every process and after a change that is taken back", async () => {
+  it("has an ETag of its bytes: the same on every process and after a reverted change", async () => {
     const { here, there } = await someone()
     const room = await here.room({ title: "One" })
     const before = await list(here)
@@ -84,7 +84,7 @@ describe("the list of rooms", () => {
     assert.notStrictEqual((await list(here)).headers.get("etag"), before.headers.get("etag"))
   })
 
-  it("is kept for each page size apart, and all are dropped together", async () => {
+  it("caches each page size, and drops all together", async () => {
     const { here } = await someone()
     for (const title of ["a", "b", "c"]) await here.room({ title })
     await kept(here, "?limit=5")
@@ -105,7 +105,7 @@ describe("the list of rooms", () => {
       assert.strictEqual(second.body.hasMore, length < 3)
     }
     assert.strictEqual(from(await list(here, "?limit=1")), hit)
-    assert.strictEqual(from(await list(here, "?limit=20")), hit, "the default's other name")
+    assert.strictEqual(from(await list(here, "?limit=20")), hit, "the default size")
     await here.room({ title: "d" })
     for (const query of ["?limit=1", "?limit=2", "", "?limit=100"]) {
       const again = await list(here, query)
@@ -114,7 +114,7 @@ describe("the list of rooms", () => {
     }
   })
 
-  it("keeps several sizes that were asked for at once", async () => {
+  it("caches several sizes that are requested in parallel", async () => {
     const { here } = await someone()
     await here.room({ title: "a" })
     const queries = ["?limit=1", "?limit=2", "?limit=3", "?limit=4"]
@@ -123,7 +123,7 @@ describe("the list of rooms", () => {
     for (const query of queries) assert.strictEqual(from(await list(here, query)), hit, query)
   })
 
-  it("is not kept for archived rooms, a search or a later page", async () => {
+  it("does not cache archived rooms, a search or a later page", async () => {
     const { here } = await someone()
     for (const title of ["a", "b", "c"]) await here.room({ title })
     const first = await list(here, "?limit=1")
@@ -136,7 +136,7 @@ describe("the list of rooms", () => {
     assert.strictEqual(from(await list(here, "?archived=false")), hit)
   })
 
-  it("shows one's own change at once, whatever it was", async () => {
+  it("shows the user's own change at once, of every kind", async () => {
     const { here } = await someone()
     const seen = async (what: string, expected: ReadonlyArray<string>) => {
       const reply = await list(here)
@@ -172,7 +172,7 @@ describe("the list of rooms", () => {
     }
   })
 
-  it("shows another process's change within moments", async () => {
+  it("shows a change by another process soon", async () => {
     const { here, there } = await someone()
     const room = await here.room({ title: "0" })
     const took: Array<number> = []
@@ -196,7 +196,7 @@ describe("the list of rooms", () => {
     await until(async () => titles(await list(there)).length === 1, 10_000)
   })
 
-  it("is never somebody else's", async () => {
+  it("never shows another user's rooms", async () => {
     const people = await Promise.all(Array.from({ length: 8 }, () => someone()))
     await Promise.all(people.map(({ here }, index) => here.room({ title: `room of ${index}` })))
     await Promise.all(
@@ -208,11 +208,13 @@ describe("the list of rooms", () => {
       })
     )
     const [one, other] = people
-    const etag = (await list(one?.here ?? people[0]!.here)).headers.get("etag") ?? ""
-    assert.strictEqual((await list(other?.here ?? people[1]!.here, "", { "if-none-match": etag })).status, 200)
+    assert.isDefined(one)
+    assert.isDefined(other)
+    const etag = (await list(one.here)).headers.get("etag") ?? ""
+    assert.strictEqual((await list(other.here, "", { "if-none-match": etag })).status, 200)
   })
 
-  it("is right after any number of changes and reads at once", async () => {
+  it("is correct after parallel changes and reads", async () => {
     const { here, there } = await someone()
     const rooms = await Promise.all(Array.from({ length: 5 }, (_, index) => here.room({ title: `room ${index}` })))
     for (let round = 0; round < 20; round++) {
@@ -233,7 +235,7 @@ describe("the list of rooms", () => {
       for (const limit of [20, 21, 22]) assert.deepStrictEqual(titles(await list(person, `?limit=${limit}`)), truth)
   })
 
-  it("is bypassed from the moment its listener was terminated, and cold when it is back", async () => {
+  it("is bypassed while its listener is down, and empty when it is back", async () => {
     const { here } = await someone()
     const room = await here.room({ title: "before" })
     await heard()
@@ -243,7 +245,7 @@ describe("the list of rooms", () => {
     )
     assert.strictEqual(listeners.length, 2)
     for (const { pid } of listeners) await world.database.query("select pg_terminate_backend($1)", [pid])
-    // Past the product, so that nothing but a notification could tell it.
+    // Directly in the database, without a notification.
     await until(async () => from(await list(here)) !== hit, 10_000)
     await world.database.query("update chatrooms set title = 'meanwhile' where id = $1", [room])
     const states: Array<string> = []
@@ -258,7 +260,7 @@ describe("the list of rooms", () => {
   })
 })
 
-describe("the list of rooms without a listener", () => {
+describe("the cached list of rooms without a listener", () => {
   let database: TestDatabase
   let line: Awaited<ReturnType<typeof openLine>>
   let cutOff: Awaited<ReturnType<typeof startBackend>>
@@ -276,7 +278,7 @@ describe("the list of rooms without a listener", () => {
     await database.drop()
   })
 
-  it("is always the database's, and none of what was kept or filled meanwhile is served after it", async () => {
+  it("reads from the database, and serves nothing cached or filled before the listener is back", async () => {
     const there = await logIn(other.url)
     const here = personAt(cutOff.url, there)
     const room = await there.room({ title: "0" })
@@ -291,7 +293,7 @@ describe("the list of rooms without a listener", () => {
       assert.strictEqual((await list(here, "", { "if-none-match": reply.headers.get("etag") ?? "" })).status, 304)
     }
     assert.isAbove(line.refused(), 0)
-    // Fills in flight over its return.
+    // Reads that are in progress when the listener returns.
     let over = false
     const reading = Promise.all(
       Array.from({ length: 4 }, async () => {

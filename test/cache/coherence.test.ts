@@ -5,7 +5,7 @@ import { spread } from "../stream/Scenes.ts"
 
 const changes = Number(process.env["COHERENCE_CHANGES"] ?? 300)
 
-/** The same numbers in every run. */
+/** A generator with the same numbers in every run. */
 const makeRandom = (seed: number) => {
   let state = seed
   return (below: number) => {
@@ -24,7 +24,7 @@ const startPair = async (): Promise<World> => {
   return world
 }
 
-/** The list as it is in the database: what a reader should see. */
+/** The list as it is in the database. */
 const truth = async (world: World, person: Person) => {
   const rows = await world.database.query<{ id: string; title: string; pinned: boolean }>(
     `select id, title, pinned from chatrooms where user_id = $1 and archived_at is null
@@ -56,7 +56,7 @@ const wander = async (world: World, user: number, isOver: (made: number) => bool
   const processes = everywhere(world, await world.someone())
   const rooms: Array<string> = []
   let over = false
-  // Somebody always reads, so that fills are under way when changes come.
+  // Constant reads, so that fills are in progress when changes come.
   const readers = Promise.all(
     processes.map(async (person) => {
       while (!over) {
@@ -101,28 +101,28 @@ const wander = async (world: World, user: number, isOver: (made: number) => bool
   await readers
 }
 
-const told = (what: string, { changes, from, stale }: Tally) =>
+const report = (what: string, { changes, from, stale }: Tally) =>
   process.stdout.write(
     `${what}: ${changes} changes, ${stale.length} reads after them, ${stale.filter((millis) => millis > 0).length} stale at first; staleness ${spread(stale)}; ${JSON.stringify(Object.fromEntries(from))}\n`
   )
 
-describe("two processes and one user's list", () => {
+describe("the list of rooms of one user on two processes", () => {
   let world: World
   beforeAll(async () => {
     world = await startPair()
   })
   afterAll(() => world.stop())
 
-  it(`agree within moments after each of ${changes} random changes`, { timeout: 600_000 }, async () => {
+  it(`agrees soon after each of ${changes} random changes`, { timeout: 600_000 }, async () => {
     const users = 4
     const tally: Tally = { stale: [], from: new Map(), changes: 0 }
     await Promise.all(Array.from({ length: users }, (_, user) => wander(world, user, (made) => made >= changes / users, tally)))
-    told("coherence", tally)
+    report("coherence", tally)
     assert.isAtLeast(tally.changes, changes)
     assert.isBelow(Math.max(...tally.stale), 2_000)
   })
 
-  it("agree also while their listeners are killed every second", { timeout: 60_000 }, async () => {
+  it("agrees also while the listeners are killed every second", { timeout: 60_000 }, async () => {
     const tally: Tally = { stale: [], from: new Map(), changes: 0 }
     const end = performance.now() + 8_000
     let kills = 0
@@ -137,12 +137,12 @@ describe("two processes and one user's list", () => {
     })()
     await Promise.all(Array.from({ length: 3 }, (_, user) => wander(world, 100 + user, () => performance.now() > end, tally)))
     await killing
-    told(`coherence with ${kills} killed listeners`, tally)
+    report(`coherence with ${kills} killed listeners`, tally)
     assert.isAbove(kills, 6, "listeners were killed")
     assert.isAbove(tally.changes, 50)
     assert.isBelow(Math.max(...tally.stale), 2_000)
 
-    // Two seconds after their return nothing that was filled in between is left.
+    // Two seconds after the listeners' return, nothing that was filled meanwhile is left.
     await sleep(2_000)
     const [person] = everywhere(world, await world.someone())
     assert.isDefined(person)

@@ -10,14 +10,14 @@ export const nobodysId = "01980000-0000-7000-8000-000000000000"
 export interface World {
   readonly database: TestDatabase
   readonly gemini: GeminiSimulator
-  /** Of every backend that listens. */
+  /** The URL of every backend that serves requests. */
   readonly urls: ReadonlyArray<string>
-  /** Somebody new, at the first backend. */
+  /** A new user, logged in at the first backend. */
   readonly someone: () => Promise<Person>
   readonly stop: () => Promise<void>
 }
 
-/** A database, a Gemini simulator and some backends on both; the first one listens. */
+/** Starts a database, a Gemini simulator and backends that use both; the first backend must serve requests. */
 export const startWorld = async (...backends: ReadonlyArray<Readonly<Record<string, string>>>): Promise<World> => {
   const database = await createDatabase()
   const gemini = await startGeminiSimulator({ chunkMillis: 1 })
@@ -43,12 +43,12 @@ export const startWorld = async (...backends: ReadonlyArray<Readonly<Record<stri
 
 export const isPresent = <A>(value: A | undefined): value is A => value !== undefined
 
-/** The same person at every backend. */
+/** The same user at every backend. */
 export const everywhere = (world: World, person: Person): ReadonlyArray<Person> => world.urls.map((url) => personAt(url, person))
 
 export const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
-/** Looks again and again until there is something to see. */
+/** Polls `look` until it returns a value. */
 export const until = async <A>(look: () => A | Promise<A>, millis = 20_000): Promise<NonNullable<A>> => {
   const deadline = Date.now() + millis
   while (true) {
@@ -68,18 +68,18 @@ export const statuses = (replies: ReadonlyArray<Reply>): Record<number, number> 
 export const times = <A>(count: number, make: (index: number) => A): Array<A> =>
   Array.from({ length: count }, (_, index) => make(index))
 
-/** What the simulator was asked to continue: its turns as `role: text`. */
+/** The turns that the simulator received, as `role: text`. */
 export const turnsOf = (call: LogEntry | undefined): ReadonlyArray<string> => {
   const body = call?.body as { contents: ReadonlyArray<{ role: string; parts: ReadonlyArray<{ text: string }> }> }
   return body.contents.map(({ parts, role }) => `${role}: ${parts.map(({ text }) => text).join("")}`)
 }
 
-/** The calls whose last turn, the question itself, contains the text. */
+/** The calls whose last turn, which is the question, contains the text. */
 export const callsAbout = (world: World, text: string): ReadonlyArray<LogEntry> => callsTo(world.gemini, text)
 export const callsTo = (gemini: GeminiSimulator, text: string): ReadonlyArray<LogEntry> =>
   gemini.log(text).filter((call) => call.method === "streamGenerateContent" && turnsOf(call).at(-1)?.includes(text) === true)
 
-/** The reply once it has ended, however long that takes. */
+/** Waits until the reply has ended, without a limit. */
 export const ended = async (person: Person, sent: Reply): Promise<Reply> => {
   const path = `/chatroom/${sent.body.reply.chatroomId}/message/${sent.body.reply.id}?wait=20`
   while (true) {
@@ -88,14 +88,14 @@ export const ended = async (person: Person, sent: Reply): Promise<Reply> => {
   }
 }
 
-/** The places of a 400's faults, each once. */
+/** The distinct paths in a 400's list of errors. */
 export const faultPaths = (reply: Reply): ReadonlyArray<string> => [
   ...new Set<string>((reply.body.errors ?? []).map(({ path }: { path: string }) => path))
 ]
 
 export const usedToday = async (person: Person): Promise<number> => (await person.call("GET", "/user/me")).body.quota.used
 
-/** Walks a list by its cursors and returns every page's items. */
+/** Reads all pages of a list by cursor, and returns the items by page. */
 export const walk = async <A>(person: Person, path: string): Promise<Array<Array<A>>> => {
   const pages: Array<Array<A>> = []
   let cursor = ""
@@ -109,5 +109,5 @@ export const walk = async <A>(person: Person, path: string): Promise<Array<Array
   }
 }
 
-/** The next page's path by the `Link` header. */
+/** The next page's path, from the `Link` header. */
 export const nextOf = (reply: Reply): string | undefined => /<([^>]+)>; rel="next"/.exec(reply.headers.get("link") ?? "")?.[1]

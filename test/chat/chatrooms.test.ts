@@ -26,7 +26,7 @@ vi.setConfig({ maxConcurrency: 20 })
 let world: World
 
 beforeAll(async () => {
-  // The worker is another process's: what reaches it went through the database.
+  // The worker is another process, so everything reaches it through the database.
   world = await startWorld({ ROLE: "api" }, { ROLE: "api" }, { ROLE: "worker" })
 })
 afterAll(() => world.stop())
@@ -34,8 +34,8 @@ afterAll(() => world.stop())
 const problem = (reply: { status: number; body: { code?: string } }, status: number, code: string) =>
   assert.deepEqual([reply.status, reply.body.code], [status, code])
 
-describe.concurrent("opening a chatroom", () => {
-  it("gives an empty one all its defaults", async () => {
+describe.concurrent("POST /chatroom", () => {
+  it("fills in the defaults for an empty body", async () => {
     const ada = await world.someone()
     const { body, headers, status } = await ada.call("POST", "/chatroom", {})
     assert.strictEqual(status, 201)
@@ -61,12 +61,12 @@ describe.concurrent("opening a chatroom", () => {
     assert.deepEqual(messages, [])
   })
 
-  it("works without any body", async () => {
+  it("accepts a request without a body", async () => {
     const ada = await world.someone()
     assert.strictEqual((await ada.call("POST", "/chatroom")).status, 201)
   })
 
-  it("keeps every setting it was given", async () => {
+  it("stores every given setting", async () => {
     const ada = await world.someone()
     const settings = {
       title: "Fjord 🌊 " + "é".repeat(3),
@@ -82,7 +82,7 @@ describe.concurrent("opening a chatroom", () => {
     }
   })
 
-  it("takes each field at its bounds, counted in code points", async () => {
+  it("accepts each field at its bounds, counted in code points", async () => {
     const ada = await world.someone()
     const good = [
       { title: "x" },
@@ -106,7 +106,7 @@ describe.concurrent("opening a chatroom", () => {
     }
   })
 
-  it("refuses each field past its bounds and names it", async () => {
+  it("rejects each field past its bounds, and names it", async () => {
     const ada = await world.someone()
     const bad: ReadonlyArray<readonly [string, unknown]> = [
       ["title", ""],
@@ -148,7 +148,7 @@ describe.concurrent("opening a chatroom", () => {
     assert.deepEqual((await ada.call("GET", "/chatroom")).body.data, [])
   })
 
-  it("ignores fields it does not know and stores none of them", async () => {
+  it("ignores unknown fields and does not store them", async () => {
     const ada = await world.someone()
     const bob = await world.someone()
     const strange = {
@@ -173,7 +173,7 @@ describe.concurrent("opening a chatroom", () => {
     assert.deepEqual((await bob.call("GET", "/chatroom")).body.data, [])
   })
 
-  it("needs somebody who is logged in, on every route", async () => {
+  it("answers 401 without a token, on every route", async () => {
     const routes = [
       ["POST", ""],
       ["GET", ""],
@@ -193,7 +193,7 @@ describe.concurrent("opening a chatroom", () => {
   })
 })
 
-describe.concurrent("an idempotency key of a new chatroom", () => {
+describe.concurrent("the idempotency key of POST /chatroom", () => {
   const roomsOf = async (userId: string) =>
     (
       await world.database.query<{ count: number }>("select count(*)::int as count from chatrooms where user_id = $1", [userId])
@@ -212,7 +212,7 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     assert.strictEqual(await roomsOf(ada.userId), 1)
   })
 
-  it("with another body is refused and opens nothing", async () => {
+  it("is rejected with another body, and no room is created", async () => {
     const ada = await world.someone()
     await ada.call("POST", "/chatroom", { title: "One" }, { "idempotency-key": "k" })
     for (const body of [{ title: "Two" }, {}, { title: "One", temperature: 0 }]) {
@@ -221,7 +221,7 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     assert.strictEqual(await roomsOf(ada.userId), 1)
   })
 
-  it("opens one room when fifty requests with it come at once to two processes", async () => {
+  it("creates one room for fifty parallel requests to two processes", async () => {
     const ada = await world.someone()
     const [here, there] = everywhere(world, ada)
     const replies = await Promise.all(
@@ -238,7 +238,7 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     assert.strictEqual(await roomsOf(ada.userId), 1)
   })
 
-  it("is not used up by a request that was refused", async () => {
+  it("is not stored by a rejected request", async () => {
     const ada = await world.someone()
     const open = (title: unknown) => ada.call("POST", "/chatroom", { title }, { "idempotency-key": "retry" })
     problem(await open(""), 400, "validation_failed")
@@ -250,7 +250,7 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     assert.isNull(opened.headers.get("idempotent-replayed"))
   })
 
-  it("belongs to its user and its route", async () => {
+  it("is separate by user and by route", async () => {
     const ada = await world.someone()
     const bob = await world.someone()
     const [adas, bobs] = await Promise.all(
@@ -270,7 +270,7 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
     assert.deepEqual([sent.status, sent.headers.get("idempotent-replayed")], [202, null])
   })
 
-  it("is forgotten after 24 hours and may have 255 characters", async () => {
+  it("expires after 24 hours, and may have 255 characters", async () => {
     const ada = await world.someone()
     const key = "k".repeat(255)
     const open = (headers: Record<string, string>) => ada.call("POST", "/chatroom", { title: "Day" }, headers)
@@ -292,8 +292,8 @@ describe.concurrent("an idempotency key of a new chatroom", () => {
   })
 })
 
-describe.concurrent("the list of chatrooms", () => {
-  it("shows pinned rooms first, then those with the latest activity", async () => {
+describe.concurrent("GET /chatroom", () => {
+  it("lists pinned rooms first, then by latest activity", async () => {
     const ada = await world.someone()
     const [old, middle, young] = [
       await ada.room({ title: "old" }),
@@ -325,10 +325,10 @@ describe.concurrent("the list of chatrooms", () => {
     ])
   })
 
-  it("is walked by cursors without a gap or a double, over ties, pins and new rooms", async () => {
+  it("pages by cursor without gaps or duplicates, over ties, pins and new rooms", async () => {
     const ada = await world.someone()
     await Promise.all(times(57, (index) => ada.room({ title: `room ${index}` })))
-    // Rooms of the same moment are told apart by their ids.
+    // Rooms of the same moment are ordered by their ids.
     await world.database.query(
       "update chatrooms set created_at = date_trunc('second', created_at), pinned = right(id::text, 1) < '3' where user_id = $1",
       [ada.userId]
@@ -351,12 +351,12 @@ describe.concurrent("the list of chatrooms", () => {
       next = nextOf(page)
       assert.strictEqual(next !== undefined, page.body.hasMore)
       if (next !== undefined) assert.include(next, "limit=19")
-      await ada.room({ title: "born meanwhile" })
+      await ada.room({ title: "created meanwhile" })
     }
     assert.deepEqual(linked, ids(whole.data))
   })
 
-  it("has twenty rooms a page unless asked otherwise", async () => {
+  it("has twenty rooms a page by default", async () => {
     const ada = await world.someone()
     await Promise.all(times(21, () => ada.room()))
     const first = await ada.call("GET", "/chatroom")
@@ -369,7 +369,7 @@ describe.concurrent("the list of chatrooms", () => {
     }
   })
 
-  it("refuses a cursor that is not its own", async () => {
+  it("rejects a forged, altered or foreign cursor", async () => {
     const ada = await world.someone()
     const bob = await world.someone()
     await Promise.all([ada, ada, ada, bob, bob].map((person) => person.room({ title: "a" })))
@@ -407,7 +407,7 @@ describe.concurrent("the list of chatrooms", () => {
     assert.strictEqual((await elsewhere?.call("GET", `/chatroom?limit=1&cursor=${nextCursor}`))?.status, 200)
   })
 
-  it("links to its next page by path, and never repeats the Host of the request", async () => {
+  it("links to the next page by path, without the request's Host", async () => {
     const ada = await world.someone()
     await Promise.all([ada.room(), ada.room()])
     const link = await new Promise<string>((resolve, reject) => {
@@ -420,7 +420,7 @@ describe.concurrent("the list of chatrooms", () => {
     assert.match(link, /^<\/chatroom\?limit=1&cursor=[\w.%-]+>; rel="next"$/)
   })
 
-  it("shows archived rooms only when asked for them", async () => {
+  it("lists archived rooms only on request", async () => {
     const ada = await world.someone()
     const [kept, shelved] = [await ada.room({ title: "kept" }), await ada.room({ title: "shelved" })]
     await ada.call("PATCH", `/chatroom/${shelved}`, { archived: true })
@@ -434,7 +434,7 @@ describe.concurrent("the list of chatrooms", () => {
     assert.deepEqual(await ids(""), [shelved, kept])
   })
 
-  it("is searched by a part of the title, in any case, and literally", async () => {
+  it("searches for a part of the title, case-insensitively and literally", async () => {
     const ada = await world.someone()
     const bob = await world.someone()
     await bob.room({ title: "100% Blue" })
@@ -460,7 +460,7 @@ describe.concurrent("the list of chatrooms", () => {
 })
 
 describe.concurrent("a chatroom", () => {
-  it("comes with its last fifty messages, oldest first", async () => {
+  it("has its last fifty messages, oldest first", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const ids = times(60, (index) => uuid({ msecs: 1_800_000_000_000 + index }))
@@ -478,7 +478,7 @@ describe.concurrent("a chatroom", () => {
     assert.strictEqual(messages[0].chatroomId, room)
   })
 
-  it("changes only the fields that a patch names", async () => {
+  it("keeps the fields that a patch omits", async () => {
     const ada = await world.someone()
     const before = (await ada.call("POST", "/chatroom", { title: "A", systemPrompt: "S", model: "gemini-a", temperature: 1 }))
       .body
@@ -514,7 +514,7 @@ describe.concurrent("a chatroom", () => {
     assert.deepEqual({ ...ignored.body, updatedAt: null }, { ...expected, updatedAt: null })
   })
 
-  it("refuses a patch past the bounds and changes nothing", async () => {
+  it("rejects a patch past the bounds and stays unchanged", async () => {
     const ada = await world.someone()
     const before = (await ada.call("POST", "/chatroom", { title: "A" })).body
     const bad = [
@@ -538,7 +538,7 @@ describe.concurrent("a chatroom", () => {
     assert.deepEqual(after, before)
   })
 
-  it("is archived once, stays usable, and comes back", async () => {
+  it("keeps its first archivedAt, stays usable, and can be unarchived", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const archived = (await ada.call("PATCH", `/chatroom/${room}`, { archived: true })).body
@@ -550,7 +550,7 @@ describe.concurrent("a chatroom", () => {
     assert.isNull((await ada.call("PATCH", `/chatroom/${room}`, { archived: false })).body.archivedAt)
   })
 
-  it("is gone once deleted, with all that was in it", async () => {
+  it("is deleted with all its messages", async () => {
     const ada = await world.someone()
     const [room, other] = [await ada.room(), await ada.room()]
     const sent = await ada.ask(room, "hello", { wait: 10 })
@@ -576,7 +576,7 @@ describe.concurrent("a chatroom", () => {
     assert.strictEqual(await usedToday(ada), 1)
   })
 
-  it("that is deleted twice at once is deleted once and frees one place", async () => {
+  it("is deleted once by parallel requests, and is counted down once", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     await ada.room()
@@ -588,7 +588,7 @@ describe.concurrent("a chatroom", () => {
     assert.strictEqual(user?.chatrooms, 1)
   })
 
-  it("that is deleted while its reply is made stops the call at once, and frees nothing else", async () => {
+  it("stops the model call at once when it is deleted, and no other room's", async () => {
     const ada = await world.someone()
     const [doomed, other] = [await ada.room(), await ada.room()]
     const slow = "[[chunks 100 delay 100]]"
@@ -597,16 +597,16 @@ describe.concurrent("a chatroom", () => {
       await ada.ask(doomed, "doomed and held"),
       await ada.ask(other, "[[chunks 20 delay 100]] kept question")
     ]
-    assert.deepEqual([held?.status, kept?.status], [202, 202])
+    assert.deepEqual([held.status, kept.status], [202, 202])
     await until(() => callsAbout(world, "doomed question")[0]?.chunksSent)
     await until(() => callsAbout(world, "kept question")[0]?.chunksSent)
     assert.strictEqual((await ada.call("DELETE", `/chatroom/${doomed}`)).status, 204)
     const deletedAt = Date.now()
     const stopped = await until(() => callsAbout(world, "doomed question").find(({ inFlight }) => !inFlight))
     assert.isTrue(stopped.aborted)
-    // Sooner than its lease would have told it, which is renewed every eight seconds.
+    // Sooner than by the next renewal of the lease, which happens every eight seconds.
     assert.isBelow((stopped.endedAt ?? Infinity) - deletedAt, 5_000)
-    const whole = await ended(ada, kept as NonNullable<typeof kept>)
+    const whole = await ended(ada, kept)
     assert.strictEqual(whole.body.status, "completed")
     assert.isFalse(callsAbout(world, "kept question")[0]?.aborted)
     assert.deepEqual(callsAbout(world, "doomed and held"), [])
@@ -614,7 +614,7 @@ describe.concurrent("a chatroom", () => {
     assert.strictEqual(await usedToday(ada), 3)
   })
 
-  it("that is deleted ends the wait for its reply", async () => {
+  it("ends the wait for its reply when it is deleted", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const waiting = ada.ask(room, "[[chunks 100 delay 100]] waited for", { wait: 20 })
@@ -625,7 +625,7 @@ describe.concurrent("a chatroom", () => {
     assert.isBelow(Date.now() - began, 8_000)
   })
 
-  it("of somebody else is nowhere, on any route", async () => {
+  it("is 404 for another user, on every route", async () => {
     const ada = await world.someone()
     const eve = await world.someone()
     const room = await ada.room({ title: "Private" })
@@ -653,7 +653,7 @@ describe.concurrent("a chatroom", () => {
     assert.deepEqual((await eve.call("GET", "/chatroom")).body.data, [])
   })
 
-  it("shows no message of another room, be it of the same user", async () => {
+  it("has no message of another room, even of the same user", async () => {
     const ada = await world.someone()
     const eve = await world.someone()
     const [one, two, hers] = [await ada.room(), await ada.room(), await eve.room()]
@@ -663,7 +663,7 @@ describe.concurrent("a chatroom", () => {
     problem(await ada.call("GET", `/chatroom/${one}/message/${nobodysId}`), 404, "message_not_found")
   })
 
-  it("needs an id that is a UUID, and one that exists", async () => {
+  it("is 400 for an id that is not a UUID, and 404 for an unknown id", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const paths = [
@@ -686,7 +686,7 @@ describe.concurrent("a chatroom", () => {
     assert.deepEqual(faultPaths(await ada.call("GET", `/chatroom/${room}/messages?before=1`)), ["query.before"])
   })
 
-  it("is the same room whatever case its id is written in", async () => {
+  it("accepts its id in upper case", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const upper = `/chatroom/${room.toUpperCase()}`
@@ -697,8 +697,8 @@ describe.concurrent("a chatroom", () => {
   })
 })
 
-describe.concurrent("a user's chatrooms", () => {
-  it("are at most a thousand, exactly, however many are opened at once", async () => {
+describe.concurrent("the limit of chatrooms", () => {
+  it("is exactly a thousand, also under parallel requests", async () => {
     const ada = await world.someone()
     await world.database.query("update users set chatrooms = 995 where id = $1", [ada.userId])
     const people = everywhere(world, ada)

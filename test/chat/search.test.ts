@@ -31,8 +31,8 @@ afterAll(async () => {
   await database.drop()
 })
 
-describe("search", () => {
-  it("finds words in questions and replies, in any case, the newest first", async () => {
+describe("GET /search", () => {
+  it("finds words in questions and replies, case-insensitively, newest first", async () => {
     const { body } = await ada.call("GET", "/search?q=PEARS")
     assert.deepStrictEqual(
       body.data.map(({ role }: { role: string }) => role),
@@ -42,12 +42,12 @@ describe("search", () => {
     assert.strictEqual(body.hasMore, false)
   })
 
-  it("takes every character as it is", async () => {
+  it("takes every character literally", async () => {
     assert.strictEqual((await ada.call("GET", `/search?q=${encodeURIComponent("100% of_")}`)).body.data.length, 1)
     assert.strictEqual((await ada.call("GET", `/search?q=${encodeURIComponent("%")}&limit=5`)).body.data.length, 1)
   })
 
-  it("goes on by its cursor, without gaps or doubles", async () => {
+  it("pages by cursor, without gaps or duplicates", async () => {
     const first = (await ada.call("GET", "/search?q=e&limit=2")).body
     assert.strictEqual(first.hasMore, true)
     const second = (await ada.call("GET", `/search?q=e&limit=2&cursor=${first.nextCursor}`)).body
@@ -57,13 +57,13 @@ describe("search", () => {
     assert.strictEqual((await ada.call("GET", `/search?q=other&cursor=${first.nextCursor}`)).status, 400)
   })
 
-  it("looks in one's own rooms alone, and needs words", async () => {
+  it("searches only the user's own rooms, and requires words", async () => {
     const eve = await logIn(backend.url)
     assert.deepStrictEqual((await eve.call("GET", "/search?q=pears")).body.data, [])
     assert.strictEqual((await ada.call("GET", "/search")).status, 400)
   })
 
-  it("shows what was found with some text around it", () => {
+  it("returns a snippet with the text around the words", () => {
     assert.strictEqual(snippet("short", "or"), "short")
     assert.strictEqual(
       snippet(`${"😀".repeat(40)} needle${"😀".repeat(40)}`, "needle"),
@@ -74,8 +74,8 @@ describe("search", () => {
   })
 })
 
-describe("a room's export", () => {
-  it("is the room with all its messages, oldest first", async () => {
+describe("GET /chatroom/:id/export", () => {
+  it("returns the room with all its messages, oldest first", async () => {
     const { body, status } = await ada.call("GET", `/chatroom/${room}/export`)
     assert.strictEqual(status, 200)
     assert.strictEqual(body.title, "Fruit")
@@ -86,24 +86,24 @@ describe("a room's export", () => {
     assert.deepStrictEqual(body.messages[1], (await ada.call("GET", `/chatroom/${room}/message/${body.messages[1].id}`)).body)
   })
 
-  it("is readable as Markdown", async () => {
+  it("returns Markdown on request", async () => {
     const { headers, text } = await ada.call("GET", `/chatroom/${room}/export?format=markdown`)
     assert.strictEqual(headers.get("content-type"), "text/markdown; charset=utf-8")
     assert.match(text, /^# Fruit\n\n## You, \d{4}-/)
     assert.include(text, "Pears grow on trees.")
   })
 
-  it("is nobody else's", async () => {
+  it("is 404 for another user", async () => {
     const eve = await logIn(backend.url)
     assert.strictEqual((await eve.call("GET", `/chatroom/${room}/export`)).status, 404)
     assert.strictEqual((await ada.call("GET", `/chatroom/${room}/export?format=pdf`)).status, 400)
   })
 })
 
-describe("what operators see", () => {
+describe("the admin routes", () => {
   const admin = { authorization: "Bearer an admin's token" }
 
-  it("is the queue's state and metrics, to who has the token", async () => {
+  it("return the queue's state and the metrics with the admin token", async () => {
     const { body } = await request(backend.url, "GET", "/admin/queue", { headers: admin })
     assert.hasAllKeys(body, ["ready", "running", "failed", "oldestSeconds", "byTask"])
     const { text } = await request(backend.url, "GET", "/metrics", { headers: admin })
@@ -111,7 +111,7 @@ describe("what operators see", () => {
     assert.match(text, /^chat_streams_open 0$/m)
   })
 
-  it("is nobody else's, and not there without a token set", async () => {
+  it("are 401 for others, and 404 when no admin token is set", async () => {
     for (const path of ["/admin/queue", "/metrics"]) {
       assert.strictEqual((await request(backend.url, "GET", path)).status, 401)
       assert.strictEqual((await request(backend.url, "GET", path, { token: ada.token })).status, 401)

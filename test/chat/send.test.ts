@@ -22,13 +22,13 @@ import {
   type World
 } from "./World.ts"
 
-// Most of these tests wait more than they work; those that take the time run alone.
+// Most of these tests mainly wait, so they run together; those that measure time run alone.
 vi.setConfig({ maxConcurrency: 20 })
 
 let world: World
 
 beforeAll(async () => {
-  // The first process only listens: its waiting clients hear of their replies from another one.
+  // The first process has no worker: its waiting clients are woken by the other process.
   world = await startWorld({ ROLE: "api" }, {})
 })
 afterAll(() => world.stop())
@@ -38,7 +38,7 @@ const slow = "[[chunks 100 delay 100]]"
 const problem = (reply: { status: number; text: string; body: { code?: string } }, status: number, code: string) =>
   assert.deepEqual([reply.status, reply.body?.code], [status, code], reply.text)
 
-/** Everything of this user's that a refused request must leave alone. */
+/** Everything of this user that a rejected request must not change. */
 const stored = async ({ userId }: Person) =>
   (
     await world.database.query(
@@ -52,7 +52,7 @@ const stored = async ({ userId }: Person) =>
     )
   )[0]
 
-/** The members of a Message that the contract names. */
+/** The fields of a Message in the contract. */
 const members = [
   "id",
   "chatroomId",
@@ -73,8 +73,8 @@ const named = (message: Record<string, unknown>) => Object.fromEntries(members.m
 
 const nextMidnight = () => new Date((Math.floor(Date.now() / 86_400_000) + 1) * 86_400_000)
 
-describe.concurrent("a question", () => {
-  it("is answered with 202: itself, its waiting reply and what is left of the quota", async () => {
+describe.concurrent("sending a question", () => {
+  it("returns 202 with the question, its queued reply and the quota", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const { body, headers, status } = await ada.ask(room, `${slow} What is a fjord?`)
@@ -130,7 +130,7 @@ describe.concurrent("a question", () => {
     assert.deepEqual([found.status, found.body.id], [200, body.reply.id])
   })
 
-  it("counts down the quota of the day, over all rooms", async () => {
+  it("takes from the day's quota, across all rooms", async () => {
     const ada = await world.someone()
     const rooms = [await ada.room(), await ada.room()]
     for (const used of [1, 2, 3, 4, 5]) {
@@ -140,7 +140,7 @@ describe.concurrent("a question", () => {
     }
   })
 
-  it("moves its room's activity and stays readable as it was written", async () => {
+  it("updates the room's activity and stores the content unchanged", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const content = "  \u200b«Zażółć» 🌊👩‍👩‍👧 \r\n\t日本 \u202egnirts\u202c <b>&amp;</b> \\u0000 ${x} %00 '; --  "
@@ -152,7 +152,7 @@ describe.concurrent("a question", () => {
     assert.deepEqual(turnsOf(callsAbout(world, "Zażółć")[0]), [`user: ${content}`])
   })
 
-  it("may have 1 to 32,000 characters, counted in code points", async () => {
+  it("accepts 1 to 32,000 characters, counted in code points", async () => {
     const ada = await world.someone()
     await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     const room = await ada.room()
@@ -164,7 +164,7 @@ describe.concurrent("a question", () => {
     }
   })
 
-  it("is refused when it is empty, blank, too long, or no text, and then stores nothing", async () => {
+  it("rejects empty, blank, too long and ill-formed content, and stores nothing", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const before = await stored(ada)
@@ -198,7 +198,7 @@ describe.concurrent("a question", () => {
     assert.deepEqual([good.status, good.headers.get("idempotent-replayed")], [202, null])
   })
 
-  it("keeps no field that the contract does not know", async () => {
+  it("ignores unknown fields and does not store them", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const sent = await ada.call("POST", `/chatroom/${room}/message`, {
@@ -219,7 +219,7 @@ describe.concurrent("a question", () => {
 })
 
 describe("waiting for the reply", () => {
-  it("gives 201 with the finished reply, promptly, whichever process answers", async () => {
+  it("returns 201 with the ended reply promptly, on any process", async () => {
     for (const index of world.urls.keys()) {
       const ada = await world.someone()
       const person = everywhere(world, ada)[index] ?? assert.fail()
@@ -239,7 +239,7 @@ describe("waiting for the reply", () => {
     }
   })
 
-  it("gives 202 when the time is over first, no later", async () => {
+  it("returns 202 on timeout, without delay", async () => {
     const ada = await world.someone()
     const waits = [
       ["?wait=1", {}],
@@ -273,7 +273,7 @@ describe("waiting for the reply", () => {
     await ada.call("DELETE", `/chatroom/${room}`)
   })
 
-  it("is at most 30 whole seconds", async () => {
+  it("accepts at most 30 whole seconds", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     for (const wait of ["31", "-1", "1.5", "soon", "NaN"]) {
@@ -291,7 +291,7 @@ describe("waiting for the reply", () => {
     )
   })
 
-  it("ends as promptly when the reply fails", async () => {
+  it("ends promptly when the reply fails", async () => {
     const ada = await world.someone()
     const took = await quickest(async () => {
       const sent = await ada.ask(await ada.room(), "[[latency 200]] [[blocked]] never", { wait: 20 })
@@ -302,7 +302,7 @@ describe("waiting for the reply", () => {
 })
 
 describe.concurrent("the daily quota", () => {
-  it("refuses the sixth prompt with all it takes to wait or to upgrade", async () => {
+  it("rejects the sixth prompt with 429, when it resets, and where to upgrade", async () => {
     const ada = await world.someone()
     for (const index of [1, 2, 3, 4, 5]) await ada.ask(await ada.room(), `question ${index}`)
     const before = await stored(ada)
@@ -331,7 +331,7 @@ describe.concurrent("the daily quota", () => {
     assert.strictEqual(await usedToday(ada), 5)
   })
 
-  it("lets exactly five of two hundred sends through that come at once to two processes", async () => {
+  it("accepts exactly five of two hundred parallel sends to two processes", async () => {
     const ada = await world.someone()
     const rooms = await Promise.all(times(50, () => ada.room()))
     const people = everywhere(world, ada)
@@ -352,7 +352,7 @@ describe.concurrent("the daily quota", () => {
     assert.deepEqual(await stored(ada), { messages: 10, keys: 0, used: 5, prompts: 5, unfinished: 0 })
   })
 
-  it("begins anew at midnight UTC", async () => {
+  it("resets at midnight UTC", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     for (const index of [1, 2, 3, 4, 5]) await ada.ask(room, `question ${index}`, { wait: 10 })
@@ -366,7 +366,7 @@ describe.concurrent("the daily quota", () => {
     assert.strictEqual(await usedToday(ada), 1)
   })
 
-  it("of Pro is a thousand, and falls back to five when Pro ends", async () => {
+  it("is a thousand for Pro, and five again when Pro ends", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const pro = (interval: string) =>
@@ -383,8 +383,8 @@ describe.concurrent("the daily quota", () => {
   })
 })
 
-describe.concurrent("an idempotency key of a question", () => {
-  it("used fifty times at once on two processes asks once and replays the rest", async () => {
+describe.concurrent("the idempotency key of a question", () => {
+  it("asks once for fifty parallel requests to two processes, and replays the others", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const people = everywhere(world, ada)
@@ -395,12 +395,14 @@ describe.concurrent("an idempotency key of a question", () => {
     assert.strictEqual(replies.filter(({ headers }) => headers.get("idempotent-replayed") === "true").length, 49)
     for (const { headers } of replies)
       assert.deepEqual([headers.get("retry-after"), headers.get("ratelimit-policy")], ["1", '"daily";q=5;w=86400'])
-    await ended(ada, replies[0] as NonNullable<(typeof replies)[0]>)
+    const [first] = replies
+    assert.isDefined(first)
+    await ended(ada, first)
     assert.deepEqual(await stored(ada), { messages: 2, keys: 1, used: 1, prompts: 1, unfinished: 0 })
     assert.strictEqual(callsAbout(world, "ask me once").length, 1)
   })
 
-  it("replays the finished answer when the first one was finished, and the waiting one when it was not", async () => {
+  it("replays the first response: the ended reply after 201, the queued one after 202", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const finished = () => ada.ask(room, "wait for it", { wait: 10, key: "finished" })
@@ -416,7 +418,7 @@ describe.concurrent("an idempotency key of a question", () => {
     assert.deepEqual([late.status, late.text], [202, accepted.text])
   })
 
-  it("under another content or in another room is refused, and stores nothing", async () => {
+  it("is rejected with other content or in another room, and stores nothing", async () => {
     const ada = await world.someone()
     const [room, other] = [await ada.room(), await ada.room()]
     await ada.ask(room, "one", { wait: 10, key: "k" })
@@ -427,7 +429,7 @@ describe.concurrent("an idempotency key of a question", () => {
     assert.deepEqual(await stored(ada), before)
   })
 
-  it("used at once in two rooms asks in one of them", async () => {
+  it("asks in one room when two rooms use it in parallel", async () => {
     const ada = await world.someone()
     const rooms = [await ada.room(), await ada.room()]
     const people = everywhere(world, ada)
@@ -442,7 +444,7 @@ describe.concurrent("an idempotency key of a question", () => {
     }
   })
 
-  it("of another user is another key", async () => {
+  it("is separate by user", async () => {
     const [ada, bob] = [await world.someone(), await world.someone()]
     const [adas, bobs] = await Promise.all(
       [ada, bob].map(async (person) => person.ask(await person.room(), "same", { key: "shared" }))
@@ -456,7 +458,7 @@ describe.concurrent("an idempotency key of a question", () => {
     assert.deepEqual([await usedToday(ada), await usedToday(bob)], [1, 1])
   })
 
-  it("is replayed when the quota is used up and when the room is busy", async () => {
+  it("replays also when the quota is used up or the room is busy", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const first = await ada.ask(room, `${slow} keyed`, { key: "first" })
@@ -477,7 +479,7 @@ describe.concurrent("an idempotency key of a question", () => {
     await ada.call("DELETE", `/chatroom/${room}`)
   })
 
-  it("is forgotten after 24 hours, and must have 1 to 255 characters", async () => {
+  it("expires after 24 hours, and must have 1 to 255 characters", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const key = "k".repeat(255)
@@ -494,8 +496,8 @@ describe.concurrent("an idempotency key of a question", () => {
   })
 })
 
-describe.concurrent("a room with several questions", () => {
-  it("takes four that are unanswered, and no fifth", async () => {
+describe.concurrent("a room with unanswered questions", () => {
+  it("accepts four of them, and rejects a fifth as room_busy", async () => {
     const ada = await world.someone()
     await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     const room = await ada.room()
@@ -505,11 +507,11 @@ describe.concurrent("a room with several questions", () => {
     const refused = replies.find(({ status }) => status === 409)
     assert.deepEqual([refused?.body.code, refused?.headers.get("content-type")], ["room_busy", "application/problem+json"])
     assert.deepEqual(await stored(ada), { messages: 8, keys: 0, used: 4, prompts: 4, unfinished: 4 })
-    assert.strictEqual((await ada.ask(await ada.room(), "elsewhere", { wait: 10 })).status, 201)
+    assert.strictEqual((await ada.ask(await ada.room(), "another room", { wait: 10 })).status, 201)
     await ada.call("DELETE", `/chatroom/${room}`)
   })
 
-  it("takes the next one as soon as one is answered", async () => {
+  it("accepts the next one as soon as one is answered", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const head = await ada.ask(room, "[[latency 1500]] first")
@@ -520,7 +522,7 @@ describe.concurrent("a room with several questions", () => {
     await ada.call("DELETE", `/chatroom/${room}`)
   })
 
-  it("answers them one at a time and in their order, each with the exchanges before it", async () => {
+  it("answers them one at a time, in order, each with the history before it", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const people = everywhere(world, ada)
@@ -551,7 +553,7 @@ describe.concurrent("a room with several questions", () => {
     assert.deepEqual(byQuestion, ["Answer 0.", "Answer 1.", "Answer 2.", "Answer 3."])
   })
 
-  it("goes on after one of them has failed", async () => {
+  it("continues after a failed reply", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const sent = [
@@ -564,7 +566,7 @@ describe.concurrent("a room with several questions", () => {
     assert.deepEqual(replies, ["failed", "failed", "completed"])
   })
 
-  it("does not make other rooms wait", async () => {
+  it("does not delay other rooms", async () => {
     const [ada, bob] = [await world.someone(), await world.someone()]
     const sent = await Promise.all(
       [ada, ada, bob].map(async (person) => person.ask(await person.room(), "[[latency 800]] side by side"))
@@ -577,15 +579,15 @@ describe.concurrent("a room with several questions", () => {
   })
 })
 
-describe("the latest exchange", () => {
-  it("of an empty room is nothing", async () => {
+describe("GET /chatroom/:id/latest", () => {
+  it("has nulls for an empty room", async () => {
     const ada = await world.someone()
     const latest = await ada.call("GET", `/chatroom/${await ada.room()}/latest?wait=5`)
     assert.deepEqual([latest.status, latest.body], [200, { message: null, reply: null }])
     assert.isNull(latest.headers.get("retry-after"))
   })
 
-  it("is the newest question and its reply, to be asked for again while it is unfinished", async () => {
+  it("has the newest question and its reply, with Retry-After until the reply ends", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     await ada.ask(room, "the first", { wait: 10 })
@@ -603,7 +605,7 @@ describe("the latest exchange", () => {
     assert.deepEqual((await ada.call("GET", `/chatroom/${room}/latest`)).text, settled.text)
   })
 
-  it("of a room with held questions is the last of them", async () => {
+  it("has the last question when several are held", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     await ada.ask(room, `${slow} head`)
@@ -614,8 +616,8 @@ describe("the latest exchange", () => {
   })
 })
 
-describe("one message", () => {
-  it("is found by its id, and waited for when it is an unfinished reply", async () => {
+describe("GET /chatroom/:id/message/:mid", () => {
+  it("returns a message by id, and waits for an unfinished reply", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const sent = await ada.ask(room, `[[latency 1500]] [[say Later.]] slow`)
@@ -635,7 +637,7 @@ describe("one message", () => {
     assert.isNull(settled.headers.get("retry-after"))
   })
 
-  it("that does not end in time is given as it is", async () => {
+  it("returns the current state on timeout", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const sent = await ada.ask(room, `${slow} endless`)
@@ -649,7 +651,7 @@ describe("one message", () => {
   })
 })
 
-describe.concurrent("the history of a room", () => {
+describe.concurrent("GET /chatroom/:id/messages", () => {
   const written = async (count: number) => {
     const ada = await world.someone()
     const room = await ada.room()
@@ -665,7 +667,7 @@ describe.concurrent("the history of a room", () => {
     return { ada, room, ids, path, page }
   }
 
-  it("comes newest first, twenty a page, before or after a message", async () => {
+  it("lists newest first, twenty a page, before or after a message", async () => {
     const { ada, ids, page, path } = await written(30)
     const newest = ids.toReversed()
     assert.deepEqual(await page(""), newest.slice(0, 20))
@@ -682,7 +684,7 @@ describe.concurrent("the history of a room", () => {
       assert.deepEqual(faultPaths(await ada.call("GET", `${path}?${name}=1`)), [`query.${name}`])
   })
 
-  it("is walked by cursors in both directions without a gap or a double", async () => {
+  it("pages by cursor in both directions, without gaps or duplicates", async () => {
     const { ada, ids, path } = await written(57)
     const flat = (pages: Array<Array<{ id: string }>>) => pages.flat().map(({ id }) => id)
     const back = await walk<{ id: string }>(ada, `${path}?limit=10`)
@@ -700,7 +702,7 @@ describe.concurrent("the history of a room", () => {
     assert.isUndefined(nextOf(next))
   })
 
-  it("refuses the cursor of another room, another user or nobody", async () => {
+  it("rejects a cursor of another room or user, or a forged one", async () => {
     const mine = await written(3)
     const hers = await written(3)
     const other = await mine.ada.room()
@@ -717,7 +719,7 @@ describe.concurrent("the history of a room", () => {
     assert.strictEqual((await mine.ada.call("GET", `${mine.path}?cursor=${own}`)).status, 200)
   })
 
-  it("of an empty room is an empty page", async () => {
+  it("has an empty page for an empty room", async () => {
     const ada = await world.someone()
     const page = await ada.call("GET", `/chatroom/${await ada.room()}/messages`)
     assert.deepEqual([page.status, page.body], [200, { data: [], hasMore: false, nextCursor: null }])

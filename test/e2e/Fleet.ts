@@ -4,7 +4,7 @@ import { forgetThrottles } from "../support/Database.ts"
 
 export const sleep = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
-/** The first answer that is not empty; fails with the question's name when it takes longer than this. */
+/** Polls `look` until it returns a value; fails with `what` after `seconds`. */
 export const until = async <A>(what: string, seconds: number, look: () => Promise<A | false | undefined>): Promise<A> => {
   const deadline = Date.now() + seconds * 1000
   while (true) {
@@ -15,7 +15,7 @@ export const until = async <A>(what: string, seconds: number, look: () => Promis
   }
 }
 
-/** People who are logged in; the limits on one address's codes are not what is tested with them. */
+/** Logs in `size` new users, without the limit of codes for one address. */
 export const crowd = async (base: string, database: Pick<TestDatabase, "query">, size: number): Promise<Array<Person>> => {
   const people: Array<Person> = []
   while (people.length < size) {
@@ -26,7 +26,7 @@ export const crowd = async (base: string, database: Pick<TestDatabase, "query">,
   return people
 }
 
-/** A reply as the database has it. */
+/** A reply as it is in the database. */
 export type ReplyRow = {
   readonly id: string
   readonly user_id: string
@@ -40,7 +40,7 @@ export type ReplyRow = {
   readonly question: string
   readonly started_at: Date | null
   readonly completed_at: Date | null
-  /** Changes with every write of the row. */
+  /** Changes with every write to the row. */
   readonly version: string
 }
 
@@ -57,7 +57,7 @@ export const replyOf = async (database: Pick<TestDatabase, "query">, id: string)
   return reply
 }
 
-/** What must hold once nothing is left to do; each broken promise in words. */
+/** Checks what must hold when all work is done, and describes each violation. */
 export const brokenPromises = async (database: Pick<TestDatabase, "query">): Promise<Array<string>> => {
   const replies = await repliesOf(database)
   const broken: Array<string> = []

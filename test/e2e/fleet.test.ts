@@ -5,14 +5,14 @@ import type { Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { brokenPromises, crowd, jobs, repliesOf, sleep, until } from "./Fleet.ts"
 
-/** `FLEET_MESSAGES=500 FLEET_PER_USER=10 EMBEDDED_POSTGRES_BIN=/usr/lib/postgresql/15/bin` is the long way. */
+/** `FLEET_MESSAGES=500 FLEET_PER_USER=10 EMBEDDED_POSTGRES_BIN=/usr/lib/postgresql/15/bin` runs it at full length. */
 const total = Number(process.env["FLEET_MESSAGES"] ?? 150)
 const perUser = Number(process.env["FLEET_PER_USER"] ?? 5)
 const users = total / perUser
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
-/** What a question is answered with, past whatever goes wrong on the way. */
+/** The answer to a question, whatever fails on the way. */
 const answerTo = (user: number, index: number) => `to question ${index} of ${user}: ${"words ".repeat(20)}`
 const question = (user: number, index: number) => {
   const faults = ["", "", "[[status 503 times 1]]", "", "[[cut 3 times 1]]", "", "[[status 400]]", "", "", ""]
@@ -49,7 +49,7 @@ describe("a fleet of one api and two workers", () => {
     await database.drop()
   })
 
-  /** A room takes four unanswered questions; the next one has to wait. */
+  /** Asks until the room accepts: it takes at most four unanswered questions. */
   const ask = async (person: Person, room: string, content: string): Promise<number> => {
     const sent = await person.ask(room, content)
     if (sent.status !== 409) return sent.status
@@ -105,14 +105,14 @@ describe("a fleet of one api and two workers", () => {
     )
   })
 
-  it("leaves no job behind that would run again", async () => {
-    // One may be locked still: its worker had ended the reply and died before it could say so to the queue. As if
-    // three quarters of a minute had passed since the last sign of anybody:
+  it("leaves no job that would run again", async () => {
+    // A job can still be locked by a worker that ended its reply and died before it completed the job. This is as if
+    // 46 seconds had passed since every worker's last heartbeat.
     await database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
     await until("the queue to be empty", 30, async () => (await jobs(database)).every((job) => job.attempts === job.max_attempts))
   })
 
-  it("tells every user a quota that is exact", async () => {
+  it("reports an exact quota to every user", async () => {
     for (const person of people.slice(0, 10)) {
       const refunded = await database.query("select 1 from messages where user_id = $1 and quota_state = 'refunded'", [
         person.userId

@@ -7,11 +7,11 @@ import { brokenPromises, jobs, replyOf, until } from "./Fleet.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
-describe("a worker killed in mid-reply", () => {
+describe("a worker killed in the middle of a reply", () => {
   let database: TestDatabase
   let gemini: GeminiSimulator
   let api: Process
-  /** By the id that a worker writes into the rows it holds. */
+  /** By the id that a worker writes into the rows that it holds. */
   const workers = new Map<string, Process>()
   let dead = ""
 
@@ -71,7 +71,7 @@ describe("a worker killed in mid-reply", () => {
     assert.strictEqual((await ada.call("GET", `/chatroom/${room}/messages`)).body.data.length, 2)
   })
 
-  it("leaves nothing behind: its heartbeat goes and its job is no longer locked", async () => {
+  it("leaves no heartbeat and no locked job", async () => {
     assert.notStrictEqual(dead, "")
     for (const job of await jobs(database)) {
       assert.isTrue(job.key === null && job.attempts === job.max_attempts, `would run again: ${JSON.stringify(job)}`)

@@ -48,7 +48,7 @@ describe("a restart of Postgres under load", () => {
 
   const startWorker = () => startProcess({ ...settings(), ROLE: "worker" })
 
-  /** What Docker, systemd or Kubernetes would do: start what ended again, a moment later. */
+  /** Restarts the worker when it ends, as Docker, systemd or Kubernetes would. */
   const supervise = async () => {
     while (!ending.signal.aborted) {
       const { code, signal } = await worker.exited
@@ -113,10 +113,10 @@ describe("a restart of Postgres under load", () => {
     return { room, sent }
   }
 
-  it("costs refusals that can be repeated, and no message", { timeout: 120_000 }, async () => {
+  it("causes only retryable rejections, and loses no message", { timeout: 120_000 }, async () => {
     let over = false
     const loads = Promise.all(people.map((person, user) => load(person, user, () => over)))
-    loads.catch(() => {}) // told below, or not at all when the test has failed before
+    loads.catch(() => {}) // Awaited below, unless the test fails before.
     await sleep(2_000)
     downAt = Date.now()
     await postgres.stop()
@@ -152,7 +152,7 @@ describe("a restart of Postgres under load", () => {
     )
   })
 
-  it("leaves the api as it was: the same process, ready, and woken by notifications", async () => {
+  it("leaves the same api process, ready and woken by notifications", async () => {
     assert.notMatch(api.output(), /cannot go on/)
     const [person] = people
     assert.isDefined(person)
@@ -165,11 +165,11 @@ describe("a restart of Postgres under load", () => {
       assert.strictEqual(answered.status, 201)
       times.push(Date.now() - begun)
     }
-    // One that was not woken would look again after two seconds.
+    // Without a notification, a waiting request reads again only after two seconds.
     assert.isBelow(times.toSorted((a, b) => a - b)[2] ?? Infinity, 1_000, String(times))
   })
 
-  it("ends a worker that cannot go on promptly and as a failure, and one that can goes on", async () => {
+  it("ends a worker only with a failure exit code, and leaves one working", async () => {
     for (const exit of exits) {
       assert.notStrictEqual(exit.code, 0, exit.output)
       assert.isNull(exit.signal, exit.output)

@@ -26,7 +26,7 @@ const stopAll = async () => {
   running.clear()
 }
 
-describe("a process that is told to go", () => {
+describe("a process that gets a signal", () => {
   let database: TestDatabase
   let gemini: GeminiSimulator
   let api: Process
@@ -69,7 +69,7 @@ describe("a process that is told to go", () => {
     await database.drop()
   })
 
-  it("finishes the replies that end soon: a worker", async () => {
+  it("finishes short replies on SIGTERM: a worker", async () => {
     const first = await worker()
     const { id } = await ask("[[chunks 20 delay 100]] Two seconds, please.")
     await processing(id)
@@ -82,19 +82,19 @@ describe("a process that is told to go", () => {
     assert.deepStrictEqual(await database.query("select 1 from worker_heartbeats"), [])
   })
 
-  it("hands back the replies that do not: another worker starts them at once", { timeout: 60_000 }, async () => {
+  it("hands back long replies on SIGTERM, and another worker starts them at once", { timeout: 60_000 }, async () => {
     gemini.addFault({ match: "handed over", times: 1, fault: { kind: "stall", after: 2 } })
     const first = await worker()
     const { id, person } = await ask("To be handed over.")
     await processing(id)
     await worker()
-    const told = Date.now()
+    const signalledAt = Date.now()
     const exit = await first.kill("SIGTERM")
     assert.deepStrictEqual(exit, { code: 0, signal: null })
-    assert.isBelow(Date.now() - told, 25_000)
+    assert.isBelow(Date.now() - signalledAt, 25_000)
     const reply = await ended(id, 20)
-    // The lease would have lasted for thirty seconds from its last renewal on.
-    assert.isBelow(Date.now() - told, 25_000)
+    // Sooner than the lease would have expired, 30 seconds after its last renewal.
+    assert.isBelow(Date.now() - signalledAt, 25_000)
     assert.strictEqual(reply.status, "completed")
     assert.strictEqual(reply.attempt, 2)
     assert.strictEqual(await used(person), 1)
@@ -105,7 +105,7 @@ describe("a process that is told to go", () => {
     )
   })
 
-  it("answers the requests it has, and is not ready for more: an api", async () => {
+  it("answers its open requests on SIGTERM, and is not ready: an api", async () => {
     await worker()
     const leaving = await start({ DATABASE_URL: database.url, ROLE: "api", BASIC_DAILY_PROMPTS: "100" })
     await leaving.started()
@@ -128,26 +128,26 @@ describe("a process that is told to go", () => {
     assert.deepStrictEqual(await exited, { code: 0, signal: null })
   })
 
-  it("does not keep who waits for longer than it lives: they are answered that it goes on", { timeout: 60_000 }, async () => {
+  it("answers its waiting requests with 202 before it exits on SIGTERM: an api", { timeout: 60_000 }, async () => {
     const leaving = await start({ DATABASE_URL: database.url, ROLE: "api", BASIC_DAILY_PROMPTS: "100" })
     await leaving.started()
     const person = personAt(leaving.url, await logIn(api.url))
     const room = await person.room()
-    // Nobody makes this reply yet.
+    // No worker runs yet.
     const waiting = person.ask(room, "[[say in the end]]", { wait: 30 })
     await sleep(500)
-    const told = Date.now()
+    const signalledAt = Date.now()
     const exited = leaving.kill("SIGTERM")
     const answered = await waiting
     assert.strictEqual(answered.status, 202)
     assert.deepStrictEqual(await exited, { code: 0, signal: null })
-    assert.isBelow(Date.now() - told, 25_000)
+    assert.isBelow(Date.now() - signalledAt, 25_000)
     await worker()
     assert.strictEqual((await ended(answered.body.reply.id, 30)).content, "in the end")
   })
 
   it(
-    "cannot double or overwrite a reply that it slept through: a worker that was stopped and goes on",
+    "cannot repeat or overwrite a reply that another worker ended: a worker after SIGSTOP and SIGCONT",
     { timeout: 60_000 },
     async () => {
       const zombie = await worker()
@@ -165,12 +165,12 @@ describe("a process that is told to go", () => {
       await sleep(500)
       assert.deepStrictEqual(await replyOf(database, id), reply)
       assert.strictEqual(await used(person), 1)
-      // It is still good for the next one.
+      // The zombie still shuts down cleanly.
       assert.deepStrictEqual(await zombie.kill("SIGTERM"), { code: 0, signal: null })
     }
   )
 
-  it("cannot end the attempt of another: a worker that goes on while the other is at it", { timeout: 60_000 }, async () => {
+  it("cannot end another worker's attempt in progress: a worker after SIGSTOP and SIGCONT", { timeout: 60_000 }, async () => {
     const zombie = await worker()
     const { id, person } = await ask("[[chunks 40 delay 100]] [[length 400]] Four seconds, please.")
     await processing(id)
@@ -179,7 +179,7 @@ describe("a process that is told to go", () => {
     await worker()
     await database.query("update messages set lease_until = now() where id = $1", [id])
     await processing(id, 2)
-    // What the model had sent to the zombie meanwhile is the whole answer.
+    // Meanwhile the model has sent the zombie the whole answer.
     await until(
       "the first answer",
       10,
@@ -197,7 +197,7 @@ describe("a process that is told to go", () => {
   })
 })
 
-describe("a start", () => {
+describe("the start of a process", () => {
   afterEach(stopAll)
 
   const emptyDatabase = async (server: string) => {
@@ -214,7 +214,7 @@ describe("a start", () => {
     }
   }
 
-  /** Two processes that start at the same moment where nothing is yet. */
+  /** Starts two processes at the same time on an empty database. */
   const comesUpTwice = async (server: string) => {
     const database = await emptyDatabase(server)
     const gemini = await startGeminiSimulator({ chunkMillis: 1 })
@@ -235,7 +235,7 @@ describe("a start", () => {
     await database.drop()
   }
 
-  it("of two processes on an empty database brings both up, migrated once", () => comesUpTwice(inject("postgresUrl")))
+  it("migrates an empty database once when two processes start", () => comesUpTwice(inject("postgresUrl")))
 
   const old = "/usr/lib/postgresql/15/bin"
   it.skipIf(!existsSync(old))("works on Postgres 15", { timeout: 60_000 }, async () => {
@@ -243,7 +243,7 @@ describe("a start", () => {
     await comesUpTwice(postgres.url).finally(() => postgres.stop())
   })
 
-  it("that cannot listen, or finds no migrations, names the setting in its one line", async () => {
+  it("names the setting in one line when it cannot listen or migrations are missing", async () => {
     const database = await emptyDatabase(inject("postgresUrl"))
     const taken = createServer().listen(0, "127.0.0.1")
     await once(taken, "listening")

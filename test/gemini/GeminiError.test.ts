@@ -18,7 +18,7 @@ interface Thrown {
   readonly error: GeminiError
 }
 
-/** What the SDK really throws for a streamed prompt, and what we make of it. */
+/** What the SDK throws for a streamed prompt, and how it is classified. */
 const thrownFor = async (
   prompt: string,
   options: { baseUrl?: string; key?: string; model?: string; signal?: AbortSignal } = {}
@@ -43,8 +43,8 @@ const thrownFor = async (
 
 const kindOf = async (prompt: string) => (await thrownFor(prompt)).error.kind
 
-describe("what the SDK throws", () => {
-  it("for a 429 of the minute is a wait, for as long as RetryInfo says", async () => {
+describe("fromUnknown of an SDK error", () => {
+  it("returns rate_limited for a 429 per minute, with the delay of RetryInfo", async () => {
     const { cause, error } = await thrownFor("[[status 429 retry 7]]")
     assert.instanceOf(cause, ApiError)
     assert.deepEqual([error.kind, error.retryAfter], ["rate_limited", 7_000])
@@ -52,23 +52,23 @@ describe("what the SDK throws", () => {
     assert.strictEqual((await thrownFor("[[status 429 retry 0.0001]]")).error.retryAfter, 1)
   })
 
-  it("for a 429 without RetryInfo is a wait of nobody knows how long", async () => {
+  it("returns rate_limited without a delay for a 429 without RetryInfo", async () => {
     const { error } = await thrownFor("[[status 429]]")
     assert.deepEqual([error.kind, error.retryAfter], ["rate_limited", undefined])
   })
 
-  it("for a 429 of the day is no wait, whatever RetryInfo says", async () => {
+  it("returns daily_quota for a 429 per day, with or without RetryInfo", async () => {
     assert.strictEqual(await kindOf("[[status 429 perday]]"), "daily_quota")
     assert.strictEqual(await kindOf("[[status 429 retry 9 perday]]"), "daily_quota")
   })
 
-  it("for an outage of Google's may pass, and keeps the wait that came with it", async () => {
+  it("returns unavailable for an outage of Google, with its delay", async () => {
     for (const status of [408, 500, 501, 502, 503, 504, 529])
       assert.strictEqual(await kindOf(`[[status ${status}]]`), "unavailable", String(status))
     assert.strictEqual((await thrownFor("[[status 503 retry 3]]")).error.retryAfter, 3_000)
   })
 
-  it("for a request, a key or a model of ours that is refused calls for an operator", async () => {
+  it("returns misconfigured for a rejected request, key or model", async () => {
     for (const status of [400, 401, 403, 404, 405, 409, 422])
       assert.strictEqual(await kindOf(`[[status ${status}]]`), "misconfigured", String(status))
     const { error } = await thrownFor("hello", { key: "invalid" })
@@ -77,7 +77,7 @@ describe("what the SDK throws", () => {
     assert.strictEqual((await thrownFor("hello", { model: "unknown-1" })).error.kind, "misconfigured")
   })
 
-  it("for a proxy's HTML page, a reset or a closed port is the network's, which may pass", async () => {
+  it("returns unavailable for a proxy's HTML page, a reset and a closed port", async () => {
     assert.strictEqual(await kindOf("[[html]]"), "unavailable")
     const reset = await thrownFor("[[reset]]")
     assert.notInstanceOf(reset.cause, ApiError)
@@ -86,7 +86,7 @@ describe("what the SDK throws", () => {
     assert.strictEqual(closed.error.kind, "unavailable")
   })
 
-  it("in the middle of a stream may pass, but for a quota and a refusal", async () => {
+  it("returns unavailable in the middle of a stream, except for a quota and a rejection", async () => {
     for (const word of ["drop 2", "garbage 1", "garbage 0", "truncate 2", "error 1", "error 0 status 500"]) {
       assert.strictEqual(await kindOf(`[[${word}]]`), "unavailable", word)
     }
@@ -94,13 +94,13 @@ describe("what the SDK throws", () => {
     assert.strictEqual(await kindOf("[[error 1 status 400]]"), "misconfigured")
   })
 
-  it("for a call that we broke off is nothing Google did", async () => {
+  it("returns unavailable for a call that we aborted", async () => {
     const controller = new AbortController()
     setTimeout(() => controller.abort(), 100)
     assert.strictEqual((await thrownFor("[[chunks 50 delay 50]]", { signal: controller.signal })).error.kind, "unavailable")
   })
 
-  it("says what happened in words for the log, without the key", async () => {
+  it("describes the error for the log, without the key", async () => {
     const words = [
       "status 429 retry 7",
       "status 429 perday",
@@ -123,16 +123,16 @@ describe("what the SDK throws", () => {
   })
 })
 
-describe("what no SDK should throw", () => {
+describe("fromUnknown of an unusual error", () => {
   const rateLimited = (error: object) => fromUnknown(new ApiError({ status: 429, message: JSON.stringify({ error }) }))
 
-  it("is still the network's", () => {
+  it("returns unavailable", () => {
     for (const cause of [undefined, null, "", "boom", 7, {}, new Error("boom"), new TypeError("terminated")]) {
       assert.strictEqual(fromUnknown(cause).kind, "unavailable")
     }
   })
 
-  it("is classified by its status when its body is none of Google's", () => {
+  it("classifies by status when the body is not Google's", () => {
     for (const message of [
       "",
       "{",
@@ -150,7 +150,7 @@ describe("what no SDK should throw", () => {
     }
   })
 
-  it("waits only for a duration it can read, and finds it among other details", () => {
+  it("reads only a valid retryDelay, and finds it among other details", () => {
     const wait = (retryDelay: unknown) =>
       rateLimited({ details: [{ "@type": "type.googleapis.com/google.rpc.Help", links: [] }, { retryDelay }] }).retryAfter
     assert.deepEqual(["30s", "0s", "1.5s", "0.000000001s"].map(wait), [30_000, 0, 1_500, 1])

@@ -9,27 +9,27 @@ const cancel = (base: string, person: Person, { reply, room }: Place) =>
 
 describe("cancelling a reply", () => {
   let world: World
-  let elsewhere: string
-  let here: string
+  let apiUrl: string
+  let workerUrl: string
 
   beforeAll(async () => {
     world = await startTwo()
-    ;[elsewhere, here] = both(world)
+    ;[apiUrl, workerUrl] = both(world)
   })
   afterAll(() => world.stop())
 
   const places = () => [
-    { where: "the worker's process", base: () => here },
-    { where: "another process", base: () => elsewhere }
+    { where: "the worker's process", base: () => workerUrl },
+    { where: "another process", base: () => apiUrl }
   ]
 
   for (const { base, where } of places()) {
-    it(`while it is written stops it at once, by ${where}: what was streamed is kept`, async () => {
+    it(`stops the model call at once and keeps the streamed text, on ${where}`, async () => {
       const ada = await world.someone()
       const name = unique("Stop this one.")
       const place = await asked(ada, `${name} [[length 2000]] [[chunks 200 delay 40]]`)
       const next = await asked(ada, "[[say the next]]", place.room)
-      const streams = await Promise.all([here, elsewhere].map((url) => openStream(url, ada, place)))
+      const streams = await Promise.all([workerUrl, apiUrl].map((url) => openStream(url, ada, place)))
       await Promise.all(streams.map((stream) => stream.first(({ text }) => text.length > 100)))
       assert.strictEqual(await usedToday(ada), 2)
 
@@ -46,7 +46,7 @@ describe("cancelling a reply", () => {
       process.stdout.write(
         `a cancel by ${where} is answered after ${took.toFixed(0)} ms; the call had ended after ${stopped.toFixed(0)}\n`
       )
-      // Sooner than its lease would have told the worker, which is renewed every eight seconds.
+      // Sooner than by the next renewal of the lease, which happens every eight seconds.
       assert.isBelow(stopped, 5_000)
       assert.strictEqual(calls.length, 1)
       assert.isTrue(calls[0]?.aborted)
@@ -66,8 +66,8 @@ describe("cancelling a reply", () => {
       }
       assert.deepStrictEqual((await messageAt(ada, place)).body, cancelled.body)
       assert.strictEqual((await endOf(ada, next)).content, "the next")
-      assert.strictEqual(await usedToday(ada), 2, "what was asked for stays spent")
-      const late = await readAll(elsewhere, ada, place)
+      assert.strictEqual(await usedToday(ada), 2, "a cancelled reply is not refunded")
+      const late = await readAll(apiUrl, ada, place)
       assert.strictEqual(late.text(), cancelled.body.content)
       assert.deepStrictEqual(
         late.events.map(({ name }) => name),
@@ -76,11 +76,11 @@ describe("cancelling a reply", () => {
     })
   }
 
-  it("before its first word: the message is empty", async () => {
+  it("leaves an empty message before the first word", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[latency 20000]] [[say late]]")
     await inState(ada, place, "processing")
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     assert.strictEqual(cancelled.status, 200)
     assert.strictEqual(cancelled.body.content, "")
     assert.isNull(cancelled.body.error)
@@ -104,12 +104,12 @@ describe("cancelling a reply", () => {
     await until(() => callsAbout(world, "[[say late]]").every(({ inFlight }) => !inFlight))
   })
 
-  it("that waits behind another takes it out, and the others keep their order", async () => {
+  it("removes a held reply, and the others keep their order", async () => {
     const ada = await world.someone()
     const first = await asked(ada, "[[length 300]] [[chunks 30 delay 40]]")
     const [second, third] = [await asked(ada, unique("second"), first.room), await asked(ada, "[[say third]]", first.room)]
-    const stream = await openStream(elsewhere, ada, second)
-    assert.strictEqual((await cancel(elsewhere, ada, second)).body.status, "cancelled")
+    const stream = await openStream(apiUrl, ada, second)
+    assert.strictEqual((await cancel(apiUrl, ada, second)).body.status, "cancelled")
     await stream.closed
     assert.deepStrictEqual(
       stream.events.filter(isTerminal).map(({ name }) => name),
@@ -122,13 +122,13 @@ describe("cancelling a reply", () => {
     assert.deepStrictEqual(unfinished, [])
   })
 
-  it("that waits for the model ends it now, and its next attempt never comes", async () => {
+  it("ends a waiting reply at once, without another attempt", async () => {
     const ada = await world.someone()
     const room = await ada.room({ model: "gemini-2.5-flash" })
     const name = unique("Patience.")
     const place = await asked(ada, `${name} [[status 429 retry 3 times 1]]`, room)
     await inState(ada, place, "waiting")
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     assert.strictEqual(cancelled.status, 200)
     assert.strictEqual(cancelled.body.status, "cancelled")
     const next = await asked(ada, "[[say after it]]", room)
@@ -138,51 +138,51 @@ describe("cancelling a reply", () => {
     assert.deepStrictEqual((await messageAt(ada, place)).body, cancelled.body)
   })
 
-  it("between two attempts takes back what the first had streamed", async () => {
+  it("discards the first attempt's text between two attempts", async () => {
     const ada = await world.someone()
     const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 20]] [[drop 8 times 4]]"))
-    const stream = await openStream(elsewhere, ada, place)
+    const stream = await openStream(apiUrl, ada, place)
     await inState(ada, place, "waiting")
     assert.isAbove(stream.text().length, 0)
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     await stream.closed
     assert.strictEqual(stream.text(), cancelled.body.content)
   })
 
-  it("by nobody else: 404, also of what is not there", async () => {
+  it("is 404 for another user and for an unknown message", async () => {
     const [ada, bob] = await people(world, 2)
     assert.isDefined(ada)
     assert.isDefined(bob)
     const place = await asked(ada, "[[length 100]] [[chunks 20 delay 30]]")
-    assert.strictEqual((await cancel(here, bob, place)).body.code, "chatroom_not_found")
-    assert.strictEqual((await cancel(here, ada, { ...place, reply: nobodysId })).body.code, "message_not_found")
-    assert.strictEqual((await cancel(here, ada, { ...place, room: nobodysId })).body.code, "chatroom_not_found")
+    assert.strictEqual((await cancel(workerUrl, bob, place)).body.code, "chatroom_not_found")
+    assert.strictEqual((await cancel(workerUrl, ada, { ...place, reply: nobodysId })).body.code, "message_not_found")
+    assert.strictEqual((await cancel(workerUrl, ada, { ...place, room: nobodysId })).body.code, "chatroom_not_found")
     assert.strictEqual((await endOf(ada, place)).status, "completed")
   })
 
-  it("that is over is 409 already_finished, and changes nothing: finished, failed, cancelled, a question", async () => {
+  it("is 409 already_finished for a completed, failed or cancelled reply and for a question", async () => {
     const ada = await world.someone()
     const done = await asked(ada, "[[say done]]")
     const failed = await asked(ada, "[[finish SAFETY 0]]")
     const cancelled = await asked(ada, "[[latency 20000]]")
     await Promise.all([endOf(ada, done), endOf(ada, failed)])
-    assert.strictEqual((await cancel(here, ada, cancelled)).status, 200)
+    assert.strictEqual((await cancel(workerUrl, ada, cancelled)).status, 200)
     const question = (await messageAt(ada, done)).body.replyTo
     for (const place of [done, failed, cancelled, { ...done, reply: question }]) {
       const before = (await messageAt(ada, place)).body
-      const again = await cancel(elsewhere, ada, place)
+      const again = await cancel(apiUrl, ada, place)
       assert.strictEqual(again.status, 409)
       assert.strictEqual(again.body.code, "already_finished")
       assert.deepStrictEqual((await messageAt(ada, place)).body, before)
     }
   })
 
-  it("by several at once ends it once", async () => {
+  it("ends the reply once for parallel requests", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 2000]] [[chunks 200 delay 40]]")
-    const stream = await openStream(elsewhere, ada, place)
+    const stream = await openStream(apiUrl, ada, place)
     await stream.first(({ name }) => name === "delta")
-    const all = await Promise.all(times(6, (index) => cancel(index % 2 === 0 ? here : elsewhere, ada, place)))
+    const all = await Promise.all(times(6, (index) => cancel(index % 2 === 0 ? workerUrl : apiUrl, ada, place)))
     assert.include(
       all.map(({ status }) => status),
       200
@@ -196,7 +196,7 @@ describe("cancelling a reply", () => {
     assert.strictEqual(stream.text(), (await messageAt(ada, place)).body.content)
   })
 
-  it("at the moment it is completed ends it once, one way or the other, fifty times", { timeout: 60_000 }, async () => {
+  it("ends the reply once when it races with completion, in fifty rounds", { timeout: 60_000 }, async () => {
     const users = await people(world, 10)
     const outcomes = (
       await Promise.all(
@@ -204,15 +204,15 @@ describe("cancelling a reply", () => {
           const ends: Array<string> = []
           const room = await ada.room()
           for (let round = 0; round < 5; round++) {
-            // One is surely early and one surely late, whatever the machine is at; the others race.
+            // One round is certainly early and one certainly late, on any machine; the others race.
             const [early, late] = [user === 0 && round === 0, user === 0 && round === 1]
             const place = await asked(ada, unique(`[[length 200]] [[chunks 10 delay ${early ? 500 : 20}]]`), room)
-            const stream = await openStream(round % 2 === 0 ? here : elsewhere, ada, place)
-            // In the last moments: at the ninth of ten pieces, and a little later each time.
+            const stream = await openStream(round % 2 === 0 ? workerUrl : apiUrl, ada, place)
+            // Just before the end: at the ninth of ten pieces, and a little later each round.
             await stream.first(({ text }) => text.length > (early ? 10 : 150))
             if (late) await stream.closed
             else await sleep((user * 5 + round) * 1.5)
-            const answer = await cancel(user % 2 === 0 ? here : elsewhere, ada, place)
+            const answer = await cancel(user % 2 === 0 ? workerUrl : apiUrl, ada, place)
             await stream.closed
             const message = (await messageAt(ada, place)).body
             const terminal = stream.events.filter(isTerminal)

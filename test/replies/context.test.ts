@@ -7,7 +7,7 @@ import { type Place, placeOf } from "../stream/SseClient.ts"
 const contextOf = (person: Person, { reply, room }: Place) => person.call("GET", `/chatroom/${room}/message/${reply}/context`)
 const tokens = (text: string) => Math.ceil(Buffer.byteLength(text) / 4)
 
-describe("the context of a reply", () => {
+describe("GET /chatroom/:id/message/:mid/context", () => {
   let world: World
   beforeAll(async () => {
     world = await startTwo()
@@ -29,7 +29,7 @@ describe("the context of a reply", () => {
   const named = async (person: Person, room: string, included: ReadonlyArray<{ readonly id: string; readonly role: string }>) =>
     Promise.all(included.map(async ({ id, role }) => `${role}: ${(await messageAt(person, { room, reply: id })).body.content}`))
 
-  it("is what the model received: messages, roles, system prompt, model and tokens", async () => {
+  it("returns what the model received: messages, roles, system prompt, model and tokens", async () => {
     const ada = await world.someone()
     const room = await ada.room({ systemPrompt: "You are a lighthouse keeper.", model: "gemini-3.8-pro" })
     const first = await asked(ada, "[[say Fog.]] How is the sea? 🌊", room)
@@ -54,7 +54,7 @@ describe("the context of a reply", () => {
     assert.strictEqual(body.promptTokens, message.usage.promptTokens)
   })
 
-  it("stays what was sent, whatever happens to the room later", async () => {
+  it("does not change when the room changes later", async () => {
     const ada = await world.someone()
     const room = await ada.room({ systemPrompt: "Before." })
     const first = await asked(ada, "[[say one]]", room)
@@ -76,7 +76,7 @@ describe("the context of a reply", () => {
     assert.isNull((await contextOf(ada, bare)).body.systemPrompt)
   })
 
-  it("says why a message was left out: failed, cancelled, unanswered, superseded", async () => {
+  it("gives the reason for an omitted message: failed, cancelled, unanswered, superseded", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const failed = await asked(ada, "[[finish SAFETY 0]]", room)
@@ -108,7 +108,7 @@ describe("the context of a reply", () => {
   })
 
   it(
-    "leaves out the oldest exchanges when the budget of 32,000 tokens is used up, never half of one, and keeps the system prompt",
+    "omits the oldest questions with their answers past the budget of 32,000 tokens, never the system prompt",
     { timeout: 60_000 },
     async () => {
       const ada = await world.someone()
@@ -116,7 +116,7 @@ describe("the context of a reply", () => {
       const room = await ada.room({ systemPrompt })
       const places: Array<Place> = []
       for (let number = 0; number < 4; number++) {
-        // Some 10,000 tokens of question each, so three fit beside the system prompt and the fourth's question.
+        // About 10,000 tokens a question: two of them fit beside the system prompt and the last question.
         places.push(await asked(ada, `[[say answer ${number}]] ${"🌊".repeat(number === 3 ? 8_000 : 9_990)}`, room))
         await endOf(ada, places[number] ?? { room, reply: nobodysId })
       }
@@ -144,7 +144,7 @@ describe("the context of a reply", () => {
     }
   )
 
-  it("of a reply that is not made yet is what would be sent", async () => {
+  it("returns what would be sent for a reply that has not started", async () => {
     const ada = await world.someone()
     const room = await ada.room({ systemPrompt: "Now." })
     const first = await asked(ada, "[[say one]]", room)
@@ -173,11 +173,11 @@ describe("the context of a reply", () => {
     assert.strictEqual(received(name).system, "Then.")
     assert.deepStrictEqual(await named(ada, room, after.included), received(name).turns)
     assert.strictEqual(after.included.length, 5)
-    // It was sent what its predecessor's context did not have.
+    // The reply before it was sent the old system prompt.
     assert.strictEqual((await contextOf(ada, running)).body.systemPrompt, "Now.")
   })
 
-  it("of a cancelled and of a failed reply is what was sent for it", async () => {
+  it("returns what was sent for a cancelled and for a failed reply", async () => {
     const ada = await world.someone()
     const room = await ada.room({ systemPrompt: "Before." })
     const blocked = await asked(ada, "[[finish SAFETY 2]] [[length 100]]", room)
@@ -189,7 +189,7 @@ describe("the context of a reply", () => {
     for (const place of [blocked, cancelled]) assert.strictEqual((await contextOf(ada, place)).body.systemPrompt, "Before.")
   })
 
-  it("of what is not there, not one's own, or no reply, is 404", async () => {
+  it("is 404 for an unknown message, another user's, and a question", async () => {
     const [ada, bob] = await people(world, 2)
     assert.isDefined(ada)
     assert.isDefined(bob)

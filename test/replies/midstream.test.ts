@@ -23,7 +23,7 @@ const busy = JSON.stringify(
   2
 )
 
-describe("Google's stream", () => {
+describe("the stream of an answer", () => {
   let write: (response: ServerResponse) => Promise<void> | void
   const server = createServer((request, response) => {
     request.resume()
@@ -55,8 +55,8 @@ describe("Google's stream", () => {
 
   it.each([
     ["as an event", (error: string) => `data: ${JSON.stringify(JSON.parse(error))}\r\n\r\n`],
-    ["as JSON that is no event", (error: string) => error]
-  ])("may end in an error, %s", async (_, toText) => {
+    ["as bare JSON", (error: string) => error]
+  ])("fails with an error that comes %s", async (_, toText) => {
     const ended = await answer(async (response) => {
       response.write(`data: ${piece("Half")}\r\n\r\n`)
       await sleep(50)
@@ -67,7 +67,7 @@ describe("Google's stream", () => {
     assert.deepStrictEqual([kind, retryAfter], ["rate_limited", 7_000])
   })
 
-  it.each([["\n"], ["\r\n"]])("is read wherever it is cut: lines end in %j", async (line) => {
+  it.each([["\n"], ["\r\n"]])("is read wherever the chunks are cut, with lines that end in %j", async (line) => {
     const whole = `data: ${piece("Grüße, ")}${line}${line}data: ${piece("Ada 🙂", { finishReason: "STOP" })}${line}${line}`
     const bytes = Buffer.from(whole)
     for (let cut = 1; cut < bytes.length; cut++) {
@@ -105,7 +105,7 @@ describe("Google's stream", () => {
     assert.deepStrictEqual([last?.finishReason, last?.usage], [undefined, undefined])
   })
 
-  it("that is no JSON is a failure that may pass", async () => {
+  it("fails as unavailable on an event that is not JSON", async () => {
     const ended = await answer((response) => void response.write("data: {not JSON}\n\n"))
     assert.strictEqual(refusal(ended).kind, "unavailable")
   })

@@ -2,7 +2,7 @@ import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import type { Person } from "../support/Client.ts"
 import { callsAbout, ended, isPresent, sleep, startWorld, times, until, usedToday, type World } from "../chat/World.ts"
 
-// These tests wait for back-offs and pauses; they do so together.
+// These tests wait for back-offs and pauses, so they run together.
 vi.setConfig({ maxConcurrency: 60, testTimeout: 90_000 })
 
 const apiKey = "AIza-a-very-secret-key"
@@ -16,7 +16,7 @@ afterAll(() => world.stop())
 
 let questions = 0
 
-/** Asks a fresh person's only question, and waits for its reply to end. */
+/** Asks the only question of a new user, and waits for its reply to end. */
 const asked = async (words: string, room: Record<string, unknown> = {}) => {
   const person = await world.someone()
   const about = `[question ${questions++}]`
@@ -25,7 +25,7 @@ const asked = async (words: string, room: Record<string, unknown> = {}) => {
   return { person, about, reply, text, calls: callsAbout(world, about), used: await usedToday(person) }
 }
 
-/** Nothing of the upstream's words, of the key or of our insides is shown to the user. */
+/** The user sees nothing of Google's messages, of the key or of our internals. */
 const assertDiscreet = (text: string) => {
   for (const secret of [
     apiKey,
@@ -55,7 +55,7 @@ const assertFailed = ({ reply, text }: Awaited<ReturnType<typeof asked>>, code: 
 
 describe.concurrent("a blocked prompt", () => {
   for (const reason of ["SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "OTHER", "IMAGE_SAFETY"]) {
-    it(`(${reason}) fails as blocked at once, and is paid for`, async () => {
+    it(`fails as blocked at once, without a refund: ${reason}`, async () => {
       const outcome = await asked(`[[blocked ${reason}]]`)
       assertFailed(outcome, "blocked")
       assert.deepEqual([outcome.reply.finishReason, outcome.reply.content], [reason, ""])
@@ -66,7 +66,7 @@ describe.concurrent("a blocked prompt", () => {
 
 describe.concurrent("a candidate that was stopped", () => {
   for (const reason of ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST"]) {
-    it(`for ${reason} fails as blocked at once, before or after some text, and is paid for`, async () => {
+    it(`for ${reason} fails the reply as blocked at once, with or without text, without a refund`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
         assertFailed(outcome, "blocked")
@@ -77,14 +77,14 @@ describe.concurrent("a candidate that was stopped", () => {
     })
   }
 
-  it("for a reason nobody knows is asked for again", async () => {
+  it("for an unknown reason is retried", async () => {
     const { calls, reply } = await asked("[[finish WHATEVER 1 times 1]] [[say Fine.]]")
     assert.deepEqual([reply.status, reply.content, reply.finishReason, calls.length], ["completed", "Fine.", "STOP", 2])
   })
 })
 
-describe.concurrent("a reply that reached its token limit", () => {
-  it("with text is completed and marked as truncated", async () => {
+describe.concurrent("a reply that reaches its token limit", () => {
+  it("is completed and truncated when it has text", async () => {
     const { calls, reply, used } = await asked("[[finish MAX_TOKENS 3]]")
     assert.deepEqual([reply.status, reply.truncated, reply.finishReason, reply.error], ["completed", true, "MAX_TOKENS", null])
     assert.strictEqual(reply.content, calls[0]?.textSent)
@@ -92,14 +92,14 @@ describe.concurrent("a reply that reached its token limit", () => {
     assert.deepEqual([calls.length, used], [1, 1])
   })
 
-  it("without text has failed", async () => {
+  it("fails when it has no text", async () => {
     const outcome = await asked("[[finish MAX_TOKENS]]")
     assertFailed(outcome, "max_tokens")
     assert.strictEqual(outcome.reply.finishReason, "MAX_TOKENS")
     assert.strictEqual(outcome.calls.length, 1)
   })
 
-  it("with nothing but thoughts has failed", async () => {
+  it("fails when it has only thoughts", async () => {
     const outcome = await asked("[[finish MAX_TOKENS]] [[thoughts]]")
     assertFailed(outcome, "max_tokens")
     assert.isAbove(outcome.reply.usage.thoughtTokens, 0)
@@ -109,27 +109,27 @@ describe.concurrent("a reply that reached its token limit", () => {
 describe.concurrent("a stream that breaks", () => {
   const whole = "The whole of it, from its beginning to its very end."
   for (const word of ["cut 1", "cut 0", "drop 1", "garbage 1", "truncate 1", "error 1", "error 1 status 500"]) {
-    it(`by [[${word}]] is started over, and nothing of the first try is kept`, async () => {
+    it(`by [[${word}]] is retried, and the first attempt's text is discarded`, async () => {
       const { calls, reply, used } = await asked(`[[${word} times 1]] [[say ${whole}]]`)
       assert.deepEqual([reply.status, reply.content, reply.error, reply.truncated], ["completed", whole, null, false])
       assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
     })
   }
 
-  it("every time has failed, is not a reply, and is paid back", async () => {
+  it("fails the reply after four attempts, and refunds it", async () => {
     const outcome = await asked("[[cut 2]]")
     assertFailed(outcome, "model_unavailable")
     assert.deepEqual([outcome.calls.length, outcome.used], [4, 0])
   })
 })
 
-describe.concurrent("an empty reply", () => {
+describe.concurrent("an empty answer", () => {
   it("is asked for once more", async () => {
     const { calls, reply, used } = await asked("[[empty times 1]] [[say Here.]]")
     assert.deepEqual([reply.status, reply.content, calls.length, used], ["completed", "Here.", 2, 1])
   })
 
-  it("twice has failed and is paid back", async () => {
+  it("fails the reply the second time, and refunds it", async () => {
     const outcome = await asked("[[empty]]")
     assertFailed(outcome, "empty_response")
     assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.finishReason], [2, 0, "STOP"])
@@ -140,7 +140,7 @@ describe.concurrent("an empty reply", () => {
 
 describe.concurrent("an outage", () => {
   for (const word of ["status 500", "status 503", "status 504", "reset", "html"]) {
-    it(`by [[${word}]] that passes is not noticed`, async () => {
+    it(`by [[${word}]] is retried`, async () => {
       const { calls, reply, used } = await asked(`[[${word} times 1]] [[say Up again.]]`)
       assert.deepEqual([reply.status, reply.content, reply.error], ["completed", "Up again.", null])
       assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
@@ -148,12 +148,12 @@ describe.concurrent("an outage", () => {
     })
   }
 
-  it("that passes after three tries is not noticed either", async () => {
+  it("is retried three times", async () => {
     const { calls, reply } = await asked("[[status 503 times 1]] [[reset times 1]] [[html times 1]] [[say At last.]]")
     assert.deepEqual([reply.status, reply.content, calls.length], ["completed", "At last.", 4])
   })
 
-  it("that stays ends the reply after four tries, later and later, within a minute, and is paid back", async () => {
+  it("fails the reply after four attempts with growing delays within a minute, and refunds it", async () => {
     const began = Date.now()
     const outcome = await asked("[[status 503]]")
     assertFailed(outcome, "model_unavailable")
@@ -169,7 +169,7 @@ describe.concurrent("an outage", () => {
     )
   })
 
-  it("begins with the attempt that fails, however long that takes", async () => {
+  it("counts from the start of the failed attempt", async () => {
     const { calls, reply } = await asked("[[latency 1500]] [[status 503 times 1]]")
     const [row] = await world.database.query<{ since: Date }>("select failing_since as since from messages where id = $1", [
       reply.id
@@ -177,13 +177,13 @@ describe.concurrent("an outage", () => {
     assert.isAtMost(row?.since.getTime() ?? Infinity, (calls[0]?.at ?? 0) + 200)
   })
 
-  it("with a wait that Google names is asked again after that wait", async () => {
+  it("is retried after the delay that Google asks for", async () => {
     const { calls, reply } = await asked("[[status 503 retry 3 times 1]]")
     assert.deepEqual([reply.status, calls.length], ["completed", 2])
     assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 3_000)
   })
 
-  it("lets the next question of the room wait, not fail", async () => {
+  it("makes the room's next question wait, not fail", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const first = await ada.ask(room, "[[status 503 times 2]] [[say One.]] in order")
@@ -195,23 +195,23 @@ describe.concurrent("an outage", () => {
   })
 })
 
-describe.concurrent("a refusal of our own requests", () => {
+describe.concurrent("a rejection of our own requests", () => {
   for (const status of [400, 401, 403, 404]) {
-    it(`by ${status} is not tried again, and is paid back`, async () => {
+    it(`by ${status} fails the reply without a retry, and refunds it`, async () => {
       const outcome = await asked(`[[status ${status}]]`)
       assertFailed(outcome, "model_misconfigured")
       assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.attempt], [1, 0, 1])
     })
   }
 
-  it("by a model that does not exist is the same", async () => {
+  it("fails the reply for an unknown model, and refunds it", async () => {
     const outcome = await asked("hello", { model: "no-such-model" })
     assertFailed(outcome, "model_misconfigured")
     assert.strictEqual(outcome.used, 0)
   })
 })
 
-describe.concurrent("a model's quota", () => {
+describe.concurrent("a rate limit of a model", () => {
   const seen = async (person: Person, sent: Awaited<ReturnType<Person["ask"]>>, status: string) => {
     const path = `/chatroom/${sent.body.reply.chatroomId}/message/${sent.body.reply.id}`
     return until(async () => {
@@ -220,7 +220,7 @@ describe.concurrent("a model's quota", () => {
     })
   }
 
-  it("of the minute pauses the model for everybody, and no other model", async () => {
+  it("pauses the model for all users, and no other model", async () => {
     const [ada, bob, eve] = [await world.someone(), await world.someone(), await world.someone()]
     const model = "gemini-paused"
     const rooms = [await ada.room({ model }), await bob.room({ model }), await eve.room({ model: "gemini-unaffected" })]
@@ -251,31 +251,31 @@ describe.concurrent("a model's quota", () => {
     assert.deepEqual([await usedToday(ada), await usedToday(bob)], [1, 3])
   })
 
-  it("of the minute without a named wait pauses the model for some seconds", async () => {
+  it("pauses the model for some seconds when Google names no delay", async () => {
     const { calls, reply } = await asked("[[status 429 times 1]]", { model: "gemini-nameless" })
     assert.deepEqual([reply.status, calls.length], ["completed", 2])
     assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 3_000)
   })
 
-  it("of the minute, again and again, is no failure: the reply waits until it may go on", async () => {
+  it("does not count as a failed attempt, however often it occurs", async () => {
     const { calls, reply, used } = await asked("[[status 429 retry 0.5 times 6]] [[say Patience.]]", { model: "gemini-patient" })
     assert.deepEqual([reply.status, reply.content, calls.length, used], ["completed", "Patience.", 7, 1])
   })
 
-  it("that would outlast the reply's deadline ends it, and is paid back", async () => {
+  it("fails a reply whose deadline is before the pause's end, and refunds it", async () => {
     const outcome = await asked("[[status 429 retry 3600]]", { model: "gemini-exhausted" })
     assertFailed(outcome, "model_unavailable")
     assert.deepEqual([outcome.calls.length, outcome.used], [1, 0])
   })
 
-  it("of the day ends the reply at once, is paid back, and pauses nobody", async () => {
+  it("fails the reply at once when it is per day, refunds it, and does not pause the model", async () => {
     const outcome = await asked("[[status 429 retry 30 perday]]", { model: "gemini-daily" })
     assertFailed(outcome, "model_quota_exhausted")
     assert.deepEqual([outcome.calls.length, outcome.used], [1, 0])
     assert.strictEqual((await asked("hello", { model: "gemini-daily" })).reply.status, "completed")
   })
 
-  it("in the middle of a stream is a wait, too", async () => {
+  it("pauses also in the middle of a stream", async () => {
     const { calls, reply } = await asked("[[error 1 status 429 times 1]] [[say Later.]]", { model: "gemini-midway" })
     assert.deepEqual([reply.status, reply.content, calls.length], ["completed", "Later.", 2])
     assert.isAtLeast((calls[1]?.at ?? 0) - (calls[0]?.at ?? 0), 3_000)
@@ -283,7 +283,7 @@ describe.concurrent("a model's quota", () => {
 })
 
 describe.concurrent("a completed reply", () => {
-  it("keeps its text, usage, model and finish reason", async () => {
+  it("has its text, usage, model and finish reason", async () => {
     const { about, person, reply } = await asked("[[thoughts]] [[cached 3]] [[say Sixteen letters.]]", {
       model: "gemini-2.5-flash"
     })
@@ -301,19 +301,19 @@ describe.concurrent("a completed reply", () => {
     assert.deepEqual(day, { prompt_tokens: promptTokens, reply_tokens: 4 })
   })
 
-  it("of the default model names it", async () => {
+  it("names the default model", async () => {
     assert.strictEqual((await asked("hello")).reply.model, "gemini-3.8-flash")
   })
 
-  it("keeps a long text of any characters whole", async () => {
+  it("has a long text of any characters unchanged", async () => {
     const { calls, reply } = await asked("[[length 60000]] [[unicode]] [[chunks 400 delay 0]]")
     assert.strictEqual(reply.content, calls[0]?.textSent)
     assert.strictEqual(reply.content.length, 60_000)
   })
 })
 
-describe.concurrent("quota", () => {
-  it("is paid back for at most five failures a day", async () => {
+describe.concurrent("the refund of a failed reply", () => {
+  it("is given for at most five failures a day", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const used = []
@@ -334,7 +334,7 @@ describe.concurrent("quota", () => {
     )
   })
 
-  it("is paid back to the day it was taken from", async () => {
+  it("goes to the day from which it was taken", async () => {
     const ada = await world.someone()
     const sent = await ada.ask(await ada.room(), "[[latency 1500]] [[status 400]] over midnight")
     await world.database.query("update messages set quota_day = quota_day - 1 where id = $1", [sent.body.reply.id])
@@ -354,7 +354,7 @@ describe.concurrent("quota", () => {
     ])
   })
 
-  it("paid back lets the user ask again on a used-up day", async () => {
+  it("lets the user ask again when the day's quota was used up", async () => {
     const ada = await world.someone()
     for (const index of [1, 2, 3, 4]) await ada.ask(await ada.room(), `question ${index}`)
     await ended(ada, await ada.ask(await ada.room(), "[[status 403]] the fifth"))
@@ -363,7 +363,7 @@ describe.concurrent("quota", () => {
     assert.strictEqual((await ada.ask(await ada.room(), "the sixth")).status, 429)
   })
 
-  it("of many failures at once is paid back once for each", async () => {
+  it("is given once for each of several parallel failures", async () => {
     const ada = await world.someone()
     const sent = await Promise.all(times(5, async (index) => ada.ask(await ada.room(), `[[status 404]] together ${index}`)))
     const replies = await Promise.all(sent.filter(isPresent).map((reply) => ended(ada, reply)))

@@ -45,7 +45,7 @@ describe.concurrent("the reaper", () => {
     return id
   }
 
-  /** A room whose questions were committed by a process that died before it announced any of them. */
+  /** A room with questions of a process that died after the commit and before it announced them. */
   const unannounced = async (...questions: ReadonlyArray<string>) => {
     const user = await newUser()
     const room = uuid()
@@ -78,7 +78,7 @@ describe.concurrent("the reaper", () => {
   const used = async (user: string) =>
     (await database.query<{ used: number }>("select used from usage_daily where quota_key = $1", [user]))[0]?.used
 
-  it("finds a reply that was committed but never announced", async () => {
+  it("announces a reply that was committed but not announced", async () => {
     const { first, second, user } = await unannounced("[[say one]]", "[[say two]]")
     assert.strictEqual((await ended(first, 20)).content, "one")
     assert.strictEqual((await ended(second, 10)).content, "two")
@@ -100,7 +100,7 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual(reply.content, "taken over")
   })
 
-  it("does not touch a reply whose lease is renewed", async () => {
+  it("ignores a reply whose lease is renewed", async () => {
     const { first } = await unannounced("[[say never]]")
     await database.query(
       "update messages set status = 'processing', attempt = 1, started_at = now(), lease_until = now() + interval '1 hour' where id = $1",
@@ -112,7 +112,7 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual((await ended(first, 20)).attempt, 2)
   })
 
-  it("ends a reply past its deadline, gives its quota back, and lets the room go on", async () => {
+  it("fails a reply past its deadline, refunds it, and lets the room continue", async () => {
     const { first, second, user } = await unannounced("[[say too late]]", "[[say in time]]")
     await database.query(
       "update messages set status = 'waiting', retry_at = now() - interval '5 seconds', attempt = 3, started_at = now() - interval '601 seconds' where id = $1",
@@ -130,8 +130,8 @@ describe.concurrent("the reaper", () => {
     )
   })
 
-  it("goes on behind a head that ended without an announcement of the next", async () => {
-    const { first, second, user } = await unannounced("[[say ended elsewhere]]", "[[say next]]")
+  it("announces the next reply when its predecessor ended without doing so", async () => {
+    const { first, second, user } = await unannounced("[[say ended without news]]", "[[say next]]")
     await call("finish_reply", {
       p_user: user,
       p_reply: first,
@@ -144,7 +144,7 @@ describe.concurrent("the reaper", () => {
     assert.strictEqual(await used(user), 1)
   })
 
-  it("announces a waiting reply when its time has come, not before", async () => {
+  it("announces a waiting reply when it is due, not before", async () => {
     const { first } = await unannounced("[[say later]]")
     const due = new Date(Date.now() + 5_000)
     await database.query("update messages set status = 'waiting', retry_at = $2, started_at = now(), attempt = 1 where id = $1", [
@@ -155,7 +155,7 @@ describe.concurrent("the reaper", () => {
     assert.isAtLeast(reply.completed_at?.getTime() ?? 0, due.getTime())
   })
 
-  it("leaves a job that is due in the future alone", async () => {
+  it("ignores a reply whose job is due in the future", async () => {
     const { first, user } = await unannounced("[[say not yet]]")
     const due = new Date(Date.now() + 9_000)
     await database.query(

@@ -14,15 +14,15 @@ const again = (person: Person, { reply, room }: Place, key?: string): Promise<Re
 
 describe("regenerating a reply", () => {
   let world: World
-  let elsewhere: string
+  let apiUrl: string
 
   beforeAll(async () => {
     world = await startTwo({ BASIC_DAILY_PROMPTS: "20" })
-    ;[elsewhere] = both(world)
+    ;[apiUrl] = both(world)
   })
   afterAll(() => world.stop())
 
-  it("is accepted as a question is, takes quota, and leaves the old reply readable", async () => {
+  it("returns 202 as a question does, takes quota, and keeps the old reply", async () => {
     const ada = await world.someone()
     const name = unique("Again, please.")
     const old = await asked(ada, `${name} [[length 60]]`)
@@ -40,13 +40,13 @@ describe("regenerating a reply", () => {
 
     const fresh = placeOf(sent)
     assert.notStrictEqual(fresh.reply, old.reply)
-    const stream = await readAll(elsewhere, ada, fresh)
+    const stream = await readAll(apiUrl, ada, fresh)
     const after = await endOf(ada, fresh)
     assert.strictEqual(after.status, "completed")
     assert.strictEqual(stream.text(), after.content)
     assert.isNull(after.supersededBy)
     assert.deepStrictEqual((await messageAt(ada, old)).body, { ...before, supersededBy: fresh.reply })
-    assert.strictEqual((await readAll(elsewhere, ada, old)).text(), before.content)
+    assert.strictEqual((await readAll(apiUrl, ada, old)).text(), before.content)
     assert.strictEqual(await usedToday(ada), 2)
     assert.strictEqual(callsAbout(world, name).length, 2)
     const { body } = await ada.call("GET", `/chatroom/${old.room}/messages`)
@@ -57,7 +57,7 @@ describe("regenerating a reply", () => {
     assert.strictEqual((await ada.call("GET", `/chatroom/${old.room}/latest`)).body.reply.id, fresh.reply)
   })
 
-  it("goes on from any of a question's replies, or from the question: each points to the next", async () => {
+  it("works on any reply of a question and on the question; each reply points to the next", async () => {
     const ada = await world.someone()
     const first = await asked(ada, "[[say one]]")
     const question = (await endOf(ada, first)).replyTo
@@ -74,7 +74,7 @@ describe("regenerating a reply", () => {
     assert.strictEqual(await usedToday(ada), 4)
   })
 
-  it("sends what came before the question, not what came after, and not the replies that were superseded", async () => {
+  it("sends the history before the question, without superseded replies", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const name = unique("second question")
@@ -94,7 +94,7 @@ describe("regenerating a reply", () => {
     ])
   })
 
-  it("uses, in what comes later, the newest completed reply: a failed one does not hide the one before", async () => {
+  it("puts the newest completed reply into the history, also after a failed one", async () => {
     const ada = await world.someone()
     const room = await ada.room()
     const topic = unique("topic")
@@ -122,7 +122,7 @@ describe("regenerating a reply", () => {
     ])
   })
 
-  it("is replayed with its key, on any process, and takes quota once", async () => {
+  it("is replayed by its idempotency key on any process, and takes quota once", async () => {
     const ada = await world.someone()
     const [here, there] = everywhere(world, ada)
     assert.isDefined(here)
@@ -146,7 +146,7 @@ describe("regenerating a reply", () => {
     assert.strictEqual(await usedToday(ada), 3)
   })
 
-  it("twenty times at once with one key is one reply", async () => {
+  it("makes one reply for twenty parallel requests with one key", async () => {
     const ada = await world.someone()
     const both = everywhere(world, ada)
     const old = await asked(ada, "[[say x]]")
@@ -157,7 +157,7 @@ describe("regenerating a reply", () => {
     assert.strictEqual(await usedToday(ada), 2)
   })
 
-  it("of one that is not finished is 409 not_finished and takes nothing, also through an older reply of it", async () => {
+  it("is 409 not_finished while the newest reply is unfinished, and takes no quota", async () => {
     const ada = await world.someone()
     const old = await asked(ada, "[[length 400]] [[chunks 20 delay 30]]")
     for (let round = 0; round < 2; round++) {
@@ -173,21 +173,21 @@ describe("regenerating a reply", () => {
     assert.strictEqual(await usedToday(ada), 2)
   })
 
-  it("at once from both processes without a key makes one new reply, not two", async () => {
+  it("makes one reply at a time for parallel requests without a key", async () => {
     const ada = await world.someone()
     const two = everywhere(world, ada)
     const old = await asked(ada, "[[say x]]")
     await endOf(ada, old)
     const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => again(two[index % 2] ?? ada, old)))
     const accepted = answers.filter(({ status }) => status === 202)
-    // One after the other is allowed: each found the one before it finished.
+    // Several in succession are allowed, each after the previous one has ended.
     assert.isAtLeast(accepted.length, 1)
     for (const { body, status } of answers) if (status !== 202) assert.strictEqual(body.code, "not_finished")
     assert.strictEqual(await usedToday(ada), 1 + accepted.length)
     for (const sent of accepted) await endOf(ada, placeOf(sent))
   })
 
-  it("of failed and cancelled replies is a second chance", async () => {
+  it("works on failed and cancelled replies", async () => {
     const ada = await world.someone()
     const failed = await asked(ada, unique("[[finish SAFETY 0 times 1]] [[say fine now]]"))
     assert.strictEqual((await endOf(ada, failed)).status, "failed")
@@ -198,7 +198,7 @@ describe("regenerating a reply", () => {
     assert.strictEqual((await endOf(ada, placeOf(await again(ada, cancelled)))).content, "late")
   })
 
-  it("of what is not there, or not one's own, is 404", async () => {
+  it("is 404 for an unknown message and another user's", async () => {
     const [ada, bob] = await people(world, 2)
     assert.isDefined(ada)
     assert.isDefined(bob)
@@ -214,7 +214,7 @@ describe("regenerating a reply", () => {
     assert.strictEqual(await usedToday(ada), 2)
   })
 
-  it("is refused when the day's quota is spent, and the old reply is not marked", async () => {
+  it("is rejected when the day's quota is used up, and leaves the old reply unmarked", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[say x]]")
     await endOf(ada, place)

@@ -42,15 +42,15 @@ const prompt = (text: string) => ({
 const ignore = () => {}
 const callAbout = (text: string) => callsTo(gemini, text)[0]
 const really = <A>(look: () => A | Promise<A>) => Effect.promise(() => until(look))
-/** Time for what the clock set off to happen: the network does not follow the test's clock. */
+/** Time for the effects of the adjusted clock, because the network runs in real time. */
 const aMoment = Effect.promise(() => sleep(100))
 
-describe("a model that falls silent", () => {
+describe("a silent model", () => {
   for (const [name, word, chunks] of [
     ["before it answers", "hang", 0],
     ["in the middle of an answer", "stall 2", 2]
   ] as const) {
-    it.effect(`${name} is given up after 60 seconds, and its connection closed`, () =>
+    it.effect(`fails after 60 seconds ${name}, and its connection is closed`, () =>
       Effect.gen(function* () {
         const { answer } = yield* Gemini
         const about = `[[${word}]] ${name}`
@@ -71,7 +71,7 @@ describe("a model that falls silent", () => {
     )
   }
 
-  it.effect("has ended when it had given its finish reason, though its connection stays open", () => {
+  it.effect("ends the answer 10 seconds after its finish reason when the connection stays open", () => {
     const last = JSON.stringify({ candidates: [{ content: { parts: [{ text: "All." }] }, finishReason: "STOP" }] })
     const server = createServer((request, response) => {
       request.resume()
@@ -95,7 +95,7 @@ describe("a model that falls silent", () => {
     })
   })
 
-  it.effect("is not one that answers slowly: every piece begins a new minute", () =>
+  it.effect("starts the 60 seconds again with every piece of a slow answer", () =>
     Effect.gen(function* () {
       const { answer } = yield* Gemini
       const about = "[[chunks 5 delay 400]] slowly"
@@ -112,7 +112,7 @@ describe("a model that falls silent", () => {
     }).pipe(Effect.provide(GeminiLayer))
   )
 
-  it.effect("and one that nobody listens to any more: the call is closed at once", () =>
+  it.effect("closes the call at once when it is interrupted", () =>
     Effect.gen(function* () {
       const { answer } = yield* Gemini
       const about = "[[chunks 100 delay 50]] interrupted"
