@@ -1,7 +1,8 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Record } from "effect"
 import type { AdmissionClass } from "../api/Annotations.ts"
 import { AppConfig } from "../config/Settings.ts"
-import type { SlotKind, RequestSlot } from "../ops/RequestSlot.ts"
+import { observedCounter, observedGauge } from "../ops/Metrics.ts"
+import type { RequestSlot, SlotKind } from "../ops/RequestSlot.ts"
 
 /**
  * Requests of each kind in progress in one process; `REQUEST_CONCURRENCY` bounds those that work. Bodies on their way
@@ -25,11 +26,8 @@ export class Admission extends Context.Service<
     readonly onFree: (listener: () => void) => void
     /** A place for the request, or nothing when there is none. */
     readonly enter: (wanted: AdmissionClass, disconnected: Effect.Effect<void>) => Admitted | undefined
-    /** Requests in progress, by what they do. */
-    readonly inProgress: () => Readonly<Record<SlotKind, number>>
-    /** Counts one that was refused for want of a place; `refused` tells how many. */
+    /** Counts a request that was refused for want of a slot. */
     readonly countRefusal: () => void
-    readonly refused: () => number
   }
 >()("chat-backend/server/Admission") {
   static readonly layer = Layer.effect(
@@ -41,6 +39,12 @@ export class Admission extends Context.Service<
 
       let tellFree = () => {}
       let refusals = 0
+      const inProgress = "Requests in progress in this process."
+      for (const kind of Record.keys(counts)) {
+        yield* observedGauge("chat_requests_in_progress", inProgress, () => counts[kind], { activity: kind })
+      }
+      yield* observedCounter("chat_requests_refused_total", "Requests refused for being too many.", () => refusals)
+
       const isFull = (kind: SlotKind) => counts[kind] >= bound[kind]
       const slotFor = (own: SlotKind, disconnected: Effect.Effect<void>): Admitted => {
         let current: SlotKind | undefined = own
@@ -78,9 +82,7 @@ export class Admission extends Context.Service<
         },
         free: () => bound.working - counts.working,
         onFree: (listener) => void (tellFree = listener),
-        inProgress: () => counts,
-        countRefusal: () => void refusals++,
-        refused: () => refusals
+        countRefusal: () => void refusals++
       })
     })
   )
