@@ -14,6 +14,7 @@ import { HttpKitLayer } from "./http/Layer.ts"
 import { Keys } from "./keys/Keys.ts"
 import { DrainFirst, Draining } from "./ops/Draining.ts"
 import { LoggingLayer } from "./ops/Logging.ts"
+import { MetricsLayer } from "./ops/Metrics.ts"
 import { TelemetryLayer } from "./ops/Telemetry.ts"
 import { Announcer } from "./queue/Announcer.ts"
 import { QueueState } from "./queue/QueueState.ts"
@@ -47,7 +48,7 @@ const RoleLayer = Layer.unwrap(
 const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSkew.layer, HttpKitLayer).pipe(
   Layer.provideMerge(Notifications.layer),
   Layer.provideMerge([DatabaseLayer, Keys.layer, Draining.layer]),
-  Layer.provideMerge([LoggingLayer, TelemetryLayer])
+  Layer.provideMerge([LoggingLayer, TelemetryLayer, MetricsLayer])
 )
 
 /** The role on top of the features on top of the infrastructure. */

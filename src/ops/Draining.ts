@@ -1,11 +1,11 @@
 import { Context, Deferred, Effect, Layer } from "effect"
 
-/** Whether this process was told to go. Readiness shows it; whatever would hold a connection open ends with it. */
+/** Whether this process is shutting down: it is no longer ready, and streams and waits end. */
 export class Draining extends Context.Service<
   Draining,
   {
     readonly isDraining: () => boolean
-    /** Ends when draining begins. */
+    /** Completes when draining begins. */
     readonly begun: Effect.Effect<void>
     readonly begin: Effect.Effect<void>
   }
@@ -23,7 +23,7 @@ export class Draining extends Context.Service<
   )
 }
 
-/** To be built on top of the server, and so closed before it: draining begins while it still answers. */
+/** Built on top of the server and therefore closed first: draining begins while the server still answers. */
 export const DrainFirst = Layer.effectDiscard(
   Effect.gen(function* () {
     const draining = yield* Draining

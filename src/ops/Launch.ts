@@ -2,20 +2,20 @@ import { Cause, ConfigProvider, Effect, Exit, Layer, type Runtime } from "effect
 import { SettingError } from "../config/Reading.ts"
 import { oneLine, redact } from "./LogLine.ts"
 
-/** Milliseconds after which a process that was told to go is ended, drained or not. */
-const hardStop = 25_000
+/** Milliseconds after a signal at which the process exits, drained or not. */
+const maxShutdownMillis = 25_000
 
-/** The environment's settings. An empty one is as good as none: shells and dashboards leave such behind. */
+/** The settings of the environment. An empty variable counts as unset: shells and dashboards leave such behind. */
 export const environment = (overrides: Readonly<Record<string, string>> = {}) => {
   const set = Object.entries({ ...process.env, ...overrides }).filter(([, value]) => value !== undefined && value !== "")
   return ConfigProvider.layer(ConfigProvider.fromUnknown(Object.fromEntries(set)))
 }
 
-/** One line, with the reason for what the operator can mend, and the whole cause for what only a developer can. */
+/** Prints one line: the reason when the operator can fix it, the whole cause when only a developer can. */
 const report = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
   const clean = (text: string) => redact(oneLine(text))
-  // Not the name: what follows the name of a secret is taken for one.
+  // `clean` gets the problem alone: it would redact whatever follows the name of a secret.
   const line =
     error instanceof SettingError
       ? `cannot start: ${error.setting}: ${clean(error.problem)}`
@@ -23,18 +23,18 @@ const report = (cause: Cause.Cause<unknown>) => {
   process.stderr.write(`${line}\n`)
 }
 
-/** Tells of a failure before the process ends of it. */
+/** Reports a failure before the process exits because of it. */
 export const reported = <A, E, R>(main: Effect.Effect<A, E, R>) =>
   Effect.tapCause(main, (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.sync(() => report(cause))))
 
-/** Runs the layers until a signal. A process that cannot be drained in time is ended all the same. */
+/** Runs the layers until a signal; exits even if they cannot be closed in time. */
 export const launch = <E>(layer: Layer.Layer<never, E> | Layer.Layer<unknown, E>) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => setTimeout(() => process.exit(1), hardStop).unref())
+    process.once(signal, () => setTimeout(() => process.exit(1), maxShutdownMillis).unref())
   }
   return reported(Layer.launch(layer))
 }
 
-/** A signal is a wish, not a failure: it exits 0, unless the process sent it to itself and left another code. */
+/** Stopping on a signal is success, unless the process sent the signal to itself and set another exit code. */
 export const teardown: Runtime.Teardown = (exit, onExit) =>
   onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : Number(process.exitCode ?? 0))

@@ -4,8 +4,8 @@ import { OtlpSerialization, OtlpTracer } from "effect/observability"
 import { AppConfig } from "../config/Settings.ts"
 
 /**
- * Traces of requests, statements and jobs to an OpenTelemetry collector, when one is named: OTLP over HTTP as JSON
- * (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Without one the native tracer stays, which costs nothing.
+ * Sends traces of requests, SQL statements and jobs to an OpenTelemetry collector, when one is configured: OTLP over HTTP
+ * as JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Without one the native tracer stays, which costs nothing.
  */
 export const TelemetryLayer = Layer.unwrap(
   Effect.gen(function* () {

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Metric } from "effect"
 import { SqlClient } from "effect/sql"
 import type { QueueCounts } from "../api/ops/QueueCounts.ts"
 
@@ -10,10 +10,19 @@ interface Row {
   readonly oldest: number
 }
 
+const jobs = (task: string, state: string) =>
+  Metric.gauge("chat_queue_jobs", { description: "Jobs of the fleet's queue.", attributes: { task, state } })
+const oldest = Metric.gauge("chat_queue_oldest_seconds", { description: "How long the oldest ready job has been due." })
+
 /** Counts the queue's jobs, for operators. */
-export class QueueState extends Context.Service<QueueState, { readonly read: Effect.Effect<QueueCounts> }>()(
-  "chat-backend/queue/QueueState"
-) {
+export class QueueState extends Context.Service<
+  QueueState,
+  {
+    readonly read: Effect.Effect<QueueCounts>
+    /** Reads the queue into the metrics. */
+    readonly measure: Effect.Effect<void>
+  }
+>()("chat-backend/queue/QueueState") {
   static readonly layer = Layer.effect(
     QueueState,
     Effect.gen(function* () {
@@ -39,7 +48,20 @@ export class QueueState extends Context.Service<QueueState, { readonly read: Eff
         }
       }).pipe(Effect.orDie)
 
-      return QueueState.of({ read })
+      const tasks = new Set<string>()
+      const registry = yield* Metric.MetricRegistry
+      const measure = Effect.gen(function* () {
+        const { byTask, oldestSeconds } = yield* read
+        for (const task of Object.keys(byTask)) tasks.add(task)
+        for (const task of tasks) {
+          // A task whose last job is done still has its series, at zero.
+          const { failed, ready, running } = byTask[task] ?? { ready: 0, running: 0, failed: 0 }
+          for (const [state, count] of Object.entries({ ready, running, failed })) yield* Metric.update(jobs(task, state), count)
+        }
+        yield* Metric.update(oldest, oldestSeconds)
+      }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
+
+      return QueueState.of({ read, measure })
     })
   )
 }

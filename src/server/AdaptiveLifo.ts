@@ -1,57 +1,57 @@
-/** Milliseconds a request waits for a place: a burst of some hundreds is served, on a slow machine, too. And how many wait. */
-const patience = 5_000
-const maximumWaiting = 2_000
-/** Milliseconds of waiting up to which the order is kept. */
-const orderly = 500
+/** Milliseconds after which a waiting request is refused: long enough to serve a burst of some hundreds on a slow machine. */
+const maxWaitMillis = 5_000
+const maxWaiters = 2_000
+/** First in, first out while the oldest waiter has waited less than this; beyond it the newest goes first. */
+const fifoWindowMillis = 500
 const sweepMillis = 50
 
-interface Visitor {
+interface Waiter {
   readonly since: number
   readonly enter: () => void
   readonly refuse: () => void
-  isGone: boolean
+  hasLeft: boolean
 }
 
 /**
- * Where requests wait for a place in a process that has none free, in their order as long as that is a matter of moments.
- * When it is not, the newest go first: those who have waited long are about to be refused, or have clients that gave up,
- * and serving them first would make everybody wait for as long. Whoever is refused has waited for a while, which slows
- * those down who would come back at once.
+ * A queue of requests that wait for a free slot (adaptive LIFO). It is first in, first out as long as waits are short.
+ * Under overload the newest go first: the oldest are about to be refused, or their clients have given up, and serving them
+ * first would make every request wait that long. A refused request has waited a while, which slows clients that retry
+ * immediately.
  */
 export class AdaptiveLifo {
-  private readonly visitors: Array<Visitor> = []
+  private readonly waiters: Array<Waiter> = []
   private timer: NodeJS.Timeout | undefined
 
-  /** Calls `enter` when `letIn` finds room for it, or `refuse` when that takes too long; returns how to leave before. */
+  /** Calls `enter` when `admit` reaches the request, or `refuse` after the longest wait. Returns a function that leaves. */
   add(enter: () => void, refuse: () => void): () => void {
-    if (this.visitors.length >= maximumWaiting) {
+    if (this.waiters.length >= maxWaiters) {
       refuse()
       return () => {}
     }
-    const visitor = { since: performance.now(), enter, refuse, isGone: false }
-    this.visitors.push(visitor)
+    const waiter = { since: performance.now(), enter, refuse, hasLeft: false }
+    this.waiters.push(waiter)
     this.timer ??= setInterval(() => this.sweep(), sweepMillis).unref()
-    return () => void (visitor.isGone = true)
+    return () => void (waiter.hasLeft = true)
   }
 
-  /** Lets in as many as there are places. */
-  letIn(places: number): void {
-    const latest = performance.now() - orderly
-    for (let left = places; left > 0 && this.visitors.length > 0;) {
-      const isOrderly = (this.visitors[0]?.since ?? 0) > latest
-      const visitor = isOrderly ? this.visitors.shift() : this.visitors.pop()
-      if (visitor === undefined || visitor.isGone) continue
+  /** Admits at most `slots` waiters. */
+  admit(slots: number): void {
+    const windowStart = performance.now() - fifoWindowMillis
+    for (let left = slots; left > 0 && this.waiters.length > 0;) {
+      const isFifo = (this.waiters[0]?.since ?? 0) > windowStart
+      const waiter = isFifo ? this.waiters.shift() : this.waiters.pop()
+      if (waiter === undefined || waiter.hasLeft) continue
       left--
-      visitor.enter()
+      waiter.enter()
     }
   }
 
   private sweep(): void {
-    const latest = performance.now() - patience
-    const first = this.visitors.findIndex(({ since }) => since > latest)
-    const over = this.visitors.splice(0, first === -1 ? this.visitors.length : first)
-    for (const visitor of over) if (!visitor.isGone) visitor.refuse()
-    if (this.visitors.length > 0) return
+    const deadline = performance.now() - maxWaitMillis
+    const firstInTime = this.waiters.findIndex(({ since }) => since > deadline)
+    const overdue = this.waiters.splice(0, firstInTime === -1 ? this.waiters.length : firstInTime)
+    for (const waiter of overdue) if (!waiter.hasLeft) waiter.refuse()
+    if (this.waiters.length > 0) return
     clearInterval(this.timer)
     this.timer = undefined
   }

@@ -1,69 +1,73 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Record } from "effect"
 import type { AdmissionClass } from "../api/Annotations.ts"
 import { AppConfig } from "../config/Settings.ts"
-import type { SlotKind, RequestSlot } from "../ops/RequestSlot.ts"
+import { observedCounter, observedGauge } from "../ops/Metrics.ts"
+import type { RequestSlot, SlotKind } from "../ops/RequestSlot.ts"
 
 /**
- * Requests of each kind in progress in one process; `REQUEST_CONCURRENCY` bounds those that work. Bodies on their way
- * in are as slow as their senders, and waits (`?wait`, `Prefer: wait`) as slow as a model: neither may hold a place that
- * others could work in. Probes, and Stripe, must get through when everything else is refused.
+ * Concurrent requests of each kind in one process; `REQUEST_CONCURRENCY` limits those that work. Incoming bodies are as slow
+ * as their senders, and waits (`?wait`, `Prefer: wait`) as slow as a model, so neither holds a working slot. Probes and
+ * Stripe have slots of their own, so that they are served when other requests are refused.
  */
-const bounds = { operating: 32, webhook: 500, receiving: 1_000, waiting: 5_000 }
+const fixedLimits = { operating: 32, webhook: 500, receiving: 1_000, waiting: 5_000 }
 
-export interface Admitted extends RequestSlot {
-  /** Gives the slot back: the request is answered, or its client has disconnected. */
+export interface AdmittedSlot extends RequestSlot {
+  /** Gives the slot back once the request is answered or its client has disconnected. */
   readonly release: () => void
 }
 
-/** Requests in progress, bounded: past its bound a process refuses at once instead of being slow for everybody. */
+/** Limits concurrent requests: a process above its limit refuses some requests instead of being slow for all of them. */
 export class Admission extends Context.Service<
   Admission,
   {
-    /** How many requests may begin to work; below one when those that work fill or exceed the limit. */
+    /** Free working slots; zero or less at or above the limit. */
     readonly free: () => number
-    /** Calls the listener whenever a working place becomes free. */
+    /** Calls the listener whenever a working slot becomes free. */
     readonly onFree: (listener: () => void) => void
-    /** A place for the request, or nothing when there is none. */
-    readonly enter: (wanted: AdmissionClass, disconnected: Effect.Effect<void>) => Admitted | undefined
-    /** Requests in progress, by what they do. */
-    readonly inProgress: () => Readonly<Record<SlotKind, number>>
-    /** Counts one that was refused for want of a place; `refused` tells how many. */
+    /** A slot for a request, or undefined when none is free. */
+    readonly enter: (wanted: AdmissionClass, disconnected: Effect.Effect<void>) => AdmittedSlot | undefined
+    /** Counts a request that was refused because no slot was free. */
     readonly countRefusal: () => void
-    readonly refused: () => number
   }
 >()("chat-backend/server/Admission") {
   static readonly layer = Layer.effect(
     Admission,
     Effect.gen(function* () {
       const { requestConcurrency } = yield* AppConfig
-      const bound: Record<SlotKind, number> = { working: requestConcurrency, ...bounds }
+      const limits: Record<SlotKind, number> = { working: requestConcurrency, ...fixedLimits }
       const counts: Record<SlotKind, number> = { working: 0, operating: 0, webhook: 0, receiving: 0, waiting: 0 }
 
-      let tellFree = () => {}
+      let notifyFree = () => {}
       let refusals = 0
-      const isFull = (kind: SlotKind) => counts[kind] >= bound[kind]
-      const slotFor = (own: SlotKind, disconnected: Effect.Effect<void>): Admitted => {
+      for (const kind of Record.keys(counts)) {
+        const help = "Requests in progress in this process."
+        yield* observedGauge("chat_requests_in_progress", help, () => counts[kind], { activity: kind })
+      }
+      yield* observedCounter("chat_requests_refused_total", "Requests refused for being too many.", () => refusals)
+
+      const isFull = (kind: SlotKind) => counts[kind] >= limits[kind]
+      const slotOf = (own: SlotKind, disconnected: Effect.Effect<void>): AdmittedSlot => {
         let current: SlotKind | undefined = own
         counts[own]++
-        const go = (to: SlotKind | undefined) => {
-          // What goes on after the answer has no place any more.
+        const exchange = (to: SlotKind | undefined) => {
+          // Work that outlives its response has no slot.
           if (current === undefined) return true
           counts[current]--
           if (to !== undefined) counts[to]++
-          if (current === "working") tellFree()
+          if (current === "working") notifyFree()
           current = to
           return true
         }
-        const move = (to: SlotKind) => !isFull(to) && go(to)
+        const move = (to: SlotKind) => !isFull(to) && exchange(to)
         return {
           move,
-          reacquire: () => void go(own),
+          reacquire: () => void exchange(own),
           tryReacquire: () => current === own || move(own),
-          release: () => void go(undefined),
+          release: () => void exchange(undefined),
           disconnected
         }
       }
-      const unlimited = (disconnected: Effect.Effect<void>): Admitted => ({
+      const unlimitedSlot = (disconnected: Effect.Effect<void>): AdmittedSlot => ({
         move: () => true,
         reacquire: () => {},
         tryReacquire: () => true,
@@ -73,14 +77,12 @@ export class Admission extends Context.Service<
 
       return Admission.of({
         enter: (wanted, disconnected) => {
-          if (wanted === "unlimited") return unlimited(disconnected)
-          return isFull(wanted) ? undefined : slotFor(wanted, disconnected)
+          if (wanted === "unlimited") return unlimitedSlot(disconnected)
+          return isFull(wanted) ? undefined : slotOf(wanted, disconnected)
         },
-        free: () => bound.working - counts.working,
-        onFree: (listener) => void (tellFree = listener),
-        inProgress: () => counts,
-        countRefusal: () => void refusals++,
-        refused: () => refusals
+        free: () => limits.working - counts.working,
+        onFree: (listener) => void (notifyFree = listener),
+        countRefusal: () => void refusals++
       })
     })
   )

@@ -1,9 +1,9 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import { BadRequest, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "../api/Problems.ts"
-import { nothingPolicy } from "./SecurityHeaders.ts"
+import { blockAllPolicy } from "./SecurityHeaders.ts"
 
-/** What Node's parser says of a request that it cannot read, as a problem of ours. */
+/** The problem for an error of Node's HTTP parser. */
 const problemOf = (error: Error) => {
   const name = "code" in error ? error.code : ""
   if (name === "HPE_HEADER_OVERFLOW") return new HeadersTooLarge()
@@ -19,25 +19,25 @@ const refuse = (socket: Duplex, { code, detail, status, title, type }: ReturnTyp
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${requestId}`,
     "x-content-type-options: nosniff",
-    `content-security-policy: ${nothingPolicy}`,
+    `content-security-policy: ${blockAllPolicy}`,
     ...(status === 405 ? ["allow: "] : []),
     "connection: close"
   ]
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`)
-  // Who does not close in turn is closed.
+  // A client that keeps its side open is cut off.
   setTimeout(() => socket.destroy(), 1_000).unref()
 }
 
 /**
- * What cannot be read as a request never reaches a route; its refusal has the shape of any other all the same. In the
- * middle of an answer, to a request that came before on the same connection, there is no place for one.
+ * Refuses bytes that are not an HTTP request with a problem, like any other refusal; they never reach a route. While the
+ * response to an earlier request of the same connection is being sent, the connection is closed instead.
  */
 export const refuseUnreadable = (server: Server): void => {
-  const answers = new WeakMap<Duplex, ServerResponse>()
-  server.prependListener("request", (request: IncomingMessage, response) => void answers.set(request.socket, response))
+  const responses = new WeakMap<Duplex, ServerResponse>()
+  server.prependListener("request", (request: IncomingMessage, response) => void responses.set(request.socket, response))
   server.on("clientError", (error, socket) => {
-    const answer = answers.get(socket)
-    if (!socket.writable || (answer?.headersSent === true && !answer.writableFinished)) return void socket.destroy()
+    const response = responses.get(socket)
+    if (!socket.writable || (response?.headersSent === true && !response.writableFinished)) return void socket.destroy()
     refuse(socket, problemOf(error))
   })
   server.on("connect", (_, socket) => {

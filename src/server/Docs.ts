@@ -6,7 +6,7 @@ import { pageHeaders } from "./SecurityHeaders.ts"
 
 const decoder = new TextDecoder()
 
-/** The page is the same for everybody, and megabytes long: its hashes are made once. */
+/** Adds the page's own CSP. The page is constant and megabytes long, so its hashes are computed once. */
 const withPolicy = HttpRouter.middleware(
   Effect.sync(() => {
     let headers: Readonly<Record<string, string>> | undefined
@@ -19,8 +19,8 @@ const withPolicy = HttpRouter.middleware(
   })
 ).layer
 
-/** Nothing of the reference is fetched from elsewhere, told to somebody, or a way to its makers' services. */
-const reference = {
+/** No foreign fonts, no telemetry, no links to Scalar's own services. */
+const scalar = {
   withDefaultFonts: false,
   telemetry: false,
   showDeveloperTools: "never",
@@ -28,11 +28,8 @@ const reference = {
   authentication: { preferredSecurityScheme: "bearer" }
 }
 
-/** Scalar takes an API; this one stands for the committed document, read when the page is first asked for. */
+/** Scalar takes an API, not a document: this one is transformed into the committed document at the first request. */
 const Committed = HttpApi.make("committed").annotate(OpenApi.Transform, () => JSON.parse(documentText))
 
-/** The API reference, with its script in the page, so that it works without the internet. */
-export const Docs = HttpApiScalar.layer(Committed, {
-  path: "/docs",
-  scalar: reference
-}).pipe(Layer.provide(withPolicy))
+/** The API reference. Its script is inline, so that it works offline. */
+export const Docs = HttpApiScalar.layer(Committed, { path: "/docs", scalar }).pipe(Layer.provide(withPolicy))

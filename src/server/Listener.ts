@@ -8,49 +8,47 @@ import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 import { AdaptiveLifo } from "./AdaptiveLifo.ts"
 
-/** Connections of one process: its streams and waits, those at work, and as many idle ones. An open file each. */
+/** Connections of one process: streams, waits, working requests, and as many idle ones. Each is an open file. */
 const maximumConnections = 20_000
 
-/** Time-outs of a server behind a proxy, in milliseconds, and how large a request's head may be. */
-const limits = {
-  /** Idle connections are kept longer than a proxy keeps them, so that it never writes into one we are closing. */
+/** Timeouts are in milliseconds. */
+const serverOptions = {
+  // Longer than proxies keep idle connections, so that a proxy never writes into one that is being closed.
   keepAliveTimeout: 120_000,
-  /** A request that has begun arrives in time, its head and the whole of it. */
   headersTimeout: 15_000,
   requestTimeout: 30_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16_384,
-  // Ours to refuse, with a problem like any other.
+  // The pipeline refuses a missing Host with a problem.
   requireHostHeader: false,
-  // Nothing here speaks another protocol: an upgrade is not made, as RFC 9110 lets us, and the request is answered.
+  // No other protocol is supported: RFC 9110 allows to ignore `Upgrade` and answer the request.
   shouldUpgradeCallback: () => false
 }
-/** Neither a byte in nor a byte out for so long: more than any wait, and streams are pinged in between. */
-const silence = 60_000
-/** The guard refuses far fewer; past this many Node drops the rest without a word. */
+/** Milliseconds without a byte in either direction: more than any wait, and streams send comments more often. */
+const idleTimeout = 60_000
+/** Above this Node drops headers silently; the request guard refuses far fewer. */
 const maximumHeaders = 1_000
 
 const unavailable = { type: "urn:problem-type:unavailable", title: "Not available now", status: 503 }
 const overloaded = { ...unavailable, detail: "Too busy to take the request", code: "overloaded", retryAfter: 1 }
 
 const prefixed = new WeakSet()
-/** Whether the request's path began with `API_PREFIX`, which is cut. */
+/** Whether the request's path began with `API_PREFIX` before the listener removed it. */
 export const cameWithPrefix = (request: object): boolean => prefixed.has(request)
 
 /**
- * A Node server that lets what would be one too many wait, and refuses it, before anything else looks at it: a refusal
- * must cost a small part of what an answer costs, or a flood of refusals is as bad as one of answers. `API_PREFIX` is
- * cut first, too.
+ * A Node server that removes `API_PREFIX`, and that makes requests above the limit wait, or refuses them, before any other
+ * code sees them: a refusal must cost far less than a response, or a flood of refusals is as expensive as a flood of work.
  */
 export class Listener extends Server {
   private readonly prefix: string | undefined
   private readonly corsOrigins: ReadonlySet<string>
   private readonly admission: Admission["Service"]
-  private readonly waitingRoom = new AdaptiveLifo()
+  private readonly waiting = new AdaptiveLifo()
   private readonly headers: Readonly<Record<string, string>>
 
   constructor(settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">, admission: Admission["Service"]) {
-    super(limits)
+    super(serverOptions)
     this.prefix = settings.apiPrefix
     this.corsOrigins = new Set(settings.corsOrigins)
     this.admission = admission
@@ -61,11 +59,11 @@ export class Listener extends Server {
       "retry-after": String(overloaded.retryAfter)
     }
     this.maxHeadersCount = maximumHeaders
-    this.timeout = silence
-    // Past it a connection is closed as it is opened: there is nobody left who could say why.
+    this.timeout = idleTimeout
+    // Above this, connections are closed without a response.
     this.maxConnections = maximumConnections
-    // Not at once: who leaves a place is in the middle of something.
-    admission.onFree(() => queueMicrotask(() => this.waitingRoom.letIn(admission.free())))
+    // Deferred: the request that frees its slot is in the middle of its own code.
+    admission.onFree(() => queueMicrotask(() => this.waiting.admit(admission.free())))
     refuseUnreadable(this)
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
   }
@@ -74,10 +72,10 @@ export class Listener extends Server {
     const [request, response] = args
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
-      this.cutPrefix(request)
-      if (this.admission.free() <= 0 && routeOf(request).admission === "working") {
+      this.removePrefix(request)
+      if (this.admission.free() <= 0 && routeOf(request.method, request.url).admission === "working") {
         const enter = () => super.emit(event, ...args)
-        const leave = this.waitingRoom.add(enter, () => this.refuse(request, response))
+        const leave = this.waiting.add(enter, () => this.refuse(request, response))
         response.once("close", leave)
         return true
       }
@@ -85,7 +83,7 @@ export class Listener extends Server {
     return super.emit(event, ...args)
   }
 
-  private cutPrefix(request: IncomingMessage): void {
+  private removePrefix(request: IncomingMessage): void {
     if (this.prefix === undefined || request.url?.startsWith(this.prefix) !== true) return
     const rest = request.url.slice(this.prefix.length)
     if (!/^([/?]|$)/.test(rest)) return
@@ -94,7 +92,7 @@ export class Listener extends Server {
   }
 
   private refuse(request: IncomingMessage, response: ServerResponse): void {
-    // A page of another origin could not read it without the headers that the routes' own middleware adds.
+    // The pipeline refuses it instead: it adds the CORS headers without which a page could not read the refusal.
     if (this.corsOrigins.has("*") || this.corsOrigins.has(request.headers.origin ?? ""))
       return void super.emit("request", request, response)
     this.admission.countRefusal()

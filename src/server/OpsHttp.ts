@@ -34,8 +34,8 @@ export const OpsHttp = HttpApiBuilder.group(
 
     const { billing } = yield* AppConfig
     const stripe = yield* Stripe
-    /** A price that Stripe does not know is a wrong setting. That Stripe cannot be reached is no fault of this process. */
-    const priceIsThere = yield* stripe.price.pipe(
+    /** Fails on a price that Stripe does not know, which is a wrong setting; an outage of Stripe leaves the process ready. */
+    const priceCheck = yield* stripe.price.pipe(
       Effect.as("ok" as const),
       Effect.catch((failure) => Effect.succeed(failure.kind === "unavailable" ? ("ok" as const) : ("failed" as const))),
       Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.succeed("ok" as const) }),
@@ -56,7 +56,7 @@ export const OpsHttp = HttpApiBuilder.group(
           clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isDraining() ? "draining" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),
-          ...(billing === undefined ? {} : { billing: yield* priceIsThere })
+          ...(billing === undefined ? {} : { billing: yield* priceCheck })
         }
         const ready = Object.values(checks).every((check) => check === "ok")
         return ready ? { status: "ready" as const, checks } : yield* new NotReady({ checks, retryAfter: 1 })

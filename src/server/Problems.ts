@@ -1,8 +1,8 @@
 import { Cause, Effect, type Layer, Predicate, SchemaIssue } from "effect"
 import { HttpServerError, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
-import { isSqlError } from "effect/sql/SqlError"
-import { Unauthenticated } from "../api/auth/AuthErrors.ts"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { problemOfDeletedUser } from "../auth/DeletedUser.ts"
 import { DatabaseBusy } from "../database/RequestPool.ts"
 import {
   BadRequest,
@@ -25,21 +25,21 @@ const pathIn = (slot: string, path: ReadonlyArray<PropertyKey | { readonly key: 
     : [slot, ...segments].join(".")
 }
 
-/** What did not decode is 400 with the place of every fault; what does not encode is our own 500. */
+/** A request that does not decode is a 400 that names every fault; a response that does not encode is a 500. */
 export const ProblemsLayer: Layer.Layer<Problems> = HttpApiMiddleware.layerSchemaErrorTransform(Problems, (error) => {
   if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.die(error)
   const slot = error.kind.toLowerCase()
   const faults = formatIssues(error.cause.issue).issues.map(({ path, message }) => [pathIn(slot, path ?? []), message] as const)
-  // One value can break several rules at once; of one place the first is enough.
+  // A value can break several rules: the first fault of each path is kept.
   const first = new Map(faults.toReversed())
   const errors = [...first].toReversed().map(([path, message]) => ({ path, message }))
   return Effect.fail(new ValidationFailed({ errors }))
 })
 
-/** A problem as a response. Errors of the contract encode themselves; this is for those raised outside a route. */
+/** Encodes a problem that was raised outside a route; HttpApi encodes those that an endpoint declares. */
 export const toResponse = HttpServerRespondable.toResponse
 
-/** What is told of a failure that no route declared: never more than its kind. */
+/** The response to a failure that no endpoint declares. It never shows the cause. */
 export const fromCause = (
   cause: Cause.Cause<unknown>,
   allow: string | undefined
@@ -47,13 +47,14 @@ export const fromCause = (
   const error = Cause.squash(cause)
   if (HttpServerError.isHttpServerError(error)) {
     if (error.reason._tag === "RouteNotFound") return notFound(allow)
-    // Else its client hung up in the middle: nothing of ours is wrong, and nobody reads the answer.
+    // Any other parse error means that the client disconnected while it was sending.
     if (error.reason._tag === "RequestParseError") {
       return toResponse(error.reason.reason === "BodyTooLarge" ? new PayloadTooLarge() : new BadRequest())
     }
   }
   if (isSqlError(error)) {
-    if (isOrphan(error.reason.cause)) return toResponse(Unauthenticated.because("session_revoked"))
+    const problem = problemOfDeletedUser(error)
+    if (problem !== undefined) return toResponse(problem)
     return Effect.andThen(Effect.logError("The database failed a request", cause), toResponse(databaseProblem(error)))
   }
   if (error instanceof DatabaseBusy) return toResponse(Unavailable.because("overloaded"))
@@ -61,7 +62,7 @@ export const fromCause = (
   return Effect.andThen(Effect.logError("Unhandled defect", cause), toResponse(new Internal()))
 }
 
-/** A problem of ours that was raised as a defect, by the request guard for one. */
+/** A problem that was raised as a defect, as the request guard does. */
 const isProblem = (error: unknown): error is HttpServerRespondable.Respondable =>
   HttpServerRespondable.isRespondable(error) && Predicate.hasProperty(error, "code")
 
@@ -70,29 +71,19 @@ const notFound = (allow: string | undefined) =>
     ? toResponse(new NotFound())
     : Effect.map(toResponse(new MethodNotAllowed()), HttpServerResponse.setHeader("allow", allow))
 
-/** A row for a user who was deleted while the request was on its way: a moment later its session would have been over. */
-const isOrphan = (cause: unknown): boolean =>
-  Predicate.hasProperty(cause, "code") &&
-  cause.code === "23503" &&
-  Predicate.hasProperty(cause, "constraint") &&
-  `${cause.constraint}`.endsWith("_user_id_fkey")
-
-/** A lost connection, a restart or a full server passes; a statement that Postgres refuses is a fault of ours. */
-const databaseProblem = (error: { readonly reason: { readonly _tag: string; readonly cause?: unknown } }) => {
-  if (error.reason._tag === "StatementTimeoutError" || error.reason._tag === "LockTimeoutError")
-    return Unavailable.because("timeout")
-  return error.reason._tag === "ConnectionError" || isPassing(error.reason.cause)
-    ? Unavailable.because("unavailable")
-    : new Internal()
+/** A lost connection, a restart or a full server is transient (503); a statement that Postgres refuses is our fault (500). */
+const databaseProblem = ({ reason }: SqlError) => {
+  if (reason._tag === "StatementTimeoutError" || reason._tag === "LockTimeoutError") return Unavailable.because("timeout")
+  return reason._tag === "ConnectionError" || isTransient(reason.cause) ? Unavailable.because("unavailable") : new Internal()
 }
 
-/** SQLSTATE classes 08 (connection), 53 (resources) and 57 (operator intervention), or a socket's own error. */
-const isPassing = (cause: unknown): boolean => {
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
+/** SQLSTATE classes 08 (connection), 53 (resources) and 57 (operator intervention), or the error code of a socket. */
+const isTransient = (cause: unknown): boolean => {
+  const code = Predicate.hasProperty(cause, "code") ? String(cause.code) : ""
   return /^(08|53|57)...$/.test(code) || /^E[A-Z]+$/.test(code)
 }
 
-/** Bare responses of the platform, given the shape every problem has. One with a body of ours (`/readyz`) stays. */
+/** The problem for a refusal that the platform sends without a body; undefined for responses that have one (`/readyz`). */
 export const platformProblem = (response: HttpServerResponse.HttpServerResponse) => {
   if (response.status === 413) return new PayloadTooLarge()
   if (response.status === 415) return new UnsupportedMediaType()

@@ -1,5 +1,5 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Cause, Context, Effect, identity } from "effect"
+import { Cause, Context, Effect, identity, Predicate } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -10,10 +10,10 @@ import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
 import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "../http/RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
-import { type Route, routeOf } from "./Routes.ts"
+import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 
-/** Seconds a handler may take; those that were asked to wait get the time they may wait on top. */
+/** How long a handler may take; a request that asks to wait gets the longest wait on top. */
 const handlerTimeout = "15 seconds"
 const waitingTimeout = "48 seconds"
 
@@ -31,24 +31,29 @@ const exposedHeaders = [
 
 const decoder = new TextDecoder()
 
-/** Adds to a problem's body the request's id, and to its head what a member of it implies. */
+/** Adds the request's id to a problem's body, and the headers that its members imply. */
 const completeProblem = (response: HttpServerResponse.HttpServerResponse, requestId: string) => {
   if (response.body._tag !== "Uint8Array") return response
-  const body = JSON.parse(decoder.decode(response.body.body))
+  const body: unknown = JSON.parse(decoder.decode(response.body.body))
+  if (!Predicate.isObject(body)) return response
   const headers: Record<string, string> = {}
-  if (typeof body.retryAfter === "number") headers["retry-after"] = String(body.retryAfter)
-  if (body.status === 401) {
-    const isToken = body.code.startsWith("token_") || body.code === "session_revoked"
-    const error = !isToken ? "" : `, error="invalid_token", error_description="${body.detail}"`
-    headers["www-authenticate"] = `Bearer realm="chat-backend"${error}`
-  }
+  if (Predicate.hasProperty(body, "retryAfter") && typeof body.retryAfter === "number")
+    headers["retry-after"] = String(body.retryAfter)
+  if (response.status === 401) headers["www-authenticate"] = `Bearer realm="chat-backend"${tokenError(body)}`
   return HttpServerResponse.jsonUnsafe(
     { ...body, requestId },
     { status: response.status, contentType: "application/problem+json", headers: { ...response.headers, ...headers } }
   )
 }
 
-/** Who came by `API_PREFIX` may have no other way: what an answer links to is told with it. */
+/** RFC 6750: what is wrong with the token that was sent; empty when none was. */
+const tokenError = (problem: object): string => {
+  if (!Predicate.hasProperty(problem, "code") || !Predicate.hasProperty(problem, "detail")) return ""
+  const isInvalid = /^token_|^session_revoked$/.test(String(problem.code))
+  return isInvalid ? `, error="invalid_token", error_description="${String(problem.detail)}"` : ""
+}
+
+/** Clients may reach us only through `API_PREFIX`, so links carry it. */
 const withPrefix = ({ link, location }: Readonly<Record<string, string | undefined>>, prefix: string) => ({
   ...(location?.startsWith("/") === true ? { location: `${prefix}${location}` } : {}),
   ...(link?.startsWith("</") === true ? { link: `<${prefix}${link.slice(1)}` } : {})
@@ -60,8 +65,8 @@ const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
 const mayWait = (request: HttpServerRequest.HttpServerRequest) =>
   request.headers["prefer"] !== undefined || request.url.includes("wait=")
 
-/** What is wrong with a request's head, whatever it is for. */
-const faultOf = (request: HttpServerRequest.HttpServerRequest) => {
+/** Refuses a malformed request before it is routed. */
+const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
   if (!hasOneHost(request)) return new BadRequest()
   if (hasTooManyHeaders(request)) return new HeadersTooLarge()
   const { expect } = request.headers
@@ -69,20 +74,29 @@ const faultOf = (request: HttpServerRequest.HttpServerRequest) => {
   return isOddPath(request.url) ? new NotFound() : undefined
 }
 
-/** Ends when the client has hung up; until then whoever waits for it waits. */
-const goneOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
+/** What a response needs to know of its request. */
+interface Exchange {
+  readonly cacheControl: string | undefined
+  readonly isMalformed: boolean
+  /** `API_PREFIX`, when the request's path began with it. */
+  readonly prefix: string | undefined
+  readonly requestId: string
+}
+
+/** Completes when the client disconnects. */
+const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const response = NodeHttpServerRequest.toServerResponse(request)
-    const tell = () => resume(Effect.void)
-    if (response.destroyed) return tell()
-    response.on("close", tell)
-    return Effect.sync(() => response.off("close", tell))
+    const done = () => resume(Effect.void)
+    if (response.destroyed) return done()
+    response.on("close", done)
+    return Effect.sync(() => response.off("close", done))
   })
 
 /**
- * The one global middleware, around routes and what no route answers: the request's place among others, its id, the
- * guard, the time-out, problems in one shape, and the headers every response carries. One and not several, because
- * the order of several would matter and could not be seen.
+ * The one global middleware, around every route and around requests without a route: admission, request id, guard, timeout,
+ * problems in one shape, and the headers of every response. One instead of several, because the order of several would
+ * matter and would not be visible.
  */
 export const RequestPipeline = HttpRouter.middleware(
   Effect.gen(function* () {
@@ -90,25 +104,21 @@ export const RequestPipeline = HttpRouter.middleware(
     const admission = yield* Admission
     const secure = securityHeaders(appUrl)
     const draining = yield* Draining
-    // A list of one would be told to every origin.
+    // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
     const cors = corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders, maxAge: 600 })
 
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
-      { cacheControl }: Route,
-      prefix: string | undefined,
-      requestId: string,
-      fault: { readonly status: number } | undefined
+      { cacheControl, isMalformed, prefix, requestId }: Exchange
     ) => {
       const headers: Record<string, string> = { ...secure, "x-request-id": requestId }
       if (prefix !== undefined) Object.assign(headers, withPrefix(response.headers, prefix))
-      // A page says by itself what it may load.
+      // A page has a CSP of its own.
       if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
       if (cacheControl !== undefined) headers["cache-control"] = response.headers["cache-control"] ?? cacheControl
-      // An open connection would be waited for until its client let it go; one on which a body drips in, or whose
-      // requests could mean two things, is of no use to anybody.
-      if (draining.isDraining() || response.status === 408 || fault?.status === 400) headers["connection"] = "close"
+      // A draining process would wait for idle connections; one with a slow body or ambiguous requests cannot be reused.
+      if (draining.isDraining() || response.status === 408 || isMalformed) headers["connection"] = "close"
       return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
     }
 
@@ -116,14 +126,18 @@ export const RequestPipeline = HttpRouter.middleware(
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
-        const cameByPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
-        const prefix = cameByPrefix ? apiPrefix : undefined
-        const route = routeOf(request)
-        const slot = admission.enter(route.admission, goneOf(request))
+        const hadPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
+        const route = routeOf(request.method, request.url)
+        const slot = admission.enter(route.admission, disconnected(request))
         if (slot === undefined) admission.countRefusal()
-        const fault = slot === undefined ? Unavailable.because("overloaded") : faultOf(request)
-        const routed = fault === undefined ? httpEffect : toResponse(fault)
-        const answered = cors(routed).pipe(
+        const refusal = slot === undefined ? Unavailable.because("overloaded") : refusalOf(request)
+        const exchange = {
+          cacheControl: route.cacheControl,
+          isMalformed: refusal?.status === 400,
+          prefix: hadPrefix ? apiPrefix : undefined,
+          requestId
+        }
+        const responded = cors(refusal === undefined ? httpEffect : toResponse(refusal)).pipe(
           Effect.timeoutOrElse({
             duration: mayWait(request) ? waitingTimeout : handlerTimeout,
             orElse: () => toResponse(Unavailable.because("timeout"))
@@ -135,7 +149,7 @@ export const RequestPipeline = HttpRouter.middleware(
             },
             onFailure: (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, route.allow))
           }),
-          Effect.map((response) => finish(response, route, prefix, requestId, fault)),
+          Effect.map((response) => finish(response, exchange)),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
@@ -144,7 +158,7 @@ export const RequestPipeline = HttpRouter.middleware(
             )
           )
         )
-        return slot === undefined ? answered : Effect.ensuring(answered, Effect.sync(slot.release))
+        return slot === undefined ? responded : Effect.ensuring(responded, Effect.sync(slot.release))
       })
   }),
   { global: true }

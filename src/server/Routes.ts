@@ -4,7 +4,7 @@ import { HttpApi } from "effect/http-api"
 import { AdmissionClass, CacheControl, noStore } from "../api/Annotations.ts"
 import { Api } from "../api/Api.ts"
 
-/** How paths are matched: by the server's router, and by the table below, which must agree with it. */
+/** Matches paths for the server's router and for the table below, which must agree. */
 export const routerConfig = { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
 
 interface Policy {
@@ -18,17 +18,14 @@ export interface Route extends Policy {
   readonly allow: string | undefined
 }
 
-/** Pages and the document itself, which are outside the contract's definition. */
+/** Routes outside the API's definition. */
 const pages = ["/", "/docs", "/openapi.json"]
 const pagePolicy: Policy = { admission: "working", cacheControl: undefined }
 
-/**
- * An unknown path is only ever refused. Its refusal is not stored, because a cache may take such a path (`/user/me;x.css`)
- * for a file of another one.
- */
+/** Refusals of unknown paths are not stored, because a cache may take such a path (`/user/me;x.css`) for a static file. */
 const unknownRoute: Route = { allow: undefined, admission: "working", cacheControl: noStore }
 
-/** What the API's definition says of each path and method, read once. */
+/** The annotations of the API's endpoints by path and method, read once. */
 const paths = (() => {
   const policies = new Map(pages.map((path) => [path, new Map([["GET", pagePolicy]])]))
   HttpApi.reflect(Api, {
@@ -53,14 +50,8 @@ const paths = (() => {
   return router
 })()
 
-/** The route of a request. A method that its path has not is refused as the path's first method would be. */
-export const routeOf = ({
-  method = "",
-  url = ""
-}: {
-  readonly method?: string | undefined
-  readonly url?: string | undefined
-}) => {
+/** The route of a request. A method that the path lacks gets the policy of the path's first method. */
+export const routeOf = (method = "", url = ""): Route => {
   const routes = paths.find("GET", url)?.handler
   return routes?.get(method) ?? routes?.values().next().value ?? unknownRoute
 }

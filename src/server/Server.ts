@@ -47,7 +47,7 @@ const Pages = HttpRouter.use(
 
 const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, RequestPipeline)
 
-/** Says where it listens: in development in the one plain line that people and scripts wait for. */
+/** Logs where the server listens; in development as the one plain line that people and scripts wait for. */
 const Announcement = Layer.effectDiscard(
   Effect.gen(function* () {
     const { environment, host } = yield* AppConfig
@@ -58,8 +58,8 @@ const Announcement = Layer.effectDiscard(
   })
 )
 
-/** Why it cannot listen, as a matter of the setting that asks for it. */
-const notListening = ({ cause }: HttpServerError.ServeError) => {
+/** A failure to listen, named by the setting that caused it. */
+const listenProblem = ({ cause }: HttpServerError.ServeError) => {
   const code = cause instanceof Error && "code" in cause ? cause.code : cause
   if (code === "EADDRINUSE") return new SettingError({ setting: "PORT", problem: "is taken by another process" })
   if (code === "EACCES") return new SettingError({ setting: "PORT", problem: "may not be listened on by this user" })
@@ -83,7 +83,7 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
         })
       ).pipe(
         Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" })),
-        Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(notListening(error))))
+        Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(listenProblem(error))))
       )
     })
   ).pipe(Layer.provide(Admission.layer))
@@ -91,5 +91,5 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
 /** The whole API, its reference and its document. */
 export const ServerLayer = serve(Routes)
 
-/** A worker's: probes and metrics alone. */
+/** The routes of a worker: probes and metrics only. */
 export const OpsServerLayer = serve(Layer.merge(OpsRoutes, RequestPipeline))

@@ -7,6 +7,7 @@ import { StreamsBusy, TooManyStreams } from "../api/chat/StreamErrors.ts"
 import { Messages } from "../chat/Messages.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { Draining } from "../ops/Draining.ts"
+import { observedGauge } from "../ops/Metrics.ts"
 import { DeltaLog } from "./DeltaLog.ts"
 import type { EventStream } from "./EventStream.ts"
 import { isFullyRead, type Position } from "./ReplyFeed.ts"
@@ -46,8 +47,6 @@ export class ReplyStream extends Context.Service<
       id: MessageId,
       position: Position | undefined
     ) => Effect.Effect<EventStream | undefined, ChatroomNotFound | MessageNotFound | TooManyStreams | StreamsBusy>
-    /** Streams open in this process. */
-    readonly count: () => number
   }
 >()("chat-backend/stream/ReplyStream") {
   static readonly layer = Layer.effect(
@@ -59,6 +58,7 @@ export class ReplyStream extends Context.Service<
       const draining = yield* Draining
       const run = Effect.runForkWith(yield* Effect.context())
       const readers = new Set<ReplyReader>()
+      yield* observedGauge("chat_streams_open", "Replies being watched in this process.", () => readers.size)
       const byUser = new ReaderIndex()
       const byReply = new ReaderIndex()
 
@@ -97,7 +97,7 @@ export class ReplyStream extends Context.Service<
         return reader.stream
       })
 
-      return ReplyStream.of({ open, count: () => readers.size })
+      return ReplyStream.of({ open })
     })
   )
 }

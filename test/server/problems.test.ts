@@ -568,6 +568,26 @@ describe("a fault of ours", () => {
   })
 })
 
+describe("a user who is deleted while a request of theirs runs", () => {
+  it("is refused with 401 session_revoked, as the next request would be", async () => {
+    const bob = await logIn(backend.url)
+    const deleter = new pg.Client({ connectionString: database.url })
+    await deleter.connect()
+    try {
+      await deleter.query("begin")
+      await deleter.query("delete from users where id = $1", [bob.userId])
+      const headers = { authorization: `Bearer ${bob.token}`, ...json, "idempotency-key": "one" }
+      const waiting = post("/chatroom", "{}", headers)
+      const blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+      while ((await database.query(blocked)).length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+      await deleter.query("commit")
+      assertProblem(await waiting, 401, "session_revoked")
+    } finally {
+      await deleter.end()
+    }
+  })
+})
+
 /** A way to the database that can be cut and mended. */
 const cable = async (url: string) => {
   const { hostname, port } = new URL(url)
