@@ -1,6 +1,7 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
 import { ids } from "../Examples.ts"
+import { AllowsRecovery } from "../Annotations.ts"
 import { describe } from "../Describe.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import {
@@ -118,13 +119,15 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
       payload: ChangePassword,
       success: HttpApiSchema.NoContent,
       error: [CurrentPasswordInvalid, SamePassword, WeakPassword, TooManyAttempts, PasswordsBusy]
-    }).annotateMerge(
-      describe(
-        "changePassword",
-        "Set or change the password",
-        "Other sessions end. The first password needs no current one, but a login of the last ten minutes."
+    })
+      .annotateMerge(
+        describe(
+          "changePassword",
+          "Set or change the password",
+          "Other sessions end. The first password needs no current one, but a login of the last ten minutes."
+        )
       )
-    ),
+      .annotate(AllowsRecovery, true),
     HttpApiEndpoint.post("logout", "/logout", {
       payload: Logout,
       success: HttpApiSchema.NoContent
