@@ -22,3 +22,6 @@ export type AdmissionClass = "working" | "operating" | "webhook" | "unlimited"
 export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/api/AdmissionClass", {
   defaultValue: () => "working"
 })
+
+/** Whether a recovery session may call the endpoint. A recovery session may call no other endpoint. */
+export const AllowsRecovery = Context.Reference<boolean>("chat-backend/api/AllowsRecovery", { defaultValue: () => false })

@@ -1,4 +1,5 @@
-import { Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { AllowsRecovery } from "../api/Annotations.ts"
 import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
@@ -18,7 +19,9 @@ export const AuthorizationLayer = Layer.effect(
         const claims = yield* tokens.verify(token)
         const session = yield* sessions.find(claims.sub, claims.sid)
         if (session === undefined) return yield* Unauthenticated.because("session_revoked")
-        if (session.isRecovery && endpoint.identifier !== "changePassword") return yield* new ReauthenticationRequired()
+        if (session.isRecovery && !Context.get(endpoint.annotations, AllowsRecovery)) {
+          return yield* new ReauthenticationRequired()
+        }
         if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* rejectUnexpectedBody
         return yield* Effect.provideService(httpEffect, CurrentUser, session)
       })

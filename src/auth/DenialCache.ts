@@ -1,30 +1,30 @@
 import { LRUCache } from "lru-cache"
 
-/** DenialCache a process remembers; past it the least recently asked for is forgotten, and costs a query again. */
+/** Denials that a process remembers. Beyond this, the least recently used one is evicted and costs a query again. */
 const maximumDenials = 20_000
-/** Milliseconds for which one is remembered that another process may take back. */
-const revocableMillis = 1_000
+/** Milliseconds for which a denial is remembered when another process may end it early. */
+const refundableMillis = 1_000
 
 /**
- * Who was denied, and until when: so that a flood of the denied reaches no database. A denial lasts until its time is
- * over, unless takes of its kind can be given back: then another process may have done so, and it is asked for again
- * after a second.
+ * Remembers which keys are denied and until when, so that a flood of denied requests reaches no database. A denial is
+ * remembered until it is over. When takes of its kind can be refunded, another process may have ended it, so it is
+ * remembered for a second only.
  */
 export class DenialCache {
-  private readonly until = new LRUCache<string, { readonly over: number; readonly forgotten: number }>({ max: maximumDenials })
+  private readonly denials = new LRUCache<string, { readonly over: number; readonly expires: number }>({ max: maximumDenials })
 
-  /** Whole seconds for which the key is denied, as far as is known here; 0 when it is not. */
-  left(key: string, now: number): number {
-    const denial = this.until.get(key)
-    return denial === undefined || denial.forgotten <= now ? 0 : Math.max(1, Math.ceil((denial.over - now) / 1000))
+  /** Whole seconds until the key is allowed again, as far as this process knows; 0 when it knows no denial. */
+  secondsLeft(key: string, now: number): number {
+    const denial = this.denials.get(key)
+    return denial === undefined || denial.expires <= now ? 0 : Math.max(1, Math.ceil((denial.over - now) / 1000))
   }
 
   remember(key: string, seconds: number, now: number, refundable: boolean): void {
     const over = now + seconds * 1000
-    this.until.set(key, { over, forgotten: refundable ? Math.min(over, now + revocableMillis) : over })
+    this.denials.set(key, { over, expires: refundable ? Math.min(over, now + refundableMillis) : over })
   }
 
   forget(key: string): void {
-    this.until.delete(key)
+    this.denials.delete(key)
   }
 }

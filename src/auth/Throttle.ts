@@ -2,40 +2,40 @@ import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { DenialCache } from "./DenialCache.ts"
 
-/** `limit` events in `period`, evenly refilled. */
+/** `limit` events per `period`, refilled evenly. */
 export interface Rate {
   readonly limit: number
   readonly period: Duration.Duration
-  /** Whether `refund` or `reset` is ever called for its keys, by any process. */
-  readonly refundable?: boolean
+  /** Whether any process calls `refund` or `reset` for its keys. */
+  readonly refundable?: boolean | undefined
 }
 
 const seconds = (duration: Duration.Duration) => Duration.toMillis(duration) / 1000
 
-/** An allowance to take one of. */
+/** A key and the rate that limits it. */
 export interface Allowance {
   readonly key: string
   readonly rate: Rate
 }
 
-/** A rate limiter in Postgres, exact for any number of processes (GCRA: one timestamp a key). */
+/** A rate limiter in Postgres, exact over any number of processes (GCRA: one timestamp per key). */
 export class Throttle extends Context.Service<
   Throttle,
   {
-    /** Takes one from the key's allowance; returns 0, or the whole seconds to wait when there is none. */
+    /** Takes one from the key's allowance. Returns 0, or the whole seconds to wait when the allowance is used up. */
     readonly take: (key: string, rate: Rate) => Effect.Effect<number>
     /**
-     * Takes one from each allowance, or from none of them when any is used up: who is refused at one has used nothing of
-     * the others. Returns those that are used up, with the whole seconds to wait.
+     * Takes one from each allowance, or from none when one of them is used up. Returns the keys that are used up, with
+     * the whole seconds to wait.
      */
     readonly takeAll: (allowances: ReadonlyArray<Allowance>) => Effect.Effect<ReadonlyMap<string, number>>
-    /** Seconds to wait as far as this process knows: it asks nobody, so 0 says nothing. */
+    /** The seconds to wait that this process remembers. It does not query, so 0 does not mean that a take would succeed. */
     readonly cachedWait: (key: string) => Effect.Effect<number>
-    /** As `take`, but takes nothing. */
+    /** Like `take`, but takes nothing. */
     readonly peek: (key: string, rate: Rate) => Effect.Effect<number>
-    /** Gives back what a `take` took: it was nothing that counts. */
+    /** Gives back what one `take` took. */
     readonly refund: (key: string, rate: Rate) => Effect.Effect<void>
-    /** Forgets the key: its allowance is full again. */
+    /** Deletes the key, so that its allowance is full again. */
     readonly reset: (key: string) => Effect.Effect<void>
   }
 >()("chat-backend/auth/Throttle") {
@@ -43,22 +43,21 @@ export class Throttle extends Context.Service<
     Throttle,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-
       const denials = new DenialCache()
-      const cachedWait = (key: string) => Effect.map(Clock.currentTimeMillis, (now) => denials.left(key, now))
+      const cachedWait = (key: string) => Effect.map(Clock.currentTimeMillis, (now) => denials.secondsLeft(key, now))
       const remember = (key: string, rate: Rate, wait: number) =>
         Effect.map(Clock.currentTimeMillis, (now) => denials.remember(key, wait, now, rate.refundable === true))
 
       const takeAll = Effect.fn("Throttle.takeAll")(function* (allowances: ReadonlyArray<Allowance>) {
         const now = yield* Clock.currentTimeMillis
-        const left = allowances.map(({ key }) => [key, denials.left(key, now)] as const).filter(([, wait]) => wait > 0)
-        if (left.length > 0) return new Map(left)
-        const asked = allowances.map(({ key, rate }) => {
+        const known = allowances.map(({ key }) => [key, denials.secondsLeft(key, now)] as const).filter(([, wait]) => wait > 0)
+        if (known.length > 0) return new Map(known)
+        const requested = allowances.map(({ key, rate }) => {
           const period = seconds(rate.period)
           return { key, period, step: period / rate.limit }
         })
         const denied = yield* sql<{ key: string; wait: number }>`
-          select key, wait from take_throttles(${JSON.stringify(asked)}::text::json)
+          select key, wait from take_throttles(${JSON.stringify(requested)}::text::json)
         `
         const waits = new Map(denied.map(({ key, wait }) => [key, wait]))
         for (const { key, rate } of allowances) {
@@ -71,8 +70,8 @@ export class Throttle extends Context.Service<
       const take = (key: string, rate: Rate) => Effect.map(takeAll([{ key, rate }]), (denied) => denied.get(key) ?? 0)
 
       const peek = Effect.fn("Throttle.peek")(function* (key: string, rate: Rate) {
-        const left = yield* cachedWait(key)
-        if (left > 0) return left
+        const known = yield* cachedWait(key)
+        if (known > 0) return known
         const period = seconds(rate.period)
         const [row] = yield* sql<{ wait: number }>`
           select ceil(extract(epoch from greatest(tat, clock_timestamp()) + make_interval(secs => ${period / rate.limit})

@@ -9,7 +9,7 @@ import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { sleep, times } from "./People.ts"
 
 let database: TestDatabase
-/** As of several processes: each has connections and a memory of its own. */
+/** Like several processes: each has its own connections and its own memory. */
 let throttles: ReadonlyArray<ReturnType<typeof open>>
 
 const open = () => {
@@ -35,21 +35,21 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** So slow to fill again that a test sees none of it. */
+/** Refills so slowly that a test does not notice. */
 const allowance = (key: string, limit: number): Allowance => ({ key, rate: { limit, period: Duration.days(1) } })
-/** The keys that were used up, of one who asks. */
+/** Takes from these allowances in one of the processes; returns the keys that are used up. */
 const ask = async (index: number, ...allowances: ReadonlyArray<Allowance>) => [
   ...(await (throttles[index % throttles.length] ?? assert.fail()).takeAll(allowances)).keys()
 ]
-/** The same in another order for each who asks. */
+/** The list in an order that depends on the number. */
 const turned = <A>(list: ReadonlyArray<A>, by: number) => {
   const start = by % list.length
   const all = [...list.slice(start), ...list.slice(0, start)]
   return by % 2 === 0 ? all : all.toReversed()
 }
 
-describe("several allowances", () => {
-  it("are taken together, or not at all", async () => {
+describe("Throttle.takeAll", () => {
+  it("takes from all allowances or from none", async () => {
     const [few, many] = [allowance("together:few", 2), allowance("together:many", 5)]
     assert.deepStrictEqual([await ask(0, few, many), await ask(1, many, few)], [[], []])
     for (const index of times(10, (n) => n)) assert.deepStrictEqual(await ask(index, many, few), ["together:few"])
@@ -58,7 +58,7 @@ describe("several allowances", () => {
     assert.deepStrictEqual((await ask(3, few, many)).sort(), ["together:few", "together:many"])
   })
 
-  it("say how long to wait: until one of the day's ten is there again", async () => {
+  it("returns the seconds until one of ten a day is refilled", async () => {
     const ten = allowance("wait", 10)
     for (const index of times(10, (n) => n)) assert.deepStrictEqual(await ask(index, ten), [])
     const [wait = 0] = (await throttles[0]?.takeAll([allowance("wait:other", 1), ten]))?.values() ?? []
@@ -66,10 +66,10 @@ describe("several allowances", () => {
     assert.isAbove(wait, 8_500)
   })
 
-  it("are exact for many who ask at once, in every order, from the first row on", { timeout: 120_000 }, async () => {
+  it("is exact for parallel takes in any order, also while the rows do not exist yet", { timeout: 120_000 }, async () => {
     for (const round of times(5, (n) => n)) {
       const [a, b, c] = [allowance(`a:${round}`, 20), allowance(`b:${round}`, 30), allowance(`c:${round}`, 40)]
-      // Whoever locked rows in the order of asking would soon wait in a circle.
+      // Locks taken in the order of the request would deadlock.
       const all = await Promise.all(times(240, (n) => ask(n, ...turned([a, b, c], n))))
       assert.strictEqual(all.filter((denied) => denied.length === 0).length, 20)
       for (const denied of all) assert.include([0, 1], denied.length)
@@ -81,19 +81,19 @@ describe("several allowances", () => {
   })
 })
 
-describe("a denial", () => {
+describe("a remembered denial", () => {
   const process = (index: number) => throttles[index] ?? assert.fail()
   const rate = { limit: 1, period: Duration.hours(1) }
-  const revocable = { ...rate, refundable: true }
+  const refundable = { ...rate, refundable: true }
   const forget = (key: string) => database.query("delete from throttles where key = $1", [key])
 
-  it("is remembered until it is over: nobody is asked, and the wait grows shorter", async () => {
+  it("answers without a query until it is over, with a shrinking wait", async () => {
     const key = "remembered"
     const take = (index: number) => process(index).of((throttle) => throttle.take(key, rate))
     assert.strictEqual(await take(0), 0)
     const first = await take(0)
     assert.approximately(first, 3_600, 5)
-    // Had anybody been asked, there would be nothing to deny.
+    // The row is gone, so a query would allow the take.
     await forget(key)
     await sleep(2_100)
     const later = await take(0)
@@ -105,7 +105,7 @@ describe("a denial", () => {
     assert.strictEqual(await take(1), 0)
   })
 
-  it("is over when its time is", async () => {
+  it("ends when its time is over", async () => {
     const short = { limit: 1, period: Duration.seconds(2) }
     const take = () => process(0).of((throttle) => throttle.take("over", short))
     assert.strictEqual(await take(), 0)
@@ -114,7 +114,7 @@ describe("a denial", () => {
     assert.strictEqual(await take(), 0)
   })
 
-  it("is learned by asking, too", async () => {
+  it("is also remembered by peek", async () => {
     const key = "asked"
     await process(1).of((throttle) => throttle.take(key, rate))
     assert.isAbove(await process(0).of((throttle) => throttle.peek(key, rate)), 3_500)
@@ -122,9 +122,9 @@ describe("a denial", () => {
     assert.isAbove(await process(0).of((throttle) => throttle.take(key, rate)), 3_500)
   })
 
-  it("that another process can take back is asked for again after a second", async () => {
-    const key = "revocable"
-    const take = () => process(0).of((throttle) => throttle.take(key, revocable))
+  it("is checked again after a second when another process can refund it", async () => {
+    const key = "refundable"
+    const take = () => process(0).of((throttle) => throttle.take(key, refundable))
     assert.strictEqual(await take(), 0)
     assert.isAbove(await take(), 0)
     await process(1).of((throttle) => throttle.reset(key))
@@ -133,23 +133,26 @@ describe("a denial", () => {
     assert.strictEqual(await take(), 0)
   })
 
-  it("that this process takes back is over at once", async () => {
-    const key = "given back"
-    const take = () => process(0).of((throttle) => throttle.take(key, revocable))
+  it("ends at once when this process refunds it", async () => {
+    const key = "refunded"
+    const take = () => process(0).of((throttle) => throttle.take(key, refundable))
     assert.strictEqual(await take(), 0)
     assert.isAbove(await take(), 0)
-    await process(0).of((throttle) => throttle.refund(key, revocable))
+    await process(0).of((throttle) => throttle.refund(key, refundable))
     assert.strictEqual(await take(), 0)
     assert.isAbove(await take(), 0)
     await process(0).of((throttle) => throttle.reset(key))
     assert.strictEqual(await take(), 0)
   })
 
-  it("is one of twenty thousand that are remembered; the one nobody asked for longest is forgotten first", () => {
+  it("evicts the least recently used denial at 20,000", () => {
     const denials = new DenialCache()
     for (const n of times(20_000, (index) => index)) denials.remember(`${n}`, 60, 0, false)
-    assert.strictEqual(denials.left("0", 1_000), 59)
+    assert.strictEqual(denials.secondsLeft("0", 1_000), 59)
     denials.remember("one more", 60, 0, false)
-    assert.deepStrictEqual([denials.left("0", 0), denials.left("1", 0), denials.left("one more", 0)], [60, 0, 60])
+    assert.deepStrictEqual(
+      ["0", "1", "one more"].map((key) => denials.secondsLeft(key, 0)),
+      [60, 0, 60]
+    )
   })
 })

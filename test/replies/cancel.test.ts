@@ -98,7 +98,7 @@ describe("cancelling a reply", () => {
         values ($1, $2, 1, 0, 'Of another attempt.'), ($1, $2, 2, 10, 'a time'), ($1, $2, 2, 0, 'Once upon ')`,
       [ada.userId, place.reply]
     )
-    const cancelled = await cancel(elsewhere, ada, place)
+    const cancelled = await cancel(apiUrl, ada, place)
     assert.deepInclude(cancelled.body, { status: "cancelled", content: "Once upon a time", attempt: 2, error: null })
     assert.strictEqual((await endOf(ada, next)).content, "the next")
     await until(() => callsAbout(world, "[[say late]]").every(({ inFlight }) => !inFlight))

@@ -2,6 +2,7 @@ import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
 import { CacheControl, noStore } from "../Annotations.ts"
 import { ids } from "../Examples.ts"
+import { AllowsRecovery } from "../Annotations.ts"
 import { describe } from "../Describe.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import {
@@ -124,13 +125,15 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
       payload: ChangePassword,
       success: HttpApiSchema.NoContent,
       error: [CurrentPasswordInvalid, SamePassword, WeakPassword, TooManyAttempts, PasswordsBusy]
-    }).annotateMerge(
-      describe(
-        "changePassword",
-        "Set or change the password",
-        "Ends the other sessions. The first password needs a login within the last ten minutes instead of a current password."
+    })
+      .annotateMerge(
+        describe(
+          "changePassword",
+          "Set or change the password",
+          "Ends the other sessions. The first password needs a login within the last ten minutes instead of a current password."
+        )
       )
-    ),
+      .annotate(AllowsRecovery, true),
     HttpApiEndpoint.post("logout", "/logout", {
       payload: Logout,
       success: HttpApiSchema.NoContent
