@@ -1,13 +1,16 @@
 import { defineConfig } from "vitest/config"
+import { systemTests, unitTests } from "./test/support/projects.ts"
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    globalSetup: "test/support/globalSetup.ts",
     // Three files at a time on two cores: most of the time they wait, for back-offs, leases and processes.
     maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    reporters: ["default", "./test/support/closingLine.ts"]
+    reporters: ["default", "./test/support/closingLine.ts"],
+    projects: [
+      { extends: true, test: { name: "unit", include: unitTests } },
+      { extends: true, test: { name: "system", include: systemTests, globalSetup: "test/support/globalSetup.ts" } }
+    ]
   }
 })

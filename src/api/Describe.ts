@@ -1,5 +1,5 @@
 import { OpenApi } from "effect/http-api"
 
-/** What the API's document says of an operation; its identifier has no dots, which generators would stumble over. */
+/** The texts of an operation in the API document. The identifier has no dots, because client generators mishandle them. */
 export const describe = (identifier: string, summary: string, description?: string) =>
   OpenApi.annotations({ identifier, summary, ...(description === undefined ? {} : { description }) })

@@ -1,6 +1,6 @@
 /**
- * The one story that the document's examples tell: on a Saturday morning Ada registers, logs in, opens a room and
- * asks a question; later she subscribes. Ids are UUIDv7 of the times they were made at.
+ * Values of the document's examples, which belong together: on a Saturday morning Ada registers, logs in, opens a
+ * room and asks a question; later she subscribes. Ids are UUIDv7 that match the times.
  */
 export const ada = {
   id: "01a1fd70-f1c0-7a11-8c22-3d4455667701",
@@ -9,7 +9,7 @@ export const ada = {
   email: "ada@example.com",
   password: "a loom that weaves numbers",
   userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
-  /** Shaped like the real ones, but signed by nobody. */
+  /** Has the shape of a real token but no valid signature. */
   token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmVkIGJ5IG5vYm9keQ",
   refreshToken: "YWRhLnNlc3Npb24uMA.c2lnbmVkIGJ5IG5vYm9keQ"
 }

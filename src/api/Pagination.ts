@@ -1,12 +1,12 @@
 import { Schema } from "effect"
 import { integerFromText, text } from "./Schemas.ts"
 
-/** Items on a page when none is asked for. */
+/** Items per page by default. */
 export const defaultLimit = 20
-export const Limit = integerFromText(1, 100).annotate({ description: "Items on a page.", default: defaultLimit })
-export const Cursor = text(1, 500).annotate({ description: "The `nextCursor` of the page before." })
+export const Limit = integerFromText(1, 100).annotate({ description: "Items per page.", default: defaultLimit })
+export const Cursor = text(1, 500).annotate({ description: "The `nextCursor` of the previous page." })
 
-/** A page of a list, shown with this one item on it; `nextCursor` is null on the last one. */
+/** A page of a list; `example` is the item of its example page. */
 export const page = <S extends Schema.Top>(item: S, identifier: string, example: S["Type"]) =>
   Schema.Struct({
     data: Schema.Array(item),
@@ -17,8 +17,8 @@ export const page = <S extends Schema.Top>(item: S, identifier: string, example:
 export const linkHeader = { link: Schema.optionalKey(Schema.String) }
 
 /**
- * RFC 8288: where the next page is, with the request's other parameters kept. Path and query only: the origin
- * that the platform puts before them is the client's `Host`.
+ * RFC 8288: the link to the next page, with the request's other parameters. Path and query only, because the
+ * platform builds the origin from the client's `Host`.
  */
 export const nextLink = (url: string, cursor: string | null): Record<string, string> => {
   if (cursor === null) return {}

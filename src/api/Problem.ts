@@ -1,14 +1,14 @@
 import { Effect, Schema } from "effect"
 import { Count } from "./Schemas.ts"
 
-/** A member of what is worth trying again; the server tells it as the header `Retry-After` as well. */
+/** A member of problems that a client may retry. The server also sends it as the header `Retry-After`. */
 export const retryAfter = {
-  retryAfter: Count.annotate({ description: "Seconds until it is worth trying again.", examples: [30] })
+  retryAfter: Count.annotate({ description: "Seconds to wait before a retry.", examples: [30] })
 }
 
 /**
  * The declaration and members of one problem (RFC 9457), to be spread into `HttpApiError.Problem`:
- * `code` is the stable word clients branch on, `detail` a sentence for people. The server adds `requestId`.
+ * clients branch on `code`, people read `detail`. The server adds `requestId`.
  */
 export const problem = <const Code extends string, const Status extends number, const Fields extends Schema.Struct.Fields = {}>(
   code: Code,

@@ -11,9 +11,9 @@ const FieldError = Schema.Struct({
 
 export class ValidationFailed extends HttpApiError.Problem<ValidationFailed>()(
   "ValidationFailed",
-  ...problem("validation_failed", 400, "The request does not fit its schema", {
+  ...problem("validation_failed", 400, "The request is not valid", {
     errors: Schema.Array(FieldError).annotate({
-      description: "Each place that does not fit.",
+      description: "Every invalid field.",
       examples: [[{ path: "/content", message: "must not be blank" }]]
     })
   })
@@ -29,11 +29,11 @@ export class BadRequest extends HttpApiError.Problem<BadRequest>()(
   ...problem("bad_request", 400, "The request is not well-formed HTTP")
 ) {}
 
-export class NotFound extends HttpApiError.Problem<NotFound>()("NotFound", ...problem("not_found", 404, "Nothing is here")) {}
+export class NotFound extends HttpApiError.Problem<NotFound>()("NotFound", ...problem("not_found", 404, "No such route")) {}
 
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   "MethodNotAllowed",
-  ...problem("method_not_allowed", 405, "This resource has no such method")
+  ...problem("method_not_allowed", 405, "This route does not support the method")
 ) {}
 
 export class RequestTimeout extends HttpApiError.Problem<RequestTimeout>()(
@@ -53,7 +53,7 @@ export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaT
 
 export class ExpectationFailed extends HttpApiError.Problem<ExpectationFailed>()(
   "ExpectationFailed",
-  ...problem("expectation_failed", 417, "Nothing but 100-continue can be expected")
+  ...problem("expectation_failed", 417, "The only supported expectation is 100-continue")
 ) {}
 
 export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(
@@ -63,19 +63,19 @@ export class HeadersTooLarge extends HttpApiError.Problem<HeadersTooLarge>()(
 
 export class Internal extends HttpApiError.Problem<Internal>()(
   "Internal",
-  ...problem("internal", 500, "Something went wrong on our side")
+  ...problem("internal", 500, "Internal server error")
 ) {}
 
 const unavailable = {
   timeout: "The request took too long",
-  overloaded: "Too busy to take the request",
-  unavailable: "A service this request needs cannot be reached"
+  overloaded: "The server is too busy",
+  unavailable: "A service that the request needs is unavailable"
 }
 
 /** Every 503; it carries `Retry-After`. */
 export class Unavailable extends HttpApiError.Problem<Unavailable>()(
   "Unavailable",
-  { type: "urn:problem-type:unavailable", status: 503, title: "Not available now" },
+  { type: "urn:problem-type:unavailable", status: 503, title: "Service unavailable" },
   {
     detail: Schema.String.annotate({ examples: Object.values(unavailable) }),
     code: Schema.Literals(["timeout", "overloaded", "unavailable"]),
@@ -87,10 +87,10 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()(
     new Unavailable({ code, detail: unavailable[code], retryAfter })
 }
 
-/** What is refused before it reaches an operation, and so is no answer of one. */
+/** Problems raised before a request reaches an operation, so not listed as an operation's responses. */
 export const unrouted = [NotFound, MethodNotAllowed, RequestTimeout, ExpectationFailed, HeadersTooLarge]
 
-/** Turns what does not decode into these problems, and documents what any route may answer. */
+/** Turns decoding errors into these problems, and documents the problems that any route may answer. */
 export class Problems extends HttpApiMiddleware.Service<Problems>()("chat-backend/api/Problems", {
   error: [ValidationFailed, BadJson, BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Internal, Unavailable]
 }) {}

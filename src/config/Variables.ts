@@ -1,69 +1,103 @@
 interface Variable {
   readonly meaning: string
-  /** What it is when it is not set; as Markdown. */
+  /** The value when it is not set, as Markdown. */
   readonly default: string
 }
 
 /**
- * Every environment variable there is, for people: the README's table is made of this, and Config can read no
- * other name.
+ * Every environment variable, described for operators. docs/settings.md is generated from this table, and the
+ * settings can read no other name.
  */
 export const variables = {
   APP_ENV: { meaning: "`development`, `test` or `production`", default: "`production`" },
   ROLE: { meaning: "`api`, `worker`, or `all` for both in one process", default: "`all`" },
-  PORT: { meaning: "where it listens; a worker alone listens nowhere", default: "3000" },
-  HOST: { meaning: "the address it listens at", default: "`0.0.0.0`; `127.0.0.1` in development" },
-  DATABASE_URL: { meaning: "Postgres 15 or newer", default: "required; `npm run dev` starts its own" },
+  PORT: { meaning: "port of the API; a process with `ROLE=worker` does not listen", default: "3000" },
+  HOST: { meaning: "address that the API listens on", default: "`0.0.0.0`; `127.0.0.1` in development" },
+  DATABASE_URL: {
+    meaning: "`postgres://…` of a Postgres 15 or newer",
+    default: "required; `npm run dev` starts its own Postgres"
+  },
   DATABASE_DIRECT_URL: {
-    meaning: "a session connection for LISTEN, the queue and migrations, when `DATABASE_URL` is a pooler in transaction mode",
+    meaning:
+      "a session connection for LISTEN, the queue and migrations; set it when `DATABASE_URL` is a pooler in transaction mode",
     default: "`DATABASE_URL`"
   },
-  MIGRATE: { meaning: "`off` when `npm run migrate` runs apart, before a deploy", default: "`on`" },
+  MIGRATE: {
+    meaning: "`on` applies migrations at the start; `off` when `npm run migrate` runs before each deploy",
+    default: "`on`"
+  },
   APP_URL: {
-    meaning: "public base URL for links; never taken from a request",
-    default: "`RENDER_EXTERNAL_URL`, else required in production"
+    meaning: "public base URL, used in links; never taken from a request",
+    default: "`RENDER_EXTERNAL_URL`, or else required in production"
   },
-  RENDER_EXTERNAL_URL: { meaning: "set by Render: the address it gave the service", default: "none" },
+  RENDER_EXTERNAL_URL: { meaning: "the service's address; Render sets it", default: "none" },
   JWT_KEYS: {
-    meaning: "`kid:base64[,kid:base64]`, 32 bytes or more each, the first signs; or one base64 value alone",
-    default: "required in production"
+    meaning:
+      "keys for tokens, codes and cursors, each 32 bytes or more (`openssl rand -base64 32`): one base64 value, or `kid:base64[,kid:base64]`, where the first key signs and all are accepted",
+    default: "required in production; else generated at each start (`npm run dev` keeps its own in `DEV_DATA_DIR`)"
   },
-  JWT_TTL: { meaning: "seconds an access token lives", default: "3600" },
+  JWT_TTL: { meaning: "lifetime of an access token, in seconds", default: "3600" },
   OTP_DELIVERY: {
     meaning:
-      "how codes are delivered: `response` (in the answer: for trying out), `log`, `webhook`, or `none` (a sender of one's own: `OTP_WEBHOOK_URL`, or a layer)",
+      "how one-time codes reach users: `response` (in the API's response, for trying out), `log`, `webhook` (posted to `OTP_WEBHOOK_URL`), or `none` (the server sends nothing: you replace the `CodeSender` layer in code). With `OTP_WEBHOOK_URL` set, `none` works like `webhook`",
     default: "`response`; required in production"
   },
-  OTP_DEMO_MODE: { meaning: "`anyone-can-log-in` allows `OTP_DELIVERY=response` in production", default: "none" },
-  OTP_WEBHOOK_URL: { meaning: "where codes are posted to; `https` in production", default: "required with `webhook`" },
-  OTP_WEBHOOK_SECRET: { meaning: "signs what is posted, 32 bytes or more", default: "required with `OTP_WEBHOOK_URL`" },
-  PASSWORD_LOGIN: { meaning: "`true` lets numbers log in with a password, too", default: "`false`" },
-  GEMINI_API_KEY: { meaning: "from [AI Studio](https://aistudio.google.com/apikey)", default: "required in production" },
-  GEMINI_MODEL: { meaning: "the model of rooms that name none", default: "`gemini-3.8-flash`" },
+  OTP_DEMO_MODE: { meaning: "`anyone-can-log-in` permits `OTP_DELIVERY=response` in production", default: "none" },
+  OTP_WEBHOOK_URL: {
+    meaning: "URL that codes are posted to; `https` in production",
+    default: "required with `OTP_DELIVERY=webhook`"
+  },
+  OTP_WEBHOOK_SECRET: {
+    meaning: "key that signs the posted codes, 32 bytes or more",
+    default: "required with `OTP_WEBHOOK_URL`"
+  },
+  PASSWORD_LOGIN: { meaning: "`true` also allows login with a number and a password", default: "`false`" },
+  GEMINI_API_KEY: {
+    meaning: "API key from [AI Studio](https://aistudio.google.com/apikey)",
+    default: "required in production; `npm run dev` uses its simulator"
+  },
+  GEMINI_MODEL: { meaning: "model of rooms that do not choose one", default: "`gemini-3.8-flash`" },
   GEMINI_BASE_URL: { meaning: "another host that speaks Google's protocol", default: "Google's" },
   GEMINI_API_VERSION: { meaning: "Google's API version", default: "`v1beta`" },
-  BILLING: { meaning: "`off` to run without Stripe: everybody is Basic", default: "`on`" },
-  STRIPE_SECRET_KEY: { meaning: "`sk_test_…`, or `sk_live_…` in production", default: "required in production with billing" },
-  STRIPE_WEBHOOK_SECRETS: { meaning: "`whsec_…`; both, with a comma, while one is rolled", default: "with `STRIPE_SECRET_KEY`" },
+  BILLING: { meaning: "`off` runs without Stripe; every user is Basic", default: "`on`" },
+  STRIPE_SECRET_KEY: {
+    meaning: "`sk_test_…`, or `sk_live_…` in production",
+    default: "required in production, unless `BILLING=off`"
+  },
+  STRIPE_WEBHOOK_SECRETS: {
+    meaning: "`whsec_…`; the old and the new one, separated by a comma, while you roll the secret",
+    default: "required when `STRIPE_SECRET_KEY` is set"
+  },
   STRIPE_PRO_PRICE_ID: {
-    meaning: "`price_…` of the Pro plan; of a comma list the first is sold, and the others still count as Pro",
-    default: "with `STRIPE_SECRET_KEY`"
+    meaning:
+      "`price_…` of the Pro plan. In a comma-separated list the first price is offered at checkout, and subscriptions on the others (old prices) still count as Pro",
+    default: "required when `STRIPE_SECRET_KEY` is set"
   },
   STRIPE_API_BASE: { meaning: "another host that speaks Stripe's protocol", default: "Stripe's" },
-  BASIC_DAILY_PROMPTS: { meaning: "prompts a UTC day", default: "5" },
-  PRO_DAILY_PROMPTS: { meaning: "prompts a UTC day; 0 is unlimited", default: "1000" },
-  WORKER_CONCURRENCY: { meaning: "replies in flight in one process", default: "100" },
+  BASIC_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Basic user", default: "5" },
+  PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", default: "1000" },
+  WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", default: "100" },
   REQUEST_CONCURRENCY: {
-    meaning: "requests worked on at once in one process; more wait up to five seconds, and are refused with 503 `overloaded`",
+    meaning:
+      "requests that one process handles at the same time; further requests wait up to five seconds and then get 503 `overloaded`",
     default: "64"
   },
-  TRUSTED_PROXIES: { meaning: "addresses or ranges whose forwarded addresses are believed, as a comma list", default: "none" },
-  CORS_ORIGINS: { meaning: "origins of browsers that may call, as a comma list, or `*`", default: "none" },
-  API_PREFIX: { meaning: "serves everything under a path like `/api` as well", default: "none" },
-  ADMIN_TOKEN: { meaning: "opens `/metrics` and `/admin/queue`", default: "none: they are 404" },
+  TRUSTED_PROXIES: {
+    meaning: "addresses or ranges of the proxies whose `X-Forwarded-For` is trusted, separated by commas",
+    default: "none"
+  },
+  CORS_ORIGINS: {
+    meaning: "origins whose pages may call the API from a browser, separated by commas, or `*`",
+    default: "none"
+  },
+  API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
+  ADMIN_TOKEN: { meaning: "bearer token for `/metrics` and `/admin/queue`", default: "none: both are 404" },
   LOG_LEVEL: { meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `none`", default: "`info`" },
-  OTEL_EXPORTER_OTLP_ENDPOINT: { meaning: "base URL of an OpenTelemetry collector, for traces", default: "none" },
-  DEV_DATA_DIR: { meaning: "where `npm run dev` keeps its database, keys and simulated Stripe", default: "`.data`" }
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    meaning: "base URL of an OpenTelemetry collector that receives traces",
+    default: "none: nothing is traced"
+  },
+  DEV_DATA_DIR: { meaning: "folder in which `npm run dev` keeps its database, keys and simulated Stripe", default: "`.data`" }
 } as const satisfies Readonly<Record<string, Variable>>
 
 /** The name of an environment variable. */

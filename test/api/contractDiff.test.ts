@@ -226,7 +226,7 @@ describe("the comparison with the release before", () => {
 
   it("does not mistake what is said to people for what is promised", () => {
     const document: Document = openApiDocument()
-    const retold = JSON.parse(JSON.stringify(document).replaceAll("chatroom's id", "id of the room"))
+    const retold = JSON.parse(JSON.stringify(document).replaceAll("Chatroom id", "The id of the room"))
     assert.notDeepEqual(retold, document)
     assert.deepStrictEqual(contractOf(retold), contractOf(document))
     assert.deepStrictEqual(breaksBetween(contractOf(document), retold), [])

@@ -89,7 +89,7 @@ describe("a client generated of openapi.json", () => {
       export: ["user", "model"],
       unfit: ["/content"],
       exceeded: [429, 5, true],
-      missing: "There is no such chatroom",
+      missing: "Chatroom not found",
       refreshed: 200,
       logout: 204,
       afterLogout: "session_revoked"

@@ -1,24 +1,5 @@
 import { spawn } from "node:child_process"
-
-/** A command of the README's walk-through, and what it says that is printed. */
-export interface Step {
-  readonly command: string
-  readonly documented: string
-}
-
-export const stepsOf = (readme: string): ReadonlyArray<Step> => {
-  const [, walkthrough = ""] = /<!-- walkthrough -->([^]*)<!-- \/walkthrough -->/.exec(readme) ?? []
-  const blocks = [...walkthrough.matchAll(/^```console\n([^]*?)^```$/gm)].map(([, text = ""]) => text)
-  return blocks.flatMap((block) =>
-    block
-      .split(/^\$ /m)
-      .slice(1)
-      .map((step) => {
-        const [command = "", ...documented] = step.split("\n")
-        return { command, documented: documented.join("\n").trim() }
-      })
-  )
-}
+import type { Step } from "../../scripts/walkthrough.ts"
 
 /** Runs the commands one after the other in one shell and returns what each printed. */
 export const runSteps = async (steps: ReadonlyArray<Step>, cwd: string): Promise<ReadonlyArray<string>> => {
@@ -38,11 +19,14 @@ const varying = [
   /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/, // ids
   /\d{4}-\d\d-\d\dT[\d:.]+Z/, // times
   /[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT/, // the Date header
-  /\d{2,}/ // codes, seconds, ports
+  /\d{2,}/ // codes, numbers, seconds, ports
 ]
 const pieces = new RegExp(`(…|${varying.map(({ source }) => source).join("|")})`)
 
-/** What the documented text allows: `…` is anything, alone on a line also none; what differs from run to run is anything of its kind. */
+/**
+ * What the documented text allows: `…` stands for any text, and alone on a line also for no line; an id, a time or a
+ * number stands for any other of its kind.
+ */
 export const patternOf = (documented: string): RegExp => {
   const source = documented
     .replaceAll(/^…\n/gm, "…")

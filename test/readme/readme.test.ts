@@ -1,10 +1,11 @@
-import { spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { stepsOf } from "../../scripts/walkthrough.ts"
 import { freePort } from "../support/Backend.ts"
-import { patternOf, runSteps, stepsOf } from "./Walkthrough.ts"
+import { patternOf, runSteps } from "./Walkthrough.ts"
 
 const readme = readFileSync("README.md", "utf8")
 
@@ -40,7 +41,7 @@ describe("the README's walk-through", () => {
     rmSync(folder, { recursive: true, force: true })
   }, 60_000)
 
-  it("prints what it says", { timeout: 120_000 }, async () => {
+  it("prints the documented output", { timeout: 120_000 }, async () => {
     assert.isAtLeast(steps.length, 9)
     const here = (text: string) => text.replaceAll("localhost:3000", `localhost:${port}`)
     const printed = await runSteps(
@@ -53,33 +54,47 @@ describe("the README's walk-through", () => {
   })
 })
 
-describe("what the documents name", () => {
-  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> }
+/** The anchors that GitHub gives the headings of a document. */
+const anchorsOf = (file: string): ReadonlyArray<string> =>
+  [...readFileSync(file, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, "")
+      .replaceAll(" ", "-")
+  )
 
-  for (const file of ["README.md", "CONTRIBUTING.md", "SECURITY.md"]) {
+describe("the documents", () => {
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> }
+  const pages = readdirSync("docs").map((name) => join("docs", name))
+
+  for (const file of ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...pages]) {
     const text = readFileSync(file, "utf8")
 
-    it(`is there: the commands of ${file}`, () => {
+    it(`name existing commands: ${file}`, () => {
       const named = [...text.matchAll(/npm (?:run ([\w:]+)|(test|start)\b)/g)].map(([, script, short]) => script ?? short ?? "")
       for (const name of named) assert.property(scripts, name)
     })
 
-    it(`is there: the files of ${file}`, () => {
-      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = ""]) => path)
-      const paths = [...text.matchAll(/`((?:src|test|bench|scripts|migrations|postman)\/[\w./-]*)`/g)].map(
-        ([, path = ""]) => path
-      )
-      for (const path of [...links, ...paths]) assert.isTrue(existsSync(path), path)
+    it(`name existing files: ${file}`, () => {
+      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = ""]) => join(dirname(file), path))
+      const folders = "src|dev|simulators|test|bench|scripts|migrations|postman|docs"
+      const paths = [...text.matchAll(new RegExp(`\`((?:${folders})/[\\w./-]*)\``, "g"))].map(([, path = ""]) => path)
+      const missing = [...links, ...paths].filter((path) => !existsSync(path))
+      assert.deepStrictEqual(missing, [])
     })
 
-    it(`is there: the sections that ${file} links to`, () => {
-      const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
-        title
-          .toLowerCase()
-          .replaceAll(/[^\w -]/g, "")
-          .replaceAll(" ", "-")
-      )
-      for (const [, anchor = ""] of text.matchAll(/\]\(#([^)]+)\)/g)) assert.include(headings, anchor)
+    it(`link to existing sections: ${file}`, () => {
+      for (const [, path = "", anchor = ""] of text.matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)) {
+        assert.include(anchorsOf(path === "" ? file : join(dirname(file), path)), anchor)
+      }
+    })
+
+    it(`hold commands that can be pasted: ${file}`, () => {
+      for (const [block, commands = ""] of text.matchAll(/^```sh\n([^]*?)^```$/gm)) {
+        // A prompt is not part of a command, zsh takes no comment behind one, and `--json` needs a recent curl.
+        assert.notMatch(commands, /^[$>%] |(?:^|\s)#|--json/m, block)
+        execFileSync("sh", ["-n"], { input: commands })
+      }
     })
   }
 })

@@ -4,6 +4,6 @@ import { exampleQuota, QuotaState } from "./Usage.ts"
 
 export const Me = Schema.Struct({ ...profile, tier: Tier, hasPassword: Schema.Boolean, quota: QuotaState }).annotate({
   identifier: "Me",
-  description: "The one who is logged in.",
+  description: "The logged-in user.",
   examples: [{ ...exampleUser, tier: "basic", hasPassword: true, quota: exampleQuota }]
 })

@@ -16,6 +16,6 @@ export const DayOfUsage = Schema.Struct({
   prompts: Count,
   promptTokens: Count,
   replyTokens: Count
-}).annotate({ identifier: "DayOfUsage", description: "A UTC day on which something was asked." })
+}).annotate({ identifier: "DayOfUsage", description: "A UTC day with at least one prompt." })
 export type DayOfUsage = typeof DayOfUsage.Type
 export const exampleDay = { day: "2026-11-21", prompts: 1, promptTokens: 12, replyTokens: 31 }

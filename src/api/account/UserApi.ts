@@ -12,7 +12,7 @@ import { UserExport } from "./UserExport.ts"
 export class UserApi extends HttpApiGroup.make("user")
   .add(
     HttpApiEndpoint.get("me", "/me", { success: Me }).annotateMerge(
-      describe("getMe", "The user, tier and today's quota", "The quota begins anew with every UTC day.")
+      describe("getMe", "Get the user, tier and today's quota", "The quota resets at midnight UTC.")
     ),
     HttpApiEndpoint.patch("updateMe", "/me", {
       payload: Schema.Struct({
@@ -20,21 +20,25 @@ export class UserApi extends HttpApiGroup.make("user")
         email: Schema.optionalKey(Schema.NullOr(Email))
       }).annotate({ identifier: "UpdateMe", examples: [{ name: ada.name, email: ada.email }] }),
       success: Me
-    }).annotateMerge(describe("updateMe", "Change name or e-mail", "Null clears.")),
+    }).annotateMerge(describe("updateMe", "Change the name or e-mail", "Set to null to remove the value.")),
     HttpApiEndpoint.delete("deleteMe", "/me", { success: HttpApiSchema.NoContent, error: BillingUnavailable }).annotateMerge(
-      describe("deleteMe", "Delete the account", "With all rooms and messages. A subscription is ended first, at once.")
+      describe(
+        "deleteMe",
+        "Delete the account",
+        "Deletes all rooms and messages. A subscription is canceled immediately, before the deletion."
+      )
     ),
     HttpApiEndpoint.get("exportMe", "/me/export", {
       success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String })
-    }).annotateMerge(describe("exportMe", "All the user's own data", "As one file, sent in pieces.")),
+    }).annotateMerge(describe("exportMe", "Export all of the user's data", "One JSON file, streamed.")),
     HttpApiEndpoint.get("usage", "/usage", {
       success: Schema.Struct({ data: Schema.Array(DayOfUsage) }).annotate({
         identifier: "UsageByDay",
-        description: "The days on which something was asked.",
+        description: "The days with at least one prompt.",
         examples: [{ data: [exampleDay] }]
       })
-    }).annotateMerge(describe("getUsage", "Prompts and tokens by UTC day", "The last three months, the newest first."))
+    }).annotateMerge(describe("getUsage", "List prompts and tokens by UTC day", "The last three months, newest first."))
   )
   .prefix("/user")
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "User", description: "Profile, usage and data of the one who is logged in." })) {}
+  .annotateMerge(OpenApi.annotations({ title: "User", description: "Profile, usage and data of the logged-in user." })) {}

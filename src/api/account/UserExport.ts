@@ -23,7 +23,7 @@ const KeptSession = Schema.Struct({
   revokedAt: Schema.NullOr(Timestamp)
 }).annotate({ identifier: "ExportedSession" })
 
-/** What can happen to an account. */
+/** Recorded events of an account. */
 export const AuthEventKind = Schema.Literals([
   "login",
   "recovery",
@@ -54,7 +54,7 @@ const KeptSubscription = Schema.Struct({
   createdAt: Timestamp
 }).annotate({ identifier: "ExportedSubscription" })
 
-/** Everything that is kept of a user: what `GET /user/me/export` sends, in pieces. */
+/** Everything stored about a user: the body of `GET /user/me/export`, which is streamed. */
 export const UserExport = Schema.Struct({
   user: Profile,
   sessions: Schema.Array(KeptSession),
@@ -64,7 +64,7 @@ export const UserExport = Schema.Struct({
   chatrooms: Schema.Array(ChatroomExport)
 }).annotate({
   identifier: "UserExport",
-  description: "Everything that is kept of the user, each room with all its messages.",
+  description: "Everything stored about the user, each room with all its messages.",
   examples: [
     {
       user: {

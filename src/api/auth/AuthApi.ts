@@ -43,7 +43,7 @@ import { type CurrentSession, SessionId } from "./User.ts"
 
 export class CurrentUser extends Context.Service<CurrentUser, CurrentSession>()("chat-backend/auth/CurrentUser") {}
 
-/** The middleware's key alone, so that a client made of the contract imports neither jose nor SQL. */
+/** Only the middleware's key: a client built from the contract must import neither jose nor SQL. */
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CurrentUser }>()(
   "chat-backend/auth/Authorization",
   {
@@ -51,7 +51,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
     security: {
       bearer: HttpApiSecurity.bearer.pipe(
         HttpApiSecurity.annotateMerge(
-          OpenApi.annotations({ description: "The `token` of POST /auth/verify-otp.", format: "JWT" })
+          OpenApi.annotations({ description: "The `token` from POST /auth/verify-otp.", format: "JWT" })
         )
       )
     },
@@ -65,12 +65,12 @@ export class AuthApi extends HttpApiGroup.make("auth")
       payload: NewUser,
       success: SignedUp.pipe(HttpApiSchema.status(201)),
       error: [PhoneTaken, WeakPassword, TooManyAttempts, PasswordsBusy]
-    }).annotateMerge(describe("signUp", "Register a number", "The user stays `pending` until its number is proved by a code.")),
+    }).annotateMerge(describe("signUp", "Register a mobile number", "The user is `pending` until a code confirms the number.")),
     HttpApiEndpoint.post("sendOtp", "/send-otp", {
       payload: ToMobile,
       success: Challenge,
       error: [OtpCooldown, OtpSendLimited, DeliveryFailed]
-    }).annotateMerge(describe("sendOtp", "Send a one-time code", "Answers the same for known and unknown numbers.")),
+    }).annotateMerge(describe("sendOtp", "Send a one-time code", "The response is the same for known and unknown numbers.")),
     HttpApiEndpoint.post("verifyOtp", "/verify-otp", {
       payload: VerifyOtp,
       success: Login,
@@ -79,7 +79,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
       describe(
         "verifyOtp",
         "Log in with a code",
-        "An unregistered number is registered by its first good code. With `reset_password` the session lasts ten minutes and can only change the password."
+        "The first valid code registers an unregistered number. With `reset_password`, the session lasts ten minutes and can only change the password."
       )
     ),
     HttpApiEndpoint.post("forgotPassword", "/forgot-password", {
@@ -87,26 +87,30 @@ export class AuthApi extends HttpApiGroup.make("auth")
       success: Challenge,
       error: [OtpCooldown, OtpSendLimited, DeliveryFailed]
     }).annotateMerge(
-      describe("forgotPassword", "Send a code to reset the password", "Answers the same for known and unknown numbers.")
+      describe("forgotPassword", "Send a code to reset the password", "The response is the same for known and unknown numbers.")
     ),
     HttpApiEndpoint.post("resetPassword", "/reset-password", {
       payload: ResetPassword,
       success: HttpApiSchema.NoContent,
       error: [WeakPassword, OtpInvalid, OtpAttemptsExceeded, TooManyAttempts, PasswordsBusy]
     }).annotateMerge(
-      describe("resetPassword", "Set a new password with a code", "All sessions end. A weak password does not use the code up.")
+      describe("resetPassword", "Set a new password with a code", "Ends all sessions. A weak password does not use up the code.")
     ),
     HttpApiEndpoint.post("passwordLogin", "/login", {
       payload: PasswordLogin,
       success: Login,
       error: [CredentialsInvalid, PasswordLoginOff, TooManyAttempts, PasswordsBusy]
-    }).annotateMerge(describe("passwordLogin", "Log in with a password", "404 unless the server runs with PASSWORD_LOGIN=true.")),
+    }).annotateMerge(describe("passwordLogin", "Log in with a password", "404 unless the server has PASSWORD_LOGIN=true.")),
     HttpApiEndpoint.post("refresh", "/refresh", {
       payload: Refresh,
       success: Tokens,
       error: [RefreshInvalid, RefreshReused]
     }).annotateMerge(
-      describe("refresh", "Exchange the refresh token", "The previous one works ten seconds more; an older one ends the session.")
+      describe(
+        "refresh",
+        "Exchange the refresh token",
+        "The previous token works for ten more seconds; an older one ends the session."
+      )
     )
   )
   .prefix("/auth")
@@ -122,7 +126,7 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
       describe(
         "changePassword",
         "Set or change the password",
-        "Other sessions end. The first password needs no current one, but a login of the last ten minutes."
+        "Ends the other sessions. The first password needs a login within the last ten minutes instead of a current password."
       )
     ),
     HttpApiEndpoint.post("logout", "/logout", {
@@ -131,22 +135,20 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
     }).annotateMerge(
       describe(
         "logout",
-        "End this session, the others, or all",
-        "`local` (this one, when nothing is said), `others` or `global`."
+        "Log out of this session, the others, or all",
+        "`scope` is `local` (this session, the default), `others` or `global`."
       )
     ),
     HttpApiEndpoint.get("listSessions", "/sessions", {
       query: { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
       success: HttpApiSchema.WithHeaders(page(Session, "SessionPage", exampleSession), linkHeader)
-    }).annotateMerge(describe("listSessions", "Where the user is logged in", "The newest first.")),
+    }).annotateMerge(describe("listSessions", "List the user's sessions", "Newest first.")),
     HttpApiEndpoint.delete("revokeSession", "/sessions/:id", {
-      params: { id: SessionId.annotate({ description: "The session's id.", examples: [SessionId.make(ids.session)] }) },
+      params: { id: SessionId.annotate({ description: "Session id.", examples: [SessionId.make(ids.session)] }) },
       success: HttpApiSchema.NoContent,
       error: SessionNotFound
-    }).annotateMerge(describe("revokeSession", "End a session", "Its tokens are good for nothing at once."))
+    }).annotateMerge(describe("revokeSession", "End a session", "Its tokens stop working immediately."))
   )
   .prefix("/auth")
   .middleware(Authorization)
-  .annotateMerge(
-    OpenApi.annotations({ title: "Sessions", description: "Passwords and sessions of the one who is logged in." })
-  ) {}
+  .annotateMerge(OpenApi.annotations({ title: "Sessions", description: "Password and sessions of the logged-in user." })) {}

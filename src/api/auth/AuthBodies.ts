@@ -10,20 +10,20 @@ const otp = "042137"
 
 export const Challenge = Schema.Struct({
   challengeId: Uuid,
-  expiresIn: Count.annotate({ description: "Seconds the code lives." }),
-  resendAfter: Count.annotate({ description: "Seconds until another code may be asked for." }),
-  otp: Schema.optionalKey(Schema.String.annotate({ description: "The code itself; only with OTP_DELIVERY=response." }))
+  expiresIn: Count.annotate({ description: "Seconds until the code expires." }),
+  resendAfter: Count.annotate({ description: "Seconds until another code can be requested." }),
+  otp: Schema.optionalKey(Schema.String.annotate({ description: "The code; only with OTP_DELIVERY=response." }))
 }).annotate({
   identifier: "OtpChallenge",
-  description: "A code was made.",
+  description: "The code was created.",
   examples: [{ challengeId: ids.challenge, expiresIn: 300, resendAfter: 30, otp }]
 })
 
 const tokens = {
   token: Schema.String.annotate({ description: "The access token, for `Authorization: Bearer`." }),
   tokenType: Schema.Literal("Bearer"),
-  expiresIn: Count.annotate({ description: "Seconds the access token lives." }),
-  refreshToken: Schema.String.annotate({ description: "For POST /auth/refresh; good once." })
+  expiresIn: Count.annotate({ description: "Seconds until the access token expires." }),
+  refreshToken: Schema.String.annotate({ description: "For POST /auth/refresh; can be used once." })
 }
 const exampleTokens = { token: ada.token, tokenType: "Bearer" as const, expiresIn: 3_600, refreshToken: ada.refreshToken }
 
@@ -35,18 +35,18 @@ export const Tokens = Schema.Struct(tokens).annotate({
 
 export const Login = Schema.Struct({ ...tokens, isNewUser: Schema.Boolean, user: User }).annotate({
   identifier: "Login",
-  description: "Tokens of a new session, and whose they are.",
+  description: "Tokens of a new session, and its user.",
   examples: [{ ...exampleTokens, isNewUser: true, user: exampleUser }]
 })
 
 const Otp = Schema.String.check(Schema.isPattern(/^\d{6}$/u, { message: "must be six digits" })).annotate({
-  description: "The six digits that were sent."
+  description: "The six digits of the code."
 })
-/** Its strength is judged apart (422); this only keeps out what no password is. */
+/** Only the outer bound; the strength check comes later (422). */
 const Password = text(1, 1_000)
   .annotate({
     format: "password",
-    description: "Of 8 to 128 characters, and not among the common ones; else 422 `weak_password`."
+    description: "8 to 128 characters, and not a common password; otherwise 422 `weak_password`."
   })
   .pipe(Schema.RedactedFromValue)
 
@@ -55,8 +55,8 @@ export const Session = Schema.Struct({
   createdAt: Timestamp,
   lastUsedAt: Timestamp,
   userAgent: Schema.NullOr(Schema.String),
-  current: Schema.Boolean.annotate({ description: "Whether it is the one that asks." })
-}).annotate({ identifier: "Session", description: "A login; its id is the token's `sid`." })
+  current: Schema.Boolean.annotate({ description: "Whether this request uses it." })
+}).annotate({ identifier: "Session", description: "A login; `id` is the token's `sid`." })
 export const exampleSession = {
   id: SessionId.make(ids.session),
   createdAt: times.loggedIn,
@@ -79,7 +79,7 @@ export const NewUser = Schema.Struct({
 
 export const SignedUp = Schema.Struct({ user: User }).annotate({
   identifier: "SignUp",
-  description: "The user, `pending` until the number is proved.",
+  description: "The user, `pending` until a code confirms the number.",
   examples: [{ user: { ...exampleUser, status: "pending" } }]
 })
 
@@ -105,7 +105,7 @@ export const PasswordLogin = Schema.Struct({ mobile: Mobile, password: Password 
   examples: [{ mobile, password }]
 })
 
-/** Whatever it is: what is no token of ours is 401, so that a client learns from one answer to log in again. */
+/** Any text: an invalid token is 401, not 400, so that a client learns to log in again from one response. */
 export const Refresh = Schema.Struct({ refreshToken: Schema.String }).annotate({
   identifier: "Refresh",
   examples: [{ refreshToken: ada.refreshToken }]

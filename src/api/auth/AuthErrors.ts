@@ -4,7 +4,7 @@ import { problem, retryAfter } from "../Problem.ts"
 
 export class PhoneTaken extends HttpApiError.Problem<PhoneTaken>()(
   "PhoneTaken",
-  ...problem("phone_taken", 409, "An active user has this number")
+  ...problem("phone_taken", 409, "The number belongs to an active user")
 ) {}
 
 export class OtpInvalid extends HttpApiError.Problem<OtpInvalid>()(
@@ -19,7 +19,7 @@ export class OtpAttemptsExceeded extends HttpApiError.Problem<OtpAttemptsExceede
 
 export class OtpCooldown extends HttpApiError.Problem<OtpCooldown>()(
   "OtpCooldown",
-  ...problem("otp_cooldown", 429, "A code was sent a moment ago", retryAfter)
+  ...problem("otp_cooldown", 429, "A code was sent recently", retryAfter)
 ) {}
 
 export class OtpSendLimited extends HttpApiError.Problem<OtpSendLimited>()(
@@ -47,20 +47,20 @@ export class CurrentPasswordInvalid extends HttpApiError.Problem<CurrentPassword
   ...problem("current_password_invalid", 400, "The current password is wrong or missing")
 ) {}
 
-/** The session is not fresh, or not good, for what was asked: log in anew. */
+/** The session is too old, or a recovery session: the user must log in again. */
 export class ReauthenticationRequired extends HttpApiError.Problem<ReauthenticationRequired>()(
   "ReauthenticationRequired",
-  ...problem("reauthentication_required", 403, "A fresh login is needed for this")
+  ...problem("reauthentication_required", 403, "A recent login is required")
 ) {}
 
 export class CredentialsInvalid extends HttpApiError.Problem<CredentialsInvalid>()(
   "CredentialsInvalid",
-  ...problem("credentials_invalid", 401, "Number or password is wrong")
+  ...problem("credentials_invalid", 401, "The number or password is wrong")
 ) {}
 
 export class PasswordLoginOff extends HttpApiError.Problem<PasswordLoginOff>()(
   "PasswordLoginOff",
-  ...problem("not_found", 404, "Nothing is here")
+  ...problem("not_found", 404, "No such route")
 ) {}
 
 export class TooManyAttempts extends HttpApiError.Problem<TooManyAttempts>()(
@@ -68,18 +68,18 @@ export class TooManyAttempts extends HttpApiError.Problem<TooManyAttempts>()(
   ...problem("too_many_attempts", 429, "Too many attempts", retryAfter)
 ) {}
 
-/** As many passwords as we take at once are being worked on. */
+/** The queue of passwords to hash is full. */
 export class PasswordsBusy extends HttpApiError.Problem<PasswordsBusy>()(
   "PasswordsBusy",
-  ...problem("overloaded", 503, "Too busy to take the request", retryAfter)
+  ...problem("overloaded", 503, "The server is too busy", retryAfter)
 ) {}
 
 export class RefreshInvalid extends HttpApiError.Problem<RefreshInvalid>()(
   "RefreshInvalid",
-  ...problem("refresh_invalid", 401, "The refresh token is not valid")
+  ...problem("refresh_invalid", 401, "The refresh token is invalid")
 ) {}
 
-/** A token that was exchanged before: its session is ended, since two hold it. */
+/** The token was exchanged before, so two clients hold it: the session ends. */
 export class RefreshReused extends HttpApiError.Problem<RefreshReused>()(
   "RefreshReused",
   ...problem("refresh_reused", 401, "The refresh token was used before; its session has ended")
@@ -87,12 +87,12 @@ export class RefreshReused extends HttpApiError.Problem<RefreshReused>()(
 
 export class SessionNotFound extends HttpApiError.Problem<SessionNotFound>()(
   "SessionNotFound",
-  ...problem("session_not_found", 404, "The user has no such session")
+  ...problem("session_not_found", 404, "Session not found")
 ) {}
 
 const unauthenticated = {
-  unauthenticated: "An access token is needed",
-  token_invalid: "The access token is not valid",
+  unauthenticated: "An access token is required",
+  token_invalid: "The access token is invalid",
   token_expired: "The access token has expired",
   session_revoked: "The session has ended"
 }

@@ -17,7 +17,7 @@ export const Email = Schema.String.check(
   Schema.isPattern(/^[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z\d-]+(?:\.[A-Za-z\d-]+)+$/u, { message: "must be an e-mail address" })
 )
 
-/** Who is logged in, as the database said when this request began. */
+/** The session and user of a request, as read when it began. */
 export interface CurrentSession {
   readonly userId: UserId
   readonly sessionId: SessionId
@@ -28,14 +28,14 @@ export interface CurrentSession {
   readonly hasPassword: boolean
   readonly quotaKey: string
   readonly createdAt: Date
-  /** When this session began. */
+  /** When the session began. */
   readonly loggedInAt: Date
-  /** Of a forgotten password: good for setting a new one and nothing else. */
+  /** Started by a `reset_password` code: it can only set a new password. */
   readonly isRecovery: boolean
 }
 
 const UserStatus = Schema.Literals(["pending", "active"]).annotate({
-  description: "`pending` until the number is proved by a code."
+  description: "`pending` until a code confirms the number."
 })
 
 export const profile = {

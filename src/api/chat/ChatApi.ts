@@ -13,16 +13,16 @@ import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom }
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
 import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
 
-/** Seconds a request may wait for its reply to end. */
+/** Seconds that a request may wait for its reply. */
 export const maximumWait = 30
-const Wait = integerFromText(0, maximumWait).annotate({ description: "Seconds to wait for the reply to end." })
+const Wait = integerFromText(0, maximumWait).annotate({ description: "Seconds to wait for the reply." })
 const Prefer = Schema.String.annotate({
-  description: "RFC 7240: `wait=N` is as good as `?wait=N`; anything else is passed over.",
+  description: "`Prefer: wait=N` (RFC 7240) works like `?wait=N`; other preferences are ignored.",
   examples: ["wait=20"]
 })
 
-const room = { id: ChatroomId.annotate({ description: "The chatroom's id.", examples: [ChatroomId.make(ids.room)] }) }
-const mid = MessageId.annotate({ description: "The message's id.", examples: [MessageId.make(ids.reply)] })
+const room = { id: ChatroomId.annotate({ description: "Chatroom id.", examples: [ChatroomId.make(ids.room)] }) }
+const mid = MessageId.annotate({ description: "Message id.", examples: [MessageId.make(ids.reply)] })
 export const message = { ...room, mid }
 
 const exchangeHeaders = {
@@ -50,65 +50,69 @@ export class ChatApi extends HttpApiGroup.make("chat")
         ...Replayed
       }),
       error: [TooManyChatrooms, IdempotencyKeyReused]
-    }).annotateMerge(describe("createChatroom", "Open a chatroom", "Its title is `New chat` when none is given.")),
+    }).annotateMerge(describe("createChatroom", "Create a chatroom", "Without a title it is called `New chat`.")),
     HttpApiEndpoint.get("listChatrooms", "/", {
       query: {
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor),
         archived: Schema.optionalKey(Schema.Literals(["true", "false"])).annotate({
-          description: "The archived ones instead of the others.",
+          description: "Archived rooms instead of the others.",
           default: "false"
         }),
-        q: Schema.optionalKey(text(1, 120).annotate({ description: "What the title has in it.", examples: ["loom"] }))
+        q: Schema.optionalKey(
+          text(1, 120).annotate({ description: "Only rooms whose title contains this text.", examples: ["loom"] })
+        )
       },
       headers: {
         "if-none-match": Schema.optionalKey(
-          Schema.String.annotate({ description: "The `ETag` of the page that is there already.", examples: [exampleTag] })
+          Schema.String.annotate({ description: "The `ETag` of the page that the client has.", examples: [exampleTag] })
         )
       },
       success: [
         HttpApiSchema.WithHeaders(page(Chatroom, "ChatroomPage", exampleChatroom), { ...linkHeader, ...cacheHeaders }),
         HttpApiSchema.WithHeaders(
-          HttpApiSchema.Empty(304).annotate({ description: "The page that is there already is still good." }),
+          HttpApiSchema.Empty(304).annotate({ description: "The client's page is up to date." }),
           cacheHeaders
         )
       ]
     }).annotateMerge(
-      describe("listChatrooms", "List chatrooms", "Pinned first, then by latest activity; archived ones only when asked for.")
+      describe(
+        "listChatrooms",
+        "List chatrooms",
+        "Pinned rooms first, then by latest activity. Archived rooms only with `archived=true`."
+      )
     ),
     HttpApiEndpoint.get("getChatroom", "/:id", {
       params: room,
       success: ChatroomWithMessages,
       error: ChatroomNotFound
-    }).annotateMerge(describe("getChatroom", "A chatroom with its last messages", "The last 50, oldest first.")),
+    }).annotateMerge(describe("getChatroom", "Get a chatroom with its last messages", "The last 50 messages, oldest first.")),
     HttpApiEndpoint.patch("updateChatroom", "/:id", {
       params: room,
       payload: UpdateChatroom,
       success: Chatroom,
       error: ChatroomNotFound
-    }).annotateMerge(
-      describe("updateChatroom", "Rename, set up, pin or archive a chatroom", "What is not named stays as it is.")
-    ),
+    }).annotateMerge(describe("updateChatroom", "Change a chatroom", "Omitted fields are unchanged.")),
     HttpApiEndpoint.delete("deleteChatroom", "/:id", {
       params: room,
       success: HttpApiSchema.NoContent,
       error: ChatroomNotFound
-    }).annotateMerge(describe("deleteChatroom", "Delete a chatroom", "With its messages; a reply being made is stopped.")),
+    }).annotateMerge(describe("deleteChatroom", "Delete a chatroom", "Deletes its messages and stops a running reply.")),
     HttpApiEndpoint.get("listMessages", "/:id/messages", {
       params: room,
       query: {
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor),
-        before: Schema.optionalKey(MessageId.annotate({ description: "Only what came before this message." })),
-        after: Schema.optionalKey(MessageId.annotate({ description: "Only what came after this message, oldest first." }))
+        before: Schema.optionalKey(MessageId.annotate({ description: "Only messages before this one." })),
+        after: Schema.optionalKey(MessageId.annotate({ description: "Only messages after this one, oldest first." }))
       },
       success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), linkHeader),
       error: ChatroomNotFound
     }).annotateMerge(
       describe(
         "listMessages",
-        "The chatroom's history",
-        "Newest first. With `after`, what came after that message, oldest first."
+        "List the messages of a chatroom",
+        "Newest first. With `after`: the messages after that one, oldest first."
       )
     ),
     HttpApiEndpoint.post("sendMessage", "/:id/message", {
@@ -125,7 +129,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "sendMessage",
         "Ask a question",
-        "202 as soon as question and waiting reply are stored. With `?wait=N` or `Prefer: wait=N`, 201 once the reply has ended in that time."
+        "202 as soon as the question and its waiting reply are stored. With `?wait=N` or `Prefer: wait=N`: 201 if the reply ends within N seconds."
       )
     ),
     HttpApiEndpoint.get("latest", "/:id/latest", {
@@ -133,18 +137,18 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: { wait: Schema.optionalKey(Wait) },
       success: HttpApiSchema.WithHeaders(Latest, retryAfter),
       error: [ChatroomNotFound, MessageNotFound]
-    }).annotateMerge(describe("getLatest", "The newest question and its reply", "Both are null in an empty room.")),
+    }).annotateMerge(describe("getLatest", "Get the newest question and its reply", "Both are null in an empty room.")),
     HttpApiEndpoint.get("getMessage", "/:id/message/:mid", {
       params: message,
       query: { wait: Schema.optionalKey(Wait) },
       success: HttpApiSchema.WithHeaders(Message, retryAfter),
       error: [ChatroomNotFound, MessageNotFound]
-    }).annotateMerge(describe("getMessage", "One message", "Of a reply that is being written, what there is of it so far.")),
+    }).annotateMerge(describe("getMessage", "Get a message", "While the reply is being written, returns the text so far.")),
     HttpApiEndpoint.get("exportChatroom", "/:id/export", {
       params: room,
       query: {
         format: Schema.optionalKey(Schema.Literals(["json", "markdown"])).annotate({
-          description: "What the file is to be.",
+          description: "Format of the export.",
           default: "json"
         })
       },
@@ -154,7 +158,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       ],
       error: ChatroomNotFound
     }).annotateMerge(
-      describe("exportChatroom", "A chatroom with all its messages", "As JSON, or with `format=markdown` as text/markdown.")
+      describe("exportChatroom", "Export a chatroom with all its messages", "JSON, or text/markdown with `format=markdown`.")
     )
   )
   .prefix("/chatroom")

@@ -6,12 +6,12 @@ import { exampleQuestion, exampleQueued, exampleReply, Message } from "./Message
 
 const Exchange = Schema.Struct({ message: Message, reply: Message, quota: QuotaState }).annotate({
   identifier: "Exchange",
-  description: "The question, its reply, and what is left of the day's prompts."
+  description: "The question, its reply, and today's quota."
 })
 const accepted = { message: exampleQuestion, reply: exampleQueued, quota: exampleQuota }
-/** With 201: the reply has ended in the time that was waited. */
+/** With 201: the reply ended within the requested wait. */
 export const Answered = Exchange.annotate({ examples: [{ ...accepted, reply: exampleReply }] })
-/** With 202: it is still to come. */
+/** With 202: the reply is not finished. */
 export const Accepted = Exchange.annotate({ examples: [accepted] })
 
 export const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Schema.NullOr(Message) }).annotate({

@@ -6,43 +6,43 @@ import { Count, Timestamp } from "../Schemas.ts"
 
 export class ChatroomNotFound extends HttpApiError.Problem<ChatroomNotFound>()(
   "ChatroomNotFound",
-  ...problem("chatroom_not_found", 404, "There is no such chatroom")
+  ...problem("chatroom_not_found", 404, "Chatroom not found")
 ) {}
 
 export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()(
   "MessageNotFound",
-  ...problem("message_not_found", 404, "There is no such message in this chatroom")
+  ...problem("message_not_found", 404, "Message not found in this chatroom")
 ) {}
 
 export class TooManyChatrooms extends HttpApiError.Problem<TooManyChatrooms>()(
   "TooManyChatrooms",
-  ...problem("too_many_chatrooms", 409, "The user has as many chatrooms as allowed", {
+  ...problem("too_many_chatrooms", 409, "Too many chatrooms", {
     limit: Count.annotate({ description: "Chatrooms a user may have.", examples: [1_000] })
   })
 ) {}
 
 export class RoomBusy extends HttpApiError.Problem<RoomBusy>()(
   "RoomBusy",
-  ...problem("room_busy", 409, "Too many questions of this room are unanswered")
+  ...problem("room_busy", 409, "Too many unanswered questions in this chatroom")
 ) {}
 
 export class NotFinished extends HttpApiError.Problem<NotFinished>()(
   "NotFinished",
-  ...problem("not_finished", 409, "The question's reply has not ended yet")
+  ...problem("not_finished", 409, "The reply has not ended yet")
 ) {}
 
 export class AlreadyFinished extends HttpApiError.Problem<AlreadyFinished>()(
   "AlreadyFinished",
-  ...problem("already_finished", 409, "The message has ended already")
+  ...problem("already_finished", 409, "The message has already ended")
 ) {}
 
 export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
   "QuotaExceeded",
   ...problem("quota_exceeded", 429, "Today's prompts are used up", {
-    limit: Count.annotate({ description: "Prompts of a UTC day.", examples: [5] }),
-    resetsAt: Timestamp.annotate({ description: "When the next day begins.", examples: [times.midnight] }),
+    limit: Count.annotate({ description: "Prompts per UTC day.", examples: [5] }),
+    resetsAt: Timestamp.annotate({ description: "When the quota resets.", examples: [times.midnight] }),
     upgradeUrl: Schema.String.annotate({
-      description: "Where more can be had.",
+      description: "Where to upgrade.",
       format: "uri",
       examples: ["https://chat.example.com/subscribe/pro"]
     }),

@@ -6,12 +6,14 @@ export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type
 
 export const Title = text(1, 120)
-const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({ description: "What the model is told before every question." })
+const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
+  description: "Instructions that the model gets with every question."
+})
 const Model = Schema.NullOr(
   Schema.String.check(Schema.isPattern(/^[a-z0-9.-]{1,100}$/u, { message: "must be a model name of [a-z0-9.-]" }))
-).annotate({ description: "Null is the server's default model." })
+).annotate({ description: "Null: the server's default model." })
 const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))).annotate({
-  description: "Null is the model's own."
+  description: "Null: the model's default."
 })
 
 export const exampleChatroom = {
@@ -31,11 +33,11 @@ export const Chatroom = Schema.Struct({
   id: ChatroomId,
   title: Schema.String,
   systemPrompt: Schema.NullOr(Schema.String),
-  model: Schema.NullOr(Schema.String).annotate({ description: "Null is the server's default model." }),
+  model: Schema.NullOr(Schema.String).annotate({ description: "Null: the server's default model." }),
   temperature: Schema.NullOr(Schema.Finite),
   pinned: Schema.Boolean,
   archivedAt: Schema.NullOr(Timestamp).annotate({ description: "Null unless archived." }),
-  lastMessageAt: Schema.NullOr(Timestamp).annotate({ description: "Null while nothing was asked." }),
+  lastMessageAt: Schema.NullOr(Timestamp).annotate({ description: "Null until the first question." }),
   createdAt: Timestamp,
   updatedAt: Timestamp
 }).annotate({ identifier: "Chatroom", description: "A chatroom.", examples: [exampleChatroom] })

@@ -14,10 +14,10 @@ export const ChatroomWithMessages = Schema.Struct({
 export const exampleExport = { ...exampleChatroom, messages: [exampleQuestion, exampleReply] }
 export const ChatroomExport = Schema.Struct({
   ...Chatroom.fields,
-  messages: Schema.Array(Message).annotate({ description: "All of them, oldest first." })
+  messages: Schema.Array(Message).annotate({ description: "All messages, oldest first." })
 }).annotate({ identifier: "ChatroomExport", description: "A chatroom with all its messages.", examples: [exampleExport] })
 
-/** The same room as `format=markdown` tells it. */
+/** The same room with `format=markdown`. */
 export const exampleMarkdown = [
   `# ${exampleChatroom.title}`,
   `\n## You, ${exampleQuestion.createdAt}`,

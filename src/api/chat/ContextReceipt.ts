@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { Count } from "../Schemas.ts"
 import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
 
-/** What of a room a reply's prompt was made of, and what was left out and why. Tokens are estimates. */
+/** The messages that a reply's prompt included, and those it left out, with the reason. Tokens are estimates. */
 export const ContextReceipt = Schema.Struct({
   included: Schema.Array(
     Schema.Struct({ id: MessageId, role: Schema.Literals(["user", "model"]), tokens: Count }).annotate({
@@ -16,11 +16,12 @@ export const ContextReceipt = Schema.Struct({
     }).annotate({ identifier: "DroppedMessage" })
   ),
   systemPrompt: Schema.NullOr(Schema.String),
-  promptTokens: Count.annotate({ description: "As the model counted them; before it has, our estimate." }),
+  promptTokens: Count.annotate({ description: "Counted by the model; until then, an estimate." }),
   model: Schema.String
 }).annotate({
   identifier: "ContextReceipt",
-  description: "What of the room the prompt was made of, and what was left out and why. Tokens of messages are estimates.",
+  description:
+    "The messages that the prompt included, and those it left out, with the reason. Token counts of messages are estimates.",
   examples: [
     {
       included: [{ id: exampleQuestion.id, role: "user", tokens: 10 }],

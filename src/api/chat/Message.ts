@@ -11,7 +11,7 @@ export const Content = text(1, 32_000).check(Schema.isPattern(/\S/u, { message: 
 export const Status = Schema.Literals(["queued", "processing", "waiting", "completed", "failed", "cancelled"])
 export type Status = typeof Status.Type
 
-/** Why a reply failed. Only `blocked` is about what the user wrote, and so is paid for. */
+/** Why a reply failed. Only `blocked` is caused by the user's text, so only it is charged. */
 export const ErrorCode = Schema.Literals([
   "model_unavailable",
   "model_quota_exhausted",
@@ -27,12 +27,12 @@ export const Usage = Schema.Struct({
   replyTokens: Count,
   thoughtTokens: Count,
   cachedTokens: Count
-}).annotate({ identifier: "Usage", description: "Tokens, as the model counted them." })
+}).annotate({ identifier: "Usage", description: "Tokens as counted by the model." })
 export type Usage = typeof Usage.Type
 
 const ReplyError = Schema.Struct({ code: ErrorCode, message: Schema.String }).annotate({
   identifier: "ReplyError",
-  description: "Why a reply failed; the message is for people."
+  description: "Why the reply failed; `message` is for people."
 })
 
 export const exampleQuestion = {
@@ -52,7 +52,7 @@ export const exampleQuestion = {
   createdAt: times.asked,
   completedAt: times.asked
 }
-/** Its reply as it is first told of. */
+/** The reply as it is when the question is accepted. */
 export const exampleQueued = {
   ...exampleQuestion,
   id: MessageId.make(ids.reply),
@@ -77,15 +77,15 @@ export const Message = Schema.Struct({
   id: MessageId,
   chatroomId: ChatroomId,
   role: Schema.Literals(["user", "model"]),
-  content: Schema.String.annotate({ description: "Of a reply, what is written of it so far." }),
-  status: Status.annotate({ description: "Of a question always `completed`." }),
-  replyTo: Schema.NullOr(MessageId).annotate({ description: "The question that a reply answers." }),
+  content: Schema.String.annotate({ description: "The text of the question, or the text of the reply so far." }),
+  status: Status.annotate({ description: "Always `completed` for a question." }),
+  replyTo: Schema.NullOr(MessageId).annotate({ description: "The question that the reply answers." }),
   supersededBy: Schema.NullOr(MessageId).annotate({ description: "The newer reply to the same question." }),
-  attempt: Count.annotate({ description: "Which attempt wrote the content; 0 before the first." }),
-  finishReason: Schema.NullOr(Schema.String).annotate({ description: "Gemini's word for why it stopped." }),
-  truncated: Schema.Boolean.annotate({ description: "Whether the model ran out of tokens in the middle." }),
-  error: Schema.NullOr(ReplyError).annotate({ description: "Why a reply failed." }),
-  model: Schema.NullOr(Schema.String).annotate({ description: "Which model wrote it." }),
+  attempt: Count.annotate({ description: "The attempt that wrote the content; 0 before the first attempt." }),
+  finishReason: Schema.NullOr(Schema.String).annotate({ description: "Gemini's finish reason." }),
+  truncated: Schema.Boolean.annotate({ description: "Whether the model ran out of tokens before the end." }),
+  error: Schema.NullOr(ReplyError).annotate({ description: "Why the reply failed." }),
+  model: Schema.NullOr(Schema.String).annotate({ description: "The model that wrote the reply." }),
   usage: Schema.NullOr(Usage),
   createdAt: Timestamp,
   completedAt: Schema.NullOr(Timestamp)
@@ -94,8 +94,8 @@ export type Message = typeof Message.Type
 
 export const FoundMessage = Schema.Struct({
   ...Message.fields,
-  snippet: Schema.String.annotate({ description: "What was found, with some text around it." })
-}).annotate({ identifier: "FoundMessage", description: "A message in which something was found." })
+  snippet: Schema.String.annotate({ description: "The match with some text around it." })
+}).annotate({ identifier: "FoundMessage", description: "A message that matches the search." })
 export type FoundMessage = typeof FoundMessage.Type
 
 export const hasEnded = (message: Message): boolean =>

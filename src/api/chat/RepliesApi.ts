@@ -18,9 +18,9 @@ import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
 
 const StreamPosition = Schema.String.check(
   Schema.isPattern(/^\d{1,9}:\d{1,9}$/u, { message: "must be attempt:offset, the id of an event" })
-).annotate({ description: "The id of the last event that was read.", examples: ["1:36"] })
+).annotate({ description: "The id of the last event that the client has read.", examples: ["1:36"] })
 
-/** What can be done with a reply: watch it, stop it, make another, ask what it was made of. */
+/** Operations on a reply: stream, stop, regenerate, show its context. */
 export class RepliesApi extends HttpApiGroup.make("replies")
   .add(
     HttpApiEndpoint.get("streamMessage", "/:id/message/:mid/stream", {
@@ -29,39 +29,39 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       headers: { "last-event-id": Schema.optionalKey(StreamPosition) },
       success: [
         HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
-        HttpApiSchema.NoContent.annotate({ description: "The reply is finished and fully read." })
+        HttpApiSchema.NoContent.annotate({ description: "The reply has ended and the client has read all of it." })
       ],
       error: [ChatroomNotFound, MessageNotFound, TooManyStreams, StreamsBusy]
     }).annotateMerge(
       describe(
         "streamMessage",
-        "Watch a reply being written",
-        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `usage`, and one of `completed`, `failed`, `cancelled` with the Message. The id of an event is the place to resume from (`Last-Event-ID` or `?after=`). A reply that is finished and fully read is 204."
+        "Stream a reply",
+        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `usage`, and at the end one of `completed`, `failed`, `cancelled` with the Message. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it."
       )
     ),
     HttpApiEndpoint.post("cancelMessage", "/:id/message/:mid/cancel", {
       params: message,
       success: Message,
       error: [ChatroomNotFound, MessageNotFound, AlreadyFinished]
-    }).annotateMerge(describe("cancelMessage", "Stop a reply", "What was written of it stays.")),
+    }).annotateMerge(describe("cancelMessage", "Stop a reply", "Keeps the text written so far.")),
     HttpApiEndpoint.post("regenerateMessage", "/:id/message/:mid/regenerate", {
       params: message,
       headers: IdempotencyKey,
       success: accepted,
       error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
     }).annotateMerge(
-      describe(
-        "regenerateMessage",
-        "Answer a question again",
-        "Takes quota as a new question does; the old reply stays readable."
-      )
+      describe("regenerateMessage", "Answer a question again", "Takes quota like a new question. The old reply stays readable.")
     ),
     HttpApiEndpoint.get("getMessageContext", "/:id/message/:mid/context", {
       params: message,
       success: ContextReceipt,
       error: [ChatroomNotFound, MessageNotFound]
     }).annotateMerge(
-      describe("getMessageContext", "What the model was sent for a reply", "Before the reply is made: what would be sent now.")
+      describe(
+        "getMessageContext",
+        "Get what was sent to the model for a reply",
+        "Before the first attempt: what would be sent now."
+      )
     )
   )
   .prefix("/chatroom")

@@ -12,12 +12,12 @@ export class SearchApi extends HttpApiGroup.make("search")
   .add(
     HttpApiEndpoint.get("search", "/search", {
       query: {
-        q: text(1, 200).annotate({ description: "The words.", examples: ["loom"] }),
+        q: text(1, 200).annotate({ description: "Text to find.", examples: ["loom"] }),
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor)
       },
       success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage", exampleFound), linkHeader)
-    }).annotateMerge(describe("search", "Find words in one's own messages", "The newest first."))
+    }).annotateMerge(describe("search", "Search the user's messages", "Newest first."))
   )
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Search", description: "Words in one's own messages." })) {}
+  .annotateMerge(OpenApi.annotations({ title: "Search", description: "Search in the user's messages." })) {}

@@ -3,11 +3,11 @@ import { problem, retryAfter } from "../Problem.ts"
 
 export class TooManyStreams extends HttpApiError.Problem<TooManyStreams>()(
   "TooManyStreams",
-  ...problem("too_many_streams", 429, "The user has as many streams open as allowed", retryAfter)
+  ...problem("too_many_streams", 429, "Too many open streams", retryAfter)
 ) {}
 
-/** As many replies are being watched as one process takes: another one may have room. */
+/** The process has its maximum of open streams; another process may have room. */
 export class StreamsBusy extends HttpApiError.Problem<StreamsBusy>()(
   "StreamsBusy",
-  ...problem("overloaded", 503, "Too busy to take the request", retryAfter)
+  ...problem("overloaded", 503, "The server is too busy", retryAfter)
 ) {}

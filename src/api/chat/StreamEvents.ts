@@ -9,13 +9,13 @@ export const event = (name: string, data: unknown, id?: string): string =>
 const StatusData = Schema.Struct({
   status: Status,
   attempt: Count,
-  retryAt: Schema.optionalKey(Timestamp.annotate({ description: "While `waiting`: when the model is asked again." }))
-}).annotate({ identifier: "StatusData", description: "How far the reply is." })
+  retryAt: Schema.optionalKey(Timestamp.annotate({ description: "While `waiting`: when the next attempt starts." }))
+}).annotate({ identifier: "StatusData", description: "The state of the reply." })
 
 const TextData = Schema.Struct({ text: Schema.String }).annotate({ identifier: "TextData", description: "Text of the reply." })
 
 const id = Schema.String.check(Schema.isPattern(/^\d{1,9}:\d{1,9}$/u)).annotate({
-  description: "`attempt:offset`: where to resume from, with `Last-Event-ID` or `?after=`."
+  description: "`attempt:offset`, the position to resume from with `Last-Event-ID` or `?after=`."
 })
 
 const one = <Name extends string, Data extends Schema.Top>(name: Name, data: Data, description: string) =>
@@ -25,16 +25,16 @@ const one = <Name extends string, Data extends Schema.Top>(name: Name, data: Dat
     data
   }).annotate({ identifier: `${name[0]?.toUpperCase()}${name.slice(1)}Event`, description })
 
-/** The events of a reply's stream, each with the lines of it as members. */
+/** The events of a reply's stream; each member is a line of the event. */
 export const ReplyEvent = Schema.Union([
-  one("status", StatusData, "The reply's status, when it changes; without an id."),
-  one("delta", TextData, "More text, to be put after what came before."),
-  one("replace", TextData, "All the text there is: a new attempt has begun, so what came before is void."),
-  one("usage", Usage, "Tokens, once they are known; without an id."),
-  one("completed", Message, "The end: the reply as it is stored."),
+  one("status", StatusData, "Sent when the status of the reply changes; without an id."),
+  one("delta", TextData, "Text to append."),
+  one("replace", TextData, "The whole text so far. A new attempt has started: discard the earlier text."),
+  one("usage", Usage, "Token counts, once they are known; without an id."),
+  one("completed", Message, "The end: the stored reply."),
   one("failed", Message, "The end: the reply with its `error`."),
-  one("cancelled", Message, "The end: what was written before it was stopped.")
-]).annotate({ identifier: "ReplyEvent", description: "An event of the stream; its data is JSON." })
+  one("cancelled", Message, "The end: the text written before the stop.")
+]).annotate({ identifier: "ReplyEvent", description: "An event of the stream; `data` is JSON." })
 
 const half = exampleReply.content.length / 2
 const words = [exampleReply.content.slice(0, half), exampleReply.content.slice(half)]

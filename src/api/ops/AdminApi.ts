@@ -12,14 +12,14 @@ import { describe } from "../Describe.ts"
 import { problem } from "../Problem.ts"
 import { QueueCounts } from "./QueueCounts.ts"
 
-export class AdminOff extends HttpApiError.Problem<AdminOff>()("AdminOff", ...problem("not_found", 404, "Nothing is here")) {}
+export class AdminOff extends HttpApiError.Problem<AdminOff>()("AdminOff", ...problem("not_found", 404, "No such route")) {}
 
 export class AdminUnauthenticated extends HttpApiError.Problem<AdminUnauthenticated>()(
   "AdminUnauthenticated",
-  ...problem("unauthenticated", 401, "The admin token is needed")
+  ...problem("unauthenticated", 401, "The admin token is required")
 ) {}
 
-/** Lets operators in, who are no users. */
+/** Authenticates operators, who are not users. */
 export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthorization>()("chat-backend/ops/AdminAuthorization", {
   security: {
     admin: HttpApiSecurity.bearer.pipe(
@@ -30,7 +30,7 @@ export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthoriza
 }) {}
 
 const Metrics = Schema.String.annotate({
-  description: "Prometheus' text format.",
+  description: "Prometheus text format.",
   examples: [
     "# HELP chat_streams_open Replies being watched in this process.\n# TYPE chat_streams_open gauge\nchat_streams_open 3\n"
   ]
@@ -39,11 +39,11 @@ const Metrics = Schema.String.annotate({
 export class AdminApi extends HttpApiGroup.make("admin")
   .add(
     HttpApiEndpoint.get("queue", "/admin/queue", { success: QueueCounts }).annotateMerge(
-      describe("getQueue", "The queue's state", "404 when ADMIN_TOKEN is unset.")
+      describe("getQueue", "Get the state of the queue", "404 when ADMIN_TOKEN is unset.")
     ),
     HttpApiEndpoint.get("metrics", "/metrics", {
       success: Metrics.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" }))
-    }).annotateMerge(describe("getMetrics", "Prometheus metrics", "404 when ADMIN_TOKEN is unset."))
+    }).annotateMerge(describe("getMetrics", "Get Prometheus metrics", "404 when ADMIN_TOKEN is unset."))
   )
   .middleware(AdminAuthorization)
   .annotateMerge(OpenApi.annotations({ title: "Admin", description: "For operators." })) {}

@@ -5,7 +5,7 @@ import { problem, retryAfter } from "../Problem.ts"
 
 const Check = Schema.Literals(["ok", "failed", "draining"])
 const Checks = Schema.Record(Schema.String, Check).annotate({
-  description: "Each thing this process needs, and how it stands."
+  description: "The state of everything that the process needs."
 })
 const exampleChecks = {
   database: "ok",
@@ -22,14 +22,14 @@ const Readiness = Schema.Struct({
   checks: Checks
 }).annotate({
   identifier: "Readiness",
-  description: "It can serve.",
+  description: "Ready.",
   examples: [{ status: "ready", checks: exampleChecks }]
 })
 
-/** Something that this process needs is not there; `checks` says what. */
+/** Something that the process needs is not available; `checks` says what. */
 export class NotReady extends HttpApiError.Problem<NotReady>()(
   "NotReady",
-  ...problem("not_ready", 503, "The process cannot serve now", {
+  ...problem("not_ready", 503, "The process is not ready", {
     checks: Checks.annotate({ examples: [{ ...exampleChecks, database: "failed" }] }),
     ...retryAfter
   })
@@ -40,11 +40,11 @@ export class OpsApi extends HttpApiGroup.make("ops")
     HttpApiEndpoint.get("healthz", "/healthz", {
       success: Schema.Struct({ status: Schema.Literal("ok") }).annotate({
         identifier: "Health",
-        description: "It lives.",
+        description: "The process is up.",
         examples: [{ status: "ok" }]
       })
     }).annotateMerge(
-      describe("getHealth", "Whether the process lives", "Looks at nothing else: a process that answers is not to be restarted.")
+      describe("getHealth", "Check that the process is up", "Checks nothing else: a process that answers must not be restarted.")
     ),
     HttpApiEndpoint.get("readyz", "/readyz", {
       success: Readiness,
@@ -52,8 +52,8 @@ export class OpsApi extends HttpApiGroup.make("ops")
     }).annotateMerge(
       describe(
         "getReadiness",
-        "Whether it can serve",
-        "Looks at the database, its migrations, the listener and, where they run, worker and billing."
+        "Check that the process is ready",
+        "Checks the database, its migrations, the notification listener and, where they run, the worker and billing."
       )
     )
   )

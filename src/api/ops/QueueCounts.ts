@@ -7,14 +7,14 @@ const Task = Schema.Struct({ ready: Count, running: Count, failed: Count }).anno
 })
 
 export const QueueCounts = Schema.Struct({
-  ready: Count.annotate({ description: "Jobs that are due and not taken." }),
+  ready: Count.annotate({ description: "Jobs that are due and not running." }),
   running: Count,
-  failed: Count.annotate({ description: "Jobs that failed and wait for their next try, or were given up." }),
-  oldestSeconds: Schema.Finite.annotate({ description: "How long the oldest ready job has been due." }),
-  byTask: Schema.Record(Schema.String, Task).annotate({ description: "The same by the task's name." })
+  failed: Count.annotate({ description: "Jobs that failed and wait for a retry, or were given up." }),
+  oldestSeconds: Schema.Finite.annotate({ description: "Seconds since the oldest ready job became due." }),
+  byTask: Schema.Record(Schema.String, Task).annotate({ description: "The same counts by task name." })
 }).annotate({
   identifier: "QueueCounts",
-  description: "Jobs of the fleet's queue.",
+  description: "Jobs in the queue, over all processes.",
   examples: [
     {
       ready: 2,
