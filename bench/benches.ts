@@ -10,16 +10,16 @@ import { byProcess, median, type Row, spread } from "./table.ts"
 
 export type Bench = (stage: Stage) => Promise<ReadonlyArray<Row>>
 
-/** Keep-alive connections of a plain client load. */
+/** Keep-alive connections of a load that does not wait for replies. */
 const connections = 64
-/** Connections that wait for their replies: more than one worker process answers at a time. */
+/** Connections that wait for their replies; more than one worker process answers at a time. */
 const waitingConnections = 256
-/** Rooms on the dashboard that GET /chatroom lists. */
+/** Rooms of a user in the benchmark of GET /chatroom. */
 const roomsListed = 20
-/** About 200 characters come back for it, in nine chunks. */
+/** Its reply has about 200 characters, in nine chunks. */
 const question = { content: "Name three rivers of India. [[length 200]]" }
 
-/** Runs on a database of its own with a started API process; stops whatever was started in it. */
+/** Runs on a new database with an API process, and stops all processes afterwards. */
 const onStage = async <A>(
   stage: Stage,
   database: string,
@@ -40,7 +40,7 @@ const onStage = async <A>(
   }
 }
 
-/** Spawn to `ready`, on an empty and on a migrated database, and what an idle process costs. */
+/** Time from spawn to `ready`, on an empty and on a migrated database, and the cost of an idle process. */
 const start: Bench = async (stage) => {
   const settings = stage.settings(await stage.createDatabase("bench_start"))
   const rows: Array<Row> = []
@@ -74,7 +74,7 @@ const start: Bench = async (stage) => {
   return rows
 }
 
-/** Requests a second of one GET route, beside a server that only sends the bytes. */
+/** Requests per second of one GET route, beside a server that only sends the same bytes. */
 const read = async (stage: Stage, path: "/user/me" | "/chatroom", roomsEach: number): Promise<ReadonlyArray<Row>> =>
   onStage(stage, `bench_get${path.replaceAll("/", "_")}`, "api", async (api, settings) => {
     const tokens = await seedTokens(settings, connections)
@@ -98,13 +98,13 @@ const countOf = async (database: pg.Client, statuses: ReadonlyArray<string>): Pr
   )
   return rows[0]?.count ?? 0
 }
-const unfinished = ["held", "queued", "processing", "waiting"]
+const unfinishedStatuses = ["held", "queued", "processing", "waiting"]
 
-/** Accepted messages a second: by the API alone, and while a worker answers; then how fast the backlog goes. */
+/** Accepted messages per second, by the API alone and while a worker answers, and the speed at which a worker takes the backlog. */
 const send: Bench = (stage) =>
   onStage(stage, "bench_send", "api", async (api, settings, startWorkerToo) => {
     const tokens = await seedTokens(settings, 200)
-    // Four unanswered questions fill a room, and nobody answers at first: 16,000 find a place.
+    // A room takes four unanswered questions and no worker runs at first, so there is room for 16,000.
     const [sample, ...rooms] = await seedRooms(api.url, tokens, 20)
     const pathOf = (id: string) => `/chatroom/${id}/message`
     const reference = await startReference(api.url + pathOf(sample?.id ?? ""), "POST", sample?.token ?? "", question)
@@ -123,7 +123,7 @@ const send: Bench = (stage) =>
     const all = { ...pids, worker: worker.pid, simulator: stage.simulatorPid }
     const database = new pg.Client({ connectionString: settings["DATABASE_URL"] })
     await database.connect()
-    const backlog = await countOf(database, unfinished)
+    const backlog = await countOf(database, unfinishedStatuses)
     const drained: Array<number> = []
     const meter = meterCpu({ worker: worker.pid, Postgres: stage.postgresPid, simulator: stage.simulatorPid })
     for (let round = 0; round < 4; round++) {
@@ -153,7 +153,7 @@ const send: Bench = (stage) =>
     ]
   })
 
-/** Question to finished reply over HTTP, each client asking again when it has its reply. */
+/** From question to finished reply over HTTP; each client asks again when it has its reply. */
 const replies: Bench = async (stage) => {
   const rows: Array<Row> = []
   for (const role of ["all", "api"] as const) {

@@ -1,12 +1,12 @@
 /**
- * The load driver, a process of its own: keep-alive connections with one request at a time on each. Plain sockets
- * and prepared bytes, because on two cores a client library takes as much CPU as the server it measures.
+ * The load driver, a process of its own: a closed loop on keep-alive connections, one request at a time on each. Plain
+ * sockets and prepared bytes, because on two cores a client library would take as much CPU as the server it measures.
  */
 import { connect } from "node:net"
 
 export interface Job {
   readonly port: number
-  /** Whole HTTP requests, sent in turn; those of a round may begin anywhere in them. */
+  /** Whole HTTP requests, sent in turn from `first` on. */
   readonly requests: ReadonlyArray<string>
   readonly first: number
   readonly connections: number
@@ -14,17 +14,17 @@ export interface Job {
 }
 
 export interface Load {
-  /** Responses within the time, by status. What was in flight at its end is waited for, not counted. */
+  /** Responses within `seconds`, by status. Later responses are awaited but not counted. */
   readonly statuses: Readonly<Record<string, number>>
-  /** How many of those responses a cache of the server's gave, by their Cache-Status. */
+  /** Responses from a cache of the server, by their Cache-Status. */
   readonly hits: number
   readonly seconds: number
-  /** Milliseconds of those responses. */
+  /** Milliseconds. */
   readonly p50: number
   readonly p99: number
-  /** Cores the driver itself took. */
+  /** Average cores used by the driver itself. */
   readonly driverCores: number
-  /** The request that would have come next. */
+  /** Index of the request to continue with. */
   readonly next: number
 }
 
@@ -78,7 +78,7 @@ const drive = async (job: Job): Promise<Load> => {
 
 const nothing: Buffer = Buffer.alloc(0)
 
-/** Finds the end of each response by its Content-Length, the one way in which JSON is sent here; a 304 has no body. */
+/** Finds the end of each response by its Content-Length, which every JSON response has; a 304 has no body. */
 const reader = (answered: (status: string, hit: boolean) => void, failed: (error: Error) => void) => {
   let head: Buffer = nothing
   let status = ""

@@ -1,7 +1,7 @@
 /**
- * `npm run bench:flood`: 20,000 attempts to log in from one address in ten seconds (codes asked for, codes and passwords
- * guessed, always for other numbers), beside a user from elsewhere who does nothing wrong. How many statements reach
- * Postgres, and what the user notices; once without the flood, once with it.
+ * `npm run bench:flood`: 20,000 login attempts from one address in ten seconds (requests for codes, guesses of codes and
+ * passwords, each for another number), beside an honest user at another address. Counts the statements that reach
+ * Postgres and measures the user's latency, without the flood and with it.
  */
 import { fork } from "node:child_process"
 import { availableParallelism, loadavg } from "node:os"
@@ -15,9 +15,9 @@ import { openStage, startApi } from "./stage.ts"
 import { latency, number, table } from "./table.ts"
 
 const seconds = 10
-/** Requests of the user, a second. */
+/** Requests per second of the user. */
 const userRate = 50
-/** Addresses of documentation (RFC 5737): public ones, as far as limits are concerned. */
+/** Documentation addresses (RFC 5737), which the limits treat as public ones. */
 const attacker = "203.0.113.7"
 const user = "198.51.100.9"
 
@@ -36,10 +36,10 @@ const attempt = (index: number, address: string): string => {
 }
 
 const attempts = Array.from({ length: 20_000 }, (_, index) => attempt(index, attacker))
-/** A just-in-time compiler is not what this is about: some of each come first, from everywhere. */
+/** Attempts of each kind from many addresses, sent first so that the just-in-time compiler is done. */
 const warmUp = Array.from({ length: 2_000 }, (_, index) => attempt(50_000 + index, `198.18.${index % 200}.1`))
 
-/** Statements so far: each of these is a transaction of its own. A session that is idle tells its last ones after ten seconds. */
+/** Statements so far; each is a transaction of its own. An idle session reports its last ones after ten seconds. */
 const statements = async (database: pg.Client): Promise<number> => {
   await sleep(11_000)
   const { rows } = await database.query<{ count: string }>(
@@ -48,10 +48,10 @@ const statements = async (database: pg.Client): Promise<number> => {
   return Number(rows[0]?.count ?? Number.NaN)
 }
 
-/** A load in a process of its own. */
+/** Runs a load in a process of its own. */
 const run = async (job: Pick<OpenJob, "port" | "requests" | "rate" | "connections">) => {
   const child = fork(new URL("./openLoop.ts", import.meta.url))
-  const load = await ask<OpenLoad>(child, { ...job, seconds, patience: 10_000 })
+  const load = await ask<OpenLoad>(child, { ...job, seconds, maxWaitMillis: 10_000 })
   child.kill()
   return load
 }
@@ -60,11 +60,11 @@ const play = async (port: number, database: pg.Client, requests: ReadonlyArray<s
   await calm()
   const before = await statements(database)
   const attack = { port, requests: attempts, rate: attempts.length / seconds, connections: 500 }
-  const [well, flood] = await Promise.all([
+  const [honest, flood] = await Promise.all([
     run({ port, requests, rate: userRate, connections: 20 }),
     isFlooded ? run(attack) : Promise.resolve(undefined)
   ])
-  return { well, flood, statements: (await statements(database)) - before }
+  return { honest, flood, statements: (await statements(database)) - before }
 }
 
 const answersOf = ({ latencies }: OpenLoad) =>
@@ -82,7 +82,7 @@ try {
   await database.connect()
   const [token = ""] = await seedTokens(settings, 1)
   const [room] = await seedRooms(api.url, [token], 1)
-  // Half of what the user does is answered from the database, half from memory.
+  // Half of the user's requests are answered from the database, half from memory.
   const requests = ["/user/me", `/chatroom/${room?.id}/latest`].map((path) =>
     requestText("GET", path, token, undefined, `x-forwarded-for: ${user}\r\n`)
   )
@@ -91,12 +91,12 @@ try {
 
   const alone = await play(api.port, database, requests, false)
   const flooded = await play(api.port, database, requests, true)
-  const row = (what: string, { statements, well }: typeof alone) => {
-    const millis = Object.values(well.latencies)
+  const row = (what: string, { honest, statements }: typeof alone) => {
+    const millis = Object.values(honest.latencies)
       .flat()
       .toSorted((a, b) => a - b)
     const quantile = (share: number) => millis[Math.floor(millis.length * share)] ?? Number.NaN
-    return [what, answersOf(well), latency(quantile(0.5), quantile(0.99)), number(statements / seconds, 1)]
+    return [what, answersOf(honest), latency(quantile(0.5), quantile(0.99)), number(statements / seconds, 1)]
   }
   console.log(`
 ${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${availableParallelism()} cores, shared by all processes; load average before the run ${busyBefore.toFixed(2)}.

@@ -1,12 +1,12 @@
 /**
- * `node bench/list.ts`: what the cache of GET /chatroom is worth, with 20 rooms a user. Hits, hits that are not
- * modified, misses, and the same route while no cache may be used, each beside a bare node:http server that sends
- * the same bytes, all of them in turn in every round.
+ * `node bench/list.ts`: the value of the cache of GET /chatroom, with 20 rooms per user. Measures hits, hits answered
+ * 304, misses, and the route without caches, each beside a bare node:http server that sends the same bytes; every
+ * round measures all of them in turn.
  *
- * - A miss is the first reading of a user's page since that user's list changed: `pg_notify` names all users
- *   between two rounds, and the requests go through page sizes of 20 and more, which all give the same bytes.
- * - Without caches is how the product runs while its listener is lost: a helper ends that connection whenever it
- *   is back. Sessions are then read from the database as well as the list.
+ * - A miss is the first read of a user's page after an invalidation: between two rounds `pg_notify` invalidates the
+ *   lists of all users, and the requests go through page sizes of 20 and more, which all give the same bytes.
+ * - The product runs without caches while its listener is lost, so the benchmark ends that connection repeatedly.
+ *   Sessions are then read from the database, too.
  */
 import { availableParallelism, loadavg } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -22,17 +22,17 @@ const users = 128
 const rooms = 20
 const connections = 32
 const rounds = 5
-/** Of each round. A round of misses ends before its pages do: those are `users` times `pageSizes`. */
+/** Of each round. A round of misses must not need more pages than `users` times `pageSizes`. */
 const seconds = 1
 const pageSizes = 81
 
-/** One way of reading the list, with the rounds that were played of it and of its reference. */
+/** One way of reading the list, with the measured rounds of the product and of the reference. */
 interface Variant {
   readonly what: string
   readonly status: "200" | "304"
   readonly target: Target
   readonly reference: { readonly port: number; readonly pid: number }
-  /** Brings the caches into the state this variant is about, and returns how to let go of it. */
+  /** Brings the caches into the state of this variant; the returned function ends that state. */
   readonly prepare: () => Promise<() => Promise<void>>
   readonly ours: Array<Window>
   readonly theirs: Array<Window>
@@ -40,7 +40,7 @@ interface Variant {
 
 const nothing = () => Promise.resolve()
 
-/** Tells all processes that every user's list has changed, and waits until they have heard of it. */
+/** Invalidates every user's list in all processes, and waits until the notifications have arrived. */
 const invalidate = async (database: pg.Client): Promise<void> => {
   await database.query(
     `select pg_notify('changed', string_agg('chatrooms:' || id, E'\\n')) from (select id, row_number() over () / 100 as packet from users) u group by packet`
@@ -48,24 +48,24 @@ const invalidate = async (database: pg.Client): Promise<void> => {
   await sleep(100)
 }
 
-/** Ends the product's listener whenever it is there, until told to let it live. */
-const silence = async (databaseUrl: string): Promise<() => Promise<void>> => {
+/** Ends the product's listener whenever it is back, until the returned function is called. */
+const keepListenerDown = async (databaseUrl: string): Promise<() => Promise<void>> => {
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
   const end = () =>
     database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and query ilike 'listen%'"
     )
-  const letLive = new AbortController()
+  const stopped = new AbortController()
   const ending = (async () => {
-    while (!letLive.signal.aborted) {
+    while (!stopped.signal.aborted) {
       await end()
       await sleep(15)
     }
   })()
-  await sleep(1_000) // by then its tries to come back are some time apart
+  await sleep(1_000) // by then the product's backoff between reconnects is long enough
   return async () => {
-    letLive.abort()
+    stopped.abort()
     await ending
     await database.end()
     await sleep(2_500)
@@ -79,14 +79,14 @@ const bench = async (stage: Stage): Promise<ReadonlyArray<Row>> => {
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
   try {
-    return await play(stage, api, database, settings, databaseUrl)
+    return await measure(stage, api, database, settings, databaseUrl)
   } finally {
     await database.end()
     await api.stop()
   }
 }
 
-const play = async (
+const measure = async (
   stage: Stage,
   api: Api,
   database: pg.Client,
@@ -109,10 +109,10 @@ const play = async (
   const asked = tokens.map((owner, index) =>
     requestText("GET", path, owner, undefined, `if-none-match: ${tags[index] ?? ""}\r\n`)
   )
-  // All users with one page size, then all with the next.
+  // All users with one page size, then all users with the next.
   const sizes = Array.from({ length: pageSizes }, (_, index) => 100 - index)
   const firsts = sizes.flatMap((size) => tokens.map((owner) => requestText("GET", `${path}?limit=${size}`, owner)))
-  /** Everybody has read once, so that all that follows is hits. */
+  /** Every user reads once, so that all requests that follow are hits. */
   const fill = async () => {
     await Promise.all(tokens.map(tagOf))
     return nothing
@@ -135,7 +135,7 @@ const play = async (
       status: "200",
       target: target(hits),
       reference: whole,
-      prepare: () => silence(databaseUrl)
+      prepare: () => keepListenerDown(databaseUrl)
     })
   ]
   const pids = { api: api.pid, Postgres: stage.postgresPid }
@@ -143,13 +143,13 @@ const play = async (
   for (let round = -1; round < rounds; round++) {
     await calm()
     for (const { ours, prepare, reference, target, theirs } of variants) {
-      const letGo = await prepare()
+      const release = await prepare()
       const window = await stage.driver.run(target, round < 0 ? warmUpSeconds : seconds, pids)
-      await letGo()
+      await release()
       const beside = await stage.driver.run({ ...target, port: reference.port }, round < 0 ? warmUpSeconds : seconds, {
         reference: reference.pid
       })
-      if (round < 0) continue // the just-in-time compiler was at work
+      if (round < 0) continue // warm-up of the just-in-time compiler
       ours.push(window)
       theirs.push(beside)
     }

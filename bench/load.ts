@@ -4,18 +4,18 @@ import type { Job, Load } from "./driver.ts"
 import { meterCpu } from "./process.ts"
 import type { Sample } from "./reference.ts"
 
-/** A request as the driver sends it; `more` are further header lines, each with its line break. */
+/** A request as the driver sends it; `more` contains further header lines, each with its line break. */
 export const requestText = (method: "GET" | "POST", path: string, token: string, body?: object, more = ""): string => {
   const json = body === undefined ? "" : JSON.stringify(body)
   const entity = body === undefined ? "" : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(json)}\r\n`
   return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n${more}${entity}\r\n${json}`
 }
 
-/** Sends a job to a child and waits for its answer, or for its end. */
+/** Sends a job to a child process and waits for its answer; fails when the process ends first. */
 export const ask = async <A>(child: ChildProcess, message: object): Promise<A> => {
   const settled = new AbortController()
   const { signal } = settled
-  const gone = once(child, "exit", { signal }).then(() => Promise.reject(new Error("a helper process ended")))
+  const gone = once(child, "exit", { signal }).then(() => Promise.reject(new Error("a child process ended")))
   try {
     child.send(message)
     const [answer] = await Promise.race([once(child, "message", { signal }), gone])
@@ -26,12 +26,12 @@ export const ask = async <A>(child: ChildProcess, message: object): Promise<A> =
   }
 }
 
-/** A window of load, with the cores that each process took meanwhile, and those left idle. */
+/** A window of load, with the average cores that each process used and those that were idle. */
 export interface Window extends Load {
   readonly cores: Readonly<Record<string, number>>
 }
 
-/** What is asked of one server, over and over. */
+/** The requests that one server gets, repeatedly. */
 export interface Target {
   readonly port: number
   readonly requests: ReadonlyArray<string>
@@ -39,7 +39,7 @@ export interface Target {
 }
 
 export interface Driver {
-  /** Runs load for some seconds; each call goes on in the requests where the last one on that port stopped. */
+  /** Runs load for some seconds; each call continues with the requests where the last call for that port stopped. */
   readonly run: (target: Target, seconds: number, pids: Readonly<Record<string, number>>) => Promise<Window>
   readonly stop: () => void
 }
@@ -59,10 +59,10 @@ export const startDriver = (): Driver => {
   }
 }
 
-/** Headers Node itself adds to a response, here and there. */
+/** Headers that Node itself adds to the responses of both servers. */
 const ofNode = new Set(["connection", "date", "keep-alive"])
 
-/** Asks the product once and starts the server that repeats its answer. */
+/** Asks the product once and starts a server that repeats its answer. */
 export const startReference = async (
   url: string,
   method: "GET" | "POST",

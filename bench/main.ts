@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- start me list send replies]`: what the product does on this machine, as a Markdown table.
- * Its processes are real ones; nothing here passes or fails by speed.
+ * `npm run bench [-- start me list send replies]`: the product's figures on this machine, as a Markdown table. The
+ * processes are real ones. It measures only; no figure makes it fail.
  */
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { benches } from "./benches.ts"

@@ -1,7 +1,7 @@
 /**
- * A load that does not wait for the server, in a process of its own: so many requests a second are sent whether or not
- * the last ones were answered, as strangers do, each with its due time as the start of its latency. Whoever has to wait
- * too long hangs up.
+ * An open-loop load in a process of its own: requests are sent at a fixed rate, whether or not the last ones were
+ * answered, as independent users do. Latency counts from the time at which a request is due. Clients that wait too long
+ * hang up.
  */
 import { connect, type Socket } from "node:net"
 
@@ -9,17 +9,17 @@ export interface OpenJob {
   readonly port: number
   /** Whole HTTP requests, sent in turn. */
   readonly requests: ReadonlyArray<string>
-  /** A second. */
+  /** Requests per second. */
   readonly rate: number
   readonly seconds: number
-  /** Connections at the most; a request that finds none counts as unsent. */
+  /** Maximum of open connections; a request that finds none free counts as unsent. */
   readonly connections: number
-  /** Milliseconds after which an answer is not waited for any more. */
-  readonly patience: number
+  /** Milliseconds after which a client hangs up. */
+  readonly maxWaitMillis: number
 }
 
 export interface OpenLoad {
-  /** Milliseconds of the answers, by their status, sorted. */
+  /** Milliseconds of the answers by status, sorted. */
   readonly latencies: Readonly<Record<string, ReadonlyArray<number>>>
   readonly sent: number
   readonly unsent: number
@@ -34,7 +34,7 @@ interface Connection {
   timer: NodeJS.Timeout | undefined
 }
 
-/** Finds the end of an answer by its Content-Length; what comes with `chunked` is not sent here. */
+/** Finds the end of an answer by its Content-Length; chunked answers do not occur here. */
 const reader = (answered: (status: string) => void) => {
   let head = ""
   let missing = 0
@@ -70,7 +70,7 @@ const drive = async (job: OpenJob): Promise<OpenLoad> => {
       givenUp++
       connection.timer = undefined
       connection.socket.destroy()
-    }, job.patience)
+    }, job.maxWaitMillis)
     connection.socket.write(request)
   }
   const openOne = (): Connection => {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:overload`: more requests than the product can answer, for some seconds, with the bound on requests in
- * progress and without. First the peak, found by closed loops of more and more connections; then open loops at multiples
- * of it. What counts is what was answered well within a second.
+ * progress and without it. Closed loops with more and more connections find the peak rate; then open loops offer
+ * multiples of it. The figure that counts is the rate of answers within a second.
  */
 import { fork } from "node:child_process"
 import { availableParallelism, loadavg } from "node:os"
@@ -17,12 +17,12 @@ const users = 500
 const roomsEach = 40
 const question = { content: "Name three rivers of India." }
 const seconds = Number(process.env["OVERLOAD_SECONDS"] ?? 8)
-/** Milliseconds: an answer after this is none to the one who waits, and then he hangs up. */
-const wellWithin = 1_000
-const patience = 10_000
+/** Milliseconds within which an answer is useful, and after which a client hangs up. */
+const usefulMillis = 1_000
+const maxWaitMillis = 10_000
 const connections = Number(process.env["OVERLOAD_CONNECTIONS"] ?? 2_000)
 const factors = [1, 2, 5]
-/** Of the setting, for a process without the bound. */
+/** The value of `REQUEST_CONCURRENCY` for a process without the bound. */
 const unbounded = "100000"
 
 const quantile = (values: ReadonlyArray<number>, share: number) => values[Math.floor(values.length * share)] ?? Number.NaN
@@ -33,7 +33,7 @@ interface Kind {
   readonly requests: (api: Api, tokens: ReadonlyArray<string>) => Promise<ReadonlyArray<string>>
 }
 
-/** A write that waits for a commit, and a read that is answered from the database each time. */
+/** A write that waits for a commit, and a read that is always answered from the database. */
 const kinds: ReadonlyArray<Kind> = [
   {
     name: "POST message",
@@ -57,7 +57,7 @@ interface Side {
   readonly requests: ReadonlyArray<string>
 }
 
-/** Answers a second and their latency, by connections of a closed loop: where more of them bring nothing is the peak. */
+/** Answers per second and their latency in a closed loop; the peak is where more connections bring no more answers. */
 const closedLoop = async (stage: Stage, { api, name, requests }: Side, status: string, count: number) => {
   const load = await stage.driver.run({ port: api.port, requests, connections: count }, 2, { api: api.pid })
   const rate = (load.statuses[status] ?? 0) / load.seconds
@@ -70,7 +70,7 @@ const closedLoop = async (stage: Stage, { api, name, requests }: Side, status: s
 
 const openLoop = async ({ api, name }: Side, requests: ReadonlyArray<string>, status: string, rate: number) => {
   const child = fork(new URL("./openLoop.ts", import.meta.url))
-  const job: OpenJob = { port: api.port, requests, rate, seconds, connections, patience }
+  const job: OpenJob = { port: api.port, requests, rate, seconds, connections, maxWaitMillis }
   let memory = 0
   const watch = setInterval(() => (memory = Math.max(memory, residentMiB(api.pid))), 200)
   const meter = meterCpu({ api: api.pid, driver: child.pid ?? 0 })
@@ -83,7 +83,7 @@ const openLoop = async ({ api, name }: Side, requests: ReadonlyArray<string>, st
   const others = Object.entries(load.latencies).flatMap(([code, { length }]) =>
     code === status || code === "503" ? [] : [`${length} × ${code}`]
   )
-  const good = accepted.filter((millis) => millis <= wellWithin).length
+  const good = accepted.filter((millis) => millis <= usefulMillis).length
   return [
     name,
     number(load.sent / seconds),
@@ -97,7 +97,7 @@ const openLoop = async ({ api, name }: Side, requests: ReadonlyArray<string>, st
   ]
 }
 
-const play = async (stage: Stage, kind: Kind) => {
+const measure = async (stage: Stage, kind: Kind) => {
   const sides: Array<Side> = []
   for (const [name, bound] of [["bounded"], ["without", unbounded]] as const) {
     const settings = stage.settings(await stage.createDatabase(`bench_overload_${kind.status}_${name}`))
@@ -122,7 +122,7 @@ const play = async (stage: Stage, kind: Kind) => {
   for (const [index, factor] of factors.entries()) {
     for (const side of sides) {
       await calm()
-      // Four unanswered questions fill a room: each load has rooms of its own.
+      // A room takes four unanswered questions, so each load has rooms of its own.
       const share = Math.floor(side.requests.length / (factors.length + 1))
       const requests = side.requests.slice((index + 1) * share, (index + 2) * share)
       open.push([`${factor}×, ${number(peak * factor)}/s`, ...(await openLoop(side, requests, kind.status, peak * factor))])
@@ -142,7 +142,7 @@ const play = async (stage: Stage, kind: Kind) => {
     "cores"
   ]
   console.log(
-    `${kind.name}, open loop, ${seconds} s each, ${connections} connections, clients that hang up after ${patience / 1000} s:\n\n${table(titles, open)}\n`
+    `${kind.name}, open loop, ${seconds} s each, ${connections} connections, clients that hang up after ${maxWaitMillis / 1000} s:\n\n${table(titles, open)}\n`
   )
 }
 
@@ -151,7 +151,7 @@ const stage = await openStage()
 try {
   console.log(`${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${availableParallelism()} cores shared by all processes; load average before ${busyBefore.toFixed(2)}.
 ${await stage.describe()}\n`)
-  for (const kind of kinds) if (asked.length === 0 || asked.includes(kind.status)) await play(stage, kind)
+  for (const kind of kinds) if (asked.length === 0 || asked.includes(kind.status)) await measure(stage, kind)
 } finally {
   await stage.close()
 }

@@ -3,22 +3,22 @@ import { readdirSync, readFileSync } from "node:fs"
 import { availableParallelism, cpus } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 
-/** A process that has said that it is ready. */
+/** A process that has reported that it is ready. */
 export interface Running {
   readonly pid: number
-  /** What the ready sign captured: a port, a URL. */
+  /** What the pattern of its ready line captured: a port, a URL. */
   readonly captured: string
-  /** Milliseconds from the spawn to the sign. */
+  /** Milliseconds from the spawn to the ready line. */
   readonly startMillis: number
-  /** SIGTERM, and SIGKILL after thirty seconds. */
+  /** Sends SIGTERM, and SIGKILL after thirty seconds. */
   readonly stop: () => Promise<void>
 }
 
-/** Arguments for the product's Node, such as `--cpu-prof`: for profiling under the very load of a benchmark. */
+/** Arguments for the product's Node, such as `--cpu-prof`, to profile it under the load of a benchmark. */
 const extraArguments = (process.env["BENCH_NODE_ARGS"] ?? "").split(" ").filter((word) => word !== "")
 
-/** Runs a file with nothing of our environment but PATH and HOME, until its output matches the sign. */
-export const startNode = async (file: string, env: Readonly<Record<string, string>>, sign: RegExp): Promise<Running> => {
+/** Runs a file, with only PATH and HOME of this environment, and waits until its output matches `readyLine`. */
+export const startNode = async (file: string, env: Readonly<Record<string, string>>, readyLine: RegExp): Promise<Running> => {
   const startedAt = performance.now()
   const { HOME = "", PATH = "" } = process.env
   const args = file.startsWith("simulators/") ? [file] : [...extraArguments, file]
@@ -28,7 +28,7 @@ export const startNode = async (file: string, env: Readonly<Record<string, strin
   const captured = await new Promise<string>((resolve, reject) => {
     const read = (chunk: Buffer) => {
       output = (output + String(chunk)).slice(-20_000)
-      const match = sign.exec(output)
+      const match = readyLine.exec(output)
       if (match !== null) resolve(match[1] ?? "")
     }
     child.stdout.on("data", read)
@@ -41,14 +41,14 @@ export const startNode = async (file: string, env: Readonly<Record<string, strin
     startMillis: performance.now() - startedAt,
     stop: async () => {
       child.kill("SIGTERM")
-      const patience = setTimeout(() => child.kill("SIGKILL"), 30_000)
+      const killTimer = setTimeout(() => child.kill("SIGKILL"), 30_000)
       await exited
-      clearTimeout(patience)
+      clearTimeout(killTimer)
     }
   }
 }
 
-/** /proc counts CPU time in hundredths of a second, on every Linux there is. */
+/** /proc counts CPU time in hundredths of a second, on every Linux. */
 const ticksPerSecond = 100
 
 interface ProcessTimes {
@@ -69,7 +69,7 @@ const timesOf = (pid: number): ProcessTimes | undefined => {
     const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11)
     return { parent, own: (user + system) / ticksPerSecond, ended: (endedUser + endedSystem) / ticksPerSecond }
   } catch {
-    return undefined // it is gone, or there is no /proc
+    return undefined // the process has ended, or there is no /proc
   }
 }
 
@@ -83,12 +83,12 @@ const cpuSeconds = (pid: number): number => {
   return others.reduce((sum, other) => sum + (other?.parent === pid ? other.own : 0), self.own + self.ended)
 }
 
-/** Seconds that the machine's cores had nothing to do so far. */
+/** Idle seconds of all cores so far. */
 const idleSeconds = () => cpus().reduce((sum, { times }) => sum + times.idle / 1000, 0)
 
 /**
- * Average cores used by each process between this call and the call of what it returns (NaN without /proc), and
- * how many were idle: what is missing to all of them went to others on the machine.
+ * Average cores used by each process between this call and the call of the returned function (NaN without /proc), and
+ * the cores that were idle. The rest of the machine's cores went to other processes.
  */
 export const meterCpu = (pids: Readonly<Record<string, number>>): (() => Record<string, number>) => {
   const startedAt = performance.now()
@@ -101,17 +101,17 @@ export const meterCpu = (pids: Readonly<Record<string, number>>): (() => Record<
   }
 }
 
-/** Of the machine's cores, the share that must be idle before what is measured begins, and how long to wait for it. */
+/** The share of the machine's cores that must be idle before a measurement begins, and how long to wait for it. */
 const calmShare = 0.75
-const patienceSeconds = Number(process.env["BENCH_PATIENCE"] ?? 60)
+const maxWaitSeconds = Number(process.env["BENCH_PATIENCE"] ?? 60)
 
 /**
- * Waits until others leave the machine alone, for two seconds in turn, or until patience ends. They may come back
- * at any time: the idle cores that are reported beside a figure tell.
+ * Waits until the machine has been idle for two seconds in a row, or for at most `maxWaitSeconds`. Other processes may
+ * start again at any time; the idle cores reported beside a figure show it.
  */
 export const calm = async (): Promise<void> => {
   let calmFor = 0
-  for (let waited = 0; waited < patienceSeconds && calmFor < 2; waited++) {
+  for (let waited = 0; waited < maxWaitSeconds && calmFor < 2; waited++) {
     const before = idleSeconds()
     await sleep(1_000)
     calmFor = idleSeconds() - before >= calmShare * availableParallelism() ? calmFor + 1 : 0

@@ -1,12 +1,12 @@
 /**
  * A client of many streams, a process of its own: asks a question in each room, follows the reply's stream, and
- * measures from the simulator's clock (`[[clock]]`) to the arrival of the text. While streams run it only keeps
- * what arrives and when; it is taken apart afterwards, so that the reader disturbs the measured machine little.
+ * measures from the simulator's clock (`[[clock]]`) to the arrival of the text. While streams run it only records bytes
+ * and times and parses them afterwards, so that it disturbs the measured machine little.
  */
 import http from "node:http"
 import type { Room } from "./seed.ts"
 
-/** A question and when its reply begins, in milliseconds since 1970. */
+/** A question, and when its reply begins, in milliseconds since 1970. */
 export interface Question extends Room {
   readonly startAt: number
 }
@@ -21,14 +21,14 @@ export interface ReadJob {
 
 export interface Read {
   readonly replyId: string
-  /** Concatenated as the contract says: deltas since the last `replace`. */
+  /** The text as the contract says: the last `replace` and all deltas after it. */
   readonly text: string
-  /** How the stream ended: its last event's name. */
+  /** The name of the stream's last event. */
   readonly end: string
   readonly replaces: number
-  /** Milliseconds before the reply's first chunk that the stream was open; below zero it came too late. */
+  /** Milliseconds from the opening of the stream to the reply's first chunk; negative when it opened too late. */
   readonly early: number
-  /** For each chunk when it was sent, in milliseconds since 1970, and the milliseconds it took to arrive. */
+  /** For each chunk, when it was sent, in milliseconds since 1970, and the milliseconds until its arrival. */
   readonly sent: ReadonlyArray<number>
   readonly took: ReadonlyArray<number>
 }
@@ -38,7 +38,7 @@ const parallel = 8
 
 const now = () => performance.timeOrigin + performance.now()
 
-/** Follows a stream to its end and takes it apart then. */
+/** Follows a stream to its end and parses it then. */
 const follow = (
   { port }: ReadJob,
   { id, startAt, token }: Question,
@@ -61,9 +61,7 @@ const follow = (
           at.push(now())
           arrived.push(bytes)
         })
-        const ended = new Promise<Read>((done) =>
-          response.once("close", () => done({ replyId, early, ...takeApart(arrived, at) }))
-        )
+        const ended = new Promise<Read>((done) => response.once("close", () => done({ replyId, early, ...parse(arrived, at) })))
         if (response.statusCode === 200) resolve({ ended })
         else reject(new Error(`a stream answered ${response.statusCode}`))
       }
@@ -71,8 +69,8 @@ const follow = (
     request.once("error", reject)
   })
 
-/** Parses what arrived and dates every chunk by the arrival of the end of its event. */
-const takeApart = (arrived: ReadonlyArray<Buffer>, at: ReadonlyArray<number>): Omit<Read, "replyId" | "early"> => {
+/** Parses what arrived. A chunk's time is the arrival of the end of its event. */
+const parse = (arrived: ReadonlyArray<Buffer>, at: ReadonlyArray<number>): Omit<Read, "replyId" | "early"> => {
   const sent: Array<number> = []
   const took: Array<number> = []
   let text = ""
@@ -80,7 +78,7 @@ const takeApart = (arrived: ReadonlyArray<Buffer>, at: ReadonlyArray<number>): O
   let replaces = 0
   let rest = ""
   for (const [index, bytes] of arrived.entries()) {
-    // All of this is ASCII but the terminal event's data, of which only the name is looked at.
+    // Everything is ASCII except the data of the terminal event, of which only the name is read.
     const events = (rest + bytes.toString("latin1")).split("\n\n")
     rest = events.pop() ?? ""
     for (const event of events) {

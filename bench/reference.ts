@@ -1,4 +1,4 @@
-/** The floor: a bare node:http server that reads each request and sends the same bytes with the same headers as the product. */
+/** The reference: a bare node:http server that reads each request and sends the product's bytes and headers. */
 import { createServer } from "node:http"
 
 export interface Sample {

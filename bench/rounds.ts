@@ -1,7 +1,7 @@
 import type { Driver, Target, Window } from "./load.ts"
 import { byProcess, latency, median, ratio, type Row, spread } from "./table.ts"
 
-/** Seconds of load that nobody counts: the just-in-time compiler is at work. */
+/** Seconds of load before a measurement, for the just-in-time compiler. */
 export const warmUpSeconds = 2
 
 export interface Plan {
@@ -10,14 +10,14 @@ export interface Plan {
   readonly seconds: number
 }
 
-/** Answers with this status a second. */
+/** Answers with this status per second. */
 export const rate = (window: Window, status: string): number => (window.statuses[status] ?? 0) / window.seconds
 
-/** Microseconds of CPU that a process took for one answer. */
+/** Microseconds of CPU that a process used for one answer. */
 export const cost = (window: Window, status: string, name: string): number =>
   ((window.cores[name] ?? Number.NaN) / rate(window, status)) * 1e6
 
-/** The medians of a target's rounds as cells of a row; answers of another status are named beside them. */
+/** The medians of a target's rounds as cells of a row, with the number of answers of any other status. */
 export const summary = (windows: ReadonlyArray<Window>, status: string, pids: Readonly<Record<string, number>>) => {
   const others = new Map<string, number>()
   for (const [code, count] of windows.flatMap(({ statuses }) => Object.entries(statuses))) {
@@ -52,8 +52,8 @@ export const alone = async (driver: Driver, target: Target, pids: Readonly<Recor
 }
 
 /**
- * Rounds of the product and of the reference in turn, so that what else the machine does falls on both. The ratio is
- * of the rates of neighbouring rounds, and once more of the CPU time that the two servers took for an answer.
+ * Rounds of the product and of the reference in turn, so that other load on the machine affects both. Compares the
+ * rates of neighbouring rounds, and the CPU time that each server used for an answer.
  */
 export const beside = async (
   driver: Driver,
@@ -76,7 +76,7 @@ export const beside = async (
   return compareRounds(ours, theirs, status, product.pids, server)
 }
 
-/** The cells of rounds of the product and of those of the reference that went beside them. */
+/** The cells of the product's rounds beside those of the reference. */
 export const compareRounds = (
   ours: ReadonlyArray<Window>,
   theirs: ReadonlyArray<Window>,

@@ -9,14 +9,14 @@ import { DatabaseLayer } from "../src/database/Database.ts"
 import { Notifications } from "../src/database/Notifications.ts"
 import { environment } from "../src/ops/Launch.ts"
 
-/** Requests in flight while preparing. */
+/** Requests in flight during the preparation. */
 const parallel = 32
 
 const mobileOf = (index: number) => Schema.decodeUnknownSync(Mobile)(`+9198${String(index).padStart(8, "0")}`)
 
 /**
- * Logs users in by the product's own services and returns their tokens. Not over HTTP: one-time codes are
- * limited, for good reasons, and a benchmark is no reason.
+ * Logs users in by the product's own services and returns their tokens. Not over HTTP, because one-time codes are
+ * rate-limited.
  */
 export const seedTokens = (settings: Readonly<Record<string, string>>, users: number): Promise<ReadonlyArray<string>> => {
   const services = Layer.mergeAll(Users.layer, Sessions.layer, Tokens.layer).pipe(
@@ -35,13 +35,13 @@ export const seedTokens = (settings: Readonly<Record<string, string>>, users: nu
   return Effect.runPromise(Effect.forEach(indexes, logIn, { concurrency: parallel }).pipe(Effect.provide(services)))
 }
 
-/** A chatroom and the token of who owns it. */
+/** A chatroom and the token of its owner. */
 export interface Room {
   readonly id: string
   readonly token: string
 }
 
-/** Opens rooms over HTTP: so many for each user, the users in turn, so that neighbours in the list have different owners. */
+/** Opens rooms over HTTP, for the users in turn, so that neighbours in the list have different owners. */
 export const seedRooms = async (url: string, tokens: ReadonlyArray<string>, roomsEach: number): Promise<ReadonlyArray<Room>> => {
   const owners = Array.from({ length: roomsEach }, () => tokens).flat()
   const rooms: Array<Room> = []

@@ -10,7 +10,7 @@ import { median } from "./table.ts"
 
 const jwtKeys = `bench:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
 
-/** Settings of a product process: production's, with quotas that never end. */
+/** Settings of a product process: those of production, with a quota that is never used up. */
 export const productSettings = (databaseUrl: string, simulatorUrl: string): Readonly<Record<string, string>> => ({
   APP_ENV: "production",
   APP_URL: "http://localhost",
@@ -25,7 +25,7 @@ export const productSettings = (databaseUrl: string, simulatorUrl: string): Read
   BASIC_DAILY_PROMPTS: "1000000"
 })
 
-/** What every benchmark plays on: a Postgres that writes to the disk, the Gemini simulator and the load driver. */
+/** What every benchmark needs: a Postgres that writes to the disk, the Gemini simulator and the load driver. */
 export interface Stage {
   readonly driver: Driver
   readonly postgresPid: number
@@ -38,7 +38,7 @@ export interface Stage {
   readonly createDatabase: (name: string) => Promise<string>
   /** The settings of a product process on a database. */
   readonly settings: (databaseUrl: string) => Readonly<Record<string, string>>
-  /** What to know of the machine and the database before believing a figure. */
+  /** The properties of machine and database that the figures depend on. */
   readonly describe: () => Promise<string>
   readonly close: () => Promise<void>
 }
@@ -93,7 +93,7 @@ export const openStage = async (): Promise<Stage> => {
   }
 }
 
-/** Milliseconds this disk takes to make eight kilobytes durable: the price of a commit. */
+/** Milliseconds that this disk needs to make eight kilobytes durable, which every commit costs. */
 const fsyncMillis = (folder: string): number => {
   const file = openSync(join(folder, "fsync"), "w")
   const page = Buffer.alloc(8192)
@@ -113,7 +113,7 @@ export interface Api extends Running {
   readonly url: string
 }
 
-/** The production entry as it is run from the sources. */
+/** The production entry, run from the sources. */
 export const sourceEntry = "src/main.ts"
 
 export const startApi = async (

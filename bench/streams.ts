@@ -1,8 +1,8 @@
 /**
- * `node bench/streams.ts [one] [separate] [streams[@chunksPerSecond] …]`: what streaming adds between the model's sending of a chunk and a client's
- * receipt of it, with 200 and 1,000 replies written at once, 20 chunks a second each (and 4: as many chunks from
- * 1,000 replies as from 200); in one process, and from two workers through Postgres to two API processes. Every
- * text is compared with the stored reply.
+ * `node bench/streams.ts [one] [separate] [streams[@chunksPerSecond] …]`: the latency that streaming adds between the
+ * model's sending of a chunk and its arrival at a client. With 200 and 1,000 replies at once, at 20 chunks per second
+ * each (and 1,000 at 4, which makes as many chunks as 200 at 20), in one process, and from two workers through Postgres
+ * to two API processes. Every text is compared with the stored reply.
  */
 import { fork } from "node:child_process"
 import { availableParallelism, loadavg } from "node:os"
@@ -17,11 +17,11 @@ import { byProcess, median, number, table } from "./table.ts"
 
 /** A user may have five streams open in one process. */
 const roomsEach = 5
-/** Milliseconds a reply is written for. */
+/** Milliseconds for which a reply is written. */
 const replyMillis = 8_000
-/** The replies begin evenly spread over this time: chunks that all come at the same moment are not what users do. */
+/** The replies begin evenly spread over this time, because real users do not all ask at the same moment. */
 const spreadMillis = 1_000
-/** For asking and joining, before the first reply begins: of a round, and of each stream more. */
+/** Time to ask all questions and open all streams before the first reply begins. */
 const leadMillis = (streams: number) => 2_000 + 8 * streams
 const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5)
 
@@ -31,7 +31,7 @@ interface Setup {
   readonly workers: number
 }
 
-/** How many replies at once, and the chunks a second of each. */
+/** The number of replies at once, and the chunks per second of each. */
 interface Amount {
   readonly streams: number
   readonly rate: number
@@ -44,22 +44,22 @@ const setups: Readonly<Record<string, Setup>> = {
 
 /** The figures of one round. */
 interface Round {
-  /** Milliseconds, of the chunks sent while all replies were being written. */
+  /** Milliseconds of the chunks sent while all replies were being written. */
   readonly p50: number
   readonly p90: number
   readonly p99: number
-  /** Milliseconds, of every chunk, those among the replies' beginnings and ends too. */
+  /** Milliseconds of all chunks, including those sent while replies began and ended. */
   readonly p99Whole: number
   readonly max: number
-  /** Chunks that arrived, a second: 20 for each stream when the model's side keeps up. */
+  /** Chunks that arrived per second; 20 for each stream if the simulator keeps up. */
   readonly chunkRate: number
-  /** What Postgres did, a second: transactions (a statement alone is one), and KiB of its log. */
+  /** Per second of Postgres: transactions (a single statement is one), and KiB of its write-ahead log. */
   readonly transactions: number
   readonly logKiB: number
   readonly cores: Readonly<Record<string, number>>
-  /** Streams whose text is not the stored one, that lack a chunk or have one twice, or did not end as completed. */
+  /** Streams with another text than the stored one, with a missing or repeated chunk, or without `completed`. */
   readonly wrong: number
-  /** Streams that were open only after their reply had begun: their first figures are of the joining. */
+  /** Streams that opened after their reply had begun, so that their first figures include the joining. */
   readonly late: number
 }
 
@@ -72,7 +72,7 @@ const databaseCounters = async (database: pg.Client) => {
   return rows[0] ?? { transactions: Number.NaN, bytes: Number.NaN }
 }
 
-/** What is stored, by the reply's id. */
+/** The stored texts by the reply's id. */
 const storedTexts = async (database: pg.Client, ids: ReadonlyArray<string>): Promise<ReadonlyMap<string, string>> => {
   const { rows } = await database.query<{ id: string; content: string }>(
     "select id, content from messages where id = any ($1::uuid[])",
@@ -89,8 +89,8 @@ const isBetween = (at = Number.NaN, from: number, to: number) => at >= from && a
 const quantile = (values: ReadonlyArray<number>, share: number) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
 
-/** Asks in every room, follows every reply, and measures from the first reply's begin to the last one's end. */
-const playRound = async (
+/** Asks in every room, follows every reply, and measures from the first reply's beginning to the last one's end. */
+const measureRound = async (
   ports: ReadonlyArray<number>,
   rooms: ReadonlyArray<Room>,
   amount: Amount,
@@ -128,7 +128,7 @@ const playRound = async (
       database,
       reads.map(({ replyId }) => replyId)
     )
-    // While all are written: then so many streams are concurrent. Before and after, a thousand begin or end in a second.
+    // Only while all replies are written is the number of streams constant; before and after, a thousand begin or end in a second.
     const begun = reads.reduce((last, { sent }) => Math.max(last, sent[0] ?? 0), 0)
     const ending = reads.reduce((first, { sent }) => Math.min(first, sent.at(-1) ?? 0), Infinity)
     const steady = reads.flatMap(({ sent, took }) => took.filter((_, index) => isBetween(sent[index], begun, ending)))
@@ -172,12 +172,12 @@ const startSetup = async (settings: Readonly<Record<string, string>>, { apis, wo
   return { ports, pids, stop: async () => void (await Promise.all(started.map((running) => running.stop()))) }
 }
 
-/** All rounds of one set-up with one number of streams. */
-const playSetup = async (stage: Stage, setup: Setup, amount: Amount): Promise<ReadonlyArray<string>> => {
+/** All rounds of one set-up with one amount. */
+const measureSetup = async (stage: Stage, setup: Setup, amount: Amount): Promise<ReadonlyArray<string>> => {
   const { rate, streams } = amount
   const databaseUrl = await stage.createDatabase(`bench_streams_${setup.workers}_${streams}_${rate}`)
   const workers = Math.max(1, setup.workers)
-  // Just as many as are needed: a slot without a reply polls the queue every two seconds, and that is not streaming.
+  // As many slots as replies, because an idle slot polls the queue, which is not part of streaming.
   const settings = { ...stage.settings(databaseUrl), WORKER_CONCURRENCY: String(Math.ceil(streams / workers)) }
   const { pids: own, ports, stop } = await startSetup(settings, setup)
   const pids = { ...own, Postgres: stage.postgresPid, simulator: stage.simulatorPid }
@@ -185,19 +185,19 @@ const playSetup = async (stage: Stage, setup: Setup, amount: Amount): Promise<Re
   await database.connect()
   try {
     const tokens = await seedTokens(settings, Math.ceil(streams / roomsEach))
-    const play = async (count: number) => {
+    const measure = async (count: number) => {
       const rooms = await seedRooms(`http://127.0.0.1:${ports[0] ?? 0}`, tokens.slice(0, Math.ceil(count / roomsEach)), roomsEach)
       await calm()
-      return playRound(ports, rooms.slice(0, count), amount, pids, database)
+      return measureRound(ports, rooms.slice(0, count), amount, pids, database)
     }
-    await play(Math.min(200, streams)) // the just-in-time compiler is at work: not counted
-    const played: Array<Round> = []
+    await measure(Math.min(200, streams)) // warm-up of the just-in-time compiler, not counted
+    const measured: Array<Round> = []
     for (let round = 0; round < rounds; round++) {
-      const figures = await play(streams)
-      played.push(figures)
+      const figures = await measure(streams)
+      measured.push(figures)
       console.error(setup.name, `${streams}@${rate}`, JSON.stringify(figures), `load ${loadavg()[0] ?? 0}`)
     }
-    return [setup.name, ...cells(amount, played, own)]
+    return [setup.name, ...cells(amount, measured, own)]
   } finally {
     await database.end()
     await stop()
@@ -221,18 +221,18 @@ const titles = [
   "RSS after, MiB"
 ]
 
-/** Medians of the rounds; of the latencies the range too; the greatest of the maxima, and the sum of what went wrong. */
+/** Medians of the rounds, with the range for latencies; the greatest of the maxima; the sum of the faults. */
 const cells = (
   { rate, streams }: Amount,
-  played: ReadonlyArray<Round>,
+  measured: ReadonlyArray<Round>,
   pids: Readonly<Record<string, number>>
 ): ReadonlyArray<string> => {
-  const values = (of: (round: Round) => number) => played.map(of)
+  const values = (of: (round: Round) => number) => measured.map(of)
   const middle = (of: (round: Round) => number, digits = 0) => number(median(values(of)), digits)
   const ranged = (of: (round: Round) => number) =>
     `${middle(of, 1)} (${number(Math.min(...values(of)), 1)}–${number(Math.max(...values(of)), 1)})`
   const sum = (of: (round: Round) => number) => number(values(of).reduce((all, one) => all + one, 0))
-  const names = Object.keys(played[0]?.cores ?? {})
+  const names = Object.keys(measured[0]?.cores ?? {})
   return [
     `${number(streams)} × ${rate}/s`,
     middle(({ chunkRate }) => chunkRate),
@@ -243,7 +243,7 @@ const cells = (
     number(Math.max(...values(({ max }) => max))),
     middle(({ transactions }) => transactions),
     middle(({ logKiB }) => logKiB),
-    `${sum(({ wrong }) => wrong)} of ${number(streams * played.length)}`,
+    `${sum(({ wrong }) => wrong)} of ${number(streams * measured.length)}`,
     sum(({ late }) => late),
     byProcess(Object.fromEntries(names.map((name) => [name, median(values(({ cores }) => cores[name] ?? Number.NaN))])), 2),
     byProcess(Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, residentMiB(pid)])), 0)
@@ -263,7 +263,7 @@ const busyBefore = loadavg()[0] ?? 0
 const stage = await openStage()
 try {
   const rows: Array<ReadonlyArray<string>> = []
-  for (const [, setup] of chosen) for (const amount of amounts) rows.push(await playSetup(stage, setup, amount))
+  for (const [, setup] of chosen) for (const amount of amounts) rows.push(await measureSetup(stage, setup, amount))
   console.log(`
 ${new Date().toISOString().slice(0, 10)}, Node ${process.version}, ${availableParallelism()} cores, shared by all processes; load average before the run \
 ${busyBefore.toFixed(2)}, after it ${(loadavg()[0] ?? 0).toFixed(2)}.

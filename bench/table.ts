@@ -1,4 +1,4 @@
-/** A line of the result. Every field is text with its unit; "–" is what does not apply. */
+/** A row of the result. Every field is text with its unit; "–" means not applicable. */
 export interface Row {
   readonly what: string
   readonly measured: string
@@ -6,13 +6,13 @@ export interface Row {
   readonly ratio?: string
   /** Milliseconds, median and 99th percentile. */
   readonly latency?: string
-  /** Microseconds of CPU for one answer, by process: steadier than a rate when others use the machine. */
+  /** Microseconds of CPU for one answer, by process: steadier than a rate on a shared machine. */
   readonly cost?: string
   /** Average cores by process. */
   readonly cores?: string
   /** Resident memory after the load, by process. */
   readonly memory?: string
-  /** CPU of server and database together, as a multiple of the table's first row. */
+  /** CPU of server and database together, relative to the table's first row. */
   readonly timesFirst?: string
 }
 
@@ -34,7 +34,7 @@ const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |`
 export const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [line(titles), line(titles.map(() => "---")), ...rows.map(line)].join("\n")
 
-/** The table of the columns that some row fills. */
+/** A table of the columns that at least one row fills. */
 export const markdown = (rows: ReadonlyArray<Row>): string => {
   const used = columns.filter(([key]) => rows.some((row) => row[key] !== undefined))
   return table(
@@ -54,7 +54,7 @@ export const median = (values: ReadonlyArray<number>): number => {
 export const number = (value: number, digits = 0): string =>
   Number.isNaN(value) ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
 
-/** The median of the rounds and, in brackets, the least and the most. */
+/** The median of the rounds and, in brackets, their range. */
 export const spread = (values: ReadonlyArray<number>, unit: string): string =>
   `${number(median(values))} ${unit} (${number(Math.min(...values))}–${number(Math.max(...values))})`
 

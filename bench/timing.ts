@@ -1,7 +1,7 @@
 /**
- * `npm run bench:timing`: whether the time of an answer tells a number that has an account from one that has none.
- * Each pair of requests goes to one of either, one after the other, first the one and then the other first; what is
- * shown are the medians of 200 each. A stranger can tell them apart over a network when they differ by milliseconds.
+ * `npm run bench:timing`: whether response times reveal which numbers have an account. Each pair of requests asks about
+ * a number with an account and one without, in alternating order; the table shows the medians of 200 each. An attacker
+ * can tell them apart over a network when they differ by milliseconds.
  */
 import { hash } from "@node-rs/argon2"
 import { availableParallelism, loadavg } from "node:os"
@@ -11,10 +11,10 @@ import { openStage, type Stage, startApi } from "./stage.ts"
 import { median, number, ratio, table } from "./table.ts"
 
 const pairs = 200
-/** Pairs before those that count, while the just-in-time compiler is at work. */
+/** Pairs before those that count, for the just-in-time compiler. */
 const warmUp = 40
 
-/** Numbers of this kind and index; the known ones have an account with a password. */
+/** The number of this kind and index; known numbers have an account with a password. */
 const mobile = (kind: "known" | "unknown", index: number) => `+919${kind === "known" ? 7 : 8}${String(index).padStart(8, "0")}`
 
 const seed = async (database: pg.Client): Promise<void> => {
@@ -35,7 +35,7 @@ interface Route {
 
 const challenge = { status: 200, body: {} }
 const guess = { path: "/auth/verify-otp", status: 400, body: { otp: "000000" } }
-/** In this order: the codes that are guessed at have been sent before. */
+/** In this order, so that a code has been sent before the third route guesses it. */
 const routes: ReadonlyArray<Route> = [
   { what: "verify-otp, wrong, no code was sent", ...guess },
   { what: "send-otp", path: "/auth/send-otp", ...challenge },

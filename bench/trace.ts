@@ -1,7 +1,7 @@
 /**
- * `node bench/trace.ts`: the statements that one POST …/message costs the API process, in Postgres' own words;
- * then those of the worker, and of idle processes.
- * API and worker are separate processes and log in as different database users, which tells them apart in the log.
+ * `node bench/trace.ts`: the statements that one POST …/message costs the API process, from the log of Postgres; then
+ * those of the worker, and of idle processes. API and worker log in as different database users, which tells them apart
+ * in the log.
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -22,7 +22,7 @@ interface Statement {
 }
 
 const statements: Array<Statement> = []
-/** A line of the log, `log_line_prefix` and text; the following lines of a statement begin with a tab. */
+/** Reads a line of the log: `log_line_prefix` and text; further lines of a statement begin with a tab. */
 const note = (line: string) => {
   const [, at, pid, user = "", text] = /^@(\d+\.\d+) (\d+) (\S*) LOG: {2}(?:statement|execute [^:]+): (.*)$/.exec(line) ?? []
   const last = statements.at(-1)
@@ -67,7 +67,7 @@ const ask = async (content: string) => {
   return { sentAt, answeredAt, status: response.status }
 }
 
-/** What is compared is short enough for one line. */
+/** Shortens a statement to one line. */
 const shorten = (text: string) => (text.length > 150 ? `${text.slice(0, 150)}…` : text)
 
 /** Statements grouped by their text, the most frequent first. */

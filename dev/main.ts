@@ -6,6 +6,7 @@ import { join, resolve } from "node:path"
 import { AppLayer } from "../src/App.ts"
 import { AppConfig } from "../src/config/Settings.ts"
 import { SettingError } from "../src/config/Reading.ts"
+import { variables } from "../src/config/Variables.ts"
 import { environment, launch, teardown } from "../src/ops/Launch.ts"
 import { startPostgres } from "./EmbeddedPostgres.ts"
 import { startGeminiSimulator } from "../simulators/gemini/GeminiSimulator.ts"
@@ -15,8 +16,8 @@ if (existsSync(".env")) process.loadEnvFile(".env")
 
 const isSet = (name: string) => (process.env[name] ?? "") !== ""
 const say = (line: string) => Effect.sync(() => void process.stdout.write(`${line}\n`))
-const port = process.env["PORT"] || "3000"
-const dataDir = resolve(process.env["DEV_DATA_DIR"] || ".data")
+const port = process.env["PORT"] || String(variables.PORT.defaultValue)
+const dataDir = resolve(process.env["DEV_DATA_DIR"] || variables.DEV_DATA_DIR.defaultValue)
 const inDataDir = (name: string) => join(dataDir, name)
 
 /** A Postgres of our own, unless one is configured. */

@@ -5,7 +5,15 @@ import { variables } from "../src/config/Variables.ts"
 const file = new URL("../docs/settings.md", import.meta.url)
 const committed = readFileSync(file, "utf8")
 
-const rows = Object.entries(variables).map(([name, variable]) => `| \`${name}\` | ${variable.meaning} | ${variable.default} |`)
+const whenNotSet = (variable: (typeof variables)[keyof typeof variables]): string => {
+  if ("default" in variable) return variable.default
+  const { defaultValue } = variable
+  return typeof defaultValue === "number" ? `${defaultValue}` : `\`${defaultValue}\``
+}
+
+const rows = Object.entries(variables).map(
+  ([name, variable]) => `| \`${name}\` | ${variable.meaning} | ${whenNotSet(variable)} |`
+)
 const table = ["| name | meaning | when not set |", "|---|---|---|", ...rows].join("\n")
 const generated = committed.replace(
   /(<!-- settings -->\n)[^]*?(\n<!-- \/settings -->)/,

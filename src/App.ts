@@ -5,7 +5,8 @@ import { makeBillingTasks } from "./billing/BillingTasks.ts"
 import { BillingLayer } from "./billing/Layer.ts"
 import { ChatLayer } from "./chat/Layer.ts"
 import { AppConfig } from "./config/Settings.ts"
-import { DatabaseLayer } from "./database/Database.ts"
+import { ClockSkew } from "./database/ClockSkew.ts"
+import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
 import { HttpKitLayer } from "./http/Layer.ts"
 import { Keys } from "./keys/Keys.ts"
@@ -19,7 +20,8 @@ import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
 import { ReaperLayer } from "./replies/Reaper.ts"
 import { makeReplyTask } from "./replies/ReplyTask.ts"
-import { ServerLayer } from "./server/Server.ts"
+import { OpsServerLayer, ServerLayer } from "./server/Server.ts"
+import { answeringProbes } from "./server/StartupServer.ts"
 
 /** What jobs can ask of a worker. */
 const TasksLayer = Layer.effect(
@@ -28,24 +30,31 @@ const TasksLayer = Layer.effect(
 )
 const Worker = WorkerLayer.pipe(Layer.provide(TasksLayer))
 
-/** The API, the worker, or both, by `ROLE`. Only a process with the API listens. */
+/** The API, the worker, or both, by `ROLE`. A worker alone serves probes and metrics, and only where `PORT` is set. */
 const RoleLayer = Layer.unwrap(
   Effect.gen(function* () {
-    const { role } = yield* AppConfig
-    if (role === "worker") return Layer.effectDiscard(Effect.logInfo("Working")).pipe(Layer.provide(Worker))
-    return DrainFirst.pipe(Layer.provideMerge(ServerLayer), Layer.provide(role === "api" ? WorkerHealth.layerNone : Worker))
+    const { opsPort, role } = yield* AppConfig
+    const server = role === "worker" ? OpsServerLayer : ServerLayer
+    const serving = opsPort === undefined ? Layer.empty : DrainFirst.pipe(Layer.provideMerge(server))
+    if (role === "api") return serving.pipe(Layer.provide(WorkerHealth.layerNone))
+    return Layer.merge(serving, Layer.effectDiscard(Effect.logInfo("Working"))).pipe(Layer.provide(Worker))
   })
 ).pipe(Layer.merge(ReaperLayer))
 
-const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, HttpKitLayer).pipe(
+const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSkew.layer, HttpKitLayer).pipe(
   Layer.provideMerge(Notifications.layer),
   Layer.provideMerge([DatabaseLayer, Keys.layer, Draining.layer]),
   Layer.provideMerge([LoggingLayer, TelemetryLayer])
 )
 
-/** The product, given its settings: the role on top of the features on top of the infrastructure. */
-export const AppLayer = RoleLayer.pipe(
+/** The role on top of the features on top of the infrastructure. */
+const RunningLayer = RoleLayer.pipe(
   Layer.provide([UserData.layer, BillingLayer, RepliesLayer]),
   Layer.provide([AuthLayer, ChatLayer]),
   Layer.provide(Infrastructure)
+)
+
+/** The product, given its settings. It begins when its database can be reached. */
+export const AppLayer = Layer.unwrap(Effect.as(answeringProbes(awaitDatabase()), RunningLayer)).pipe(
+  Layer.provide([LoggingLayer, TelemetryLayer])
 )

@@ -1,5 +1,5 @@
-import { Effect, Option, Redacted } from "effect"
-import { choice, fail, items, secret, string, url } from "./Reading.ts"
+import { Effect, Redacted } from "effect"
+import { choice, fail, items, optional, optionalChoice, optionalSecret, optionalUrl, text, url } from "./Reading.ts"
 
 export type Environment = "development" | "test" | "production"
 
@@ -12,29 +12,29 @@ export interface JwtKey {
 }
 
 export interface OtpWebhook {
-  /** Redacted because gateways put tokens into paths and queries. */
+  /** Redacted, because a gateway's URL may contain a token. */
   readonly url: Redacted.Redacted
-  /** The key of the signatures, as it stands. */
+  /** The key of the signatures, used as it is written (not base64). */
   readonly secret: Redacted.Redacted
 }
 
 export interface BillingSettings {
   readonly secretKey: Redacted.Redacted
-  /** Several while one is being rolled. */
+  /** Two while the secret is being rolled. */
   readonly webhookSecrets: ReadonlyArray<Redacted.Redacted>
-  /** The first is sold; the others count as Pro, too, for those who subscribed when they were. */
+  /** The first price is sold. Subscriptions on the others, older prices, count as Pro, too. */
   readonly proPriceIds: readonly [string, ...Array<string>]
   readonly apiBase: string | undefined
-  /** Whether the key is for real money; events of the other mode are none of ours. */
+  /** Whether the key is for live mode. Events of the other mode are ignored. */
   readonly isLive: boolean
 }
 
-/** Secrets that stand in tutorials and templates: no better than none. */
+/** Secrets from tutorials and templates. */
 const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|a-string-secret|test|(.)\1+$)/is
 
 /**
- * A key is told of by its place: what stands where its name should be may be the secret. One may come without a
- * name, as a platform generates it; with a named one before it, it can still be rotated.
+ * Errors name a key by its position, because the text before the colon may be the secret. A key without a name, as
+ * platforms generate it, gets the kid `default`.
  */
 const jwtKey = Effect.fnUntraced(function* (entry: string, index: number) {
   const [, kid = "default", encoded] = /^(?:([\w-]{1,32}):)?([A-Za-z\d+/_-]+={0,2})$/.exec(entry) ?? []
@@ -45,93 +45,100 @@ const jwtKey = Effect.fnUntraced(function* (entry: string, index: number) {
   return { kid, secret: Redacted.make(new Uint8Array(bytes), { label: "JWT_KEYS" }) }
 })
 
-/** Outside production a process without keys makes its own: its tokens end with it. */
+/** Outside production a process without keys generates one. Its tokens are valid until the process ends. */
 const ephemeralKeys = () => `ephemeral:${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64")}`
 
 export const jwtKeys = Effect.fnUntraced(function* (environment: Environment) {
-  const configured = yield* secret("JWT_KEYS")
-  if (Option.isNone(configured) && environment === "production") {
+  const configured = yield* optionalSecret("JWT_KEYS")
+  if (configured === undefined && environment === "production") {
     return yield* fail("JWT_KEYS", "is required (kid:base64, 32 bytes or more)")
   }
-  const text = Option.match(configured, { onNone: ephemeralKeys, onSome: Redacted.value })
-  const keys = yield* Effect.forEach(text.split(","), (entry, index) => jwtKey(entry.trim(), index))
-  if (new Set(keys.map((key) => key.kid)).size < keys.length) return yield* fail("JWT_KEYS", "has two keys of one name")
+  const list = configured === undefined ? ephemeralKeys() : Redacted.value(configured)
+  const keys = yield* Effect.forEach(list.split(","), (entry, index) => jwtKey(entry.trim(), index))
+  if (new Set(keys.map((key) => key.kid)).size < keys.length) return yield* fail("JWT_KEYS", "has two keys with the same name")
   const [first, ...others] = keys
   return first === undefined ? yield* fail("JWT_KEYS", "is empty") : ([first, ...others] as const)
 })
 
 export const otpDelivery = Effect.fnUntraced(function* (environment: Environment) {
-  const delivery = yield* choice("OTP_DELIVERY", deliveries)
-  if (environment !== "production") return Option.getOrElse(delivery, () => "response" as const)
-  if (Option.isNone(delivery)) return yield* fail("OTP_DELIVERY", `is required in production (${deliveries.join(", ")})`)
-  const demo = yield* string("OTP_DEMO_MODE")
-  const stripe = yield* secret("STRIPE_SECRET_KEY")
-  if (delivery.value === "response") {
-    if (Option.getOrUndefined(demo) !== "anyone-can-log-in") {
-      return yield* fail("OTP_DELIVERY", "response in production also needs OTP_DEMO_MODE=anyone-can-log-in")
-    }
-    if (Option.isSome(stripe) && /_live_/.test(Redacted.value(stripe.value))) {
-      return yield* fail("OTP_DELIVERY", "response is refused beside a live Stripe key")
-    }
+  const delivery = yield* optionalChoice("OTP_DELIVERY", deliveries)
+  if (environment !== "production") return delivery ?? "response"
+  if (delivery === undefined) return yield* fail("OTP_DELIVERY", `is required in production (${deliveries.join(", ")})`)
+  if (delivery !== "response") return delivery
+  if ((yield* optional("OTP_DEMO_MODE")) !== "anyone-can-log-in") {
+    return yield* fail("OTP_DELIVERY", "response in production also needs OTP_DEMO_MODE=anyone-can-log-in")
   }
-  return delivery.value
+  const stripeKey = yield* optionalSecret("STRIPE_SECRET_KEY")
+  if (stripeKey !== undefined && /_live_/.test(Redacted.value(stripeKey))) {
+    return yield* fail("OTP_DELIVERY", "must not be response with a live Stripe key")
+  }
+  return delivery
 })
 
 export const otpWebhook = Effect.fnUntraced(function* (environment: Environment, delivery: Delivery) {
-  const target = yield* secret("OTP_WEBHOOK_URL")
-  // `none` is the contract's word for a sender of one's own, which a gateway is, too.
-  if (delivery !== "webhook" && (delivery !== "none" || Option.isNone(target))) return undefined
-  if (Option.isNone(target)) return yield* fail("OTP_WEBHOOK_URL", "is required with OTP_DELIVERY=webhook")
-  const text = Redacted.value(target.value)
-  yield* url("OTP_WEBHOOK_URL", text, environment === "production" ? ["https:"] : ["https:", "http:"])
-  const { password, username } = new URL(text)
-  if (username !== "" || password !== "") return yield* fail("OTP_WEBHOOK_URL", "must hold no user name and no password")
-  const key = yield* secret("OTP_WEBHOOK_SECRET")
-  if (Option.isNone(key)) return yield* fail("OTP_WEBHOOK_SECRET", "is required with OTP_WEBHOOK_URL")
-  const value = Redacted.value(key.value)
-  if (Buffer.byteLength(value) < 32) return yield* fail("OTP_WEBHOOK_SECRET", "must have at least 32 bytes")
-  if (knownSecrets.test(value)) return yield* fail("OTP_WEBHOOK_SECRET", "is a well-known secret")
-  return { url: target.value, secret: key.value }
+  const target = yield* optionalSecret("OTP_WEBHOOK_URL")
+  // `none` means a sender of the operator's own. A gateway is one, too.
+  if (delivery !== "webhook" && (delivery !== "none" || target === undefined)) return undefined
+  if (target === undefined) return yield* fail("OTP_WEBHOOK_URL", "is required with OTP_DELIVERY=webhook")
+  const address = Redacted.value(target)
+  yield* url("OTP_WEBHOOK_URL", address, environment === "production" ? ["https:"] : ["https:", "http:"])
+  const { password, username } = new URL(address)
+  if (username !== "" || password !== "") return yield* fail("OTP_WEBHOOK_URL", "must not contain a user name or a password")
+  const secret = yield* optionalSecret("OTP_WEBHOOK_SECRET")
+  if (secret === undefined) return yield* fail("OTP_WEBHOOK_SECRET", "is required with OTP_WEBHOOK_URL")
+  if (Buffer.byteLength(Redacted.value(secret)) < 32) return yield* fail("OTP_WEBHOOK_SECRET", "must have at least 32 bytes")
+  if (knownSecrets.test(Redacted.value(secret))) return yield* fail("OTP_WEBHOOK_SECRET", "is a well-known secret")
+  return { url: target, secret }
 })
 
 export const gemini = Effect.fnUntraced(function* (environment: Environment) {
-  const apiKey = yield* secret("GEMINI_API_KEY")
-  const baseUrl = yield* string("GEMINI_BASE_URL")
-  if (Option.isNone(apiKey) && environment === "production") return yield* fail("GEMINI_API_KEY", "is required")
-  const model = Option.getOrElse(yield* string("GEMINI_MODEL"), () => "gemini-3.8-flash")
+  const apiKey = yield* optionalSecret("GEMINI_API_KEY")
+  if (apiKey === undefined && environment === "production") return yield* fail("GEMINI_API_KEY", "is required")
+  const model = yield* text("GEMINI_MODEL")
   if (!/^[a-z0-9.-]{1,100}$/.test(model)) return yield* fail("GEMINI_MODEL", "must be a model name of [a-z0-9.-]")
   return {
-    apiKey: Option.getOrElse(apiKey, () => Redacted.make("unset")),
+    apiKey: apiKey ?? Redacted.make("unset"),
     model,
-    baseUrl: Option.isSome(baseUrl) ? yield* url("GEMINI_BASE_URL", baseUrl.value, ["http:", "https:"]) : undefined,
-    apiVersion: Option.getOrElse(yield* string("GEMINI_API_VERSION"), () => "v1beta")
+    baseUrl: yield* optionalUrl("GEMINI_BASE_URL", ["http:", "https:"]),
+    apiVersion: yield* text("GEMINI_API_VERSION")
   }
 })
 
 export const billing = Effect.fnUntraced(function* (environment: Environment) {
-  const key = yield* secret("STRIPE_SECRET_KEY")
-  const isOff = Option.getOrUndefined(yield* choice("BILLING", ["on", "off"])) === "off"
-  if (isOff || (Option.isNone(key) && environment !== "production")) return undefined
-  if (Option.isNone(key)) return yield* fail("STRIPE_SECRET_KEY", "is required (or BILLING=off)")
-  const mode = /^[sr]k_(test|live)_\w+$/.exec(Redacted.value(key.value))?.[1]
+  const secretKey = yield* optionalSecret("STRIPE_SECRET_KEY")
+  const isOff = (yield* choice("BILLING", ["on", "off"])) === "off"
+  if (isOff || (secretKey === undefined && environment !== "production")) return undefined
+  if (secretKey === undefined) return yield* fail("STRIPE_SECRET_KEY", "is required (or BILLING=off)")
+  const mode = /^[sr]k_(test|live)_\w+$/.exec(Redacted.value(secretKey))?.[1]
   if (mode === undefined) return yield* fail("STRIPE_SECRET_KEY", "must start with sk_test_ or sk_live_")
-  if (mode === "live" && environment !== "production")
-    return yield* fail("STRIPE_SECRET_KEY", "is live: that needs APP_ENV=production")
-  const configured = Option.map(yield* secret("STRIPE_WEBHOOK_SECRETS"), Redacted.value)
-  const secrets = items(Option.getOrElse(configured, () => ""))
-  if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
-  if (!secrets.every((text) => /^whsec_\S+$/.test(text)))
-    return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
-  const prices = yield* string("STRIPE_PRO_PRICE_ID")
-  if (Option.isNone(prices)) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
-  const [sold = "", ...others] = prices.value.split(",").map((text) => text.trim())
-  if (sold === "" || others.includes("")) return yield* fail("STRIPE_PRO_PRICE_ID", "must be one price or several with commas")
-  const apiBase = yield* string("STRIPE_API_BASE")
+  if (mode === "live" && environment !== "production") {
+    return yield* fail("STRIPE_SECRET_KEY", "is a live key, which needs APP_ENV=production")
+  }
   return {
-    secretKey: key.value,
-    webhookSecrets: secrets.map((text) => Redacted.make(text, { label: "STRIPE_WEBHOOK_SECRETS" })),
-    proPriceIds: [sold, ...others] as const,
-    apiBase: Option.isSome(apiBase) ? yield* url("STRIPE_API_BASE", apiBase.value, ["http:", "https:"]) : undefined,
+    secretKey,
+    webhookSecrets: yield* webhookSecrets,
+    proPriceIds: yield* proPriceIds,
+    apiBase: yield* optionalUrl("STRIPE_API_BASE", ["http:", "https:"]),
     isLive: mode === "live"
   }
+})
+
+const webhookSecrets = Effect.gen(function* () {
+  const configured = yield* optionalSecret("STRIPE_WEBHOOK_SECRETS")
+  const secrets = configured === undefined ? [] : items(Redacted.value(configured))
+  if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
+  if (!secrets.every((secret) => /^whsec_\S+$/.test(secret))) {
+    return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
+  }
+  return secrets.map((secret) => Redacted.make(secret, { label: "STRIPE_WEBHOOK_SECRETS" }))
+})
+
+const proPriceIds = Effect.gen(function* () {
+  const prices = yield* optional("STRIPE_PRO_PRICE_ID")
+  if (prices === undefined) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
+  const [sold = "", ...older] = prices.split(",").map((price) => price.trim())
+  if (sold === "" || older.includes("")) {
+    return yield* fail("STRIPE_PRO_PRICE_ID", "must be one price, or several separated by commas")
+  }
+  return [sold, ...older] as const
 })

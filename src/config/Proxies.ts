@@ -1,10 +1,10 @@
 import { BlockList, isIP } from "node:net"
 
-/** `TRUSTED_PROXIES`: addresses and CIDR ranges; undefined when one is neither. */
+/** Reads `TRUSTED_PROXIES`: addresses and CIDR ranges. Returns undefined when an entry is neither. */
 export const parseProxies = (list: ReadonlyArray<string>): BlockList | undefined => {
   const trusted = new BlockList()
   for (const entry of list) {
-    // Exactly so: an empty prefix would read as 0, and `10.0.0.0/` trust the whole internet.
+    // The prefix needs a digit: an empty one would read as 0, so that `10.0.0.0/` would trust every address.
     const [, network = "", prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? []
     const family = isIP(network)
     const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix)

@@ -1,8 +1,8 @@
 import { Config, Effect, Schema } from "effect"
 import { integerFromText } from "../api/Schemas.ts"
-import type { VariableName } from "./Variables.ts"
+import { type NameWithDefault, type VariableName, variables } from "./Variables.ts"
 
-/** A setting that is missing or cannot be used. The start ends with its one line. */
+/** A setting that is missing or not usable. The process prints its message as one line and does not start. */
 export class SettingError extends Schema.TaggedError<SettingError>()("SettingError", {
   setting: Schema.String,
   problem: Schema.String
@@ -14,31 +14,50 @@ export class SettingError extends Schema.TaggedError<SettingError>()("SettingErr
 
 export const fail = (setting: VariableName, problem: string) => Effect.fail(new SettingError({ setting, problem }))
 
-/** Reads one name; a value that does not fit is reported by the name alone, so no secret can be printed. */
+/** Reads one variable. The error has the name and what is expected, never the value, which may be a secret. */
 const read = <A>(name: VariableName, config: Config.Config<A>, expected: string) =>
   config.pipe(Effect.mapError(() => new SettingError({ setting: name, problem: `must be ${expected}` })))
 
-export const string = (name: VariableName) => read(name, Config.String(name).pipe(Config.option), "text")
-export const secret = (name: VariableName) => read(name, Config.Redacted(name).pipe(Config.option), "text")
+const defaultOf = <N extends NameWithDefault<string | number>>(name: N): (typeof variables)[N]["defaultValue"] =>
+  variables[name].defaultValue
 
-export const integer = (name: VariableName, minimum: number, maximum: number, fallback: number) =>
+const oneOf = (choices: ReadonlyArray<string>) => `one of ${choices.join(", ")}`
+
+export const optional = (name: VariableName) => read(name, Config.String(name).pipe(Config.withDefault(undefined)), "text")
+
+export const optionalSecret = (name: VariableName) =>
+  read(name, Config.Redacted(name).pipe(Config.withDefault(undefined)), "text")
+
+export const optionalChoice = <const L extends ReadonlyArray<string>>(name: VariableName, choices: L) =>
+  read(name, Config.Literals(choices, name).pipe(Config.withDefault(undefined)), oneOf(choices))
+
+export const text = (name: NameWithDefault<string>) =>
+  read(name, Config.String(name).pipe(Config.withDefault(defaultOf(name))), "text")
+
+export const integer = (name: NameWithDefault<number>, minimum: number, maximum: number) =>
   read(
     name,
-    Config.schema(integerFromText(minimum, maximum), name).pipe(Config.withDefault(fallback)),
+    Config.schema(integerFromText(minimum, maximum), name).pipe(Config.withDefault(defaultOf(name))),
     `a whole number from ${minimum} to ${maximum}`
   )
 
-export const choice = <const L extends ReadonlyArray<string>>(name: VariableName, choices: L) =>
-  read(name, Config.Literals(choices, name).pipe(Config.option), `one of ${choices.join(", ")}`)
+export const choice = <N extends NameWithDefault<string>, const L extends ReadonlyArray<string>>(name: N, choices: L) =>
+  read(name, Config.Literals(choices, name).pipe(Config.withDefault(defaultOf(name))), oneOf(choices))
 
-/** The items of a comma list; empty ones are none. */
-export const items = (list: string): Array<string> =>
+/** The items of a comma-separated list, without the empty ones. */
+export const items = (list = ""): Array<string> =>
   list
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "")
 
+/** The URL without trailing slashes. */
 export const url = (name: VariableName, value: string, protocols: ReadonlyArray<string>) =>
   URL.canParse(value) && protocols.includes(new URL(value).protocol)
     ? Effect.succeed(value.replace(/\/+$/, ""))
-    : fail(name, `must be a URL starting with ${protocols.map((p) => `${p}//`).join(" or ")}`)
+    : fail(name, `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`)
+
+export const optionalUrl = Effect.fnUntraced(function* (name: VariableName, protocols: ReadonlyArray<string>) {
+  const value = yield* optional(name)
+  return value === undefined ? undefined : yield* url(name, value, protocols)
+})

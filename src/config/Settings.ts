@@ -1,5 +1,6 @@
 import type { BlockList } from "node:net"
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Record, Redacted } from "effect"
+import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { parseProxies } from "./Proxies.ts"
 import {
   billing,
@@ -13,26 +14,41 @@ import {
   type OtpWebhook,
   otpWebhook
 } from "./Credentials.ts"
-import { choice, fail, integer, items, secret, type SettingError, string, url } from "./Reading.ts"
-import type { VariableName } from "./Variables.ts"
+import { choice, fail, integer, items, optional, optionalSecret, optionalUrl, type SettingError, text, url } from "./Reading.ts"
 
-/** Every setting of the process, read once. Their names and meanings are in config/Variables.ts. */
+const logLevels = {
+  trace: "Trace",
+  debug: "Debug",
+  info: "Info",
+  warn: "Warn",
+  error: "Error",
+  fatal: "Fatal",
+  none: "None"
+} as const
+
+/** Every setting of the process, read once. Names, meanings and defaults are in Variables.ts. */
 export interface Settings {
   readonly environment: Environment
   readonly role: "all" | "api" | "worker"
   readonly host: string
   readonly port: number
-  readonly databaseUrl: Redacted.Redacted
+  /** Where probes are answered: `port`, or nowhere in a worker without a `PORT`. */
+  readonly opsPort: number | undefined
+  readonly database: DatabaseEndpoint
   /** A session connection for LISTEN, the queue, migrations and advisory locks. */
-  readonly databaseDirectUrl: Redacted.Redacted
+  readonly databaseDirect: DatabaseEndpoint
+  /** Whether `database` is a pooler in transaction mode, which keeps no session settings and no prepared statements. */
+  readonly isPooled: boolean
+  /** Connections for requests and jobs. */
+  readonly databasePoolSize: number
   readonly migrate: boolean
   readonly jwtKeys: readonly [JwtKey, ...Array<JwtKey>]
   /** Seconds an access token lives. */
   readonly jwtTtl: number
   readonly otpDelivery: Delivery
-  /** Where codes are posted to, if anywhere. */
+  /** The gateway that codes are posted to, if there is one. */
   readonly otpWebhook: OtpWebhook | undefined
-  /** Whether numbers can log in with a password, too. */
+  /** Whether a user can also log in with a password. */
   readonly passwordLogin: boolean
   readonly gemini: {
     readonly apiKey: Redacted.Redacted
@@ -48,30 +64,53 @@ export interface Settings {
   /** 0 is unlimited. */
   readonly proDailyPrompts: number
   readonly workerConcurrency: number
-  /** Requests a process works on at once; past it they are refused with 503 `overloaded`. */
+  /** Requests that the process handles at the same time. Further requests wait, and then get 503 `overloaded`. */
   readonly requestConcurrency: number
   readonly corsOrigins: ReadonlyArray<string>
-  /** Whose forwarded addresses are believed. */
+  /** The proxies whose `X-Forwarded-For` is trusted. */
   readonly trustedProxies: BlockList
   readonly apiPrefix: string | undefined
-  /** Opens /metrics and /admin; without it they are not there. */
+  /** The bearer token of /metrics and /admin; without it both are 404. */
   readonly adminToken: Redacted.Redacted | undefined
-  /** An OpenTelemetry collector's base URL; without it nothing is traced. */
+  /** The base URL of an OpenTelemetry collector; without it nothing is traced. */
   readonly otlpEndpoint: string | undefined
-  readonly logLevel: "Trace" | "Debug" | "Info" | "Warn" | "Error" | "Fatal" | "None"
+  readonly logLevel: (typeof logLevels)[keyof typeof logLevels]
 }
 
-const databaseUrl = (name: VariableName, value: Redacted.Redacted) =>
-  Effect.as(url(name, Redacted.value(value), ["postgres:", "postgresql:"]), value)
-
-const logLevel = Effect.map(choice("LOG_LEVEL", ["trace", "debug", "info", "warn", "error", "fatal", "none"]), (level) => {
-  const name = Option.getOrElse(level, () => "info")
-  return (name.charAt(0).toUpperCase() + name.slice(1)) as Settings["logLevel"]
+const databases = Effect.gen(function* () {
+  const configured = yield* optionalSecret("DATABASE_URL")
+  if (configured === undefined) return yield* fail("DATABASE_URL", "is required (postgres://…)")
+  const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* text("PGSSLMODE") }
+  const database = yield* databaseEndpoint("DATABASE_URL", configured, defaults)
+  const direct = yield* optionalSecret("DATABASE_DIRECT_URL")
+  return {
+    database,
+    databaseDirect: direct === undefined ? database : yield* databaseEndpoint("DATABASE_DIRECT_URL", direct, defaults),
+    isPooled: direct !== undefined && Redacted.value(direct) !== Redacted.value(configured),
+    databasePoolSize: yield* integer("DATABASE_POOL_SIZE", 4, 1_000)
+  }
 })
 
-/** Browsers send an origin without a path, and it is compared as it stands. */
+const appUrl = Effect.fnUntraced(function* (environment: Environment, port: number) {
+  // Render sets it to the service's own address.
+  const renderUrl = yield* optional("RENDER_EXTERNAL_URL")
+  const configured = (yield* optional("APP_URL")) ?? renderUrl
+  if (configured === undefined && environment === "production") {
+    return yield* fail("APP_URL", "is required in production (https://…)")
+  }
+  return yield* url("APP_URL", configured ?? `http://localhost:${port}`, ["http:", "https:"])
+})
+
+const apiPrefix = Effect.gen(function* () {
+  const prefix = yield* optional("API_PREFIX")
+  return prefix === undefined || /^(\/[\w-]+)+$/.test(prefix) ? prefix : yield* fail("API_PREFIX", "must look like /api")
+})
+
+const logLevel = Effect.map(choice("LOG_LEVEL", Record.keys(logLevels)), (level) => logLevels[level])
+
+/** Origins without a path, as browsers send them, because they are compared as text. */
 const corsOrigins = Effect.gen(function* () {
-  const list = Option.getOrElse(yield* string("CORS_ORIGINS"), () => "")
+  const list = (yield* optional("CORS_ORIGINS")) ?? ""
   const origins = items(list)
   const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text
   return list.trim() === "*" || origins.every(isOrigin)
@@ -80,60 +119,41 @@ const corsOrigins = Effect.gen(function* () {
 })
 
 const trustedProxies = Effect.gen(function* () {
-  const proxies = parseProxies(items(Option.getOrElse(yield* string("TRUSTED_PROXIES"), () => "")))
+  const proxies = parseProxies(items(yield* optional("TRUSTED_PROXIES")))
   return proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a list of addresses or ranges like 10.0.0.0/8"))
 })
 
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
-  const environment = Option.getOrElse(
-    yield* choice("APP_ENV", ["development", "test", "production"]),
-    () => "production" as const
-  )
-  const role = Option.getOrElse(yield* choice("ROLE", ["all", "api", "worker"]), () => "all" as const)
-  const port = yield* integer("PORT", 0, 65_535, 3000)
-  const configuredUrl = yield* secret("DATABASE_URL")
-  if (Option.isNone(configuredUrl)) return yield* fail("DATABASE_URL", "is required (postgres://…)")
-  const database = yield* databaseUrl("DATABASE_URL", configuredUrl.value)
-  const direct = yield* secret("DATABASE_DIRECT_URL")
-  // Render tells a web service its own address.
-  const appUrl = Option.firstSomeOf([yield* string("APP_URL"), yield* string("RENDER_EXTERNAL_URL")])
-  if (Option.isNone(appUrl) && environment === "production") yield* fail("APP_URL", "is required in production (https://…)")
-  const prefix = yield* string("API_PREFIX")
-  if (Option.isSome(prefix) && !/^(\/[\w-]+)+$/.test(prefix.value)) yield* fail("API_PREFIX", "must look like /api")
-  const otlpEndpoint = yield* string("OTEL_EXPORTER_OTLP_ENDPOINT")
-  const migrate = yield* choice("MIGRATE", ["on", "off"])
+  const environment = yield* choice("APP_ENV", ["development", "test", "production"])
+  const port = yield* integer("PORT", 0, 65_535)
+  const role = yield* choice("ROLE", ["all", "api", "worker"])
+  const database = yield* databases
   const delivery = yield* otpDelivery(environment)
   return {
     environment,
     role,
-    host: Option.getOrElse(yield* string("HOST"), () => (environment === "development" ? "127.0.0.1" : "0.0.0.0")),
+    host: (yield* optional("HOST")) ?? (environment === "development" ? "127.0.0.1" : "0.0.0.0"),
     port,
-    databaseUrl: database,
-    databaseDirectUrl: Option.isSome(direct) ? yield* databaseUrl("DATABASE_DIRECT_URL", direct.value) : database,
-    migrate: Option.getOrElse(migrate, () => "on") === "on",
+    opsPort: role === "worker" && (yield* optional("PORT")) === undefined ? undefined : port,
+    ...database,
+    migrate: (yield* choice("MIGRATE", ["on", "off"])) === "on",
     jwtKeys: yield* jwtKeys(environment),
-    jwtTtl: yield* integer("JWT_TTL", 1, 86_400, 3600),
+    jwtTtl: yield* integer("JWT_TTL", 1, 86_400),
     otpDelivery: delivery,
     otpWebhook: yield* otpWebhook(environment, delivery),
-    passwordLogin: Option.getOrUndefined(yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
+    passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     billing: yield* billing(environment),
-    appUrl: yield* url(
-      "APP_URL",
-      Option.getOrElse(appUrl, () => `http://localhost:${port}`),
-      ["http:", "https:"]
-    ),
-    basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000, 5),
-    proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000, 1000),
-    workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000, 100),
-    requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000, 64),
+    appUrl: yield* appUrl(environment, port),
+    basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),
+    proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000),
+    workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000),
+    requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000),
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,
-    apiPrefix: Option.getOrUndefined(prefix),
-    adminToken: Option.getOrUndefined(yield* secret("ADMIN_TOKEN")),
-    otlpEndpoint: Option.isSome(otlpEndpoint)
-      ? yield* url("OTEL_EXPORTER_OTLP_ENDPOINT", otlpEndpoint.value, ["http:", "https:"])
-      : undefined,
+    apiPrefix: yield* apiPrefix,
+    adminToken: yield* optionalSecret("ADMIN_TOKEN"),
+    otlpEndpoint: yield* optionalUrl("OTEL_EXPORTER_OTLP_ENDPOINT", ["http:", "https:"]),
     logLevel: yield* logLevel
   }
 })

@@ -1,17 +1,26 @@
-interface Variable {
-  readonly meaning: string
-  /** The value when it is not set, as Markdown. */
-  readonly default: string
-}
+type Variable = { readonly meaning: string } & (
+  | {
+      /** The value when it is not set. The settings read it from here. */
+      readonly defaultValue: string | number
+    }
+  | {
+      /** What happens when it is not set, in Markdown: it is required, or the value depends on other variables. */
+      readonly default: string
+    }
+)
 
 /**
  * Every environment variable, described for operators. docs/settings.md is generated from this table, and the
  * settings can read no other name.
  */
 export const variables = {
-  APP_ENV: { meaning: "`development`, `test` or `production`", default: "`production`" },
-  ROLE: { meaning: "`api`, `worker`, or `all` for both in one process", default: "`all`" },
-  PORT: { meaning: "port of the API; a process with `ROLE=worker` does not listen", default: "3000" },
+  APP_ENV: { meaning: "`development`, `test` or `production`", defaultValue: "production" },
+  ROLE: { meaning: "`api`, `worker`, or `all` for both in one process", defaultValue: "all" },
+  PORT: {
+    meaning:
+      "port of the API; with `ROLE=worker` only `/healthz`, `/readyz` and `/metrics` are served there, and nothing when it is not set",
+    defaultValue: 3000
+  },
   HOST: { meaning: "address that the API listens on", default: "`0.0.0.0`; `127.0.0.1` in development" },
   DATABASE_URL: {
     meaning: "`postgres://…` of a Postgres 15 or newer",
@@ -22,9 +31,19 @@ export const variables = {
       "a session connection for LISTEN, the queue and migrations; set it when `DATABASE_URL` is a pooler in transaction mode",
     default: "`DATABASE_URL`"
   },
+  DATABASE_CA: {
+    meaning: "root certificate that verifies the database's certificate: PEM text, or the path of a PEM file",
+    default: "none"
+  },
+  PGSSLMODE: { meaning: "`sslmode` of database URLs that have none, as libpq defines it", defaultValue: "prefer" },
+  DATABASE_POOL_SIZE: {
+    meaning:
+      "connections of a process for requests and jobs, 4 or more; reads take up to 4 more, notifications 2, a worker's queue 10",
+    defaultValue: 12
+  },
   MIGRATE: {
     meaning: "`on` applies migrations at the start; `off` when `npm run migrate` runs before each deploy",
-    default: "`on`"
+    defaultValue: "on"
   },
   APP_URL: {
     meaning: "public base URL, used in links; never taken from a request",
@@ -36,7 +55,7 @@ export const variables = {
       "keys for tokens, codes and cursors, each 32 bytes or more (`openssl rand -base64 32`): one base64 value, or `kid:base64[,kid:base64]`, where the first key signs and all are accepted",
     default: "required in production; else generated at each start (`npm run dev` keeps its own in `DEV_DATA_DIR`)"
   },
-  JWT_TTL: { meaning: "lifetime of an access token, in seconds", default: "3600" },
+  JWT_TTL: { meaning: "lifetime of an access token, in seconds", defaultValue: 3600 },
   OTP_DELIVERY: {
     meaning:
       "how one-time codes reach users: `response` (in the API's response, for trying out), `log`, `webhook` (posted to `OTP_WEBHOOK_URL`), or `none` (the server sends nothing: you replace the `CodeSender` layer in code). With `OTP_WEBHOOK_URL` set, `none` works like `webhook`",
@@ -51,15 +70,15 @@ export const variables = {
     meaning: "key that signs the posted codes, 32 bytes or more",
     default: "required with `OTP_WEBHOOK_URL`"
   },
-  PASSWORD_LOGIN: { meaning: "`true` also allows login with a number and a password", default: "`false`" },
+  PASSWORD_LOGIN: { meaning: "`true` also allows login with a number and a password", defaultValue: "false" },
   GEMINI_API_KEY: {
     meaning: "API key from [AI Studio](https://aistudio.google.com/apikey)",
     default: "required in production; `npm run dev` uses its simulator"
   },
-  GEMINI_MODEL: { meaning: "model of rooms that do not choose one", default: "`gemini-3.8-flash`" },
+  GEMINI_MODEL: { meaning: "model of rooms that do not choose one", defaultValue: "gemini-3.8-flash" },
   GEMINI_BASE_URL: { meaning: "another host that speaks Google's protocol", default: "Google's" },
-  GEMINI_API_VERSION: { meaning: "Google's API version", default: "`v1beta`" },
-  BILLING: { meaning: "`off` runs without Stripe; every user is Basic", default: "`on`" },
+  GEMINI_API_VERSION: { meaning: "Google's API version", defaultValue: "v1beta" },
+  BILLING: { meaning: "`off` runs without Stripe; every user is Basic", defaultValue: "on" },
   STRIPE_SECRET_KEY: {
     meaning: "`sk_test_…`, or `sk_live_…` in production",
     default: "required in production, unless `BILLING=off`"
@@ -74,13 +93,13 @@ export const variables = {
     default: "required when `STRIPE_SECRET_KEY` is set"
   },
   STRIPE_API_BASE: { meaning: "another host that speaks Stripe's protocol", default: "Stripe's" },
-  BASIC_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Basic user", default: "5" },
-  PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", default: "1000" },
-  WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", default: "100" },
+  BASIC_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Basic user", defaultValue: 5 },
+  PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", defaultValue: 1000 },
+  WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", defaultValue: 100 },
   REQUEST_CONCURRENCY: {
     meaning:
       "requests that one process handles at the same time; further requests wait up to five seconds and then get 503 `overloaded`",
-    default: "64"
+    defaultValue: 64
   },
   TRUSTED_PROXIES: {
     meaning: "addresses or ranges of the proxies whose `X-Forwarded-For` is trusted, separated by commas",
@@ -92,13 +111,18 @@ export const variables = {
   },
   API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
   ADMIN_TOKEN: { meaning: "bearer token for `/metrics` and `/admin/queue`", default: "none: both are 404" },
-  LOG_LEVEL: { meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `none`", default: "`info`" },
+  LOG_LEVEL: { meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `none`", defaultValue: "info" },
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     meaning: "base URL of an OpenTelemetry collector that receives traces",
     default: "none: nothing is traced"
   },
-  DEV_DATA_DIR: { meaning: "folder in which `npm run dev` keeps its database, keys and simulated Stripe", default: "`.data`" }
+  DEV_DATA_DIR: { meaning: "folder in which `npm run dev` keeps its database, keys and simulated Stripe", defaultValue: ".data" }
 } as const satisfies Readonly<Record<string, Variable>>
 
 /** The name of an environment variable. */
 export type VariableName = keyof typeof variables
+
+/** The names of the variables that have a default value of type `A`. */
+export type NameWithDefault<A> = {
+  [Name in VariableName]: (typeof variables)[Name] extends { readonly defaultValue: A } ? Name : never
+}[VariableName]

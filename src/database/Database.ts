@@ -1,138 +1,76 @@
 import { PgClient } from "@effect/sql-pg"
-import { Context, Effect, Layer, Redacted, String } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import { Reactivity } from "effect/reactivity"
-import { Migrator, SqlClient } from "effect/sql"
-import { runMigrations } from "graphile-worker"
-import pg from "pg"
-import { migrations } from "../../migrations/index.ts"
-import { AppConfig, type Settings } from "../config/Settings.ts"
-import { SettingError } from "../config/Reading.ts"
+import { SqlClient } from "effect/sql"
+import { AppConfig } from "../config/Settings.ts"
+import { type ConnectionOptions, isPassing, makeClient, reasonOf, unusable } from "./Connections.ts"
+import { migrate, refuseUnmigrated } from "./Migrations.ts"
 import { limitRequestConnections } from "./RequestPool.ts"
 
-/** Any number, as long as every process of this product takes the same one. */
-const migrationLock = 4_211_961
+/** A statement is given up after `statementMillis`; a connection that has not answered by then and a little more is dead. */
+export const statementMillis = 15_000
+const bounds = { statementMillis, silenceMillis: statementMillis + 2_000 }
+const writes = { ...bounds, name: "chat-backend" }
+const reads = { ...bounds, name: "chat-backend reads", connections: 4, multiplex: true }
+/** Of `DATABASE_POOL_SIZE`, connections that requests leave for the process's own work. */
+const ownConnections = 2
 
-/** Every wait has an end: a statement, or a transaction that was left open, is given up after these milliseconds. */
-const timeouts = { statement_timeout: "15000", idle_in_transaction_session_timeout: "15000" }
-
-/** What went wrong at the bottom of it. Not the URL, which holds a password. */
-const reason = (error: unknown): string => {
-  if (!(error instanceof Error)) return `${error}`
-  if (error.cause !== undefined) return reason(error.cause)
-  return error instanceof AggregateError ? reason(error.errors[0]) : error.message
-}
-
-/** A database that does not take us at the start is for the operator to mend. */
-const unusable = (error: unknown) => new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reason(error)}` })
-
-const connect = (options: { url: Redacted.Redacted; maxConnections: number; pooled?: boolean; multiplex?: boolean }) =>
-  PgClient.make({
-    url: options.url,
-    applicationName: "chat-backend",
-    maxConnections: options.maxConnections,
-    connectTimeout: "5 seconds",
-    multiplex: options.multiplex ?? false,
-    // A pooler in transaction mode keeps neither prepared statements nor session settings.
-    ...(options.pooled ? { prepare: false } : { startupParameters: timeouts }),
-    transformResultNames: String.snakeToCamel,
-    transformJson: false
-    // A pool connects when it is first used; a start shows at once whether it can.
-  }).pipe(
+/** A client that has shown that it can connect: a pool connects when it is first used, a start must find out at once. */
+const connect = (options: ConnectionOptions) =>
+  makeClient(options).pipe(
     Effect.tap((sql) => sql`select 1`),
     Effect.mapError(unusable)
   )
 
-const runPending = Migrator.make({})
-
-const migrate = Effect.fn("Database.migrate")(function* (url: Redacted.Redacted) {
-  const connectionString = Redacted.value(url)
-  // Held by a session of its own, so that of processes starting together one migrates and the others wait.
-  yield* Effect.acquireRelease(
-    Effect.tryPromise({
-      try: async () => {
-        const client = new pg.Client({ connectionString, application_name: "chat-backend migrations" })
-        client.on("error", () => {})
-        await client.connect()
-        await client.query("select pg_advisory_lock($1)", [migrationLock])
-        return client
-      },
-      catch: unusable
-    }),
-    (client) => Effect.promise(() => client.end())
+/**
+ * Completes when the database takes connections. It may be away when a process starts: that is said once and waited
+ * for. What an operator must mend (a wrong password, a missing database, a certificate) ends the start.
+ */
+export const awaitDatabase = Effect.fnUntraced(function* (options: { readonly tries?: number | undefined } = {}) {
+  const { databaseDirect } = yield* AppConfig
+  let isSaid = false
+  const attempt = makeClient({ ...writes, endpoint: databaseDirect, connections: 1 }).pipe(
+    Effect.andThen((sql) => sql`select 1`),
+    Effect.scoped,
+    Effect.provide(Reactivity.layer),
+    Effect.timeout("8 seconds")
   )
-  yield* Effect.promise(() => runMigrations({ connectionString }))
-  const applied = yield* runPending({ loader: Migrator.fromRecord(migrations), table: "migrations" })
-  for (const [id, name] of applied) yield* Effect.logInfo(`Applied migration ${id} ${name}`)
-}, Effect.scoped)
-
-/** How many there are; they are numbered from 1 on. */
-export const newestMigration = Object.keys(migrations).length
-
-/** The number of the newest one that was applied. */
-export const appliedMigration = (sql: SqlClient.SqlClient) =>
-  Effect.map(sql<{ id: number }>`select max(migration_id) as id from migrations`, ([row]) => row?.id ?? 0)
-
-/** With `MIGRATE=off` somebody else migrates, and has to have done it. */
-const refuseUnmigrated = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
-  const [table] = yield* sql<{ exists: boolean }>`select to_regclass('migrations') is not null as exists`
-  const lacking = newestMigration - (table?.exists === true ? yield* appliedMigration(sql) : 0)
-  if (lacking > 0) {
-    const problem = `is off, and the database lacks ${lacking} of ${newestMigration} migrations: \`npm run migrate\` makes them`
-    return yield* new SettingError({ setting: "MIGRATE", problem })
-  }
+  yield* attempt.pipe(
+    Effect.tapError((error) => {
+      if (isSaid || !isPassing(error)) return Effect.void
+      isSaid = true
+      return Effect.logWarning(`Waiting for the database: ${reasonOf(error)}`)
+    }),
+    Effect.retry({ while: isPassing, schedule: Schedule.spaced("500 millis"), times: options.tries }),
+    Effect.mapError(unusable)
+  )
 })
 
-/** The migrations alone (`npm run migrate`); the entries run them too, unless `MIGRATE=off`. */
-export const runAllMigrations = Effect.gen(function* () {
-  const { databaseDirectUrl } = yield* AppConfig
-  const direct = yield* Layer.build(PgClient.layerFrom(connect({ url: databaseDirectUrl, maxConnections: 2 })))
-  yield* migrate(databaseDirectUrl).pipe(Effect.provide(direct))
-}).pipe(Effect.scoped)
-
-/** A pool of session connections for LISTEN and the locks: never a pooler in transaction mode. */
-export class DirectSql extends Context.Service<DirectSql, PgClient.PgClient>()("chat-backend/database/DirectSql") {
-  static readonly layer = Layer.effect(
-    DirectSql,
-    Effect.gen(function* () {
-      const { databaseDirectUrl } = yield* AppConfig
-      const context = yield* Layer.build(PgClient.layerFrom(connect({ url: databaseDirectUrl, maxConnections: 4 })))
-      return Context.get(context, PgClient.PgClient)
-    })
-  )
-}
+/** The migrations alone (`npm run migrate`): a deployment is told within a minute that its database is away. */
+export const runAllMigrations = Effect.andThen(awaitDatabase({ tries: 60 }), migrate())
 
 /**
- * For short reads that wait for no lock: statements of many requests are pipelined on a few connections. One that
- * waited would hold up all behind it, so whatever writes, locks or takes its time goes through `SqlClient`.
+ * For short reads that wait for no lock. Statements of many requests are pipelined on a few connections, where a slow
+ * statement delays all behind it; so writes, locks and slow reads go through `SqlClient`.
  */
 export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat-backend/database/ReadSql") {
   static readonly layer = Layer.effect(
     ReadSql,
     Effect.gen(function* () {
-      const settings = yield* AppConfig
-      const context = yield* Layer.build(
-        PgClient.layerFrom(connect({ url: settings.databaseUrl, maxConnections: 4, pooled: isPooled(settings), multiplex: true }))
-      )
-      return Context.get(context, PgClient.PgClient)
+      const { database, isPooled } = yield* AppConfig
+      return yield* connect({ ...reads, endpoint: database, isPooled })
     })
   )
 }
 
-const isPooled = ({ databaseDirectUrl, databaseUrl }: Settings) =>
-  Redacted.value(databaseUrl) !== Redacted.value(databaseDirectUrl)
-
-/** Connections for everything that writes, and how many of them requests may have at once. */
-const maxConnections = 12
-const requestShare = 10
-
-/** A migrated database: what is built on this may assume the newest schema. */
+/** A migrated database: layers on top of it can rely on the newest schema. */
 export const DatabaseLayer = Layer.effect(
   SqlClient.SqlClient,
   Effect.gen(function* () {
-    const settings = yield* AppConfig
-    if (settings.migrate) yield* runAllMigrations
-    const pool = yield* connect({ url: settings.databaseUrl, maxConnections, pooled: isPooled(settings) })
-    if (!settings.migrate) yield* refuseUnmigrated(pool)
-    return yield* limitRequestConnections(pool, requestShare)
+    const { database, databasePoolSize, isPooled, migrate: migrates } = yield* AppConfig
+    if (migrates) yield* migrate()
+    const pool = yield* connect({ ...writes, endpoint: database, isPooled, connections: databasePoolSize })
+    if (!migrates) yield* refuseUnmigrated(pool)
+    return yield* limitRequestConnections(pool, databasePoolSize - ownConnections)
   })
-).pipe(Layer.provide(Reactivity.layer), Layer.merge(Layer.mergeAll(DirectSql.layer, ReadSql.layer)))
+).pipe(Layer.provideMerge(ReadSql.layer), Layer.provide(Reactivity.layer))

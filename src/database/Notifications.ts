@@ -1,15 +1,23 @@
-import { Clock, Context, Effect, Layer, Queue, Schedule } from "effect"
-import type { Scope } from "effect"
-import { DirectSql } from "./Database.ts"
+import type { PgClient } from "@effect/sql-pg"
+import { Cause, Context, Effect, Latch, Layer, Queue, Schedule, Scope } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { AppConfig } from "../config/Settings.ts"
+import { makeClient } from "./Connections.ts"
 import { parseTopic, type Topic, type TopicKind } from "./Topics.ts"
 
-/** One channel for everything: idle listeners on many channels slow every commit down. */
+/** The one channel of all notifications: with many channels, idle listeners slow down every commit. */
 export const channel = "changed"
 
-/** `pg_notify` takes at most 8,000 bytes; topics are packed into payloads of no more than this. */
+/** Bytes of a payload; `pg_notify` takes fewer than 8,000. */
 const maximumPayload = 7_500
 
-/** Packs topics, each once, into as few payloads as `pg_notify` allows. A topic has no line break. */
+/** Time between two probes of the listener, and time a probe has; a silent listener is lost within their sum. */
+const probeEvery = "5 seconds"
+const probeWait = "5 seconds"
+
+const connection = { name: "chat-backend notifications", statementMillis: 5_000, silenceMillis: 7_000, connections: 1 }
+
+/** Packs topics, each once, into as few payloads as possible, one topic a line. */
 export const packTopics = (topics: Iterable<string>): Array<string> => {
   const payloads: Array<string> = []
   let current = ""
@@ -23,34 +31,36 @@ export const packTopics = (topics: Iterable<string>): Array<string> => {
   return current === "" ? payloads : [...payloads, current]
 }
 
-/** Gets the id of the topic. */
+/** Is called with the id of a topic. */
 type Handler = (id: string) => void
 
 /**
  * The process's one LISTEN connection, fanned out by topic (`kind:id`).
  *
- * A notification can be lost (the connection, the process): subscribers treat it as a hint, and
- * learn of every loss by `onReset`, after which what they remember is unknown.
+ * A notification can be lost with the connection, so subscribers treat it as a hint. `onReset` tells them of every
+ * lost connection; what they have cached may be out of date then.
  */
 export class Notifications extends Context.Service<
   Notifications,
   {
-    /** Whether the listener is up: while it is not, nothing cached may be served. */
+    /** Whether the listener is up. While it is down, nothing cached may be served. */
     readonly connected: () => boolean
     /** Calls `handler` with the id of every topic of a kind, until the scope closes. */
     readonly onKind: (kind: TopicKind, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
-    /** Calls `handler` whenever the listener was lost, and again when it is back. */
+    /** Calls `handler` when the listener is lost, and again when it is back, until the scope closes. */
     readonly onReset: (handler: () => void) => Effect.Effect<void, never, Scope.Scope>
     /** Waits until the topic is published, or until interrupted. */
     readonly once: (topic: Topic) => Effect.Effect<void>
-    /** Tells this process at once; others hear by `pg_notify`, which is the writer's to send. */
+    /** Notifies subscribers in this process at once; the writer notifies other processes by `pg_notify`. */
     readonly publishLocal: (topic: Topic) => void
   }
 >()("chat-backend/database/Notifications") {
   static readonly layer = Layer.effect(
     Notifications,
     Effect.gen(function* () {
-      const sql = yield* DirectSql
+      const { databaseDirect } = yield* AppConfig
+      const options = { ...connection, endpoint: databaseDirect }
+      const self = `hub:${crypto.randomUUID()}`
       const kinds = new Map<string, Set<Handler>>()
       const waiters = new Map<string, Set<() => void>>()
       const resets = new Set<() => void>()
@@ -68,33 +78,49 @@ export class Notifications extends Context.Service<
         if (up) for (const wakes of waiters.values()) for (const wake of wakes) wake()
       }
 
-      const self = `hub:${crypto.randomUUID()}`
+      /** Asks the database to notify this process, and fails when the notification does not come in time. */
+      const probe = Effect.fnUntraced(function* (client: PgClient.PgClient, echo: Latch.Latch) {
+        yield* echo.close
+        yield* client`select pg_notify(${channel}, ${self})`
+        yield* echo.await
+      }, Effect.timeout(probeWait))
+
+      /**
+       * Listens until the connection is lost, and says so at once: `connected` is false before anything of the dead
+       * connection is waited for. Both connections are new each time, as idle ones of a pool may be as dead.
+       */
       const listen = Effect.gen(function* () {
-        const notifications = yield* sql.listen(channel)
-        let echoed = yield* Clock.currentTimeMillis
+        const [listener, prober] = yield* Effect.all([makeClient(options), makeClient(options)])
+        const notifications = yield* Effect.timeout(listener.listen(channel), probeWait)
+        const echo = yield* Latch.make(false)
         setConnected(true)
-        // A half-open connection stays silent for ever, so the hub calls itself and expects an answer.
-        const probe = Effect.gen(function* () {
-          yield* sql`select pg_notify(${channel}, ${self})`
-          yield* Effect.sleep("5 seconds")
-          if ((yield* Clock.currentTimeMillis) - echoed > 6_000) return yield* Effect.fail("no echo" as const)
-        }).pipe(Effect.timeout("10 seconds"), Effect.repeat(Schedule.spaced("10 seconds")))
         const receive = Effect.gen(function* () {
           while (true) {
             const { payload } = yield* Queue.take(notifications)
             for (const topic of payload.split("\n")) {
-              if (topic === self) echoed = yield* Clock.currentTimeMillis
+              if (topic === self) yield* echo.open
               else publishLocal(topic)
             }
           }
         })
-        yield* Effect.raceFirst(receive, probe)
+        yield* Effect.raceFirst(receive, Effect.repeat(probe(prober, echo), Schedule.spaced(probeEvery)))
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => setConnected(false))),
+        Effect.tapCause((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("Lost the notification listener", cause)
+        )
+      )
+
+      /** Closing a dead connection takes until its silence is noticed, so that is not waited for. */
+      const listenInOwnScope = Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        yield* listen.pipe(
+          Scope.provide(scope),
+          Effect.onExit((exit) => Effect.forkDetach(Scope.close(scope, exit)))
+        )
       })
 
-      yield* listen.pipe(
-        Effect.scoped,
-        Effect.ensuring(Effect.sync(() => setConnected(false))),
-        Effect.tapCause((cause) => Effect.logWarning("Lost the notification listener", cause)),
+      yield* listenInOwnScope.pipe(
         Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])),
         Effect.forkScoped
       )
@@ -128,5 +154,5 @@ export class Notifications extends Context.Service<
         publishLocal
       })
     })
-  )
+  ).pipe(Layer.provide(Reactivity.layer))
 }

@@ -1,6 +1,5 @@
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { LRUCache } from "lru-cache"
-import type { Scope } from "effect"
 import type { Notifications } from "./Notifications.ts"
 import type { TopicKind } from "./Topics.ts"
 
@@ -10,52 +9,52 @@ export interface Cached<V> {
 }
 
 export interface NotifiedCache<V> {
-  /** What is known of the key; nothing while the listener is down. */
+  /** The cached value; undefined while the listener is down. */
   readonly peek: (key: string) => V | undefined
-  /** Keeps what the effect gives, unless the key changed, or the listener was lost, while it ran. */
+  /** Runs the effect and caches its value, unless the key changed or the listener was lost meanwhile. */
   readonly fill: <E, R>(key: string, effect: Effect.Effect<V, E, R>) => Effect.Effect<Cached<V>, E, R>
 }
 
 /**
- * An LRU kept honest by notifications of one kind (`kind:key`).
+ * An LRU cache that notifications of one kind (`kind:key`) invalidate.
  *
- * A fill that began before an invalidation is given to its caller but not kept: what it read may be older than
- * the change. While the listener is down the cache is empty and bypassed, since what changed is unknown.
+ * The value of a fill that began before an invalidation is returned but not cached, because it may have been read
+ * before the change. While the listener is down the cache is empty and bypassed, because changes are not notified.
  */
 export const makeNotifiedCache = Effect.fnUntraced(function* <V extends object>(options: {
   readonly notifications: Notifications["Service"]
   readonly kind: TopicKind
-  /** Bytes (or any unit `size` counts in) kept at the most. */
+  /** In bytes, or in any unit that `size` counts in. */
   readonly maxSize: number
   readonly size: (value: V) => number
-  /** Milliseconds a value is kept at the most. */
+  /** Milliseconds after which a value expires. */
   readonly ttl: number
 }): Effect.fn.Return<NotifiedCache<V>, never, Scope.Scope> {
   const { kind, notifications, size, ttl } = options
   const cache = new LRUCache<string, V>({ maxSize: options.maxSize, sizeCalculation: (value) => Math.max(1, size(value)), ttl })
   const filling = new Map<string, Set<{ stale: boolean }>>()
-  const spoil = (fills: Iterable<{ stale: boolean }>) => {
+  const markStale = (fills: Iterable<{ stale: boolean }>) => {
     for (const fill of fills) fill.stale = true
   }
 
   yield* notifications.onKind(kind, (key) => {
     cache.delete(key)
-    spoil(filling.get(key) ?? [])
+    markStale(filling.get(key) ?? [])
   })
   yield* notifications.onReset(() => {
     cache.clear()
-    for (const fills of filling.values()) spoil(fills)
+    for (const fills of filling.values()) markStale(fills)
   })
 
-  const watch = (key: string) => {
-    const mine = { stale: false }
+  const beginFill = (key: string) => {
+    const fill = { stale: false }
     const fills = filling.get(key) ?? new Set()
-    filling.set(key, fills.add(mine))
-    const done = () => {
-      fills.delete(mine)
+    filling.set(key, fills.add(fill))
+    const end = () => {
+      fills.delete(fill)
       if (fills.size === 0 && filling.get(key) === fills) filling.delete(key)
     }
-    return { mine, done }
+    return { fill, end }
   }
 
   return {
@@ -63,13 +62,13 @@ export const makeNotifiedCache = Effect.fnUntraced(function* <V extends object>(
     fill: (key, effect) =>
       Effect.suspend(() => {
         const from = notifications.connected() ? "miss" : "bypass"
-        const { done, mine } = watch(key)
+        const { end, fill } = beginFill(key)
         return effect.pipe(
           Effect.map((value): Cached<V> => {
-            if (from === "miss" && !mine.stale) cache.set(key, value)
+            if (from === "miss" && !fill.stale) cache.set(key, value)
             return { value, from }
           }),
-          Effect.ensuring(Effect.sync(done))
+          Effect.ensuring(Effect.sync(end))
         )
       })
   }

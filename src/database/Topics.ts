@@ -12,7 +12,7 @@ export type Topic = `${TopicKind}:${string}`
 
 export const topicOf = (kind: TopicKind, id: string): Topic => `${kind}:${id}`
 
-/** The kind and id of a topic as it arrives from the database, where an older or newer process may send kinds of its own. */
+/** The kind and id of a received topic. The kind may be unknown: another process may run an older or newer release. */
 export const parseTopic = (text: string): { readonly kind: string; readonly id: string } => {
   const end = text.indexOf(":")
   return { kind: text.slice(0, end), id: text.slice(end + 1) }

@@ -3,7 +3,7 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 
 const isConflict = (error: SqlError) => error.reason._tag === "SerializationError" || error.reason._tag === "DeadlockError"
 
-/** Runs a transaction again when Postgres gave it up for another one (40001, 40P01): nothing of it has happened. */
+/** Repeats a transaction that Postgres has rolled back in favour of another one (SQLSTATE 40001, 40P01). */
 export const retryConflicts = <A, E, R>(transaction: Effect.Effect<A, E | SqlError, R>) =>
   Effect.retry(transaction, {
     while: (error) => isSqlError(error) && isConflict(error),

@@ -1,2 +1,2 @@
-/** Identifies this process in the rows that it holds (leases, heartbeats). */
+/** Identifies this process in its leases and heartbeats. */
 export const processId: string = crypto.randomUUID()

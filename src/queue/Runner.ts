@@ -1,12 +1,14 @@
-import { Cause, Deferred, Effect, Exit, Redacted } from "effect"
-import { type JobHelpers, Logger, parseCronItems, run, type TaskList, type WorkerEvents } from "graphile-worker"
+import { Cause, Deferred, Effect, Exit } from "effect"
+import { Logger, parseCronItems, run, type TaskList, type WorkerEvents } from "graphile-worker"
 import { EventEmitter, setMaxListeners } from "node:events"
 import pg from "pg"
+import type { DatabaseEndpoint } from "../config/DatabaseUrl.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { pgConfig } from "../database/Connections.ts"
 import { type Task, Tasks } from "./Tasks.ts"
 
-/** Milliseconds that running jobs get to end once the scope closes; then they are interrupted. */
-const drainMillis = 10_000
+/** Milliseconds that running jobs get to end when the process drains; then they are interrupted. */
+export const drainMillis = 10_000
 /** Connections of the queue. Its queries are short, so a few serve many jobs in progress. */
 const poolSize = 10
 
@@ -16,6 +18,8 @@ export interface Runner {
   readonly lockIds: () => ReadonlyArray<string>
   /** Completes when it stops taking jobs. */
   readonly ended: Effect.Effect<void>
+  /** Asks Postgres something through the runner's own connections. */
+  readonly ping: Effect.Effect<void, unknown>
 }
 
 /** Logs warnings and errors alone: graphile-worker reports every job, and warns of a small pool, which is intended. */
@@ -29,15 +33,15 @@ const makeLogger = Effect.map(
     })
 )
 
-const makePool = (connectionString: string) =>
+const makePool = (endpoint: DatabaseEndpoint) =>
   Effect.acquireRelease(
     Effect.sync(() => {
+      const config = pgConfig({ endpoint, name: "chat-backend worker", statementMillis: 8_000, silenceMillis: 10_000 })
       const pool = new pg.Pool({
-        connectionString,
+        ...config,
         max: poolSize,
-        application_name: "chat-backend worker",
         // A lost job is announced again, so its bookkeeping need not wait for the disk.
-        options: "-c synchronous_commit=off"
+        options: `${config.options} -c synchronous_commit=off`
       })
       // Without these listeners an idle connection that breaks would be an unhandled error and end the process.
       pool.on("error", () => {})
@@ -48,14 +52,18 @@ const makePool = (connectionString: string) =>
     (pool) => Effect.promise(() => pool.end()).pipe(Effect.timeoutOption("2 seconds"))
   )
 
-/** Tasks as graphile-worker calls them: a promise that rejects makes the queue retry the job. */
-export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task>) {
+/**
+ * Tasks as graphile-worker calls them: a promise that rejects makes the queue retry the job. They are interrupted by
+ * `signal`, when the process drains, and not by graphile-worker, which also does so when it loses Postgres: a reply in
+ * progress goes on under its lease.
+ */
+export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Task>, signal: AbortSignal) {
   const runTask = Effect.runPromiseExitWith(yield* Effect.context<never>())
+  // All jobs listen to the same signal, so more than Node's default of ten listeners is not a leak.
+  setMaxListeners(0, signal)
   const runJob =
     ({ interruptedIsDone, run }: Task) =>
-    (payload: unknown, { abortSignal: signal }: Pick<JobHelpers, "abortSignal">) => {
-      // All jobs listen to the same signal, so more than Node's default of ten listeners is not a leak.
-      if (signal !== undefined) setMaxListeners(0, signal)
+    (payload: unknown) => {
       return runTask(run(payload), { signal }).then((exit) => {
         if (Exit.isSuccess(exit) || (interruptedIsDone === true && Cause.hasInterruptsOnly(exit.cause))) return
         throw Cause.squash(exit.cause)
@@ -65,10 +73,10 @@ export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Ta
 })
 
 /** Starts graphile-worker on a pool of its own for as long as the scope lasts; closing the scope lets running jobs end. */
-export const makeRunner = Effect.gen(function* () {
-  const { databaseDirectUrl, workerConcurrency } = yield* AppConfig
+export const makeRunner = Effect.fnUntraced(function* (signal: AbortSignal) {
+  const { databaseDirect, workerConcurrency } = yield* AppConfig
   const tasks = yield* Tasks
-  const taskList = yield* makeTaskList(tasks)
+  const taskList = yield* makeTaskList(tasks, signal)
   const logger = yield* makeLogger
   const crons = tasks.flatMap(({ cron, name }) => (cron === undefined ? [] : [{ task: name, match: cron, identifier: name }]))
 
@@ -79,9 +87,9 @@ export const makeRunner = Effect.gen(function* () {
   events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
   events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
 
-  const pool = yield* makePool(Redacted.value(databaseDirectUrl))
-  const runner = yield* Effect.acquireRelease(
-    Effect.promise(() =>
+  const pool = yield* makePool(databaseDirect)
+  const starting = yield* Effect.acquireRelease(
+    Effect.sync(() =>
       run({
         pgPool: pool,
         taskList,
@@ -103,11 +111,19 @@ export const makeRunner = Effect.gen(function* () {
         }
       })
     ),
-    (runner) => Effect.promise(() => runner.stop().catch(() => undefined)).pipe(Effect.timeoutOption(drainMillis + 3_000))
+    (starting) =>
+      Effect.promise(() => starting.then((runner) => runner.stop()).catch(() => undefined)).pipe(
+        Effect.timeoutOption(drainMillis + 3_000)
+      )
   )
+  const runner = yield* Effect.tryPromise(() => starting)
   // The promise resolves, not rejects, when the connections die. If Postgres is gone at an acknowledgement, the queue
   // shuts down and the promise may never settle.
   const settled = Effect.promise(() => runner.promise.catch(() => undefined))
 
-  return { lockIds: () => [...lockIds], ended: Effect.raceFirst(settled, Deferred.await(shuttingDown)) } satisfies Runner
+  return {
+    lockIds: () => [...lockIds],
+    ended: Effect.raceFirst(settled, Deferred.await(shuttingDown)),
+    ping: Effect.tryPromise(() => pool.query("select 1"))
+  } satisfies Runner
 })

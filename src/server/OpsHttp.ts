@@ -4,7 +4,10 @@ import { SqlClient } from "effect/sql"
 import { Api } from "../api/Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { appliedMigration, newestMigration } from "../database/Database.ts"
+import { appliedMigration, newestMigration } from "../database/Migrations.ts"
+import { ClockSkew, maximumSkewSeconds } from "../database/ClockSkew.ts"
+import { statementMillis } from "../database/Database.ts"
+import { longestSilenceMillis } from "../database/PostgresSocket.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
@@ -20,7 +23,9 @@ export const OpsHttp = HttpApiBuilder.group(
     const worker = yield* WorkerHealth
     const draining = yield* Draining
 
-    /** The newest migration that was applied, or nothing when the database does not answer in time. */
+    const skew = yield* ClockSkew
+
+    /** The newest applied migration; undefined when the database does not answer in time. */
     const applied = appliedMigration(sql).pipe(
       unslotted,
       Effect.timeout("2 seconds"),
@@ -46,6 +51,9 @@ export const OpsHttp = HttpApiBuilder.group(
           database: migration === undefined ? "failed" : "ok",
           migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
           notifications: notifications.connected() ? "ok" : "failed",
+          // Reads, writes, notifications and the queue: none may have waited for longer than a statement may take.
+          connections: longestSilenceMillis() > statementMillis ? "failed" : "ok",
+          clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isDraining() ? "draining" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),
           ...(billing === undefined ? {} : { billing: yield* priceIsThere })

@@ -1,8 +1,11 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, type HttpServerError, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder } from "effect/http-api"
+import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
+import { AdminApi } from "../api/ops/AdminApi.ts"
+import { OpsApi } from "../api/ops/OpsApi.ts"
+import { Problems } from "../api/Problems.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
 import { UserHttp } from "../account/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
@@ -24,6 +27,14 @@ import { ProblemsLayer } from "./Problems.ts"
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
   Layer.provide([AuthorizationLayer, AdminAuthorizationLayer, ProblemsLayer])
+)
+
+/** The groups of the API that a worker answers. */
+class OpsOnly extends HttpApi.make("gemini-chat-backend").add(OpsApi).add(AdminApi).middleware(Problems) {}
+
+const OpsRoutes = HttpApiBuilder.layer(OpsOnly).pipe(
+  Layer.provide([OpsHttp, AdminHttp]),
+  Layer.provide([AdminAuthorizationLayer, ProblemsLayer])
 )
 
 const Pages = HttpRouter.use(
@@ -54,22 +65,30 @@ const notListening = ({ cause }: HttpServerError.ServeError) => {
   return new SettingError({ setting: "HOST", problem: `cannot be listened on (${code})` })
 }
 
-export const ServerLayer = Layer.unwrap(
-  Effect.gen(function* () {
-    const settings = yield* AppConfig
-    const { host, port } = settings
-    const admission = yield* Admission
-    const listener = () => new Listener(settings, admission)
-    return Layer.provideMerge(
-      Announcement,
-      HttpRouter.serve(Routes, {
-        disableLogger: true,
-        disableListenLog: true,
-        routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
-      })
-    ).pipe(
-      Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" })),
-      Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(notListening(error))))
-    )
-  })
-).pipe(Layer.provide(Admission.layer))
+/** Serves routes on the process's port. */
+const serve = <R>(routes: Layer.Layer<never, never, R>) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const settings = yield* AppConfig
+      const { host, port } = settings
+      const admission = yield* Admission
+      const listener = () => new Listener(settings, admission)
+      return Layer.provideMerge(
+        Announcement,
+        HttpRouter.serve(routes, {
+          disableLogger: true,
+          disableListenLog: true,
+          routerConfig: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
+        })
+      ).pipe(
+        Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" })),
+        Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(notListening(error))))
+      )
+    })
+  ).pipe(Layer.provide(Admission.layer))
+
+/** The whole API, its reference and its document. */
+export const ServerLayer = serve(Routes)
+
+/** A worker's: probes and metrics alone. */
+export const OpsServerLayer = serve(Layer.merge(OpsRoutes, RequestPipeline))

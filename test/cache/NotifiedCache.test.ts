@@ -7,8 +7,8 @@ interface Value {
   readonly text: string
 }
 
-/** A hub in the test's hand. */
-const makeHub = () => {
+/** Notifications that the test sends and resets. */
+const makeNotifications = () => {
   const handlers = new Set<(topic: string) => void>()
   const resets = new Set<() => void>()
   let connected = true
@@ -28,7 +28,7 @@ const makeHub = () => {
     notify: (topic: string) => {
       for (const handler of handlers) handler(topic)
     },
-    turn: (up: boolean) => {
+    setConnected: (up: boolean) => {
       connected = up
       for (const reset of resets) reset()
     },
@@ -36,19 +36,19 @@ const makeHub = () => {
   }
 }
 
-/** Runs a test with a cache, and closes it. */
+/** Runs a test with a cache, closes it, and checks that it has unsubscribed. */
 const withCache =
   (
-    test: (cache: NotifiedCache<Value>, hub: ReturnType<typeof makeHub>) => Effect.Effect<void>,
+    test: (cache: NotifiedCache<Value>, notifications: ReturnType<typeof makeNotifications>) => Effect.Effect<void>,
     options: { maxSize?: number; ttl?: number } = {}
   ) =>
   async () => {
-    const hub = makeHub()
+    const notifications = makeNotifications()
     const scope = Scope.makeUnsafe()
     const cache = await Effect.runPromise(
       Scope.provide(
         makeNotifiedCache<Value>({
-          notifications: hub.service,
+          notifications: notifications.service,
           kind: "sessions",
           maxSize: 1_000,
           size: ({ text }) => text.length,
@@ -58,17 +58,17 @@ const withCache =
         scope
       )
     )
-    assert.strictEqual(hub.subscribers(), 2)
-    await Effect.runPromise(test(cache, hub))
+    assert.strictEqual(notifications.subscribers(), 2)
+    await Effect.runPromise(test(cache, notifications))
     await Effect.runPromise(Scope.close(scope, Exit.void))
-    assert.strictEqual(hub.subscribers(), 0)
+    assert.strictEqual(notifications.subscribers(), 0)
   }
 
 const loads = (text: string) => Effect.succeed({ text })
 
 describe("a notified cache", () => {
   it(
-    "keeps what a fill gave",
+    "caches the value of a fill",
     withCache((cache) =>
       Effect.gen(function* () {
         assert.isUndefined(cache.peek("a"))
@@ -80,15 +80,15 @@ describe("a notified cache", () => {
   )
 
   it(
-    "forgets what changed, and nothing else",
-    withCache((cache, hub) =>
+    "invalidates the notified key alone",
+    withCache((cache, notifications) =>
       Effect.gen(function* () {
         yield* cache.fill("a", loads("1"))
         yield* cache.fill("b", loads("2"))
-        hub.notify("others:a")
-        hub.notify("sessions:ab")
+        notifications.notify("others:a")
+        notifications.notify("sessions:ab")
         assert.deepStrictEqual(cache.peek("a"), { text: "1" })
-        hub.notify("sessions:a")
+        notifications.notify("sessions:a")
         assert.isUndefined(cache.peek("a"))
         assert.deepStrictEqual(cache.peek("b"), { text: "2" })
       })
@@ -96,13 +96,13 @@ describe("a notified cache", () => {
   )
 
   it(
-    "gives a fill that began before a change to its caller, and does not keep it",
-    withCache((cache, hub) =>
+    "returns but does not cache a fill that began before an invalidation",
+    withCache((cache, notifications) =>
       Effect.gen(function* () {
         const gate = yield* Deferred.make<Value>()
         const filling = yield* Effect.forkChild(cache.fill("a", Deferred.await(gate)), { startImmediately: true })
         const other = yield* Effect.forkChild(cache.fill("b", Deferred.await(gate)), { startImmediately: true })
-        hub.notify("sessions:a")
+        notifications.notify("sessions:a")
         yield* Deferred.succeed(gate, { text: "old" })
         assert.deepStrictEqual((yield* Fiber.join(filling)).value, { text: "old" })
         yield* Fiber.join(other)
@@ -113,14 +113,14 @@ describe("a notified cache", () => {
   )
 
   it(
-    "keeps the fill that began after the change, whichever ends first",
-    withCache((cache, hub) =>
+    "caches the fill that began after the invalidation, whichever ends first",
+    withCache((cache, notifications) =>
       Effect.gen(function* () {
         for (const order of ["old first", "new first"]) {
-          hub.notify("sessions:a")
+          notifications.notify("sessions:a")
           const [older, newer] = [yield* Deferred.make<Value>(), yield* Deferred.make<Value>()]
           const one = yield* Effect.forkChild(cache.fill("a", Deferred.await(older)), { startImmediately: true })
-          hub.notify("sessions:a")
+          notifications.notify("sessions:a")
           const two = yield* Effect.forkChild(cache.fill("a", Deferred.await(newer)), { startImmediately: true })
           const ends = [
             Deferred.succeed(older, { text: "old" }).pipe(Effect.andThen(Fiber.join(one))),
@@ -134,13 +134,13 @@ describe("a notified cache", () => {
   )
 
   it(
-    "keeps nothing of a fill that outlived the listener, though it is back",
-    withCache((cache, hub) =>
+    "does not cache a fill during which the listener was lost, even if it is back",
+    withCache((cache, notifications) =>
       Effect.gen(function* () {
         const gate = yield* Deferred.make<Value>()
         const filling = yield* Effect.forkChild(cache.fill("a", Deferred.await(gate)), { startImmediately: true })
-        hub.turn(false)
-        hub.turn(true)
+        notifications.setConnected(false)
+        notifications.setConnected(true)
         yield* Deferred.succeed(gate, { text: "old" })
         yield* Fiber.join(filling)
         assert.isUndefined(cache.peek("a"))
@@ -149,18 +149,18 @@ describe("a notified cache", () => {
   )
 
   it(
-    "is empty and bypassed while the listener is down, and cold when it is back",
-    withCache((cache, hub) =>
+    "is bypassed while the listener is down, and empty when it is back",
+    withCache((cache, notifications) =>
       Effect.gen(function* () {
         yield* cache.fill("a", loads("1"))
-        hub.turn(false)
+        notifications.setConnected(false)
         assert.isUndefined(cache.peek("a"))
         assert.deepStrictEqual(yield* cache.fill("a", loads("2")), { value: { text: "2" }, from: "bypass" })
         assert.isUndefined(cache.peek("a"))
-        // Begun while it was down: what changed since then is unknown.
+        // Begun while it was down, when changes were not notified.
         const gate = yield* Deferred.make<Value>()
         const filling = yield* Effect.forkChild(cache.fill("a", Deferred.await(gate)), { startImmediately: true })
-        hub.turn(true)
+        notifications.setConnected(true)
         assert.isUndefined(cache.peek("a"))
         yield* Deferred.succeed(gate, { text: "3" })
         yield* Fiber.join(filling)
@@ -172,12 +172,12 @@ describe("a notified cache", () => {
   )
 
   it(
-    "is not harmed by fills that fail or are interrupted",
-    withCache((cache, hub) =>
+    "works on after fills that fail or are interrupted",
+    withCache((cache, notifications) =>
       Effect.gen(function* () {
         assert.isTrue(Exit.isFailure(yield* Effect.exit(cache.fill("a", Effect.fail("no")))))
         yield* Effect.timeoutOption(cache.fill("a", Effect.never), 5)
-        hub.notify("sessions:a")
+        notifications.notify("sessions:a")
         yield* cache.fill("a", loads("1"))
         assert.deepStrictEqual(cache.peek("a"), { text: "1" })
       })
@@ -185,7 +185,7 @@ describe("a notified cache", () => {
   )
 
   it(
-    "keeps no more than its size, the latest used",
+    "evicts the least recently used value above its size",
     withCache((cache) =>
       Effect.gen(function* () {
         for (const key of ["a", "b", "c"]) yield* cache.fill(key, loads("x".repeat(300)))
@@ -201,7 +201,7 @@ describe("a notified cache", () => {
   )
 
   it(
-    "keeps nothing for longer than its time to live",
+    "expires a value after its time to live",
     withCache(
       (cache) =>
         Effect.gen(function* () {

@@ -239,7 +239,7 @@ describe("the list of rooms", () => {
     await heard()
     await kept(here)
     const listeners = await world.database.query<{ pid: number }>(
-      "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'"
+      "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend notifications' and query ilike 'listen%'"
     )
     assert.strictEqual(listeners.length, 2)
     for (const { pid } of listeners) await world.database.query("select pg_terminate_backend($1)", [pid])

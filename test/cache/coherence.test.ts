@@ -129,7 +129,7 @@ describe("two processes and one user's list", () => {
     const killing = (async () => {
       while (performance.now() < end) {
         const killed = await world.database.query(
-          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'chat-backend' and query ilike 'listen%'"
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'chat-backend notifications' and query ilike 'listen%'"
         )
         kills += killed.length
         await sleep(1_000)

@@ -1,16 +1,20 @@
-import type { Customer } from "./Customer.ts"
+import type { SimulatedUser } from "./SimulatedUser.ts"
 import type { Evidence } from "./Evidence.ts"
-import type { Incarnation, Slot } from "./Fleet.ts"
+import type { Incarnation, SupervisedProcess } from "./SupervisedProcess.ts"
 import type { Stale } from "./Ledger.ts"
-import type { World } from "./World.ts"
+import type { Experiment } from "./Experiment.ts"
 
-/** Milliseconds that the news of a change may take to all processes, and that its writer has to live to send it. */
-const news = 2_000
-const lastWords = 1_000
-/** Milliseconds for which the loss of Postgres explains that a process ends. */
-const aftermath = 60_000
+/** Milliseconds within which a change must reach all processes, and for which its writer must live to announce it. */
+const maximumStaleness = 2_000
+const announcementMillis = 1_000
+/** Milliseconds for which a loss of Postgres excuses the end of a process. */
+const outageExcuse = 60_000
 
-export const quotas = ({ ledger }: World, { replies, usage, users }: Evidence, limitOf: (userId: string) => number): void => {
+export const quotas = (
+  { ledger }: Experiment,
+  { replies, usage, users }: Evidence,
+  limitOf: (userId: string) => number
+): void => {
   const charged = Map.groupBy(replies, ({ quota_day, user_id }) => `${user_id} ${quota_day}`)
   const counted = new Map(usage.map(({ day, used, user_id }) => [`${user_id} ${day}`, used]))
   for (const key of new Set([...charged.keys(), ...counted.keys()])) {
@@ -28,7 +32,7 @@ export const quotas = ({ ledger }: World, { replies, usage, users }: Evidence, l
   if (users.length === 0) ledger.violate("settles", "there are no users")
 }
 
-export const counters = ({ ledger }: World, { rooms, users }: Evidence): void => {
+export const counters = ({ ledger }: Experiment, { rooms, users }: Evidence): void => {
   for (const { id, unfinished } of rooms) if (unfinished !== 0) ledger.violate("room-counter", `room ${id} counts ${unfinished}`)
   const byUser = Map.groupBy(rooms, ({ user_id }) => user_id)
   for (const { chatrooms, id } of users) {
@@ -37,67 +41,71 @@ export const counters = ({ ledger }: World, { rooms, users }: Evidence): void =>
   }
 }
 
-const livedOn = (by: Incarnation | undefined, at: number) =>
-  by !== undefined && (by.exit === undefined || by.exit.at >= at + lastWords)
+const livedToAnnounce = (by: Incarnation | undefined, at: number) =>
+  by !== undefined && (by.exit === undefined || by.exit.at >= at + announcementMillis)
 
-/** Only of changes whose process lived on: one that dies with its news unsent may leave others in the dark for a while. */
-export const freshness = ({ ledger }: World): void => {
-  const excusable = ({ change }: Stale) => !livedOn(change.by, change.at)
+/** A process that dies before it has announced its change may leave other caches stale, so those changes are excused. */
+export const freshness = ({ ledger }: Experiment): void => {
+  const isExcused = ({ change }: Stale) => !livedToAnnounce(change.by, change.at)
   ledger.most("staleness, max (ms)", 0)
   for (const stale of ledger.stale) {
-    const { askedAt, cache, change, slot } = stale
-    if (excusable(stale)) {
+    const { askedAt, cache, change, process } = stale
+    if (isExcused(stale)) {
       ledger.most("staleness after a writer's death, max (ms)", askedAt - change.at)
       continue
     }
     ledger.most("staleness, max (ms)", askedAt - change.at)
-    if (askedAt - change.at > news)
+    if (askedAt - change.at > maximumStaleness)
       ledger.violate(
         "list-fresh",
-        `${change.what} by ${change.by?.slot} was ${askedAt - change.at} ms old and not in the list of ${slot} (${cache})`
+        `${change.what} by ${change.by?.process} was ${askedAt - change.at} ms old and not in the list of ${process} (${cache})`
       )
   }
 }
 
-/** The first page as both processes give it now, cached or not, against the rows. */
-export const finalLists = async (world: World, { rooms }: Evidence, customers: ReadonlyArray<Customer>): Promise<void> => {
-  for (const customer of customers) {
+/** Compares the first page of each process, cached or not, with the rows. */
+export const finalLists = async (
+  experiment: Experiment,
+  { rooms }: Evidence,
+  simulatedUsers: ReadonlyArray<SimulatedUser>
+): Promise<void> => {
+  for (const simulatedUser of simulatedUsers) {
     const expected = rooms
-      .filter(({ user_id }) => user_id === customer.userId)
+      .filter(({ user_id }) => user_id === simulatedUser.userId)
       .slice(0, 100)
       .map(({ id, last_message_at, title }) => `${id} ${title} ${last_message_at?.toISOString() ?? null}`)
-    for (const api of world.apis) {
-      const { body, headers, status } = await customer.list(api)
+    for (const api of experiment.apis) {
+      const { body, headers, status } = await simulatedUser.list(api)
       const listed =
         status === 200 ? body.data.map(({ id, lastMessageAt, title }) => `${id} ${title} ${lastMessageAt}`) : [`${status}`]
       if (listed.join("\n") !== expected.join("\n")) {
-        world.ledger.violate(
+        experiment.ledger.violate(
           "list-final",
-          `user ${customer.userId} at ${api.name} (${headers.get("cache-status")}): ${listed.join("; ")} instead of ${expected.join("; ")}`
+          `user ${simulatedUser.userId} at ${api.name} (${headers.get("cache-status")}): ${listed.join("; ")} instead of ${expected.join("; ")}`
         )
       }
     }
   }
 }
 
-/** A process ends when it is told to, a worker also when Postgres goes; and one that is asked to go says it went well. */
-export const exits = ({ database, ledger, slots }: World): void => {
-  const lastWordsOf = (life: Incarnation) => life.output().trim().split("\n").slice(-4).join(" | ").slice(-600)
-  const check = (slot: Slot, life: Incarnation) => {
-    const { exit, told } = life
-    if (exit === undefined || told?.signal === "SIGKILL") return
-    const name = `${slot.name}, life ${life.number}: ${JSON.stringify(exit)}`
-    if (told === undefined) {
+/** A process ends on a signal, a worker also when Postgres is lost; after SIGTERM it exits with 0. */
+export const exits = ({ database, ledger, processes }: Experiment): void => {
+  const lastLinesOf = (incarnation: Incarnation) => incarnation.output().trim().split("\n").slice(-4).join(" | ").slice(-600)
+  const check = (process: SupervisedProcess, incarnation: Incarnation) => {
+    const { exit, signalled } = incarnation
+    if (exit === undefined || signalled?.signal === "SIGKILL") return
+    const name = `${process.name}, start ${incarnation.number}: ${JSON.stringify(exit)}`
+    if (signalled === undefined) {
       ledger.count("processes that ended by themselves")
-      const mayLeave = slot.role === "worker" || life.readyAt === undefined
-      if (!mayLeave || !database.wasAway(exit.at - aftermath, exit.at))
-        ledger.violate("exits", `${name} by itself: ${lastWordsOf(life)}`)
+      const mayLeave = process.role === "worker" || incarnation.readyAt === undefined
+      if (!mayLeave || !database.wasDown(exit.at - outageExcuse, exit.at))
+        ledger.violate("exits", `${name} by itself: ${lastLinesOf(incarnation)}`)
       return
     }
-    ledger.most("slowest exit after SIGTERM (ms)", exit.at - told.at)
-    if (exit.at - told.at > 27_000) ledger.violate("exits", `${name} took ${exit.at - told.at} ms`)
-    if (exit.code !== 0 && !database.wasAway(told.at - 15_000, exit.at))
-      ledger.violate("exits", `${name} after SIGTERM: ${lastWordsOf(life)}`)
+    ledger.most("slowest exit after SIGTERM (ms)", exit.at - signalled.at)
+    if (exit.at - signalled.at > 27_000) ledger.violate("exits", `${name} took ${exit.at - signalled.at} ms`)
+    if (exit.code !== 0 && !database.wasDown(signalled.at - 15_000, exit.at))
+      ledger.violate("exits", `${name} after SIGTERM: ${lastLinesOf(incarnation)}`)
   }
-  for (const slot of slots) for (const life of slot.lives) check(slot, life)
+  for (const process of processes) for (const incarnation of process.incarnations) check(process, incarnation)
 }

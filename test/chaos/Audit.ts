@@ -1,15 +1,15 @@
-import type { Database } from "./Fleet.ts"
+import type { RestartablePostgres } from "./RestartablePostgres.ts"
 
-/** A moment at which a reply was claimed, ended, or changed after its end. */
-export type Moment = {
+/** When a reply was claimed, was ended, or was changed after its end. */
+export type AuditEntry = {
   readonly reply_id: string
   readonly at: Date
   readonly kind: "claimed" | "ended" | "changed"
   readonly attempt: number
 }
 
-/** Keeps a diary of every reply, in the transactions that change it: what the rows themselves do not tell afterwards. */
-export const installAudit = async (database: Database): Promise<void> => {
+/** Records every claim, end and later change of replies by a trigger, because the rows do not keep them. */
+export const installAudit = async (database: RestartablePostgres): Promise<void> => {
   await database.query(`
     create table chaos_audit (reply_id uuid, at timestamptz default clock_timestamp(), kind text, attempt int);
     create function chaos_note() returns trigger language plpgsql as $$
@@ -30,4 +30,4 @@ export const installAudit = async (database: Database): Promise<void> => {
   `)
 }
 
-export const readAudit = (database: Database) => database.query<Moment>("select * from chaos_audit order by at")
+export const readAudit = (database: RestartablePostgres) => database.query<AuditEntry>("select * from chaos_audit order by at")

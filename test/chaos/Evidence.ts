@@ -1,6 +1,6 @@
 import type { QueryResultRow } from "pg"
-import { type Moment, readAudit } from "./Audit.ts"
-import type { Database } from "./Fleet.ts"
+import { type AuditEntry, readAudit } from "./Audit.ts"
+import type { RestartablePostgres } from "./RestartablePostgres.ts"
 
 export type MessageRow = QueryResultRow & {
   readonly id: string
@@ -27,20 +27,20 @@ export type RoomRow = QueryResultRow & {
   readonly last_message_at: Date | null
 }
 
-/** What the database holds when all has come to rest. */
+/** The contents of the database after everything has settled. */
 export interface Evidence {
   readonly messages: ReadonlyMap<string, MessageRow>
   readonly replies: ReadonlyArray<MessageRow>
-  /** In the order of the list. */
+  /** In the order of GET /chatroom. */
   readonly rooms: ReadonlyArray<RoomRow>
   readonly users: ReadonlyArray<{ readonly id: string; readonly chatrooms: number }>
   readonly usage: ReadonlyArray<{ readonly user_id: string; readonly day: string; readonly used: number }>
-  readonly audit: ReadonlyMap<string, ReadonlyArray<Moment>>
+  readonly audit: ReadonlyMap<string, ReadonlyArray<AuditEntry>>
 }
 
 export const ends = ["completed", "failed", "cancelled"]
 
-export const gather = async (database: Database): Promise<Evidence> => {
+export const gather = async (database: RestartablePostgres): Promise<Evidence> => {
   const messages = await database.query<MessageRow>(`
     select id, user_id, chatroom_id, role, content, status, reply_to, attempt, error_code, quota_state, quota_day::text,
       created_at, started_at, completed_at from messages order by id`)

@@ -1,43 +1,43 @@
-import type { Incarnation } from "./Fleet.ts"
+import type { Incarnation } from "./SupervisedProcess.ts"
 
-/** What must hold, whatever is killed when. */
+/** What must hold, whichever process is killed at whatever time. */
 export const rules = {
   "accepted-ends": "what was answered 202 has one question and one reply, and the reply has ended",
   "nothing-unfinished": "nothing is left held, queued, processing or waiting",
   "ends-once": "an ended reply is never changed or ended again",
   fence: "a reply's text is of the attempt that holds it, not of one that was overtaken",
-  "whole-answer": "a completed reply is all of one answer of the model; a stopped one is the beginning of one",
-  "refused-not-stored": "what was refused is not there",
-  "key-once": "an idempotency key made one thing, and every answer to it names that thing",
-  "told-is-kept": "an end, once told to a client, is what is stored",
+  "whole-answer": "a completed reply is one whole answer of the model; a cancelled one is the beginning of one",
+  "refused-not-stored": "a refused request has stored nothing",
+  "key-once": "an idempotency key creates one resource, and every answer to it names that resource",
+  "seen-is-stored": "an end that a client has seen is what is stored",
   "stream-text": "the pieces of a stream add up to the stored text",
-  "stream-place": "an event's id is the place that its reader has reached",
-  "stream-ends": "every stream that is followed comes to its end",
+  "stream-position": "an event's id is the position that its client has reached",
+  "stream-ends": "every stream that is followed ends",
   "quota-exact": "used today = accepted - refunded",
-  "quota-limit": "nobody is over the limit",
+  "quota-limit": "no user is over the limit",
   order: "the replies of a room are made in the order of its questions",
-  "one-at-a-time": "a room's next reply begins when the one before has ended",
+  "one-at-a-time": "a room's next reply begins after the one before has ended",
   "room-counter": "no room counts unfinished replies",
   "rooms-counter": "a user's count of rooms is the number of rooms",
-  "list-fresh": "a list shows what was acknowledged two seconds before it was asked for",
-  "list-final": "in the end the cached lists are what the database holds",
+  "list-fresh": "a list shows every change acknowledged two seconds before the request",
+  "list-final": "in the end the cached lists equal the database",
   "no-5xx": "no server error but 503",
-  "no-401": "no token is refused",
-  "expected-answer": "no other answer than the contract has for it",
+  "no-401": "no valid token is refused",
+  "expected-answer": "every answer is one that the contract allows",
   "answers-in-time": "every request is answered, or its connection breaks, in 30 s",
-  "tables-empty": "the stream's tables are empty after a while",
-  "jobs-free": "no job is left locked by the dead, or waits for nobody",
-  exits: "processes end when they are told to, or because Postgres is gone",
-  settles: "a minute or two later all is up and done"
+  "tables-empty": "the tables of running texts are empty in the end",
+  "jobs-free": "no job stays locked by a dead worker, or waits for a reply that has ended",
+  exits: "processes end on a signal, or because Postgres is gone",
+  settles: "two minutes later every process is up and every reply has ended"
 } as const
 
 export type Rule = keyof typeof rules
 
-/** One question, or one wish for another reply, with every answer that a client got to it. */
+/** One question, or one request to regenerate a reply, with every answer that its client got. */
 export interface Question {
   readonly userId: string
   readonly roomId: string
-  /** Empty for another reply to an old question. */
+  /** Empty for a regeneration. */
   readonly prompt: string
   readonly key: string | undefined
   readonly answers: Array<{
@@ -48,13 +48,13 @@ export interface Question {
   }>
 }
 
-/** 0 is a connection that broke, and 503 may be a commit whose answer was lost: either may have been done. */
+/** Whether the request may have been carried out: 0 is a broken connection, and a 503 may follow a commit. */
 export const isUnsure = ({ status }: { readonly status: number }) => status === 0 || status === 503
 
 export const replyIdsOf = ({ answers }: Question) => new Set(answers.flatMap(({ replyId }) => replyId ?? []))
 export const isRefused = ({ answers }: Question) => answers.every((answer) => !isUnsure(answer) && answer.status >= 400)
 
-/** A message as a client was shown it. */
+/** A message as a client has seen it. */
 export interface Shown {
   readonly id: string
   readonly status: string
@@ -62,18 +62,18 @@ export interface Shown {
   readonly attempt: number
 }
 
-/** A change of a user's rooms that was acknowledged, and by which process. */
+/** An acknowledged change of a user's rooms, and the process that acknowledged it. */
 export interface Acknowledged {
   readonly what: string
   readonly at: number
   readonly by: Incarnation | undefined
 }
 
-/** A list that did not show a change. */
+/** A list that lacks an acknowledged change. */
 export interface Stale {
   readonly change: Acknowledged
   readonly askedAt: number
-  readonly slot: string
+  readonly process: string
   readonly cache: string
 }
 
@@ -82,14 +82,14 @@ export interface Violation {
   readonly detail: string
 }
 
-/** What everybody saw and did, to be compared with the database in the end. */
+/** All that the users did and saw, to be compared with the database in the end. */
 export class Ledger {
   readonly begunAt = Date.now()
   readonly figures = new Map<string, number>()
   readonly violations: Array<Violation> = []
-  readonly deeds: Array<string> = []
+  readonly disruptions: Array<string> = []
   readonly questions: Array<Question> = []
-  /** By key: the rooms that answers named. */
+  /** By idempotency key, the rooms that answers named. */
   readonly createdRooms = new Map<string, Set<string>>()
   readonly shown: Array<Shown & { readonly by: string }> = []
   readonly streamed: Array<{
@@ -112,9 +112,9 @@ export class Ledger {
     this.violations.push({ rule, detail: `${this.clock()} ${detail}` })
   }
 
-  /** What was done to the fleet, and when. */
-  deed(text: string): void {
-    this.deeds.push(`${this.clock()} ${text}`)
+  /** Notes what was done to the processes, and when. */
+  disruption(text: string): void {
+    this.disruptions.push(`${this.clock()} ${text}`)
   }
 
   show(message: Shown, by: string): void {

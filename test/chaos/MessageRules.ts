@@ -8,7 +8,7 @@ type Check = (evidence: Evidence, ledger: Ledger, calls: ReadonlyArray<Call>) =>
 const brief = (question: Question) =>
   `${question.key ?? markerIn(question.prompt) ?? "regenerate"} ${JSON.stringify(question.answers)}`
 
-/** What was answered 202 is there and has ended; what was refused is not; a key stands for one thing. */
+/** Every accepted question is stored and its reply has ended; no refused one is stored; a key creates one resource. */
 const accepted: Check = ({ messages, replies }, ledger) => {
   const asked = new Map<string, Array<MessageRow>>()
   for (const row of messages.values()) if (row.role === "user") asked.set(row.content, [...(asked.get(row.content) ?? []), row])
@@ -36,17 +36,17 @@ const accepted: Check = ({ messages, replies }, ledger) => {
     }
   }
 
-  // Wishes for another reply: no more than were, or may have been, accepted.
-  const wished = Map.groupBy(
+  // Regenerations: no more than were, or may have been, accepted.
+  const regenerations = Map.groupBy(
     ledger.questions.filter(({ prompt }) => prompt === ""),
     ({ roomId }) => roomId
   )
   const byRoom = Map.groupBy(replies, ({ chatroom_id }) => chatroom_id)
   for (const [roomId, rows] of byRoom) {
     const again = rows.filter((row) => repliesTo.get(row.reply_to)?.[0]?.id !== row.id).length
-    const wishes = wished.get(roomId) ?? []
-    const sure = new Set(wishes.flatMap((wish) => [...replyIdsOf(wish)])).size
-    const unsure = wishes.filter((wish) => replyIdsOf(wish).size === 0 && wish.answers.some(isUnsure)).length
+    const requests = regenerations.get(roomId) ?? []
+    const sure = new Set(requests.flatMap((request) => [...replyIdsOf(request)])).size
+    const unsure = requests.filter((request) => replyIdsOf(request).size === 0 && request.answers.some(isUnsure)).length
     if (again < sure) ledger.violate("accepted-ends", `room ${roomId}: ${again} of ${sure} other replies`)
     if (again > sure + unsure)
       ledger.violate("refused-not-stored", `room ${roomId}: ${again} other replies, ${sure} accepted, ${unsure} unsure`)
@@ -57,14 +57,14 @@ const ended: Check = ({ audit, messages, replies }, ledger) => {
   for (const { id, status } of messages.values())
     if (!ends.includes(status)) ledger.violate("nothing-unfinished", `${id} is ${status}`)
   for (const { id } of replies) {
-    const moments = audit.get(id) ?? []
-    const times = moments.filter(({ kind }) => kind === "ended").length
-    if (times > 1 || moments.some(({ kind }) => kind === "changed"))
-      ledger.violate("ends-once", `${id}: ${JSON.stringify(moments)}`)
+    const entries = audit.get(id) ?? []
+    const times = entries.filter(({ kind }) => kind === "ended").length
+    if (times > 1 || entries.some(({ kind }) => kind === "changed"))
+      ledger.violate("ends-once", `${id}: ${JSON.stringify(entries)}`)
   }
 }
 
-/** The text is one call's, and of a call that the reply's last attempt made. */
+/** A reply's text is of one call, which the reply's last attempt made. */
 const texts: Check = ({ audit, messages, replies }, ledger, calls) => {
   const callsOf = Map.groupBy(calls, ({ marker }) => marker)
   for (const reply of replies) {
@@ -73,7 +73,7 @@ const texts: Check = ({ audit, messages, replies }, ledger, calls) => {
       if (reply.status === "completed") ledger.violate("whole-answer", `${reply.id} is completed and empty`)
       continue
     }
-    // The same question asked again has the letters of its earlier calls in use; the newest with this text counts.
+    // A regenerated question has calls with the same letters; the newest with this text counts.
     const made = (callsOf.get(markerIn(prompt) ?? "") ?? []).filter(({ at }) => at <= (reply.completed_at?.getTime() ?? 0) + 5)
     const author = made.findLast(({ letter }) => {
       const whole = answerTo(prompt, letter)
@@ -87,9 +87,9 @@ const texts: Check = ({ audit, messages, replies }, ledger, calls) => {
       continue
     }
     const claim = audit.get(reply.id)?.findLast(({ attempt, kind }) => kind === "claimed" && attempt === reply.attempt)
-    // Clocks tell milliseconds, and the beginning of a text can be that of any call.
-    const isTelling = author.letter !== "" && reply.content.includes(`0${author.letter}`)
-    if (claim !== undefined && isTelling && author.at < claim.at.getTime() - 2) {
+    // Clocks have milliseconds, and the beginning of a text may not contain a letter yet.
+    const hasLetter = author.letter !== "" && reply.content.includes(`0${author.letter}`)
+    if (claim !== undefined && hasLetter && author.at < claim.at.getTime() - 2) {
       ledger.violate(
         "fence",
         `${reply.id} (${reply.status}, attempt ${reply.attempt} of ${claim.at.toISOString()}) has the text of call ${author.letter} of ${new Date(author.at).toISOString()}`
@@ -98,13 +98,13 @@ const texts: Check = ({ audit, messages, replies }, ledger, calls) => {
   }
 }
 
-/** Whatever a client was told of an end, and whatever it put together of a stream, is what is stored. */
-const told: Check = ({ messages }, ledger) => {
+/** Every end that a client saw, and every text that a client received by a stream, is what is stored. */
+const seen: Check = ({ messages }, ledger) => {
   for (const { attempt, by, content, id, status } of ledger.shown) {
     const row = messages.get(id)
     if (row?.status !== status || row.content !== content || row.attempt !== attempt) {
       ledger.violate(
-        "told-is-kept",
+        "seen-is-stored",
         `${id} was ${status} (attempt ${attempt}, ${content.length} units) in ${by}, and is ${row?.status} (${row?.attempt}, ${row?.content.length})`
       )
     }
@@ -119,22 +119,22 @@ const told: Check = ({ messages }, ledger) => {
   }
 }
 
-/** Lines are formed in the order of the questions, and nobody is served before the one in front has gone. */
-const lines: Check = ({ messages, replies }, ledger) => {
+/** A room's replies are made in the order of its questions, each after the one before has ended. */
+const order: Check = ({ messages, replies }, ledger) => {
   const time = (date: Date | null) => date?.getTime() ?? 0
   const asFirst = new Set([...Map.groupBy(replies, ({ reply_to }) => reply_to).values()].map(([first]) => first?.id))
-  for (const line of Map.groupBy(
+  for (const repliesOfRoom of Map.groupBy(
     replies.filter(({ started_at }) => started_at !== null),
     ({ chatroom_id }) => chatroom_id
   ).values()) {
-    const served = line.toSorted((a, b) => time(a.started_at) - time(b.started_at))
+    const served = repliesOfRoom.toSorted((a, b) => time(a.started_at) - time(b.started_at))
     for (const [index, reply] of served.entries()) {
       const before = served[index - 1]
       if (before !== undefined && time(reply.started_at) < time(before.completed_at)) {
         ledger.violate("one-at-a-time", `${reply.id} began before ${before.id} had ended`)
       }
     }
-    // Asked again is a place at the end of the line.
+    // A regeneration goes to the end of the queue.
     const questions = served.filter(({ id }) => asFirst.has(id)).flatMap(({ reply_to }) => messages.get(reply_to ?? "") ?? [])
     for (const [index, question] of questions.entries()) {
       const before = questions[index - 1]
@@ -155,4 +155,4 @@ const keys: Check = ({ rooms }, ledger) => {
   for (const { roomId } of ledger.questions) if (!known.has(roomId)) ledger.count("questions in rooms that are gone")
 }
 
-export const messageRules: ReadonlyArray<Check> = [accepted, ended, texts, told, lines, keys]
+export const messageRules: ReadonlyArray<Check> = [accepted, ended, texts, seen, order, keys]

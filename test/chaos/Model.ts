@@ -3,14 +3,14 @@ import type { AddressInfo } from "node:net"
 import { startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { markerIn, placeholder } from "./Prompts.ts"
 
-/** One call of the model, as it saw it. */
+/** One call of the model. */
 export interface Call {
   readonly marker: string
-  /** Its own among the calls for this question: in every word it writes. */
+  /** Tells the calls for one question apart; every word that the call writes contains it. */
   readonly letter: string
   readonly at: number
   endedAt: number | undefined
-  /** The caller left before the end. */
+  /** Whether the caller disconnected before the end. */
   aborted: boolean
 }
 
@@ -26,15 +26,15 @@ const lastTurn = (body: string): string => {
   )
 }
 
-/** The same bytes with the call's letter where the placeholder is: one byte for one, wherever chunks are cut. */
+/** Replaces placeholders by the call's letter, byte for byte, so it works wherever chunks are cut. */
 const sign = (chunk: Buffer, letter: string): Buffer => {
   for (let at = chunk.indexOf(placeholder); at >= 0; at = chunk.indexOf(placeholder, at + 1)) chunk[at] = letter.charCodeAt(0)
   return chunk
 }
 
 /**
- * The Gemini simulator behind a proxy that makes every call's text its own. The simulator answers a question with
- * the same words each time; only so can be told which attempt a stored text is of, and whether two were mixed.
+ * The Gemini simulator behind a proxy that marks the text of every call. The simulator answers a question with the same
+ * words each time; the mark tells which attempt a stored text is of, and whether two were mixed.
  */
 export const startModel = async () => {
   const simulator = await startGeminiSimulator({ chunkMillis: 20 })
@@ -83,7 +83,7 @@ export const startModel = async () => {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
-    /** Faults for everybody, beside those that questions ask for. */
+    /** Adds faults of all calls, beside those that questions ask for. */
     addFault: simulator.addFault,
     clearFaults: simulator.clearFaults,
     stop: async () => {

@@ -1,18 +1,18 @@
 import type { Random } from "./Random.ts"
 
-/** Stands in the model's text wherever the call that made it leaves its letter (see `Model.ts`). */
+/** The proxy in `Model.ts` replaces it by the letter of the call. */
 export const placeholder = "~"
 
 const words = ["river", "stone 🪨", "amber", "cloud", "lantern 🏮", "meadow", "signal", "harbour", "cöpper", "orchard"]
 
-/** Marked text that tells its place word by word, and in every word which call it is of. */
+/** A text in which every word contains its position and the letter of its call. */
 const story = (marker: string, random: Random): string => {
   const length = random.whole(5, 120)
   return [marker, ...Array.from({ length }, (_, at) => `${random.pick(words)}${at}${placeholder}`)].join(" ")
 }
 
-/** What may go wrong with a question by itself, once; most go well. */
-const fates: ReadonlyArray<readonly [number, string]> = [
+/** Faults of single questions, with weights; most questions have none. */
+const faults: ReadonlyArray<readonly [number, string]> = [
   [60, ""],
   [6, "[[status 503 times 1]]"],
   [5, "[[drop 2 times 1]]"],
@@ -28,7 +28,7 @@ const fates: ReadonlyArray<readonly [number, string]> = [
   [1, "[[status 503 times 9]]"]
 ]
 
-/** A question nobody else asks, with the answer it is to get in it. */
+/** A unique question that contains the answer it is to get. */
 export const makePrompt = (marker: string, random: Random): string => {
   const chunks = random.weighted([
     [3, "[[chunks 4 delay 20]]"],
@@ -36,12 +36,12 @@ export const makePrompt = (marker: string, random: Random): string => {
     [3, "[[chunks 40 delay 100]]"],
     [2, "[[chunks 50 delay 160]]"]
   ])
-  return [`[[say ${story(marker, random)}]]`, chunks, random.weighted(fates)].filter((part) => part !== "").join(" ")
+  return [`[[say ${story(marker, random)}]]`, chunks, random.weighted(faults)].filter((part) => part !== "").join(" ")
 }
 
-/** The answer a prompt asks for, as the call with this letter writes it. */
+/** The answer that a prompt asks for, in the call with this letter. */
 export const answerTo = (prompt: string, letter: string): string =>
   (/\[\[say (.*?)\]\]/s.exec(prompt)?.[1] ?? "").replaceAll(placeholder, letter)
 
-/** The name a prompt carries: `#user.room.number#`. */
+/** The marker of a prompt: `#user.room.number#`. */
 export const markerIn = (prompt: string): string | undefined => /#\d+\.\d+\.\d+#/.exec(prompt)?.[0]

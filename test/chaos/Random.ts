@@ -1,4 +1,4 @@
-/** Decisions that a seed repeats (mulberry32). Each actor has its own, so that one's haste does not change another's mind. */
+/** A seeded random generator (mulberry32). Each actor has its own, so that timing does not change the decisions of others. */
 export class Random {
   private state: number
 
@@ -6,7 +6,7 @@ export class Random {
     this.state = seed >>> 0
   }
 
-  /** From 0 up to, but not, 1. */
+  /** From 0 (inclusive) to 1 (exclusive). */
   next(): number {
     this.state = (this.state + 0x6d2b79f5) >>> 0
     let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1)
@@ -32,7 +32,7 @@ export class Random {
     return item
   }
 
-  /** One of these, each as often as its weight says. */
+  /** One of the choices, with a probability proportional to its weight. */
   weighted<A>(choices: ReadonlyArray<readonly [weight: number, choice: A]>): A {
     let left = this.next() * choices.reduce((sum, [weight]) => sum + weight, 0)
     for (const [weight, choice] of choices) if ((left -= weight) < 0) return choice
@@ -46,7 +46,7 @@ export class Random {
       .map(([, item]) => item)
   }
 
-  /** Another one, for somebody else. */
+  /** A new generator for another actor. */
   fork(): Random {
     return new Random(Math.floor(this.next() * 2 ** 32))
   }

@@ -1,15 +1,15 @@
 import type { Evidence } from "./Evidence.ts"
 import { isUnsure, type Ledger, replyIdsOf, type Rule, rules } from "./Ledger.ts"
 import type { Call } from "./Model.ts"
-import type { World } from "./World.ts"
+import type { Experiment } from "./Experiment.ts"
 
-/** Calls of one room that ran at the same moment: a worker that was overtaken writes on until it learns of it. */
+/** Counts concurrent calls of one room: a worker that has lost its lease keeps writing until it notices. */
 const overlaps = (calls: ReadonlyArray<Call>): number => {
   const roomOf = ({ marker }: Call) => marker.split(".").slice(0, 2).join(".")
   let count = 0
-  for (const line of Map.groupBy(calls, roomOf).values()) {
+  for (const callsOfRoom of Map.groupBy(calls, roomOf).values()) {
     let busyUntil = 0
-    for (const { at, endedAt = Infinity } of line) {
+    for (const { at, endedAt = Infinity } of callsOfRoom) {
       if (at < busyUntil) count++
       busyUntil = Math.max(busyUntil, endedAt)
     }
@@ -17,9 +17,11 @@ const overlaps = (calls: ReadonlyArray<Call>): number => {
   return count
 }
 
-/** What the database and the model tell of the run, for the table. */
-export const noteFigures = ({ ledger, model, slots }: World, { replies }: Evidence): void => {
-  const lost = slots.flatMap(({ lives }) => lives.map((life) => life.output().split("LeaseLost").length - 1))
+/** Adds the figures from the database and the model to the ledger. */
+export const noteFigures = ({ ledger, model, processes }: Experiment, { replies }: Evidence): void => {
+  const lost = processes.flatMap(({ incarnations }) =>
+    incarnations.map((incarnation) => incarnation.output().split("LeaseLost").length - 1)
+  )
   ledger.count(
     "mentions of a lost lease in the logs",
     lost.reduce((sum, count) => sum + count, 0)
@@ -30,35 +32,35 @@ export const noteFigures = ({ ledger, model, slots }: World, { replies }: Eviden
   ledger.count("units of quota refunded", replies.filter(({ quota_state }) => quota_state === "refunded").length)
   ledger.count("calls of the model", model.calls.length)
   ledger.count("calls given up by their caller", model.calls.filter(({ aborted }) => aborted).length)
-  ledger.count("calls that overlap another of their room (overtaken workers)", overlaps(model.calls))
+  ledger.count("calls that overlap another of their room (lost leases)", overlaps(model.calls))
   ledger.count(
-    "sends whose fate was never told",
+    "sends without a sure answer",
     ledger.questions.filter((question) => replyIdsOf(question).size === 0 && question.answers.some(isUnsure)).length
   )
-  ledger.count("ends told to clients", ledger.shown.length)
+  ledger.count("ends seen by clients", ledger.shown.length)
   const ages = replies.flatMap(({ completed_at, created_at }) =>
     completed_at === null ? [] : [completed_at.getTime() - created_at.getTime()]
   )
   ledger.most("longest from question to end (s)", Math.round(Math.max(0, ...ages) / 1_000))
 }
 
-/** The table of figures, and every rule with how often it was broken. */
+/** The table of figures, and the number of violations of every rule. */
 export const table = ({ figures, violations }: Ledger): string => {
   const broken = Map.groupBy(violations, ({ rule }) => rule)
-  const line = (name: string, value: number) => `  ${name.padEnd(64)} ${String(value).padStart(8)}`
+  const row = (name: string, value: number) => `  ${name.padEnd(64)} ${String(value).padStart(8)}`
   return [
     "figures",
-    ...[...figures].sort(([a], [b]) => a.localeCompare(b)).map(([name, value]) => line(name, value)),
+    ...[...figures].sort(([a], [b]) => a.localeCompare(b)).map(([name, value]) => row(name, value)),
     "violations",
-    ...(Object.keys(rules) as Array<Rule>).map((rule) => line(rule, broken.get(rule)?.length ?? 0))
+    ...(Object.keys(rules) as Array<Rule>).map((rule) => row(rule, broken.get(rule)?.length ?? 0))
   ].join("\n")
 }
 
-/** The first few violations of each rule, and what had been done to the fleet. */
-export const details = ({ deeds, violations }: Ledger): string => {
+/** The first few violations of each rule, and all disruptions. */
+export const details = ({ disruptions, violations }: Ledger): string => {
   const first = [...Map.groupBy(violations, ({ rule }) => rule)].flatMap(([rule, broken]) => [
     `${rule}: ${rules[rule]}`,
     ...broken.slice(0, 4).map(({ detail }) => `  ${detail.slice(0, 1_500)}`)
   ])
-  return ["what was done", ...deeds.map((deed) => `  ${deed}`), "what was broken", ...first].join("\n")
+  return ["disruptions", ...disruptions.map((disruption) => `  ${disruption}`), "violations", ...first].join("\n")
 }

@@ -1,28 +1,28 @@
 import type { Acknowledged } from "./Ledger.ts"
-import type { Answer } from "./World.ts"
+import type { Answer } from "./Experiment.ts"
 
-/** A room as a list shows it. */
+/** A room in an answer of GET /chatroom. */
 export interface Listed {
   readonly id: string
   readonly title: string
   readonly lastMessageAt: string | null
 }
 
-/** A change, and how a list shows that it is known. */
+/** A change, and whether a list shows it. */
 interface Change extends Acknowledged {
   readonly isShown: (listed: Listed | undefined) => boolean
 }
 
 /**
- * A room as its owner knows it: which changes were acknowledged, so that a list can be told to be old. One that was
- * not acknowledged may have been made, and may still be: it excuses.
+ * A room as its owner knows it: the acknowledged changes, by which a stale list is recognised. A change without an
+ * acknowledgement may or may not be made, now or later, so a list may show it or not.
  */
 export class Room {
   readonly id: string
   readonly number: number
-  /** Replies known here, for cancelling, waiting and asking again. */
+  /** Replies that can be cancelled, awaited and regenerated. */
   readonly replies: Array<string> = []
-  /** One rename at a time, else nobody could say which was the last. */
+  /** One rename at a time, because otherwise the last one would be unknown. */
   isRenaming = false
   private version = 0
   private mayBeGone = false
@@ -62,7 +62,7 @@ export class Room {
     this.add("removed", answer, (listed) => listed === undefined)
   }
 
-  /** Acknowledged changes that a list, asked for then, does not show. */
+  /** Changes that were acknowledged before `askedAt` and that the list lacks. */
   missing(listed: Listed | undefined, askedAt: number): ReadonlyArray<Acknowledged> {
     return this.changes.filter((change) => change.at <= askedAt && !change.isShown(listed))
   }

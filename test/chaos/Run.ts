@@ -2,85 +2,102 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { logIn } from "../support/Client.ts"
 import { counters, exits, finalLists, freshness, quotas } from "./AccountRules.ts"
 import { installAudit } from "./Audit.ts"
-import { Customer } from "./Customer.ts"
+import { SimulatedUser } from "./SimulatedUser.ts"
 import { gather } from "./Evidence.ts"
-import { Database, type Slot, startSlots } from "./Fleet.ts"
+import { startProcesses, type SupervisedProcess } from "./SupervisedProcess.ts"
 import { Ledger } from "./Ledger.ts"
 import { messageRules } from "./MessageRules.ts"
 import { type Model, startModel } from "./Model.ts"
-import { unleash } from "./Monkey.ts"
+import { disrupt } from "./Monkey.ts"
 import { Random } from "./Random.ts"
+import { RestartablePostgres } from "./RestartablePostgres.ts"
 import { noteFigures } from "./Report.ts"
-import { settle, tidied } from "./Settling.ts"
-import type { World } from "./World.ts"
+import { settle, awaitCleanUp } from "./Settling.ts"
+import type { Experiment } from "./Experiment.ts"
 import { forgetThrottles } from "../support/Database.ts"
 
 export interface Plan {
   readonly seconds: number
   readonly seed: number
-  /** With stopped workers and a crashing Postgres, and with the patience to see everything clean itself up. */
+  /** Also suspends workers and crashes Postgres, and waits for every clean-up at its real pace. */
   readonly isHarsh: boolean
 }
 
-/** Chatting in two windows each, some of them on Pro; and those who only tidy their rooms. */
-const chatters = 16
-const tidiers = 4
-const roomsOf = (number: number) => (number < chatters ? 4 : 20)
+/** Users who chat in two windows each, some of them on Pro; and users who only change their rooms. */
+const chattingUsers = 16
+const editingUsers = 4
+const roomsOf = (number: number) => (number < chattingUsers ? 4 : 20)
 
-/** Low enough that Basic users are refused in the end, and high enough that the others keep everything busy. */
+/** Low enough that Basic users are refused in the end, high enough that Pro users keep everything busy. */
 const limits = ({ seconds }: Plan) => ({ basic: 4 + Math.ceil(seconds / 15), pro: 20 + seconds })
 
-const isUp = async (slots: ReadonlyArray<Slot>) => {
-  for (const deadline = Date.now() + 120_000; !slots.every((slot) => slot.isFree); await sleep(50)) {
+const isUp = async (processes: ReadonlyArray<SupervisedProcess>) => {
+  for (const deadline = Date.now() + 120_000; !processes.every((process) => process.isRunning); await sleep(50)) {
     if (Date.now() > deadline)
-      throw new Error(`the fleet did not start: ${slots.map((slot) => slot.current?.output()).join("\n")}`)
+      throw new Error(`the processes did not start: ${processes.map((process) => process.current?.output()).join("\n")}`)
   }
 }
 
-const arrive = async (world: World, random: Random, isPro: (number: number) => boolean): Promise<Array<Customer>> => {
-  const customers: Array<Customer> = []
-  for (let number = 0; number < chatters + tidiers; number++) {
-    await forgetThrottles(world.database)
-    const person = await logIn(world.apis[number % 2 === 0 ? 0 : 1].url)
+const logInAll = async (
+  experiment: Experiment,
+  random: Random,
+  isPro: (number: number) => boolean
+): Promise<Array<SimulatedUser>> => {
+  const simulatedUsers: Array<SimulatedUser> = []
+  for (let number = 0; number < chattingUsers + editingUsers; number++) {
+    await forgetThrottles(experiment.database)
+    const person = await logIn(experiment.apis[number % 2 === 0 ? 0 : 1].url)
     if (isPro(number))
-      await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])
-    const customer = new Customer(world, number, person, random.fork())
+      await experiment.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])
+    const simulatedUser = new SimulatedUser(experiment, number, person, random.fork())
     for (let rooms = 0; rooms < roomsOf(number); rooms++) {
-      const room = await customer.openRoom(world.apis[0], number < chatters ? 0 : 1_500)
-      if (room !== undefined) customer.rooms.push(room)
+      const room = await simulatedUser.openRoom(experiment.apis[0], number < chattingUsers ? 0 : 1_500)
+      if (room !== undefined) simulatedUser.rooms.push(room)
     }
-    customers.push(customer)
+    simulatedUsers.push(simulatedUser)
   }
-  return customers
+  return simulatedUsers
 }
 
-/** Everybody at once: the monkey for its time, the customers until they have brought to an end what they began by then. */
-const live = async (world: World, customers: ReadonlyArray<Customer>, plan: Plan, random: Random): Promise<void> => {
-  const days = customers.flatMap((customer, number) =>
-    number < chatters ? [customer.chat(), customer.chat()] : [customer.tidy()]
+/** Runs the monkey for its time, and all users until they have finished what they began by then. */
+const disruptAndUse = async (
+  experiment: Experiment,
+  simulatedUsers: ReadonlyArray<SimulatedUser>,
+  plan: Plan,
+  random: Random
+): Promise<void> => {
+  const sessions = simulatedUsers.flatMap((simulatedUser, number) =>
+    number < chattingUsers ? [simulatedUser.chat(), simulatedUser.chat()] : [simulatedUser.editRooms()]
   )
-  const busy = Promise.all(days)
-  await Promise.all([unleash(world, random.fork(), plan.seconds, plan.isHarsh).then(() => (world.isClosing = true)), busy])
+  const busy = Promise.all(sessions)
+  await Promise.all([
+    disrupt(experiment, random.fork(), plan.seconds, plan.isHarsh).then(() => (experiment.isClosing = true)),
+    busy
+  ])
 }
 
-const judge = async (world: World, customers: ReadonlyArray<Customer>, limitOf: (userId: string) => number): Promise<void> => {
-  const evidence = await gather(world.database)
-  for (const check of messageRules) check(evidence, world.ledger, world.model.calls)
-  quotas(world, evidence, limitOf)
-  counters(world, evidence)
-  await finalLists(world, evidence, customers)
-  freshness(world)
-  exits(world)
-  noteFigures(world, evidence)
+const judge = async (
+  experiment: Experiment,
+  simulatedUsers: ReadonlyArray<SimulatedUser>,
+  limitOf: (userId: string) => number
+): Promise<void> => {
+  const evidence = await gather(experiment.database)
+  for (const check of messageRules) check(evidence, experiment.ledger, experiment.model.calls)
+  quotas(experiment, evidence, limitOf)
+  counters(experiment, evidence)
+  await finalLists(experiment, evidence, simulatedUsers)
+  freshness(experiment)
+  exits(experiment)
+  noteFigures(experiment, evidence)
 }
 
-/** A fleet, its customers and a monkey; then peace, and the proof that nothing was lost, doubled or mixed up. */
+/** Runs processes, users and disruptions, waits until all is settled, and checks that nothing was lost, doubled or mixed up. */
 export const run = async (plan: Plan): Promise<Ledger> => {
   const random = new Random(plan.seed)
   const { basic, pro } = limits(plan)
-  const database = await Database.start()
+  const database = await RestartablePostgres.start()
   const model: Model = await startModel()
-  const slots = await startSlots({
+  const processes = await startProcesses({
     DATABASE_URL: database.url,
     GEMINI_BASE_URL: model.url,
     MIGRATE: "on",
@@ -88,14 +105,14 @@ export const run = async (plan: Plan): Promise<Ledger> => {
     PRO_DAILY_PROMPTS: `${pro}`
   })
   try {
-    await isUp(slots)
+    await isUp(processes)
     await installAudit(database)
-    const apis = slots.filter(({ role }) => role === "api")
+    const apis = processes.filter(({ role }) => role === "api")
     const [first, second] = apis
     if (first === undefined || second === undefined) throw new Error("there are two apis")
     let closesStreamsAt = Infinity
-    const world: World = {
-      slots,
+    const experiment: Experiment = {
+      processes,
       apis: [first, second],
       database,
       model,
@@ -103,19 +120,19 @@ export const run = async (plan: Plan): Promise<Ledger> => {
       isClosing: false,
       closesStreams: () => Date.now() > closesStreamsAt
     }
-    const isPro = (number: number) => number % 2 === 1 || number >= chatters
-    const customers = await arrive(world, random, isPro)
-    await live(world, customers, plan, random)
-    await settle(world)
+    const isPro = (number: number) => number % 2 === 1 || number >= chattingUsers
+    const simulatedUsers = await logInAll(experiment, random, isPro)
+    await disruptAndUse(experiment, simulatedUsers, plan, random)
+    await settle(experiment)
     closesStreamsAt = Date.now() + 10_000
-    await Promise.all(customers.flatMap(({ following }) => [...following]))
-    await tidied(world, !plan.isHarsh)
-    await judge(world, customers, (userId) =>
-      isPro(customers.findIndex((customer) => customer.userId === userId)) ? pro : basic
+    await Promise.all(simulatedUsers.flatMap(({ following }) => [...following]))
+    await awaitCleanUp(experiment, !plan.isHarsh)
+    await judge(experiment, simulatedUsers, (userId) =>
+      isPro(simulatedUsers.findIndex((simulatedUser) => simulatedUser.userId === userId)) ? pro : basic
     )
-    return world.ledger
+    return experiment.ledger
   } finally {
-    await Promise.all(slots.map((slot) => slot.dismiss()))
+    await Promise.all(processes.map((process) => process.dismiss()))
     await model.stop()
     await database.stop()
   }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { ask, type World } from "./World.ts"
+import { ask, type Experiment } from "./Experiment.ts"
 
-/** Seconds until all processes are up, until all replies have ended, and until what dead processes left is gone. */
-const patience = { up: 60, ended: 120, tidy: 120 }
+/** Seconds until all processes are up, all replies have ended, and everything that dead processes left is gone. */
+const maximumSeconds = { up: 60, ended: 120, cleanUp: 120 }
 
-/** How long it took, in seconds; a violation when it takes too long. */
-const within = async ({ ledger }: World, what: string, seconds: number, look: () => Promise<boolean>): Promise<number> => {
+/** Waits and returns the seconds; a violation when it takes too long. */
+const within = async ({ ledger }: Experiment, what: string, seconds: number, look: () => Promise<boolean>): Promise<number> => {
   const begun = Date.now()
   const waited = () => (Date.now() - begun) / 1_000
   while (!(await look().catch(() => false))) {
@@ -18,17 +18,17 @@ const within = async ({ ledger }: World, what: string, seconds: number, look: ()
   return waited()
 }
 
-const isUp = async (world: World): Promise<boolean> => {
-  if (!world.slots.every((slot) => slot.isFree)) return false
-  const answers = await Promise.all(world.apis.map((api) => ask(world, api, { method: "GET", path: "/readyz" })))
+const isUp = async (experiment: Experiment): Promise<boolean> => {
+  if (!experiment.processes.every((process) => process.isRunning)) return false
+  const answers = await Promise.all(experiment.apis.map((api) => ask(experiment, api, { method: "GET", path: "/readyz" })))
   return answers.every(({ status }) => status === 200)
 }
 
-/** Waits until everybody is back and every reply has ended. */
-export const settle = async (world: World): Promise<void> => {
-  const { database, ledger } = world
-  await within(world, "all processes up", patience.up, () => isUp(world))
-  const seconds = await within(world, "all replies ended", patience.ended, async () => {
+/** Waits until all processes are up and every reply has ended. */
+export const settle = async (experiment: Experiment): Promise<void> => {
+  const { database, ledger } = experiment
+  await within(experiment, "all processes up", maximumSeconds.up, () => isUp(experiment))
+  const seconds = await within(experiment, "all replies ended", maximumSeconds.ended, async () => {
     const [row] = await database.query<{ left: number }>(
       "select count(*)::int as left from messages where status in ('held', 'queued', 'processing', 'waiting')"
     )
@@ -37,11 +37,11 @@ export const settle = async (world: World): Promise<void> => {
   ledger.most("until all replies had ended (s)", Math.round(seconds))
 }
 
-/** What is left for those who clean up. Whoever is in a hurry lets the dead have been dead for longer. */
-export const tidied = async (world: World, inHurry: boolean): Promise<void> => {
-  const { database, ledger } = world
+/** Waits until sweeps have removed everything that dead processes left; `inHurry` moves their times into the past. */
+export const awaitCleanUp = async (experiment: Experiment, inHurry: boolean): Promise<void> => {
+  const { database, ledger } = experiment
   if (inHurry) {
-    await sleep(11_000) // by then every living worker has shown itself again
+    await sleep(11_000) // by then every living worker has sent another heartbeat
     await database.query(
       "update worker_heartbeats set seen_at = now() - interval '46 seconds' where seen_at < now() - interval '11 seconds'"
     )
@@ -56,14 +56,14 @@ export const tidied = async (world: World, inHurry: boolean): Promise<void> => {
         (select count(*) from graphile_worker.jobs where task_identifier = 'reply' and key is not null)::int as waiting`)
     return row ?? { log: 0, segments: 0, locked: 0, waiting: 0 }
   }
-  const isTidy = async () => Object.values(await left()).every((count) => count === 0)
-  const seconds = await within(world, "what the dead left is gone", patience.tidy, isTidy)
-  ledger.most("until all was tidy (s)", Math.round(seconds))
+  const isClean = async () => Object.values(await left()).every((count) => count === 0)
+  const seconds = await within(experiment, "clean-up after dead processes", maximumSeconds.cleanUp, isClean)
+  ledger.most("until all was cleaned up (s)", Math.round(seconds))
   const { locked, log, segments, waiting } = await left()
   if (log + segments > 0) ledger.violate("tables-empty", `${log} rows in stream_log, ${segments} in stream_segments`)
   if (locked + waiting > 0)
     ledger.violate(
       "jobs-free",
-      `${locked} jobs locked by the dead, ${waiting} that wake nobody: ${JSON.stringify(await database.query("select * from graphile_worker.jobs"))}`
+      `${locked} jobs locked by dead workers, ${waiting} of replies that have ended: ${JSON.stringify(await database.query("select * from graphile_worker.jobs"))}`
     )
 }

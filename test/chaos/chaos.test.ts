@@ -6,8 +6,8 @@ import { run } from "./Run.ts"
 const seconds = 30
 const seed = Number(process.env["CHAOS_SEED"] ?? Date.now() % 1_000_000)
 
-describe("two apis, two workers and a monkey", () => {
-  it("keep every promise", { timeout: 360_000 }, async () => {
+describe("two apis and two workers under disruption", () => {
+  it("keep every rule of the ledger", { timeout: 360_000 }, async () => {
     const ledger = await run({ seconds, seed, isHarsh: false })
     process.stdout.write(`chaos for ${seconds} s, seed ${seed}\n${table(ledger)}\n`)
     assert.isEmpty(ledger.violations, `seed ${seed}\n${details(ledger)}`)

@@ -1,4 +1,4 @@
-/** The long form: `node test/chaos/main.ts --seconds 300 --seed 7`. Ends with 1 when a promise was broken. */
+/** The long form: `node test/chaos/main.ts --seconds 300 --seed 7`. Exits with 1 when a rule is violated. */
 import { parseArgs } from "node:util"
 import { details, table } from "./Report.ts"
 import { run } from "./Run.ts"

@@ -1,7 +1,6 @@
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
-import { DirectSql } from "../../src/database/Database.ts"
 import { channel, Notifications, packTopics } from "../../src/database/Notifications.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
@@ -10,7 +9,7 @@ import { sleep, until } from "../e2e/Fleet.ts"
 describe("packed topics", () => {
   const topics = Array.from({ length: 1_000 }, (_, index) => `reply:${crypto.randomUUID()}:${index}`)
 
-  it("fit into a notification each, and none is lost", () => {
+  it("fit into payloads below 8,000 bytes, without loss", () => {
     const payloads = packTopics(topics)
     for (const payload of payloads) assert.isBelow(Buffer.byteLength(payload), 8_000)
     assert.deepStrictEqual(
@@ -19,26 +18,26 @@ describe("packed topics", () => {
     )
   })
 
-  it("are as few payloads as that allows", () => {
+  it("fill the payloads", () => {
     const bytes = Buffer.byteLength(topics.join("\n"))
     assert.isAtMost(packTopics(topics).length, Math.ceil(bytes / 7_400))
   })
 
-  it("hold each topic once, and nothing makes no payload", () => {
+  it("contain each topic once; no topics make no payload", () => {
     assert.deepStrictEqual(packTopics(["a:1", "b:2", "a:1"]), ["a:1\nb:2"])
     assert.deepStrictEqual(packTopics([]), [])
   })
 })
 
-describe("two notification hubs", () => {
+describe("the listeners of two processes", () => {
   let database: TestDatabase
-  let one: Hub
-  let other: Hub
+  let one: Listener
+  let other: Listener
 
   beforeAll(async () => {
     database = await createDatabase()
-    one = await startHub(database.url)
-    other = await startHub(database.url)
+    one = await startListener(database.url)
+    other = await startListener(database.url)
     await until("both listeners", 30, async () => one.service.connected() && other.service.connected())
   })
   afterAll(async () => {
@@ -55,11 +54,11 @@ describe("two notification hubs", () => {
   const connections = async () =>
     (
       await database.query(
-        "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend'"
+        "select pid from pg_stat_activity where datname = current_database() and application_name like 'chat-backend%'"
       )
     ).length
 
-  it("both hear what is notified, by topic and by kind", async () => {
+  it("receive what is notified, by topic and by kind", async () => {
     const heard: Array<string> = []
     const scope = Scope.makeUnsafe()
     await Effect.runPromise(
@@ -68,7 +67,7 @@ describe("two notification hubs", () => {
         scope
       )
     )
-    const woken = Promise.all([one, other].map((hub) => Effect.runPromise(hub.service.once("reply:7"))))
+    const woken = Promise.all([one, other].map((listener) => Effect.runPromise(listener.service.once("reply:7"))))
     await notify("reply:6\nsessions:1\nreply:7")
     await woken
     assert.deepStrictEqual(heard, ["1"])
@@ -80,7 +79,7 @@ describe("two notification hubs", () => {
     assert.deepStrictEqual(heard, ["1"])
   })
 
-  it("tell only their own process what is published locally", async () => {
+  it("pass what is published locally to their own process alone", async () => {
     const mine = Effect.runPromise(one.service.once("reply:8"))
     const theirs = Effect.runPromise(Effect.timeoutOption(other.service.once("reply:8"), "300 millis"))
     one.service.publishLocal("reply:8")
@@ -88,7 +87,7 @@ describe("two notification hubs", () => {
     assert.isTrue((await theirs)._tag === "None")
   })
 
-  it("learn of a lost connection, say so, wake who waits, and are back", async () => {
+  it("report a lost connection, wake all waiters, and reconnect", async () => {
     const states: Array<boolean> = []
     const scope = Scope.makeUnsafe()
     await Effect.runPromise(
@@ -106,13 +105,13 @@ describe("two notification hubs", () => {
     assert.strictEqual((await woken)._tag, "Some")
     await Effect.runPromise(Scope.close(scope, Exit.void))
 
-    await until("the other hub", 30, async () => other.service.connected())
+    await until("the other listener", 30, async () => other.service.connected())
     const again = Effect.runPromise(Effect.timeoutOption(one.service.once("reply:9"), "5 seconds"))
     await notify("reply:9")
     assert.strictEqual((await again)._tag, "Some")
   })
 
-  it("leave no connection behind however often they are cut off", { timeout: 120_000 }, async () => {
+  it("leak no connection when they are cut off repeatedly", { timeout: 120_000 }, async () => {
     const before = await connections()
     for (let round = 0; round < 10; round++) {
       await until(
@@ -126,7 +125,7 @@ describe("two notification hubs", () => {
       await sleep(50)
     }
     await until("the listeners", 30, async () => one.service.connected() && other.service.connected())
-    // A pool may have filled meanwhile; one left behind by each of twenty cuts would be more.
+    // A pool may have grown meanwhile; a leak at each of twenty cuts would be more than that.
     await until(
       "the old connections to go",
       30,
@@ -135,12 +134,12 @@ describe("two notification hubs", () => {
   })
 })
 
-type Hub = { readonly service: Notifications["Service"]; readonly stop: () => Promise<void> }
+type Listener = { readonly service: Notifications["Service"]; readonly stop: () => Promise<void> }
 
-const startHub = async (url: string): Promise<Hub> => {
+const startListener = async (url: string): Promise<Listener> => {
   const scope = Scope.makeUnsafe()
   const settings = AppConfig.layer.pipe(Layer.provide(environment({ APP_ENV: "test", DATABASE_URL: url })))
-  const layer = Notifications.layer.pipe(Layer.provide(DirectSql.layer), Layer.provide(settings))
+  const layer = Notifications.layer.pipe(Layer.provide(settings))
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   return {
     service: Context.get(context, Notifications),

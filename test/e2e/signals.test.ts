@@ -272,14 +272,29 @@ describe("a start", () => {
     await Promise.all([database.drop(), empty.drop()])
   })
 
+  const probe = (url: string, path: string) =>
+    request(url, "GET", path).then(
+      ({ status }) => status,
+      () => undefined
+    )
+
   for (const migrate of ["on", "off"]) {
-    it(`without a database ends with one clear line and without the password (MIGRATE=${migrate})`, async () => {
+    it(`without a database waits, alive and not ready, with one line and without the password (MIGRATE=${migrate})`, async () => {
       const url = `postgres://user:hunter2@127.0.0.1:${await freePort()}/none`
-      const begun = Date.now()
       const process = await start({ DATABASE_URL: url, MIGRATE: migrate })
-      const exit = await process.exited
-      assert.deepStrictEqual(exit, { code: 1, signal: null })
-      assert.isBelow(Date.now() - begun, 15_000)
+      await until("the probes", 30, async () => (await probe(process.url, "/healthz")) === 200)
+      assert.strictEqual(await probe(process.url, "/readyz"), 503)
+      assert.strictEqual(await probe(process.url, "/user/me"), 503)
+      await sleep(2_000)
+      assert.lengthOf(process.output().match(/Waiting for the database/g) ?? [], 1)
+      assert.notInclude(process.output(), "hunter2")
+      assert.deepStrictEqual(await process.kill("SIGTERM"), { code: 0, signal: null })
+    })
+
+    it(`with a wrong password ends with one clear line and without it (MIGRATE=${migrate})`, async () => {
+      const url = Object.assign(new URL(inject("postgresUrl")), { password: "hunter2" }).href
+      const process = await start({ DATABASE_URL: url, MIGRATE: migrate })
+      assert.deepStrictEqual(await process.exited, { code: 1, signal: null })
       assert.match(process.output(), /^cannot start: DATABASE_URL: .*\n$/)
       assert.notInclude(process.output(), "hunter2")
     })

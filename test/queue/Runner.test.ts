@@ -5,12 +5,12 @@ import { makeTaskList } from "../../src/queue/Runner.ts"
 import type { Task } from "../../src/queue/Tasks.ts"
 
 /** Runs the task as graphile-worker does; returns whether the job counts as done, or why it failed. */
-const runJob = (task: Pick<Task, "run" | "interruptedIsDone">, abortSignal = new AbortController().signal) =>
+const runJob = (task: Pick<Task, "run" | "interruptedIsDone">, signal = new AbortController().signal) =>
   Effect.gen(function* () {
-    const { job } = yield* makeTaskList([{ ...task, name: "job" }])
+    const { job } = yield* makeTaskList([{ ...task, name: "job" }], signal)
     assert.isDefined(job)
     return yield* Effect.promise(() =>
-      job({}, { abortSignal }).then(
+      job({}).then(
         () => "done",
         (error: unknown) => String(error)
       )

@@ -640,7 +640,7 @@ describe("a database", () => {
     }
   })
 
-  it("that is stuck is 503 after fifteen seconds, and serves again when it is not", async () => {
+  it("answers 503 once the statement has timed out, and serves again when the lock is free", async () => {
     const own = await createDatabase()
     const stuck = await startBackend({ DATABASE_URL: own.url, ROLE: "api", LOG_LEVEL: "none" })
     const locker = new pg.Client({ connectionString: own.url })

@@ -6,16 +6,16 @@ import { SseParser } from "./SseClient.ts"
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** A reply that grows by what is put into it, as its one reader is told of it. */
+/** An event stream of a text that the test appends to. */
 const growing = () => {
   let whole = ""
-  let told = 0
+  let sent = 0
   let over = false
   let closed = 0
   const stream = new EventStream(
     () => {
-      const text = whole.slice(told)
-      told = whole.length
+      const text = whole.slice(sent)
+      sent = whole.length
       return { text: (text === "" ? "" : event("delta", { text })) + (over ? event("completed", {}) : ""), ended: over }
     },
     () => closed++
@@ -41,7 +41,7 @@ const growing = () => {
 }
 
 describe("an event stream", () => {
-  it("holds no more than a little for a reader that takes nothing, and gives it all when it does", async () => {
+  it("buffers at most 40 kB for a client that does not read, and sends it everything later", async () => {
     const reply = growing()
     const piece = "0123456789".repeat(100)
     reply.stream.read(0)
@@ -55,11 +55,11 @@ describe("an event stream", () => {
     reply.end()
     await once(reply.stream, "close")
     assert.strictEqual(parser.text, piece.repeat(20_000))
-    // Not one by one what it missed: all of it at once.
+    // In a few large events, not one for each piece.
     assert.isBelow(parser.events.length, 100)
   })
 
-  it("ends once: news after its end disturbs no reader that has not taken it yet", async () => {
+  it("ignores news after its end, even if the client has yet to read the end", async () => {
     const reply = growing()
     reply.stream.read(0)
     const errors: Array<unknown> = []
@@ -82,7 +82,7 @@ describe("an event stream", () => {
     assert.deepStrictEqual(parser.retries, [])
   })
 
-  it("says good-bye once, with the time to come back, and nothing after it", async () => {
+  it("sends a short retry when dismissed, once, and nothing after it", async () => {
     const reply = growing()
     reply.stream.read(0)
     const errors: Array<unknown> = []
@@ -100,7 +100,7 @@ describe("an event stream", () => {
     assert.strictEqual(reply.closed(), 1)
   })
 
-  it("is pinged every fifteen seconds, whether there is news or not", async () => {
+  it("pings every fifteen seconds, with or without news", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] })
     try {
       const reply = growing()
@@ -118,7 +118,7 @@ describe("an event stream", () => {
     }
   })
 
-  it("tells that it is closed when its reader leaves, once, and asks for nothing more", async () => {
+  it("reports its close once when the client disconnects, and produces nothing more", async () => {
     const reply = growing()
     reply.read()
     reply.grow("text")

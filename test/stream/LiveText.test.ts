@@ -41,10 +41,10 @@ const chunked = (attempt: number, text: string, size: number): Array<Piece> =>
     text: text.slice(index * size, (index + 1) * size)
   }))
 
-describe("a running text", () => {
+describe("a live text", () => {
   const whole = "abcde"
 
-  it("is never wrong, whatever pieces come in whatever order, doubled or missing", () => {
+  it("is a part of the whole text after any four pieces in any order, repeated or missing", () => {
     let count = 0
     sequences(piecesOf(1, whole), 4, (pieces) => {
       const live = replay(pieces)
@@ -56,7 +56,7 @@ describe("a running text", () => {
     assert.strictEqual(count, 15 ** 4)
   })
 
-  it("is of the newest attempt alone", () => {
+  it("contains the newest attempt alone", () => {
     const texts = new Map([
       [1, "abcd"],
       [2, "wxyz"]
@@ -70,7 +70,7 @@ describe("a running text", () => {
     })
   })
 
-  it("is whole when its pieces came in order, each any number of times", () => {
+  it("is whole after all pieces in order, each any number of times", () => {
     sequences([1, 2, 3], 5, (times) => {
       const pieces = times.flatMap((count, index) =>
         Array.from({ length: count }, () => ({ attempt: 1, offset: index, text: whole.slice(index, index + 1) }))
@@ -79,21 +79,21 @@ describe("a running text", () => {
     })
   })
 
-  it("forgets nothing that it knew when a piece adds nothing", () => {
+  it("is unchanged by a piece that adds nothing", () => {
     const known = { attempt: 2, offset: 0, text: whole }
     for (const piece of [...piecesOf(2, whole), ...piecesOf(1, "fghij")]) {
       assert.deepStrictEqual(replay([known, piece]), { attempt: 2, start: 0, text: whole })
     }
   })
 
-  it("starts anew behind a gap, and grows together with what fills it", () => {
+  it("starts over behind a gap, and joins the piece that fills the gap", () => {
     const live = replay([
       { attempt: 1, offset: 0, text: "ab" },
       { attempt: 1, offset: 3, text: "d" }
     ])
     assert.deepStrictEqual(live, { attempt: 1, start: 3, text: "d" })
     extend(live, { attempt: 1, offset: 4, text: "e" })
-    // The stored part may reach to the gap's end, into what is known, or past it.
+    // The stored part may end at the gap's end, within the known text, or behind it.
     for (const length of [3, 4, 5]) {
       const healed = { ...live }
       extend(healed, { attempt: 1, offset: 0, text: whole.slice(0, length) })
@@ -104,10 +104,10 @@ describe("a running text", () => {
   })
 })
 
-describe("the running texts of a process", () => {
+describe("the live texts of a process", () => {
   const text = "0123456789".repeat(10_000)
 
-  it("are whole where they are followed, and tell each follower of each piece", () => {
+  it("keep followed texts whole, and wake each follower for each piece", () => {
     const texts = new LiveTexts()
     let one = 0
     let other = 0
@@ -124,7 +124,7 @@ describe("the running texts of a process", () => {
     assert.strictEqual(texts.size, 1)
   })
 
-  it("are their last part elsewhere, always up to the end", () => {
+  it("keep the tail of other texts, up to the newest piece", () => {
     const texts = new LiveTexts()
     for (const piece of chunked(1, text, 777)) {
       texts.apply({ replyId: "r", ...piece })
@@ -136,7 +136,7 @@ describe("the running texts of a process", () => {
     assert.strictEqual(texts.size, 0)
   })
 
-  it("are remembered when the last follower leaves, and are there for the next", () => {
+  it("keep the text for the next follower when the last one leaves", () => {
     const texts = new LiveTexts()
     const unfollow = texts.follow("r", () => {})
     texts.apply({ replyId: "r", attempt: 1, offset: 0, text: "abc" })
@@ -150,7 +150,7 @@ describe("the running texts of a process", () => {
     assert.strictEqual(texts.size, 0)
   })
 
-  it("are forgotten when there are too many, the oldest first", () => {
+  it("evict the oldest tails first", () => {
     const texts = new LiveTexts()
     for (let reply = 0; reply < 20_000; reply++) texts.apply({ replyId: String(reply), attempt: 1, offset: 0, text: "x" })
     assert.isUndefined(texts.get("0"))

@@ -5,10 +5,10 @@ import { extend, type LiveText } from "../../src/stream/LiveText.ts"
 import { isFullyRead, parsePosition, type Position, ReplyFeed } from "../../src/stream/ReplyFeed.ts"
 import { SseParser } from "./SseClient.ts"
 
-const nobodysId = "01980000-0000-7000-8000-000000000000"
+const anyId = "01980000-0000-7000-8000-000000000000"
 const message = (status: Status, attempt: number, content = ""): Message => ({
-  id: MessageId.make(nobodysId),
-  chatroomId: ChatroomId.make(nobodysId),
+  id: MessageId.make(anyId),
+  chatroomId: ChatroomId.make(anyId),
   role: "model",
   content,
   status,
@@ -28,7 +28,7 @@ const completed = (attempt: number, content: string): Message => ({
   usage: { promptTokens: 1, replyTokens: 2, thoughtTokens: 0, cachedTokens: 0 }
 })
 
-/** A reader as the contract has it, on a feed. */
+/** A client that applies the events of a feed as the contract says. */
 class Reader {
   readonly client: SseParser
   readonly feed: ReplyFeed
@@ -45,7 +45,7 @@ class Reader {
 }
 const names = (events: ReadonlyArray<{ readonly name: string }>) => events.map(({ name }) => name)
 
-describe("a reader of a reply", () => {
+describe("the feed of a reply", () => {
   const texts = new Map([
     [1, "abcd"],
     [2, "xyz"]
@@ -65,7 +65,7 @@ describe("a reader of a reply", () => {
     ...[...texts].flatMap(([attempt, text]) => Array.from({ length: text.length + 1 }, (_, offset) => ({ attempt, offset })))
   ]
 
-  it("never has wrong text, from whatever place, whatever came before it and in whatever order", () => {
+  it("gives the right text from every position, after any three pieces in any order", () => {
     let runs = 0
     for (const position of positions) {
       for (const one of pieces) {
@@ -79,7 +79,7 @@ describe("a reader of a reply", () => {
               const { events } = reader.next(live, message("processing", 1))
               for (const { id, text } of events.filter(({ id }) => id !== undefined)) {
                 const at = parsePosition(id ?? "")
-                // What has an id can be resumed from: the place it names is the text the reader has.
+                // An id is a position to resume from, so it must name the text that the client has.
                 if (at === undefined || textOf(at.attempt).slice(0, at.offset) !== text) assert.fail(story())
               }
             }
@@ -93,7 +93,7 @@ describe("a reader of a reply", () => {
     assert.strictEqual(runs, positions.length * pieces.length ** 3)
   })
 
-  it("asks for what is missing instead of leaving it out", () => {
+  it("reports a gap instead of skipping it", () => {
     const reader = new Reader(undefined)
     const live = { attempt: 1, start: 2, text: "cd" }
     assert.isTrue(reader.next(live, message("processing", 1)).gap)
@@ -103,7 +103,7 @@ describe("a reader of a reply", () => {
     assert.strictEqual(reader.client.text, "abcd")
   })
 
-  it("that is behind the gap misses nothing", () => {
+  it("reports no gap to a client that is past it", () => {
     const reader = new Reader({ attempt: 1, offset: 3 }, "abc")
     const progress = reader.next({ attempt: 1, start: 2, text: "cd" }, message("processing", 1))
     assert.isFalse(progress.gap)
@@ -111,7 +111,7 @@ describe("a reader of a reply", () => {
     assert.strictEqual(reader.client.lastId, "1:4")
   })
 
-  it("starts over with a new attempt only when that has text, by one replace", () => {
+  it("sends one replace for a new attempt, when its first text arrives", () => {
     const reader = new Reader(undefined)
     reader.next({ attempt: 1, start: 0, text: "abc" }, message("processing", 1))
     assert.strictEqual(reader.client.text, "abc")
@@ -122,7 +122,7 @@ describe("a reader of a reply", () => {
     assert.strictEqual(reader.client.text, "xy")
   })
 
-  it("of an attempt that had no text yet gets no replace", () => {
+  it("sends no replace if the attempt before had no text", () => {
     const reader = new Reader({ attempt: 1, offset: 0 })
     assert.deepStrictEqual(names(reader.next({ attempt: 2, start: 0, text: "x" }, message("processing", 2)).events), [
       "status",
@@ -130,7 +130,7 @@ describe("a reader of a reply", () => {
     ])
   })
 
-  it("does not go back to an older attempt", () => {
+  it("ignores an older attempt", () => {
     const reader = new Reader({ attempt: 2, offset: 1 }, "x")
     reader.next({ attempt: 1, start: 0, text: "abcd" }, message("processing", 1))
     assert.strictEqual(reader.client.text, "x")
@@ -138,7 +138,7 @@ describe("a reader of a reply", () => {
     assert.strictEqual(reader.client.text, "xy")
   })
 
-  it("has the stored text in the end, whatever was streamed: blocked, cut short, written anew", () => {
+  it("ends with the stored text, whatever was streamed: blocked, cut short, written again", () => {
     const cases: Array<[Message, ReadonlyArray<string>]> = [
       [completed(1, "abc"), ["usage", "completed"]],
       [completed(1, "abcd"), ["delta", "usage", "completed"]],
@@ -157,19 +157,19 @@ describe("a reader of a reply", () => {
     }
   })
 
-  it("is told of each state once, and of waiting again when its time moved", () => {
+  it("sends each status once, and waiting again when its time changes", () => {
     const reader = new Reader(undefined)
-    const told = (live: LiveText | undefined, status: Status, attempt: number, retryAt: string | null = null) =>
+    const sent = (live: LiveText | undefined, status: Status, attempt: number, retryAt: string | null = null) =>
       reader.next(live, message(status, attempt), retryAt).events.map(({ data }) => data)
-    assert.deepStrictEqual(told(undefined, "queued", 0), [{ status: "queued", attempt: 0 }])
-    assert.deepStrictEqual(told(undefined, "queued", 0), [])
-    assert.deepStrictEqual(told(undefined, "processing", 1), [{ status: "processing", attempt: 1 }])
-    assert.deepStrictEqual(told(undefined, "waiting", 1, "then"), [{ status: "waiting", attempt: 1, retryAt: "then" }])
-    assert.deepStrictEqual(told(undefined, "waiting", 1, "later"), [{ status: "waiting", attempt: 1, retryAt: "later" }])
-    assert.deepStrictEqual(told(undefined, "processing", 2, "old"), [{ status: "processing", attempt: 2 }])
+    assert.deepStrictEqual(sent(undefined, "queued", 0), [{ status: "queued", attempt: 0 }])
+    assert.deepStrictEqual(sent(undefined, "queued", 0), [])
+    assert.deepStrictEqual(sent(undefined, "processing", 1), [{ status: "processing", attempt: 1 }])
+    assert.deepStrictEqual(sent(undefined, "waiting", 1, "then"), [{ status: "waiting", attempt: 1, retryAt: "then" }])
+    assert.deepStrictEqual(sent(undefined, "waiting", 1, "later"), [{ status: "waiting", attempt: 1, retryAt: "later" }])
+    assert.deepStrictEqual(sent(undefined, "processing", 2, "old"), [{ status: "processing", attempt: 2 }])
   })
 
-  it("hears that it is being written no later than the text", () => {
+  it("sends the processing status before the first text", () => {
     const reader = new Reader(undefined)
     const { events } = reader.next({ attempt: 1, start: 0, text: "a" }, message("queued", 0))
     assert.deepStrictEqual(
@@ -180,7 +180,7 @@ describe("a reader of a reply", () => {
 })
 
 describe("a position", () => {
-  it("is attempt:offset and nothing else", () => {
+  it("is parsed from attempt:offset and nothing else", () => {
     assert.deepStrictEqual(parsePosition("12:345"), { attempt: 12, offset: 345 })
     for (const wrong of [
       "",
@@ -202,12 +202,12 @@ describe("a position", () => {
     }
   })
 
-  it("has read a finished reply when it is at its end, no less and no more", () => {
+  it("is fully read at the end of a finished reply, not before or behind it", () => {
     const reply = completed(2, "xyz")
     assert.isTrue(isFullyRead(reply, { attempt: 2, offset: 3 }))
     assert.isFalse(isFullyRead(reply, { attempt: 2, offset: 2 }))
     assert.isFalse(isFullyRead(reply, { attempt: 1, offset: 3 }))
-    // It has read text that was taken back: of a reply that was blocked in the middle, or cancelled without its worker.
+    // The client has read text that was taken back: the reply was blocked in the middle, or cancelled without its worker.
     assert.isFalse(isFullyRead(message("failed", 2), { attempt: 2, offset: 3 }))
     assert.isFalse(isFullyRead(message("cancelled", 2, "xy"), { attempt: 2, offset: 3 }))
   })

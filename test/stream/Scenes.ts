@@ -2,7 +2,7 @@ import { type Person, personAt, type Reply } from "../support/Client.ts"
 import { isPresent, startWorld, until, type World } from "../chat/World.ts"
 import { type Place, placeOf } from "./SseClient.ts"
 
-/** Two backends on one database: only the second has a worker, so the first is always another process to it. */
+/** Two backends on one database. Only the second has a worker, so the first streams every reply from another process. */
 export const startTwo = (settings: Readonly<Record<string, string>> = {}): Promise<World> =>
   startWorld(
     { ROLE: "api", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings },
@@ -15,7 +15,7 @@ export const both = (world: World): readonly [string, string] => {
   return [one, other]
 }
 
-/** Asks in a room of its own and says where the reply will be. */
+/** Asks in the given room or a new one, and returns the ids of room and reply. */
 export const asked = async (person: Person, content: string, room?: string): Promise<Place> => {
   const sent = await person.ask(room ?? (await person.room()), content)
   if (sent.status !== 202) throw new Error(`not accepted: ${sent.text}`)
@@ -26,7 +26,7 @@ export const messageAt = (person: Person, { reply, room }: Place, query = ""): P
   person.call("GET", `/chatroom/${room}/message/${reply}${query}`)
 
 /** The message once it has ended. */
-// oxlint-disable-next-line typescript/no-explicit-any -- what came over the wire is what the tests are about
+// oxlint-disable-next-line typescript/no-explicit-any -- tests read the answer as it came over the wire
 export const endOf = async (person: Person, place: Place): Promise<any> => {
   const found = await messageAt(person, place, "?wait=30")
   if (!["completed", "failed", "cancelled"].includes(found.body?.status)) throw new Error(`has not ended: ${found.text}`)
@@ -45,10 +45,10 @@ export const people = async (world: World, count: number): Promise<Array<Person>
 export const at = (base: string, person: Person) => personAt(base, person)
 
 let prompts = 0
-/** Makes a prompt of its own: the simulator counts a fault's `times` by prompt. */
+/** Makes a prompt unique, because the simulator counts a fault's `times` by prompt. */
 export const unique = (words: string) => `${words} No. ${prompts++}`
 
-/** Runs so many at a time, in order. */
+/** Runs `width` items at a time, in order. */
 export const inParallel = async <A, B>(
   width: number,
   items: ReadonlyArray<A>,

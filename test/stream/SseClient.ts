@@ -4,20 +4,20 @@ import type { Person } from "../support/Client.ts"
 export interface SseEvent {
   readonly name: string
   readonly id: string | undefined
-  // oxlint-disable-next-line typescript/no-explicit-any -- what came over the wire is what the tests are about
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read the answer as it came over the wire
   readonly data: any
-  /** When it arrived, by `performance.now()`. */
+  /** Its arrival, by `performance.now()`. */
   readonly at: number
-  /** The text as the contract has it concatenated, with this event. */
+  /** The text that the client has after this event. */
   readonly text: string
 }
 
-/** Parses `text/event-stream` as WHATWG's EventSource does, and concatenates as the contract says. */
+/** Parses `text/event-stream` as WHATWG's EventSource does, and builds the text as the contract says. */
 export class SseParser {
   readonly events: Array<SseEvent> = []
   readonly comments: Array<string> = []
   readonly retries: Array<number> = []
-  /** Lines that are no part of the format. */
+  /** Lines that are not part of the format. */
   readonly strange: Array<string> = []
   text = ""
   lastId: string | undefined
@@ -25,7 +25,7 @@ export class SseParser {
   private fields = new Map<string, string>()
   private readonly decoder = new TextDecoder("utf-8", { fatal: true })
 
-  /** `text` is what a client that resumes has already. */
+  /** `text` is what a client that resumes already has. */
   constructor(text = "") {
     this.text = text
   }
@@ -65,21 +65,21 @@ export const isTerminal = ({ name }: SseEvent) => terminals.includes(name)
 export interface SseStream {
   readonly status: number
   readonly headers: http.IncomingHttpHeaders
-  /** Of an answer that is no stream. */
-  // oxlint-disable-next-line typescript/no-explicit-any -- what came over the wire is what the tests are about
+  /** The body of an answer that is not a stream. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read the answer as it came over the wire
   readonly problem: any
   readonly parser: SseParser
   readonly events: ReadonlyArray<SseEvent>
-  /** What the contract says its reader has now. */
+  /** The text that the client has now. */
   readonly text: () => string
-  /** `end` when the server ended the response, `cut` when the connection broke or the reader left. */
+  /** `end` when the server ended the response, `cut` when the connection broke or the client left. */
   readonly closed: Promise<"end" | "cut">
-  /** The first event that fits, of those that came and those that will; undefined when the stream closes before. */
+  /** The first event that fits, past or future; undefined when the stream closes without one. */
   readonly first: (fits: (event: SseEvent) => boolean) => Promise<SseEvent | undefined>
-  /** Takes nothing more from the socket until `resume`. */
+  /** Reads nothing more from the socket until `resume`. */
   readonly pause: () => void
   readonly resume: () => void
-  /** Leaves without a word. */
+  /** Closes the connection without ending the request. */
   readonly leave: () => void
 }
 
@@ -88,7 +88,7 @@ export interface Place {
   readonly reply: string
 }
 
-/** The ids of what was accepted. */
+/** The ids in the answer to an accepted message. */
 export const placeOf = (sent: {
   readonly body: { readonly reply: { readonly chatroomId: string; readonly id: string } }
 }): Place => ({
@@ -96,7 +96,7 @@ export const placeOf = (sent: {
   reply: sent.body.reply.id
 })
 
-/** Opens the stream of a reply; it reads until it is paused, left or at its end. */
+/** Opens the stream of a reply and reads it until it is paused, left or at its end. */
 export const openStream = (
   base: string,
   person: Pick<Person, "token">,

@@ -9,19 +9,19 @@ import type { Person } from "../support/Client.ts"
 import { asked, at, both, inState, people, startTwo } from "./Scenes.ts"
 import { openStream, type Place, readAll } from "./SseClient.ts"
 
-/** Those that are reachable; counting them collects the garbage first. */
+/** Counts reachable objects; `queryObjects` collects garbage first. */
 const streams = () => v8.queryObjects(EventStream, { format: "count" })
 const feeds = () => v8.queryObjects(ReplyFeed, { format: "count" })
 
 describe("a thousand connects and disconnects", () => {
   let world: World
-  let elsewhere: string
-  let here: string
+  let apiOnly: string
+  let withWorker: string
   let users: Array<{ readonly person: Person; readonly running: Place; readonly held: Place }>
 
   beforeAll(async () => {
     world = await startTwo()
-    ;[elsewhere, here] = both(world)
+    ;[apiOnly, withWorker] = both(world)
     users = await Promise.all(
       (await people(world, 20)).map(async (person) => {
         const running = await asked(person, "[[length 4000]] [[chunks 400 delay 100]] A long one.")
@@ -35,7 +35,7 @@ describe("a thousand connects and disconnects", () => {
   const backends = async () =>
     (await world.database.query("select 1 from pg_stat_activity where datname = current_database()")).length
   const descriptors = () => readdirSync("/proc/self/fd").length
-  /** What is there all the time: the fewest of each kind in twenty looks, as ticks, polls and queries come and go. */
+  /** The least number of each kind in twenty samples, because ticks, polls and queries come and go. */
   const resources = async () => {
     let fewest: ReadonlyMap<string, number> | undefined
     for (let look = 0; look < 20; look++) {
@@ -48,7 +48,7 @@ describe("a thousand connects and disconnects", () => {
     return Object.fromEntries(fewest ?? [])
   }
 
-  /** Leaves so many milliseconds after the request was made, or after it was answered. */
+  /** Disconnects so many milliseconds after the request was sent, or after it was answered. */
   const brief = (base: string, person: Person, { reply, room }: Place, since: "request" | "answer", millis: number) =>
     new Promise<number | undefined>((resolve) => {
       let status: number | undefined
@@ -83,9 +83,9 @@ describe("a thousand connects and disconnects", () => {
         for (let round = 0; round < connects / users.length; round += 5) {
           const five = times(5, (index) => {
             const number = user + round + index
-            // From before the answer to well into the text.
+            // Some disconnect before the answer, some in the middle of the text.
             const [since, millis] = leavings[number % leavings.length] ?? ["answer", 0]
-            return brief(number % 2 === 0 ? elsewhere : here, person, number % 3 === 0 ? held : running, since, millis)
+            return brief(number % 2 === 0 ? apiOnly : withWorker, person, number % 3 === 0 ? held : running, since, millis)
           })
           statuses.push(...(await Promise.all(five)))
         }
@@ -95,8 +95,8 @@ describe("a thousand connects and disconnects", () => {
     return answers.flat()
   }
 
-  it("leave no stream, connection, descriptor or timer behind", { timeout: 180_000 }, async () => {
-    // What is opened once stays open: connections of pools.
+  it("leak no stream, connection, descriptor or timer", { timeout: 180_000 }, async () => {
+    // The first round opens the connections of the pools, which stay open.
     await churn(100)
     await until(() => streams() === 0, 30_000)
     await sleep(500)
@@ -106,19 +106,19 @@ describe("a thousand connects and disconnects", () => {
     assert.strictEqual(statuses.length, 1_000)
     const counts = new Map<number | undefined, number>()
     for (const status of statuses) counts.set(status, (counts.get(status) ?? 0) + 1)
-    // Answered with a stream, and left before any answer; a place is free a moment after its reader has left.
+    // Some are answered with a stream, some disconnect before any answer; a slot is free a moment after its client has left.
     assert.isAbove(counts.get(200) ?? 0, 100, JSON.stringify([...counts]))
     assert.isAbove(counts.get(undefined) ?? 0, 100, JSON.stringify([...counts]))
 
     // A busy machine takes a while to notice that a thousand have left.
     await until(() => streams() === 0 && feeds() === 0, 30_000)
-    // Pools that were not full before may have filled meanwhile; a connection a stream would be a hundred times that.
+    // Pools may have grown meanwhile; a leaked connection for each stream would be a hundred times that.
     await until(async () => (await backends()) <= before.backends + 10, 30_000)
     await until(() => descriptors() <= before.descriptors + 20, 30_000).catch(() => {})
     assert.isAtMost(descriptors(), before.descriptors + 20)
     const after = await resources()
     for (const [name, count] of Object.entries(after)) {
-      // Timers come and go with ticks and pools, some hundred here and no more after 2,000 connects; one for each connect would show.
+      // Ticks and pools have about a hundred timers, also after 2,000 connects; a leaked one for each connect would show.
       const slack = name === "Timeout" ? 200 : 20
       assert.isAtMost(
         count,
@@ -126,9 +126,9 @@ describe("a thousand connects and disconnects", () => {
         `${name}: ${JSON.stringify({ before: before.resources, after })}`
       )
     }
-    // Each user's five places are free again, on both processes.
+    // Each user's five streams can be opened again, on both processes.
     for (const { person, running } of users.slice(0, 5)) {
-      for (const base of [here, elsewhere]) {
+      for (const base of [withWorker, apiOnly]) {
         const five = await Promise.all(times(5, () => openStream(base, person, running)))
         assert.deepStrictEqual(
           five.map(({ status }) => status),
@@ -141,13 +141,13 @@ describe("a thousand connects and disconnects", () => {
 
   it("leave the replies as they were", async () => {
     for (const { person, running } of users) {
-      const { body } = await at(here, person).call("GET", `/chatroom/${running.room}/message/${running.reply}`)
+      const { body } = await at(withWorker, person).call("GET", `/chatroom/${running.room}/message/${running.reply}`)
       assert.strictEqual(body.status, "processing")
       assert.strictEqual(body.attempt, 1)
     }
   })
 
-  it("leave nothing of the running texts in the database once the replies are done", { timeout: 40_000 }, async () => {
+  it("leave no running text in the database once the replies have ended", { timeout: 40_000 }, async () => {
     const rows = async (table: string) =>
       Number((await world.database.query<{ count: string }>(`select count(*) from ${table}`))[0]?.count)
     assert.isAbove(await rows("stream_log"), 0)
@@ -156,34 +156,30 @@ describe("a thousand connects and disconnects", () => {
       users.map(async ({ held, person, running }) => {
         const cancelled = await person.call("POST", `/chatroom/${running.room}/message/${running.reply}/cancel`)
         assert.strictEqual(cancelled.status, 200)
-        await readAll(here, person, held)
+        await readAll(withWorker, person, held)
       })
     )
     await until(async () => (await rows("stream_segments")) === 0, 30_000)
-    // The log lies for ten seconds, for readers to come.
+    // Rows of the delta log are kept for ten seconds.
     await until(async () => (await rows("stream_log")) === 0, 20_000)
     assert.strictEqual(streams(), 0)
   })
 
-  it(
-    "of replies that nobody ended cleanly leave nothing either: what dead workers left is swept",
-    { timeout: 60_000 },
-    async () => {
-      const [user] = users
-      assert.isDefined(user)
-      await world.database.query(
-        "insert into stream_log (worker_no, tick, body, written_at) values (1000, 1, '[]', now() - interval '2 minutes'), (1000, 2, '[]', now())"
-      )
-      await world.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [
-        user.person.userId,
-        user.running.reply
-      ])
-      await until(async () => (await world.database.query("select 1 from stream_segments")).length === 0, 35_000)
-      const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
-      assert.deepStrictEqual(
-        left.map(({ tick }) => Number(tick)),
-        [2]
-      )
-    }
-  )
+  it("are followed by a sweep of what dead workers have left", { timeout: 60_000 }, async () => {
+    const [user] = users
+    assert.isDefined(user)
+    await world.database.query(
+      "insert into stream_log (worker_no, tick, body, written_at) values (1000, 1, '[]', now() - interval '2 minutes'), (1000, 2, '[]', now())"
+    )
+    await world.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [
+      user.person.userId,
+      user.running.reply
+    ])
+    await until(async () => (await world.database.query("select 1 from stream_segments")).length === 0, 35_000)
+    const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
+    assert.deepStrictEqual(
+      left.map(({ tick }) => Number(tick)),
+      [2]
+    )
+  })
 })

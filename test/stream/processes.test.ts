@@ -9,7 +9,7 @@ import { isTerminal, openStream, readAll } from "./SseClient.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
-describe("streams and processes that go", () => {
+describe("streams and processes that end", () => {
   let database: TestDatabase
   let gemini: GeminiSimulator
   let one: Process
@@ -44,17 +44,17 @@ describe("streams and processes that go", () => {
     await database.drop()
   })
 
-  it("an api that is told to go says good-bye to its readers, and another goes on where it was", async () => {
+  it("ends the streams of an api on SIGTERM, and another api resumes them", async () => {
     const ada = await someone()
     const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 100 delay 60]]")
     const queued = await asked(ada, "[[say next]]", place.room)
     const [reading, idle] = await Promise.all([openStream(one.url, ada, place), openStream(one.url, ada, queued)])
     await reading.first(({ text }) => text.length > 300)
-    const told = performance.now()
+    const signalledAt = performance.now()
     const exited = one.kill("SIGTERM")
     assert.strictEqual(await reading.closed, "end")
     assert.strictEqual(await idle.closed, "end")
-    assert.isBelow(performance.now() - told, 5_000)
+    assert.isBelow(performance.now() - signalledAt, 5_000)
     for (const stream of [reading, idle]) {
       assert.isBelow(stream.parser.retries.at(-1) ?? Infinity, 1_000)
       assert.strictEqual(stream.parser.retries.length, 2)
@@ -73,7 +73,7 @@ describe("streams and processes that go", () => {
   })
 
   it(
-    "a worker that is killed: its reader sees the whole answer on the same connection, and a cancel needs no worker",
+    "streams the whole answer on the same connection after its worker is killed, and cancels without a worker",
     { timeout: 90_000 },
     async () => {
       const [ada, bob] = [await someone(), await someone()]
@@ -87,14 +87,14 @@ describe("streams and processes that go", () => {
       await sleep(500)
       const seen = hisStream.text()
 
-      // Nobody is there to stop: the cancel answers all the same, with what was stored.
+      // No worker is there to stop the reply: the cancel answers with the stored text.
       const begun = performance.now()
       const cancelled = await at(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
       assert.strictEqual(cancelled.status, 200)
       assert.isBelow(performance.now() - begun, 10_000)
       assert.strictEqual(cancelled.body.status, "cancelled")
       assert.isTrue(seen.startsWith(cancelled.body.content))
-      // The text is stored once a second.
+      // The text is stored once a second, so at most a second of it is missing.
       assert.isAbove(cancelled.body.content.length, seen.length - 500)
       await hisStream.closed
       assert.strictEqual(hisStream.text(), cancelled.body.content)
@@ -111,7 +111,7 @@ describe("streams and processes that go", () => {
       assert.isDefined(replaced)
       assert.strictEqual(await stream.closed, "end")
       const took = performance.now() - killed
-      process.stdout.write(`a killed worker's reader has the whole answer after ${(took / 1000).toFixed(1)} s\n`)
+      process.stdout.write(`the client of a killed worker has the whole answer after ${(took / 1000).toFixed(1)} s\n`)
       assert.isBelow(took, 45_000)
       const message = await endOf(ada, place)
       assert.strictEqual(message.status, "completed")
@@ -128,7 +128,7 @@ describe("streams and processes that go", () => {
     }
   )
 
-  it("an api that is killed: its reader goes on at another from its last event", async () => {
+  it("resumes at another api from the last event when an api is killed", async () => {
     const third = await start("api")
     const ada = await someone()
     const place = await asked(ada, "[[length 1000]] [[chunks 50 delay 40]]")

@@ -5,28 +5,28 @@ import { asked, at, both, endOf, inParallel, messageAt, people, spread, startTwo
 import { isTerminal, openStream, placeOf, readAll, type SseEvent, type SseStream, terminals } from "./SseClient.ts"
 
 const names = (events: ReadonlyArray<SseEvent>) => events.map(({ name }) => name)
-/** Each name once for every run of it. */
+/** The names, without repetitions of the one before. */
 const shape = (events: ReadonlyArray<SseEvent>) => names(events).filter((name, index, all) => name !== all[index - 1])
 const statusesOf = (events: ReadonlyArray<SseEvent>) => events.filter(({ name }) => name === "status").map(({ data }) => data)
 const last = ({ events }: SseStream) => events.at(-1)
 
 describe("the stream of a reply", () => {
   let world: World
-  /** Has no worker: to it every reply is made elsewhere. */
-  let elsewhere: string
+  /** Has no worker, so the other process makes every reply. */
+  let apiOnly: string
   /** Has the worker. */
-  let here: string
+  let withWorker: string
 
   beforeAll(async () => {
     world = await startTwo()
-    ;[elsewhere, here] = both(world)
+    ;[apiOnly, withWorker] = both(world)
   })
   afterAll(() => world.stop())
 
-  it("tells its state, its text as it is written, its tokens, and its end with the message", async () => {
+  it("sends the status, the text, the tokens, and the end with the message", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 300]] [[chunks 15 delay 30]]")
-    for (const base of [here, elsewhere]) {
+    for (const base of [withWorker, apiOnly]) {
       const stream = await readAll(base, ada, place)
       assert.strictEqual(stream.status, 200)
       assert.strictEqual(await stream.closed, "end")
@@ -41,9 +41,9 @@ describe("the stream of a reply", () => {
     }
   })
 
-  it("comes in the order of the contract, with the headers that keep it from being held back", async () => {
+  it("sends events in the order of the contract, with headers against buffering", async () => {
     const ada = await world.someone()
-    const stream = await readAll(elsewhere, ada, await asked(ada, "[[length 300]] [[chunks 15 delay 30]]"))
+    const stream = await readAll(apiOnly, ada, await asked(ada, "[[length 300]] [[chunks 15 delay 30]]"))
     assert.deepStrictEqual(shape(stream.events), ["status", "delta", "usage", "completed"])
     assert.deepStrictEqual(statusesOf(stream.events).at(-1), { status: "processing", attempt: 1 })
     assert.strictEqual(stream.headers["content-type"], "text/event-stream")
@@ -54,12 +54,12 @@ describe("the stream of a reply", () => {
     assert.isAbove(stream.parser.retries[0] ?? 0, 0)
   })
 
-  it("keeps every character, those outside the basic plane and those of the format's own too", async () => {
+  it("keeps every character, including astral ones and those of the event format", async () => {
     const ada = await world.someone()
     const odd = 'a\nb\r\nc\rd\u2028e\u0085f\tg "h" \\n 👩‍👩‍👧‍👦 é e\u0301 \u{10ffff} data: x\n\nevent: completed\n\n: ping'
     for (const content of [`[[say ${odd}]] [[chunks 40 delay 5]]`, "[[unicode]] [[length 1500]] [[chunks 300 delay 2]]"]) {
       const place = await asked(ada, content)
-      for (const base of [elsewhere, here]) {
+      for (const base of [apiOnly, withWorker]) {
         const stream = await readAll(base, ada, place)
         assert.strictEqual(stream.text(), (await endOf(ada, place)).content)
         assert.strictEqual(last(stream)?.name, "completed")
@@ -69,10 +69,10 @@ describe("the stream of a reply", () => {
     assert.strictEqual(say.content, odd)
   })
 
-  it("is the same to two readers, of one process or of two", async () => {
+  it("sends the same to two clients, of one process or of two", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 800]] [[chunks 30 delay 20]] [[unicode]]")
-    const streams = await Promise.all([here, here, elsewhere, elsewhere].map((base) => readAll(base, ada, place)))
+    const streams = await Promise.all([withWorker, withWorker, apiOnly, apiOnly].map((base) => readAll(base, ada, place)))
     const { content } = await endOf(ada, place)
     for (const stream of streams) {
       assert.strictEqual(stream.text(), content)
@@ -80,12 +80,12 @@ describe("the stream of a reply", () => {
     }
   })
 
-  it("reaches a reader of another process while it is written, also one that joins in the middle", async () => {
+  it("reaches clients of another process while the reply is written, also one that joins in the middle", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 1200]] [[chunks 60 delay 50]]")
-    const [near, far] = await Promise.all([openStream(here, ada, place), openStream(elsewhere, ada, place)])
+    const [near, far] = await Promise.all([openStream(withWorker, ada, place), openStream(apiOnly, ada, place)])
     await near.first(({ text }) => text.length > 500)
-    const joined = await openStream(elsewhere, ada, place)
+    const joined = await openStream(apiOnly, ada, place)
     const joinedAt = performance.now()
     const caughtUp = await joined.first(({ text }) => text.length > 500)
     const delay = (caughtUp?.at ?? Infinity) - joinedAt
@@ -97,21 +97,21 @@ describe("the stream of a reply", () => {
     assert.isAbove(deltas.length, 30)
     const took = (deltas.at(-1)?.at ?? 0) - (deltas[0]?.at ?? 0)
     assert.isAbove(took, 2_000)
-    // When each length of text was there: on the other process later by what the way through the database costs.
+    // For each length of text, how much later the other process had it: the cost of the way through the database.
     const lags = near.events
       .filter(({ name }) => name === "delta")
       .map(({ at, text }) => (far.events.find((event) => event.text.length >= text.length)?.at ?? Infinity) - at)
     process.stdout.write(
-      `a delta is on another process after ${spread(lags)}; who joins in the middle has the text after ${delay.toFixed(0)} ms\n`
+      `a delta reaches another process after ${spread(lags)}; a client that joins in the middle has the text after ${delay.toFixed(0)} ms\n`
     )
     assert.isBelow(lags.toSorted((a, b) => a - b)[Math.floor(lags.length / 2)] ?? Infinity, 450)
     assert.isBelow(delay, 1_500)
   })
 
-  it("does not depend on being read: a disconnect cancels nothing", async () => {
+  it("does not cancel the reply when all clients disconnect", async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 300]] [[chunks 20 delay 30]]")
-    const streams = await Promise.all([here, elsewhere].map((base) => openStream(base, ada, place)))
+    const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
     await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
     for (const stream of streams) stream.leave()
     const message = await endOf(ada, place)
@@ -120,11 +120,11 @@ describe("the stream of a reply", () => {
   })
 
   describe("when the reply is finished", () => {
-    it("is its text in one delta, its tokens and its end", async () => {
+    it("sends the text in one delta, the tokens and the end", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[length 500]]")
       const message = await endOf(ada, place)
-      for (const base of [elsewhere, here]) {
+      for (const base of [apiOnly, withWorker]) {
         const stream = await readAll(base, ada, place)
         assert.deepStrictEqual(names(stream.events), ["delta", "usage", "completed"])
         assert.strictEqual(stream.text(), message.content)
@@ -132,15 +132,15 @@ describe("the stream of a reply", () => {
       }
     })
 
-    it("is resumed on any process at each of its 2,000 characters with the identical text", { timeout: 60_000 }, async () => {
+    it("resumes on any process at each of 2,000 characters with the identical text", { timeout: 60_000 }, async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[length 2000]] [[unicode]]")
       const { content } = await endOf(ada, place)
       const offsets = times(content.length, (index) => index)
       assert.isAtLeast(offsets.length, 1_999)
       await inParallel(8, offsets, async (offset) => {
-        // Four at a time on each process: a fifth would be its user's last, a sixth refused.
-        const base = offset % 2 === 0 ? here : elsewhere
+        // Four at a time on each process; a sixth would be refused.
+        const base = offset % 2 === 0 ? withWorker : apiOnly
         const id = `1:${offset}`
         const from = offset % 3 === 0 ? { after: id } : { lastEventId: id }
         const stream = await until(async () => {
@@ -153,48 +153,48 @@ describe("the stream of a reply", () => {
       })
     })
 
-    it("is 204 when it was read to its end, and only then", async () => {
+    it("answers 204 when the client has all of it, and only then", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[length 50]]")
       await endOf(ada, place)
-      for (const base of [here, elsewhere]) {
+      for (const base of [withWorker, apiOnly]) {
         assert.strictEqual((await readAll(base, ada, place, { after: "1:50" })).status, 204)
         assert.strictEqual((await readAll(base, ada, place, { lastEventId: "1:50" })).status, 204)
         assert.strictEqual((await readAll(base, ada, place, { after: "1:49" })).status, 200)
-        // What claims to have more than there is has another text: it is given the right one.
+        // A client that claims to have more text than there is has another text, and gets the right one.
         const wrong = await readAll(base, ada, place, { after: "1:51", having: "x".repeat(51) })
         assert.strictEqual(wrong.text(), (await endOf(ada, place)).content)
       }
     })
 
-    it("goes by the header when header and address name a place: the browser's address is old", async () => {
+    it("prefers the header over the query, because a browser reconnects with its old URL", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[length 50]]")
       await endOf(ada, place)
-      assert.strictEqual((await readAll(here, ada, place, { after: "1:10", lastEventId: "1:50" })).status, 204)
+      assert.strictEqual((await readAll(withWorker, ada, place, { after: "1:10", lastEventId: "1:50" })).status, 204)
     })
   })
 
   it(
-    "is resumed while it is written, on another process, at any of 100 places with the identical text",
+    "resumes while the reply is written, on another process, at any of 100 positions with the identical text",
     { timeout: 60_000 },
     async () => {
       const readers = await people(world, 20)
       const done = await Promise.all(
         readers.map(async (ada, user) => {
           const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
-          const main = await openStream(here, ada, place)
+          const main = await openStream(withWorker, ada, place)
           const cuts: Array<{ offset: number; unfinished: boolean; stream: Promise<SseStream> }> = []
           for (let cut = 0; cut < 5; cut++) {
-            // Any character that was read, not only the end of an event.
+            // At any character that was read, not only at the end of an event.
             const offset = cut * 380 + user * 13
             const seen = await main.first(({ text }) => text.length >= offset && text.length > 0)
             const having = (seen?.text ?? "").slice(0, offset)
-            const base = cut % 2 === 0 ? elsewhere : here
+            const base = cut % 2 === 0 ? apiOnly : withWorker
             const id = `1:${offset}`
             const stream = readAll(base, ada, place, { ...(cut % 3 === 0 ? { after: id } : { lastEventId: id }), having })
             cuts.push({ offset, unfinished: !main.events.some(isTerminal), stream })
-            // On each process at most five of one user, the first among them.
+            // At most five streams of one user on each process, the first one included.
             if (cut >= 2) await main.first(({ text }) => text.length >= offset + 100)
           }
           await main.closed
@@ -218,22 +218,22 @@ describe("the stream of a reply", () => {
   )
 
   describe("when things go wrong", () => {
-    it("shows how a reply waits for a model that asks for patience", async () => {
+    it("shows that a reply waits for a rate-limited model", async () => {
       const ada = await world.someone()
       const room = await ada.room({ model: "gemini-2.5-flash" })
       const first = await ada.ask(room, "[[length 200]] [[chunks 10 delay 30]]")
       const before = Date.now()
-      // Behind another one, so that its queueing can be seen.
+      // Behind another reply, so that it is seen queued.
       const place = await asked(ada, "[[latency 500]] [[status 429 retry 2 times 1]] [[length 200]] [[chunks 10 delay 30]]", room)
-      const streams = await Promise.all([here, elsewhere].map((base) => readAll(base, ada, place)))
+      const streams = await Promise.all([withWorker, apiOnly].map((base) => readAll(base, ada, place)))
       await endOf(ada, placeOf(first))
       for (const stream of streams) {
-        const told = statusesOf(stream.events)
+        const statuses = statusesOf(stream.events)
         assert.deepStrictEqual(
-          told.map(({ status }) => status),
+          statuses.map(({ status }) => status),
           ["queued", "processing", "waiting", "processing"]
         )
-        const [, , waiting, again] = told
+        const [, , waiting, again] = statuses
         assert.match(waiting.retryAt, isoTime)
         assert.isAbove(Date.parse(waiting.retryAt), before + 2_000)
         assert.isBelow(Date.parse(waiting.retryAt), before + 20_000)
@@ -244,10 +244,10 @@ describe("the stream of a reply", () => {
       }
     })
 
-    it("starts over with replace when an attempt broke in the middle", async () => {
+    it("starts over with replace when an attempt breaks in the middle", async () => {
       const ada = await world.someone()
       const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
-      const [near, far] = await Promise.all([readAll(here, ada, place), readAll(elsewhere, ada, place)])
+      const [near, far] = await Promise.all([readAll(withWorker, ada, place), readAll(apiOnly, ada, place)])
       const message = await endOf(ada, place)
       assert.strictEqual(message.status, "completed")
       assert.isAbove(message.attempt, 1)
@@ -266,27 +266,27 @@ describe("the stream of a reply", () => {
       }
     })
 
-    it("lets who was in the broken attempt resume: on either process, from the place it had", async () => {
+    it("resumes a client of the broken attempt, on either process", async () => {
       const ada = await world.someone()
       const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
-      const stream = await openStream(elsewhere, ada, place)
+      const stream = await openStream(apiOnly, ada, place)
       const delta = await stream.first(({ text }) => text.length > 60)
       stream.leave()
       assert.isDefined(delta)
       const resumed = await Promise.all(
-        [here, elsewhere].map((base) => readAll(base, ada, place, { lastEventId: delta.id ?? "", having: delta.text }))
+        [withWorker, apiOnly].map((base) => readAll(base, ada, place, { lastEventId: delta.id ?? "", having: delta.text }))
       )
       const { content } = await endOf(ada, place)
       for (const { parser } of resumed) assert.strictEqual(parser.text, content)
-      // Also when all is over: what it has is another attempt's.
-      const late = await readAll(here, ada, place, { lastEventId: delta.id ?? "", having: delta.text })
+      // Also after the end: the text that the client has is of another attempt.
+      const late = await readAll(withWorker, ada, place, { lastEventId: delta.id ?? "", having: delta.text })
       assert.deepStrictEqual(names(late.events), ["replace", "usage", "completed"])
       assert.strictEqual(late.text(), content)
     })
 
-    it("serves who joins late in a second attempt that began at once after the first", { timeout: 60_000 }, async () => {
+    it("serves a client that joins in a second attempt that began at once after the first", { timeout: 60_000 }, async () => {
       const ada = await world.someone()
-      // The first attempt's remains are cleared away while the second is written.
+      // The first attempt's segments are deleted while the second is written.
       const places = await Promise.all(
         times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]")))
       )
@@ -296,7 +296,7 @@ describe("the stream of a reply", () => {
         "select string_agg(body, '' order by start_offset) as body from stream_segments where attempt = 2 group by reply_id"
       )
       assert.strictEqual(running.length, 4)
-      const joined = await Promise.all(places.map((place) => openStream(elsewhere, ada, place)))
+      const joined = await Promise.all(places.map((place) => openStream(apiOnly, ada, place)))
       const behind = await Promise.all(joined.map((stream) => stream.first(({ name }) => name === "delta" || name === "replace")))
       const contents = await Promise.all(places.map(async (place) => (await endOf(ada, place)).content))
       for (const [index, content] of contents.entries()) {
@@ -309,10 +309,10 @@ describe("the stream of a reply", () => {
       for (const { body } of running) assert.isTrue(contents.some((content) => content.startsWith(body)))
     })
 
-    it("ends a failure with failed and the message", async () => {
+    it("ends a failed reply with failed and the message", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[status 400]]")
-      const stream = await readAll(elsewhere, ada, place)
+      const stream = await readAll(apiOnly, ada, place)
       assert.strictEqual(last(stream)?.name, "failed")
       assert.strictEqual(last(stream)?.data.status, "failed")
       assert.strictEqual(last(stream)?.data.error.code, "model_misconfigured")
@@ -320,13 +320,13 @@ describe("the stream of a reply", () => {
       assert.strictEqual(stream.text(), "")
     })
 
-    it("takes back what was streamed of a reply that is blocked in the middle", async () => {
+    it("replaces the streamed text of a reply that is blocked in the middle", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[finish SAFETY 12]] [[length 400]] [[chunks 20 delay 40]]")
       const [near, far, left] = await Promise.all([
-        openStream(here, ada, place),
-        openStream(elsewhere, ada, place),
-        openStream(here, ada, place)
+        openStream(withWorker, ada, place),
+        openStream(apiOnly, ada, place),
+        openStream(withWorker, ada, place)
       ])
       const seen = await left.first(({ text }) => text.length > 20)
       left.leave()
@@ -340,17 +340,17 @@ describe("the stream of a reply", () => {
         assert.deepStrictEqual(last(stream)?.data, message)
         assert.include(names(stream.events), "replace")
       }
-      // Who comes back with text that was taken back is told so.
-      const back = await readAll(elsewhere, ada, place, { lastEventId: seen?.id ?? "", having: seen?.text ?? "" })
+      // A client that reconnects with text that was taken back is corrected.
+      const back = await readAll(apiOnly, ada, place, { lastEventId: seen?.id ?? "", having: seen?.text ?? "" })
       assert.strictEqual(back.status, 200)
       assert.strictEqual(back.text(), "")
       assert.strictEqual(last(back)?.name, "failed")
     })
 
-    it("ends when its room is deleted", async () => {
+    it("ends as cancelled when the room is deleted", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[length 2000]] [[chunks 100 delay 50]]")
-      const streams = await Promise.all([here, elsewhere].map((base) => openStream(base, ada, place)))
+      const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
       await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
       const begun = performance.now()
       assert.strictEqual((await ada.call("DELETE", `/chatroom/${place.room}`)).status, 204)
@@ -367,25 +367,25 @@ describe("the stream of a reply", () => {
         assert.match(message.completedAt, isoTime)
         assert.isAbove(stream.text().length, 0)
       }
-      assert.strictEqual((await readAll(here, ada, place)).problem.code, "chatroom_not_found")
+      assert.strictEqual((await readAll(withWorker, ada, place)).problem.code, "chatroom_not_found")
     })
   })
 
   describe("is refused", () => {
-    it("at a place that is none: 400", async () => {
+    it("with 400 at a malformed position", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[say x]]")
       for (const wrong of ["x", "1", "1:", "1:-1", "1:2:3", "1.5:1", "1:99999999999"]) {
-        const byQuery = await readAll(here, ada, place, { after: wrong })
+        const byQuery = await readAll(withWorker, ada, place, { after: wrong })
         assert.strictEqual(byQuery.status, 400, wrong)
         assert.strictEqual(byQuery.problem.errors[0].path, "query.after")
-        const byHeader = await readAll(here, ada, place, { lastEventId: wrong })
+        const byHeader = await readAll(withWorker, ada, place, { lastEventId: wrong })
         assert.strictEqual(byHeader.status, 400, wrong)
         assert.strictEqual(byHeader.problem.errors[0].path, "headers.last-event-id")
       }
     })
 
-    it("of somebody else's message, an unknown one, one of another room: 404", async () => {
+    it("with 404 for another user's message, an unknown one, one of another room", async () => {
       const [ada, bob] = await people(world, 2)
       assert.isDefined(ada)
       assert.isDefined(bob)
@@ -398,89 +398,89 @@ describe("the stream of a reply", () => {
         [ada, { room: place.room, reply: other.reply }, "message_not_found"]
       ]
       for (const [person, where, code] of cases) {
-        const stream = await readAll(elsewhere, person, where)
+        const stream = await readAll(apiOnly, person, where)
         assert.strictEqual(stream.status, 404)
         assert.strictEqual(stream.problem.code, code)
         assert.strictEqual(stream.headers["content-type"], "application/problem+json")
       }
     })
 
-    it("without a good token: 401", async () => {
+    it("with 401 without a valid token", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[say x]]")
-      const stream = await readAll(here, personAt(here, { ...ada, token: "nonsense" }), place)
+      const stream = await readAll(withWorker, personAt(withWorker, { ...ada, token: "nonsense" }), place)
       assert.strictEqual(stream.status, 401)
       assert.strictEqual(stream.problem.code, "token_invalid")
     })
 
-    it("to a user with five open: 429, until one is closed; others are not concerned", async () => {
+    it("with 429 to a user with five open streams, until one closes; other users are served", async () => {
       const [ada, bob] = await people(world, 2)
       assert.isDefined(ada)
       assert.isDefined(bob)
       const place = await asked(ada, "[[length 400]] [[chunks 200 delay 50]]")
       const his = await asked(bob, "[[length 400]] [[chunks 200 delay 50]]")
-      const open = await Promise.all(times(5, () => openStream(elsewhere, ada, place)))
+      const open = await Promise.all(times(5, () => openStream(apiOnly, ada, place)))
       for (const stream of open) assert.strictEqual(stream.status, 200)
-      const sixth = await readAll(elsewhere, ada, place)
+      const sixth = await readAll(apiOnly, ada, place)
       assert.strictEqual(sixth.status, 429)
       assert.strictEqual(sixth.problem.code, "too_many_streams")
       assert.match(String(sixth.headers["retry-after"]), /^\d+$/)
-      const bobs = await openStream(elsewhere, bob, his)
+      const bobs = await openStream(apiOnly, bob, his)
       assert.strictEqual(bobs.status, 200)
       open[2]?.leave()
       const again = await until(async () => {
-        const stream = await openStream(elsewhere, ada, place)
+        const stream = await openStream(apiOnly, ada, place)
         return stream.status === 200 ? stream : undefined
       }, 2_000)
       for (const stream of [...open, again, bobs]) stream.leave()
       await Promise.all([
-        at(here, ada).call("DELETE", `/chatroom/${place.room}`),
-        at(here, bob).call("DELETE", `/chatroom/${his.room}`)
+        at(withWorker, ada).call("DELETE", `/chatroom/${place.room}`),
+        at(withWorker, bob).call("DELETE", `/chatroom/${his.room}`)
       ])
     })
 
-    it("takes no place when it is refused or has nothing to tell, nor when it was only asked about (HEAD)", async () => {
+    it("without taking a slot: neither 404, 204 nor HEAD counts as an open stream", async () => {
       const ada = await world.someone()
       const place = await asked(ada, "[[say x]]")
       await endOf(ada, place)
       for (let round = 0; round < 8; round++) {
-        assert.strictEqual((await readAll(here, ada, place, { after: "1:1" })).status, 204)
-        assert.strictEqual((await readAll(here, ada, { ...place, reply: nobodysId })).status, 404)
+        assert.strictEqual((await readAll(withWorker, ada, place, { after: "1:1" })).status, 204)
+        assert.strictEqual((await readAll(withWorker, ada, { ...place, reply: nobodysId })).status, 404)
         assert.strictEqual(
-          (await at(here, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status,
+          (await at(withWorker, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status,
           200
         )
       }
-      assert.strictEqual((await readAll(here, ada, place)).status, 200)
+      assert.strictEqual((await readAll(withWorker, ada, place)).status, 200)
     })
   })
 
-  it("stops nobody when its reader is slow, and gives that one all of it in the end", { timeout: 60_000 }, async () => {
+  it("delays no other client when one is slow, and sends the slow one everything in the end", { timeout: 60_000 }, async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[length 1000000]] [[chunks 400 delay 2]]")
-    const slow = await Promise.all(times(4, (index) => openStream(index % 2 === 0 ? here : elsewhere, ada, place)))
+    const slow = await Promise.all(times(4, (index) => openStream(index % 2 === 0 ? withWorker : apiOnly, ada, place)))
     for (const stream of slow) stream.pause()
     const begun = performance.now()
-    const fast = await readAll(elsewhere, ada, place)
+    const fast = await readAll(apiOnly, ada, place)
     const took = performance.now() - begun
     const { content } = await endOf(ada, place)
     assert.strictEqual(content.length, 1_000_000)
-    assert.isTrue(fast.text() === content, "the fast one has it all")
+    assert.isTrue(fast.text() === content, "the fast client has it all")
     assert.isBelow(took, 30_000)
-    // Long after its end, and after the looks that are taken at a silent reply.
+    // Long after the end, and after the rechecks of a silent reply.
     await sleep(8_000)
     for (const stream of slow) stream.resume()
     for (const stream of slow) {
       assert.strictEqual(await stream.closed, "end")
-      assert.isTrue(stream.text() === content, "the slow one has it all")
+      assert.isTrue(stream.text() === content, "the slow client has it all")
       assert.deepStrictEqual(names(stream.events).slice(-2), ["usage", "completed"])
     }
   })
 
-  it("is kept alive by a comment when nothing happens for fifteen seconds", { timeout: 40_000 }, async () => {
+  it("sends a comment when nothing happens for fifteen seconds", { timeout: 40_000 }, async () => {
     const ada = await world.someone()
     const place = await asked(ada, "[[latency 16500]] [[say late]]")
-    const streams = await Promise.all([here, elsewhere].map((base) => openStream(base, ada, place)))
+    const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
     await Promise.all(streams.map((stream) => stream.closed))
     for (const stream of streams) {
       assert.deepStrictEqual(stream.parser.comments, ["ping"])

@@ -11,6 +11,8 @@ const exampleChecks = {
   database: "ok",
   migrations: "ok",
   notifications: "ok",
+  connections: "ok",
+  clock: "ok",
   process: "ok",
   worker: "ok",
   billing: "ok"
@@ -53,7 +55,7 @@ export class OpsApi extends HttpApiGroup.make("ops")
       describe(
         "getReadiness",
         "Check that the process is ready",
-        "Checks the database, its migrations, the notification listener and, where they run, the worker and billing."
+        "Checks the database, its migrations, the notification listener, its connections, the clock and, where they run, the worker and billing."
       )
     )
   )

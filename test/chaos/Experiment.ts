@@ -1,21 +1,22 @@
-import type { Database, Incarnation, Slot } from "./Fleet.ts"
+import type { RestartablePostgres } from "./RestartablePostgres.ts"
+import type { Incarnation, SupervisedProcess } from "./SupervisedProcess.ts"
 import type { Ledger } from "./Ledger.ts"
 import type { Model } from "./Model.ts"
 import type { Random } from "./Random.ts"
 
-/** Milliseconds after which a client gives a request up; none may need that long. */
-export const patience = 30_000
+/** Milliseconds after which a client gives up a request; every answer must be faster. */
+export const maxWaitMillis = 30_000
 
-/** What everybody in the test shares. */
-export interface World {
-  readonly slots: ReadonlyArray<Slot>
-  readonly apis: readonly [Slot, Slot]
-  readonly database: Database
+/** The processes under test, and what all parts of the experiment share. */
+export interface Experiment {
+  readonly processes: ReadonlyArray<SupervisedProcess>
+  readonly apis: readonly [SupervisedProcess, SupervisedProcess]
+  readonly database: RestartablePostgres
   readonly model: Model
   readonly ledger: Ledger
-  /** Nothing new is begun from then on; what was begun is brought to its end. */
+  /** Once true, no user begins anything new. */
   isClosing: boolean
-  /** Readers whose reply has not ended by then have waited in vain. */
+  /** Whether a stream that has not ended by now is a violation. */
   readonly closesStreams: () => boolean
 }
 
@@ -27,28 +28,28 @@ export interface Answer<Body> {
   readonly headers: Headers
   readonly askedAt: number
   readonly at: number
-  /** The process that answered; undefined when it cannot be told. */
+  /** The process that answered; undefined when it was restarted meanwhile. */
   readonly by: Incarnation | undefined
 }
 
 export interface Ask {
   readonly method: string
   readonly path: string
-  readonly token?: string
+  readonly token?: string | undefined
   readonly body?: unknown
-  readonly headers?: Record<string, string>
+  readonly headers?: Record<string, string> | undefined
 }
 
-/** One request to one process. Broken connections are answers of status 0; what no server may answer is noted. */
+/** Sends one request to one process. A broken connection is an answer of status 0; forbidden answers are violations. */
 export const ask = async <Body>(
-  { ledger }: World,
-  api: Slot,
+  { ledger }: Experiment,
+  api: SupervisedProcess,
   { method, path, token, body, headers }: Ask
 ): Promise<Answer<Body>> => {
   const askedAt = Date.now()
   const before = api.current
   const failed = (why: unknown) => {
-    if (Date.now() - askedAt >= patience) ledger.violate("answers-in-time", `${api.name} ${method} ${path}: ${String(why)}`)
+    if (Date.now() - askedAt >= maxWaitMillis) ledger.violate("answers-in-time", `${api.name} ${method} ${path}: ${String(why)}`)
     return { status: 0, text: "", headers: new Headers() }
   }
   const {
@@ -63,7 +64,7 @@ export const ask = async <Body>(
       ...headers
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(patience)
+    signal: AbortSignal.timeout(maxWaitMillis)
   })
     .then(async (response) => ({ status: response.status, text: await response.text(), headers: response.headers }))
     .catch(failed)
@@ -88,9 +89,9 @@ export const ask = async <Body>(
   }
 }
 
-/** Notes an answer that the contract does not have for its request. */
+/** Notes a violation when the contract does not allow the answer. */
 export const expect = (
-  { ledger }: World,
+  { ledger }: Experiment,
   what: string,
   answer: Answer<unknown>,
   allowed: ReadonlyArray<number | string>
@@ -100,5 +101,6 @@ export const expect = (
   ledger.violate("expected-answer", `${what}: ${status} ${JSON.stringify(body)}`)
 }
 
-export const other = ({ apis: [first, second] }: World, api: Slot): Slot => (api === first ? second : first)
-export const anyApi = ({ apis }: World, random: Random): Slot => random.pick(apis)
+export const other = ({ apis: [first, second] }: Experiment, api: SupervisedProcess): SupervisedProcess =>
+  api === first ? second : first
+export const anyApi = ({ apis }: Experiment, random: Random): SupervisedProcess => random.pick(apis)

@@ -1,0 +1,219 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { startBackend } from "../support/Backend.ts"
+import { freshMobile, request } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { assertProblem, times } from "./People.ts"
+
+describe("codes requested from one address", () => {
+  let database: TestDatabase
+  let trusting: Awaited<ReturnType<typeof startBackend>>
+  let direct: typeof trusting
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    const settings = { DATABASE_URL: database.url, ROLE: "api" }
+    trusting = await startBackend({ ...settings, TRUSTED_PROXIES: "127.0.0.1" })
+    direct = await startBackend(settings)
+  })
+  afterAll(async () => {
+    await Promise.all([trusting.stop(), direct.stop()])
+    await database.drop()
+  })
+
+  const send = (base: string, forwarded?: string, path = "/auth/send-otp") =>
+    request(base, "POST", path, {
+      body: { mobile: freshMobile() },
+      ...(forwarded === undefined ? {} : { headers: { "x-forwarded-for": forwarded } })
+    })
+  const statuses = async (count: number, base: string, forwarded: (index: number) => string | undefined) =>
+    (await Promise.all(times(count, (index) => send(base, forwarded(index))))).map(({ status }) => status)
+
+  it("are limited to thirty an hour over all numbers, apart from other addresses", async () => {
+    const all = await statuses(35, trusting.url, () => "203.0.113.7")
+    assert.deepStrictEqual(
+      [all.filter((status) => status === 200).length, all.filter((status) => status === 429).length],
+      [30, 5]
+    )
+    const refused = await send(trusting.url, "203.0.113.7")
+    assertProblem(refused, 429, "otp_send_limited")
+    assert.isAtMost(Number(refused.headers.get("retry-after")), 3_600)
+    assertProblem(await send(trusting.url, "203.0.113.7", "/auth/forgot-password"), 429, "otp_send_limited")
+    assert.strictEqual((await send(trusting.url, "203.0.113.8")).status, 200)
+  })
+
+  it("are counted by the address that the trusted proxy saw, not by invented ones left of it", async () => {
+    const all = await statuses(35, trusting.url, (n) => `198.51.100.${n}, 203.0.113.20`)
+    assert.strictEqual(all.filter((status) => status === 200).length, 30)
+    assert.strictEqual((await send(trusting.url, "203.0.113.20, 203.0.113.21")).status, 200)
+  })
+
+  it("are counted per /64 of IPv6", async () => {
+    const all = await statuses(35, trusting.url, (n) => `2001:4860:1:2:${n}::${n}`)
+    assert.strictEqual(all.filter((status) => status === 200).length, 30)
+    assert.strictEqual((await send(trusting.url, "2001:4860:1:3::1")).status, 200)
+  })
+
+  it("are not counted when no proxy is trusted and all clients come from loopback", async () => {
+    assert.deepStrictEqual(new Set(await statuses(35, direct.url, () => undefined)), new Set([200]))
+    assert.deepStrictEqual(new Set(await statuses(35, direct.url, () => "203.0.113.99")), new Set([200]))
+    const [row] = await database.query<{ count: number }>(
+      "select count(*)::int from throttles where key like '%203.0.113.99%' or key like '%127.0.0.1%'"
+    )
+    assert.strictEqual(row?.count, 0)
+  })
+})
+
+describe("one address and many accounts", () => {
+  let database: TestDatabase
+  let backend: Awaited<ReturnType<typeof startBackend>>
+  let peer: typeof backend
+
+  beforeAll(async () => {
+    database = await createDatabase()
+    const settings = { DATABASE_URL: database.url, ROLE: "api", TRUSTED_PROXIES: "127.0.0.1", PASSWORD_LOGIN: "true" }
+    backend = await startBackend(settings)
+    peer = await startBackend(settings)
+  })
+  afterAll(async () => {
+    await Promise.all([backend.stop(), peer.stop()])
+    await database.drop()
+  })
+
+  const post = (base: string, path: string, body: unknown, address?: string) =>
+    request(base, "POST", path, { body, ...(address === undefined ? {} : { headers: { "x-forwarded-for": address } }) })
+  const guess = (base: string, address?: string) =>
+    post(base, "/auth/verify-otp", { mobile: freshMobile(), otp: "123456" }, address)
+  it("refuses every code after three hundred wrong ones in 15 minutes", async () => {
+    const address = "203.0.113.40"
+    const mobile = freshMobile()
+    const { body } = await post(backend.url, "/auth/send-otp", { mobile })
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+    // One wrong code costs three seconds of the fifteen minutes.
+    const [row] = await database.query<{ used: number }>(
+      "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = $1",
+      [`code:from:${address}`]
+    )
+    assert.isAtMost(row?.used ?? 99, 3)
+    // As after some three hundred wrong codes, plus a minute for the time that this test takes.
+    await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
+      `code:from:${address}`
+    ])
+    // This one is still verified; the process learns of the limit from it.
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+    const right = { mobile, otp: body.otp, challengeId: body.challengeId }
+    for (const [path, what] of [
+      ["/auth/verify-otp", right],
+      ["/auth/reset-password", { mobile, otp: "123456", newPassword: "correct horse battery" }]
+    ] as const) {
+      const refused = await post(backend.url, path, what, address)
+      assertProblem(refused, 429, "too_many_attempts")
+      assert.isAtMost(Number(refused.headers.get("retry-after")), 64)
+    }
+    // The code is still valid from another address. Another process learns of the limit from its own first wrong code.
+    assert.strictEqual((await post(backend.url, "/auth/verify-otp", right, "203.0.113.41")).status, 200)
+    assertProblem(await guess(peer.url, address), 400, "otp_invalid")
+    assertProblem(await guess(peer.url, address), 429, "too_many_attempts")
+  })
+
+  it("refuses every password after sixty wrong ones in 15 minutes", async () => {
+    const address = "203.0.113.42"
+    const [mobile, password] = [freshMobile(), "correct horse battery"]
+    // The password is adopted, because the same client proves the number.
+    await post(backend.url, "/auth/signup", { mobile, password })
+    const { body } = await post(backend.url, "/auth/send-otp", { mobile })
+    await post(backend.url, "/auth/verify-otp", { mobile, otp: body.otp, challengeId: body.challengeId })
+    const logIn = (more = {}) => post(backend.url, "/auth/login", { mobile, password, ...more }, address)
+    assert.strictEqual((await logIn()).status, 200)
+    const wrong = { mobile: freshMobile() }
+    assertProblem(await logIn(wrong), 401, "credentials_invalid")
+    await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
+      `password:from:${address}`
+    ])
+    assertProblem(await logIn(wrong), 401, "credentials_invalid")
+    assertProblem(await logIn(), 429, "too_many_attempts")
+    // Codes are counted separately.
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+  })
+
+  it("verifies four passwords at a time, apart from other addresses", async () => {
+    const logIn = (address: string) =>
+      post(backend.url, "/auth/login", { mobile: freshMobile(), password: "correct horse battery" }, address)
+    const [flood, other] = await Promise.all([
+      Promise.all(times(30, () => logIn("203.0.113.43"))),
+      Promise.all(times(2, () => logIn("203.0.113.44")))
+    ])
+    const codes = flood.map(({ body }) => body.code)
+    assert.sameMembers([...new Set(codes)], ["credentials_invalid", "too_many_attempts"])
+    assert.isAtLeast(codes.filter((code) => code === "too_many_attempts").length, 10)
+    for (const reply of other) assertProblem(reply, 401, "credentials_invalid")
+    assertProblem(await logIn("203.0.113.43"), 401, "credentials_invalid")
+  })
+
+  it.each([
+    ["/auth/verify-otp", { otp: "123456", challengeId: crypto.randomUUID() }, "otp_invalid", "code", 3],
+    ["/auth/reset-password", { otp: "123456", newPassword: "correct horse battery" }, "otp_invalid", "code", 3],
+    ["/auth/login", { password: "correct horse battery" }, "credentials_invalid", "password", 15]
+  ] as const)("counts a wrong attempt at %s", async (path, body, code, kind, step) => {
+    const address = `203.0.113.${70 + path.length}`
+    assert.strictEqual((await post(backend.url, path, { mobile: freshMobile(), ...body }, address)).body.code, code)
+    const [row] = await database.query<{ used: number }>(
+      "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = $1",
+      [`${kind}:from:${address}`]
+    )
+    assert.isAtMost(row?.used ?? 99, step)
+  })
+
+  it("does not count right codes", { timeout: 60_000 }, async () => {
+    const address = "203.0.113.50"
+    for (const _ of times(20, (n) => n)) {
+      const mobile = freshMobile()
+      const { body } = await post(backend.url, "/auth/send-otp", { mobile })
+      const reply = await post(backend.url, "/auth/verify-otp", { mobile, otp: body.otp, challengeId: body.challengeId }, address)
+      assert.strictEqual(reply.status, 200, reply.text)
+    }
+    assert.lengthOf(await database.query("select 1 from throttles where key like $1", [`%${address}%`]), 0)
+  })
+
+  it("allows sixty sign-ups an hour", async () => {
+    const signUp = (address?: string) => post(backend.url, "/auth/signup", { mobile: freshMobile() }, address)
+    const all = await Promise.all(times(70, () => signUp("203.0.113.60")))
+    // The allowance gains one per minute.
+    assert.include([60, 61], all.filter(({ status }) => status === 201).length)
+    assertProblem(await signUp("203.0.113.60"), 429, "too_many_attempts")
+    assert.strictEqual((await signUp("203.0.113.61")).status, 201)
+  })
+
+  it("does not count loopback, private and unreadable addresses", async () => {
+    for (const address of [undefined, "10.1.2.3", "nonsense"])
+      assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+    assert.lengthOf(await database.query("select 1 from throttles where key ~ '^(code|password):from:(127|10|nonsense|null)'"), 0)
+  })
+})
+
+describe("codes sent to all numbers", () => {
+  it("are limited to three thousand in ten minutes", async () => {
+    const database = await createDatabase()
+    const backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+    try {
+      const send = () => request(backend.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })
+      assert.strictEqual((await send()).status, 200)
+      const [row] = await database.query<{ used: number }>(
+        "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = 'otp-send:all'"
+      )
+      assert.isAtMost(row?.used ?? 99, 600 / 3_000)
+      // As after three thousand codes, plus a minute for the time that this test takes.
+      await database.query("update throttles set tat = clock_timestamp() + interval '11 minutes' where key = 'otp-send:all'")
+      for (const refused of await Promise.all(times(50, send))) assertProblem(refused, 429, "otp_send_limited")
+      // A refused number has no cooldown: it can ask again as soon as the limit allows.
+      const cooling = await database.query("select 1 from throttles where key like 'otp-cooldown:%' and tat > now()")
+      assert.lengthOf(cooling, 1)
+      await database.query("update throttles set tat = now() where key = 'otp-send:all'")
+      const other = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+      assert.strictEqual((await request(other.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })).status, 200)
+      await other.stop()
+    } finally {
+      await backend.stop()
+      await database.drop()
+    }
+  })
+})
