@@ -94,7 +94,11 @@ describe("a process whose connections to Postgres go silent without closing", ()
     await Promise.all(Array.from({ length: 20 }, () => call("GET", `/chatroom/${room}/messages`)))
     assert.strictEqual((await ada.ask(room, "[[say warm]]", { wait: 10 })).body.reply.content, "warm")
     const inProgress = await ada.ask(room, "[[chunks 40 delay 100]] [[length 400]] Four seconds.")
-    await until("a reply in progress", 10, async () => (await replyOf(database, inProgress.body.reply.id)).status === "processing")
+    await until(
+      "a reply in progress",
+      10,
+      async () => (await replyOf(database, inProgress.body.reply.id)).status === "processing"
+    )
     await until("a cached list", 10, async () => /hit/.test((await call("GET", "/chatroom")).headers.get("cache-status") ?? ""))
 
     frozenAt = Date.now()
@@ -115,10 +119,9 @@ describe("a process whose connections to Postgres go silent without closing", ()
     process.stdout.write(`frozen connections: ${times}\n`)
 
     assert.isBelow(lastStale, 15, times)
-    assert.isTrue(
-      looks.some(({ askedAt, cache }) => cache.includes("bypass") && seconds(askedAt) < 15),
-      `no list that was asked for in the first 15 s bypasses the cache; ${times}`
-    )
+    // `bypass` while there is no listener, `miss` when a new one is up: either is read from the database.
+    const asked = Math.min(...read.map(({ askedAt }) => seconds(askedAt)))
+    assert.isBelow(asked, 15, `no list that was asked for in the first 15 s was read; ${times}`)
     assert.isBelow(firstRead, 20, times)
     assert.isBelow(reply, 25, times)
     assert.isBelow(Math.max(...looks.map(({ askedAt, at }) => at - askedAt)), 21_000, "no request hangs")
