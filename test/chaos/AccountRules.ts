@@ -7,6 +7,8 @@ import type { Experiment } from "./Experiment.ts"
 /** Milliseconds within which a change must reach all processes, and for which its writer must live to announce it. */
 const maximumStaleness = 2_000
 const announcementMillis = 1_000
+/** Milliseconds for which a process whose connections have gone silent may trust its cache. */
+const unnoticedSilence = 15_000
 /** Milliseconds for which a loss of Postgres excuses the end of a process. */
 const outageExcuse = 60_000
 
@@ -49,9 +51,18 @@ export const freshness = ({ ledger }: Experiment): void => {
   const isExcused = ({ change }: Stale) => !livedToAnnounce(change.by, change.at)
   ledger.most("staleness, max (ms)", 0)
   for (const stale of ledger.stale) {
-    const { askedAt, cache, change, process } = stale
+    const { askedAt, cache, change, process, silentFor } = stale
     if (isExcused(stale)) {
       ledger.most("staleness after a writer's death, max (ms)", askedAt - change.at)
+      continue
+    }
+    if (silentFor !== undefined) {
+      ledger.most("staleness behind silent connections, max (ms)", silentFor)
+      if (silentFor > unnoticedSilence)
+        ledger.violate(
+          "list-fresh",
+          `${change.what}: ${process} was silent for ${silentFor} ms and still trusted its cache (${cache})`
+        )
       continue
     }
     ledger.most("staleness, max (ms)", askedAt - change.at)

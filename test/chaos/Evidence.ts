@@ -40,18 +40,26 @@ export interface Evidence {
 
 export const ends = ["completed", "failed", "cancelled"]
 
-export const gather = async (database: RestartablePostgres): Promise<Evidence> => {
-  const messages = await database.query<MessageRow>(`
+/** Without the rows of hostile users, who keep no records. */
+export const gather = async (database: RestartablePostgres, hostile: ReadonlyArray<string>): Promise<Evidence> => {
+  const messages = await database.query<MessageRow>(
+    `
     select id, user_id, chatroom_id, role, content, status, reply_to, attempt, error_code, quota_state, quota_day::text,
-      created_at, started_at, completed_at from messages order by id`)
+      created_at, started_at, completed_at from messages where user_id <> all($1) order by id`,
+    [hostile]
+  )
   const audit = await readAudit(database)
   return {
     messages: new Map(messages.map((row) => [row.id, row])),
     replies: messages.filter(({ role }) => role === "model"),
-    rooms: await database.query<RoomRow>("select * from chatrooms order by user_id, pinned desc, active_at desc, id desc"),
-    users: await database.query("select id, chatrooms from users"),
+    rooms: await database.query<RoomRow>(
+      "select * from chatrooms where user_id <> all($1) order by user_id, pinned desc, active_at desc, id desc",
+      [hostile]
+    ),
+    users: await database.query("select id, chatrooms from users where id <> all($1)", [hostile]),
     usage: await database.query(
-      "select u.id as user_id, d.day::text as day, d.used from usage_daily d join users u on u.quota_key = d.quota_key"
+      "select u.id as user_id, d.day::text as day, d.used from usage_daily d join users u on u.quota_key = d.quota_key where u.id <> all($1)",
+      [hostile]
     ),
     audit: Map.groupBy(audit, ({ reply_id }) => reply_id)
   }

@@ -18,7 +18,12 @@ export interface Experiment {
   isClosing: boolean
   /** Whether a stream that has not ended by now is a violation. */
   readonly closesStreams: () => boolean
+  /** Whether the latency of requests that begin now is measured. */
+  isMeasured: boolean
 }
+
+/** What the trusted proxy reports of honest users. */
+export const honestAddress = { "x-forwarded-for": "198.51.100.7" }
 
 export interface Answer<Body> {
   /** 0 when the connection broke. */
@@ -42,7 +47,7 @@ export interface Ask {
 
 /** Sends one request to one process. A broken connection is an answer of status 0; forbidden answers are violations. */
 export const ask = async <Body>(
-  { ledger }: Experiment,
+  { isMeasured, ledger }: Experiment,
   api: SupervisedProcess,
   { method, path, token, body, headers }: Ask
 ): Promise<Answer<Body>> => {
@@ -59,6 +64,7 @@ export const ask = async <Body>(
   } = await fetch(api.url + path, {
     method,
     headers: {
+      ...honestAddress,
       ...(body === undefined ? {} : { "content-type": "application/json" }),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...headers
@@ -78,6 +84,8 @@ export const ask = async <Body>(
   if (status === 401) ledger.violate("no-401", `${api.name} ${method} ${path}: ${text}`)
   const isJson = received.get("content-type")?.includes("json") === true
   const parsed = (isJson && text !== "" ? JSON.parse(text) : {}) as Body & { code?: string }
+  // A request that waits for its reply takes as long as the reply does.
+  if (isMeasured && !path.includes("wait=")) ledger.answered(`${status} ${parsed.code ?? ""}`, status, at - askedAt)
   return {
     status,
     body: parsed,

@@ -28,6 +28,7 @@ export const rules = {
   "tables-empty": "the tables of running texts are empty in the end",
   "jobs-free": "no job stays locked by a dead worker, or waits for a reply that has ended",
   exits: "processes end on a signal, or because Postgres is gone",
+  "honest-latency": "beside hostile users, 99 of 100 requests of honest ones are answered in 5 s",
   settles: "two minutes later every process is up and every reply has ended"
 } as const
 
@@ -75,6 +76,14 @@ export interface Stale {
   readonly askedAt: number
   readonly process: string
   readonly cache: string
+  /** Milliseconds that its process had heard nothing from Postgres, or from anybody, when it was asked. */
+  readonly silentFor: number | undefined
+}
+
+/** Milliseconds from a disruption to what was waited for after it. */
+export interface RecoveryTimes {
+  readonly answer: Array<number>
+  readonly reply: Array<number>
 }
 
 export interface Violation {
@@ -99,6 +108,10 @@ export class Ledger {
     readonly terminal: string
   }> = []
   readonly stale: Array<Stale> = []
+  /** Milliseconds of the answers to honest users beside hostile ones; infinite when refused. */
+  readonly latencies: Array<number> = []
+  /** By kind of disruption. */
+  readonly recoveries = new Map<string, RecoveryTimes>()
 
   count(figure: string, by = 1): void {
     this.figures.set(figure, (this.figures.get(figure) ?? 0) + by)
@@ -115,6 +128,19 @@ export class Ledger {
   /** Notes what was done to the processes, and when. */
   disruption(text: string): void {
     this.disruptions.push(`${this.clock()} ${text}`)
+  }
+
+  /** Notes an answer to an honest user beside hostile ones. */
+  answered(what: string, status: number, millis: number): void {
+    const isRefused = status === 0 || status === 503
+    this.latencies.push(isRefused ? Infinity : millis)
+    if (isRefused) this.count(`refused beside hostile users: ${what}`)
+  }
+
+  recovered(disruption: string, what: keyof RecoveryTimes, millis: number): void {
+    const times = this.recoveries.get(disruption) ?? { answer: [], reply: [] }
+    this.recoveries.set(disruption, times)
+    times[what].push(millis)
   }
 
   show(message: Shown, by: string): void {

@@ -3,8 +3,16 @@ import type { Fault } from "../../simulators/gemini/GeminiSimulator.ts"
 import type { SupervisedProcess } from "./SupervisedProcess.ts"
 import type { Random } from "./Random.ts"
 import type { Experiment } from "./Experiment.ts"
+import { attacks, type HostileUser } from "./HostileUser.ts"
+import type { Recovery } from "./Recovery.ts"
 
-type Disruption = (experiment: Experiment, random: Random, endEarly: AbortSignal) => Promise<unknown>
+/** What disruptions act on, and the user who measures what follows them. */
+export interface Scene extends Experiment {
+  readonly hostile: HostileUser
+  readonly recovery: Recovery
+}
+
+type Disruption = (scene: Scene, random: Random, endEarly: AbortSignal) => Promise<unknown>
 
 const runningProcess = (
   { processes }: Experiment,
@@ -17,33 +25,97 @@ const runningProcess = (
 
 const end =
   (role: SupervisedProcess["role"], signal: "SIGKILL" | "SIGTERM"): Disruption =>
-  async (experiment, random) => {
-    const process = runningProcess(experiment, random, role)
+  async (scene, random) => {
+    const process = runningProcess(scene, random, role)
     if (process === undefined) return
-    experiment.ledger.disruption(`${signal} ${process.name}`)
-    experiment.ledger.count(`${signal} of ${role === "api" ? "an api" : "a worker"}`)
+    const what = `${signal} of ${role === "api" ? "an api" : "a worker"}`
+    scene.ledger.disruption(`${signal} ${process.name}`)
+    scene.ledger.count(what)
     process.end(signal)
+    // After SIGTERM a process still answers, which is not a recovery.
+    scene.recovery.watch(what, role === "api" && signal === "SIGKILL" ? [process] : [])
   }
 
 /** Suspends a worker, mostly for longer than a lease, so that another worker has its replies when it continues. */
-const suspendWorker: Disruption = async (experiment, random, endEarly) => {
-  const process = runningProcess(experiment, random, "worker")
+const suspendWorker: Disruption = async (scene, random, endEarly) => {
+  const process = runningProcess(scene, random, "worker")
   if (process === undefined) return
   const seconds = random.chance(0.7) ? random.between(31, 40) : random.between(2, 31)
-  experiment.ledger.disruption(`SIGSTOP ${process.name} for ${seconds.toFixed(0)} s`)
-  experiment.ledger.count("SIGSTOP of a worker")
+  scene.ledger.disruption(`SIGSTOP ${process.name} for ${seconds.toFixed(0)} s`)
+  scene.ledger.count("SIGSTOP of a worker")
   // Other disruptions happen during the suspension.
-  void process.suspend(seconds * 1_000, endEarly).then(() => experiment.ledger.disruption(`SIGCONT ${process.name}`))
+  void process.suspend(seconds * 1_000, endEarly).then(() => scene.ledger.disruption(`SIGCONT ${process.name}`))
+  scene.recovery.watch("SIGSTOP of a worker", [])
+}
+
+/** Suspends an api for less time than its clients wait. */
+const suspendApi: Disruption = async (scene, random, endEarly) => {
+  const process = runningProcess(scene, random, "api")
+  if (process === undefined) return
+  const seconds = random.between(2, 12)
+  scene.ledger.disruption(`SIGSTOP ${process.name} for ${seconds.toFixed(0)} s`)
+  scene.ledger.count("SIGSTOP of an api")
+  void process.suspend(seconds * 1_000, endEarly).then(() => {
+    scene.ledger.disruption(`SIGCONT ${process.name}`)
+    scene.recovery.watch("SIGSTOP of an api, from SIGCONT on", [process])
+  })
+}
+
+/** Silences the connections of a process to Postgres for longer than it takes to notice. */
+const silenceConnections =
+  (role: SupervisedProcess["role"]): Disruption =>
+  async (scene, random, endEarly) => {
+    const process = runningProcess(scene, random, role)
+    if (process === undefined) return
+    const what = `silent connections of ${role === "api" ? "an api" : "a worker"}`
+    scene.ledger.disruption(`silent connections of ${process.name} for 40 s`)
+    scene.ledger.count(what)
+    void process
+      .silence(40_000, endEarly, { newOnes: false })
+      .then(() => scene.ledger.disruption(`${process.name}'s old connections forward again`))
+    scene.recovery.watch(what, role === "api" ? [process] : [])
+  }
+
+/** Cuts a process off without closing anything: new connections to Postgres are silent as well. */
+const isolate: Disruption = async (scene, random, endEarly) => {
+  const process = runningProcess(scene, random, random.chance(0.5) ? "api" : "worker")
+  if (process === undefined) return
+  const seconds = random.between(4, 12)
+  scene.ledger.disruption(`no Postgres for ${process.name} for ${seconds.toFixed(0)} s`)
+  scene.ledger.count("isolations from Postgres")
+  void process.silence(seconds * 1_000, endEarly, { newOnes: true }).then(() => {
+    scene.ledger.disruption(`Postgres for ${process.name} again`)
+    scene.recovery.watch("isolation from Postgres, from its end on", process.role === "api" ? [process] : [])
+  })
+}
+
+/** Starts a worker again with a clock that is minutes ahead of or behind the database's. */
+const skewClock: Disruption = async (scene, random) => {
+  const process = runningProcess(scene, random, "worker")
+  if (process === undefined) return
+  const offset = random.pick([660, 150, -150])
+  scene.ledger.disruption(`restart of ${process.name} with a clock that is ${offset} s off`)
+  scene.ledger.count("restarts of a worker with a wrong clock")
+  process.restartWithClock(offset)
+  scene.recovery.watch("restart of a worker with a wrong clock", [])
+}
+
+const attack: Disruption = async (scene, random, endEarly) => {
+  const [kind, api] = [random.pick(attacks), random.pick(scene.apis)]
+  scene.ledger.disruption(`${kind} of a hostile user at ${api.name} for 8 s`)
+  scene.ledger.count("attacks")
+  void scene.hostile.attack(kind, api, AbortSignal.any([endEarly, AbortSignal.timeout(8_000)]))
 }
 
 const restartPostgres =
-  (how: "stop" | "crash"): Disruption =>
-  async ({ database, ledger }, random) => {
-    const seconds = random.between(0.2, 3)
-    ledger.disruption(`${how} Postgres for ${seconds.toFixed(1)} s`)
-    ledger.count(how === "stop" ? "restarts of Postgres" : "SIGKILL of Postgres")
+  (how: "stop" | "crash", seconds: number): Disruption =>
+  async ({ apis, database, ledger, recovery }) => {
+    const what = how === "stop" ? `restart of Postgres, ${seconds} s away` : "SIGKILL of Postgres"
+    ledger.disruption(what)
+    ledger.count(what)
     await database.restart(how, seconds * 1_000)
     ledger.disruption("Postgres is back")
+    recovery.watch(`${what}, from its return on`, apis)
   }
 
 const faults: ReadonlyArray<Fault> = [
@@ -80,7 +152,11 @@ const gentle: ReadonlyArray<Disruption> = [
   end("api", "SIGTERM"),
   end("worker", "SIGTERM"),
   end("worker", "SIGKILL"),
-  restartPostgres("stop"),
+  silenceConnections("api"),
+  silenceConnections("worker"),
+  suspendApi,
+  skewClock,
+  restartPostgres("stop", 1),
   breakModel,
   breakModel
 ]
@@ -90,13 +166,19 @@ const harsh: ReadonlyArray<Disruption> = [
   suspendWorker,
   suspendWorker,
   suspendWorker,
-  restartPostgres("crash"),
+  isolate,
+  skewClock,
+  attack,
+  attack,
+  restartPostgres("stop", 8),
+  restartPostgres("stop", 40),
+  restartPostgres("crash", 1),
   breakModel,
   stallModel
 ]
 
 /** Disrupts the processes until the time is over: every kind of disruption once in random order, then again. */
-export const disrupt = async (experiment: Experiment, random: Random, seconds: number, isHarsh: boolean): Promise<void> => {
+export const disrupt = async (scene: Scene, random: Random, seconds: number, isHarsh: boolean): Promise<void> => {
   const until = Date.now() + seconds * 1_000
   const endEarly = new AbortController()
   let deck: Array<Disruption> = []
@@ -104,9 +186,9 @@ export const disrupt = async (experiment: Experiment, random: Random, seconds: n
     await sleep(Math.min(random.between(600, isHarsh ? 4_500 : 3_500), Math.max(0, until - Date.now())))
     if (Date.now() >= until) break
     if (deck.length === 0) deck = random.shuffled(isHarsh ? harsh : gentle)
-    await deck.pop()?.(experiment, random, endEarly.signal)
+    await deck.pop()?.(scene, random, endEarly.signal)
   }
   endEarly.abort()
-  experiment.model.clearFaults()
-  experiment.ledger.disruption("no more disruptions")
+  scene.model.clearFaults()
+  scene.ledger.disruption("no more disruptions")
 }

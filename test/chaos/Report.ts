@@ -7,7 +7,10 @@ import type { Experiment } from "./Experiment.ts"
 const overlaps = (calls: ReadonlyArray<Call>): number => {
   const roomOf = ({ marker }: Call) => marker.split(".").slice(0, 2).join(".")
   let count = 0
-  for (const callsOfRoom of Map.groupBy(calls, roomOf).values()) {
+  for (const callsOfRoom of Map.groupBy(
+    calls.filter(({ marker }) => marker !== ""),
+    roomOf
+  ).values()) {
     let busyUntil = 0
     for (const { at, endedAt = Infinity } of callsOfRoom) {
       if (at < busyUntil) count++
@@ -44,13 +47,30 @@ export const noteFigures = ({ ledger, model, processes }: Experiment, { replies 
   ledger.most("longest from question to end (s)", Math.round(Math.max(0, ...ages) / 1_000))
 }
 
-/** The table of figures, and the number of violations of every rule. */
-export const table = ({ figures, violations }: Ledger): string => {
+const seconds = (millis: number) => (millis === Infinity ? "never" : (millis / 1_000).toFixed(1))
+
+/** Median and maximum in seconds. */
+const spread = (times: ReadonlyArray<number>): string => {
+  const sorted = times.toSorted((a, b) => a - b)
+  const median = sorted[Math.floor((sorted.length - 1) / 2)]
+  return median === undefined ? "-" : `${seconds(median)} / ${seconds(sorted.at(-1) ?? median)}`
+}
+
+/** The table of figures, recovery times, and the number of violations of every rule. */
+export const table = ({ figures, recoveries, violations }: Ledger): string => {
   const broken = Map.groupBy(violations, ({ rule }) => rule)
   const row = (name: string, value: number) => `  ${name.padEnd(64)} ${String(value).padStart(8)}`
   return [
     "figures",
     ...[...figures].sort(([a], [b]) => a.localeCompare(b)).map(([name, value]) => row(name, value)),
+    "recovery in seconds, median / maximum",
+    `  ${"after".padEnd(44)} ${"times".padStart(5)} ${"first answer".padStart(16)} ${"first reply".padStart(16)}`,
+    ...[...recoveries]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(
+        ([name, { answer, reply }]) =>
+          `  ${name.padEnd(44)} ${String(reply.length).padStart(5)} ${spread(answer).padStart(16)} ${spread(reply).padStart(16)}`
+      ),
     "violations",
     ...(Object.keys(rules) as Array<Rule>).map((rule) => row(rule, broken.get(rule)?.length ?? 0))
   ].join("\n")

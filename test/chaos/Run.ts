@@ -8,12 +8,15 @@ import { startProcesses, type SupervisedProcess } from "./SupervisedProcess.ts"
 import { Ledger } from "./Ledger.ts"
 import { messageRules } from "./MessageRules.ts"
 import { type Model, startModel } from "./Model.ts"
-import { disrupt } from "./Monkey.ts"
+import { disrupt, type Scene } from "./Monkey.ts"
 import { Random } from "./Random.ts"
 import { RestartablePostgres } from "./RestartablePostgres.ts"
 import { noteFigures } from "./Report.ts"
 import { settle, awaitCleanUp } from "./Settling.ts"
 import type { Experiment } from "./Experiment.ts"
+import { HostileUser } from "./HostileUser.ts"
+import { latency, measureBesideHostile } from "./Latency.ts"
+import { Recovery } from "./Recovery.ts"
 import { forgetThrottles } from "../support/Database.ts"
 
 export interface Plan {
@@ -26,6 +29,8 @@ export interface Plan {
 /** Users who chat in two windows each, some of them on Pro; and users who only change their rooms. */
 const chattingUsers = 16
 const editingUsers = 4
+/** Seconds in which hostile users attack and nothing else happens. */
+const hostileSeconds = ({ isHarsh }: Plan) => (isHarsh ? 30 : 8)
 const roomsOf = (number: number) => (number < chattingUsers ? 4 : 20)
 
 /** Low enough that Basic users are refused in the end, high enough that Pro users keep everything busy. */
@@ -59,9 +64,22 @@ const logInAll = async (
   return simulatedUsers
 }
 
-/** Runs the monkey for its time, and all users until they have finished what they began by then. */
+/** A user of its own, on Pro, with a first room. */
+const logInRecovery = async (experiment: Experiment, random: Random): Promise<Recovery> => {
+  await forgetThrottles(experiment.database)
+  const person = await logIn(experiment.apis[1].url)
+  await experiment.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])
+  const recovery = new Recovery(experiment, chattingUsers + editingUsers, person, random)
+  const room = await recovery.openRoom(experiment.apis[1])
+  if (room !== undefined) recovery.rooms.push(room)
+  return recovery
+}
+
+/**
+ * Runs hostile users, then the monkey, each for its time, and all users until they have finished what they began by then.
+ */
 const disruptAndUse = async (
-  experiment: Experiment,
+  experiment: Scene,
   simulatedUsers: ReadonlyArray<SimulatedUser>,
   plan: Plan,
   random: Random
@@ -71,23 +89,27 @@ const disruptAndUse = async (
   )
   const busy = Promise.all(sessions)
   await Promise.all([
-    disrupt(experiment, random.fork(), plan.seconds, plan.isHarsh).then(() => (experiment.isClosing = true)),
+    measureBesideHostile(experiment, experiment.hostile, experiment.recovery, hostileSeconds(plan))
+      .then(() => disrupt(experiment, random.fork(), plan.seconds, plan.isHarsh))
+      .then(() => (experiment.isClosing = true)),
     busy
   ])
+  await experiment.recovery.finished()
 }
 
 const judge = async (
-  experiment: Experiment,
+  experiment: Scene,
   simulatedUsers: ReadonlyArray<SimulatedUser>,
   limitOf: (userId: string) => number
 ): Promise<void> => {
-  const evidence = await gather(experiment.database)
+  const evidence = await gather(experiment.database, [experiment.hostile.userId])
   for (const check of messageRules) check(evidence, experiment.ledger, experiment.model.calls)
   quotas(experiment, evidence, limitOf)
   counters(experiment, evidence)
   await finalLists(experiment, evidence, simulatedUsers)
   freshness(experiment)
   exits(experiment)
+  latency(experiment)
   noteFigures(experiment, evidence)
 }
 
@@ -101,6 +123,7 @@ export const run = async (plan: Plan): Promise<Ledger> => {
     DATABASE_URL: database.url,
     GEMINI_BASE_URL: model.url,
     MIGRATE: "on",
+    TRUSTED_PROXIES: "127.0.0.1",
     BASIC_DAILY_PROMPTS: `${basic}`,
     PRO_DAILY_PROMPTS: `${pro}`
   })
@@ -118,16 +141,20 @@ export const run = async (plan: Plan): Promise<Ledger> => {
       model,
       ledger: new Ledger(),
       isClosing: false,
+      isMeasured: false,
       closesStreams: () => Date.now() > closesStreamsAt
     }
     const isPro = (number: number) => number % 2 === 1 || number >= chattingUsers
     const simulatedUsers = await logInAll(experiment, random, isPro)
-    await disruptAndUse(experiment, simulatedUsers, plan, random)
+    const recovery = await logInRecovery(experiment, random.fork())
+    simulatedUsers.push(recovery)
+    const scene: Scene = Object.assign(experiment, { hostile: await HostileUser.logIn(experiment), recovery })
+    await disruptAndUse(scene, simulatedUsers.slice(0, -1), plan, random)
     await settle(experiment)
     closesStreamsAt = Date.now() + 10_000
     await Promise.all(simulatedUsers.flatMap(({ following }) => [...following]))
     await awaitCleanUp(experiment, !plan.isHarsh)
-    await judge(experiment, simulatedUsers, (userId) =>
+    await judge(scene, simulatedUsers, (userId) =>
       isPro(simulatedUsers.findIndex((simulatedUser) => simulatedUser.userId === userId)) ? pro : basic
     )
     return experiment.ledger

@@ -1,3 +1,4 @@
+import { request } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { SupervisedProcess } from "./SupervisedProcess.ts"
 import { isUnsure, type Question, type Shown } from "./Ledger.ts"
@@ -5,7 +6,7 @@ import { makePrompt } from "./Prompts.ts"
 import type { Random } from "./Random.ts"
 import { type Listed, Room } from "./Rooms.ts"
 import { follow } from "./Streaming.ts"
-import { type Answer, anyApi, ask, expect, other, type Experiment } from "./Experiment.ts"
+import { type Answer, anyApi, ask, expect, honestAddress, other, type Experiment } from "./Experiment.ts"
 
 interface Sent {
   readonly message: { readonly id: string; readonly content: string }
@@ -23,9 +24,9 @@ export class SimulatedUser {
   readonly rooms: Array<Room> = []
   /** Streams that are followed in parallel. */
   readonly following = new Set<Promise<void>>()
-  private readonly experiment: Experiment
+  protected readonly experiment: Experiment
   private readonly token: string
-  private readonly random: Random
+  protected readonly random: Random
   private counter = 0
 
   constructor(
@@ -108,7 +109,13 @@ export class SimulatedUser {
     for (const room of rooms) {
       const listed = answer.body.data.find(({ id }) => id === room.id)
       for (const change of room.missing(listed, answer.askedAt))
-        ledger.stale.push({ change, askedAt: answer.askedAt, process: api.name, cache })
+        ledger.stale.push({
+          change,
+          askedAt: answer.askedAt,
+          process: api.name,
+          cache,
+          silentFor: api.silentFor(answer.askedAt, answer.at)
+        })
     }
     return answer
   }
@@ -149,7 +156,29 @@ export class SimulatedUser {
 
   // --- messages
 
-  private ask(room: Room, prompt: string, key: string | undefined): Question {
+  protected nextMarker(room: Room): string {
+    return `#${this.number}.${room.number}.${++this.counter}#`
+  }
+
+  /** The status of a PATCH whose body comes later than its head; 0 when the connection breaks. */
+  slowRequest(api: SupervisedProcess, path: string, bodyDelay: number): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>()
+    const headers = {
+      "content-type": "application/json",
+      "content-length": "2",
+      authorization: `Bearer ${this.token}`,
+      ...honestAddress
+    }
+    const outgoing = request(api.url + path, { method: "PATCH", headers, agent: false }, (answer) => {
+      answer.resume().once("end", () => resolve(answer.statusCode ?? 0))
+    })
+    outgoing.once("error", () => resolve(0))
+    outgoing.flushHeaders()
+    setTimeout(() => outgoing.end("{}"), bodyDelay)
+    return promise
+  }
+
+  protected ask(room: Room, prompt: string, key: string | undefined): Question {
     const question = { userId: this.userId, roomId: room.id, prompt, key, answers: [] }
     this.experiment.ledger.questions.push(question)
     this.experiment.ledger.count("sends")
@@ -169,7 +198,7 @@ export class SimulatedUser {
   }
 
   /** Repeats a request with a key until the answer is sure; sends a request without one once. */
-  private async submit(
+  protected async submit(
     question: Question,
     room: Room,
     path: string,
@@ -198,7 +227,7 @@ export class SimulatedUser {
   }
 
   private async send(room: Room, api: SupervisedProcess): Promise<void> {
-    const marker = `#${this.number}.${room.number}.${++this.counter}#`
+    const marker = this.nextMarker(room)
     const question = this.ask(room, makePrompt(marker, this.random), this.random.chance(0.6) ? marker : undefined)
     const wait = this.random.chance(0.15) ? "?wait=8" : ""
     const answer = await this.submit(question, room, `/chatroom/${room.id}/message${wait}`, { content: question.prompt }, api)

@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Settings, startProcess } from "../support/Backend.ts"
+import { TcpProxy } from "../support/TcpProxy.ts"
 import { stablePort } from "./StablePort.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
+
+/** Milliseconds after a silence in which what was held up may still arrive. */
+const continuedMillis = 1_000
 
 /** One start of a process, until its exit. */
 export interface Incarnation {
@@ -24,14 +28,21 @@ export class SupervisedProcess {
   readonly url: string
   readonly incarnations: Array<Incarnation> = []
   private readonly settings: Settings
+  private readonly proxy: TcpProxy
+  /** Periods in which it was suspended or its connections to Postgres were silent. */
+  private readonly silences: Array<{ readonly from: number; until: number }> = []
+  private isSilent = false
+  /** Seconds by which the clock of its next start is wrong. */
+  private clockOffset = 0
   private process: Process | undefined
   private isDismissed = false
 
-  constructor(name: string, role: "api" | "worker", port: number, settings: Settings) {
+  constructor(name: string, role: "api" | "worker", port: number, settings: Settings, proxy: TcpProxy) {
     this.name = name
     this.role = role
     this.url = `http://127.0.0.1:${port}`
-    this.settings = { ...settings, ROLE: role, PORT: `${port}` }
+    this.proxy = proxy
+    this.settings = { ...settings, DATABASE_URL: proxy.through(settings.DATABASE_URL), ROLE: role, PORT: `${port}` }
     void this.supervise()
   }
 
@@ -42,7 +53,8 @@ export class SupervisedProcess {
   /** Whether it is ready, not suspended, and has not been signalled to end. */
   get isRunning(): boolean {
     const { current } = this
-    return current?.readyAt !== undefined && current.exit === undefined && current.signalled === undefined && !current.suspended
+    const isAlive = current?.exit === undefined && current?.signalled === undefined
+    return current?.readyAt !== undefined && isAlive && !current.suspended && !this.isSilent
   }
 
   end(signal: "SIGKILL" | "SIGTERM"): void {
@@ -55,16 +67,56 @@ export class SupervisedProcess {
     const { current, process } = this
     if (current === undefined || process === undefined) return
     current.suspended = true
+    const silence = this.beginSilence()
     void process.kill("SIGSTOP")
     await sleep(milliseconds, undefined, { signal: endEarly }).catch(() => {})
     void process.kill("SIGCONT")
     current.suspended = false
+    silence.until = Date.now() + continuedMillis
+  }
+
+  /** Makes its connections to Postgres silent for a while, without closing them; with `newOnes` also those it opens then. */
+  async silence(milliseconds: number, endEarly: AbortSignal, options: { readonly newOnes: boolean }): Promise<void> {
+    this.isSilent = true
+    const silence = this.beginSilence()
+    this.proxy.freeze(options)
+    await sleep(milliseconds, undefined, { signal: endEarly }).catch(() => {})
+    this.proxy.thaw()
+    this.isSilent = false
+    silence.until = Date.now() + continuedMillis
+  }
+
+  /** Milliseconds since its silence began, when a request was made in one; undefined when not. */
+  silentFor(askedAt: number, answeredAt: number): number | undefined {
+    const silence = this.silences.findLast(({ from, until }) => from <= answeredAt && until >= askedAt)
+    return silence === undefined ? undefined : Math.max(0, askedAt - silence.from)
+  }
+
+  /** Kills it; its clock is wrong until it is killed again. */
+  restartWithClock(offset: number): void {
+    this.clockOffset = offset
+    this.end("SIGKILL")
+  }
+
+  private beginSilence() {
+    const silence = { from: Date.now(), until: Infinity }
+    this.silences.push(silence)
+    return silence
   }
 
   async dismiss(): Promise<void> {
     this.isDismissed = true
     void this.process?.kill("SIGCONT")
     await this.process?.kill("SIGKILL")
+    await this.proxy.stop()
+  }
+
+  private start(): Promise<Process> {
+    const offset = this.clockOffset
+    this.clockOffset = 0
+    if (offset === 0) return startProcess(this.settings)
+    const settings = { ...this.settings, CLOCK_OFFSET_SECONDS: `${offset}` }
+    return startProcess(settings, { args: ["--import", "./test/chaos/wrongClock.ts", "src/main.ts"] })
   }
 
   private async awaitReady(incarnation: Incarnation): Promise<void> {
@@ -77,7 +129,7 @@ export class SupervisedProcess {
 
   private async supervise(): Promise<void> {
     for (let number = 1; !this.isDismissed; number++) {
-      const process = (this.process = await startProcess(this.settings))
+      const process = (this.process = await this.start())
       const incarnation: Incarnation = {
         process: this.name,
         number,
@@ -104,13 +156,14 @@ export class SupervisedProcess {
 /** Starts two api and two worker processes on one database. */
 export const startProcesses = async (settings: Settings): Promise<Array<SupervisedProcess>> => {
   const processes: Array<SupervisedProcess> = []
+  const database = Number(new URL(settings.DATABASE_URL).port)
   for (const [name, role] of [
     ["api-1", "api"],
     ["api-2", "api"],
     ["worker-1", "worker"],
     ["worker-2", "worker"]
   ] as const) {
-    processes.push(new SupervisedProcess(name, role, await stablePort(), settings))
+    processes.push(new SupervisedProcess(name, role, await stablePort(), settings, await TcpProxy.start(database)))
   }
   return processes
 }

@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Experiment } from "./Experiment.ts"
+import { attacks, type HostileUser } from "./HostileUser.ts"
+import type { SupervisedProcess } from "./SupervisedProcess.ts"
+import type { SimulatedUser } from "./SimulatedUser.ts"
+
+/** Milliseconds in which 99 of 100 requests of honest users are answered; generous, as it holds on a busy machine. */
+const maximumP99 = 5_000
+/** Milliseconds between the head and the body of a request, on a slow network. */
+const bodyDelay = 200
+
+/** A request whose body comes later than its head, as on a slow network. */
+const renameSlowly = async (experiment: Experiment, user: SimulatedUser, api: SupervisedProcess): Promise<void> => {
+  const room = user.rooms[0]
+  if (room === undefined) return
+  const begun = Date.now()
+  const status = await user.slowRequest(api, `/chatroom/${room.id}`, bodyDelay)
+  experiment.ledger.answered(`a late body: ${status}`, status, Date.now() - begun - bodyDelay)
+}
+
+/** Lets hostile users do all they can at once, without other disruptions, and measures the answers to the honest ones. */
+export const measureBesideHostile = async (
+  experiment: Experiment,
+  hostile: HostileUser,
+  honest: SimulatedUser,
+  seconds: number
+): Promise<void> => {
+  experiment.ledger.disruption(`hostile users for ${seconds} s: ${attacks.join(", ")}`)
+  const ending = new AbortController()
+  const attacking = attacks.map((kind, index) => hostile.attack(kind, experiment.apis[index % 2 === 0 ? 0 : 1], ending.signal))
+  const until = Date.now() + seconds * 1_000
+  await sleep(1_000)
+  experiment.isMeasured = true
+  while (Date.now() < until) {
+    await Promise.all(experiment.apis.map((api) => renameSlowly(experiment, honest, api)))
+    await sleep(200)
+  }
+  experiment.isMeasured = false
+  ending.abort()
+  await Promise.all(attacking)
+  experiment.ledger.disruption("the hostile users are gone")
+}
+
+/** A refused request counts as one that is never answered. */
+export const latency = ({ ledger }: Experiment): void => {
+  const sorted = ledger.latencies.toSorted((a, b) => a - b)
+  const percentile = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+  ledger.most("honest requests beside hostile users", sorted.length)
+  ledger.most("honest requests refused beside hostile users", sorted.filter((took) => took === Infinity).length)
+  ledger.most("latency beside hostile users, p50 (ms)", percentile(0.5))
+  ledger.most("latency beside hostile users, p99 (ms)", percentile(0.99))
+  if (percentile(0.99) > maximumP99) {
+    ledger.violate("honest-latency", `p99 of ${sorted.length} requests is ${percentile(0.99)} ms, more than ${maximumP99} ms`)
+  }
+}

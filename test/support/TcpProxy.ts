@@ -1,0 +1,100 @@
+import { once } from "node:events"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
+
+/** One connection through the proxy. A paused socket is not read, so neither data nor a close gets through. */
+class Link {
+  isFrozen = false
+  private readonly ends: readonly [Socket, Socket]
+
+  constructor(inner: Socket, outer: Socket) {
+    this.ends = [inner, outer]
+    this.forward(inner, outer)
+    this.forward(outer, inner)
+  }
+
+  private forward(from: Socket, to: Socket): void {
+    from.setNoDelay(true)
+    from.on("data", (chunk) => {
+      if (!to.write(chunk)) from.pause()
+    })
+    to.on("drain", () => {
+      if (!this.isFrozen) from.resume()
+    })
+    from.on("end", () => to.end())
+    from.on("error", () => {})
+    from.on("close", () => {
+      if (!this.isFrozen) to.destroy()
+    })
+  }
+
+  freeze(): void {
+    this.isFrozen = true
+    for (const end of this.ends) end.pause()
+  }
+
+  /** Forwards what has waited; a close of either side as well. */
+  thaw(): void {
+    this.isFrozen = false
+    const [inner, outer] = this.ends
+    if (inner.destroyed || outer.destroyed) this.destroy()
+    else for (const end of this.ends) end.resume()
+  }
+
+  destroy(): void {
+    for (const end of this.ends) end.destroy()
+  }
+}
+
+/**
+ * A TCP proxy whose connections can go silent without closing: what a hung proxy, a NAT table that lost its state or
+ * an address that moved to another host looks like to both sides.
+ */
+export class TcpProxy {
+  readonly port: number
+  private readonly links = new Set<Link>()
+  private readonly server: ReturnType<typeof createServer>
+  private takesNewOnes = true
+
+  private constructor(target: number, server: ReturnType<typeof createServer>) {
+    this.server = server
+    this.port = (server.address() as AddressInfo).port
+    server.on("connection", (inner) => {
+      const link = new Link(inner, connect(target, "127.0.0.1"))
+      this.links.add(link)
+      if (!this.takesNewOnes) link.freeze()
+      inner.once("close", () => {
+        if (!link.isFrozen) this.links.delete(link)
+      })
+    })
+  }
+
+  /** In front of a port of this machine. */
+  static async start(target: number): Promise<TcpProxy> {
+    const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1")
+    await once(server, "listening")
+    return new TcpProxy(target, server)
+  }
+
+  /** The same URL by way of this proxy. */
+  through(url: string): string {
+    return Object.assign(new URL(url), { port: `${this.port}` }).href
+  }
+
+  /** Stops forwarding on all present connections, which stay open; later ones work, unless they are to be silent as well. */
+  freeze(options: { readonly newOnes?: boolean } = {}): void {
+    this.takesNewOnes = options.newOnes !== true
+    for (const link of this.links) link.freeze()
+  }
+
+  /** Forwards again, what was written meanwhile first. */
+  thaw(): void {
+    this.takesNewOnes = true
+    for (const link of this.links) link.thaw()
+  }
+
+  async stop(): Promise<void> {
+    for (const link of this.links) link.destroy()
+    this.server.close()
+    await once(this.server, "close")
+  }
+}
