@@ -56,19 +56,39 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
       if (Result.isFailure(handled)) end(Effect.fail(handled.failure))
     }
     const parser = createParser({ onEvent: ({ data }) => handle(data) })
-    let isBetweenEvents = true
+    let isAtLineStart = true
+    /** An error in mid-stream may also come as bare JSON between events, cut anywhere; no line of an event begins so. */
+    let bare: string | undefined
     const read = (text: string) => {
-      // An error in mid-stream may also come as bare JSON, not as an event.
-      if (isBetweenEvents && text.startsWith("{")) return handle(text)
-      isBetweenEvents = text.endsWith("\n\n") || text.endsWith("\r\n\r\n")
-      parser.feed(text)
+      if (bare !== undefined) return takeBare(text)
+      const start = (isAtLineStart ? /(?:^|[\r\n])(?=[{[])/ : /[\r\n](?=[{[])/).exec(text)
+      const events = start === null ? text : text.slice(0, start.index + start[0].length)
+      isAtLineStart = /[\r\n]$/.test(text)
+      parser.feed(events)
+      if (start !== null) takeBare(text.slice(events.length))
+    }
+    const takeBare = (text: string) => {
+      bare = (bare ?? "") + text
+      if (isJson(bare)) handle(bare)
     }
     body.setEncoding("utf8")
     body.on("data", read)
-    body.on("close", () => end(Effect.void))
+    body.on("close", () => {
+      if (bare !== undefined) handle(bare)
+      end(Effect.void)
+    })
     body.on("error", (cause) => end(Effect.fail(fromUnknown(cause))))
     return Effect.sync(() => {
       isOver = true
       body.destroy()
     })
   })
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

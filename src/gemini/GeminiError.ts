@@ -37,11 +37,13 @@ const Status = Schema.fromJsonString(
 const decodeStatus = Schema.decodeUnknownOption(Status)
 
 /**
- * Google's status in the message of an SDK error: preceded by some text when it came in mid-stream, and wrapped in a
- * second status when a stream was refused.
+ * Google's status in the message of an SDK error: preceded by some text when it came in mid-stream, in a list of one
+ * (`[ … ]`) from some gateways, and wrapped in a second status when a stream was refused.
  */
 const statusOf = (message: string): (typeof Status.Type)["error"] | undefined => {
-  const status = Option.getOrUndefined(decodeStatus(message.slice(Math.max(0, message.indexOf("{")))))?.error
+  const status = Option.getOrUndefined(
+    decodeStatus(message.slice(Math.max(0, message.indexOf("{")), message.lastIndexOf("}") + 1))
+  )?.error
   return (status?.message?.startsWith("{") ? statusOf(status.message) : undefined) ?? status
 }
 
@@ -50,6 +52,9 @@ const milliseconds = (duration: string | undefined): number | undefined => {
   const seconds = /^(\d+(?:\.\d+)?)s$/.exec(duration ?? "")?.[1]
   return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000)
 }
+
+/** 408 time-out, 409 conflict (ABORTED), 499 cancelled on the way. */
+const transient = new Set([408, 409, 499])
 
 /** Classifies what the SDK threw. Anything but an answer of Google's is a failure of the network. */
 export const fromUnknown = (cause: unknown): GeminiError => {
@@ -66,8 +71,8 @@ export const fromUnknown = (cause: unknown): GeminiError => {
     const perDay = status?.details?.some(({ violations }) => violations?.some(({ quotaId }) => quotaId?.includes("PerDay")))
     return new GeminiError({ kind: perDay === true ? "daily_quota" : "rate_limited", detail, retryAfter })
   }
-  // 408 and every 5xx (also a proxy's HTML page) are transient; other statuses mean that our request or key is wrong.
-  return cause.status >= 500 || cause.status === 408
+  // Every 5xx (also a proxy's HTML page) and these are transient; other statuses mean that our request or key is wrong.
+  return cause.status >= 500 || transient.has(cause.status)
     ? new GeminiError({ kind: "unavailable", detail, retryAfter })
     : new GeminiError({ kind: "misconfigured", detail })
 }

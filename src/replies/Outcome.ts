@@ -25,7 +25,9 @@ const messages: Record<ErrorCode, string> = {
 }
 
 /** These reasons are about the user's content, not faults: https://ai.google.dev/api/generate-content#FinishReason */
-const blockingReasons = new Set(["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST"])
+const blockingReasons = new Set(["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST", "MODEL_ARMOR"])
+/** Also reasons that Google is yet to add, such as IMAGE_SAFETY. */
+const isBlocking = (reason: string): boolean => blockingReasons.has(reason) || /SAFETY|PROHIBITED|RECITATION/.test(reason)
 
 /** A failed reply refunds its unit of quota, unless it is blocked: that is about the user's content. */
 export const isRefunded = (outcome: Outcome): boolean => outcome.error !== null && outcome.error.code !== "blocked"
@@ -78,7 +80,7 @@ export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswe
 export const outcomeOf = (answer: ModelAnswer): Effect.Effect<Outcome | undefined, GeminiError> => {
   const { blockReason, finishReason, model, text, usage } = answer
   const base = { finishReason: finishReason ?? blockReason, model, usage }
-  if (blockReason !== null || blockingReasons.has(finishReason ?? "")) return Effect.succeed(failed("blocked", base))
+  if (blockReason !== null || isBlocking(finishReason ?? "")) return Effect.succeed(failed("blocked", base))
   if (finishReason === "MAX_TOKENS" && text === "") return Effect.succeed(failed("max_tokens", base))
   if (finishReason === "STOP" || finishReason === "MAX_TOKENS") {
     if (text === "") return Effect.undefined

@@ -63,13 +63,13 @@ describe("fromUnknown of an SDK error", () => {
   })
 
   it("returns unavailable for an outage of Google, with its delay", async () => {
-    for (const status of [408, 500, 501, 502, 503, 504, 529])
+    for (const status of [408, 409, 499, 500, 501, 502, 503, 504, 529])
       assert.strictEqual(await kindOf(`[[status ${status}]]`), "unavailable", String(status))
     assert.strictEqual((await thrownFor("[[status 503 retry 3]]")).error.retryAfter, 3_000)
   })
 
   it("returns misconfigured for a rejected request, key or model", async () => {
-    for (const status of [400, 401, 403, 404, 405, 409, 422])
+    for (const status of [400, 401, 403, 404, 405, 422])
       assert.strictEqual(await kindOf(`[[status ${status}]]`), "misconfigured", String(status))
     const { error } = await thrownFor("hello", { key: "invalid" })
     assert.strictEqual(error.kind, "misconfigured")

@@ -109,4 +109,62 @@ describe("the stream of an answer", () => {
     const ended = await answer((response) => void response.write("data: {not JSON}\n\n"))
     assert.strictEqual(refusal(ended).kind, "unavailable")
   })
+
+  describe("an answer with odd values", () => {
+    const finished = { candidates: [{ content: { parts: [{ text: "A" }] }, finishReason: "STOP" }] }
+    const answered = (event: object) => answer((response) => void response.write(`data: ${JSON.stringify(event)}\n\n`))
+
+    it.each([[-1], [2 ** 31], [1.5], ["12"], [{}], [null], [Number.MAX_VALUE]])(
+      "is kept, and its count %j is not",
+      async (count) => {
+        const { last, result, text } = await answered({ ...finished, usageMetadata: { promptTokenCount: count, other: [count] } })
+        assert.isTrue(Result.isSuccess(result))
+        assert.strictEqual(text, "A")
+        assert.strictEqual(last?.usage?.promptTokens, 0)
+      }
+    )
+
+    it.each([[7], ["a\u0000b"], [["x"]], ["x".repeat(201)], [""]])(
+      "is kept, and its model's name %j is not",
+      async (modelVersion) => {
+        const { last, result, text } = await answered({
+          ...finished,
+          modelVersion,
+          promptFeedback: { blockReason: 7 },
+          unknown: [1]
+        })
+        assert.isTrue(Result.isSuccess(result))
+        assert.strictEqual(text, "A")
+        assert.deepStrictEqual([last?.modelVersion, last?.blockReason, last?.finishReason], [undefined, undefined, "STOP"])
+      }
+    )
+  })
+
+  describe("an error in the middle of an answer", () => {
+    const piece = JSON.stringify({ candidates: [{ content: { parts: [{ text: "Half" }] } }] })
+    const status = {
+      error: { code: 429, message: "slow down", details: [{ "@type": "RetryInfo", retryDelay: "7s" }] }
+    }
+    const bare = JSON.stringify(status, null, 2)
+
+    it.each([
+      ["bare", [`data: ${piece}\n\n`, bare]],
+      ["in a list", [`data: ${piece}\n\n`, `[${bare}]`]],
+      ["glued to an event", [`data: ${piece}\n\n${bare}`]],
+      ["torn", [`data: ${piece}\n\n`, bare.slice(0, 30), bare.slice(30)]],
+      ["torn behind its first character", [`data: ${piece}\n\n${bare.slice(0, 1)}`, bare.slice(1)]],
+      ["an event with a list", [`data: ${piece}\n\n`, `data: [${JSON.stringify(status)}]\n\n`]]
+    ])("is read with its delay: %s", async (_, writes) => {
+      const ended = await answer(async (response) => {
+        response.socket?.setNoDelay(true)
+        for (const text of writes) {
+          response.write(text)
+          await sleep(30)
+        }
+      })
+      assert.strictEqual(ended.text, "Half")
+      const { kind, retryAfter } = refusal(ended)
+      assert.deepStrictEqual([kind, retryAfter], ["rate_limited", 7_000])
+    })
+  })
 })
