@@ -83,12 +83,11 @@ export class Accounts extends Context.Service<
       /** The new password, the record of it and the end of sessions: all of it happens, or nothing. */
       const adopt = Effect.fnUntraced(function* (
         userId: UserId,
-        next: Redacted.Redacted,
+        hash: string,
         kind: AuthEventKind,
         origin: Origin,
         ended: Parameters<Sessions["Service"]["revoke"]>[1]
       ) {
-        const hash = yield* passwords.hash(next)
         const work = [users.setPassword(userId, hash), events.append(userId, kind, origin), sessions.revoke(userId, ended)]
         yield* sessions.change(userId, Effect.all(work, { discard: true }))
       })
@@ -110,16 +109,18 @@ export class Accounts extends Context.Service<
           }
           // A recovery has done what it was for; any other session goes on alone.
           const ended = user.isRecovery ? "all" : { except: user.sessionId }
-          yield* adopt(user.userId, next, "password_changed", origin, ended)
+          yield* adopt(user.userId, yield* passwords.hash(next), "password_changed", origin, ended)
         }
       )
 
       const resetPassword: Accounts["Service"]["resetPassword"] = Effect.fn("Accounts.resetPassword")(
         function* (reset, next, client, origin) {
           yield* passwords.check(next)
+          // Before the code is used up: a server that is too busy to hash must not cost the user the code.
+          const hash = yield* passwords.hash(next)
           yield* otp.verify({ ...reset, purpose: "reset_password" })
           const { user } = yield* users.activate(reset.mobile, client)
-          yield* adopt(user.id, next, "password_reset", origin, "all")
+          yield* adopt(user.id, hash, "password_reset", origin, "all")
         }
       )
 

@@ -16,6 +16,7 @@ import { type ListedSession, recoverySeconds, Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 import { type SessionId, UserId } from "../api/auth/User.ts"
 import { Users } from "./Users.ts"
+import { SignupTokens } from "./SignupTokens.ts"
 
 /** Also one more of those that are not judged any more: it is no better than those before it. */
 const isWrong = ({ _tag }: { readonly _tag: string }) =>
@@ -33,6 +34,7 @@ const AuthRoutes = HttpApiBuilder.group(
     const users = yield* Users
     const sessions = yield* Sessions
     const tokens = yield* Tokens
+    const signupTokens = yield* SignupTokens
 
     const issue = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId, counter: number, expiresIn = tokens.ttl) {
       return {
@@ -50,7 +52,8 @@ const AuthRoutes = HttpApiBuilder.group(
         yield* addressLimits.signUp(origin.address)
         if (password !== undefined) yield* passwords.check(password)
         const passwordHash = password === undefined ? null : yield* passwords.hash(password)
-        return { user: yield* users.signUp({ mobile, name, email, passwordHash, client: clientOf(origin) }) }
+        const user = yield* users.signUp({ mobile, name, email, client: clientOf(origin) })
+        return { user, signupToken: yield* signupTokens.make(mobile, { name, email, passwordHash }) }
       }),
       sendOtp: Effect.fnUntraced(function* ({ payload, request }) {
         return yield* otp.send(payload.mobile, "login", (yield* originOf(request)).address)
@@ -62,7 +65,9 @@ const AuthRoutes = HttpApiBuilder.group(
         const origin = yield* originOf(request)
         const { purpose = "login" } = payload
         yield* addressLimits.guess("code", origin.address, otp.verify({ ...payload, purpose }), isWrong)
-        const { isNew, user } = yield* users.activate(payload.mobile, clientOf(origin))
+        const details =
+          payload.signupToken === undefined ? undefined : yield* signupTokens.read(payload.mobile, payload.signupToken)
+        const { isNew, user } = yield* users.activate(payload.mobile, clientOf(origin), details)
         const kind = purpose === "login" ? "login" : "recovery"
         const sessionId = yield* sessions.start(user.id, origin.userAgent, kind)
         yield* events.append(user.id, kind, origin, sessionId)

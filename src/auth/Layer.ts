@@ -6,6 +6,7 @@ import { CodeSender } from "./CodeSender.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
 import { Sessions } from "./Sessions.ts"
+import { SignupTokens } from "./SignupTokens.ts"
 import { Throttle } from "./Throttle.ts"
 import { Tokens } from "./Tokens.ts"
 import { Users } from "./Users.ts"
@@ -19,7 +20,8 @@ export const AuthLayer = Accounts.layer.pipe(
     Otp.layer,
     AuthEvents.layer,
     Passwords.layer,
-    AddressLimits.layer
+    AddressLimits.layer,
+    SignupTokens.layer
   ]),
   Layer.provideMerge([Throttle.layer, CodeSender.layer])
 )

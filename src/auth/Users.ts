@@ -6,6 +6,7 @@ import { PhoneTaken } from "../api/auth/AuthErrors.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
 import { topicOf } from "../database/Topics.ts"
 import { channel } from "../database/Notifications.ts"
+import type { SignupDetails } from "./SignupTokens.ts"
 import { User, type UserId } from "../api/auth/User.ts"
 import { iso } from "../api/Schemas.ts"
 
@@ -29,16 +30,19 @@ export class Users extends Context.Service<
       readonly mobile: Mobile
       readonly name: string | null
       readonly email: string | null
-      readonly passwordHash: string | null
       /** The fingerprint of the client that signs up (`clientOf`). */
       readonly client: string
     }) => Effect.Effect<User, PhoneTaken>
     /**
-     * Makes the user of a proved number active, and creates the user when there is none. A password from the signup is
-     * adopted only when the same client proves the number within an hour: otherwise a stranger who signed the number up
-     * would have a password for the owner's account.
+     * Makes the user of a proved number active, and creates the user when there is none. A new user gets the details of
+     * the signup whose token the client has brought. Without a token only a name and an e-mail are taken from the signup,
+     * and only if the same client signed up; a password never is, because a fingerprint can be shared by strangers.
      */
-    readonly activate: (mobile: Mobile, client: string) => Effect.Effect<{ readonly user: User; readonly isNew: boolean }>
+    readonly activate: (
+      mobile: Mobile,
+      client: string,
+      details?: SignupDetails | undefined
+    ) => Effect.Effect<{ readonly user: User; readonly isNew: boolean }>
     /** The active user of a number, and the hash of the password if there is one. */
     readonly credentials: (
       mobile: Mobile
@@ -60,26 +64,33 @@ export class Users extends Context.Service<
       const quotaKey = (mobile: Mobile) => createHmac("sha256", pepper.secret).update(mobile).digest("base64url")
 
       const signUp: Users["Service"]["signUp"] = Effect.fn("Users.signUp")(function* (signup) {
-        const { client, email, mobile, name, passwordHash } = signup
+        const { client, email, mobile, name } = signup
         const [row] = yield* sql<UserRow>`
-          insert into users as u (id, mobile, name, email, status, quota_key, pending_password_hash, pending_client, pending_since)
-          values (${uuid()}, ${mobile}, ${name}, ${email}, 'pending', ${quotaKey(mobile)}, ${passwordHash}, ${client}, now())
-          on conflict (mobile) do update set name = coalesce(excluded.name, u.name), email = coalesce(excluded.email, u.email),
-            pending_password_hash = excluded.pending_password_hash, pending_client = excluded.pending_client,
-            pending_since = excluded.pending_since, updated_at = now()
+          insert into users as u (id, mobile, name, email, status, quota_key, pending_client, pending_since)
+          values (${uuid()}, ${mobile}, ${name}, ${email}, 'pending', ${quotaKey(mobile)}, ${client}, now())
+          on conflict (mobile) do update set
+            name = case when u.pending_client = excluded.pending_client then coalesce(excluded.name, u.name) else excluded.name end,
+            email = case when u.pending_client = excluded.pending_client then coalesce(excluded.email, u.email) else excluded.email end,
+            pending_client = excluded.pending_client, pending_since = excluded.pending_since, updated_at = now()
           where u.status = 'pending'
           returning ${columns}
         `.pipe(Effect.orDie)
         return row === undefined ? yield* new PhoneTaken() : toUser(row)
       })
 
-      const activate: Users["Service"]["activate"] = Effect.fn("Users.activate")(function* (mobile, client) {
+      const activate: Users["Service"]["activate"] = Effect.fn("Users.activate")(function* (mobile, client, details) {
+        const { email = null, name = null, passwordHash: hash = null } = details ?? {}
+        const hasDetails = details !== undefined
+        // Whether the row's own name and e-mail come from the client that proves the number.
+        const isOwn = sql`not ${hasDetails}::boolean and u.pending_client = ${client} and u.pending_since > now() - interval '1 hour'`
         const [row] = yield* sql<UserRow & { isNew: boolean }>`
           with before as (select status from users where mobile = ${mobile})
-          insert into users as u (id, mobile, status, quota_key) values (${uuid()}, ${mobile}, 'active', ${quotaKey(mobile)})
+          insert into users as u (id, mobile, status, quota_key, name, email, password_hash)
+          values (${uuid()}, ${mobile}, 'active', ${quotaKey(mobile)}, ${name}, ${email}, ${hash})
           on conflict (mobile) do update set status = 'active', updated_at = now(),
-            password_hash = case when u.status = 'pending' and u.pending_client = ${client} and u.pending_since > now() - interval '1 hour'
-              then u.pending_password_hash else u.password_hash end,
+            name = case when u.status = 'active' or ${isOwn} then u.name else excluded.name end,
+            email = case when u.status = 'active' or ${isOwn} then u.email else excluded.email end,
+            password_hash = case when u.status = 'active' then u.password_hash else excluded.password_hash end,
             pending_password_hash = null, pending_client = null, pending_since = null
           returning ${columns}, coalesce((select status from before), 'pending') = 'pending' as is_new
         `

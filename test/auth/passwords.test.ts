@@ -512,14 +512,65 @@ describe("a password chosen at the sign-up", () => {
     people.post("/auth/signup", { mobile, password }, headers)
   const phone = { "user-agent": "Ada's phone" }
 
-  it("is adopted when the same client proves the number", async () => {
+  /** Proves the number with a code, and with the secret of a signup. */
+  const prove = async (mobile: string, signupToken: string | undefined, headers: Record<string, string> = phone) => {
+    const { body } = await people.post("/auth/send-otp", { mobile }, headers)
+    const proof = { mobile, otp: body.otp, challengeId: body.challengeId }
+    const reply = await people.post(
+      "/auth/verify-otp",
+      { ...proof, ...(signupToken === undefined ? {} : { signupToken }) },
+      headers
+    )
+    assert.strictEqual(reply.status, 200, reply.text)
+    return reply.body
+  }
+
+  it("is adopted with the token of the signup, whatever client brings it", async () => {
     const mobile = freshMobile()
-    const signed = await signUp(mobile, good, phone)
+    const signed = await people.post("/auth/signup", { mobile, password: good, name: "Ada", email: "ada@example.com" }, phone)
     assert.strictEqual(signed.status, 201)
     assert.notInclude(signed.text, good)
-    const ada = await people.enter(mobile, "login", phone)
-    assert.strictEqual((await ada.call("GET", "/user/me")).body.hasPassword, true)
+    const { user } = await prove(mobile, signed.body.signupToken, { "user-agent": "Ada's laptop" })
+    assert.deepInclude(user, { name: "Ada", email: "ada@example.com" })
     assert.strictEqual((await passwordLogin(mobile, good)).status, 200)
+  })
+
+  it("is never adopted without it, though the same client proves the number", async () => {
+    const mobile = freshMobile()
+    await signUp(mobile, good, phone)
+    await prove(mobile, undefined)
+    assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
+  })
+
+  it("stays the owner's when a stranger signs the number up before and after", async () => {
+    const mobile = freshMobile()
+    const evil = { mobile, password: better, name: "EVIL", email: "evil@example.com" }
+    await people.post("/auth/signup", evil, { "user-agent": "Mallory's laptop" })
+    const signed = await people.post("/auth/signup", { mobile, password: good, name: "Ada" }, phone)
+    await people.post("/auth/signup", evil, { "user-agent": "Mallory's laptop" })
+    const { user } = await prove(mobile, signed.body.signupToken)
+    assert.deepInclude(user, { name: "Ada", email: null })
+    assert.strictEqual((await passwordLogin(mobile, good)).status, 200)
+    assertProblem(await passwordLogin(mobile, better), 401, "credentials_invalid")
+  })
+
+  it("shows nothing of a stranger's signup to an owner without one", async () => {
+    const mobile = freshMobile()
+    await people.post("/auth/signup", { mobile, name: "EVIL", email: "evil@example.com" }, { "user-agent": "Mallory's laptop" })
+    assert.deepInclude((await prove(mobile, undefined)).user, { name: null, email: null })
+  })
+
+  it("is not adopted with a token that is forged, of another number, or of an active user's number", async () => {
+    const [mobile, other] = [freshMobile(), freshMobile()]
+    const { signupToken } = (await signUp(other, good, phone)).body
+    await signUp(mobile, good, phone)
+    const [body = "", mac = ""] = String(signupToken).split(".")
+    const forged = Buffer.from(Buffer.from(body, "base64url").toString().replace(other, mobile)).toString("base64url")
+    for (const token of [signupToken, `${forged}.${mac}`, "junk", "."]) await prove(mobile, token)
+    assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
+    const ada = await someone()
+    await prove(ada.mobile, signupToken)
+    assert.strictEqual((await passwordLogin(ada.mobile, good)).status, 200)
   })
 
   it("is not when another client does, nor ever after", async () => {
@@ -530,19 +581,6 @@ describe("a password chosen at the sign-up", () => {
     assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
     await people.enter(mobile, "login", { "user-agent": "Mallory's laptop" })
     assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
-  })
-
-  it("is not when an hour has passed, nor when somebody signed up in between", async () => {
-    const [late, taken] = [freshMobile(), freshMobile()]
-    await signUp(late, good, phone)
-    await database.query("update users set pending_since = now() - interval '61 minutes' where mobile = $1", [late])
-    await signUp(taken, good, phone)
-    await signUp(taken, better, { "user-agent": "Mallory's laptop" })
-    for (const mobile of [late, taken]) {
-      await people.enter(mobile, "login", phone)
-      assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
-      assertProblem(await passwordLogin(mobile, better), 401, "credentials_invalid")
-    }
   })
 
   it("changes no active user's", async () => {

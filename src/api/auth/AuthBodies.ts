@@ -77,17 +77,27 @@ export const NewUser = Schema.Struct({
   examples: [{ mobile, name: ada.name, email: ada.email, password }]
 })
 
-export const SignedUp = Schema.Struct({ user: User }).annotate({
+const exampleSignupToken = "eyJtb2JpbGUiOiIrOTE5ODc2NTQzMjEwIn0.c2lnbmVkIGJ5IG5vYm9keQ"
+
+export const SignedUp = Schema.Struct({
+  user: User,
+  signupToken: Schema.String.annotate({
+    description: "For POST /auth/verify-otp within an hour: only with it are this signup's password, name and e-mail adopted."
+  })
+}).annotate({
   identifier: "SignUp",
   description: "The user, `pending` until a code confirms the number.",
-  examples: [{ user: { ...exampleUser, status: "pending" } }]
+  examples: [{ user: { ...exampleUser, status: "pending" }, signupToken: exampleSignupToken }]
 })
 
 export const VerifyOtp = Schema.Struct({
   mobile: Mobile,
   otp: Otp,
   challengeId: Schema.optionalKey(Uuid),
-  purpose: Schema.optionalKey(Schema.Literals(["login", "reset_password"])).annotate({ default: "login" })
+  purpose: Schema.optionalKey(Schema.Literals(["login", "reset_password"])).annotate({ default: "login" }),
+  signupToken: Schema.optionalKey(
+    text(1, 4_000).annotate({ description: "The `signupToken` of POST /auth/signup. A token that is not valid is ignored." })
+  )
 }).annotate({ identifier: "VerifyOtp", examples: [{ mobile, otp, challengeId: ids.challenge }] })
 
 export const ResetPassword = Schema.Struct({
