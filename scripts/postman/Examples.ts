@@ -33,6 +33,7 @@ const telling = [
 const members: Readonly<Record<string, unknown>> = {
   token: "<access token>",
   refreshToken: "<refresh token>",
+  signupToken: "<signup token>",
   nextCursor: "<cursor>",
   otp: "123456"
 }

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Metric } from "effect"
 import { SqlClient } from "effect/sql"
 import type { QueueCounts } from "../api/ops/QueueCounts.ts"
+import { replyTask } from "./Announcer.ts"
 
 interface Row {
   readonly task: string
@@ -48,7 +49,7 @@ export class QueueState extends Context.Service<
         }
       }).pipe(Effect.orDie)
 
-      const tasks = new Set<string>()
+      const tasks = new Set<string>([replyTask])
       const registry = yield* Metric.MetricRegistry
       const measure = Effect.gen(function* () {
         const { byTask, oldestSeconds } = yield* read

@@ -30,6 +30,7 @@ export const account: Folder = {
         const { user } = pm.response.json()
         pm.test("The number is kept in E.164", () => pm.expect(user.mobile).to.equal(pm.variables.get("mobile")))
         pm.test("The user is pending until a code proves the number", () => pm.expect(user.status).to.equal("pending"))
+        pm.collectionVariables.set("signupToken", pm.response.json().signupToken)
       `
     }),
     call("sendOtp", {
@@ -41,7 +42,7 @@ export const account: Folder = {
     }),
     call("verifyOtp", {
       name: "Log in with the code",
-      body: { mobile: "{{mobile}}", otp: "{{otp}}", challengeId: "{{challengeId}}" },
+      body: { mobile: "{{mobile}}", otp: "{{otp}}", challengeId: "{{challengeId}}", signupToken: "{{signupToken}}" },
       expect: 200,
       tests: [
         keep({ token: "token", refreshToken: "refreshToken", userId: "user.id" }),

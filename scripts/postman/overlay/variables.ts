@@ -22,6 +22,7 @@ const captured: ReadonlyArray<Variable> = [
   caught("mobile", "A random mobile number, new with each sign-up."),
   caught("password", "A random password, new with each sign-up."),
   caught("otp", "The last one-time code. Fill it in by hand when the server sends codes instead of answering with them."),
+  caught("signupToken", "The secret of the sign-up, with which its password, name and e-mail are adopted."),
   caught("challengeId", "What the last code belongs to."),
   caught("token", "The access token that every request inherits."),
   caught("refreshToken", "What gets the next access token."),
