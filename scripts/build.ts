@@ -3,11 +3,11 @@ import { join } from "node:path"
 import { type OutputChunk, rolldown } from "rolldown"
 
 /**
- * `npm run build [-- folder]`: what production runs, into `dist` or that folder. All of the product and of the packages it uses, but
- * for @node-rs/argon2: that is a native addon, and stays in node_modules.
+ * `npm run build [-- folder]`: bundles the product and its packages into `dist` or another folder. @node-rs/argon2 stays in
+ * node_modules, because it is a native addon.
  *
- * Only our own chunks get a source map. A process that has source maps enabled keeps every map it meets in
- * memory, and that of the packages would cost a third of what the whole process needs.
+ * Only our own chunks get a source map: Node keeps every map in memory, and that of the packages would take a third of what
+ * the whole process needs.
  */
 const folder = process.argv[2] ?? "dist"
 
@@ -39,5 +39,5 @@ for (const file of output) {
   if (map !== null) writeFileSync(join(folder, `${file.fileName}.map`), map.toString())
 }
 
-// The server answers /openapi.json with it.
+// The server serves it at /openapi.json.
 writeFileSync(join(folder, "openapi.json"), JSON.stringify(JSON.parse(readFileSync("openapi.json", "utf8"))))

@@ -2,9 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { breaksBetween, contractOf } from "./contractDiff.ts"
 
 /**
- * Fails when openapi.json breaks clients of the release before, which `openapi.released.json` keeps: a file, and
- * not the history, so that it is the same in a shallow clone. A break that is meant is named in
- * `openapi.breaks.json`, with its reason. `--release` begins anew with the document as it is now.
+ * Fails when openapi.json breaks clients of the last release, whose contract is in `openapi.released.json` (a file instead
+ * of the history, so that shallow clones have it). `openapi.breaks.json` lists intended breaks with their reasons.
+ * `--release` makes the current document the released one.
  */
 const read = (name: string) => JSON.parse(readFileSync(name, "utf8"))
 const write = (name: string, value: unknown) => writeFileSync(name, `${JSON.stringify(value, null, 2)}\n`)
@@ -21,11 +21,12 @@ if (!process.argv.includes("--release")) {
   for (const { key, message } of breaks)
     if (intended[key] === undefined) fail(`breaks clients: ${message}\n  ${JSON.stringify(key)}`)
   for (const key of Object.keys(intended)) {
-    if (!breaks.some((found) => found.key === key)) fail(`openapi.breaks.json names what is no break: ${JSON.stringify(key)}`)
+    if (!breaks.some((found) => found.key === key))
+      fail(`openapi.breaks.json lists a change that is not a break: ${JSON.stringify(key)}`)
   }
-  if (process.exitCode === 1) fail("What is meant goes into openapi.breaks.json, as its key and the reason.")
+  if (process.exitCode === 1) fail("List an intended break in openapi.breaks.json: its key, and the reason.")
 } else if (existsSync("openapi.released.json") && read("openapi.released.json").info.version === current.info.version) {
-  fail(`Version ${current.info.version} is released already: raise it in src/api/Api.ts first.`)
+  fail(`Version ${current.info.version} is already released: raise it in src/api/Api.ts first.`)
 } else {
   write("openapi.released.json", contractOf(current))
   write("openapi.breaks.json", {})

@@ -1,6 +1,6 @@
 /**
- * The container's health check: exits 0 when the server of this container's settings says that it lives.
- * A worker alone listens nowhere; it ends itself when its queue does, so that it runs is all there is to ask.
+ * The container's health check: exits 0 when the server with this container's settings answers /healthz. A worker exits
+ * when its queue fails, so a running one is healthy.
  */
 const { HOST = "", PORT, ROLE } = process.env
 

@@ -4,6 +4,6 @@ import { AppConfig } from "../src/config/Settings.ts"
 import { runAllMigrations } from "../src/database/Database.ts"
 import { environment, reported } from "../src/ops/Launch.ts"
 
-/** `npm run migrate`: the migrations alone, for a deployment that runs them before its processes. */
+/** `npm run migrate`: runs the migrations only, for deployments that migrate before they start processes. */
 const settings = AppConfig.layer.pipe(Layer.provide(environment()))
 NodeRuntime.runMain(reported(runAllMigrations.pipe(Effect.provide(settings))), { disableErrorReporting: true })

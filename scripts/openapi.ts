@@ -1,11 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { Schema } from "effect"
 import { openApiDocument } from "./openapi/OpenApiDocument.ts"
 import { redocly } from "./redocly.ts"
 
 /**
- * Writes openapi.json from the API's definition; with `--check`, fails when the committed one differs, or when
- * anything in it is against Redocly's recommended rules.
+ * Writes openapi.json from the API's definition; with `--check`, fails when the committed file differs or breaks one of
+ * Redocly's recommended rules.
  */
 const file = new URL("../openapi.json", import.meta.url)
 const document = `${JSON.stringify(openApiDocument(), null, 2)}\n`
@@ -14,20 +15,24 @@ const fail = (line: string) => {
   process.exitCode = 1
 }
 
-interface Problem {
-  readonly ruleId: string
-  readonly severity: string
-  readonly message: string
-  readonly location: ReadonlyArray<{ readonly pointer?: string }>
-}
+const Report = Schema.Struct({
+  problems: Schema.Array(
+    Schema.Struct({
+      ruleId: Schema.String,
+      severity: Schema.String,
+      message: Schema.String,
+      location: Schema.Array(Schema.Struct({ pointer: Schema.optionalKey(Schema.String) }))
+    })
+  )
+})
 
 if (!process.argv.includes("--check")) {
   writeFileSync(file, document)
 } else if (readFileSync(file, "utf8") !== document) {
-  fail("openapi.json is not what the API defines: run `npm run generate` and commit it")
+  fail("openapi.json differs from the API's definition: run `npm run generate` and commit it")
 } else {
   const report = redocly("lint", fileURLToPath(file), "--extends", "recommended", "--max-problems", "1000")
-  for (const { location, message, ruleId, severity } of (report as { readonly problems: ReadonlyArray<Problem> }).problems) {
+  for (const { location, message, ruleId, severity } of Schema.decodeUnknownSync(Report)(report).problems) {
     fail(`openapi.json ${location[0]?.pointer ?? ""}: ${message} (${severity}, ${ruleId})`)
   }
 }

@@ -3,10 +3,10 @@ import { fileURLToPath } from "node:url"
 
 const cli = fileURLToPath(import.meta.resolve("@redocly/cli/bin/cli.js"))
 
-/** It would tell its makers of every run, and ask the registry for newer versions. */
+/** Without these it reports every run to its makers and asks the registry for newer versions. */
 const quiet = { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_NOTIFICATIONS: "true" }
 
-/** Runs a command of the Redocly CLI and returns its report, which it writes as JSON whether it is content or not. */
+/** Runs a command of the Redocly CLI and returns its JSON report, whether the command succeeds or finds problems. */
 export const redocly = (...args: ReadonlyArray<string>): unknown => {
   const { error, stderr, stdout } = spawnSync(process.execPath, [cli, ...args, "--format", "json"], {
     env: { ...process.env, ...quiet },

@@ -10,44 +10,47 @@ const text = (description: string, example: string, rules: Node = {}): Node => (
   example
 })
 
-/** Every header that the document speaks of, as RFCs write its name. */
+/** Every documented header, by its name as RFCs write it. */
 const headers: Node = {
-  "X-Request-Id": text("The request's id: the client's own when it sent a sound one.", "8f14e45f-ceea-467f-9c2b-5d1f0c2a7b90", {
+  "X-Request-Id": text("The request's id: the client's own, if it sent a valid one.", "8f14e45f-ceea-467f-9c2b-5d1f0c2a7b90", {
     pattern: "^[\\w-]{1,64}$"
   }),
   "Retry-After": {
-    description: "Seconds until it is worth trying again.",
+    description: "Seconds to wait before a retry.",
     schema: { type: "integer", minimum: 0 },
     example: 1
   },
-  "WWW-Authenticate": text("RFC 6750: what is needed, and what is wrong with what was sent.", 'Bearer realm="chat-backend"'),
-  Allow: text("With 405: the methods there are.", "GET, HEAD"),
-  Location: text("Where what was made can be read.", "/chatroom/01a1fd71-dc20-7d14-9c25-6d4455667704", {
+  "WWW-Authenticate": text(
+    "RFC 6750: the scheme to authenticate with, and what is wrong with the token that was sent.",
+    'Bearer realm="chat-backend"'
+  ),
+  Allow: text("With 405: the methods of the resource.", "GET, HEAD"),
+  Location: text("The path of the created resource.", "/chatroom/01a1fd71-dc20-7d14-9c25-6d4455667704", {
     format: "uri-reference"
   }),
-  "Idempotent-Replayed": text("There when the answer is that of an earlier request with the same key.", "true", {
+  "Idempotent-Replayed": text("Present when the response is that of an earlier request with the same key.", "true", {
     enum: ["true"]
   }),
-  "RateLimit-Policy": text("The day's quota; absent when unlimited.", '"daily";q=5;w=86400', {
+  "RateLimit-Policy": text("The daily quota; absent when unlimited.", '"daily";q=5;w=86400', {
     pattern: '^"daily";q=\\d+;w=86400$'
   }),
-  RateLimit: text("What is left of the quota, and for how many seconds; absent when unlimited.", '"daily";r=4;t=52080', {
+  RateLimit: text("The rest of the quota, and the seconds until it resets; absent when unlimited.", '"daily";r=4;t=52080', {
     pattern: '^"daily";r=\\d+;t=\\d+$'
   }),
   Link: text(
-    'RFC 8288: the next page, `rel="next"`; absent on the last.',
+    'RFC 8288: the next page, `rel="next"`; absent on the last page.',
     '</search?q=loom&cursor=eyJiZWZvcmUiOiIwMWEx>; rel="next"'
   ),
-  ETag: text("Which state of the page this is.", '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'),
+  ETag: text("Identifies the content of the page, for `If-None-Match`.", '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'),
   "Cache-Control": text("Which caches may store the response.", noStore, { enum: [noStore] }),
-  "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why it was not.", "chatrooms; hit"),
-  "Content-Disposition": text("What the file is to be called.", 'attachment; filename="export.json"')
+  "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why the cache was not used.", "chatrooms; hit"),
+  "Content-Disposition": text("The name of the file.", 'attachment; filename="export.json"')
 }
 
 const canonical = new Map([...Object.keys(headers), "Last-Event-ID"].map((name) => [name.toLowerCase(), name]))
 const capitalised = (name: string) => name.replaceAll(/(?:^|-)[a-z]/g, (start) => start.toUpperCase())
 
-/** `etag` → `ETag`, `stripe-signature` → `Stripe-Signature`: names are the same in any case, but read better so. */
+/** `etag` → `ETag`, `stripe-signature` → `Stripe-Signature`. */
 export const headerName = (name: string): string => canonical.get(name.toLowerCase()) ?? capitalised(name)
 
 interface Use {
@@ -59,7 +62,7 @@ interface Use {
 /** A reference to the component for a header that every such response has; inline when optional or of another value. */
 const described = (name: string, { isRequired, value }: Use): Node => {
   const header = headers[name]
-  if (!isNode(header)) throw new Error(`${name} is not described`)
+  if (!isNode(header)) throw new Error(`add ${name} to the headers of ${import.meta.filename}`)
   const own = value === undefined || value === header["example"] ? header : { ...header, ...onlyValue(value) }
   return isRequired && own === header ? { $ref: `#/components/headers/${name}` } : { ...own, required: isRequired }
 }

@@ -1,4 +1,4 @@
-/** A piece of the document. Its shape is the OpenAPI specification's, which these files walk and mend. */
+/** An object of the document. Its shape is the OpenAPI specification's. */
 export type Node = { [key: string]: unknown }
 
 export const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null && !Array.isArray(value)
@@ -10,7 +10,7 @@ export const child = (node: unknown, ...path: ReadonlyArray<string>): Node | und
 
 export const nodes = (value: unknown): Array<Node> => (Array.isArray(value) ? value.filter(isNode) : [])
 
-/** The component that a schema refers to. */
+/** The component that a schema refers to, or the schema itself. */
 export const resolved = (document: Node, schema: Node): Node =>
   typeof schema["$ref"] === "string" ? (child(document, ...schema["$ref"].slice(2).split("/")) ?? {}) : schema
 

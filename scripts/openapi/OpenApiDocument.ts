@@ -1,13 +1,13 @@
 import { OpenApi } from "effect/http-api"
 import { Api } from "../../src/api/Api.ts"
-import { describeEvents, describeStreams, showExamples } from "./Bodies.ts"
+import { describeEvents, describeStreams, addExamples } from "./Bodies.ts"
 import { documentHeaders } from "./Headers.ts"
 import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
 import { documentParameters } from "./Parameters.ts"
 import { documentProblems } from "./Problems.ts"
 import { nameComponents, tidySchemas } from "./Schemas.ts"
 
-/** The generator's defaults, as tools and readers want them; what it lacks is taken from the API's own schemas. */
+/** Effect's document of the API, completed for tools and readers from the API's own schemas. */
 export const openApiDocument = (): Node => {
   const document = nameComponents(tidySchemas({ ...OpenApi.fromApi(Api) }))
   document["openapi"] = "3.1.0"
@@ -20,19 +20,19 @@ export const openApiDocument = (): Node => {
   describeEvents(document)
   documentProblems(document)
   documentHeaders(document)
-  showExamples(document)
+  addExamples(document)
   return document
 }
 
-/** Groups that share a title are one section. */
+/** Groups with the same title share a tag. */
 const uniqueTags = (document: Node) => [...new Map(nodes(document["tags"]).map((tag) => [tag["name"], tag])).values()]
 
-/** RFC 9110 has `bearer` in any case; some readers know it in this one alone. */
+/** `bearer` is case-insensitive in RFC 9110, but some tools accept lower case only. */
 const lowerScheme = (scheme: unknown) => {
   if (isNode(scheme) && typeof scheme["scheme"] === "string") scheme["scheme"] = scheme["scheme"].toLowerCase()
 }
 
-/** An absent body is an empty object; of an answer without one the generator says just that. */
+/** A request body is optional when no member of it is required; responses without a body get a description. */
 const describeBodies = (document: Node) =>
   eachOperation(document, (operation) => {
     const body = child(operation, "requestBody")

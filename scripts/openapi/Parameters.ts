@@ -7,14 +7,14 @@ import { tidySchemas } from "./Schemas.ts"
 
 const isTyped = (schema: Node) => ["integer", "number", "boolean"].includes(String(schema["type"]))
 
-/** `true` or `false` in a query is text to the server, and a boolean to whoever writes it. */
+/** `true` or `false` in a query is text to the server and a boolean to clients. */
 const asBoolean = (schema: Node): Node =>
   JSON.stringify(schema["enum"]) === '["true","false"]'
     ? { type: "boolean", ...(schema["default"] === undefined ? {} : { default: schema["default"] === "true" }) }
     : schema
 
-const mend = (parameter: Node, typed: Node | undefined): Node => {
-  // Parameters arrive as text; readers want to know that `limit` is an integer, and what the schema says of it.
+const complete = (parameter: Node, typed: Node | undefined): Node => {
+  // Parameters arrive as text, but clients need the decoded type: `limit` is an integer within bounds.
   const known = typed !== undefined && isTyped(typed) ? typed : { ...typed, ...child(parameter, "schema") }
   const { description, examples, ...schema } = known
   const [example] = Array.isArray(examples) ? examples : []
@@ -40,7 +40,7 @@ export const documentParameters = (document: Node) =>
       })
       const known = Object.fromEntries(typed)
       operation["parameters"] = nodes(operation["parameters"]).map((parameter) =>
-        mend(parameter, child(known, String(parameter["in"]), String(parameter["name"])))
+        complete(parameter, child(known, String(parameter["in"]), String(parameter["name"])))
       )
     }
   })

@@ -14,16 +14,16 @@ interface Example {
 const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 const firstOf = (schema: Node): unknown => list(schema["examples"])[0] ?? list(schema["enum"])[0]
 
-/** Members in RFC 9457's order. What the server adds is optional only where problems are made; `instance` it never sends. */
+/** Members in RFC 9457's order, all required: the server adds the optional ones. It never sends `instance`. */
 const completed = (problem: Node): Node => {
   const { code, detail, instance: _, requestId, status, title, type, ...more } = child(problem, "properties") ?? {}
   const properties = {
     type,
     title,
     status,
-    detail: { ...child(detail), description: "A sentence for people." },
-    code: { ...child(code), description: "The stable word to branch on." },
-    requestId: { ...child(requestId), description: "What the header `X-Request-Id` has.", examples: [ids.request] },
+    detail: { ...child(detail), description: "An explanation for people." },
+    code: { ...child(code), description: "The stable code for clients to branch on." },
+    requestId: { ...child(requestId), description: "The value of the header `X-Request-Id`.", examples: [ids.request] },
     ...more
   }
   return { ...problem, properties, required: Object.keys(properties) }
@@ -56,7 +56,7 @@ const anyOf = (names: ReadonlyArray<string>): Node => {
   return more.length === 0 ? { ...first } : { anyOf: [first, ...more] }
 }
 
-/** What needs a body, or anything to validate, cannot go wrong where there is none; one that is not asked for may be sent. */
+/** Problems of a body are impossible for GET, and those of validation without any input. Other methods may send a body. */
 const canOccur = (operation: Node, method: string) => {
   const hasBody = method !== "get"
   const hasInput = operation["requestBody"] !== undefined || nodes(operation["parameters"]).length > 0
@@ -67,7 +67,7 @@ const canOccur = (operation: Node, method: string) => {
   return (name: string) => !impossible.has(name)
 }
 
-/** Completes the problems among the components, and makes their examples. */
+/** Completes the problems among the components and returns their examples. */
 const completeProblems = (document: Node): ReadonlyMap<string, ReadonlyArray<Example>> => {
   const schemas = child(document, "components", "schemas") ?? {}
   const examples = new Map<string, ReadonlyArray<Example>>()
@@ -80,7 +80,7 @@ const completeProblems = (document: Node): ReadonlyMap<string, ReadonlyArray<Exa
   return examples
 }
 
-/** The answer that is one of these problems. Of two with one code, the first shows it. */
+/** The response that is one of these problems. When two share a code, the first is the example. */
 const refusal = (names: ReadonlyArray<string>, shown: ReadonlyArray<Example>, intro = ""): Node => ({
   description: intro + shown.map(({ code, value }) => `\`${code}\`: ${String(value["detail"])}.`).join(" "),
   content: {
@@ -91,7 +91,7 @@ const refusal = (names: ReadonlyArray<string>, shown: ReadonlyArray<Example>, in
   }
 })
 
-/** Says of every refusal which codes it can have, with an example of each. */
+/** Documents the codes of every refusal, with an example of each. */
 export const documentProblems = (document: Node) => {
   const components = child(document, "components") ?? {}
   const examples = completeProblems(document)
@@ -104,7 +104,7 @@ export const documentProblems = (document: Node) => {
   }
 
   const ofAny = unrouted.map(({ identifier }) => identifier)
-  components["responses"] = { Unrouted: refusal(ofAny, show(ofAny), "Refused before it reached the operation. ") }
+  components["responses"] = { Unrouted: refusal(ofAny, show(ofAny), "Refused before the request reached the operation. ") }
   eachOperation(document, (operation, _, method) => {
     const responses = child(operation, "responses") ?? {}
     const possible = canOccur(operation, method)

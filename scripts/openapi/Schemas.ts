@@ -2,36 +2,36 @@ import { child, isNode, type Node, nodes } from "./Node.ts"
 
 const isUnsafe = (bound: unknown) => Math.abs(Number(bound)) === Number.MAX_SAFE_INTEGER
 
-/** What `allOf` adds becomes part of the schema itself, where no word of it is there already. */
+/** Moves the members of `allOf` into the schema itself, unless two of them have a keyword in common. */
 const merged = (schema: Node): Node => {
   const { allOf, ...own } = schema
   const parts = nodes(allOf)
-  const words = [own, ...parts].flatMap(Object.keys)
-  const isPlain = new Set(words).size === words.length && !words.includes("$ref")
-  return isPlain ? Object.assign(own, ...parts) : schema
+  const keywords = [own, ...parts].flatMap(Object.keys)
+  const isDisjoint = new Set(keywords).size === keywords.length && !keywords.includes("$ref")
+  return isDisjoint ? Object.assign(own, ...parts) : schema
 }
 
 const tidySchema = (schema: Node): Node => {
-  // Unknown fields of a request are ignored, and a response may gain some: no object is closed.
+  // No object is closed: unknown fields of requests are ignored, and responses may gain fields.
   if (schema["additionalProperties"] === false) delete schema["additionalProperties"]
   if (schema["minLength"] === 0) delete schema["minLength"]
-  // That an integer is one that JavaScript can hold is no rule of ours.
+  // JavaScript's range of safe integers is not a rule of the contract.
   for (const bound of ["minimum", "maximum"]) if (isUnsafe(schema[bound])) delete schema[bound]
   if (schema["type"] === "number" && Array.isArray(schema["enum"]) && schema["enum"].every(Number.isInteger)) {
     schema["type"] = "integer"
   }
-  // Whole bodies are shown where they are sent, encoded; here they would be shown as the server holds them.
+  // Examples of bodies are at their operations, encoded; here they would be in the server's own form.
   if (schema["properties"] !== undefined) delete schema["examples"]
   return Array.isArray(schema["allOf"]) ? merged(schema) : schema
 }
 
-/** The generator's schemas as a reader wants them, from the innermost outwards. */
+/** Simplifies the generator's schemas, innermost first. */
 export const tidySchemas = (document: Node): Node =>
   JSON.parse(JSON.stringify(document), (_, value) => (isNode(value) ? tidySchema(value) : value))
 
 /**
- * Components are named for what they are: not for how they are encoded (`…Encoded`), and a schema that was annotated
- * anew for one place, with another example (`…_1`), is still the same.
+ * Renames components: `…Encoded` loses its suffix, and a copy of a schema that differs only in its annotations (`…_1`) becomes
+ * the schema itself.
  */
 export const nameComponents = (document: Node): Node => {
   const schemas = child(document, "components", "schemas") ?? {}

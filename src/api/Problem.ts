@@ -18,10 +18,13 @@ export const problem = <const Code extends string, const Status extends number, 
 ) =>
   [
     { type: `urn:problem-type:${code}`, status, title },
-    {
-      detail: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed(title))),
-      code: Schema.tag(code),
-      requestId: Schema.optionalKey(Schema.String),
-      ...(fields as Fields)
-    }
+    // `Object.assign` and not a spread, which would lose the type of optional fields.
+    Object.assign(
+      {
+        detail: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed(title))),
+        code: Schema.tag(code),
+        requestId: Schema.optionalKey(Schema.String)
+      },
+      fields
+    )
   ] as const

@@ -273,7 +273,7 @@ describe("the check", () => {
     write("openapi.breaks.json", { "path-removed #/paths/~1health": "Nobody asks." })
     const { status, stderr } = run()
     assert.strictEqual(status, 1)
-    assert.match(stderr, /names what is no break/)
+    assert.match(stderr, /lists a change that is not a break/)
   })
 
   it("begins anew with a release, which needs a new version", () => {
