@@ -14,10 +14,14 @@ declare module "vitest" {
 
 export const template = "chat_template"
 
-/** One ephemeral Postgres for the whole run, with a migrated template that every test file copies. */
+/**
+ * One ephemeral Postgres for the whole run, with a migrated template that every test file copies. Files run side by
+ * side and start several processes each, which takes more than the default 100 connections.
+ */
 export default async function setup(project: TestProject) {
   const configured = process.env["TEST_DATABASE_URL"]
-  const postgres = configured === undefined ? await startPostgres({ ephemeral: true }) : undefined
+  const postgres =
+    configured === undefined ? await startPostgres({ ephemeral: true, settings: { max_connections: "200" } }) : undefined
   const url = configured ?? postgres?.url ?? ""
   const admin = new pg.Client({ connectionString: url })
   await admin.connect()
