@@ -28,7 +28,7 @@ export const rules = {
   "tables-empty": "the tables of running texts are empty in the end",
   "jobs-free": "no job stays locked by a dead worker, or waits for a reply that has ended",
   exits: "processes end on a signal, or because Postgres is gone",
-  "honest-latency": "beside hostile users, 99 of 100 requests of honest ones are answered in 5 s",
+  "honest-latency": "99 of 100 requests of honest users are answered in 5 s while hostile users attack",
   settles: "two minutes later every process is up and every reply has ended"
 } as const
 

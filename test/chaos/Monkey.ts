@@ -177,8 +177,18 @@ const harsh: ReadonlyArray<Disruption> = [
   stallModel
 ]
 
+/** Waits until the last disruption is over and recovered from. */
+const calm = async ({ processes, recovery }: Scene, until: number): Promise<void> => {
+  while (Date.now() < until && !processes.every(({ isRunning }) => isRunning)) await sleep(100)
+  await recovery.finished()
+}
+
 /** Disrupts the processes until the time is over: every kind of disruption once in random order, then again. */
-export const disrupt = async (scene: Scene, random: Random, seconds: number, isHarsh: boolean): Promise<void> => {
+export const disrupt = async (
+  scene: Scene,
+  random: Random,
+  { isHarsh, isPaced, seconds }: { readonly seconds: number; readonly isHarsh: boolean; readonly isPaced: boolean }
+): Promise<void> => {
   const until = Date.now() + seconds * 1_000
   const endEarly = new AbortController()
   let deck: Array<Disruption> = []
@@ -187,6 +197,7 @@ export const disrupt = async (scene: Scene, random: Random, seconds: number, isH
     if (Date.now() >= until) break
     if (deck.length === 0) deck = random.shuffled(isHarsh ? harsh : gentle)
     await deck.pop()?.(scene, random, endEarly.signal)
+    if (isPaced) await calm(scene, until)
   }
   endEarly.abort()
   scene.model.clearFaults()

@@ -24,6 +24,8 @@ export interface Plan {
   readonly seed: number
   /** Also suspends workers and crashes Postgres, and waits for every clean-up at its real pace. */
   readonly isHarsh: boolean
+  /** One disruption at a time, each recovered from before the next: for recovery times that nothing else prolongs. */
+  readonly isPaced: boolean
 }
 
 /** Users who chat in two windows each, some of them on Pro; and users who only change their rooms. */
@@ -90,7 +92,7 @@ const disruptAndUse = async (
   const busy = Promise.all(sessions)
   await Promise.all([
     (plan.isHarsh ? measureBesideHostile(experiment, experiment.hostile, experiment.recovery, hostileSeconds) : Promise.resolve())
-      .then(() => disrupt(experiment, random.fork(), plan.seconds, plan.isHarsh))
+      .then(() => disrupt(experiment, random.fork(), plan))
       .then(() => (experiment.isClosing = true)),
     busy
   ])

@@ -4,9 +4,19 @@ import { details, table } from "./Report.ts"
 import { run } from "./Run.ts"
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "300" }, seed: { type: "string" }, gentle: { type: "boolean", default: false } }
+  options: {
+    seconds: { type: "string", default: "300" },
+    seed: { type: "string" },
+    gentle: { type: "boolean", default: false },
+    paced: { type: "boolean", default: false }
+  }
 })
-const plan = { seconds: Number(values.seconds), seed: Number(values.seed ?? Date.now() % 1_000_000), isHarsh: !values.gentle }
+const plan = {
+  seconds: Number(values.seconds),
+  seed: Number(values.seed ?? Date.now() % 1_000_000),
+  isHarsh: !values.gentle,
+  isPaced: values.paced
+}
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130))
 
 console.log(`chaos for ${plan.seconds} s, seed ${plan.seed}${plan.isHarsh ? "" : ", gentle"}`)
