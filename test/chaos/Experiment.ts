@@ -85,7 +85,7 @@ export const ask = async <Body>(
   const isJson = received.get("content-type")?.includes("json") === true
   const parsed = (isJson && text !== "" ? JSON.parse(text) : {}) as Body & { code?: string }
   // A request that waits for its reply takes as long as the reply does.
-  if (isMeasured && !path.includes("wait=")) ledger.answered(`${status} ${parsed.code ?? ""}`, status, at - askedAt)
+  if (isMeasured && !path.includes("wait=")) ledger.answered("requests", status, at - askedAt)
   return {
     status,
     body: parsed,

@@ -108,8 +108,8 @@ export class Ledger {
     readonly terminal: string
   }> = []
   readonly stale: Array<Stale> = []
-  /** Milliseconds of the answers to honest users beside hostile ones; infinite when refused. */
-  readonly latencies: Array<number> = []
+  /** By kind of request, milliseconds of the answers to honest users beside hostile ones; infinite when refused. */
+  readonly latencies = new Map<string, Array<number>>()
   /** By kind of disruption. */
   readonly recoveries = new Map<string, RecoveryTimes>()
 
@@ -131,10 +131,10 @@ export class Ledger {
   }
 
   /** Notes an answer to an honest user beside hostile ones. */
-  answered(what: string, status: number, millis: number): void {
-    const isRefused = status === 0 || status === 503
-    this.latencies.push(isRefused ? Infinity : millis)
-    if (isRefused) this.count(`refused beside hostile users: ${what}`)
+  answered(kind: string, status: number, millis: number): void {
+    const latencies = this.latencies.get(kind) ?? []
+    this.latencies.set(kind, latencies)
+    latencies.push(status === 0 || status === 503 ? Infinity : millis)
   }
 
   recovered(disruption: string, what: keyof RecoveryTimes, millis: number): void {
