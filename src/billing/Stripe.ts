@@ -198,9 +198,9 @@ const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds
         sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100, ...after })
       )
     ),
-  /** The event of a signed body. Throws unless the signature is valid. */
-  verify: (body: Buffer, header: string, secret: string, toleranceSeconds: number): unknown =>
-    sdk.webhooks.constructEvent(body, header, secret, toleranceSeconds)
+  /** Whether the header signs exactly this text. Throws the SDK's error otherwise. */
+  verify: (text: string, header: string, secret: string, toleranceSeconds: number): boolean =>
+    sdk.webhooks.signature?.verifyHeader(text, header, secret, toleranceSeconds) ?? false
 })
 
 export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("chat-backend/billing/Stripe") {

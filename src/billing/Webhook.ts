@@ -1,7 +1,7 @@
-import { Clock, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
-import { SignatureInvalid } from "../api/billing/BillingErrors.ts"
+import { EventUnreadable, SignatureInvalid } from "../api/billing/BillingErrors.ts"
 import { Stripe } from "./Stripe.ts"
 import { idOf } from "./StripeObjects.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
@@ -37,14 +37,25 @@ export const syncTask = "stripe_sync"
 const customerOf = ({ data: { object } }: StripeEvent): string | null =>
   object.object === "customer" ? (object.id ?? null) : idOf(object.customer ?? null)
 
-/** When a signature was made, in Unix seconds: `t` of `t=…,v1=…`. NaN when it does not say. */
-const timestampOf = (header: string): number => Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(header)?.[1] ?? "NaN")
+/** When a signature was made, in Unix seconds: the only `t` of `t=…,v1=…`. NaN when there is none or a second one. */
+const timestampOf = (header: string): number => {
+  const times = header.split(",").filter((item) => /^t(?:=|$)/.test(item))
+  return times.length === 1 ? Number(/^t=(\d{1,12})$/.exec(times[0] ?? "")?.[1] ?? "NaN") : NaN
+}
 
-/** Postgres cannot store NUL, and no id or type of Stripe's contains it. */
+// Stripe signs bytes: the SDK's own decoder drops a byte order mark and replaces what is not UTF-8.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** The end of the year 9999 in Unix seconds. */
+const latest = 253_402_300_799
+
+/** Postgres cannot store NUL, which no id or type of Stripe's contains, nor every number as a time. */
 const isStorable = (event: StripeEvent): boolean =>
+  event.created >= 0 &&
+  event.created <= latest &&
   ![event.id, event.type, event.data.object.id, customerOf(event), idOf(event.data.object.charge)].join().includes("\u0000")
 
-const decodeEvent = Schema.decodeUnknownOption(StripeEvent)
+const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(StripeEvent))
 
 /**
  * The inbox of Stripe's events. One statement stores an event once, with the job that brings its customer up to date;
@@ -53,8 +64,8 @@ const decodeEvent = Schema.decodeUnknownOption(StripeEvent)
 export class Webhook extends Context.Service<
   Webhook,
   {
-    /** Stores a delivered event, if its signature is valid. */
-    readonly receive: (body: Uint8Array, signature: string | undefined) => Effect.Effect<void, SignatureInvalid>
+    /** Stores a delivered event, if its signature is valid and it can be read. */
+    readonly receive: (body: Uint8Array, signature: string | undefined) => Effect.Effect<void, SignatureInvalid | EventUnreadable>
     /** Stores an event that was fetched, as if it had been delivered. */
     readonly store: (event: StripeEvent) => Effect.Effect<void>
   }
@@ -68,22 +79,27 @@ export class Webhook extends Context.Service<
       const secrets = billing?.webhookSecrets ?? []
       const isLive = billing?.isLive ?? false
 
+      /** The text that the signature signs. */
       const verify = Effect.fnUntraced(function* (body: Uint8Array, signature: string) {
         const now = (yield* Clock.currentTimeMillis) / 1000
         // The SDK refuses an old timestamp, but not one in the future.
         if (!(timestampOf(signature) <= now + tolerance)) return yield* new SignatureInvalid()
+        const invalid = () => new SignatureInvalid()
+        const text = yield* Effect.try({ try: () => decoder.decode(body), catch: invalid })
         for (const secret of secrets) {
-          const event = yield* Effect.try({
-            try: () => stripe.verify(Buffer.from(body), signature, Redacted.value(secret), tolerance),
-            catch: () => "invalid" as const
-          }).pipe(
-            Effect.flatMap((event) => Effect.fromOption(decodeEvent(event))),
-            Effect.filterOrFail(isStorable),
-            Effect.option
-          )
-          if (Option.isSome(event)) return event.value
+          const verified = Result.try(() => stripe.verify(text, signature, Redacted.value(secret), tolerance))
+          if (Result.isSuccess(verified) && verified.success) return text
         }
-        return yield* new SignatureInvalid()
+        return yield* invalid()
+      })
+
+      const read = Effect.fnUntraced(function* (text: string) {
+        const event = Option.filter(decodeEvent(text), isStorable)
+        if (Option.isSome(event)) return event.value
+        yield* Effect.logWarning(
+          "Stripe sent a signed body that is not a snapshot event; set the webhook endpoint's payload style to snapshot"
+        )
+        return yield* new EventUnreadable()
       })
 
       const store = Effect.fn("Webhook.store")(function* (event: StripeEvent) {
@@ -110,8 +126,8 @@ export class Webhook extends Context.Service<
 
       const receive: Webhook["Service"]["receive"] = Effect.fn("Webhook.receive")(function* (body, signature) {
         if (signature === undefined) return yield* new SignatureInvalid()
-        const event = yield* verify(body, signature)
-        yield* store(event)
+        const text = yield* verify(body, signature)
+        yield* store(yield* read(text))
       })
 
       return Webhook.of({ receive, store })

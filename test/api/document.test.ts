@@ -196,7 +196,13 @@ describe("every refusal", () => {
     ["POST /subscription/reactivate", "409 not_cancelling", "409 subscription_ended", "503 billing_unavailable"],
     ["POST /subscription/portal", "404 no_customer", "503 billing_unavailable"],
     ["GET /billing/return", "404 checkout_not_found"],
-    ["POST /webhook/stripe", "400 signature_invalid", "413 payload_too_large", "415 unsupported_media_type"],
+    [
+      "POST /webhook/stripe",
+      "400 signature_invalid",
+      "400 event_unreadable",
+      "413 payload_too_large",
+      "415 unsupported_media_type"
+    ],
     ["GET /readyz", "503 not_ready"],
     ["GET /metrics", "401 unauthenticated", "404 not_found"]
   ])("of the contract is in the document: %s", (name, ...refusals) => {

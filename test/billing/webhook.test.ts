@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
+import { until } from "../e2e/Fleet.ts"
 import { request } from "../support/Client.ts"
 import {
   stripeSubscriptions,
@@ -8,6 +9,7 @@ import {
   newestEvent,
   storedEvents,
   secret,
+  startBackendProcess,
   startTestBackend,
   status,
   type StripeEvent,
@@ -55,13 +57,22 @@ describe("an unsigned event", () => {
   })
   afterAll(() => backend.stop())
 
-  for (const kind of ["wrong_secret", "altered", "old", "future", "no_header", "v0_only", "thin", "not_json"] as const) {
+  for (const [kind, code] of [
+    ["wrong_secret", "signature_invalid"],
+    ["altered", "signature_invalid"],
+    ["old", "signature_invalid"],
+    ["future", "signature_invalid"],
+    ["no_header", "signature_invalid"],
+    ["v0_only", "signature_invalid"],
+    ["thin", "event_unreadable"],
+    ["not_json", "event_unreadable"]
+  ] as const) {
     it(`is refused and not stored: ${kind}`, async () => {
       const { id } = newestEvent(backend, "customer.subscription.updated")
       await backend.database.query("delete from webhook_events")
       const [receipt] = await backend.stripe.forge({ kind, event: id })
       assert.strictEqual(receipt?.status, 400)
-      assert.strictEqual(JSON.parse(receipt?.response ?? "{}").code, "signature_invalid")
+      assert.strictEqual(JSON.parse(receipt?.response ?? "{}").code, code)
       assert.strictEqual((await storedEvents(backend)).size, 0)
     })
   }
@@ -100,24 +111,34 @@ describe("an unsigned event", () => {
     }
   })
 
-  it("is refused when it is signed but not an event", async () => {
-    for (const body of ["null", "[]", "1", `"evt"`, "{}", `{"id":"evt_x","object":"event"}`]) {
-      assert.strictEqual((await deliver(url, body, sign(body, [secret]))).body.code, "signature_invalid", body)
-    }
+  it("is refused with two timestamps, in either order", async () => {
+    const body = JSON.stringify(fakeEvent({ id: "evt_two_times" }))
+    const now = Math.floor(Date.now() / 1000)
+    for (const other of [now - 10, now + 10_000, now])
+      for (const header of [`t=${other},${sign(body, [secret], now)}`, `${sign(body, [secret], now)},t=${other}`])
+        assert.strictEqual((await deliver(url, body, header)).body.code, "signature_invalid", header)
+    const [signed = "", future = ""] = [now, now + 10_000].map((time) => sign(body, [secret], time))
+    for (const header of [`t=${now},${future}`, `${future},t=${now}`, `t,${signed}`, `${signed},t`])
+      assert.strictEqual((await deliver(url, body, header)).body.code, "signature_invalid", header)
+    assert.isFalse((await storedEvents(backend)).has("evt_two_times"))
   })
 
-  it("is refused when an id or type contains NUL", async () => {
-    for (const changes of [
-      { id: "evt_a\u0000b" },
-      { id: "evt_b", type: "customer.subscription.updated\u0000" },
-      { id: "evt_c", data: { object: { id: "sub_\u0000", object: "subscription", customer: "cus_nobody" } } },
-      { id: "evt_d", data: { object: { id: "sub_1", object: "subscription", customer: "cus_\u0000" } } },
-      { id: "evt_e", data: { object: { id: "dp_1", object: "dispute", charge: "ch_\u0000" } } }
-    ]) {
-      const body = JSON.stringify({ ...fakeEvent({ id: "evt" }), ...changes })
-      const reply = await deliver(url, body, sign(body, [secret]))
-      assert.deepStrictEqual([reply.status, reply.body.code], [400, "signature_invalid"], body)
+  it("is refused when its bytes are not the signed ones: a byte order mark, or bytes that are not UTF-8", async () => {
+    const post = async (body: Uint8Array<ArrayBuffer>, signature: string) => {
+      const response = await fetch(`${url}/webhook/stripe`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "stripe-signature": signature },
+        body
+      })
+      return [response.status, JSON.parse(await response.text()).code]
     }
+    const marked = JSON.stringify(fakeEvent({ id: "evt_mark" }))
+    assert.deepStrictEqual(await post(Buffer.from(`\ufeff${marked}`), sign(marked, [secret])), [400, "signature_invalid"])
+    const replaced = JSON.stringify(fakeEvent({ id: "evt_bytes_\ufffd" }))
+    const bytes = Buffer.from(replaced.replace("\ufffd", "\u00ff"), "latin1")
+    assert.deepStrictEqual(await post(bytes, sign(replaced, [secret])), [400, "signature_invalid"])
+    const kept = await storedEvents(backend)
+    assert.isFalse(kept.has("evt_mark") || kept.has("evt_bytes_\ufffd"))
   })
 
   it("is refused over 512 KiB, and accepted just under", async () => {
@@ -139,6 +160,48 @@ describe("an unsigned event", () => {
     assert.strictEqual((await deliver(url, body, sign(body, [secret]), { "content-type": "text/plain" })).status, 415)
     assert.strictEqual((await request(url, "GET", "/webhook/stripe")).status, 405)
     assert.isFalse((await storedEvents(backend)).has("evt_media"))
+  })
+})
+
+describe("a signed body that is not a snapshot event", () => {
+  let backend: TestBackend
+  let process: Awaited<ReturnType<typeof startBackendProcess>>
+  beforeAll(async () => {
+    backend = await startTestBackend({ processes: true })
+    process = await startBackendProcess(backend, { STRIPE_WEBHOOK_SECRETS: `whsec_former,${secret}` })
+  })
+  afterAll(async () => {
+    await process.kill("SIGTERM")
+    await backend.stop()
+  })
+
+  const event = (changes: object) => JSON.stringify({ ...fakeEvent({ id: "evt_odd" }), ...changes })
+  const warnings = () => process.output().split("not a snapshot event").length - 1
+
+  it.each([
+    ["a thin event", event({ object: "v2.core.event", created: "2026-11-28T00:00:00.000Z", data: undefined })],
+    ["without an id", event({ id: null })],
+    ["without data", event({ data: null })],
+    ["created beyond any date", event({ created: 99_999_999_999_999 })],
+    ["created before 1970", event({ created: -1 })],
+    ["with NUL in its id", event({ id: "evt_a\u0000b" })],
+    ["with NUL in its type", event({ type: "customer.subscription.updated\u0000" })],
+    ["with NUL in its object's id", event({ data: { object: { id: "sub_\u0000", customer: "cus_nobody" } } })],
+    ["with NUL in its customer", event({ data: { object: { id: "sub_1", customer: "cus_\u0000" } } })],
+    ["with NUL in its charge", event({ data: { object: { id: "dp_1", object: "dispute", charge: "ch_\u0000" } } })],
+    ["with a byte order mark", `\ufeff${event({})}`],
+    ...["null", "[]", "1", `"evt"`, "{}", "{not json", `{"id":"evt_x","object":"event"}`].map((body): [string, string] => [
+      body,
+      body
+    ])
+  ])("is refused with its own code and one warning: %s", async (_, body) => {
+    const before = warnings()
+    const reply = await deliver(process.url, body, sign(body, [secret]))
+    assert.deepStrictEqual([reply.status, reply.body.code], [400, "event_unreadable"])
+    assert.strictEqual((await storedEvents(backend)).size, 0)
+    await until("a warning", 5, async () => warnings() > before)
+    assert.strictEqual(warnings(), before + 1)
+    assert.notInclude(process.output(), "evt_odd")
   })
 })
 

@@ -10,6 +10,7 @@ import {
   AlreadySubscribed,
   BillingUnavailable,
   CheckoutNotFound,
+  EventUnreadable,
   NoCustomer,
   NoSubscription,
   NotCancelling,
@@ -119,7 +120,7 @@ export class WebhookApi extends HttpApiGroup.make("webhook")
         description: "The event is stored.",
         examples: [{ received: true }]
       }),
-      error: [SignatureInvalid, BillingUnavailable]
+      error: [SignatureInvalid, EventUnreadable, BillingUnavailable]
     }).annotateMerge(
       describe(
         "stripeWebhook",

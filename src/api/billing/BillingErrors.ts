@@ -52,6 +52,12 @@ export class SignatureInvalid extends HttpApiError.Problem<SignatureInvalid>()(
   ...problem("signature_invalid", 400, "The event is not signed by Stripe for this endpoint")
 ) {}
 
+/** Signed, but a thin event or another body: the endpoint at Stripe is set up for the wrong payload. */
+export class EventUnreadable extends HttpApiError.Problem<EventUnreadable>()(
+  "EventUnreadable",
+  ...problem("event_unreadable", 400, "The body is signed, but it is not a snapshot event of Stripe")
+) {}
+
 /** Stripe does not answer, or billing is off. */
 export class BillingUnavailable extends HttpApiError.Problem<BillingUnavailable>()(
   "BillingUnavailable",
