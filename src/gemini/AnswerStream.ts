@@ -4,7 +4,11 @@ import { Effect, Result } from "effect"
 import { createParser } from "eventsource-parser"
 import { request } from "undici"
 import { type AnswerEvent, parseEvent } from "./AnswerEvent.ts"
+import { isJson, makeEndOfJson } from "./BareJson.ts"
 import { fromUnknown, type GeminiError } from "./GeminiError.ts"
+
+/** Characters of an error in mid-stream; a call with a longer one fails. */
+const maximumBare = 65_536
 
 type Fetch = NonNullable<HttpOptions["fetch"]>
 
@@ -58,23 +62,33 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
     const parser = createParser({ onEvent: ({ data }) => handle(data) })
     let isAtLineStart = true
     /** An error in mid-stream may also come as bare JSON between events, cut anywhere; no line of an event begins so. */
-    let bare: string | undefined
-    const read = (text: string) => {
-      if (bare !== undefined) return takeBare(text)
-      const start = (isAtLineStart ? /(?:^|[\r\n])(?=[{[])/ : /[\r\n](?=[{[])/).exec(text)
+    let bare: { text: string; readonly endIn: (text: string) => number } | undefined
+    /** Both read what they can of a text, and return the rest. */
+    const readLines = (text: string): string => {
+      const start = (isAtLineStart ? /(?:^\ufeff?|[\r\n])(?=[{[])/ : /[\r\n](?=[{[])/).exec(text)
       const events = start === null ? text : text.slice(0, start.index + start[0].length)
-      isAtLineStart = /[\r\n]$/.test(text)
+      isAtLineStart = start === null && /(?:[\r\n]|^\ufeff)$/.test(text)
       parser.feed(events)
-      if (start !== null) takeBare(text.slice(events.length))
+      if (start !== null) bare = { text: "", endIn: makeEndOfJson() }
+      return text.slice(events.length)
     }
-    const takeBare = (text: string) => {
-      bare = (bare ?? "") + text
-      if (isJson(bare)) handle(bare)
+    const readBare = (into: NonNullable<typeof bare>, text: string): string => {
+      const length = into.endIn(text)
+      into.text += length === -1 ? text : text.slice(0, length)
+      if (length === -1 && into.text.length <= maximumBare) return ""
+      bare = undefined
+      // The standard ignores a line that is not a field.
+      if (length === -1 || isJson(into.text)) handle(into.text)
+      return text.slice(length)
+    }
+    const read = (text: string) => {
+      let rest = text
+      while (rest !== "" && !isOver) rest = bare === undefined ? readLines(rest) : readBare(bare, rest)
     }
     body.setEncoding("utf8")
     body.on("data", read)
     body.on("close", () => {
-      if (bare !== undefined) handle(bare)
+      if (bare !== undefined) handle(bare.text)
       end(Effect.void)
     })
     body.on("error", (cause) => end(Effect.fail(fromUnknown(cause))))
@@ -83,12 +97,3 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
       body.destroy()
     })
   })
-
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
-}

@@ -67,7 +67,7 @@ describe("the stream of an answer", () => {
     assert.deepStrictEqual([kind, retryAfter], ["rate_limited", 7_000])
   })
 
-  it.each([["\n"], ["\r\n"]])("is read wherever the chunks are cut, with lines that end in %j", async (line) => {
+  it.each([["\n"], ["\r\n"], ["\r"]])("is read wherever the chunks are cut, with lines that end in %j", async (line) => {
     const whole = `data: ${piece("Grüße, ")}${line}${line}data: ${piece("Ada 🙂", { finishReason: "STOP" })}${line}${line}`
     const bytes = Buffer.from(whole)
     for (let cut = 1; cut < bytes.length; cut++) {
@@ -81,6 +81,43 @@ describe("the stream of an answer", () => {
       assert.strictEqual(text, "Grüße, Ada 🙂")
       assert.strictEqual(last?.finishReason, "STOP")
     }
+  })
+
+  // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+  describe("is read as the standard says", () => {
+    const [first, second] = [piece("Grüße, "), piece("Ada", { finishReason: "STOP" })]
+    const lines = JSON.stringify(JSON.parse(second), null, 1).split("\n")
+    const multiline = lines.map((line) => `data: ${line}\n`).join("")
+
+    it.each([
+      ["a byte order mark", `\ufeffdata: ${first}\n\ndata: ${second}\n\n`],
+      ["comments", `: hello\n\n:\ndata: ${first}\n: {"error": {"code": 429}}\n\n:[\n\ndata: ${second}\n\n: bye`],
+      ["data of several lines", `data: ${first}\n\n${multiline}\n`],
+      ["data without a space", `data:${first}\n\ndata:${second}\n\n`],
+      ["other fields", `id: 1\nevent: message\nretry: 5\ndata: ${first}\n\nodd\nodd: {\ndata: ${second}\n\n`],
+      ["mixed ends of lines", `data: ${first}\r\r\n\ndata: ${second}\n\r\n`],
+      ["empty events", `\n\n\nevent: ping\n\ndata: ${first}\n\n\n\ndata: ${second}\n\n\n`]
+    ])("with %s, wherever it is cut", async (_, stream) => {
+      const bytes = Buffer.from(stream)
+      for (let cut = 0; cut <= bytes.length; cut++) {
+        const { last, result, text } = await answer(async (response) => {
+          response.socket?.setNoDelay(true)
+          response.write(bytes.subarray(0, cut))
+          await sleep(2)
+          response.write(bytes.subarray(cut))
+        })
+        assert.isTrue(Result.isSuccess(result), `cut at ${cut}`)
+        assert.deepStrictEqual([text, last?.finishReason], ["Grüße, Ada", "STOP"], `cut at ${cut}`)
+      }
+    })
+
+    it("without an event that no blank line ends", async () => {
+      for (const end of ["", "\n"]) {
+        const { last, result, text } = await answer((response) => void response.write(`data: ${first}\n\ndata: ${second}${end}`))
+        assert.isTrue(Result.isSuccess(result))
+        assert.deepStrictEqual([text, last?.finishReason], ["Grüße, ", undefined])
+      }
+    })
   })
 
   it.each([
@@ -147,11 +184,35 @@ describe("the stream of an answer", () => {
     }
     const bare = JSON.stringify(status, null, 2)
 
+    it.each([["[DONE]"], ["{not: JSON}"], ["[[]"], ["{}\n{}"]])("is none when its line is no field: %s", async (line) => {
+      const { last, result, text } = await answer((response) => {
+        response.write(`data: ${piece}\n\n${line}\n\n`.repeat(3))
+        response.write(`data: ${JSON.stringify({ candidates: [{ finishReason: "STOP" }] })}\n\n`)
+      })
+      if (line === "[[]") return assert.strictEqual(refusal({ last, result, text }).kind, "unavailable")
+      assert.isTrue(Result.isSuccess(result))
+      assert.deepStrictEqual([text, last?.finishReason], ["HalfHalfHalf", "STOP"])
+    })
+
+    it("fails the call when it has no end, long before the memory is full", async () => {
+      const ended = await answer(async (response) => {
+        response.write(`data: ${piece}\n\n{"error": "`)
+        while (!response.destroyed && response.writable) {
+          response.write("x".repeat(16_384))
+          await sleep(1)
+        }
+      })
+      assert.strictEqual(refusal(ended).kind, "unavailable")
+    })
+
     it.each([
       ["bare", [`data: ${piece}\n\n`, bare]],
       ["in a list", [`data: ${piece}\n\n`, `[${bare}]`]],
       ["glued to an event", [`data: ${piece}\n\n${bare}`]],
       ["torn", [`data: ${piece}\n\n`, bare.slice(0, 30), bare.slice(30)]],
+      ["bare behind a byte order mark", [`\ufeff${bare}`]],
+      ["before more bytes", [`data: ${piece}\n\n${bare}\n\ndata: {"candidates": []}\n\n`]],
+      ["before more bytes, torn", [`data: ${piece}\n\n${bare}`.slice(0, -9), `${bare.slice(-9)}\r\n\r\ndata: `, "{"]],
       ["torn behind its first character", [`data: ${piece}\n\n${bare.slice(0, 1)}`, bare.slice(1)]],
       ["an event with a list", [`data: ${piece}\n\n`, `data: [${JSON.stringify(status)}]\n\n`]]
     ])("is read with its delay: %s", async (_, writes) => {
@@ -162,7 +223,7 @@ describe("the stream of an answer", () => {
           await sleep(30)
         }
       })
-      assert.strictEqual(ended.text, "Half")
+      assert.strictEqual(ended.text, writes[0]?.includes("Half") ? "Half" : "")
       const { kind, retryAfter } = refusal(ended)
       assert.deepStrictEqual([kind, retryAfter], ["rate_limited", 7_000])
     })
