@@ -174,7 +174,7 @@ const generate = ({ control, faults }: Simulation, model: string, player: Player
   player.after(script.latencyMillis ?? latencyMillis, () => {
     switch (fault?.kind) {
       case "status":
-        return player.refuse(faultError(model, fault.status, fault))
+        return player.refuse(faultError(model, fault.status, fault), fault.inList)
       case "html":
         return player.badGateway()
       case "reset":

@@ -51,8 +51,8 @@ export class Player {
     this.finish(200, JSON_TYPE, JSON.stringify(body))
   }
 
-  refuse(error: GoogleError) {
-    this.finish(error.status, this.sse ? "text/event-stream" : JSON_TYPE, JSON.stringify(error))
+  refuse(error: GoogleError, inList = false) {
+    this.finish(error.status, this.sse ? "text/event-stream" : JSON_TYPE, JSON.stringify(inList ? [error] : error))
   }
 
   badGateway() {

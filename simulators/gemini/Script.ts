@@ -1,7 +1,16 @@
 /** A fault or an unusual end of one answer. `after` is the number of chunks sent before it. */
 export type Fault =
-  /** An HTTP error in Google's format. `retryDelaySeconds` adds a RetryInfo, `perDay` names a daily quota. */
-  | { readonly kind: "status"; readonly status: number; readonly retryDelaySeconds?: number; readonly perDay?: boolean }
+  /**
+   * An HTTP error in Google's format. `retryDelaySeconds` adds a RetryInfo, `perDay` names a daily quota, `inList` puts
+   * it into a list of one.
+   */
+  | {
+      readonly kind: "status"
+      readonly status: number
+      readonly retryDelaySeconds?: number
+      readonly perDay?: boolean
+      readonly inList?: boolean
+    }
   /** A 502 with an HTML page, as from a proxy in front of Google. */
   | { readonly kind: "html" }
   /** The connection is reset before any header. */
@@ -90,7 +99,7 @@ const MOST_CHUNKS = 10_000
  *
  * | word | the fault |
  * |---|---|
- * | `[[status CODE retry S perday]]` | HTTP error CODE; optional RetryInfo of S seconds; optional per-day quota |
+ * | `[[status CODE retry S perday list]]` | HTTP error CODE; optional: RetryInfo of S seconds, per-day quota, body in a list |
  * | `[[html]]`, `[[reset]]`, `[[hang]]` | see {@link Fault} |
  * | `[[cut K]]`, `[[drop K]]`, `[[stall K]]`, `[[garbage K]]`, `[[truncate K]]` | after K chunks (default 1) |
  * | `[[error K status CODE]]` | an error event after K chunks (1), with CODE (503) |
@@ -160,6 +169,7 @@ const readStatus = (args: ReadonlyArray<string>): Fault | undefined => {
     kind: "status",
     status,
     perDay: args.includes("perday"),
+    inList: args.includes("list"),
     ...(retryDelaySeconds === undefined ? {} : { retryDelaySeconds })
   }
 }

@@ -1,5 +1,5 @@
 import { ApiError } from "@google/genai"
-import { Option, Schema } from "effect"
+import { Option, Predicate, Schema } from "effect"
 
 /**
  * Why a call failed, by what to do about it: wait for the model (`rate_limited`), give up for today (`daily_quota`),
@@ -17,41 +17,37 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   }
 }
 
-/** google.rpc.Status as the REST API writes it: https://google.aip.dev/193 */
-const Status = Schema.fromJsonString(
-  Schema.Struct({
-    error: Schema.Struct({
-      message: Schema.optionalKey(Schema.String),
-      details: Schema.optionalKey(
-        Schema.Array(
-          Schema.Struct({
-            "@type": Schema.optionalKey(Schema.String),
-            retryDelay: Schema.optionalKey(Schema.String),
-            violations: Schema.optionalKey(Schema.Array(Schema.Struct({ quotaId: Schema.optionalKey(Schema.String) })))
-          })
-        )
-      )
-    })
-  })
-)
-const decodeStatus = Schema.decodeUnknownOption(Status)
+const member = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)
+const members = (value: unknown, name: string): ReadonlyArray<unknown> => {
+  const list = member(value, name)
+  return Array.isArray(list) ? list : []
+}
+const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
 
 /**
- * Google's status in the message of an SDK error: preceded by some text when it came in mid-stream, in a list of one
- * (`[ … ]`) from some gateways, and wrapped in a second status when a stream was refused.
+ * Google's status (https://google.aip.dev/193) in the message of an SDK error: preceded by some text when it came in
+ * mid-stream, in a list of one (`[ … ]`) from some gateways, and inside the message of a second status when a stream was
+ * refused. Read member by member, because an odd one must not hide the others.
  */
-const statusOf = (message: string): (typeof Status.Type)["error"] | undefined => {
-  const status = Option.getOrUndefined(
-    decodeStatus(message.slice(Math.max(0, message.indexOf("{")), message.lastIndexOf("}") + 1))
-  )?.error
-  return (status?.message?.startsWith("{") ? statusOf(status.message) : undefined) ?? status
+const statusOf = (message: string): unknown => {
+  const json = parse(message.slice(Math.max(0, message.indexOf("{")), message.lastIndexOf("}") + 1))
+  const status = member(Option.getOrUndefined(json), "error")
+  if (!Predicate.isObject(status)) return undefined
+  const text = member(status, "message")
+  return (typeof text === "string" ? statusOf(text) : undefined) ?? status
 }
 
+/** Milliseconds that a reply waits at most because Google says so: then Google is asked again. */
+const maximumDelay = 3_600_000
+
 /** A protobuf Duration in JSON, `"12.5s"`, in milliseconds. */
-const milliseconds = (duration: string | undefined): number | undefined => {
-  const seconds = /^(\d+(?:\.\d+)?)s$/.exec(duration ?? "")?.[1]
-  return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000)
+const milliseconds = (duration: unknown): number | undefined => {
+  const seconds = typeof duration === "string" ? /^(\d+(?:\.\d+)?)s$/.exec(duration)?.[1] : undefined
+  return seconds === undefined ? undefined : Math.min(Math.ceil(Number(seconds) * 1000), maximumDelay)
 }
+
+const namesDailyQuota = (detail: unknown): boolean =>
+  members(detail, "violations").some((violation) => String(member(violation, "quotaId")).includes("PerDay"))
 
 /** 408 time-out, 409 conflict (ABORTED), 499 cancelled on the way. */
 const transient = new Set([408, 409, 499])
@@ -65,11 +61,12 @@ export const fromUnknown = (cause: unknown): GeminiError => {
     })
   }
   const status = statusOf(cause.message)
-  const detail = `HTTP ${cause.status} ${status?.message ?? ""}`.trim()
-  const retryAfter = status?.details?.map(({ retryDelay }) => milliseconds(retryDelay)).find((delay) => delay !== undefined)
+  const text = member(status, "message")
+  const detail = `HTTP ${cause.status} ${typeof text === "string" ? text : ""}`.trim()
+  const details = members(status, "details")
+  const retryAfter = details.map((item) => milliseconds(member(item, "retryDelay"))).find((delay) => delay !== undefined)
   if (cause.status === 429) {
-    const perDay = status?.details?.some(({ violations }) => violations?.some(({ quotaId }) => quotaId?.includes("PerDay")))
-    return new GeminiError({ kind: perDay === true ? "daily_quota" : "rate_limited", detail, retryAfter })
+    return new GeminiError({ kind: details.some(namesDailyQuota) ? "daily_quota" : "rate_limited", detail, retryAfter })
   }
   // Every 5xx (also a proxy's HTML page) and these are transient; other statuses mean that our request or key is wrong.
   return cause.status >= 500 || transient.has(cause.status)

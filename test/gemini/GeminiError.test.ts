@@ -62,6 +62,13 @@ describe("fromUnknown of an SDK error", () => {
     assert.strictEqual(await kindOf("[[status 429 retry 9 perday]]"), "daily_quota")
   })
 
+  it("reads a status in a list as a bare one", async () => {
+    const { error } = await thrownFor("[[status 429 retry 7 list]]")
+    assert.deepEqual([error.kind, error.retryAfter], ["rate_limited", 7_000])
+    assert.include(error.detail, "HTTP 429 You exceeded your current quota")
+    assert.strictEqual(await kindOf("[[status 429 perday list]]"), "daily_quota")
+  })
+
   it("returns unavailable for an outage of Google, with its delay", async () => {
     for (const status of [408, 409, 499, 500, 501, 502, 503, 504, 529])
       assert.strictEqual(await kindOf(`[[status ${status}]]`), "unavailable", String(status))
@@ -158,6 +165,11 @@ describe("fromUnknown of an unusual error", () => {
       ["30", "-1s", "s", "1m", "Infinitys", ""].map(wait),
       Array.from({ length: 6 }, () => undefined)
     )
+    assert.deepEqual(["3601s", `${"9".repeat(400)}s`].map(wait), [3_600_000, 3_600_000])
+    assert.deepEqual(
+      [7, null, {}, ["7s"], true].map(wait),
+      Array.from({ length: 5 }, () => undefined)
+    )
     assert.strictEqual(
       rateLimited({ details: [{ violations: [{ quotaId: "TokensPerDayPerProject" }] }, { retryDelay: "5s" }] }).kind,
       "daily_quota"
@@ -166,5 +178,17 @@ describe("fromUnknown of an unusual error", () => {
       rateLimited({ details: [{ violations: [{ quotaId: "RequestsPerMinute" }] }, { retryDelay: "5s" }] }).kind,
       "rate_limited"
     )
+  })
+  it("passes over members of any type beside the delay and the quota", () => {
+    for (const odd of [null, 7, "x", [], {}, [null], { a: 1 }]) {
+      const good = [{ retryDelay: "5s" }, { violations: [null, { quotaId: 7 }, { quotaId: "TokensPerDay" }] }]
+      const { kind, retryAfter } = rateLimited({
+        code: odd,
+        message: odd,
+        status: odd,
+        details: [odd, { retryDelay: odd, violations: odd }, { "@type": odd, violations: [odd] }, ...good]
+      })
+      assert.deepEqual([kind, retryAfter], ["daily_quota", 5_000], JSON.stringify(odd))
+    }
   })
 })
