@@ -10,7 +10,9 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   /** For the log; never shown to a client. */
   detail: Schema.String,
   /** Milliseconds that Google asked us to wait. */
-  retryAfter: Schema.optional(Schema.Number)
+  retryAfter: Schema.optional(Schema.Number),
+  /** Attempts after which to give up, when they are fewer than usual. */
+  maximumAttempts: Schema.optional(Schema.Number)
 }) {
   override get message() {
     return `${this.kind}: ${this.detail}`

@@ -27,7 +27,7 @@ const messages: Record<ErrorCode, string> = {
 /** These reasons are about the user's content, not faults: https://ai.google.dev/api/generate-content#FinishReason */
 const blockingReasons = new Set(["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST", "MODEL_ARMOR"])
 /** Also reasons that Google is yet to add, such as IMAGE_SAFETY. */
-const isBlocking = (reason: string): boolean => blockingReasons.has(reason) || /SAFETY|PROHIBITED|RECITATION/.test(reason)
+const isBlocking = (reason: string): boolean => blockingReasons.has(reason) || /SAFETY|PROHIBITED|RECITATION|BLOCK/.test(reason)
 
 /** A failed reply refunds its unit of quota, unless it is blocked: that is about the user's content. */
 export const isRefunded = (outcome: Outcome): boolean => outcome.error !== null && outcome.error.code !== "blocked"
@@ -75,7 +75,8 @@ export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswe
 
 /**
  * How a reply with this answer ends; undefined for an empty answer, which is worth asking again. An answer without a
- * finish reason was cut off, and one with an unknown reason cannot be judged: both are transient failures.
+ * finish reason was cut off, which is transient. One with another reason (`LANGUAGE`, `OTHER`) cannot be judged and
+ * seldom ends otherwise the next time: it is worth one more attempt.
  */
 export const outcomeOf = (answer: ModelAnswer): Effect.Effect<Outcome | undefined, GeminiError> => {
   const { blockReason, finishReason, model, text, usage } = answer
@@ -86,6 +87,9 @@ export const outcomeOf = (answer: ModelAnswer): Effect.Effect<Outcome | undefine
     if (text === "") return Effect.undefined
     return Effect.succeed({ ...base, status: "completed", content: text, truncated: finishReason === "MAX_TOKENS", error: null })
   }
-  const detail = finishReason === null ? "the answer was cut off" : `finish reason ${finishReason}`
-  return Effect.fail(new GeminiError({ kind: "unavailable", detail }))
+  return Effect.fail(
+    finishReason === null
+      ? new GeminiError({ kind: "unavailable", detail: "the answer was cut off" })
+      : new GeminiError({ kind: "unavailable", detail: `finish reason ${finishReason}`, maximumAttempts: 2 })
+  )
 }

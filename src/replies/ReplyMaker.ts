@@ -65,7 +65,8 @@ export class ReplyMaker extends Context.Service<
             const failures = reply.failures + 1
             const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
-            return failures >= maximumAttempts || now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
+            return failures >= (error.maximumAttempts ?? maximumAttempts) ||
+              now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
               ? yield* settle(reply, failed("model_unavailable"), receipt)
               : yield* postpone(reply, new Date(now + delay), failures)
           }

@@ -65,7 +65,19 @@ describe.concurrent("a blocked prompt", () => {
 })
 
 describe.concurrent("a candidate that was stopped", () => {
-  for (const reason of ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "SPII", "BLOCKLIST"]) {
+  for (const reason of [
+    "SAFETY",
+    "RECITATION",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "BLOCKLIST",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+    "SAFETY_OF_TOMORROW",
+    "BLOCKED_BY_POLICY"
+  ]) {
     it(`for ${reason} fails the reply as blocked at once, with or without text, without a refund`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
@@ -73,6 +85,16 @@ describe.concurrent("a candidate that was stopped", () => {
         assert.strictEqual(outcome.reply.finishReason, reason)
         assert.deepEqual([outcome.calls.length, outcome.used], [1, 1])
         assert.isAbove(outcome.reply.usage.promptTokens, 0)
+      }
+    })
+  }
+
+  for (const reason of ["LANGUAGE", "OTHER", "MALFORMED_FUNCTION_CALL", "WHATEVER"]) {
+    it(`for ${reason} is retried once, with or without text, and refunded`, async () => {
+      for (const after of [0, 3]) {
+        const outcome = await asked(`[[finish ${reason} ${after}]]`)
+        assertFailed(outcome, "model_unavailable")
+        assert.deepEqual([outcome.calls.length, outcome.used], [2, 0])
       }
     })
   }
