@@ -5,7 +5,7 @@ import { createParser } from "eventsource-parser"
 import { request } from "undici"
 import { type AnswerEvent, parseEvent } from "./AnswerEvent.ts"
 import { isJson, makeEndOfJson } from "./BareJson.ts"
-import { fromUnknown, type GeminiError } from "./GeminiError.ts"
+import { fromUnknown, GeminiError } from "./GeminiError.ts"
 
 /** Characters of an error in mid-stream; a call with a longer one fails. */
 const maximumBare = 65_536
@@ -19,9 +19,11 @@ type Fetch = NonNullable<HttpOptions["fetch"]>
  */
 export const openEvents = (client: GoogleGenAI, parameters: GenerateContentParameters): Effect.Effect<Readable, GeminiError> =>
   Effect.callback((resume) => {
-    const fail = (cause: unknown) => resume(Effect.fail(fromUnknown(cause)))
-    const fetch: Fetch = (url, init) =>
-      request(String(url), {
+    let isSent = false
+    const fail = (cause: unknown) => resume(Effect.fail(isSent ? fromUnknown(cause) : refusedBySdk(cause)))
+    const fetch: Fetch = (url, init) => {
+      isSent = true
+      return request(String(url), {
         method: "POST",
         headers: new Headers(init?.headers),
         body: String(init?.body),
@@ -36,10 +38,14 @@ export const openEvents = (client: GoogleGenAI, parameters: GenerateContentParam
         const type = String(headers["content-type"] ?? "")
         return body.text().then((text) => new Response(text, { status: statusCode, headers: { "content-type": type } }))
       })
+    }
     // The SDK would continue an answer that was cut off, without regard to the lease and the count of attempts.
     const config = { ...parameters.config, httpOptions: { fetch }, automaticContinuation: false }
     client.models.generateContentStream({ ...parameters, config }).then(() => fail("an answer without a stream"), fail)
   })
+
+/** The SDK sends no request with a model name such as `..`. */
+const refusedBySdk = (cause: unknown) => new GeminiError({ kind: "misconfigured", detail: fromUnknown(cause).detail })
 
 /**
  * Calls `onEvent` for every event until the body ends. A plain callback, because a thousand answers at once are twenty

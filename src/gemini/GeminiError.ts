@@ -9,6 +9,8 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   kind: Schema.Literals(["rate_limited", "daily_quota", "unavailable", "misconfigured"]),
   /** For the log; never shown to a client. */
   detail: Schema.String,
+  /** Of Google's answer, when there was one. */
+  status: Schema.optional(Schema.Number),
   /** Milliseconds that Google asked us to wait. */
   retryAfter: Schema.optional(Schema.Number),
   /** Attempts after which to give up, when they are fewer than usual. */
@@ -73,5 +75,5 @@ export const fromUnknown = (cause: unknown): GeminiError => {
   // Every 5xx (also a proxy's HTML page) and these are transient; other statuses mean that our request or key is wrong.
   return cause.status >= 500 || transient.has(cause.status)
     ? new GeminiError({ kind: "unavailable", detail, retryAfter })
-    : new GeminiError({ kind: "misconfigured", detail })
+    : new GeminiError({ kind: "misconfigured", detail, status: cause.status })
 }

@@ -51,9 +51,13 @@ export class ReplyMaker extends Context.Service<
         const now = yield* Clock.currentTimeMillis
         const jitter = yield* Random.next
         switch (error.kind) {
-          case "misconfigured":
-            yield* Effect.logError(`Gemini refuses our requests for ${reply.model}`, error)
+          case "misconfigured": {
+            // A user may choose a model that does not exist; only a key that is refused is the operator's fault then.
+            const isUsersFault = reply.isChosenModel && error.status !== 401 && error.status !== 403
+            const log = isUsersFault ? Effect.logWarning : Effect.logError
+            yield* log(`Gemini refuses our requests for ${reply.model}`, error)
             return yield* settle(reply, failed("model_misconfigured"), receipt)
+          }
           case "daily_quota":
             yield* Effect.logWarning(`Gemini's daily quota for ${reply.model} is used up`, error)
             return yield* settle(reply, failed("model_quota_exhausted"), receipt)

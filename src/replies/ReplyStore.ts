@@ -28,6 +28,8 @@ export interface Claim {
   readonly startedAt: Date
   readonly systemPrompt: string | null
   readonly model: string
+  /** The room names a model, and it is not the server's. */
+  readonly isChosenModel: boolean
   readonly temperature: number | null
   readonly pausedUntil: Date | null
 }
@@ -87,7 +89,7 @@ export class ReplyStore extends Context.Service<
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
             returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
-              c.system_prompt, coalesce(c.model, ${defaultModel}) as model, c.temperature
+              c.system_prompt, coalesce(c.model, ${defaultModel}) as model, coalesce(c.model <> ${defaultModel}, false) as is_chosen_model, c.temperature
           )
           select claimed.*, p.until as paused_until from claimed
           left join model_pauses p on p.model = claimed.model and p.until > clock_timestamp()

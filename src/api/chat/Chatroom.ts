@@ -10,7 +10,12 @@ const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
   description: "Instructions that the model gets with every question."
 })
 const Model = Schema.NullOr(
-  Schema.String.check(Schema.isPattern(/^[a-z0-9.-]{1,100}$/u, { message: "must be a model name of [a-z0-9.-]" }))
+  Schema.String.check(
+    Schema.isMaxLength(100),
+    Schema.isPattern(/^[a-z0-9](?:\.?[a-z0-9-])*\.?$/u, {
+      message: "must be a model name of [a-z0-9.-] that begins with [a-z0-9] and does not contain two dots in a row"
+    })
+  )
 ).annotate({ description: "Null: the server's default model." })
 const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))).annotate({
   description: "Null: the model's default."
