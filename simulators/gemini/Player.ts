@@ -78,15 +78,16 @@ export class Player {
   private playStream({ chunkMillis, chunks, context, fault }: Playback) {
     const sent: Sent = { text: 0, thought: 0 }
     const playFrom = (first: number) => {
-      // Without a delay all chunks are sent at once.
-      const next = chunkMillis === 0 ? chunks.length : Math.min(first + 1, chunks.length)
+      // Without a delay all chunks are sent at once, up to one that has its own.
+      const pause = chunks.findIndex(({ pauseMillis }, index) => index > first && pauseMillis !== undefined)
+      const next = chunkMillis > 0 ? Math.min(first + 1, chunks.length) : pause === -1 ? chunks.length : pause
       this.response.cork()
       for (let index = first; index < next; index++) {
         const chunk = chunks.slice(index, index + 1).map(stampClock)
         this.response.write(toEvent(JSON.stringify(toResponse(context, chunk, sent))))
         this.note(chunk)
       }
-      if (next < chunks.length) this.timer = setTimeout(playFrom, chunkMillis, next)
+      if (next < chunks.length) this.timer = setTimeout(playFrom, chunks[next]?.pauseMillis ?? chunkMillis, next)
       else if (fault) this.timer = setTimeout(() => this.breakStream(fault, context.model), Math.max(chunkMillis, 1))
       else this.response.end()
       this.response.uncork()

@@ -9,6 +9,8 @@ export interface Chunk {
   /** Its text is replaced by the time at which it is sent. */
   readonly clock?: true
   readonly thought?: true
+  /** Milliseconds before it instead of the usual ones. */
+  readonly pauseMillis?: number
   readonly finishReason?: string
   readonly blockReason?: string
 }
@@ -37,7 +39,8 @@ export const makeChunks = (
   )
   if (fault?.kind === "finish") return [...thoughts, ...finished(pieces.slice(0, before), fault.reason)]
   if (fault && isBreaking(fault)) return [...thoughts, ...pieces].slice(0, before)
-  return [...thoughts, ...finished(pieces, "STOP")]
+  const late = script.late && { text: script.late.text, pauseMillis: script.late.millis, finishReason: "STOP" }
+  return [...thoughts, ...finished(pieces, "STOP"), ...(late ? [late] : [])]
 }
 
 const chunksBefore = (fault: Fault): number | undefined => {

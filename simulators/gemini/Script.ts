@@ -78,6 +78,7 @@ export interface Script {
   latencyMillis?: number
   chunkMillis?: number
   chunks?: number
+  late?: { readonly millis: number; readonly text: string }
 }
 
 const MOST_CHUNKS = 10_000
@@ -95,6 +96,7 @@ const MOST_CHUNKS = 10_000
  * | `[[latency MS]]` | starts after MS milliseconds |
  * | `[[chunks N delay MS]]` | is sent in N chunks, MS milliseconds apart |
  * | `[[thoughts]]` | has a thought before its text |
+ * | `[[late MS TEXT]]` | goes on with TEXT and another STOP, MS milliseconds after its first STOP |
  * | `[[cached N]]` | reports N prompt tokens as cached |
  *
  * | word | the fault |
@@ -131,6 +133,7 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   if (word === "length" && number !== undefined) script.length = number
   if (word === "latency" && number !== undefined) script.latencyMillis = number
   if (word === "cached" && number !== undefined) script.cachedTokens = number
+  if (word === "late" && number !== undefined) script.late = { millis: number, text: args.slice(1).join(" ") }
   if (word !== "chunks" || number === undefined) return
   script.chunks = Math.max(1, Math.min(number, MOST_CHUNKS))
   const delay = numberAfter(args, "delay")

@@ -18,10 +18,11 @@ export interface Prompt {
   readonly turns: ReadonlyArray<Turn>
 }
 
-/** A call fails after this many seconds without an event. */
+/** A call is given up after this many seconds without an event. */
 const idleSeconds = 60
-/** With its finish reason an answer is complete: the call ends after this many seconds without another event. */
-const lingerSeconds = 10
+
+/** Whether Google ended the answer, or an open connection was given up after its finish reason: more may have come. */
+export type AnswerEnd = "ended" | "given_up"
 
 const toParameters = (prompt: Prompt, abortSignal: AbortSignal): GenerateContentParameters => ({
   model: prompt.model,
@@ -42,7 +43,7 @@ export class Gemini extends Context.Service<
      * Calls `onDelta` for every piece of the answer, and ends with the answer. Interrupting it closes the connection.
      * An answer without a finish reason was cut off, even though this succeeds: the caller must check.
      */
-    readonly answer: (prompt: Prompt, onDelta: (delta: AnswerDelta) => void) => Effect.Effect<void, GeminiError>
+    readonly answer: (prompt: Prompt, onDelta: (delta: AnswerDelta) => void) => Effect.Effect<AnswerEnd, GeminiError>
   }
 >()("chat-backend/gemini/Gemini") {
   static readonly layer = Layer.effect(
@@ -68,7 +69,8 @@ export class Gemini extends Context.Service<
               idle.reset(delta.finishReason !== undefined)
               onDelta(delta)
             })
-          )
+          ),
+          Effect.as("ended" as const)
         )
         return yield* Effect.raceFirst(answered, idle.over)
       }, Effect.scoped)
@@ -78,22 +80,25 @@ export class Gemini extends Context.Service<
   )
 }
 
-/** Checks once a second how long ago the last event was, which is cheaper than a new timer for each event. */
+/**
+ * Checks once a second how long ago the last event was, which is cheaper than a new timer for each event. Text may follow
+ * a finish reason, so the finish reason does not shorten the wait.
+ */
 const watchIdle = Effect.sync(() => {
   let seconds = 0
   let isFinished = false
   const check = Effect.suspend(() => {
     seconds++
-    if (isFinished && seconds > lingerSeconds) return Effect.succeed(true)
-    return seconds > idleSeconds ? Effect.fail(idleTimeout) : Effect.succeed(false)
+    if (seconds <= idleSeconds) return Effect.succeed(false)
+    return isFinished ? Effect.succeed(true) : Effect.fail(idleTimeout)
   })
   return {
     reset: (withFinishReason: boolean) => {
       seconds = 0
       isFinished ||= withFinishReason
     },
-    /** Ends when the answer is complete, and fails when the call is idle for too long. */
-    over: check.pipe(Effect.delay("1 second"), Effect.repeat({ until: (isOver) => isOver }), Effect.asVoid)
+    /** When the call is idle for too long, ends if the answer has a finish reason, and fails if it has none. */
+    over: check.pipe(Effect.delay("1 second"), Effect.repeat({ until: (isOver) => isOver }), Effect.as("given_up" as const))
   }
 })
 

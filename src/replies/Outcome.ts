@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
+import type { AnswerEnd } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 
 /** How a reply ends. */
@@ -78,14 +79,20 @@ export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswe
  * finish reason was cut off, which is transient. One with another reason (`LANGUAGE`, `OTHER`) cannot be judged and
  * seldom ends otherwise the next time: it is worth one more attempt.
  */
-export const outcomeOf = (answer: ModelAnswer): Effect.Effect<Outcome | undefined, GeminiError> => {
+export const outcomeOf = (answer: ModelAnswer, end: AnswerEnd): Effect.Effect<Outcome | undefined, GeminiError> => {
   const { blockReason, finishReason, model, text, usage } = answer
   const base = { finishReason: finishReason ?? blockReason, model, usage }
   if (blockReason !== null || isBlocking(finishReason ?? "")) return Effect.succeed(failed("blocked", base))
   if (finishReason === "MAX_TOKENS" && text === "") return Effect.succeed(failed("max_tokens", base))
   if (finishReason === "STOP" || finishReason === "MAX_TOKENS") {
     if (text === "") return Effect.undefined
-    return Effect.succeed({ ...base, status: "completed", content: text, truncated: finishReason === "MAX_TOKENS", error: null })
+    return Effect.succeed({
+      ...base,
+      status: "completed",
+      content: text,
+      truncated: finishReason === "MAX_TOKENS" || end === "given_up",
+      error: null
+    })
   }
   return Effect.fail(
     finishReason === null

@@ -86,11 +86,11 @@ export class ReplyMaker extends Context.Service<
           let answer = unanswered
           for (let tries = 0; tries < 2; tries++) {
             answer = unanswered
-            yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
+            const end = yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
               answer = appendDelta(answer, delta)
               if (delta.text !== "") onText(delta.text)
             })
-            const outcome = yield* outcomeOf(answer)
+            const outcome = yield* outcomeOf(answer, end)
             if (outcome !== undefined) return outcome
           }
           return failed("empty_response", { finishReason: "STOP", model: answer.model, usage: answer.usage })

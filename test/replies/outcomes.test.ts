@@ -323,6 +323,14 @@ describe.concurrent("a completed reply", () => {
     assert.deepEqual(day, { prompt_tokens: promptTokens, reply_tokens: 4 })
   })
 
+  it("has what follows a finish reason after fifteen seconds of silence", async () => {
+    const { calls, reply } = await asked("[[say The first half,]] [[late 15000 the second.]]")
+    assert.deepEqual(
+      [reply.status, reply.content, reply.finishReason, reply.truncated, calls.length],
+      ["completed", "The first half,the second.", "STOP", false, 1]
+    )
+  })
+
   it("names the default model", async () => {
     assert.strictEqual((await asked("hello")).reply.model, "gemini-3.8-flash")
   })

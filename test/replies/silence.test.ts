@@ -10,6 +10,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
 import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
+import { appendDelta, emptyAnswer, outcomeOf } from "../../src/replies/Outcome.ts"
 import { callsTo, sleep, until } from "../chat/World.ts"
 
 let gemini: GeminiSimulator
@@ -71,7 +72,7 @@ describe("a silent model", () => {
     )
   }
 
-  it.effect("ends the answer 10 seconds after its finish reason when the connection stays open", () => {
+  it.effect("is given up 60 seconds after its finish reason when the connection stays open, and truncated", () => {
     const last = JSON.stringify({ candidates: [{ content: { parts: [{ text: "All." }] }, finishReason: "STOP" }] })
     const server = createServer((request, response) => {
       request.resume()
@@ -84,16 +85,34 @@ describe("a silent model", () => {
         const { answer } = yield* Gemini
         const running = yield* Effect.forkChild(Effect.result(answer(prompt("?"), (delta) => deltas.push(delta))))
         yield* really(() => deltas.length === 1)
-        yield* TestClock.adjust("9 seconds")
+        yield* TestClock.adjust("59 seconds")
         yield* aMoment
         assert.isUndefined(running.pollUnsafe())
-        yield* TestClock.adjust("3 seconds")
-        assert.isTrue(Result.isSuccess(yield* Fiber.join(running)))
+        yield* TestClock.adjust("2 seconds")
+        const end = Result.getOrThrow(yield* Fiber.join(running))
+        assert.strictEqual(end, "given_up")
+        const outcome = yield* outcomeOf(deltas.reduce(appendDelta, emptyAnswer), end)
+        assert.deepStrictEqual([outcome?.status, outcome?.content, outcome?.truncated], ["completed", "All.", true])
       }).pipe(Effect.provide(geminiAt(() => `http://127.0.0.1:${(server.address() as AddressInfo).port}`)))
       assert.strictEqual(deltas[0]?.text, "All.")
       yield* Effect.promise(() => new Promise((closed) => server.close(closed)))
     })
   })
+
+  it.effect("counts what follows its finish reason, also after much silence", () =>
+    Effect.gen(function* () {
+      const { answer } = yield* Gemini
+      const about = "[[late 1500 and more.]] [[say All]] late"
+      const deltas: Array<AnswerDelta> = []
+      const running = yield* Effect.forkChild(answer(prompt(about), (delta) => deltas.push(delta)))
+      yield* really(() => deltas.at(-1)?.finishReason === "STOP")
+      yield* aMoment
+      yield* TestClock.adjust("59 seconds")
+      const end = yield* Fiber.join(running)
+      const outcome = yield* outcomeOf(deltas.reduce(appendDelta, emptyAnswer), end)
+      assert.deepStrictEqual([end, outcome?.content, outcome?.truncated], ["ended", "Alland more.", false])
+    }).pipe(Effect.provide(GeminiLayer))
+  )
 
   it.effect("starts the 60 seconds again with every piece of a slow answer", () =>
     Effect.gen(function* () {
