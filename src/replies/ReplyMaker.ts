@@ -1,4 +1,4 @@
-import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
+import { Context, Duration, Effect, Layer, Random } from "effect"
 import { topicOf } from "../database/Topics.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
@@ -43,12 +43,12 @@ export class ReplyMaker extends Context.Service<
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
         return at > reply.startedAt.getTime() + replyDeadline
           ? yield* settle(reply, failed("model_unavailable"))
-          : yield* postpone(reply, new Date(at), failures)
+          : yield* postpone(reply, at - (yield* reply.now), failures)
       })
 
       /** Ends or postpones the reply after a call that failed. */
       const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, receipt: Receipt) {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* reply.now
         const jitter = yield* Random.next
         switch (error.kind) {
           case "misconfigured": {
@@ -72,7 +72,7 @@ export class ReplyMaker extends Context.Service<
             return failures >= (error.maximumAttempts ?? maximumAttempts) ||
               now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
               ? yield* settle(reply, failed("model_unavailable"), receipt)
-              : yield* postpone(reply, new Date(now + delay), failures)
+              : yield* postpone(reply, delay, failures)
           }
         }
       })
@@ -96,7 +96,7 @@ export class ReplyMaker extends Context.Service<
           return failed("empty_response", { finishReason: "STOP", model: answer.model, usage: answer.usage })
         },
         (effect, reply) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.flatMap(reply.now, (now) =>
             Effect.timeoutOrElse(effect, {
               duration: Math.max(0, reply.startedAt.getTime() + replyDeadline - now),
               orElse: () => Effect.fail(deadlinePassed)
@@ -128,7 +128,7 @@ export class ReplyMaker extends Context.Service<
         function* (userId, replyId) {
           const reply = yield* claim(userId, replyId)
           if (reply === undefined) return
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* reply.now
           if (now > reply.startedAt.getTime() + replyDeadline) return yield* settle(reply, failed("model_unavailable"))
           if (reply.pausedUntil !== null) {
             return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)

@@ -1,4 +1,4 @@
-import { Context, Data, Effect, Layer } from "effect"
+import { Clock, Context, Data, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { topicOf } from "../database/Topics.ts"
 import { Announcer } from "../queue/Announcer.ts"
@@ -23,6 +23,8 @@ export interface Claim {
   readonly failures: number
   /** When this attempt began. */
   readonly claimedAt: Date
+  /** The database's time in milliseconds: its clock at the claim, and what has passed since. No process's clock is used. */
+  readonly now: Effect.Effect<number>
   /** When the first attempt began that failed for a reason that passes: a pause of the whole model is no such. */
   readonly failingSince: Date | null
   readonly startedAt: Date
@@ -64,8 +66,8 @@ export class ReplyStore extends Context.Service<
     ) => Effect.Effect<boolean>
     /** Ends the reply, or throws: the queue's failure path looks at who owns the job, its success path does not. */
     readonly settle: (reply: Claim, outcome: Outcome, receipt?: Receipt) => Effect.Effect<void, LeaseLost>
-    /** Gives the lease back until `retryAt`; the job that wakes the reply then is announced now. */
-    readonly postpone: (reply: Claim, retryAt: Date, failures: number) => Effect.Effect<void, LeaseLost>
+    /** Gives the lease back for this many milliseconds; the job that wakes the reply then is announced now. */
+    readonly postpone: (reply: Claim, milliseconds: number, failures: number) => Effect.Effect<void, LeaseLost>
     /** Of a process that is going: the reply starts again elsewhere, at once. */
     readonly handBack: (reply: Claim) => Effect.Effect<void>
   }
@@ -78,7 +80,7 @@ export class ReplyStore extends Context.Service<
       const { defaultModel } = yield* Gemini
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
-        const [row] = yield* sql<Claim>`
+        const [row] = yield* sql<Omit<Claim, "now">>`
           with claimed as (
             update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
               lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
@@ -94,7 +96,10 @@ export class ReplyStore extends Context.Service<
           select claimed.*, p.until as paused_until from claimed
           left join model_pauses p on p.model = claimed.model and p.until > clock_timestamp()
         `
-        return row
+        if (row === undefined) return undefined
+        const start = yield* Clock.monotonicTimeNanos
+        const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
+        return { ...row, now: Effect.map(elapsed, (milliseconds) => row.claimedAt.getTime() + milliseconds) }
       }, Effect.orDie)
 
       const finish = Effect.fnUntraced(function* (
@@ -144,16 +149,18 @@ export class ReplyStore extends Context.Service<
         if (!finished) return yield* new LeaseLost({ replyId: reply.id })
       })
 
-      const postpone = Effect.fnUntraced(function* (reply: Claim, retryAt: Date, failures: number) {
-        const kept = yield* sql`
-          update messages set status = 'waiting', retry_at = ${retryAt}, failures = ${failures},
+      const postpone = Effect.fnUntraced(function* (reply: Claim, milliseconds: number, failures: number) {
+        // In whole milliseconds, as a job's time is: one that came earlier would find nothing to do.
+        const [kept] = yield* sql<{ retryAt: Date }>`
+          update messages set status = 'waiting', failures = ${failures},
+            retry_at = date_trunc('milliseconds', clock_timestamp() + make_interval(secs => ${milliseconds / 1_000})),
             failing_since = case when ${failures} > 0 then coalesce(failing_since, ${reply.claimedAt}) end, lease_until = null, worker_id = null
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
-          returning 1
+          returning retry_at
         `.pipe(Effect.orDie)
-        if (kept.length === 0) return yield* new LeaseLost({ replyId: reply.id })
+        if (kept === undefined) return yield* new LeaseLost({ replyId: reply.id })
         yield* announcer.announce({
-          replies: [{ userId: reply.userId, replyId: reply.id, runAt: retryAt }],
+          replies: [{ userId: reply.userId, replyId: reply.id, runAt: kept.retryAt }],
           topics: [topicOf("reply", reply.id)]
         })
       })
