@@ -13,7 +13,7 @@ describe("a mobile number", () => {
     "+91.98765.43210",
     "+91 98765-43.210",
     "+(91)9876543210"
-  ])("has one spelling in the database, however it is written: %s", (input) => {
+  ])("is normalised to E.164: %s", (input) => {
     assert.strictEqual(normalise(input), "+919876543210")
   })
 
@@ -24,28 +24,28 @@ describe("a mobile number", () => {
     ["Brazil", "+55 11 96123-4567", "+5511961234567"],
     ["Singapore", "+65 8123 4567", "+6581234567"],
     ["Saint Helena, short", "+290 51234", "+29051234"]
-  ])("may be of %s", (_, input, expected) => {
+  ])("is accepted from %s", (_, input, expected) => {
     assert.strictEqual(normalise(input), expected)
   })
 
-  it("keeps what is normalised already", () => {
+  it("stays unchanged when it is normalised", () => {
     const once = normalise("+91 98765 43210")
     assert.isDefined(once)
     assert.strictEqual(normalise(once ?? ""), once)
   })
 
-  it("may be surrounded by blanks in a request", () => {
+  it("may be surrounded by whitespace in a request", () => {
     assert.strictEqual(decode("  +91 98765 43210\n"), "+919876543210")
   })
 })
 
-describe("no mobile number", () => {
+describe("an invalid mobile number", () => {
   it.each([
     ["empty", ""],
     ["blank", "   "],
     ["a plus alone", "+"],
     ["separators alone", "+ () - ..."],
-    ["national, of nobody knows which nation", "9876543210"],
+    ["national, without a country code", "9876543210"],
     ["national with its trunk zero", "09876543210"],
     ["international by the old prefix", "00919876543210"],
     ["two pluses", "++919876543210"],
@@ -83,12 +83,12 @@ describe("no mobile number", () => {
     ["an Indian toll-free number", "+91 1800 123 4567"],
     ["an emergency number", "+112"],
     ["SQL", "+91'; drop table users; --"]
-  ])("is %s", (_, input) => {
+  ])("is refused: %s", (_, input) => {
     assert.isUndefined(normalise(input))
     assert.throws(() => decode(input), /mobile number in international form/)
   })
 
-  it.each([[919876543210], [null], [["+919876543210"]], [{}]])("is anything but text: %j", (input) => {
+  it.each([[919876543210], [null], [["+919876543210"]], [{}]])("is refused when it is not a string: %j", (input) => {
     assert.throws(() => decode(input))
   })
 })

@@ -85,7 +85,7 @@ const post = (document: Document) => document.paths["/things"].post
 const schemas = (document: Document) => document.components.schemas
 const parameter = (document: Document, name: string) => post(document).parameters.find((found: Document) => found.name === name)
 
-/** Each rule with a change that breaks clients, and the one beside it that does not. */
+/** Each rule with a change that breaks clients, and a similar one that does not. */
 const rules: ReadonlyArray<
   readonly [rule: string, breaking: (document: Document) => void, harmless: (document: Document) => void]
 > = [
@@ -204,18 +204,18 @@ const rules: ReadonlyArray<
   ["code-removed", (d) => delete schemas(d).Full, (d) => schemas(d).Busy.properties.code.enum.push("busier")]
 ]
 
-describe("the comparison with the release before", () => {
-  it("finds nothing in the same document", () => {
+describe("the comparison with the last release", () => {
+  it("finds no break in the same document", () => {
     assert.deepStrictEqual(breaksBetween(base, base), [])
   })
 
-  it.each(rules)("knows %s from its harmless neighbour", (rule, breaking, harmless) => {
+  it.each(rules)("finds %s, and not the similar harmless change", (rule, breaking, harmless) => {
     const found = changed(breaking).map(({ key }) => key.split(" ")[0])
     assert.include(found, rule)
     assert.deepStrictEqual(changed(harmless), [])
   })
 
-  it("names a break the same in every run, and another one differently", () => {
+  it("gives a break the same key in every run", () => {
     const drop = (d: Document) => delete d.paths["/health"]
     assert.deepStrictEqual(changed(drop), changed(drop))
     assert.deepStrictEqual(
@@ -224,7 +224,7 @@ describe("the comparison with the release before", () => {
     )
   })
 
-  it("does not mistake what is said to people for what is promised", () => {
+  it("ignores texts for people", () => {
     const document: Document = openApiDocument()
     const retold = JSON.parse(JSON.stringify(document).replaceAll("Chatroom id", "The id of the room"))
     assert.notDeepEqual(retold, document)
@@ -233,7 +233,7 @@ describe("the comparison with the release before", () => {
   })
 })
 
-describe("the check", () => {
+describe("check-contract.ts", () => {
   let folder: string
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "breaking-"))
@@ -255,30 +255,30 @@ describe("the check", () => {
     paths: Object.fromEntries(Object.entries(base.paths).filter(([path]) => !paths.includes(path)))
   })
 
-  it("lets a document pass that breaks nothing", () => {
+  it("passes a document without a break", () => {
     assert.deepInclude(run(), { status: 0, stderr: "" })
   })
 
-  it("fails on a break, and shows how to say that it is meant", () => {
+  it("fails on a break and prints its key, with which it can be listed as intended", () => {
     write("openapi.json", without("/health"))
     const { status, stderr } = run()
     assert.strictEqual(status, 1)
     assert.match(stderr, /`\/health` was removed/)
     const key = JSON.parse(/^ {2}(".*")$/m.exec(stderr)?.[1] ?? "null")
-    write("openapi.breaks.json", { [key]: "Nobody asks." })
+    write("openapi.breaks.json", { [key]: "No client uses it." })
     assert.deepInclude(run(), { status: 0, stderr: "" })
   })
 
-  it("fails when something is excused that did not happen", () => {
-    write("openapi.breaks.json", { "path-removed #/paths/~1health": "Nobody asks." })
+  it("fails on a listed break that did not happen", () => {
+    write("openapi.breaks.json", { "path-removed #/paths/~1health": "No client uses it." })
     const { status, stderr } = run()
     assert.strictEqual(status, 1)
     assert.match(stderr, /lists a change that is not a break/)
   })
 
-  it("begins anew with a release, which needs a new version", () => {
+  it("releases the current contract, but only under a new version", () => {
     write("openapi.json", without("/health"))
-    write("openapi.breaks.json", { "path-removed #/paths/~1health": "Nobody asks." })
+    write("openapi.breaks.json", { "path-removed #/paths/~1health": "No client uses it." })
     assert.strictEqual(run("--release").status, 1)
     assert.property(read("openapi.released.json").paths, "/health")
     write("openapi.json", { ...without("/health"), info: { title: "Things", version: "2.0.0" } })

@@ -69,7 +69,7 @@ const everyValue = (value: unknown): Array<unknown> =>
   typeof value === "object" && value !== null ? [value, ...Object.values(value).flatMap(everyValue)] : [value]
 
 describe("every operation", () => {
-  it.each(operations)("is told of in words: $name", ({ operation }) => {
+  it.each(operations)("has a summary, a description and a tag: $name", ({ operation }) => {
     assert.isNotEmpty(operation.summary)
     assert.isNotEmpty(operation.description)
     assert.lengthOf(operation.tags, 1)
@@ -82,7 +82,7 @@ describe("every operation", () => {
     }
   })
 
-  it("gives examples of its parameters that fit", () => {
+  it("has valid examples of its parameters", () => {
     const parameters = operations.flatMap(({ operation }) => operation.parameters as Array<Node>)
     const shown = parameters.filter(({ examples }) => examples !== undefined)
     assert.isAbove(shown.length, 20)
@@ -92,7 +92,7 @@ describe("every operation", () => {
 })
 
 describe("every body", () => {
-  it.each(operations)("has an example that fits: $name", ({ name }) => {
+  it.each(operations)("has a valid example: $name", ({ name }) => {
     for (const { media, where } of bodies.filter((body) => body.name === name)) {
       const examples = Object.values<Node>(media.examples)
       assert.isAtLeast(examples.length, 1, where)
@@ -103,7 +103,7 @@ describe("every body", () => {
     }
   })
 
-  it("is asked for only where a member of it is needed", () => {
+  it("is required only when one of its members is", () => {
     for (const { name, operation } of operations) {
       if (operation.requestBody === undefined) continue
       const { required = [] } = resolve(operation.requestBody.content["application/json"].schema)
@@ -111,7 +111,7 @@ describe("every body", () => {
     }
   })
 
-  it("tells of one user, one room and one exchange", () => {
+  it("has examples of one user, one room and one exchange", () => {
     const uuids = new Set(
       bodies
         .flatMap(({ media }) => everyValue(Object.values<Node>(media.examples).map(resolve)))
@@ -128,7 +128,7 @@ describe("every body", () => {
     assert.lengthOf(
       [...uuids].filter((id) => id[14] !== "7"),
       1,
-      "and of one request"
+      "one request id"
     )
     assert.deepStrictEqual(me.quota, quota)
     assert.strictEqual(reply.replyTo, message.id)
@@ -142,7 +142,7 @@ describe("every body", () => {
 describe("every refusal", () => {
   const refusals = responses.filter(({ status }) => status === "default" || Number(status) >= 400)
 
-  it.each(operations)("shows each of its codes, with its status: $name", ({ name }) => {
+  it.each(operations)("has an example of each of its codes: $name", ({ name }) => {
     for (const refusal of refusals.filter((found) => found.name === name)) assertShown(refusal)
   })
 
@@ -205,7 +205,7 @@ describe("every refusal", () => {
     ],
     ["GET /readyz", "503 not_ready"],
     ["GET /metrics", "401 unauthenticated", "404 not_found"]
-  ])("of the contract is in the document: %s", (name, ...refusals) => {
+  ])("of the contract is documented: %s", (name, ...refusals) => {
     const everywhere = ["400 bad_request", "500 internal", "503 timeout", "503 overloaded", "503 unavailable"]
     for (const refusal of [...refusals, ...everywhere]) {
       const [status = "", code = ""] = refusal.split(" ")
@@ -222,7 +222,7 @@ describe("every refusal", () => {
     assert.property(headers, "Allow")
   })
 
-  it("says that a body is wrong only where one can be", () => {
+  it("of a body is documented only where a body can be sent", () => {
     for (const { name, operation } of operations) {
       const codes = Object.keys(operation.responses["400"].content["application/problem+json"].examples)
       assert.strictEqual(codes.includes("bad_json"), !name.startsWith("GET "), name)
@@ -232,7 +232,7 @@ describe("every refusal", () => {
 })
 
 describe("every header", () => {
-  it("is described, with an example that fits", () => {
+  it("has a description and a valid example", () => {
     const headers = responses.flatMap(({ response }) => Object.entries<Node>(response.headers))
     for (const [name, header] of headers) {
       const { description, example, schema } = resolve(header)
@@ -255,7 +255,7 @@ describe("every header", () => {
     ["GET /search", "200", ["Link"]],
     ["POST /subscribe/pro", "201", ["Idempotent-Replayed", "Cache-Control"]],
     ["GET /user/me/export", "200", ["Content-Disposition", "Cache-Control"]]
-  ])("of the contract is in the document: %s %s", (name, status, headers) => {
+  ])("of the contract is documented: %s %s", (name, status, headers) => {
     assert.containsAllKeys(at(name).responses[status].headers, headers)
   })
 
@@ -280,7 +280,7 @@ describe("every header", () => {
 describe("every schema", () => {
   const schemas = everyValue(document).filter((value): value is Node => typeof value === "object" && value !== null)
 
-  it("has no bound that is JavaScript's and not ours, and no status that is no integer", () => {
+  it("has no bound of JavaScript's integers, and integer statuses", () => {
     for (const schema of schemas) {
       for (const bound of ["minimum", "maximum"]) assert.notStrictEqual(Math.abs(schema[bound]), Number.MAX_SAFE_INTEGER)
       if (schema.properties?.status?.enum?.every(Number.isInteger) === true)
@@ -288,7 +288,7 @@ describe("every schema", () => {
     }
   })
 
-  it("has patterns that every reader of the specification can read", () => {
+  it("has patterns that are valid with the u flag", () => {
     const patterns = schemas.flatMap(({ pattern }) => (typeof pattern === "string" ? [pattern] : []))
     assert.isAbove(patterns.length, 10)
     for (const pattern of patterns) assert.doesNotThrow(() => new RegExp(pattern, "u"))
@@ -300,7 +300,7 @@ describe("the stream", () => {
   const events: Array<Node> = resolve(media.schema.contentSchema).anyOf.map(resolve)
   const schemaOf = (name: string) => events.find(({ properties }) => properties.event.enum[0] === name)
 
-  it("has every event of the contract", () => {
+  it("documents every event of the contract", () => {
     assert.sameMembers(
       events.map(({ properties }) => properties.event.enum[0]),
       ["status", "delta", "replace", "usage", "completed", "failed", "cancelled"]
@@ -311,7 +311,7 @@ describe("the stream", () => {
     }
   })
 
-  it("shows a reply from its first event to its last", () => {
+  it("has an example from the first event to the last", () => {
     const parser = new SseParser()
     parser.feed(Buffer.from(media.examples.example.value))
     assert.deepStrictEqual(parser.strange, [])
@@ -333,7 +333,7 @@ describe("the schema of every request", () => {
     }
   })
 
-  /** Rules that JSON Schema has no words for: which numbers there are, and what Postgres can store. */
+  /** Rules that JSON Schema cannot express: which phone numbers exist, and what Postgres can store. */
   const isBeyondWords = (value: unknown) =>
     everyValue(value).some(
       (part) =>
@@ -342,7 +342,7 @@ describe("the schema of every request", () => {
         (typeof part === "object" && part !== null && "mobile" in part && part.mobile !== "+919876543210")
     )
 
-  it.each(payloads)("takes what the server takes, and nothing else: %s", (name, payload) => {
+  it.each(payloads)("accepts exactly what the server accepts: %s", (name, payload) => {
     const { schema } = at(name).requestBody.content["application/json"]
     const validate = validator(schema)
     const decode = Schema.decodeUnknownExit(Schema.toCodecJson(payload as Schema.Codec<unknown, unknown>))

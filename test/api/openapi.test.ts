@@ -5,7 +5,7 @@ import { startBackend } from "../support/Backend.ts"
 import { freshMobile, logIn, type Person, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 
-/** A piece of the document; what it should be is what these tests are about. */
+/** An object of the document, whose shape these tests check. */
 interface Node {
   readonly [key: string]: unknown
 }
@@ -21,14 +21,14 @@ interface Endpoint {
   readonly path: string
 }
 
-/** Every endpoint of the API's definition, found by walking it. */
+/** Every endpoint of the API's definition. */
 const endpoints: Array<Endpoint> = []
 HttpApi.reflect(Api, {
   onGroup: () => {},
   onEndpoint: ({ endpoint }) => void endpoints.push({ method: endpoint.method, path: endpoint.path })
 })
 
-/** The contract's routes that need no token. Whatever else the API has is protected. */
+/** Routes that need no token; every other one is protected. */
 const open = new Set([
   ...["signup", "send-otp", "verify-otp", "forgot-password", "reset-password", "login", "refresh"].map(
     (name) => `POST /auth/${name}`
@@ -50,10 +50,10 @@ let backend: Awaited<ReturnType<typeof startBackend>>
 let ada: Person
 let document: Node
 
-/** What the server answered in this file's run, by operation. */
+/** Responses of this run, by operation. */
 const seen: Array<{ readonly path: string; readonly method: string; readonly reply: Reply }> = []
 
-/** A request that is remembered with the documented path it went to. */
+/** Sends a request and records its response under the documented path. */
 const call = async (
   method: string,
   template: string,
@@ -85,14 +85,14 @@ const operations = () =>
     Object.entries(methods as Node).map(([method, operation]) => ({ path, method, operation: operation as Node }))
   )
 
-/** Every object of the document, wherever it stands. */
+/** Every object of the document, at any depth. */
 const everyNode = (value: unknown): Array<Node> => {
   if (Array.isArray(value)) return value.flatMap(everyNode)
   return isNode(value) ? [value, ...Object.values(value).flatMap(everyNode)] : []
 }
 
 describe("the document", () => {
-  it("is OpenAPI 3.1 and says what it describes", () => {
+  it("is OpenAPI 3.1 with a title, a version and a description", () => {
     assert.match(String(document["openapi"]), /^3\.1\.\d$/)
     for (const member of ["title", "version", "description"]) assert.isNotEmpty(nodeAt(document, "info")[member])
     assert.isNotEmpty(document["servers"])
@@ -101,7 +101,7 @@ describe("the document", () => {
     assert.deepInclude(nodeAt(schemes, "admin"), { type: "http" })
   })
 
-  it("has every operation of the API, and no other", () => {
+  it("has exactly the operations of the API", () => {
     assert.isAbove(endpoints.length, 10)
     assert.deepStrictEqual(
       operations()
@@ -114,14 +114,14 @@ describe("the document", () => {
     )
   })
 
-  it("names every operation once, without dots, and says what it is for", () => {
+  it("gives every operation a unique id without dots, and a summary", () => {
     const ids = operations().map(({ operation }) => String(operation["operationId"]))
     for (const id of ids) assert.match(id, /^[a-z][A-Za-z\d]*$/)
     assert.strictEqual(new Set(ids).size, ids.length)
     for (const { operation, path } of operations()) assert.isNotEmpty(operation["summary"], path)
   })
 
-  it("refers to nothing that is missing, and names no component for its encoding", () => {
+  it("has no dangling reference and no component named for its encoding", () => {
     const names = Object.keys(nodeAt(document, "components", "schemas"))
     for (const name of names) assert.notMatch(name, /Encoded|\.|\d$/)
     const references = everyNode(document)
@@ -132,7 +132,7 @@ describe("the document", () => {
     for (const reference of references) nodeAt(document, ...reference.slice(2).split("/"))
   })
 
-  it("knows that numbers of a query are numbers", () => {
+  it("types numeric query parameters as numbers", () => {
     const parameters = operations().flatMap(({ operation }) => (operation["parameters"] ?? []) as Array<Node>)
     const named = (name: string) => parameters.filter((parameter) => parameter["name"] === name && parameter["in"] === "query")
     assert.isAtLeast(named("limit").length, 2)
@@ -163,7 +163,7 @@ describe("the document", () => {
     ["Message", ["replyTo", "finishReason", "error", "model", "usage", "completedAt"]],
     ["Latest", ["message", "reply"]],
     ["ChatroomPage", ["nextCursor"]]
-  ])("says of %s what may be null, and that it is always there", (name, fields) => {
+  ])("documents the nullable fields of %s as required", (name, fields) => {
     const schema = nodeAt(document, "components", "schemas", name)
     assert.sameMembers(schema["required"] as Array<string>, Object.keys(nodeAt(schema, "properties")))
     const nullable = Object.entries(nodeAt(schema, "properties"))
@@ -172,14 +172,14 @@ describe("the document", () => {
     assert.includeMembers(nullable, fields)
   })
 
-  it("closes no object: unknown fields of a request are ignored", () => {
+  it("has no closed object, since unknown fields are ignored", () => {
     assert.deepStrictEqual(
       everyNode(document).filter((node) => node["additionalProperties"] === false),
       []
     )
   })
 
-  it("says what every problem has", () => {
+  it("documents the members of every problem", () => {
     const problems = Object.values(nodeAt(document, "components", "schemas")).filter(
       (schema) => isNode((schema as Node)["properties"]) && "requestId" in nodeAt(schema, "properties")
     )
@@ -196,7 +196,7 @@ describe("the document", () => {
     }
   })
 
-  it("tells the headers of answers that have some", () => {
+  it("documents response headers", () => {
     for (const { operation, path } of operations()) {
       for (const [status, named] of Object.entries(nodeAt(operation, "responses"))) {
         const { $ref } = named as Node
@@ -211,7 +211,7 @@ describe("the document", () => {
     }
   })
 
-  it("marks what needs a token", () => {
+  it("marks the operations that need a token", () => {
     for (const endpoint of endpoints) {
       const operation = nodeAt(document, "paths", ...documented(endpoint))
       const isProtected = !open.has(nameOf(endpoint))
@@ -242,7 +242,7 @@ describe("the server", () => {
   )
 
   it.each(endpoints.filter(({ path }) => path.includes(":")).map((endpoint) => [nameOf(endpoint), endpoint] as const))(
-    "answers 404 to somebody else, never 403: %s",
+    "answers 404, never 403, to another user: %s",
     async (_, endpoint) => {
       const bob = await logIn(backend.url)
       const id = await ada.room()
@@ -260,7 +260,7 @@ describe("the server", () => {
     }
   )
 
-  it("answers as it is documented", async () => {
+  it("answers as documented", async () => {
     const mobile = freshMobile()
     await call("POST", "/auth/signup", {}, { body: { mobile, name: "Bob" } })
     const sent = await call("POST", "/auth/send-otp", {}, { body: { mobile } })
@@ -339,7 +339,7 @@ describe("the server", () => {
   })
 })
 
-/** What is always there is there, and says what its schema has words for. */
+/** Asserts that required members are present and that the example fits its schema. */
 const assertHeaders = (reply: Reply, headers: Node, what: string) => {
   for (const [name, named] of Object.entries(headers)) {
     const header = (named as Node)["$ref"] === undefined ? (named as Node) : nodeAt(document, "components", "headers", name)
@@ -356,7 +356,7 @@ const assertHeaders = (reply: Reply, headers: Node, what: string) => {
   }
 }
 
-/** Where a value does not fit its schema: as much of JSON Schema as the document uses. */
+/** Places where a value does not fit its schema, by the keywords that the document uses. */
 const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
   if (typeof schema["$ref"] === "string") return misfits(value, nodeAt(document, ...schema["$ref"].slice(2).split("/")), at)
   const anyOf = (schema["anyOf"] ?? schema["oneOf"]) as Array<Node> | undefined
@@ -372,7 +372,7 @@ const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
   if (typeof schema["pattern"] === "string" && typeof value === "string" && !new RegExp(schema["pattern"], "u").test(value))
     return [`${at} does not match`]
   if (schema["format"] === "date-time" && new Date(String(value)).toISOString() !== value)
-    return [`${at} is no time in UTC with milliseconds`]
+    return [`${at} is not a time in UTC with milliseconds`]
   if (Array.isArray(value))
     return isNode(schema["items"]) ? value.flatMap((item, index) => misfits(item, schema["items"] as Node, `${at}/${index}`)) : []
   if (!isNode(value)) return []
@@ -393,11 +393,11 @@ const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
 }
 
 describe("the reference", () => {
-  it("is a page that needs nothing from elsewhere", async () => {
+  it("is a page that loads nothing from other hosts", async () => {
     const { headers, status, text } = await request(backend.url, "GET", "/docs")
     assert.strictEqual(status, 200)
     assert.match(headers.get("content-type") ?? "", /^text\/html/)
-    // Its own elements: what the script has inside as text is no source until the script asks for it.
+    // Elements of the page itself; text inside the script loads nothing.
     const html = text.replaceAll(/<script>[^]*?<\/script>/g, "<script></script>")
     assert.isBelow(html.length, 5_000)
     assert.notMatch(html, /(?:src|href|srcset|data|action)\s*=\s*["']?\s*(?:https?:)?\/\//i)
@@ -413,7 +413,7 @@ describe("the reference", () => {
     assert.notMatch(text.slice(text.lastIndexOf("createApiReference(")), /cdn\.|proxyUrl/)
   })
 
-  it("shows the same document that is served", async () => {
+  it("shows the document that the server serves", async () => {
     const { text } = await request(backend.url, "GET", "/docs")
     const page = text.slice(text.lastIndexOf("createApiReference("))
     const content = page.slice(page.indexOf("content:") + "content:".length, page.lastIndexOf("})"))

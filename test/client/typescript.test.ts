@@ -9,7 +9,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { flow, wrong } from "./Programs.ts"
+import { flow, wrong } from "./GeneratedClientPrograms.ts"
 
 const run = promisify(execFile)
 const patience = { timeout: 120_000 }
@@ -30,7 +30,7 @@ const compilerOptions = {
   skipLibCheck: false
 }
 
-describe("a client generated of openapi.json", () => {
+describe("a client generated from openapi.json", () => {
   let folder: string
   let database: TestDatabase
   let gemini: GeminiSimulator
@@ -58,7 +58,7 @@ describe("a client generated of openapi.json", () => {
     await writeFile(join(folder, name), text)
   }
 
-  /** What the compiler says of these files of the folder, by file. */
+  /** The compiler's output for these files of the folder. */
   const compile = async (...names: ReadonlyArray<string>): Promise<string> => {
     await write("tsconfig.json", JSON.stringify({ compilerOptions, files: ["Api.ts", ...names] }))
     const tsc = resolve("node_modules/typescript/bin/tsc")
@@ -68,7 +68,7 @@ describe("a client generated of openapi.json", () => {
     )
   }
 
-  it("compiles under strict settings, and goes all the way", patience, async () => {
+  it("compiles under strict settings and completes the flow", patience, async () => {
     await write("flow.ts", flow)
     assert.strictEqual(await compile("flow.ts"), "")
     const { stdout } = await run(process.execPath, [join(folder, "dist/flow.js"), backend.url, freshMobile()], patience)
@@ -96,7 +96,7 @@ describe("a client generated of openapi.json", () => {
     })
   })
 
-  it("knows a wrong use by its types, each of these", patience, async () => {
+  it("rejects each wrong use by its types", patience, async () => {
     const head = `import { Api } from "./Api.js"\nconst api = new Api()\nconst id = "01a1fd71-dc20-7d14-9c25-6d4455667704"\n`
     for (const [index, [, statement]] of wrong.entries())
       await write(`wrong${index}.ts`, `${head}export const use = ${statement}\n`)

@@ -6,7 +6,7 @@ import { promisify } from "node:util"
 
 export const run = promisify(execFile)
 
-/** A bundle in a folder of its own, with nothing beside it but the one package that cannot be bundled. */
+/** Builds the bundle into a new folder, with only the package that cannot be bundled beside it. */
 export const buildBundle = async () => {
   const folder = mkdtempSync(join(tmpdir(), "bundle-"))
   await run(process.execPath, ["scripts/build.ts", join(folder, "dist")])

@@ -7,7 +7,7 @@ import { type Program, type Settings, startProcess } from "../support/Backend.ts
 import { freshMobile, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { buildBundle, run } from "./Bundle.ts"
-import { signUpAndAsk } from "./Visitor.ts"
+import { signUpAndAsk } from "./signUpAndAsk.ts"
 
 let bundle: Awaited<ReturnType<typeof buildBundle>>
 let database: TestDatabase
@@ -20,7 +20,7 @@ const start = async (program: Program, settings: Partial<Settings> = {}) => {
   await process.started()
   return process
 }
-/** As the image runs it. */
+/** The bundle, run as the image runs it. */
 const bundled = (): Program => ({ args: ["--enable-source-maps", "dist/main.mjs"], cwd: bundle.folder })
 
 beforeAll(async () => {
@@ -38,7 +38,7 @@ afterAll(async () => {
 })
 
 describe("the bundle", () => {
-  it("serves, from a sign-up to a model's answer, and drains on SIGTERM", { timeout: 60_000 }, async () => {
+  it("serves a sign-up and a reply, and drains on SIGTERM", { timeout: 60_000 }, async () => {
     const server = await start(bundled())
     const ready = await request(server.url, "GET", "/readyz")
     assert.deepStrictEqual(ready.body.checks, {
@@ -66,7 +66,7 @@ describe("the bundle", () => {
     assert.isAbove(docs.text.length, 1_000_000)
   })
 
-  it("says in its log where in the sources something broke", async () => {
+  it("logs stack traces of the sources", async () => {
     const broken = await createDatabase()
     const server = await start(bundled(), { ROLE: "api", DATABASE_URL: broken.url })
     await broken.query("drop table otp_challenges cascade")
@@ -78,14 +78,14 @@ describe("the bundle", () => {
     await broken.drop()
   })
 
-  it.each(["main", "migrate"])("ends with one line when a setting is missing: %s", async (entry) => {
+  it.each(["main", "migrate"])("exits with one line when a setting is missing: %s", async (entry) => {
     const ended = await run(process.execPath, [`dist/${entry}.mjs`], { cwd: bundle.folder, env: {} }).catch((error) => error)
     assert.strictEqual(ended.code, 1)
     assert.strictEqual(ended.stderr, "cannot start: DATABASE_URL: is required (postgres://…)\n")
     assert.strictEqual(ended.stdout, "")
   })
 
-  it("migrates an empty database by itself", async () => {
+  it("migrates an empty database", async () => {
     const empty = await createDatabase()
     await empty.query("drop schema public cascade")
     await empty.query("drop schema graphile_worker cascade")
@@ -100,7 +100,7 @@ describe("the bundle", () => {
     await empty.drop()
   })
 
-  it("holds the product, nothing of development, and maps of our own files alone", () => {
+  it("contains no development code, and source maps of our own files only", () => {
     const files = readdirSync(join(bundle.folder, "dist"))
     const maps = files.filter((file) => file.endsWith(".map"))
     const sources = maps.flatMap((file) => JSON.parse(readFileSync(join(bundle.folder, "dist", file), "utf8")).sources)
@@ -129,7 +129,7 @@ describe("npm start", () => {
     assert.isUndefined(left)
   }
 
-  it("runs the bundle if there is one, and a SIGTERM to npm drains it", { timeout: 60_000 }, async () => {
+  it("runs the bundle if there is one, and drains on a SIGTERM to npm", { timeout: 60_000 }, async () => {
     const { folder, program } = project()
     cpSync(join(bundle.folder, "dist"), join(folder, "dist"), { recursive: true })
     mkdirSync(join(folder, "src"))
@@ -140,7 +140,7 @@ describe("npm start", () => {
     rmSync(folder, { recursive: true })
   })
 
-  it("else runs the sources", { timeout: 60_000 }, async () => {
+  it("runs the sources if there is no bundle", { timeout: 60_000 }, async () => {
     const { folder, program } = project("src", "migrations", "openapi.json")
     const npm = await start(program)
     assert.deepStrictEqual(await npm.kill("SIGTERM"), { code: 0, signal: null })

@@ -7,12 +7,12 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { type Settings, startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { run } from "./Bundle.ts"
-import { contextOf } from "./Dockerfile.ts"
-import { buildImage, firstInside, type Image, obstacle } from "./Image.ts"
-import { signUpAndAsk } from "./Visitor.ts"
+import { contextOf } from "./DockerfileParser.ts"
+import { buildImage, pidInside, type Image, obstacle } from "./ImageBuilder.ts"
+import { signUpAndAsk } from "./signUpAndAsk.ts"
 
-describe("what a build is given", () => {
-  it("is the sources of production, and nothing that lies beside them", () => {
+describe("the build context", () => {
+  it("contains the production sources only", () => {
     const folder = mkdtempSync(join(tmpdir(), "context-"))
     const put = (path: string) => {
       mkdirSync(dirname(join(folder, path)), { recursive: true })
@@ -34,7 +34,7 @@ describe("what a build is given", () => {
     rmSync(folder, { recursive: true })
   })
 
-  it("follows Docker's rules: the last pattern that fits decides, and covers what is in a folder", () => {
+  it("follows Docker's rules: the last matching pattern decides, and covers a folder's content", () => {
     const folder = mkdtempSync(join(tmpdir(), "context-"))
     mkdirSync(join(folder, "a/b"), { recursive: true })
     for (const path of ["a/one.md", "a/two.ts", "a/b/one.md", "a/b/two.ts", "one.md"]) writeFileSync(join(folder, path), "")
@@ -86,10 +86,10 @@ describe("the image", () => {
     )
     running.push(server)
     await server.started()
-    const inside = firstInside(server.pid)
+    const inside = pidInside(server.pid)
     return { ...server, inside, terminate: () => (process.kill(inside, "SIGTERM"), server.exited) }
   }
-  /** A command in the image; how it ended, whichever way. */
+  /** Runs a command in the image and returns how it ended, failures included. */
   const runIn = async (image: Image, command: ReadonlyArray<string>, env: Record<string, string> = {}) => {
     const { args, command: program } = image.program(command)
     const { PATH = "" } = process.env
@@ -100,7 +100,7 @@ describe("the image", () => {
   }
 
   it(
-    "holds the bundle, the native addon and the health check, that its user cannot change",
+    "contains the bundle, the native addon and the health check, read-only to its user",
     { timeout: 120_000 },
     async ({ skip }) => {
       const image = imageOr(skip)
@@ -120,7 +120,7 @@ describe("the image", () => {
     }
   )
 
-  it("serves as a user that is not root, is healthy, and drains on SIGTERM", { timeout: 120_000 }, async ({ skip }) => {
+  it("serves as a non-root user, is healthy, and drains on SIGTERM", { timeout: 120_000 }, async ({ skip }) => {
     const image = imageOr(skip)
     const server = await start(image)
     assert.match(readFileSync(`/proc/${server.inside}/status`, "utf8"), /^Uid:\t1000\t1000\t1000\t1000$/m)
@@ -134,20 +134,20 @@ describe("the image", () => {
     assert.deepStrictEqual(await runIn(image, image.healthcheck, { PORT }), { code: 1, stderr: "", stdout: "" })
   })
 
-  it("is healthy as a worker, which listens nowhere", { timeout: 120_000 }, async ({ skip }) => {
+  it("is healthy as a worker without a port", { timeout: 120_000 }, async ({ skip }) => {
     const image = imageOr(skip)
     const server = await start(image, { ROLE: "worker" })
     assert.strictEqual((await runIn(image, image.healthcheck, { ROLE: "worker" })).code, 0)
     assert.deepStrictEqual(await server.terminate(), { code: 0, signal: null })
   })
 
-  it("ends with one line when a setting is missing", { timeout: 120_000 }, async ({ skip }) => {
+  it("exits with one line when a setting is missing", { timeout: 120_000 }, async ({ skip }) => {
     const image = imageOr(skip)
     const ended = await runIn(image, image.cmd)
     assert.deepStrictEqual(ended, { code: 1, stderr: "cannot start: DATABASE_URL: is required (postgres://…)\n", stdout: "" })
   })
 
-  it("migrates with the command that the paid blueprint runs before a deployment", { timeout: 120_000 }, async ({ skip }) => {
+  it("migrates with the preDeployCommand of the paid blueprint", { timeout: 120_000 }, async ({ skip }) => {
     const image = imageOr(skip)
     const empty = await createDatabase()
     await empty.query("drop table migrations")

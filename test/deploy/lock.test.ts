@@ -20,7 +20,7 @@ const placesOf = (from: string, name: string): ReadonlyArray<string> => {
 }
 
 describe("the lock file", () => {
-  it("has every package of every platform, without which npm ci refuses it", () => {
+  it("has the packages of every platform, which npm ci requires", () => {
     const missing = Object.entries(packages).flatMap(([from, { dependencies, optionalDependencies }]) =>
       Object.keys({ ...dependencies, ...optionalDependencies }).filter(
         (name) => !placesOf(from.replace(/^node_modules\//, ""), name).some((place) => `node_modules/${place}` in packages)
@@ -29,7 +29,7 @@ describe("the lock file", () => {
     assert.deepStrictEqual(missing, [])
   })
 
-  it("is made of package.json, which pins exact versions", () => {
+  it("matches package.json, which pins exact versions", () => {
     for (const kind of ["dependencies", "devDependencies", "optionalDependencies"] as const) {
       assert.deepStrictEqual(packages[""]?.[kind], project[kind])
       for (const [name, version] of Object.entries(project[kind] ?? {})) {

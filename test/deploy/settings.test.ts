@@ -12,7 +12,7 @@ type Variables = Record<string, string>
 
 const read = (file: string) => parse(readFileSync(file, "utf8"))
 
-/** The settings that these variables make, and the names of those that nobody asked for. */
+/** Loads the settings from these variables, and names the variables that no setting reads. */
 const load = async (given: Variables): Promise<{ settings: Settings; unread: Array<string> }> => {
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ""))
   const source = ConfigProvider.fromUnknown(set)
@@ -26,7 +26,7 @@ const load = async (given: Variables): Promise<{ settings: Settings; unread: Arr
   return { settings, unread: Object.keys(set).filter((name) => !asked.has(name)) }
 }
 
-/** What somebody who is asked for these would type. */
+/** Values that an operator would type. */
 const typed: Variables = {
   APP_URL: "https://chat.example",
   GEMINI_API_KEY: "a-key-of-ai-studio",
@@ -97,18 +97,18 @@ const deploy = (blueprint: Blueprint): Map<string, Variables> => {
   return new Map(blueprint.services.map(({ envVars, name }) => [name, variables(name, envVars)]))
 }
 
-/** What Render sets of itself. */
+/** The variables that Render sets. */
 const ofRender = ({ name, type }: Service): Variables =>
   type === "web" ? { PORT: "10000", RENDER_EXTERNAL_URL: `https://${name}.onrender.com` } : { RENDER_EXTERNAL_URL: "" }
 
 const settingsOf = async (blueprint: Blueprint, name: string) => {
   const given = deploy(blueprint).get(name) ?? {}
   const { settings, unread } = await load({ ...ofRender(named(blueprint.services, name)), ...given })
-  assert.deepStrictEqual(unread, [], `${name} is given what nothing reads`)
+  assert.deepStrictEqual(unread, [], `${name} has a variable that no setting reads`)
   assert.deepStrictEqual(
     Object.entries(given).filter(([, value]) => value === ""),
     [],
-    `${name} is given what is empty`
+    `${name} has an empty variable`
   )
   return settings
 }
@@ -116,17 +116,17 @@ const settingsOf = async (blueprint: Blueprint, name: string) => {
 describe.each(["render.yaml", "render.paid.yaml"])("%s", (file) => {
   const blueprint: Blueprint = read(file)
 
-  it("is a blueprint by Render's schema", () => {
+  it("is valid by Render's schema", () => {
     const validate = new Ajv2020({ strict: false, allErrors: true }).compile(schema)
     validate(blueprint)
     assert.deepStrictEqual(validate.errors ?? [], [])
   })
 
-  it("gives every service settings it can start with, and no other", async () => {
+  it("gives every service valid settings and no unknown variable", async () => {
     for (const { name } of blueprint.services) assert.strictEqual((await settingsOf(blueprint, name)).environment, "production")
   })
 
-  it("takes the address of the client from behind Render's proxies, and from nobody else", async () => {
+  it("trusts client addresses from Render's proxies only", async () => {
     for (const service of blueprint.services.filter(({ type }) => type === "web")) {
       const { trustedProxies } = await settingsOf(blueprint, service.name)
       const seen = (header: string, peer = "10.21.157.68") => clientAddress(peer, header, trustedProxies)
@@ -137,7 +137,7 @@ describe.each(["render.yaml", "render.paid.yaml"])("%s", (file) => {
     }
   })
 
-  it("runs on the Postgres that development runs on, and asks whether the process lives", () => {
+  it("uses the Postgres version of development and /healthz as the health check", () => {
     assert.deepStrictEqual(
       blueprint.databases.map(({ postgresMajorVersion }) => postgresMajorVersion),
       ["18"]
@@ -151,7 +151,7 @@ describe.each(["render.yaml", "render.paid.yaml"])("%s", (file) => {
 describe("the free blueprint", () => {
   const blueprint: Blueprint = read("render.yaml")
 
-  it("costs nothing, and is one process that does all", async () => {
+  it("uses free plans and one process for everything", async () => {
     assert.deepStrictEqual(
       [...blueprint.services, ...blueprint.databases].map(({ plan }) => plan),
       ["free", "free"]
@@ -167,7 +167,7 @@ describe("the free blueprint", () => {
 describe("the paid blueprint", () => {
   const blueprint: Blueprint = read("render.paid.yaml")
 
-  it("migrates before it starts, takes money, and never answers with a code", async () => {
+  it("migrates before the deployment, bills live, and never returns a code", async () => {
     for (const { name, plan, preDeployCommand } of blueprint.services) {
       const { billing, migrate, otpDelivery } = await settingsOf(blueprint, name)
       assert.notStrictEqual(plan, "free")
@@ -189,7 +189,7 @@ describe("the paid blueprint", () => {
 describe("compose.yaml", () => {
   const compose = read("compose.yaml")
 
-  /** What is asked for, with the words that stand there when it is missing; and what the app is given. */
+  /** The required variables with their error messages, and the environment of the app. */
   const interpolate = (environment: Variables, given: Variables) => {
     const asked = new Map<string, string>()
     const values = Object.entries(environment).map(([name, text]) => [
@@ -202,7 +202,7 @@ describe("compose.yaml", () => {
     return { asked, values: Object.fromEntries(values) as Variables }
   }
 
-  it("asks for a Gemini key and a key for tokens, and gives the app what it can start with", async () => {
+  it("requires a Gemini key and a token key, and gives the app valid settings", async () => {
     const { asked, values } = interpolate(compose.services.app.environment, { ...typed, JWT_KEYS: generated() })
     assert.deepStrictEqual([...asked.keys()], ["GEMINI_API_KEY", "JWT_KEYS"])
     for (const [name, words] of asked) assert.isAbove(words.length, 10, name)
@@ -212,7 +212,7 @@ describe("compose.yaml", () => {
     assert.strictEqual(settings.gemini.model, "gemini-3.8-flash")
   })
 
-  it("starts the app on its own Postgres when that is well, and gives it the time to drain", () => {
+  it("starts the app after its Postgres is healthy, and gives it time to drain", () => {
     const { app, postgres } = compose.services
     assert.deepStrictEqual(app.depends_on, { postgres: { condition: "service_healthy" } })
     const { hostname, password, pathname, username } = new URL(app.environment.DATABASE_URL)

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 
-/** A JSON schema as the document has them; only the words that occur there are read. */
+/** A JSON schema of the document; only the keywords that occur there are read. */
 export interface JsonSchema {
   readonly [word: string]: unknown
 }
@@ -50,7 +50,7 @@ const stringOf = (schema: JsonSchema): fc.Arbitrary<string> => {
   return fc.string({ minLength, maxLength, unit: "grapheme-ascii" })
 }
 
-/** Values that fit the schema, as far as a generator can tell. */
+/** Values that are valid by the schema, as far as a generator can tell. */
 export const fitting = (schema: JsonSchema): fc.Arbitrary<unknown> => {
   const choices = [...schemas(schema["anyOf"]), ...schemas(schema["oneOf"])]
   if (choices.length > 0) return fc.oneof(...choices.map(fitting))
@@ -79,7 +79,7 @@ export const fitting = (schema: JsonSchema): fc.Arbitrary<unknown> => {
   }
 }
 
-/** A fitting object with some of its fields spoiled, or something else altogether. */
+/** A valid object with some invalid fields, or another value. */
 export const spoiled = (schema: JsonSchema): fc.Arbitrary<unknown> =>
   fc.oneof(
     { weight: 3, arbitrary: fitting(schema) },

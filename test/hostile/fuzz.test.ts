@@ -8,10 +8,10 @@ import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { fitting, type JsonSchema, nastyText, spoiled } from "./Arbitraries.ts"
 
-/** Requests in all; the long form is run by hand: FUZZ_REQUESTS=5000. */
+/** Number of requests. For a longer run: FUZZ_REQUESTS=5000. */
 const requests = Number(process.env["FUZZ_REQUESTS"] ?? 1_000)
-/** Seconds after which an answer counts as a hang. */
-const patience = 10
+/** Seconds after which a response counts as hung. */
+const timeoutSeconds = 10
 
 interface Operation {
   readonly method: string
@@ -27,8 +27,8 @@ interface RequestBody {
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the document is JSON that this test walks
 const document = openApiDocument() as any
-/** They would end what the run lives on: the room, the session, or the user. */
-const left = new Set(["DELETE /chatroom/{id}", "DELETE /user/me", "POST /auth/logout", "POST /auth/change-password"])
+/** Operations that would delete the run's own room, session or user. */
+const excluded = new Set(["DELETE /chatroom/{id}", "DELETE /user/me", "POST /auth/logout", "POST /auth/change-password"])
 
 const resolve = (schema: JsonSchema): JsonSchema =>
   JSON.parse(JSON.stringify(schema), (_, value) =>
@@ -53,7 +53,7 @@ const operations: ReadonlyArray<Operation> = Object.entries<Record<string, Recor
       responses: operation["responses"] as Operation["responses"]
     }))
   )
-  .filter(({ method, path }) => !left.has(`${method} ${path}`))
+  .filter(({ method, path }) => !excluded.has(`${method} ${path}`))
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: false })
 const validators = new Map<string, ReturnType<Ajv2020["compile"]>>()
@@ -69,7 +69,7 @@ const fits = (operation: Operation, status: string, type: string, body: unknown)
 const segment = (text: string) => encodeURIComponent(text.toWellFormed()).slice(0, 250) || "x"
 const headerText = (text: string) => text.replace(/[^\x20-\x7e]/g, "?").slice(0, 300)
 
-describe("requests made of the document", () => {
+describe("random requests from the document", () => {
   let database: TestDatabase
   let gemini: GeminiSimulator
   let backend: Awaited<ReturnType<typeof startBackend>>
@@ -100,7 +100,7 @@ describe("requests made of the document", () => {
   const parameter = ({ name, schema }: Operation["parameters"][number]) => {
     const known = name === "id" ? room : name === "mid" ? reply : undefined
     const made = fc.oneof(fitting(schema).map(String), nastyText)
-    // A wait of half a minute is no hang, but would take that long.
+    // A real wait would take half a minute.
     const value = name === "wait" ? fc.constantFrom("0", "1", "x", "-1", "99") : made
     return known === undefined ? value : fc.oneof({ weight: 3, arbitrary: fc.constant(known) }, { weight: 1, arbitrary: value })
   }
@@ -144,12 +144,12 @@ describe("requests made of the document", () => {
       method: operation.method,
       headers,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(patience * 1000)
+      signal: AbortSignal.timeout(timeoutSeconds * 1000)
     })
     return { response, text: await response.text() }
   }
 
-  it(`${requests} of them get documented answers, and never a fault of ours`, { timeout: 600_000 }, async () => {
+  it(`get documented responses and never a 5xx (${requests} requests)`, { timeout: 600_000 }, async () => {
     const seen = new Map<number, number>()
     const anyRequest = fc.constantFrom(...operations).chain(requestOf)
     await fc.assert(
@@ -158,9 +158,9 @@ describe("requests made of the document", () => {
         const { status } = response
         seen.set(status, (seen.get(status) ?? 0) + 1)
         const name = `${made.operation.method} ${made.operation.path} ${status} ${text.slice(0, 300)}`
-        // With billing off whatever needs Stripe says so.
+        // Billing is off, so operations that need Stripe answer 503.
         if (status !== 503 || !text.includes('"billing_unavailable"')) assert.isBelow(status, 500, name)
-        // An id of dots, or with an escaped NUL, makes it another path, where nothing is.
+        // An id of dots or with an escaped NUL makes another path, which does not exist.
         if (status === 404 && text.includes('"not_found"')) return
         assert.property(made.operation.responses, String(status), name)
         const type = (response.headers.get("content-type") ?? "").split(";")[0] ?? ""

@@ -5,7 +5,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { freshMobile } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw, type RawReply } from "../support/raw.ts"
+import { rawRequest, type RawReply } from "../support/rawHttp.ts"
 import { type LoggedIn, peopleAt, sleep, times, until } from "../auth/People.ts"
 
 let database: TestDatabase
@@ -42,15 +42,15 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** What never stands in an answer or a log, whatever was sent: how we are built, and what we keep secret. */
+/** What no response and no log line may contain: internals and secrets. */
 const leaks =
   /\bat [\w.<>]+ \(|\bnode_modules\b|file:\/\/|\.ts:\d+|\bSqlError\b|\b(select|insert into|update|delete from) [^"]*\b(users|sessions|chatrooms|messages|throttles|otp_challenges)\b|syntax error|_pkey|_fkey|\bpg_|effect\/|SchemaIssue|argon2|JWT_KEYS/i
 
-type Options = Parameters<typeof raw>[3] & { readonly json?: unknown; readonly token?: string | null }
-/** A request of Mallory's, exactly as it is written. Its answer is sound, whatever it is. */
+type Options = Parameters<typeof rawRequest>[3] & { readonly json?: unknown; readonly token?: string | null }
+/** Sends a request as Mallory, exactly as written, and checks that the response is sound. */
 const attack = async (method: string, path: string, options: Options = {}): Promise<RawReply> => {
   const { json, token = mallory.token, ...rest } = options
-  const reply = await raw(backend.url, method, path, {
+  const reply = await rawRequest(backend.url, method, path, {
     ...rest,
     ...(json === undefined ? {} : { body: JSON.stringify(json) }),
     headers: {
@@ -74,7 +74,7 @@ const assertSound = (reply: RawReply) => {
   }
 }
 
-/** Bytes on a connection, and all that comes back until it is quiet or closed. */
+/** Sends bytes on a connection and returns the response once the connection is quiet or closed. */
 const wire = async (text: string | Buffer, quiet = 400): Promise<string> => {
   const { hostname, port } = new URL(backend.url)
   const socket: Socket = connect(Number(port), hostname)
@@ -99,7 +99,7 @@ const wire = async (text: string | Buffer, quiet = 400): Promise<string> => {
 let logged = 0
 afterEach(async () => {
   const began = performance.now()
-  const health = await raw(backend.url, "GET", "/healthz")
+  const health = await rawRequest(backend.url, "GET", "/healthz")
   assert.strictEqual(health.status, 200)
   assert.isBelow(performance.now() - began, 5_000, "/healthz is slow")
   const log = backend.output().slice(logged)
@@ -140,8 +140,8 @@ const nasty = [
   "${jndi:ldap://x}"
 ]
 
-describe("an injection", () => {
-  it.each(nasty)("is text like any other in a room's title and prompt: %j", async (text) => {
+describe("injections", () => {
+  it.each(nasty)("are stored as plain text in a room's title and prompt: %j", async (text) => {
     const made = await attack("POST", "/chatroom", { json: { title: text, systemPrompt: text } })
     assert.strictEqual(made.status, 201)
     assert.deepInclude(made.body, { title: text, systemPrompt: text })
@@ -155,7 +155,7 @@ describe("an injection", () => {
     )
   })
 
-  it("is text like any other in a question, and comes back as it was", async () => {
+  it("are stored and returned unchanged as a question", async () => {
     for (const text of nasty.filter((each) => each.trim() !== "")) {
       const own = await mallory.room()
       const sent = await attack("POST", `/chatroom/${own}/message`, { json: { content: text } })
@@ -164,7 +164,7 @@ describe("an injection", () => {
     }
   })
 
-  it("finds nothing of anybody else in a search", async () => {
+  it("find no other user's messages in a search", async () => {
     for (const text of [...nasty, "hello", "%hello%", "hello' or user_id <> '", "h:*", "!!!", "& | !", "<->", '"hello']) {
       const reply = await attack("GET", `/search?q=${encodeURIComponent(text)}`)
       if (reply.status === 200) assert.notInclude(reply.text, adasRoom)
@@ -172,14 +172,14 @@ describe("an injection", () => {
     }
   })
 
-  it("is text like any other in a name, and no e-mail address", async () => {
+  it("are stored as a name and refused as an e-mail address", async () => {
     for (const text of nasty) {
       assert.strictEqual((await attack("PATCH", "/user/me", { json: { name: text } })).body.name, text)
       assert.strictEqual((await attack("PATCH", "/user/me", { json: { email: text } })).status, 400)
     }
   })
 
-  it("is no number, code, id, cursor or model", async () => {
+  it("are refused as a mobile number, code, id, cursor or model", async () => {
     for (const text of nasty) {
       const encoded = encodeURIComponent(text)
       const replies = [
@@ -205,7 +205,7 @@ describe("an injection", () => {
     assert.lengthOf(await database.query("select 1 from users where mobile !~ '^[+][0-9]+$'"), 0)
   })
 
-  it("is text like any other in a key, a client's name and a request's id", async () => {
+  it("do no harm in an idempotency key, a user agent, a request id and other headers", async () => {
     for (const text of nasty.map((each) => each.replaceAll(/[^\u0020-\u007e]/g, ""))) {
       if (text === "") continue
       const headers = {
@@ -225,7 +225,7 @@ describe("an injection", () => {
     }
   })
 
-  it("of a header does not come out of an answer", async () => {
+  it("do not add headers to a response", async () => {
     for (const path of ["/chatroom?limit=1&q=%0d%0aX-Injected:%201", "/user/me%0d%0aX-Injected:%201", "/%0d%0aX-Injected:%201"]) {
       const reply = await attack("GET", path)
       assert.isUndefined(reply.headers["x-injected"])
@@ -234,13 +234,13 @@ describe("an injection", () => {
   })
 })
 
-describe("a body", () => {
+describe("a hostile body", () => {
   it.each([
     '{"__proto__":{"tier":"pro"},"title":"t"}',
     '{"constructor":{"prototype":{"pinned":true}},"title":"t"}',
     '{"__proto__":null,"title":"t"}',
     '{"title":"t","toString":"x","hasOwnProperty":1,"valueOf":null}'
-  ])("pollutes no prototype: %s", async (body) => {
+  ])("does not pollute a prototype: %s", async (body) => {
     const made = await attack("POST", "/chatroom", { body })
     assert.deepInclude(made.body, { title: "t", pinned: false })
     assert.strictEqual((await attack("PATCH", "/user/me", { body })).status, 200)
@@ -249,7 +249,7 @@ describe("a body", () => {
     assert.notProperty((await attack("POST", "/chatroom", { json: {} })).body, "tier")
   })
 
-  it("is a hundred thousand levels deep, in any field", async () => {
+  it("is refused when it nests 100,000 levels, in any field", async () => {
     const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
     const objects = `${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}`
     for (const value of [deep, objects]) {
@@ -277,20 +277,20 @@ describe("a body", () => {
     "0x1",
     "1_000",
     "01"
-  ])("has a number that is none of ours: %s", async (number) => {
+  ])("is refused for a number out of range or not in JSON: %s", async (number) => {
     const reply = await attack("POST", "/chatroom", { body: `{"temperature":${number}}` })
     if (reply.status === 201) assert.isTrue(reply.body.temperature >= 0 && reply.body.temperature <= 2)
     else assert.strictEqual(reply.status, 400)
     assert.include(["-0", "0.1e-400"].includes(number) ? [201] : [400], reply.status)
   })
 
-  it("has a key twice: the last one counts, once", async () => {
+  it("takes the last of two equal keys", async () => {
     assert.strictEqual((await attack("POST", "/chatroom", { body: '{"title":"one","title":"two"}' })).body.title, "two")
     assert.strictEqual((await attack("POST", "/chatroom", { body: '{"title":"one","title":null}' })).status, 400)
     assert.strictEqual((await attack("POST", "/chatroom", { body: `{"title":"a","t\\u0069tle":"b"}` })).body.title, "b")
   })
 
-  it("has the wrong type in every place", async () => {
+  it("is refused for a wrong type in any place", async () => {
     const values = [null, true, 7, [], {}, ["x"], { x: 1 }, [[]]]
     for (const value of values) {
       const replies = [
@@ -315,7 +315,7 @@ describe("a body", () => {
     }
   })
 
-  it("begins with a byte order mark, of UTF-8 or of another encoding", async () => {
+  it("is refused in UTF-16, and read with a UTF-8 byte order mark or refused", async () => {
     const json = '{"title":"marked"}'
     const marked = await attack("POST", "/chatroom", {
       body: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(json)])
@@ -337,7 +337,7 @@ describe("a body", () => {
     ["past the last character", [0xf4, 0x90, 0x80, 0x80]],
     ["a lone continuation", [0x80]],
     ["latin-1", [0xe9]]
-  ])("holds what is no UTF-8: %s", async (_, bytes) => {
+  ])("is refused when it is not UTF-8: %s", async (_, bytes) => {
     const body = Buffer.concat([Buffer.from('{"title":"'), Buffer.from(bytes), Buffer.from('"}')])
     assert.strictEqual((await attack("POST", "/chatroom", { body })).body.code, "bad_json")
   })
@@ -351,12 +351,12 @@ describe("a body", () => {
     ["content-type", "application/xml"],
     ["content-encoding", "gzip"],
     ["content-encoding", "deflate, br"]
-  ])("says that it is what we do not read: %s: %s", async (name, value) => {
+  ])("is refused with an unsupported %s: %s", async (name, value) => {
     const reply = await attack("POST", "/chatroom", { body: '{"title":"x"}', headers: { [name]: value } })
     assert.strictEqual(reply.status, 415)
   })
 
-  it("dribbles in a byte at a time, and holds nobody up", async () => {
+  it("does not delay other requests when it arrives one byte at a time", async () => {
     const { hostname, port } = new URL(backend.url)
     const slow = times(50, () => connect(Number(port), hostname))
     for (const socket of slow) {
@@ -380,7 +380,7 @@ describe("a body", () => {
     }
   })
 
-  it("is announced longer than it is, or shorter, and smuggles nothing", async () => {
+  it("smuggles no request with a wrong or ambiguous length", async () => {
     const head = `POST /auth/send-otp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`
     for (const lengths of [
       "Content-Length: 2\r\nContent-Length: 3",
@@ -398,8 +398,8 @@ describe("a body", () => {
   })
 })
 
-describe("a request", () => {
-  it("has a thousand headers, or one too long", async () => {
+describe("a hostile request", () => {
+  it("is refused for a header that is too long, and survives a thousand headers", async () => {
     const many = await attack("GET", "/user/me", { headers: Object.fromEntries(times(1_000, (n) => [`x-${n}`, "y"])) })
     assert.include([200, 400, 431], many.status)
     const long = await attack("GET", "/user/me", { headers: { "x-long": "y".repeat(20_000) } })
@@ -408,7 +408,7 @@ describe("a request", () => {
     assert.include([404, 414, 431], (await attack("GET", `/user/me/${"x".repeat(12_000)}`)).status)
   })
 
-  it("comes with others down one pipe, and each is answered in its order", async () => {
+  it("is answered in order when it is pipelined with others", async () => {
     const one = (path: string, id: string) =>
       `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\nX-Request-Id: ${id}\r\n\r\n`
     const answer = await wire(
@@ -421,7 +421,7 @@ describe("a request", () => {
     )
   })
 
-  it("is HEAD, OPTIONS, TRACE or something else", async () => {
+  it("gets 405 with an unsupported method, and reflects nothing", async () => {
     const head = await attack("HEAD", "/user/me")
     assert.deepStrictEqual([head.status, head.text], [200, ""])
     for (const method of ["OPTIONS", "TRACE", "PUT", "PROPFIND", "PURGE", "LINK", "M-SEARCH"]) {
@@ -433,7 +433,7 @@ describe("a request", () => {
     assert.match(await wire("BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n"), /^HTTP\/1\.1 400 /)
   })
 
-  it("is CONNECT, and opens no tunnel", async () => {
+  it("opens no tunnel with CONNECT and no other protocol with Upgrade", async () => {
     const answer = await wire(`CONNECT 127.0.0.1:5432 HTTP/1.1\r\nHost: 127.0.0.1:5432\r\n\r\n`, 100).catch(() => "")
     assert.notMatch(answer, /^HTTP\/1\.1 [25]/)
     const upgraded = await wire(
@@ -442,7 +442,7 @@ describe("a request", () => {
     assert.match(upgraded, /^HTTP\/1\.1 401 /)
   })
 
-  it("would like to be another method, path, host or person than it is", async () => {
+  it("cannot override its method, path, host or user by headers", async () => {
     const before = (await attack("GET", `/chatroom/${room}`)).body
     const headers = {
       "x-http-method-override": "DELETE",
@@ -493,12 +493,12 @@ describe("a request", () => {
     "/%",
     "/%u0041",
     "/chatroom/%2e%2e"
-  ])("goes to %s, where nothing is", async (path) => {
+  ])("gets 400 or 404 at %s", async (path) => {
     const reply = await attack("GET", path)
     assert.include([400, 404], reply.status)
   })
 
-  it("names its target in full, or a star", async () => {
+  it("does not reflect an absolute target or a star", async () => {
     for (const target of ["http://evil.example/user/me", "*", "evil.example:80"]) {
       const answer = await wire(`GET ${target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\n\r\n`)
       assert.match(answer, /^HTTP\/1\.1 (200|4\d\d) /)
@@ -506,7 +506,7 @@ describe("a request", () => {
     }
   })
 
-  it("is nonsense in an event's id, and the stream is refused", async () => {
+  it("is refused with 400 for a malformed Last-Event-ID", async () => {
     for (const id of [
       "x",
       "-1:0",
@@ -551,7 +551,7 @@ describe("a request", () => {
 })
 
 describe("a cursor", () => {
-  it("is good for the list and the person that it was given to, and as it was given", async () => {
+  it("works only unchanged, for the list and the user it was issued for", async () => {
     const [one, two] = [await people.enter(), await people.enter()]
     const rooms: Array<string> = []
     for (const person of [one, two])
@@ -597,8 +597,8 @@ describe("a cursor", () => {
   })
 })
 
-describe("a race", () => {
-  it("of deleting a room and asking in it ends in one order or the other", async () => {
+describe("concurrent requests", () => {
+  it("leave no message of a room that is deleted while questions are sent", async () => {
     for (const _ of times(10, (n) => n)) {
       const own = await mallory.room()
       const [removed, ...sent] = await Promise.all([
@@ -612,7 +612,7 @@ describe("a race", () => {
       assert.lengthOf(await database.query("select 1 from messages where chatroom_id = $1", [own]), 0)
     }
     await until(
-      "all is answered or gone",
+      "every reply has ended or is deleted",
       async () =>
         (
           await database.query("select 1 from messages where status in ('queued', 'processing', 'held') and user_id = $1", [
@@ -622,7 +622,7 @@ describe("a race", () => {
     )
   })
 
-  it("of deleting an account and using it leaves nothing behind", async () => {
+  it("leave nothing of an account that is deleted while it is used", async () => {
     for (const _ of times(6, (n) => n)) {
       const { token, userId } = await people.enter()
       const replies = await Promise.all([
@@ -642,8 +642,8 @@ describe("a race", () => {
   })
 })
 
-describe("a flood", () => {
-  it("of two thousand requests without a token leaves the product usable for others", async () => {
+describe("a flood of requests", () => {
+  it("without a token does not slow down other users", async () => {
     const paths = ["/user/me", "/chatroom", "/auth/sessions", "/nowhere", "/chatroom/x/message"]
     let next = 0
     const statuses = new Set<number>()

@@ -4,12 +4,12 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Api } from "../../src/api/Api.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
-import { raw } from "../support/raw.ts"
+import { rawRequest } from "../support/rawHttp.ts"
 import { type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { assertProblem, type LoggedIn, peopleAt, sidOf, until } from "../auth/People.ts"
 
-/** Everything the API has, as its definition tells it: a new route is tested here without being named. */
+/** Every endpoint of the API's definition: a new one is tested here without being named. */
 const endpoints: Array<{ readonly name: string; readonly method: string; readonly path: string; readonly isProtected: boolean }> =
   []
 HttpApi.reflect(Api, {
@@ -25,9 +25,9 @@ HttpApi.reflect(Api, {
 })
 const named = (names: ReadonlySet<string>) => endpoints.filter(({ name }) => names.has(name))
 
-/** What a call needs beside its path for its answer to depend on the path alone. */
+/** Valid bodies, so that the response depends on the path alone. */
 const bodies: Readonly<Record<string, unknown>> = { sendMessage: { content: "mine?" }, updateChatroom: { title: "mine" } }
-/** Routes that anybody may call. Whatever is not named here must be protected. */
+/** Routes that need no token; every other one must be protected. */
 const open = new Set([
   "signUp",
   "sendOtp",
@@ -40,7 +40,7 @@ const open = new Set([
   "healthz",
   "readyz"
 ])
-/** Routes with a key of their own, off when it is unset. */
+/** Routes that need `ADMIN_TOKEN`; 404 when it is unset. */
 const forOperators = new Set(["queue", "metrics"])
 
 const key = Buffer.from("5f4e3d2c1b0a99887766554433221100").toString("base64")
@@ -63,7 +63,7 @@ beforeAll(async () => {
   Object.assign(owned, { question: body.message.id, reply: body.reply.id })
   owned.running = (await ada.ask(owned.room, "[[latency 60000]] Ada waits")).body.reply.id
   await until(
-    "it is being answered",
+    "the reply is being made",
     async () => (await ada.call("GET", `/chatroom/${owned.room}/message/${owned.running}`)).body.status === "processing"
   )
 })
@@ -73,7 +73,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-const nobodysId = "01980000-0000-7000-8000-000000000000"
+const unknownId = "01980000-0000-7000-8000-000000000000"
 const call = (method: string, path: string, name: string, headers: Record<string, string>) =>
   request(backend.url, method, path, {
     headers,
@@ -82,7 +82,7 @@ const call = (method: string, path: string, name: string, headers: Record<string
 const asMallory = (method: string, path: string, name: string) =>
   call(method, path, name, { authorization: `Bearer ${mallory.token}` })
 
-/** What a path's parameters can stand for; a path that is not known here fails its test. */
+/** Fills in a path's parameters; a parameter that is unknown here fails the test. */
 const pathsFor = (
   path: string,
   { room, session }: { readonly room: string; readonly session: string },
@@ -93,7 +93,7 @@ const pathsFor = (
   return path
 }
 
-/** All that is Ada's, byte for byte. */
+/** All rows of Ada's as text, to compare before and after. */
 const everythingOfAda = () =>
   database.query(
     `select (select json_agg(c order by id) from chatrooms c where user_id = $1)::text as rooms,
@@ -103,8 +103,8 @@ const everythingOfAda = () =>
     [ada.userId]
   )
 
-describe("the routes of the API", () => {
-  it("are all protected, but for those that anybody may call", () => {
+describe("routes", () => {
+  it("are protected, except those listed as public", () => {
     const unprotected = endpoints.filter(({ isProtected }) => !isProtected).map(({ name }) => name)
     assert.deepStrictEqual(
       unprotected.filter((name) => !open.has(name) && !forOperators.has(name)),
@@ -118,35 +118,42 @@ describe("the routes of the API", () => {
     assert.isAbove(endpoints.length, 25)
   })
 
-  it("have no parameter whose owner is not known here", () => {
+  it("have no path parameter that this test cannot fill in", () => {
     for (const { path } of endpoints) {
-      assert.notInclude(pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply), ":", `teach this test about ${path}`)
+      assert.notInclude(
+        pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply),
+        ":",
+        `add the parameters of ${path} to pathsFor`
+      )
     }
   })
 })
 
-describe("somebody else's", () => {
+describe("another user's resource", () => {
   const withParams = endpoints.filter(({ path }) => path.includes(":"))
 
-  it.each(withParams)("$method $path is 404, as what never was, and changes nothing", async ({ method, name, path }) => {
-    const before = await everythingOfAda()
-    const theirs = { room: owned.room, session: ada.sid }
-    const nothing = { room: nobodysId, session: nobodysId }
-    const said = ({ body, status }: Reply) => `${status} ${JSON.stringify({ ...body, requestId: "" })}`
-    for (const message of [owned.reply, owned.question, owned.running]) {
-      const reply = await asMallory(method, pathsFor(path, theirs, message), name)
-      assert.strictEqual(reply.status, 404, reply.text)
-      assert.strictEqual(reply.body.status, 404)
-      // Nor can it be told from what never was.
-      assert.strictEqual(said(reply), said(await asMallory(method, pathsFor(path, nothing, nobodysId), name)))
-      for (const word of ["Ada", ada.userId, ada.mobile]) assert.notInclude(reply.text, word)
+  it.each(withParams)(
+    "is 404 and unchanged for $method $path, exactly as one that does not exist",
+    async ({ method, name, path }) => {
+      const before = await everythingOfAda()
+      const theirs = { room: owned.room, session: ada.sid }
+      const nothing = { room: unknownId, session: unknownId }
+      const said = ({ body, status }: Reply) => `${status} ${JSON.stringify({ ...body, requestId: "" })}`
+      for (const message of [owned.reply, owned.question, owned.running]) {
+        const reply = await asMallory(method, pathsFor(path, theirs, message), name)
+        assert.strictEqual(reply.status, 404, reply.text)
+        assert.strictEqual(reply.body.status, 404)
+        // It cannot be distinguished from one that does not exist.
+        assert.strictEqual(said(reply), said(await asMallory(method, pathsFor(path, nothing, unknownId), name)))
+        for (const word of ["Ada", ada.userId, ada.mobile]) assert.notInclude(reply.text, word)
+      }
+      const after = await everythingOfAda()
+      assert.deepStrictEqual(after, before)
     }
-    const after = await everythingOfAda()
-    assert.deepStrictEqual(after, before)
-  })
+  )
 
   it.each(withParams.filter(({ path }) => path.includes(":mid")))(
-    "$method $path is 404 in a room of one's own, too",
+    "is 404 for $method $path in a room of the caller's own",
     async ({ method, name, path }) => {
       const room = await mallory.room()
       const before = await everythingOfAda()
@@ -159,14 +166,14 @@ describe("somebody else's", () => {
   )
 
   it.each(withParams.filter(({ method, path }) => method === "GET" && path.startsWith("/chatroom")))(
-    "$method $path is its owner's all the same",
+    "is readable by its owner: $method $path",
     async ({ method, path }) => {
       const reply = await ada.call(method, pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply))
       assert.strictEqual(reply.status, 200, reply.text)
     }
   )
 
-  it("messages are in nobody's lists, searches and exports", async () => {
+  it("is not in other users' lists, searches and exports", async () => {
     const others = await mallory.room()
     for (const path of [
       "/chatroom",
@@ -188,15 +195,15 @@ describe("somebody else's", () => {
   })
 })
 
-describe("a body that cannot be read", () => {
+describe("an unreadable body", () => {
   const withBody = endpoints.filter(({ isProtected, method }) => isProtected && method !== "GET")
   const json = { "content-type": "application/json" }
 
-  it.each(withBody)("is refused by $method $path, whether it is asked for or not", async ({ method, path }) => {
+  it.each(withBody)("is refused by $method $path, with or without a payload schema", async ({ method, path }) => {
     const before = await everythingOfAda()
     const target = pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply)
     const sending = (headers: Record<string, string>, body: string | Uint8Array) =>
-      raw(backend.url, method, target, { headers: { authorization: `Bearer ${ada.token}`, ...headers }, body })
+      rawRequest(backend.url, method, target, { headers: { authorization: `Bearer ${ada.token}`, ...headers }, body })
     const code = ({ body, status }: Awaited<ReturnType<typeof sending>>) => `${status} ${body?.code}`
     assert.strictEqual(code(await sending(json, `{"a":`)), "400 bad_json")
     assert.strictEqual(code(await sending(json, Buffer.from([0x22, 0xff, 0x22]))), "400 bad_json")
@@ -206,7 +213,7 @@ describe("a body that cannot be read", () => {
   })
 })
 
-describe("without a token that is good", () => {
+describe("a request without a valid token", () => {
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url")
   const expired = () => {
     const now = Math.floor(Date.now() / 1000)
@@ -223,7 +230,7 @@ describe("without a token that is good", () => {
     return `${head}.${claims}.${createHmac("sha256", Buffer.from(key, "base64")).update(`${head}.${claims}`).digest("base64url")}`
   }
 
-  it.each(endpoints.filter(({ isProtected }) => isProtected))("$method $path is 401", async ({ method, name, path }) => {
+  it.each(endpoints.filter(({ isProtected }) => isProtected))("gets 401 from $method $path", async ({ method, name, path }) => {
     const before = await everythingOfAda()
     const target = pathsFor(path, { room: owned.room, session: ada.sid }, owned.reply)
     const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
@@ -238,7 +245,7 @@ describe("without a token that is good", () => {
   })
 
   it.each(endpoints.filter(({ name }) => forOperators.has(name)))(
-    "$method $path is 404 where operators have no key, also to users",
+    "gets 404 from $method $path when ADMIN_TOKEN is unset, with a user's token too",
     async ({ method, path, name }) => {
       for (const headers of [
         {},

@@ -18,7 +18,7 @@ beforeAll(async () => {
     DATABASE_URL: database.url,
     GEMINI_BASE_URL: gemini.url,
     LOG_LEVEL: "none",
-    // Nobody is there: what is asked here never gets so far.
+    // Nothing listens there: no request of these tests gets so far.
     STRIPE_API_BASE: "http://127.0.0.1:9",
     STRIPE_SECRET_KEY: "sk_test_wire",
     STRIPE_WEBHOOK_SECRETS: "whsec_wire",
@@ -35,7 +35,7 @@ afterEach(async () => {
   assert.strictEqual((await fetch(`${backend.url}/healthz`)).status, 200)
 })
 
-/** A connection on which bytes go out as they are; `text` is all that came back so far. */
+/** A connection that sends bytes unchanged; `text` is everything received so far. */
 const dial = (first = "") => {
   const began = performance.now()
   const socket = connect(Number(new URL(backend.url).port), "127.0.0.1")
@@ -44,7 +44,7 @@ const dial = (first = "") => {
     socket,
     millis: () => performance.now() - began,
     closed: once(socket, "close").then(() => performance.now() - began),
-    /** Waits for a piece of the answer. */
+    /** Waits for a part of the response. */
     until: async (piece: string | RegExp, patience = 15_000) => {
       for (const deadline = performance.now() + patience; performance.now() < deadline; await sleep(10)) {
         if (typeof piece === "string" ? line.text.includes(piece) : piece.test(line.text)) return
@@ -57,7 +57,7 @@ const dial = (first = "") => {
   if (first !== "") socket.write(first)
   return line
 }
-/** All that comes back until the server closes the connection, as it is asked to or has reason to. */
+/** Sends bytes and returns everything received until the server closes the connection. */
 const speak = async (text: string) => {
   const line = dial(text)
   const late = sleep(10_000).then(() => assert.fail(`still open: ${line.text.slice(0, 500)}`))
@@ -71,7 +71,7 @@ const post = (path: string, body: string, more = "") =>
   `POST ${path} HTTP/1.1\r\nHost: x\r\n${auth()}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${more}\r\n${body}`
 const last = "Connection: close\r\n"
 
-/** The one answer there is, and that it is a problem like any other. */
+/** Asserts that the only response is this problem, with the headers of any other. */
 const assertRefused = (answer: string, status: number, code: string) => {
   const [head = "", body = ""] = answer.split("\r\n\r\n")
   assert.strictEqual(`${head.split(" ")[1]} ${/"code":"(\w+)"/.exec(body)?.[1]}`, `${status} ${code}`, answer.slice(0, 500))
@@ -83,7 +83,7 @@ const assertRefused = (answer: string, status: number, code: string) => {
   assert.lengthOf(answer.match(/HTTP\/1\.1 /g) ?? [], 1)
 }
 
-describe("a request's head", () => {
+describe("a malformed request head", () => {
   it.each([
     ["continues a header in the next line", get("/healthz", "X-Long: a\r\n b\r\n")],
     ["has two Hosts that are one", get("/healthz", "Host: x\r\n")],
@@ -101,7 +101,7 @@ describe("a request's head", () => {
     ["is a handshake of TLS", "\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003\r\n\r\n"],
     ["is another protocol's", "EHLO example.com\r\n\r\n"],
     ["has a path with a blank", "GET /user/me HTTP/1.1 HTTP/1.1\r\nHost: x\r\n\r\n"]
-  ])("%s: refused and closed", async (_, bytes) => {
+  ])("is refused and closes the connection: %s", async (_, bytes) => {
     assertRefused(await speak(bytes), 400, "bad_request")
   })
 
@@ -111,23 +111,23 @@ describe("a request's head", () => {
     ["all headers together", () => get("/healthz", times(90, (n) => `X-${n}: ${"x".repeat(200)}\r\n`).join(""))],
     ["their number", () => get("/healthz", `${times(100, (n) => `X-${n}: y\r\n`).join("")}${last}`)],
     ["their number, short ones", () => get("/healthz", `${times(1_500, () => "a: b\r\n").join("")}${last}`)]
-  ])("is larger than allowed: %s", async (_, bytes) => {
+  ])("is refused above its limit: %s", async (_, bytes) => {
     assertRefused(await speak(bytes()), 431, "headers_too_large")
   })
 
-  it("is as large as allowed", async () => {
+  it("is accepted at its limit", async () => {
     const many = await speak(get("/healthz", `${times(98, (n) => `X-${n}: y\r\n`).join("")}${last}`))
     assert.match(many, /^HTTP\/1\.1 200 /)
     assert.match(await speak(get("/healthz", `X-Long: ${"x".repeat(16_000)}\r\n${last}`)), /^HTTP\/1\.1 200 /)
   })
 
-  it("is of HTTP/1.0, with a Host or without: answered, and closed", async () => {
+  it("is accepted in HTTP/1.0 with or without a Host, and closes the connection", async () => {
     assert.match(await speak("GET /healthz HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 .*"ok"/s)
     assert.match(await speak("GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n"), /^HTTP\/1\.1 200 .*"ok"/s)
     assertRefused(await speak("GET /healthz HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n"), 400, "bad_request")
   })
 
-  it("names its target in full: what is routed is its path, and nothing of its authority comes back", async () => {
+  it("is routed by the path of an absolute target, and its authority is not reflected", async () => {
     const answer = await speak(`GET http://evil.example/user/me?x=1 HTTP/1.1\r\nHost: x\r\n${auth()}${last}\r\n`)
     assert.match(answer, /^HTTP\/1\.1 200 /)
     assert.notInclude(answer, "evil")
@@ -137,10 +137,10 @@ describe("a request's head", () => {
   })
 })
 
-describe("a body's length", () => {
+describe("an ambiguous body length", () => {
   const framed = (lines: string, body: string) =>
     `POST /chatroom HTTP/1.1\r\nHost: x\r\n${auth()}Content-Type: application/json\r\n${lines}\r\n\r\n${body}`
-  /** A second request hidden in the first one's body: answered, it would be a smuggled one. */
+  /** A request hidden in the body of another: a response to it means that it was smuggled. */
   const hidden = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
   it.each([
@@ -159,32 +159,32 @@ describe("a body's length", () => {
     ["is of chunks in a folded line", "Transfer-Encoding:\r\n chunked"],
     ["is of chunks, behind a tab and a vertical one", "Transfer-Encoding: \u000bchunked"],
     ["is of chunks, and the name has a blank", "Transfer-Encoding : chunked"]
-  ])("%s: one refusal, and nothing is smuggled", async (_, lines) => {
+  ])("gets one refusal and smuggles nothing: %s", async (_, lines) => {
     const answer = await speak(framed(lines, `{}${hidden}`))
     assertRefused(answer, 400, "bad_request")
   })
 
   it.each([
-    ["is no number", "zz\r\n{}\r\n0\r\n\r\n"],
+    ["is not a number", "zz\r\n{}\r\n0\r\n\r\n"],
     ["is past any number", "fffffffffffffffffffff\r\n{}\r\n0\r\n\r\n"],
     ["is negative", "-2\r\n{}\r\n0\r\n\r\n"],
     ["is less than the chunk has", "1\r\n{}\r\n0\r\n\r\n"],
     ["has 20 KB of extensions", `2;${"x".repeat(20_000)}\r\n{}\r\n0\r\n\r\n`],
     ["ends its line with a line feed alone", "2\n{}\r\n0\r\n\r\n"]
-  ])("of a chunk %s: the request is not done", async (_, chunks) => {
+  ])("is not executed when a chunk length %s", async (_, chunks) => {
     const line = dial(framed("Transfer-Encoding: chunked", chunks))
     await line.closed
     assert.notMatch(line.text, /^HTTP\/1\.1 2/)
     assert.isBelow(line.text.match(/HTTP\/1\.1 /g)?.length ?? 0, 2)
   })
 
-  it("is right: two requests in one write are two", async () => {
+  it("does not affect two valid requests in one write", async () => {
     const answer = await speak(post("/chatroom", '{"title":"a"}') + post("/chatroom", '{"title":"b"}', last))
     assert.lengthOf(answer.match(/HTTP\/1\.1 201 /g) ?? [], 2)
   })
 })
 
-describe("the body of an event", () => {
+describe("the body of a Stripe event", () => {
   const event = (body: string, more = "") =>
     `POST /webhook/stripe HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nStripe-Signature: t=1,v1=00\r\nContent-Length: ${body.length}\r\n${more}${last}\r\n${body}`
 
@@ -194,15 +194,15 @@ describe("the body of an event", () => {
     ["is compressed", "{}", "Content-Encoding: gzip\r\n", 415, "unsupported_media_type"],
     ["is not signed by Stripe", '{"id":"evt_1"}', "", 400, "signature_invalid"],
     ["is larger than 512 KiB", `"${"x".repeat(530_000)}"`, "", 413, "payload_too_large"]
-  ] as const)("%s: refused", async (_, body, more, status, code) => {
+  ] as const)("is refused when it %s", async (_, body, more, status, code) => {
     const answer = await speak(event(body, more))
-    // What is too large is not read to its end: the connection may be cut before the refusal has come.
+    // A body that is too large is not read to its end, so the connection may be cut before the refusal arrives.
     if (status !== 413 || answer !== "") assertRefused(answer, status, code)
   })
 })
 
-describe("an expectation", () => {
-  it("of 100-continue is met when the body is wanted", async () => {
+describe("an Expect header", () => {
+  it("of 100-continue gets 100 Continue when the body is needed", async () => {
     const body = '{"title":"expected"}'
     const line = dial(
       post("/chatroom", "", `Expect: 100-continue\r\n${last}`).replace("Content-Length: 0", `Content-Length: ${body.length}`)
@@ -217,12 +217,12 @@ describe("an expectation", () => {
   it.each([
     ["/nowhere", 404, "not_found"],
     ["/chatroom", 401, "unauthenticated"]
-  ])("of 100-continue at %s is answered without asking for the body", async (path, status, code) => {
+  ])("of 100-continue gets the refusal without 100 Continue at %s", async (path, status, code) => {
     const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n${last}\r\n`
     assertRefused(await speak(head), status, code)
   })
 
-  it.each(["200-ok", "100-continue, more", "x"])("of %j is 417", async (expectation) => {
+  it.each(["200-ok", "100-continue, more", "x"])("of %j gets 417", async (expectation) => {
     assertRefused(await speak(get("/healthz", `Expect: ${expectation}\r\n${last}`)), 417, "expectation_failed")
   })
 })
@@ -234,19 +234,19 @@ describe("another protocol", () => {
       "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     ],
     ["h2c", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"],
-    ["one that is none", "Connection: Upgrade\r\nUpgrade: shell\r\n"]
-  ])("is not switched to, and the request is answered as any other: %s", async (_, lines) => {
+    ["an unknown one", "Connection: Upgrade\r\nUpgrade: shell\r\n"]
+  ])("is ignored, and the request is answered over HTTP/1.1: %s", async (_, lines) => {
     const line = dial(get("/healthz", lines))
     await line.until('{"status":"ok"}')
     assert.match(line.text, /^HTTP\/1\.1 200 /)
-    // Nor is the connection another one than it was.
+    // The connection still speaks HTTP.
     line.socket.write(get("/nowhere", last))
     await line.closed
     assert.match(line.text, /HTTP\/1\.1 404 /)
     assert.notMatch(line.text, / 101 /)
   })
 
-  it("is not tunnelled: CONNECT is refused and closed, whatever comes behind it", async () => {
+  it("is not tunnelled: CONNECT is refused and closes the connection", async () => {
     for (const target of ["127.0.0.1:5432", "metadata.internal:80", "/user/me"]) {
       const answer = await speak(`CONNECT ${target} HTTP/1.1\r\nHost: x\r\n\r\n${get("/healthz")}`)
       if (target.startsWith("/")) assert.notMatch(answer, /HTTP\/1\.1 2/)
@@ -254,15 +254,15 @@ describe("another protocol", () => {
     }
   })
 
-  it("is not traced", async () => {
+  it("is not reflected: TRACE is refused", async () => {
     const answer = await speak(`TRACE /user/me HTTP/1.1\r\nHost: x\r\nX-Secret: reflected\r\n${last}\r\n`)
     assertRefused(answer, 405, "method_not_allowed")
     assert.notInclude(answer, "reflected")
   })
 })
 
-describe("many down one pipe", () => {
-  it("are answered in their order, those that are refused, too", async () => {
+describe("pipelined requests", () => {
+  it("are answered in order, refused ones included", async () => {
     const count = 2_000
     const line = dial(
       times(count, (n) => get(n % 2 === 0 ? "/user/me" : "/nowhere", `${auth()}X-Request-Id: pipe-${n}\r\n`)).join("")
@@ -277,7 +277,7 @@ describe("many down one pipe", () => {
     }
   })
 
-  it("end with garbage: what came before is answered, the garbage is refused", async () => {
+  it("are answered up to garbage, which is refused", async () => {
     const line = dial(get("/healthz"))
     await line.until('{"status":"ok"}')
     line.socket.write("garbage\r\n\r\n")
@@ -285,7 +285,7 @@ describe("many down one pipe", () => {
     assert.match(line.text, /^HTTP\/1\.1 200 [\s\S]*\}HTTP\/1\.1 400 [\s\S]*bad_request/)
   })
 
-  it("end with garbage in the middle of an answer: no second head is written into it", async () => {
+  it("get no second head when garbage arrives during a stream", async () => {
     const room = await mallory.room()
     const { id } = (await mallory.ask(room, "[[latency 20000]] slow")).body.reply
     const line = dial(get(`/chatroom/${room}/message/${id}/stream`, auth()))
@@ -298,15 +298,15 @@ describe("many down one pipe", () => {
   })
 })
 
-// They wait for time-outs of up to half a minute, all at once.
-describe.concurrent("slowly,", { timeout: 60_000 }, () => {
+// Concurrent, because each waits for a timeout of up to half a minute.
+describe.concurrent("a slow connection", { timeout: 60_000 }, () => {
   const dribble = (line: ReturnType<typeof dial>, text: string, every: number) => {
     let at = 0
     const timer = setInterval(() => line.socket.writable && at < text.length && line.socket.write(text[at++] ?? ""), every)
     void line.closed.then(() => clearInterval(timer))
   }
 
-  it("a head comes in byte by byte: 408 and closed within twenty seconds and some", async () => {
+  it("is closed with 408 when a head takes more than 15 seconds", async () => {
     const lines = times(20, () => dial())
     for (const line of lines) dribble(line, get("/healthz", `X-Slow: ${"x".repeat(1_000)}\r\n`), 200)
     for (const line of lines) {
@@ -316,20 +316,20 @@ describe.concurrent("slowly,", { timeout: 60_000 }, () => {
     }
   })
 
-  it("nothing comes at all: closed within twenty seconds and some", async () => {
+  it("is closed when no request arrives", async () => {
     const line = dial()
     assert.isBelow(await line.closed, 30_000)
     if (line.text !== "") assertRefused(line.text, 408, "request_timeout")
   })
 
-  it("a body comes in that nobody asked for: answered at once, closed within forty seconds", async () => {
+  it("is answered immediately and closed later when an unneeded body dribbles in", async () => {
     const line = dial(`POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n`)
     dribble(line, "x".repeat(1_000), 200)
     await line.until("HTTP/1.1 404 ", 5_000)
     assert.isBelow(await line.closed, 45_000)
   })
 
-  it("chunks come in: 408 and closed within ten seconds and some", async () => {
+  it("is closed with 408 when chunks take more than ten seconds", async () => {
     const line = dial(
       `POST /chatroom HTTP/1.1\r\nHost: x\r\n${auth()}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`
     )
@@ -338,7 +338,7 @@ describe.concurrent("slowly,", { timeout: 60_000 }, () => {
     assertRefused(line.text, 408, "request_timeout")
   })
 
-  it("the body of an event comes in: 408 and closed within ten seconds and some", async () => {
+  it("is closed with 408 when the body of a Stripe event takes more than ten seconds", async () => {
     const line = dial(
       `POST /webhook/stripe HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`
     )
@@ -347,7 +347,7 @@ describe.concurrent("slowly,", { timeout: 60_000 }, () => {
     assertRefused(line.text, 408, "request_timeout")
   })
 
-  it("the next request comes on a connection that is kept: it is answered after twenty idle seconds", async () => {
+  it("serves the next request after 22 idle seconds", async () => {
     const line = dial(get("/healthz"))
     await line.until('{"status":"ok"}')
     await sleep(22_000)

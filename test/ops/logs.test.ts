@@ -7,17 +7,17 @@ import { loggedIn, peopleAt, until } from "../auth/People.ts"
 import { startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 
-/** Everything that breaks a line, moves a cursor or turns the direction of what follows. */
+/** Characters that break a line, move the cursor or change the text direction. */
 const controls = "\n\r\n\u000b\f\u0085\u2028\u2029\u001b[2J\u001b]0;title\u0007\u009b31m\u007f\u202e\u2066\ufeff\b\t"
-// oxlint-disable-next-line no-control-regex -- they are what this is about
+// oxlint-disable-next-line no-control-regex -- control characters are the subject
 const anyControl = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/
-/** A text that would be taken for a line of its own, in either format. */
+/** A text that would look like a log line of its own, in either format. */
 const forged = `${controls}{"level":"FATAL","message":"forged"}\n12:00:00.000 FATAL forged\n    at forged (x.ts:1:1)\n`
 
 const apiKey = "gemini-key-of-these-tests"
 const adminToken = "admin-token-of-these-tests"
 
-/** A model that refuses everything, and repeats what it was sent: question, key and all. */
+/** A model that refuses everything and echoes the request: question, key and headers. */
 const startEcho = async () => {
   const server = createServer((request, response) => {
     const chunks: Array<Buffer> = []
@@ -35,7 +35,7 @@ const startEcho = async () => {
   }
 }
 
-/** One request of raw bytes, until its answer has come. */
+/** Sends raw bytes and returns the response. */
 const raw = async (url: string, bytes: string): Promise<string> => {
   const socket = connect(Number(new URL(url).port), "127.0.0.1")
   socket.write(Buffer.from(bytes, "latin1"))
@@ -51,7 +51,7 @@ let echo: Awaited<ReturnType<typeof startEcho>>
 beforeAll(async () => {
   database = await createDatabase()
   echo = await startEcho()
-  // The database's errors repeat what people wrote, and so get it into the log.
+  // Errors of the database that repeat the user's text, so that it gets into the log.
   await database.query(`create function shout() returns trigger language plpgsql as $$
     declare
       said text := to_jsonb(new) ->> tg_argv[0];
@@ -71,7 +71,7 @@ afterAll(async () => {
   await database.drop()
 })
 
-/** What people can do to get their words into the log, at a process of its own. */
+/** Provokes every kind of log line that contains a user's text, in a process of its own. */
 const provoke = async (environment: "production" | "development") => {
   const backend = await startProcess({
     APP_ENV: environment,
@@ -101,7 +101,7 @@ const provoke = async (environment: "production" | "development") => {
     const said = `${mobile} ${apiKey} ${adminToken} Bearer ${ada.token} {"refreshToken":"${ada.refreshToken}","password":"hunter2-hunter2","otp":"314159"} cookie: id=c00k1e-of-a-browser`
     assert.strictEqual((await ada.call("POST", "/chatroom", { title: `loud${controls}` })).status, 500)
     assert.strictEqual((await ada.call("POST", "/chatroom", { title: `loud ${forged}`.slice(0, 120) })).status, 500)
-    // A question that the model repeats as it refuses it, and a job that no worker can read.
+    // A question that the model echoes in its refusal, and a job that no worker can decode.
     const question = await ada.ask(await ada.room(), `${said} ${forged}`, { wait: 10 })
     assert.strictEqual(question.body.reply.error.code, "model_misconfigured", question.text)
     await database.query(
@@ -109,7 +109,7 @@ const provoke = async (environment: "production" | "development") => {
       [`${said} ${forged}`]
     )
     await until("the job has failed", async () => backend.output().includes("Failed task"), 20_000)
-    // In a path and in headers, as bytes that no client library would send.
+    // A path and headers of bytes that no client library would send.
     const body = JSON.stringify({ mobile, ...(await codeOf()) })
     const head = `Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`
     const agent = `loud \x9b31m\x85{"level":"FATAL","message":"forged"} ${said}`
@@ -120,7 +120,7 @@ const provoke = async (environment: "production" | "development") => {
     )
     assert.match(answer, /^HTTP\/1.1 500 /)
     for (const word of ["title", "user_agent"])
-      await until(`${word} is told`, async () => backend.output().includes(`${word} loud`))
+      await until(`${word} is in the log`, async () => backend.output().includes(`${word} loud`))
     await backend.kill("SIGTERM")
     return { mobile, person: ada, output: backend.output() }
   } finally {
@@ -128,7 +128,7 @@ const provoke = async (environment: "production" | "development") => {
   }
 }
 
-/** What is hidden in both formats. */
+/** Asserts what both formats hide. */
 const isClean = ({ mobile, output, person }: Awaited<ReturnType<typeof provoke>>) => {
   const rest = output.replaceAll(new RegExp(`One-time code for \\${mobile}: \\d{6}`, "g"), "")
   const secrets = [person.token, person.refreshToken, "hunter2-hunter2", "314159", "c00k1e", mobile, mobile.slice(1), apiKey]
@@ -139,10 +139,10 @@ const isClean = ({ mobile, output, person }: Awaited<ReturnType<typeof provoke>>
 }
 
 describe("the log of a process", () => {
-  it("is one JSON object a line in production, whatever people and vendors say", { timeout: 90_000 }, async () => {
-    const told = await provoke("production")
-    isClean(told)
-    const events = told.output
+  it("is one JSON object per line in production, whatever users and vendors send", { timeout: 90_000 }, async () => {
+    const provoked = await provoke("production")
+    isClean(provoked)
+    const events = provoked.output
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line))
@@ -153,25 +153,25 @@ describe("the log of a process", () => {
     const failed = events.filter(({ annotations }) => annotations.source === "graphile-worker")
     assert.isAbove(failed.length, 0)
     const title = events.find(({ cause }) => String(cause).includes("title loud"))
-    assert.include(title?.cause, "\u2028\u2029\u001b[2J\u001b]0;title", "what was said is there, once it is read")
+    assert.include(title?.cause, "\u2028\u2029\u001b[2J\u001b]0;title", "the text is complete once the JSON is parsed")
     assert.match(title?.annotations.requestId, /^[\w-]{36}$/)
   })
 
-  it("is one line an event in development, too", { timeout: 90_000 }, async () => {
-    const told = await provoke("development")
-    isClean(told)
-    for (const line of told.output.trim().split("\n")) {
+  it("is one line per event in development", { timeout: 90_000 }, async () => {
+    const provoked = await provoke("development")
+    isClean(provoked)
+    for (const line of provoked.output.trim().split("\n")) {
       assert.match(line, /^(ready http:\/\/\S+$|\d\d:\d\d:\d\d\.\d{3} (INFO |WARN |ERROR) )/)
       assert.notMatch(line, /^12:00:00\.000/)
     }
-    assert.include(told.output, "title loud\\u000a")
-    assert.match(told.output, /ERROR The database failed a request requestId=[\w-]{36} \S*SqlError: .* \| at /)
-    assert.match(told.output, /ERROR Failed task .* source=graphile-worker/)
+    assert.include(provoked.output, "title loud\\u000a")
+    assert.match(provoked.output, /ERROR The database failed a request requestId=[\w-]{36} \S*SqlError: .* \| at /)
+    assert.match(provoked.output, /ERROR Failed task .* source=graphile-worker/)
   })
 })
 
-describe("a line", () => {
-  it("shows controls as JSON does", () => {
+describe("a log line", () => {
+  it("escapes control characters as JSON does", () => {
     assert.strictEqual(escapeControls("a\n\u001b[2J\u009b\u2028\u202eb"), "a\\u000a\\u001b[2J\\u009b\\u2028\\u202eb")
     assert.strictEqual(JSON.parse(escapeControls(JSON.stringify(controls))), controls)
     assert.strictEqual(escapeControls("नमस्ते, 你好 👋 é"), "नमस्ते, 你好 👋 é")
@@ -195,12 +195,12 @@ describe("a line", () => {
     ["postgres://app:pass@db/chat", "postgres://<redacted>@db/chat"],
     ["to +919876543210, +4915112345678", "to +…3210, +…5678"],
     ["a known-secret here", "a <redacted> here"]
-  ])("hides secrets: %s", (text, shown) => assert.strictEqual(redact(text, ["known-secret"]), shown))
+  ])("redacts secrets: %s", (text, shown) => assert.strictEqual(redact(text, ["known-secret"]), shown))
 
   it.each([
     "code: 42P01, promptTokens: 512, totalTokens=1024",
     "at 2026-11-21T09:30:00.000+05:30 in 12345678 ms",
     "https://chat.example/a@b",
     "GET /auth/reset-password answered 204"
-  ])("leaves the rest: %s", (text) => assert.strictEqual(redact(text, ["known-secret"]), text))
+  ])("keeps other text: %s", (text) => assert.strictEqual(redact(text, ["known-secret"]), text))
 })

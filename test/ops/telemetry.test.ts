@@ -36,11 +36,11 @@ describe("traces", () => {
     collector.close()
   })
 
-  it("reach the collector, and no secret does", async () => {
+  it("reach the collector without secrets", async () => {
     const person = await logIn(backend.url)
     const answered = await person.ask(await person.room(), "[[say Traced.]]", { wait: 20 })
     assert.strictEqual(answered.body.reply.content, "Traced.")
-    // What is gathered is sent before the end.
+    // Stopping sends the buffered spans.
     await backend.stop()
     const all = received.map(({ body }) => body).join("\n")
     assert.deepStrictEqual([...new Set(received.map(({ path }) => path))], ["/v1/traces"])

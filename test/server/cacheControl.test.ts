@@ -6,7 +6,7 @@ import { Api } from "../../src/api/Api.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw } from "../support/raw.ts"
+import { rawRequest } from "../support/rawHttp.ts"
 
 const noStore = "private, no-store"
 
@@ -52,7 +52,7 @@ afterAll(async () => {
 })
 
 const call = (method: string, path: string, headers: Record<string, string> = {}, body?: string) =>
-  raw(backend.url, method, path, { headers, ...(body === undefined ? {} : { body }) })
+  rawRequest(backend.url, method, path, { headers, ...(body === undefined ? {} : { body }) })
 const get = (path: string) => call("GET", path, { authorization: `Bearer ${ada.token}` })
 const pathOf = (path: string) => path.replace(":id", room).replace(":mid", reply)
 

@@ -9,8 +9,8 @@ import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { quickest } from "../support/quickest.ts"
 import { assertProblem, sleep, times, until } from "../auth/People.ts"
 
-/** So few that a test can fill them. */
-const places = 3
+/** Few enough that a test can fill them. */
+const slots = 3
 const origin = "https://app.example"
 
 let database: TestDatabase
@@ -27,7 +27,7 @@ beforeAll(async () => {
   backend = await startBackend({
     DATABASE_URL: database.url,
     GEMINI_BASE_URL: gemini.url,
-    REQUEST_CONCURRENCY: String(places),
+    REQUEST_CONCURRENCY: String(slots),
     CORS_ORIGINS: origin,
     ADMIN_TOKEN: "operator",
     BASIC_DAILY_PROMPTS: "1000",
@@ -48,7 +48,7 @@ beforeEach(async () => {
 })
 afterEach(() => locker.end())
 
-/** Stops whatever reads or writes messages, until it is let go. */
+/** Blocks every statement that reads or writes messages until the returned function is called. */
 const lockMessages = async () => {
   await locker.query("begin")
   await locker.query("lock table messages in access exclusive mode")
@@ -62,28 +62,28 @@ const metric = async (name: string) => {
   return Number(line?.split(" ").at(-1))
 }
 const inProgress = (activity: string) => metric(`chat_requests_in_progress{activity="${activity}"}`)
-/** An answer is read a moment before its place is free; whoever waits looks once more when the model begins. */
-const nobodyIs = (activity: string) => until(`nobody is ${activity}`, async () => (await inProgress(activity)) === 0)
+/** A slot becomes free shortly after its response was read, so this polls. */
+const noneIs = (activity: string) => until(`no request is ${activity}`, async () => (await inProgress(activity)) === 0)
 
 const timed = async (reply: Promise<Reply>) => {
   const began = performance.now()
   return { reply: await reply, millis: performance.now() - began }
 }
 
-/** Requests that cannot end before `release`: they take all the places there are. */
-const fillPlaces = async () => {
+/** Takes every slot with requests that cannot end before `release`. */
+const fillSlots = async () => {
   const letGo = await lockMessages()
-  const stuck = times(places, () => ada.call("GET", `/chatroom/${room}/latest`))
-  await until("all places are taken", async () => (await inProgress("working")) === places)
+  const stuck = times(slots, () => ada.call("GET", `/chatroom/${room}/latest`))
+  await until("all slots are taken", async () => (await inProgress("working")) === slots)
   return async () => {
     await letGo()
     return Promise.all(stuck)
   }
 }
 
-describe("a process that works on as much as it can", () => {
-  it("lets a request wait for a moment, and then refuses it and says when to come back", async () => {
-    const release = await fillPlaces()
+describe("a process at its request limit", () => {
+  it("makes a request wait, then refuses it with Retry-After", async () => {
+    const release = await fillSlots()
     const refusedBefore = await metric("chat_requests_refused_total")
     const { millis, reply } = await timed(bob.call("GET", "/user/me"))
     assertProblem(reply, 503, "overloaded")
@@ -97,8 +97,8 @@ describe("a process that works on as much as it can", () => {
     assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
   })
 
-  it("refuses in the shape of any other problem: the client's id, a body of a POST, a route that is none", async () => {
-    const release = await fillPlaces()
+  it("refuses with a problem, whatever the request id, body or path", async () => {
+    const release = await fillSlots()
     const own = await bob.call("GET", "/user/me", undefined, { "x-request-id": "mine-1" })
     assert.strictEqual(own.body.requestId, "mine-1")
     const [post, nowhere, options] = await Promise.all([
@@ -111,8 +111,8 @@ describe("a process that works on as much as it can", () => {
     assert.lengthOf((await bob.call("GET", "/chatroom")).body.data, 0)
   })
 
-  it("lets pages of the configured origins read the refusal", async () => {
-    const release = await fillPlaces()
+  it("lets the configured origins read the refusal", async () => {
+    const release = await fillSlots()
     const reply = await bob.call("GET", "/user/me", undefined, { origin })
     assertProblem(reply, 503, "overloaded")
     assert.strictEqual(reply.headers.get("access-control-allow-origin"), origin)
@@ -122,8 +122,8 @@ describe("a process that works on as much as it can", () => {
     await release()
   })
 
-  it("still tells that it lives and is ready, and hears Stripe and its operator", async () => {
-    const release = await fillPlaces()
+  it("still answers probes, webhooks and operators", async () => {
+    const release = await fillSlots()
     for (const path of ["/healthz", "/healthz/", "/healthz?x=1", "/readyz"]) {
       const took = await quickest(async () => {
         const reply = await bob.call("GET", path)
@@ -137,9 +137,9 @@ describe("a process that works on as much as it can", () => {
     await release()
   })
 
-  it("does not begin what nobody waits for any more", async () => {
+  it("does not execute a request whose client has disconnected", async () => {
     const kept = await bob.room()
-    const release = await fillPlaces()
+    const release = await fillSlots()
     const gone = new AbortController()
     const asked = fetch(`${backend.url}/chatroom/${kept}`, {
       method: "DELETE",
@@ -151,29 +151,29 @@ describe("a process that works on as much as it can", () => {
     assert.strictEqual(await asked, "gone")
     await sleep(100)
     await release()
-    await nobodyIs("working")
+    await noneIs("working")
     assert.strictEqual((await bob.call("GET", `/chatroom/${kept}`)).status, 200)
   })
 
-  it("serves a burst that is over soon, refusing nobody", async () => {
+  it("serves a short burst without a refusal", async () => {
     const replies = await Promise.all(times(100, (n) => (n % 2 === 0 ? ada : bob).call("GET", "/user/me")))
     assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))], [200])
   })
 
-  it("has room again when it is over, every time", async () => {
+  it("serves again after the overload, repeatedly", async () => {
     for (const _ of times(3, (n) => n)) {
-      const release = await fillPlaces()
+      const release = await fillSlots()
       const waiting = times(20, () => bob.call("GET", "/user/me"))
       await sleep(100)
       await release()
       for (const reply of await Promise.all(waiting)) assert.strictEqual(reply.status, 200, reply.text)
     }
-    await nobodyIs("working")
+    await noneIs("working")
   })
 })
 
-describe("those who wait", () => {
-  it("for a reply take no place of those who could be served", async () => {
+describe("waiting requests", () => {
+  it("for a reply hold no working slot", async () => {
     const [slow, other] = [await ada.room(), await ada.room()]
     const asked = (await ada.ask(slow, "[[latency 4000]] slow")).body.reply.id
     const waits = [
@@ -182,15 +182,15 @@ describe("those who wait", () => {
       ada.call("POST", `/chatroom/${other}/message`, { content: "[[latency 3000]] slow, too" }, { prefer: "wait=15" })
     ]
     await until("all of them wait", async () => (await inProgress("waiting")) === waits.length)
-    await nobodyIs("working")
+    await noneIs("working")
     for (const _ of times(10, (n) => n)) assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
     const replies = await Promise.all(waits)
     assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))].sort(), [200, 201])
     for (const { body } of replies) assert.strictEqual((body.reply ?? body).status, "completed")
-    await nobodyIs("waiting")
+    await noneIs("waiting")
   })
 
-  it("and hang up leave nothing behind", async () => {
+  it("release their slots when their clients disconnect", async () => {
     const slow = await ada.room()
     const asked = (await ada.ask(slow, "[[latency 60000]] never")).body.reply.id
     const gone = new AbortController()
@@ -203,13 +203,13 @@ describe("those who wait", () => {
     await until("all of them wait", async () => (await inProgress("waiting")) === 20)
     gone.abort()
     await Promise.all(waits)
-    await nobodyIs("waiting")
-    await nobodyIs("working")
+    await noneIs("waiting")
+    await noneIs("working")
     await ada.call("POST", `/chatroom/${slow}/message/${asked}/cancel`)
   })
 })
 
-/** A body of which all but the end is sent. */
+/** A connection with a body that does not end. */
 const dripping = (token: string): Socket => {
   const socket = connect(Number(new URL(backend.url).port), "127.0.0.1")
   socket.on("error", () => {})
@@ -219,8 +219,8 @@ const dripping = (token: string): Socket => {
   return socket
 }
 
-describe("bodies that do not come", () => {
-  it("hold nobody up, and are answered with 408 and the end of the connection", { timeout: 60_000 }, async () => {
+describe("unfinished bodies", () => {
+  it("hold no working slot and get 408 with a closed connection", { timeout: 60_000 }, async () => {
     const began = performance.now()
     const sockets = times(20, () => dripping(ada.token))
     const answers = sockets.map((socket) => {
@@ -229,8 +229,8 @@ describe("bodies that do not come", () => {
       return once(socket, "close").then(() => text)
     })
     const dribble = setInterval(() => sockets.forEach((socket) => socket.writable && socket.write(" ")), 500)
-    await until("all of them are on their way", async () => (await inProgress("receiving")) === 20)
-    await nobodyIs("working")
+    await until("all bodies are arriving", async () => (await inProgress("receiving")) === 20)
+    await noneIs("working")
     for (const _ of times(10, (n) => n)) assert.strictEqual((await bob.call("GET", "/user/me")).status, 200)
     for (const text of await Promise.all(answers)) {
       assert.match(text, /^HTTP\/1\.1 408 /)
@@ -241,21 +241,21 @@ describe("bodies that do not come", () => {
     const took = performance.now() - began
     assert.isAtLeast(took, 9_000)
     assert.isBelow(took, 30_000)
-    await nobodyIs("receiving")
+    await noneIs("receiving")
   })
 
-  it("leave nothing behind when their clients hang up", async () => {
+  it("release their slots when their clients disconnect", async () => {
     const sockets = times(20, () => dripping(ada.token))
-    await until("all of them are on their way", async () => (await inProgress("receiving")) === 20)
+    await until("all bodies are arriving", async () => (await inProgress("receiving")) === 20)
     for (const socket of sockets) socket.destroy()
-    await nobodyIs("receiving")
-    await nobodyIs("working")
+    await noneIs("receiving")
+    await noneIs("working")
   })
 })
 
-describe("the pool of connections", () => {
+describe("the database pool", () => {
   it(
-    "is shared: requests that are stuck leave some to the process, and who waits in vain is told so",
+    "keeps connections for other work when requests are stuck, and refuses those that wait too long",
     { timeout: 60_000 },
     async () => {
       const own = await createDatabase()

@@ -5,7 +5,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { freePort, startBackend } from "../support/Backend.ts"
 import { freshMobile, logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw, type RawReply, speak } from "../support/raw.ts"
+import { rawRequest, type RawReply, rawExchange } from "../support/rawHttp.ts"
 
 type Backend = Awaited<ReturnType<typeof startBackend>>
 
@@ -26,11 +26,11 @@ afterAll(async () => {
 })
 
 const json = { "content-type": "application/json" }
-const get = (path: string, headers: Record<string, string> = {}) => raw(backend.url, "GET", path, { headers })
+const get = (path: string, headers: Record<string, string> = {}) => rawRequest(backend.url, "GET", path, { headers })
 const post = (path: string, body: string | Uint8Array, headers: Record<string, string> = json) =>
-  raw(backend.url, "POST", path, { body, headers })
+  rawRequest(backend.url, "POST", path, { body, headers })
 
-/** The shape every problem has, and what its head must say of it. */
+/** Asserts the shape of every problem and the headers that belong to it. */
 const assertProblem = (reply: RawReply, status: number, code: string) => {
   assert.strictEqual(`${reply.status} ${reply.body?.code}`, `${status} ${code}`, reply.text)
   assert.strictEqual(reply.headers["content-type"], "application/problem+json")
@@ -53,7 +53,7 @@ const assertFaults = (reply: RawReply, ...expected: ReadonlyArray<string>) => {
   for (const error of reply.body.errors) assert.isNotEmpty(error.message)
 }
 
-describe("a route that is not there", () => {
+describe("an unknown path", () => {
   it.each([
     "/nope",
     "/auth",
@@ -67,7 +67,7 @@ describe("a route that is not there", () => {
     `/${"a".repeat(2_000)}`,
     `/chatroom/${"a".repeat(2_000)}`
   ])("is 404: %s", async (path) => {
-    for (const method of ["GET", "POST", "DELETE"]) assertProblem(await raw(backend.url, method, path), 404, "not_found")
+    for (const method of ["GET", "POST", "DELETE"]) assertProblem(await rawRequest(backend.url, method, path), 404, "not_found")
   })
 
   it.each([
@@ -91,17 +91,17 @@ describe("a route that is not there", () => {
     "/user/me%00.css",
     "/chatroom/%00",
     "/chatroom/01900000-0000-7000-8000-000000000001%00"
-  ])("is 404, and never mended: %s", async (path) => {
+  ])("is 404 and not normalised: %s", async (path) => {
     assertProblem(await get(path, token), 404, "not_found")
     assertProblem(await post(path, "{", { ...token, ...json }), 404, "not_found")
   })
 
-  it("is judged by its path alone: a query may hold anything", async () => {
+  it("is judged without its query, which may hold anything", async () => {
     assert.strictEqual((await get("/healthz?next=//evil.example/../%00")).status, 200)
   })
 })
 
-describe("a method that is not there", () => {
+describe("an unsupported method", () => {
   it.each([
     ["POST", "/healthz", "GET, HEAD"],
     ["DELETE", "/", "GET, HEAD"],
@@ -112,25 +112,25 @@ describe("a method that is not there", () => {
     ["PUT", "/chatroom", "GET, HEAD, POST"],
     ["TRACE", "/healthz", "GET, HEAD"],
     ["OPTIONS", "/readyz", "GET, HEAD"]
-  ])("is 405 with those that are: %s %s", async (method, path, allow) => {
-    const reply = await raw(backend.url, method, path)
+  ])("is 405 with the supported ones in Allow: %s %s", async (method, path, allow) => {
+    const reply = await rawRequest(backend.url, method, path)
     if (method === "HEAD") assert.strictEqual(reply.status, 405)
     else assertProblem(reply, 405, "method_not_allowed")
     assert.strictEqual(reply.headers["allow"], allow)
   })
 
-  it("is 405 on a room's path, whatever its id, with a slash or a query behind it", async () => {
+  it("is 405 on a room's path with any id, a trailing slash or a query", async () => {
     for (const path of ["/chatroom/x", "/chatroom/x/", "/chatroom/x?a=b"]) {
-      const reply = await raw(backend.url, "PUT", path)
+      const reply = await rawRequest(backend.url, "PUT", path)
       assertProblem(reply, 405, "method_not_allowed")
       assert.includeMembers((reply.headers["allow"] ?? "").split(", "), ["DELETE", "GET", "HEAD", "PATCH"])
     }
   })
 })
 
-describe("a body that cannot be read", () => {
+describe("an unreadable body", () => {
   it.each(["{", "{'mobile':1}", "mobile=1", '{"mobile":"+919876543210",}', "{}{}", "undefined", "NaN", '{"a":"\n"}', "\u0000"])(
-    "is no JSON: %j",
+    "is refused when it is not JSON: %j",
     async (body) => {
       assertProblem(await post("/auth/signup", body), 400, "bad_json")
     }
@@ -141,7 +141,7 @@ describe("a body that cannot be read", () => {
     ["an overlong slash", [0xc0, 0xaf]],
     ["a cut character", [0xe2, 0x82]],
     ["an encoded surrogate", [0xed, 0xa0, 0x80]]
-  ])("is not UTF-8: %s", async (_, bytes) => {
+  ])("is refused when it is not UTF-8: %s", async (_, bytes) => {
     const body = Buffer.concat([Buffer.from('{"mobile":"'), Buffer.from(bytes), Buffer.from('"}')])
     assertProblem(await post("/auth/signup", body), 400, "bad_json")
   })
@@ -156,7 +156,7 @@ describe("a body that cannot be read", () => {
     ["application/json; charset=utf-16"],
     ['application/json; charset="iso-8859-1"'],
     ["application/json, text/plain"]
-  ])("is of another media type: %s", async (type) => {
+  ])("is refused with another media type: %s", async (type) => {
     assertProblem(
       await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type }),
       415,
@@ -164,7 +164,7 @@ describe("a body that cannot be read", () => {
     )
   })
 
-  it.each(["gzip", "br", "identity, gzip"])("is compressed: %s", async (encoding) => {
+  it.each(["gzip", "br", "identity, gzip"])("is refused when it is compressed: %s", async (encoding) => {
     assertProblem(
       await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { ...json, "content-encoding": encoding }),
       415,
@@ -177,14 +177,14 @@ describe("a body that cannot be read", () => {
     "application/json;charset=UTF-8",
     "APPLICATION/JSON",
     'application/json; charset="utf-8"'
-  ])("is read all the same when it is %s", async (type) => {
+  ])("is accepted with the media type spelled %s", async (type) => {
     assert.strictEqual(
       (await post("/auth/signup", JSON.stringify({ mobile: freshMobile() }), { "content-type": type })).status,
       201
     )
   })
 
-  it("is over 256 KiB, declared or not", async () => {
+  it("is refused above 256 KiB, with or without a Content-Length", async () => {
     const padded = (size: number) => {
       const body = JSON.stringify({ mobile: freshMobile(), padding: "" })
       return body.replace('"padding":""', `"padding":"${"x".repeat(size - body.length)}"`)
@@ -193,7 +193,7 @@ describe("a body that cannot be read", () => {
     assert.strictEqual((await post("/auth/signup", padded(262_144))).status, 201)
     assertProblem(await post("/auth/signup", padded(262_145)), 413, "payload_too_large")
     assertProblem(
-      await raw(backend.url, "POST", "/auth/signup", { body: padded(300_000), headers: json, chunked: true }),
+      await rawRequest(backend.url, "POST", "/auth/signup", { body: padded(300_000), headers: json, chunked: true }),
       413,
       "payload_too_large"
     )
@@ -204,7 +204,7 @@ describe("a body that cannot be read", () => {
     ["arrays", "[", "]"],
     ["objects", '{"a":', "}"],
     ["both, with brackets in texts between", '{"]\\"}":[', "]}"]
-  ])("nests deeper than 32 levels: %s", async (_, open, close) => {
+  ])("is refused when it nests deeper than 32 levels: %s", async (_, open, close) => {
     const levels = open.split("[").length - 1 + open.split("{").length - 1
     const nested = (depth: number) => `${open.repeat(depth / levels)}1${close.repeat(depth / levels)}`
     assertFaults(await post("/auth/signup", `{"mobile":${nested(30)}}`), "/mobile")
@@ -215,29 +215,29 @@ describe("a body that cannot be read", () => {
     }
   })
 
-  it("holds a text full of brackets, which nests nothing", async () => {
+  it("is accepted with brackets inside a string", async () => {
     const name = `"[{\\${"[{".repeat(40)}`
     const reply = await post("/auth/signup", JSON.stringify({ mobile: freshMobile(), name }))
     assert.strictEqual(reply.body.user.name, name)
   })
 })
 
-describe("a body that does not fit", () => {
-  it("is empty where something is needed", async () => {
+describe("an invalid body", () => {
+  it("is refused when it is empty and a field is required", async () => {
     for (const body of ["", "  \n", "{}", "\ufeff{}"]) assertFaults(await post("/auth/signup", body), "/mobile")
-    assertFaults(await raw(backend.url, "POST", "/auth/signup"), "/mobile")
+    assertFaults(await rawRequest(backend.url, "POST", "/auth/signup"), "/mobile")
   })
 
-  it("may be empty where nothing is", async () => {
-    assert.strictEqual((await raw(backend.url, "POST", "/chatroom", { headers: token })).status, 201)
+  it("may be empty when no field is required", async () => {
+    assert.strictEqual((await rawRequest(backend.url, "POST", "/chatroom", { headers: token })).status, 201)
     assert.strictEqual((await post("/chatroom", "", { ...token, ...json })).status, 201)
   })
 
-  it.each(["null", "[]", '"mobile"', "7", "true"])("is no object: %s", async (body) => {
+  it.each(["null", "[]", '"mobile"', "7", "true"])("is refused when it is not an object: %s", async (body) => {
     assertFaults(await post("/auth/signup", body), "")
   })
 
-  it("has NUL or half a character in a text, and the place of each is told", async () => {
+  it("is refused for NUL or a lone surrogate, with the path of each", async () => {
     for (const bad of ["a\\u0000b", "a\\ud800b", "\\udc00", "\\ud83d"]) {
       assertFaults(await post("/auth/signup", `{"mobile":"${freshMobile()}","name":"${bad}"}`), "/name")
       assertFaults(await post("/auth/signup", `{"mobile":"${freshMobile()}","email":"${bad}@example.com"}`), "/email")
@@ -253,7 +253,7 @@ describe("a body that does not fit", () => {
     assert.strictEqual(whole.body.title, "\u{1f600} \u{1f600}")
   })
 
-  it("is told of all its faults at once", async () => {
+  it("gets all its faults in one response", async () => {
     assertFaults(await post("/auth/signup", '{"mobile":"12345","name":"","email":"ada"}'), "/mobile", "/name", "/email")
     assertFaults(
       await post("/chatroom", '{"title":"","systemPrompt":7,"model":"A B","temperature":3}', { ...token, ...json }),
@@ -264,7 +264,7 @@ describe("a body that does not fit", () => {
     )
   })
 
-  it("keeps what it does not know out, with no word of it", async () => {
+  it("may have unknown fields, which are ignored", async () => {
     const reply = await post("/chatroom", '{"title":"Mine","pinned":true,"id":"1","__proto__":{"title":"x"},"constructor":7}', {
       ...token,
       ...json
@@ -275,38 +275,38 @@ describe("a body that does not fit", () => {
     assert.notInclude(Object.keys(reply.body), "constructor")
   })
 
-  it("is not repeated in the answer", async () => {
+  it("is not reflected in the response", async () => {
     const reply = await post("/auth/send-otp", JSON.stringify({ mobile: { secret: "hunter2" } }))
     assertFaults(reply, "/mobile")
     assert.notInclude(reply.text, "hunter2")
   })
 })
 
-describe("the rest of a request", () => {
+describe("invalid parameters and headers", () => {
   it.each(["abc", "0", "101", "-1", "1.5", "", "%00", "1&limit=2", "1e9", "%F0%9F%98%80"])(
-    "has a limit that is none: ?limit=%s",
+    "are refused: ?limit=%s",
     async (limit) => {
       assertFaults(await get(`/chatroom?limit=${limit}`, token), "query.limit")
     }
   )
 
-  it("has a query that does not fit, wherever", async () => {
+  it("are reported together, by query parameter", async () => {
     assertFaults(await get("/chatroom?limit=0&archived=maybe&q=%00", token), "query.limit", "query.archived", "query.q")
     assertFaults(await get("/chatroom?cursor=tampered", token), "query.cursor")
   })
 
   it.each(["x", "1", "01900000-0000-7000-8000-00000000000", "01900000000070008000000000000000", "%F0%9F%98%80", "'%20or%201=1"])(
-    "has an id that is none: %s",
+    "are refused in a path: %s",
     async (id) => {
       assertFaults(await get(`/chatroom/${id}`, token), "params.id")
     }
   )
 
-  it("has two ids that are none", async () => {
+  it("are reported together, by path parameter", async () => {
     assertFaults(await get("/chatroom/x/message/y", token), "params.id", "params.mid")
   })
 
-  it("names an id in capitals: it is the same one, and answered in its canonical form", async () => {
+  it("do not include an id in capitals, which is normalised", async () => {
     const room = await ada.room()
     const reply = await get(`/chatroom/${room.toUpperCase()}`, token)
     assert.strictEqual(reply.body.id, room)
@@ -315,7 +315,7 @@ describe("the rest of a request", () => {
     assert.include(sent.headers["location"] ?? "", room)
   })
 
-  it.each(["", "x".repeat(256)])("has an idempotency key that is none", async (key) => {
+  it.each(["", "x".repeat(256)])("are refused as an idempotency key", async (key) => {
     assertFaults(await post("/chatroom", "{}", { ...token, ...json, "idempotency-key": key }), "headers.idempotency-key")
   })
 })
@@ -323,23 +323,23 @@ describe("the rest of a request", () => {
 describe("the order of checks", () => {
   const bad = ["{", "x".repeat(300_000)]
 
-  it("puts an unknown route before whatever was sent to it", async () => {
+  it("refuses an unknown path before its body", async () => {
     for (const body of bad) assertProblem(await post("/nope", body, { "content-type": "text/plain" }), 404, "not_found")
   })
 
-  it("puts a wrong method before whatever was sent with it", async () => {
+  it("refuses a wrong method before its body", async () => {
     for (const body of bad)
       assertProblem(await post("/healthz", body, { "content-type": "text/plain" }), 405, "method_not_allowed")
   })
 
-  it("puts the token before whatever was sent with it", async () => {
+  it("refuses a missing token before the body", async () => {
     for (const body of bad) assertProblem(await post("/chatroom", body, { "content-type": "text/plain" }), 401, "unauthenticated")
     assertProblem(await get("/chatroom/not-an-id?limit=x"), 401, "unauthenticated")
   })
 })
 
-describe("every answer", () => {
-  it("carries the request's own id when it is sound", async () => {
+describe("every response", () => {
+  it("carries the client's request id when it is valid", async () => {
     for (const id of ["a", "0_-", "x".repeat(64), "01a1fc84-0230-7201-b7b9-f5ced002cf69"]) {
       for (const path of ["/healthz", "/nope", "//", "/user/me"]) {
         const reply = await get(path, { "x-request-id": id })
@@ -349,7 +349,7 @@ describe("every answer", () => {
     }
   })
 
-  it("carries an id of ours instead of one that is not", async () => {
+  it("carries a new request id when the client's is invalid", async () => {
     const given = await Promise.all(
       ["", "a b", "x".repeat(65), "a;b", "<script>", "é", "a, b"].map((id) => get("/healthz", { "x-request-id": id }))
     )
@@ -358,14 +358,14 @@ describe("every answer", () => {
     assert.strictEqual(new Set(ids).size, ids.length)
   })
 
-  it("says nosniff", async () => {
+  it("carries nosniff", async () => {
     const replies = await Promise.all(
       ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/nope", "//", "/user/me"].map((path) => get(path))
     )
     for (const reply of replies) assert.strictEqual(reply.headers["x-content-type-options"], "nosniff")
   })
 
-  it("is stored by nobody when it is about a person, however the path is written", async () => {
+  it("is private, no-store when it is about a person, however the path is spelled", async () => {
     const me = [
       "/user/me",
       "/user/me/",
@@ -384,14 +384,14 @@ describe("every answer", () => {
     assert.isUndefined((await get("/healthz")).headers["cache-control"])
   })
 
-  it("is the same with a slash behind the path", async () => {
+  it("is the same with a trailing slash", async () => {
     assert.strictEqual((await get("/healthz/")).status, 200)
     assert.strictEqual((await get("/user/me/", token)).body.id, ada.userId)
     assert.strictEqual((await post("/auth/signup/", JSON.stringify({ mobile: freshMobile() }))).status, 201)
     assert.strictEqual((await get("/chatroom/?limit=1", token)).status, 200)
   })
 
-  it("has a head without a body for HEAD, on every GET route", async () => {
+  it("has no body for HEAD, on every GET route", async () => {
     const room = await ada.room()
     for (const path of [
       "/",
@@ -405,17 +405,17 @@ describe("every answer", () => {
       `/chatroom/${room}/messages`,
       `/chatroom/${room}/latest`
     ]) {
-      const [head, full] = [await raw(backend.url, "HEAD", path, { headers: token }), await get(path, token)]
+      const [head, full] = [await rawRequest(backend.url, "HEAD", path, { headers: token }), await get(path, token)]
       assert.strictEqual(head.status, full.status, path)
       assert.strictEqual(head.text, "", path)
       assert.strictEqual(head.headers["content-type"], full.headers["content-type"], path)
     }
-    assert.strictEqual((await raw(backend.url, "HEAD", "/user/me")).status, 401)
-    assert.strictEqual((await raw(backend.url, "HEAD", "/nope")).status, 404)
+    assert.strictEqual((await rawRequest(backend.url, "HEAD", "/user/me")).status, 401)
+    assert.strictEqual((await rawRequest(backend.url, "HEAD", "/nope")).status, 404)
   })
 
-  it("comes on a connection that serves the next request, too", async () => {
-    const answers = await speak(
+  it("leaves the connection usable for the next request", async () => {
+    const answers = await rawExchange(
       backend.url,
       [
         "POST /chatroom HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nunread me",
@@ -427,7 +427,7 @@ describe("every answer", () => {
   })
 })
 
-describe("a prefix and other origins", () => {
+describe("API_PREFIX and CORS_ORIGINS", () => {
   let configured: Backend
 
   beforeAll(async () => {
@@ -437,9 +437,9 @@ describe("a prefix and other origins", () => {
   afterAll(() => configured.stop())
 
   const call = (method: string, path: string, headers: Record<string, string> = {}) =>
-    raw(configured.url, method, path, { headers })
+    rawRequest(configured.url, method, path, { headers })
 
-  it("serves everything under the prefix as well", async () => {
+  it("serves every path with and without the prefix", async () => {
     for (const prefix of ["", "/api"]) {
       assert.strictEqual((await call("GET", `${prefix}/healthz`)).status, 200)
       assert.strictEqual((await call("GET", `${prefix}/openapi.json`)).status, 200)
@@ -456,23 +456,23 @@ describe("a prefix and other origins", () => {
       assert.strictEqual((await call("GET", root)).status, (await call("GET", "/")).status, root)
   })
 
-  it("gives links back with it to who came with it", async () => {
+  it("puts the prefix into links when the request came with it", async () => {
     for (const prefix of ["", "/api"]) {
-      const room = await raw(configured.url, "POST", `${prefix}/chatroom`, { headers: { ...token, ...json }, body: "{}" })
+      const room = await rawRequest(configured.url, "POST", `${prefix}/chatroom`, { headers: { ...token, ...json }, body: "{}" })
       assert.strictEqual(room.headers["location"], `${prefix}/chatroom/${room.body.id}`)
-      await raw(configured.url, "POST", `${prefix}/chatroom`, { headers: { ...token, ...json }, body: "{}" })
+      await rawRequest(configured.url, "POST", `${prefix}/chatroom`, { headers: { ...token, ...json }, body: "{}" })
       const page = await call("GET", `${prefix}/chatroom?limit=1`, token)
       assert.match(page.headers["link"] ?? "", new RegExp(`^<${prefix}/chatroom\\?limit=1&cursor=[^>]+>; rel="next"$`))
       assert.strictEqual((await call("GET", `${prefix}/`)).headers["location"], `${prefix}/docs`)
     }
   })
 
-  it("cuts the prefix once, and only where it ends", async () => {
+  it("removes the prefix once, and only as whole segments", async () => {
     for (const path of ["/api/api/healthz", "/apihealthz", "/apix/healthz", "/api%2fhealthz"])
       assertProblem(await call("GET", path), 404, "not_found")
   })
 
-  it("lets the configured origins read the answer, problems and all", async () => {
+  it("lets the configured origins read every response, problems included", async () => {
     for (const origin of ["https://app.example", "https://admin.example"]) {
       for (const path of ["/healthz", "/user/me", "/nope", "//"]) {
         const reply = await call("GET", path, { origin })
@@ -486,7 +486,7 @@ describe("a prefix and other origins", () => {
     }
   })
 
-  it("answers a preflight, with the headers of every answer", async () => {
+  it("answers a preflight with the headers of every response", async () => {
     const reply = await call("OPTIONS", "/auth/send-otp", {
       origin: "https://app.example",
       "access-control-request-method": "POST",
@@ -503,7 +503,7 @@ describe("a prefix and other origins", () => {
     assert.isUndefined(reply.headers["access-control-allow-credentials"])
   })
 
-  it("lets no other origin read it", async () => {
+  it("lets no other origin read a response", async () => {
     for (const origin of ["https://evil.example", "https://app.example.evil.example", "http://app.example", "null"]) {
       assert.isUndefined((await call("GET", "/healthz", { origin })).headers["access-control-allow-origin"])
       const preflight = await call("OPTIONS", "/auth/send-otp", { origin, "access-control-request-method": "POST" })
@@ -511,21 +511,21 @@ describe("a prefix and other origins", () => {
     }
   })
 
-  it("lets no other origin read it, when there is one alone, and any when all may", async () => {
+  it("lets only a single configured origin read it, and any origin with *", async () => {
     for (const [CORS_ORIGINS, expected] of [
       ["https://app.example", undefined],
       ["*", "*"]
     ] as const) {
       const backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api", CORS_ORIGINS })
       const from = async (origin: string) =>
-        (await raw(backend.url, "GET", "/healthz", { headers: { origin } })).headers["access-control-allow-origin"]
+        (await rawRequest(backend.url, "GET", "/healthz", { headers: { origin } })).headers["access-control-allow-origin"]
       assert.strictEqual(await from("https://evil.example"), expected)
       assert.strictEqual(await from("https://app.example"), expected ?? "https://app.example")
       await backend.stop()
     }
   })
 
-  it("lets no origin at all read it where none is configured", async () => {
+  it("lets no origin read a response when none is configured", async () => {
     const origin = "https://app.example"
     const reply = await get("/healthz", { origin })
     assert.deepStrictEqual(
@@ -533,7 +533,7 @@ describe("a prefix and other origins", () => {
       []
     )
     assertProblem(
-      await raw(backend.url, "OPTIONS", "/healthz", { headers: { origin, "access-control-request-method": "GET" } }),
+      await rawRequest(backend.url, "OPTIONS", "/healthz", { headers: { origin, "access-control-request-method": "GET" } }),
       405,
       "method_not_allowed"
     )
@@ -541,21 +541,21 @@ describe("a prefix and other origins", () => {
   })
 })
 
-describe("a fault of ours", () => {
-  it("is 500 and tells nothing of itself", async () => {
+describe("an unexpected failure", () => {
+  it("is 500 without a cause", async () => {
     const own = await createDatabase()
     const broken = await startBackend({ DATABASE_URL: own.url, ROLE: "api", LOG_LEVEL: "none" })
     try {
       const bob = await logIn(broken.url)
       const headers = { authorization: `Bearer ${bob.token}` }
       await own.query("drop table chatrooms cascade")
-      const refusedByPostgres = await raw(broken.url, "GET", "/chatroom", { headers })
-      // What does not need the table goes on.
-      assert.strictEqual((await raw(broken.url, "GET", "/user/me", { headers })).status, 200)
-      // A time that JavaScript cannot write is a defect.
+      const refusedByPostgres = await rawRequest(broken.url, "GET", "/chatroom", { headers })
+      // Requests that do not need the table still work.
+      assert.strictEqual((await rawRequest(broken.url, "GET", "/user/me", { headers })).status, 200)
+      // A time that JavaScript cannot represent is a defect.
       const mallory = await logIn(broken.url)
       await own.query("update users set created_at = 'infinity' where id = $1", [mallory.userId])
-      const defect = await raw(broken.url, "GET", "/user/me", { headers: { authorization: `Bearer ${mallory.token}` } })
+      const defect = await rawRequest(broken.url, "GET", "/user/me", { headers: { authorization: `Bearer ${mallory.token}` } })
       for (const reply of [refusedByPostgres, defect]) {
         assertProblem(reply, 500, "internal")
         assert.deepStrictEqual(Object.keys(reply.body).sort(), ["code", "detail", "requestId", "status", "title", "type"])
@@ -588,13 +588,13 @@ describe("a user who is deleted while a request of theirs runs", () => {
   })
 })
 
-/** A way to the database that can be cut and mended. */
-const cable = async (url: string) => {
+/** A TCP proxy to the database that can be cut and restored. */
+const tcpProxy = async (url: string) => {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
   const local = await freePort()
   let server: Server | undefined
-  const mend = async () => {
+  const restore = async () => {
     server = createServer((near) => {
       const far = connect(Number(port), hostname)
       for (const socket of [near, far]) {
@@ -613,44 +613,47 @@ const cable = async (url: string) => {
     await closed
     server = undefined
   }
-  await mend()
-  return { url: Object.assign(new URL(url), { hostname: "127.0.0.1", port: String(local) }).href, cut, mend }
+  await restore()
+  return { url: Object.assign(new URL(url), { hostname: "127.0.0.1", port: String(local) }).href, cut, restore }
 }
 
-describe("a database", () => {
-  it("that is gone is 503 and says when to try again, and all is well when it is back", async () => {
-    const line = await cable(database.url)
+describe("the database", () => {
+  it("makes requests 503 with Retry-After while it is away, and serves again afterwards", async () => {
+    const line = await tcpProxy(database.url)
     const own = await startBackend({ DATABASE_URL: line.url, ROLE: "api", LOG_LEVEL: "none" })
     try {
-      assert.strictEqual((await raw(own.url, "GET", "/user/me", { headers: token })).status, 200)
-      assert.strictEqual((await raw(own.url, "GET", "/readyz")).status, 200)
+      assert.strictEqual((await rawRequest(own.url, "GET", "/user/me", { headers: token })).status, 200)
+      assert.strictEqual((await rawRequest(own.url, "GET", "/readyz")).status, 200)
       await line.cut()
       for (let round = 0; round < 3; round++) {
-        assertProblem(await raw(own.url, "GET", "/user/me", { headers: token }), 503, "unavailable")
+        assertProblem(await rawRequest(own.url, "GET", "/user/me", { headers: token }), 503, "unavailable")
         assertProblem(
-          await raw(own.url, "POST", "/auth/signup", { headers: json, body: JSON.stringify({ mobile: freshMobile() }) }),
+          await rawRequest(own.url, "POST", "/auth/signup", { headers: json, body: JSON.stringify({ mobile: freshMobile() }) }),
           503,
           "unavailable"
         )
         assertProblem(
-          await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }),
+          await rawRequest(own.url, "POST", "/chatroom", {
+            headers: { ...token, ...json, "idempotency-key": "one" },
+            body: "{}"
+          }),
           503,
           "unavailable"
         )
       }
-      assert.strictEqual((await raw(own.url, "GET", "/healthz")).status, 200)
-      const unready = await raw(own.url, "GET", "/readyz")
+      assert.strictEqual((await rawRequest(own.url, "GET", "/healthz")).status, 200)
+      const unready = await rawRequest(own.url, "GET", "/readyz")
       assert.strictEqual(unready.status, 503)
       assert.strictEqual(unready.body.checks.database, "failed", unready.text)
 
-      await line.mend()
+      await line.restore()
       const deadline = Date.now() + 30_000
-      while ((await raw(own.url, "GET", "/user/me", { headers: token })).status !== 200) {
+      while ((await rawRequest(own.url, "GET", "/user/me", { headers: token })).status !== 200) {
         assert.isBelow(Date.now(), deadline, "it did not recover")
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
       assert.strictEqual(
-        (await raw(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }))
+        (await rawRequest(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }))
           .status,
         201
       )
@@ -671,13 +674,13 @@ describe("a database", () => {
       await locker.query("begin")
       await locker.query("lock table users in access exclusive mode")
       const started = Date.now()
-      const reply = await raw(stuck.url, "GET", "/user/me", { headers })
+      const reply = await rawRequest(stuck.url, "GET", "/user/me", { headers })
       assertProblem(reply, 503, "timeout")
       const took = Date.now() - started
       assert.isAtLeast(took, 14_500)
       assert.isBelow(took, 25_000)
       await locker.query("rollback")
-      assert.strictEqual((await raw(stuck.url, "GET", "/user/me", { headers })).status, 200)
+      assert.strictEqual((await rawRequest(stuck.url, "GET", "/user/me", { headers })).status, 200)
     } finally {
       await locker.end()
       await stuck.stop()

@@ -4,7 +4,7 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { raw, type RawReply, speak } from "../support/raw.ts"
+import { rawRequest, type RawReply, rawExchange } from "../support/rawHttp.ts"
 
 let database: TestDatabase
 let gemini: GeminiSimulator
@@ -32,14 +32,14 @@ const policyOf = ({ headers }: Pick<RawReply, "headers">): Directives =>
     })
   )
 
-describe("an answer that is no page", () => {
+describe("a response that is not HTML", () => {
   const answers = async (): Promise<ReadonlyArray<readonly [string, RawReply]>> => {
     const headers = { authorization: `Bearer ${ada.token}` }
     const room = await ada.room()
     const { body } = await ada.ask(room, "[[say yes]] ?", { wait: 20 })
-    const etag = (await raw(backend.url, "GET", "/chatroom", { headers })).headers["etag"] ?? ""
+    const etag = (await rawRequest(backend.url, "GET", "/chatroom", { headers })).headers["etag"] ?? ""
     const ask = (method: string, path: string, more: Record<string, string> = {}) =>
-      raw(backend.url, method, path, { headers: { ...headers, ...more } })
+      rawRequest(backend.url, method, path, { headers: { ...headers, ...more } })
     return [
       ["json", await ask("GET", "/user/me")],
       ["cached bytes", await ask("GET", "/chatroom")],
@@ -61,26 +61,26 @@ describe("an answer that is no page", () => {
     ]
   }
 
-  it("runs nothing, loads nothing, is framed nowhere, and tells nobody where one came from", async () => {
+  it("blocks scripts, loading, framing and referrers, and does not name the server", async () => {
     for (const [name, reply] of await answers()) {
       assert.deepInclude(policyOf(reply), { "default-src": ["'none'"], "frame-ancestors": ["'none'"] }, name)
       assert.strictEqual(reply.headers["x-content-type-options"], "nosniff", name)
       assert.strictEqual(reply.headers["referrer-policy"], "no-referrer", name)
       assert.strictEqual(reply.headers["cross-origin-resource-policy"], "same-origin", name)
       assert.isUndefined(reply.headers["strict-transport-security"], name)
-      for (const told of ["server", "x-powered-by"]) assert.isUndefined(reply.headers[told], name)
+      for (const banner of ["server", "x-powered-by"]) assert.isUndefined(reply.headers[banner], name)
     }
   })
 
-  it("is no different when the request was none", async () => {
-    const answer = await speak(backend.url, "nonsense\r\n\r\n")
+  it("has the same CSP when the request was not HTTP", async () => {
+    const answer = await rawExchange(backend.url, "nonsense\r\n\r\n")
     assert.match(answer, /^HTTP\/1\.1 400 [\s\S]*\r\ncontent-security-policy: default-src 'none'; frame-ancestors 'none'/)
   })
 })
 
 describe("the reference page", () => {
-  it("runs its own scripts and no others, whatever gets into it", async () => {
-    const page = await raw(backend.url, "GET", "/docs")
+  it("runs its own inline scripts only", async () => {
+    const page = await rawRequest(backend.url, "GET", "/docs")
     const policy = policyOf(page)
     const scripts = [...page.text.matchAll(/<script([^>]*)>([\s\S]*?)<\/script>/g)]
     assert.lengthOf(scripts, 2)
@@ -104,23 +104,23 @@ describe("the reference page", () => {
     assert.strictEqual(page.headers["x-content-type-options"], "nosniff")
   })
 
-  it("has the same policy every time, and for its head", async () => {
+  it("has the same CSP every time, for HEAD too", async () => {
     const [first, second, head] = [
-      await raw(backend.url, "GET", "/docs"),
-      await raw(backend.url, "GET", "/docs/"),
-      await raw(backend.url, "HEAD", "/docs")
+      await rawRequest(backend.url, "GET", "/docs"),
+      await rawRequest(backend.url, "GET", "/docs/"),
+      await rawRequest(backend.url, "HEAD", "/docs")
     ]
     assert.strictEqual(second.headers["content-security-policy"], first.headers["content-security-policy"])
     assert.strictEqual(head.headers["content-security-policy"], first.headers["content-security-policy"])
   })
 })
 
-describe("where the product is reached by HTTPS", () => {
-  it("browsers are told to keep to it", async () => {
+describe("with an HTTPS APP_URL", () => {
+  it("sends Strict-Transport-Security", async () => {
     const own = await startBackend({ DATABASE_URL: database.url, ROLE: "api", APP_URL: "https://chat.example" })
     try {
       for (const path of ["/healthz", "/nowhere", "/docs"]) {
-        const reply = await raw(own.url, "GET", path)
+        const reply = await rawRequest(own.url, "GET", path)
         assert.match(reply.headers["strict-transport-security"] ?? "", /^max-age=\d{7,}$/, path)
       }
     } finally {

@@ -4,7 +4,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 
-/** Sends bytes as they are and returns what came back until the server closed the connection. */
+/** Sends bytes unchanged and returns the response once the server has closed the connection. */
 const send = async (base: string, bytes: string): Promise<{ status: number; head: string; body: Record<string, unknown> }> => {
   const socket = connect(Number(new URL(base).port), "127.0.0.1")
   let answer = ""
@@ -15,7 +15,7 @@ const send = async (base: string, bytes: string): Promise<{ status: number; head
   return { status: Number(head.split(" ")[1]), head: head.toLowerCase(), body: JSON.parse(body) }
 }
 
-describe("a request that is no HTTP", () => {
+describe("a request that is not valid HTTP", () => {
   let database: TestDatabase
   let backend: Awaited<ReturnType<typeof startBackend>>
   beforeAll(async () => {
@@ -41,7 +41,7 @@ describe("a request that is no HTTP", () => {
       code: "bad_request"
     },
     {
-      name: "with another form of path",
+      name: "with another form of target",
       bytes: "GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
       status: 404,
       code: "not_found"
@@ -53,7 +53,7 @@ describe("a request that is no HTTP", () => {
       status: 431,
       code: "headers_too_large"
     }
-  ])("$name is refused with a problem", async ({ bytes, code, status }) => {
+  ])("is refused with a problem: $name", async ({ bytes, code, status }) => {
     const answer = await send(backend.url, bytes)
     assert.strictEqual(answer.status, status)
     assert.strictEqual(answer.body["code"], code)
@@ -62,7 +62,7 @@ describe("a request that is no HTTP", () => {
     assert.match(answer.head, new RegExp(`x-request-id: ${String(answer.body["requestId"])}`))
   })
 
-  it("that expects what we do not know is refused, with its body unread", async () => {
+  it("is refused with 417 for an unknown expectation, its body unread", async () => {
     const answer = await send(backend.url, "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nConnection: close\r\n\r\n")
     assert.strictEqual(answer.status, 417)
     assert.strictEqual(answer.body["code"], "expectation_failed")

@@ -1,6 +1,6 @@
 import { freshMobile, personAt, request } from "../support/Client.ts"
 
-/** Signs up with a password (it needs the native addon), logs in, asks, and returns what the model answered. */
+/** Signs up with a password (which needs the native addon), logs in, asks a question and returns the reply. */
 export const signUpAndAsk = async (url: string, content: string): Promise<string> => {
   const mobile = freshMobile()
   const signup = await request(url, "POST", "/auth/signup", { body: { mobile, password: "a long and unusual one" } })

@@ -1,4 +1,4 @@
-/** What somebody would write against the client that is generated of openapi.json. It prints what it saw as JSON. */
+/** A program that uses the client generated from openapi.json. It prints its results as JSON. */
 export const flow = `
 import { Api, type HttpResponse } from "./Api.js"
 
@@ -7,7 +7,7 @@ const bearer = (token: string | null) => (token === null ? {} : { headers: { Aut
 const api = new Api<string>({ baseUrl, securityWorker: bearer })
 const seen: Record<string, unknown> = {}
 
-/** The answer, or the typed refusal: the client throws what is not 2xx. */
+/** The typed refusal of a request: the client throws responses that are not 2xx. */
 const refusalOf = async <T, E>(request: Promise<HttpResponse<T, E>>): Promise<E> =>
   request.then(
     () => { throw new Error("it was not refused") },
@@ -67,19 +67,19 @@ seen["afterLogout"] = ended.code
 process.stdout.write(JSON.stringify(seen))
 `
 
-/** Uses that are wrong, and what of each is: the types have to know. */
+/** Wrong uses of the client, which its types must reject. */
 export const wrong: ReadonlyArray<readonly [what: string, statement: string]> = [
-  ["a property that is missing", `await api.auth.sendOtp({})`],
+  ["a missing property", `await api.auth.sendOtp({})`],
   ["a property of another type", `await api.chatroom.sendMessage(id, { content: 7 })`],
-  ["a body that is missing", `await api.chatroom.sendMessage(id)`],
-  ["a word that is none of those there are", `await api.auth.logout({ scope: "everything" })`],
+  ["a missing body", `await api.chatroom.sendMessage(id)`],
+  ["a value that the enum lacks", `await api.auth.logout({ scope: "everything" })`],
   ["a parameter of another type", `await api.chatroom.listChatrooms({ limit: "10" })`],
-  ["a parameter that is not there", `await api.chatroom.listChatrooms({ size: 10 })`],
-  ["an operation that is not there", `await api.chatroom.renameChatroom(id)`],
-  ["null taken for a value", `(await api.user.getMe()).data.name.length`],
-  ["a member that an answer has not", `(await api.user.getMe()).data.password`],
-  ["absent taken for there", `(await api.auth.sendOtp({ mobile: "+919876543210" })).data.otp.length`],
-  ["a status that no message has", `(await api.chatroom.getMessage(id, id)).data.status === "done"`],
-  ["a code that no refusal has", `(await api.user.getMe()).error.code === "forbidden"`],
+  ["an unknown parameter", `await api.chatroom.listChatrooms({ size: 10 })`],
+  ["an unknown operation", `await api.chatroom.renameChatroom(id)`],
+  ["a nullable value used as a value", `(await api.user.getMe()).data.name.length`],
+  ["an unknown member of a response", `(await api.user.getMe()).data.password`],
+  ["an optional value used as a value", `(await api.auth.sendOtp({ mobile: "+919876543210" })).data.otp.length`],
+  ["an unknown status of a message", `(await api.chatroom.getMessage(id, id)).data.status === "done"`],
+  ["an unknown code of a refusal", `(await api.user.getMe()).error.code === "forbidden"`],
   ["a refusal's member without its code", `(await api.chatroom.sendMessage(id, { content: "?" })).error.upgradeUrl`]
 ]

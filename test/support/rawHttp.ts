@@ -9,8 +9,8 @@ export interface RawReply {
   readonly text: string
 }
 
-/** One HTTP request exactly as it is written here: `fetch` would mend the path and the headers. */
-export const raw = (
+/** Sends an HTTP request exactly as given; `fetch` would normalise the path and the headers. */
+export const rawRequest = (
   base: string,
   method: string,
   path: string,
@@ -41,8 +41,8 @@ export const raw = (
     outgoing.end()
   })
 
-/** Bytes to the socket, and all that comes back until the server closes it. */
-export const speak = (base: string, text: string): Promise<string> =>
+/** Sends bytes on a connection and returns everything received until the server closes it. */
+export const rawExchange = (base: string, text: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(base)
     let answer = ""

@@ -16,16 +16,16 @@ import {
 import { homedir, tmpdir } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
 import { promisify } from "node:util"
-import { contextOf, execForm, parseDockerfile, type Stage, type Step } from "./Dockerfile.ts"
+import { contextOf, execForm, parseDockerfile, type Stage, type Step } from "./DockerfileParser.ts"
 
 const run = promisify(execFile)
 const users: Readonly<Record<string, number>> = { root: 0, node: 1000 }
 const baseImage = "node:26-slim"
 
 /**
- * Runs a command with a stage's folder as its `/`, as PID 1 of namespaces that end with it. The folders of the base
- * image are mounted under it first: this machine's Debian, read-only, with our Node in /usr/local and the image's
- * own list of users; then what a build borrows from this machine, at the same place.
+ * Runs a command with a stage's folder as its root, as PID 1 of new namespaces that end with it. Mounts the base image first:
+ * this machine's Debian, read-only, with our Node in /usr/local and the image's own users; then the paths that a build
+ * borrows from this machine.
  */
 const enter = `set -e
 root=$1 user=$2 folder=$3 base=$4 node=$5 borrowed=$6; shift 6
@@ -46,9 +46,9 @@ exec chroot --userspec="$user:$user" "$root" /usr/bin/env -C "$folder" "$@"`
 
 const unshare = ["--mount", "--pid", "--fork", "--kill-child"]
 
-/** Why the steps cannot be run here; undefined when they can. */
+/** Why the steps cannot run on this machine; undefined when they can. */
 export const obstacle = (): string | undefined => {
-  if (process.platform !== "linux") return "an image is made of Linux"
+  if (process.platform !== "linux") return "an image needs Linux"
   if (process.getuid?.() !== 0) return "only root may change the root folder"
   if (!existsSync("/usr/bin/npm")) return "npm is not in /usr/bin"
   if (!process.version.startsWith("v26.")) return `the base image has Node 26, and this is ${process.version}`
@@ -56,14 +56,14 @@ export const obstacle = (): string | undefined => {
     execFileSync("unshare", [...unshare, "mount", "-t", "tmpfs", "tmpfs", tmpdir()], { stdio: "pipe" })
     return undefined
   } catch {
-    return "namespaces of one's own are not to be had here"
+    return "namespaces cannot be created here"
   }
 }
 
-/** What `npm ci` needs of this machine and an image must not hold: the cache, and where the registry is. */
+/** What `npm ci` needs of this machine and the image must not contain: the cache and the registry's address. */
 const { HOME = homedir(), npm_config_cache = join(HOME, ".npm"), npm_config_userconfig = join(HOME, ".npmrc") } = process.env
 const borrowed = [npm_config_cache, npm_config_userconfig].filter((path) => existsSync(path))
-const ofThisMachine = Object.entries({
+const borrowedEnvironment = Object.entries({
   ...process.env,
   npm_config_cache,
   npm_config_userconfig,
@@ -74,8 +74,8 @@ const ofThisMachine = Object.entries({
   )
   .map(([name, value]) => `${name}=${value}`)
 
-/** A stage while its steps are run, and what is left of it: a folder, and the settings of the image. */
-class Filesystem {
+/** A stage: its root folder and the settings of its image. */
+class ImageStage {
   readonly root: string
   readonly #base: string
   readonly #env = new Map([["PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]])
@@ -96,7 +96,7 @@ class Filesystem {
     }
   }
 
-  /** The program and arguments that run a command in here; its environment is the caller's, and the image's over it. */
+  /** The program that runs a command in this stage; the image's environment overrides the caller's. */
   program(command: ReadonlyArray<string>, lent: ReadonlyArray<string> = []): { command: string; args: ReadonlyArray<string> } {
     const uid = String(users[this.user])
     const env = [
@@ -114,18 +114,18 @@ class Filesystem {
 
   #copy(from: string, sources: ReadonlyArray<string>, target: string, files: ReadonlyArray<string> | undefined) {
     for (const source of sources) {
-      if (/[*?[]/.test(source)) throw new Error(`this copies no pattern: ${source}`)
+      if (/[*?[]/.test(source)) throw new Error(`cannot copy a pattern: ${source}`)
       const at = join(from, source)
       const isFolder = statSync(at).isDirectory()
       const to = this.#inside(isFolder || !target.endsWith("/") ? target : join(target, basename(source)))
       const isTaken = (path: string) => files === undefined || files.some((file) => `${join(from, file)}/`.startsWith(`${path}/`))
-      if (!isTaken(at)) throw new Error(`the build is not given ${source}`)
+      if (!isTaken(at)) throw new Error(`the build context lacks ${source}`)
       mkdirSync(dirname(to), { recursive: true })
       cpSync(at, to, { recursive: isFolder, verbatimSymlinks: true, filter: (path) => isTaken(path) })
     }
   }
 
-  async apply({ flags, name, rest }: Step, context: string, stages: ReadonlyMap<string, Filesystem>): Promise<void> {
+  async apply({ flags, name, rest }: Step, context: string, stages: ReadonlyMap<string, ImageStage>): Promise<void> {
     const words = rest.split(/\s+/)
     const [first = ""] = words
     if (name === "WORKDIR") {
@@ -137,7 +137,7 @@ class Filesystem {
       const target = words.at(-1) ?? ""
       this.#copy(stage?.root ?? context, words.slice(0, -1), target, stage === undefined ? contextOf(context) : undefined)
     } else if (name === "RUN") {
-      const { args, command } = this.program(["/bin/sh", "-c", rest], ofThisMachine)
+      const { args, command } = this.program(["/bin/sh", "-c", rest], borrowedEnvironment)
       await run(command, args, { env: {}, maxBuffer: 2 ** 26 })
     } else if (name === "ENV") {
       for (const [, key = "", value = ""] of rest.matchAll(/(\w+)=(\S+)/g)) this.#env.set(key, value)
@@ -147,7 +147,7 @@ class Filesystem {
   }
 }
 
-export type Image = Filesystem
+export type Image = ImageStage
 
 const build = async (
   { base, steps }: Stage,
@@ -156,13 +156,13 @@ const build = async (
   context: string,
   stages: ReadonlyMap<string, Image>
 ) => {
-  if (base !== baseImage) throw new Error(`there is no ${base} here`)
-  const stage = new Filesystem(folder, hostBase)
+  if (base !== baseImage) throw new Error(`cannot build from ${base}`)
+  const stage = new ImageStage(folder, hostBase)
   for (const step of steps) await stage.apply(step, context, stages)
   return stage
 }
 
-/** Runs all stages of a folder's Dockerfile; the last one is the image. */
+/** Runs every stage of a folder's Dockerfile; the last one is the image. */
 export const buildImage = async (context: string): Promise<{ image: Image; remove: () => void }> => {
   const folder = mkdtempSync(join(tmpdir(), "image-"))
   const base = join(folder, "base")
@@ -179,5 +179,5 @@ export const buildImage = async (context: string): Promise<{ image: Image; remov
   return { image, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
-/** The process that is PID 1 inside, as its engine would signal it. */
-export const firstInside = (pid: number): number => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim())
+/** The id, outside, of the process that is PID 1 inside: the one that a container engine signals. */
+export const pidInside = (pid: number): number => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim())

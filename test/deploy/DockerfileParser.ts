@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 
-/** One instruction that changes the image: its name in capitals, its flags, and the rest of its line. */
+/** An instruction: its name in capitals, its flags, and the rest of its line. */
 export interface Step {
   readonly name: string
   readonly flags: Readonly<Record<string, string>>
@@ -18,7 +18,7 @@ const known = ["FROM", "WORKDIR", "COPY", "RUN", "ENV", "USER", "EXPOSE", "HEALT
 
 const parseStep = (line: string): Step => {
   const [, name = "", tail = ""] = /^(\w+)\s+(.*)$/s.exec(line) ?? []
-  if (!known.includes(name)) throw new Error(`this runs no ${name || line}`)
+  if (!known.includes(name)) throw new Error(`unsupported instruction: ${name || line}`)
   const flags: Record<string, string> = {}
   const rest = tail.replace(/^(?:--[\w-]+=\S+\s+)+/, (given) => {
     for (const [, flag = "", value = ""] of given.matchAll(/--([\w-]+)=(\S+)/g)) flags[flag] = value
@@ -27,7 +27,7 @@ const parseStep = (line: string): Step => {
   return { name, flags, rest: rest.trim() }
 }
 
-/** The stages of a Dockerfile, of the instructions that this knows how to run; any other is an error. */
+/** The stages of a Dockerfile; an unsupported instruction is an error. */
 export const parseDockerfile = (text: string): ReadonlyArray<Stage> => {
   const lines = text
     .replace(/^\s*#.*\n/gm, "")
@@ -46,10 +46,10 @@ export const parseDockerfile = (text: string): ReadonlyArray<Stage> => {
   return stages
 }
 
-/** The exec form's words. The shell form is refused: a shell in between keeps signals from the server. */
+/** The words of the exec form. The shell form is refused, because a shell does not pass signals to the server. */
 export const execForm = (text: string): ReadonlyArray<string> => {
   const words: unknown = JSON.parse(text)
-  if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) throw new Error(`no exec form: ${text}`)
+  if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) throw new Error(`not in exec form: ${text}`)
   return words
 }
 
@@ -60,25 +60,28 @@ const glob = (pattern: string) =>
       .replace(/\*\*\/?|\*|\?/g, (found) => (found === "?" ? "[^/]" : found === "*" ? "[^/]*" : ".*"))}$`
   )
 
-/** By Docker's rules: a pattern covers what is in a folder it names, and of all that fit the last one decides. */
+/** Docker's rules: a pattern covers the content of a folder it names, and the last matching pattern decides. */
 const parseIgnore = (text: string): ((path: string) => boolean) => {
   const rules = text
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => ({ isBack: line.startsWith("!"), pattern: glob(line.replace(/^!/, "").replace(/^\/+|\/+$/g, "")) }))
+    .map((line) => ({ isException: line.startsWith("!"), pattern: glob(line.replace(/^!/, "").replace(/^\/+|\/+$/g, "")) }))
   return (path) => {
     const parts = path.split("/")
     const parents = parts.map((_, index) => parts.slice(0, index + 1).join("/"))
-    return rules.reduce((ignored, { isBack, pattern }) => (parents.some((at) => pattern.test(at)) ? !isBack : ignored), false)
+    return rules.reduce(
+      (ignored, { isException, pattern }) => (parents.some((at) => pattern.test(at)) ? !isException : ignored),
+      false
+    )
   }
 }
 
-/** The files of a folder that a build is given, as `.dockerignore` has it. */
+/** The files of a folder that `.dockerignore` leaves in the build context. */
 export const contextOf = (folder: string): ReadonlyArray<string> => {
   const text = readFileSync(join(folder, ".dockerignore"), "utf8")
   const isIgnored = parseIgnore(text)
-  // Where nothing is brought back there is no need to look.
+  // A folder without exceptions is skipped as a whole.
   const mayHold = (path: string) => !isIgnored(path) || text.split("\n").some((line) => line.startsWith(`!${path}/`))
   const walk = (path: string): Array<string> =>
     readdirSync(join(folder, path), { withFileTypes: true }).flatMap((entry) => {
