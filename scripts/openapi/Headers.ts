@@ -79,7 +79,7 @@ const impliedBy = (status: string): ReadonlyArray<string> =>
   status === "429" || status === "503" ? ["Retry-After"] : status === "401" ? ["WWW-Authenticate"] : []
 
 /** The headers that a response's schema names, and those that the server adds to every response of its kind. */
-const headersOf = (response: Node, added: ReadonlyArray<string>, cacheControl?: string): Node => {
+const headersOf = (response: Node, added: ReadonlyArray<string>, cacheControl?: string | undefined): Node => {
   const named = Object.entries(child(response, "headers") ?? {}).map(
     ([name, header]) => [headerName(name), useOf(child(header))] as const
   )

@@ -1,9 +1,6 @@
 import { Context } from "effect"
 
-/**
- * What the server has to know of an endpoint beside its schemas. Set on a group it holds for all of its endpoints, set on
- * an endpoint for that one alone.
- */
+/** Annotations of endpoints for the server. An annotation of a group is valid for all of its endpoints. */
 
 /** The `Cache-Control` of every response of an endpoint, refusals included, except a response that sets its own. */
 export const CacheControl = Context.Reference<string | undefined>("chat-backend/api/CacheControl", {

@@ -1,5 +1,5 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Cause, Context, Effect, identity, Predicate } from "effect"
+import { Cause, Context, type Duration, Effect, identity, Predicate } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -74,6 +74,23 @@ const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
   return isOddPath(request.url) ? new NotFound() : undefined
 }
 
+/** Turns a timeout, a failure and a bare refusal of the platform into problems; an interruption stays one. */
+const withProblems = <E, R>(
+  handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
+  timeout: Duration.Input,
+  allow: string | undefined
+) =>
+  handled.pipe(
+    Effect.timeoutOrElse({ duration: timeout, orElse: () => toResponse(Unavailable.because("timeout")) }),
+    Effect.matchCauseEffect({
+      onSuccess: (response) => {
+        const problem = response.status >= 400 && !isProblem(response) ? platformProblem(response) : undefined
+        return problem === undefined ? Effect.succeed(response) : toResponse(problem)
+      },
+      onFailure: (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, allow))
+    })
+  )
+
 /** What a response needs to know of its request. */
 interface Exchange {
   readonly cacheControl: string | undefined
@@ -137,18 +154,8 @@ export const RequestPipeline = HttpRouter.middleware(
           prefix: hadPrefix ? apiPrefix : undefined,
           requestId
         }
-        const responded = cors(refusal === undefined ? httpEffect : toResponse(refusal)).pipe(
-          Effect.timeoutOrElse({
-            duration: mayWait(request) ? waitingTimeout : handlerTimeout,
-            orElse: () => toResponse(Unavailable.because("timeout"))
-          }),
-          Effect.matchCauseEffect({
-            onSuccess: (response) => {
-              const problem = response.status >= 400 && !isProblem(response) ? platformProblem(response) : undefined
-              return problem === undefined ? Effect.succeed(response) : toResponse(problem)
-            },
-            onFailure: (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, route.allow))
-          }),
+        const handled = cors(refusal === undefined ? httpEffect : toResponse(refusal))
+        const responded = withProblems(handled, mayWait(request) ? waitingTimeout : handlerTimeout, route.allow).pipe(
           Effect.map((response) => finish(response, exchange)),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(

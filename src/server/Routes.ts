@@ -52,6 +52,8 @@ const paths = (() => {
 
 /** The route of a request. A method that the path lacks gets the policy of the path's first method. */
 export const routeOf = (method = "", url = ""): Route => {
-  const routes = paths.find("GET", url)?.handler
+  // Without its query, which the router would parse.
+  const query = url.indexOf("?")
+  const routes = paths.find("GET", query === -1 ? url : url.slice(0, query))?.handler
   return routes?.get(method) ?? routes?.values().next().value ?? unknownRoute
 }

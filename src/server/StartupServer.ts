@@ -11,8 +11,8 @@ const problem = (code: string, title: string) => ({
   retryAfter: 1
 })
 
-/** What a process answers before it has a database: it is alive, and it is not ready. */
-const answer = (url: string) => {
+/** The responses of a process that has no database yet: up, but not ready. */
+const respond = (url: string) => {
   if (/^\/healthz\/?(\?|$)/i.test(url)) return { status: 200, body: { status: "ok" } }
   if (/^\/readyz\/?(\?|$)/i.test(url)) {
     return { status: 503, body: { ...problem("not_ready", "The process is not ready"), checks: { database: "failed" } } }
@@ -21,8 +21,8 @@ const answer = (url: string) => {
 }
 
 /**
- * Runs `wait` and meanwhile answers probes on the process's port, so that a supervisor does not restart a process whose
- * database is away. A process that need not wait opens no port here; neither does one that cannot: the server proper says why.
+ * Runs `wait` and answers probes on the process's port meanwhile, so that a supervisor does not restart a process whose
+ * database is unavailable. It opens no port when the wait is short. When it cannot listen, it leaves the error to the server.
  */
 export const answeringProbes = <A, E, R>(wait: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -32,7 +32,7 @@ export const answeringProbes = <A, E, R>(wait: Effect.Effect<A, E, R>) =>
       Effect.callback<ReturnType<typeof createServer>>((resume) => {
         const server = createServer((request, response) => {
           const path = request.url ?? "/"
-          const { body, status } = answer(path.startsWith(`${apiPrefix}/`) ? path.slice(apiPrefix.length) : path)
+          const { body, status } = respond(path.startsWith(`${apiPrefix}/`) ? path.slice(apiPrefix.length) : path)
           const requestId = crypto.randomUUID()
           const isProblem = status !== 200
           response.writeHead(status, {
@@ -53,7 +53,7 @@ export const answeringProbes = <A, E, R>(wait: Effect.Effect<A, E, R>) =>
           server.closeAllConnections()
         })
     )
-    // The port is opened only when the wait is longer than a start usually takes.
+    // A start usually takes less.
     const waiting = Effect.andThen(Effect.sleep("500 millis"), Effect.andThen(serve, Effect.never))
     return yield* Effect.scoped(Effect.raceFirst(wait, waiting))
   })
