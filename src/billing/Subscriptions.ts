@@ -5,7 +5,7 @@ import { Quota } from "../chat/Quota.ts"
 import { isoOrNull } from "../api/Schemas.ts"
 import type { SubscriptionStatus } from "../api/billing/Subscription.ts"
 
-/** A subscription as the database has it. */
+/** A subscription as stored. */
 export interface Stored {
   readonly id: string
   readonly customerId: string
@@ -18,19 +18,20 @@ export interface Stored {
   readonly fetchedAt: Date
 }
 
-/** The columns of a subscription where there is none. */
-interface Nothing {
+/** The columns of a subscription for a user without one. */
+interface NoSubscriptionRow {
   readonly id: null
 }
 
 export const isCancelling = (subscription: Stored): boolean => subscription.cancelAtPeriodEnd || subscription.cancelAt !== null
 
-/** Reads what is known of a user's subscription, from the database alone. Its only writer is the sync. */
+/** Reads a user's stored subscription; `Sync` is its only writer. */
 export class Subscriptions extends Context.Service<
   Subscriptions,
   {
-    /** The one that counts: a live one before an ended one, and of those the newest. */
+    /** The subscription that counts: a live one before an ended one, then the newest. */
     readonly current: (userId: string) => Effect.Effect<Stored | undefined>
+    /** The tier, the subscription and the quota of the day. */
     readonly status: (user: CurrentSession) => Effect.Effect<SubscriptionStatus>
   }
 >()("chat-backend/billing/Subscriptions") {
@@ -40,7 +41,7 @@ export class Subscriptions extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const quota = yield* Quota
 
-      const newest = (userId: string) => sql`
+      const currentRow = (userId: string) => sql`
         select id, customer_id, status, current_period_start, current_period_end, cancel_at, cancel_at_period_end,
           invoice_url, fetched_at
         from subscriptions where user_id = ${userId}
@@ -49,16 +50,16 @@ export class Subscriptions extends Context.Service<
         limit 1
       `
 
-      const current = Effect.fnUntraced(function* (userId: string) {
-        const [row] = yield* sql<Stored>`${newest(userId)}`
+      const current = Effect.fn("Subscriptions.current")(function* (userId: string) {
+        const [row] = yield* sql<Stored>`${currentRow(userId)}`
         return row
       }, Effect.orDie)
 
-      /** In one statement: between two a sync could commit, and a new tier stand beside an old subscription. */
-      const now = Effect.fnUntraced(function* (userId: string) {
-        const [row] = yield* sql<(Stored | Nothing) & { isPro: boolean; proUntil: Date | null; syncedAt: Date | null }>`
+      /** One statement, because a sync between two could combine a new tier with an old subscription. */
+      const storedStatus = Effect.fnUntraced(function* (userId: string) {
+        const [row] = yield* sql<(Stored | NoSubscriptionRow) & { isPro: boolean; proUntil: Date | null; syncedAt: Date | null }>`
           select coalesce(u.pro_until > clock_timestamp(), false) as is_pro, u.pro_until, c.synced_at, s.*
-          from users u left join billing_customers c on c.user_id = u.id left join lateral (${newest(userId)}) s on true
+          from users u left join billing_customers c on c.user_id = u.id left join lateral (${currentRow(userId)}) s on true
           where u.id = ${userId}
         `
         return {
@@ -70,9 +71,9 @@ export class Subscriptions extends Context.Service<
       }, Effect.orDie)
 
       const status = Effect.fn("Subscriptions.status")(function* (user: CurrentSession) {
-        const { proUntil, subscription, syncedAt, tier } = yield* now(user.userId)
+        const { proUntil, subscription, syncedAt, tier } = yield* storedStatus(user.userId)
         const { limit, ...usage } = yield* quota.today({ ...user, tier })
-        const ends =
+        const cancelAt =
           subscription === undefined
             ? null
             : (subscription.cancelAt ?? (subscription.cancelAtPeriodEnd ? subscription.currentPeriodEnd : null))
@@ -80,7 +81,7 @@ export class Subscriptions extends Context.Service<
           tier,
           status: subscription?.status ?? null,
           currentPeriodEnd: isoOrNull(subscription?.currentPeriodEnd ?? null),
-          cancelAt: isoOrNull(ends),
+          cancelAt: isoOrNull(cancelAt),
           graceEndsAt: isoOrNull(subscription?.status === "past_due" ? proUntil : null),
           invoiceUrl: subscription?.invoiceUrl ?? null,
           limits: { daily: limit, ...usage },
