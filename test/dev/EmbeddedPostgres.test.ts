@@ -11,13 +11,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { type EmbeddedPostgres, type StartOptions, startPostgres } from "../../dev/EmbeddedPostgres.ts"
 import { PostgresAlreadyRunning } from "../../dev/postgres/PidFile.ts"
 
-const ROOT = resolve(import.meta.dirname, "../..")
-const BIN_15 = "/usr/lib/postgresql/15/bin"
-const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+const root = resolve(import.meta.dirname, "../..")
+const postgres15 = "/usr/lib/postgresql/15/bin"
+const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 const isRoot = process.getuid?.() === 0
 const linux = process.platform === "linux"
 
-// Made for a machine that does much else besides.
+// Long enough for a busy machine.
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
 
 let directory: string
@@ -76,7 +76,7 @@ const timeUntil = async (condition: () => boolean | Promise<boolean>) => {
 
 const siblings = () => fs.readdirSync(directory).filter((name) => name !== "pg" && name !== "bin")
 
-/** The `bin` folder of an installation whose initdb goes on as told when it has begun to write `$made`. */
+/** A `bin` folder whose initdb starts to write `$made` and then runs `then`. */
 const fakeInitdb = (then: string) => {
   const binDir = join(directory, "bin")
   fs.mkdirSync(binDir)
@@ -87,10 +87,10 @@ const fakeInitdb = (then: string) => {
   return binDir
 }
 
-/** An app in its own process (group): starts Postgres, tells where it is, and drains on Ctrl-C before it stops it. */
-const APP = `
+/** An app in its own process group: starts Postgres, prints its address, and drains on Ctrl-C before it stops it. */
+const appSource = `
 import pg from "pg"
-import { startPostgres } from ${JSON.stringify(join(ROOT, "dev/EmbeddedPostgres.ts"))}
+import { startPostgres } from ${JSON.stringify(join(root, "dev/EmbeddedPostgres.ts"))}
 const server = await startPostgres(JSON.parse(process.argv[1]))
 process.on("SIGINT", async () => {
   await new Promise((done) => setTimeout(done, 600))
@@ -106,12 +106,12 @@ const { url, port, pid, dataDir } = server
 console.log(JSON.stringify({ url, port, pid, dataDir, uid: process.getuid() }))
 `
 
-type Told = Pick<EmbeddedPostgres, "url" | "port" | "pid" | "dataDir"> & { readonly uid: number }
+type Running = Pick<EmbeddedPostgres, "url" | "port" | "pid" | "dataDir"> & { readonly uid: number }
 
 const spawnApp = (options: StartOptions, { prefix = [], path = "" }: { prefix?: Array<string>; path?: string } = {}) => {
-  const [command = "", ...args] = [...prefix, process.execPath, "--input-type=module", "-e", APP, JSON.stringify(options)]
+  const [command = "", ...args] = [...prefix, process.execPath, "--input-type=module", "-e", appSource, JSON.stringify(options)]
   const child = spawn(command, args, {
-    cwd: ROOT,
+    cwd: root,
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_OPTIONS: "", PATH: `${path}:${process.env["PATH"]}` }
@@ -120,7 +120,7 @@ const spawnApp = (options: StartOptions, { prefix = [], path = "" }: { prefix?: 
   return child
 }
 
-const startApp = async (...args: Parameters<typeof spawnApp>): Promise<[app: ChildProcess, told: Told]> => {
+const startApp = async (...args: Parameters<typeof spawnApp>): Promise<[app: ChildProcess, running: Running]> => {
   const app = spawnApp(...args)
   const [line] = await Promise.race([
     once(createInterface({ input: app.stdout! }), "line"),
@@ -134,8 +134,8 @@ const kill9 = async (app: ChildProcess) => {
   await once(app, "exit")
 }
 
-/** Whether any process works in such a directory or has it in its command. */
-const isAtWorkIn = (name: string) =>
+/** Whether a process has the name in its working directory or command line. */
+const isProcessIn = (name: string) =>
   fs.readdirSync("/proc").some((pid) => {
     try {
       return (
@@ -143,18 +143,18 @@ const isAtWorkIn = (name: string) =>
         [fs.readFileSync(`/proc/${pid}/cmdline`, "utf8"), fs.readlinkSync(`/proc/${pid}/cwd`)].join().includes(name)
       )
     } catch {
-      return false // it ended meanwhile
+      return false // the process ended meanwhile
     }
   })
 
 const uidOf = (pid: number) => fs.statSync(`/proc/${pid}`).uid
 
-/** Holds a cluster to copy, for the tests that are not about making one: a copy is ten times as fast as initdb. */
+/** A cluster to copy: ten times as fast as initdb. */
 const template = fs.mkdtempSync(join(tmpdir(), "embedded-postgres-test-"))
 
 const copyCluster = () => fs.cpSync(join(template, "data"), dataDir, { recursive: true })
 
-/** How long a stop takes when the server does not react; begun first, as it takes ten seconds. */
+/** How long a stop takes when the server does not react; started first, because it takes ten seconds. */
 let stubbornStop: Promise<{ server: EmbeddedPostgres; milliseconds: number }>
 
 beforeAll(async () => {
@@ -171,7 +171,7 @@ afterAll(async () => {
 })
 
 describe("a persistent cluster", () => {
-  test("starts, answers, and has its data after a restart", async () => {
+  test("starts, answers, and keeps its data over a restart", async () => {
     const first = await start({ dataDir })
     expect(await query(first.url, "select version()")).toMatchObject([{ version: expect.stringMatching(/^PostgreSQL 18/) }])
     await query(first.url, "create table kept as select 'Ä' as word")
@@ -186,7 +186,7 @@ describe("a persistent cluster", () => {
     expect(siblings()).toEqual([])
   })
 
-  test("is durable, listens on loopback only, and wants its password", async () => {
+  test("is durable, listens on loopback only, and requires its password", async () => {
     copyCluster()
     const { dataDir: at, url, port } = await start({ dataDir, settings: { work_mem: "7MB" } })
     expect(at).toBe(dataDir)
@@ -200,7 +200,7 @@ describe("a persistent cluster", () => {
     )
   })
 
-  test("takes the given port, and says why it cannot", async () => {
+  test("uses the given port, and reports why it cannot", async () => {
     copyCluster()
     const taken = createServer().listen(0, "127.0.0.1")
     await once(taken, "listening")
@@ -211,7 +211,7 @@ describe("a persistent cluster", () => {
     expect(await start({ dataDir, port })).toMatchObject({ port })
   })
 
-  test("refuses a second start by name", async () => {
+  test("refuses a second start with PostgresAlreadyRunning", async () => {
     copyCluster()
     const { pid, port, url } = await start({ dataDir })
     const refused = await start({ dataDir }).catch((error: unknown) => error)
@@ -220,7 +220,7 @@ describe("a persistent cluster", () => {
     expect(await query(url, "select 1 as one")).toEqual([{ one: 1 }])
   })
 
-  test("has one winner when two start a new directory at once", async () => {
+  test("lets one of two parallel starts on a new directory win", async () => {
     const both = await Promise.allSettled([start({ dataDir }), start({ dataDir })])
     const [winner] = both.filter((outcome) => outcome.status === "fulfilled")
     expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"])
@@ -229,7 +229,7 @@ describe("a persistent cluster", () => {
     expect(siblings()).toEqual([])
   })
 
-  test("tells when the server ends by itself, and recovers", async () => {
+  test("resolves `exited` when the server crashes, and recovers", async () => {
     copyCluster()
     const server = await start({ dataDir })
     await query(server.url, "create table kept (word text)")
@@ -240,7 +240,7 @@ describe("a persistent cluster", () => {
     expect(await query((await start({ dataDir })).url, "select * from kept")).toEqual([])
   })
 
-  test("does not believe a pid file whose pid is another program now", async () => {
+  test("ignores a pid file whose pid belongs to another program", async () => {
     copyCluster()
     await (await start({ dataDir })).stop()
     const stranger = spawn("sleep", ["60"])
@@ -257,15 +257,15 @@ describe("an initialisation that fails", () => {
     expect(siblings()).toEqual([])
   })
 
-  test("is no obstacle when it was killed half-way, and is swept when old", async () => {
-    // It never comes further, so the kill is never too late. Like the real one, it is deaf to INT while it is at work.
+  test("does not prevent the next start when it was killed, and is removed when old", async () => {
+    // It never ends, so the kill is never too late; like the real one, it ignores INT.
     const binDir = fakeInitdb(`trap "" INT; mkdir "$made/base"; cd "$made/base"; exec sleep 600`)
     const app = spawnApp({ dataDir, binDir })
     await timeUntil(() => siblings().some((name) => fs.existsSync(join(directory, name, "data/base"))))
     await kill9(app)
     const half = siblings()
     expect(half).toHaveLength(1)
-    if (linux) await timeUntil(() => !isAtWorkIn(half[0]!))
+    if (linux) await timeUntil(() => !isProcessIn(half[0]!))
     expect(fs.existsSync(dataDir)).toBe(false)
     const server = await start({ dataDir })
     expect(siblings()).toEqual(half)
@@ -281,52 +281,52 @@ describe("an initialisation that fails", () => {
 describe.skipIf(process.platform === "win32")("the life line", () => {
   test("ends Postgres when its app is killed, keeping what was committed", async () => {
     copyCluster()
-    const [app, told] = await startApp({ dataDir })
-    const client = new pg.Client(told.url)
+    const [app, running] = await startApp({ dataDir })
+    const client = new pg.Client(running.url)
     client.on("error", () => {})
     await client.connect()
     await client.query("create table kept as select generate_series(1, 200000) as number")
     await kill9(app)
-    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(5_000)
+    expect(await timeUntil(async () => !(await isOpen(running.port)))).toBeLessThan(5_000)
     expect(await query((await start({ dataDir })).url, "select count(*)::int from kept")).toEqual([{ count: 200_000 }])
   })
 
-  test("ends even a Postgres that does not answer", async () => {
+  test("ends a Postgres that does not answer", async () => {
     copyCluster()
-    const [app, told] = await startApp({ dataDir })
-    process.kill(told.pid, "SIGSTOP")
+    const [app, running] = await startApp({ dataDir })
+    process.kill(running.pid, "SIGSTOP")
     await kill9(app)
-    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(5_000)
+    expect(await timeUntil(async () => !(await isOpen(running.port)))).toBeLessThan(5_000)
   })
 
-  test("does not make the next start, at once after the kill, refuse", async () => {
+  test("does not prevent an immediate next start", async () => {
     copyCluster()
     const [app] = await startApp({ dataDir })
     await kill9(app)
     expect(await query((await start({ dataDir })).url, "select 1 as one")).toEqual([{ one: 1 }])
   })
 
-  test("removes an ephemeral directory too", async () => {
-    const [app, told] = await startApp({ ephemeral: true })
-    expect(fs.existsSync(told.dataDir)).toBe(true)
+  test("removes an ephemeral directory", async () => {
+    const [app, running] = await startApp({ ephemeral: true })
+    expect(fs.existsSync(running.dataDir)).toBe(true)
     await kill9(app)
-    expect(await timeUntil(() => !fs.existsSync(dirname(told.dataDir)))).toBeLessThan(5_000)
+    expect(await timeUntil(() => !fs.existsSync(dirname(running.dataDir)))).toBeLessThan(5_000)
   })
 
-  test("is not Ctrl-C, which reaches the app only", async () => {
+  test("is not caused by Ctrl-C, which reaches the app only", async () => {
     copyCluster()
-    const [app, told] = await startApp({ dataDir })
-    await query(told.url, "create table kept (word text)")
+    const [app, running] = await startApp({ dataDir })
+    await query(running.url, "create table kept (word text)")
     const ended = once(app, "exit")
     process.kill(-app.pid!, "SIGINT")
     expect(await ended).toEqual([0, null])
-    expect(await isOpen(told.port)).toBe(false)
+    expect(await isOpen(running.port)).toBe(false)
     expect(await query((await start({ dataDir })).url, "select * from kept")).toEqual([{ word: "drained" }])
   })
 })
 
 describe("an ephemeral cluster", () => {
-  test("trades durability for speed and is gone after stop", async () => {
+  test("trades durability for speed and is deleted by stop", async () => {
     const lines: Array<string> = []
     const server = await start({ ephemeral: true, log: (line) => lines.push(line) })
     const names = ["fsync", "full_page_writes", "synchronous_commit", "max_connections"]
@@ -344,7 +344,7 @@ describe("an ephemeral cluster", () => {
     await server.stop()
   })
 
-  test("is gone after a start that failed", async () => {
+  test("is deleted after a failed start", async () => {
     vi.stubEnv("TMPDIR", directory)
     const failing = start({ ephemeral: true, settings: { no_such: "1" } })
     expect(fs.readdirSync(directory)).toHaveLength(1)
@@ -353,7 +353,7 @@ describe("an ephemeral cluster", () => {
     expect(fs.readdirSync(directory)).toEqual([])
   })
 
-  test("is gone, too, when the server had to be killed", async () => {
+  test("is deleted when the server had to be killed", async () => {
     const { milliseconds, server } = await stubbornStop
     expect(milliseconds).toBeGreaterThan(9_900)
     expect(milliseconds).toBeLessThan(13_000)
@@ -361,32 +361,32 @@ describe("an ephemeral cluster", () => {
     expect(fs.existsSync(dirname(server.dataDir))).toBe(false)
   })
 
-  test("has no directory of the caller's", async () => {
+  test("cannot be combined with a data directory", async () => {
     await expect(start({ ephemeral: true, dataDir })).rejects.toThrow("either dataDir or ephemeral")
     await expect(start({})).rejects.toThrow("either dataDir or ephemeral")
   })
 })
 
-describe("whoever we are", () => {
-  test.skipIf(!isRoot || !linux)("root: in a user namespace, even below a directory closed to others", async () => {
+describe("the user that Postgres runs as", () => {
+  test.skipIf(!isRoot || !linux)("is root in a user namespace, even below a private directory", async () => {
     fs.chmodSync(directory, 0o700)
     const { pid } = await start({ dataDir })
     expect(uidOf(pid)).toBe(0)
     expect(fs.readlinkSync(`/proc/${pid}/ns/user`)).not.toBe(fs.readlinkSync("/proc/self/ns/user"))
   })
 
-  test.skipIf(!isRoot || !linux)("root without namespaces: an existing user, who stays the owner", async () => {
+  test.skipIf(!isRoot || !linux)("is an existing user without namespaces, who stays the owner", async () => {
     fs.chmodSync(directory, 0o755)
     const path = join(directory, "bin")
     fs.mkdirSync(path)
     fs.writeFileSync(join(path, "unshare"), "#!/bin/sh\nexit 1", { mode: 0o755 })
-    const [app, told] = await startApp({ dataDir }, { path })
-    expect(await query(told.url, "select 1 as one")).toEqual([{ one: 1 }])
-    expect(told.uid).toBe(0)
-    expect(uidOf(told.pid)).not.toBe(0)
-    expect(fs.statSync(dataDir).uid).toBe(uidOf(told.pid))
+    const [app, running] = await startApp({ dataDir }, { path })
+    expect(await query(running.url, "select 1 as one")).toEqual([{ one: 1 }])
+    expect(running.uid).toBe(0)
+    expect(uidOf(running.pid)).not.toBe(0)
+    expect(fs.statSync(dataDir).uid).toBe(uidOf(running.pid))
     await kill9(app)
-    expect(await timeUntil(async () => !(await isOpen(told.port)))).toBeLessThan(5_000)
+    expect(await timeUntil(async () => !(await isOpen(running.port)))).toBeLessThan(5_000)
     expect(uidOf((await start({ dataDir })).pid)).toBe(fs.statSync(dataDir).uid)
 
     const [temporary, { dataDir: gone }] = await startApp({ ephemeral: true }, { path })
@@ -394,19 +394,19 @@ describe("whoever we are", () => {
     await timeUntil(() => !fs.existsSync(dirname(gone)))
   })
 
-  // Needs root, to become somebody else.
-  test.skipIf(!isRoot || !linux)("a plain user", async () => {
+  // Only root can start it as another user.
+  test.skipIf(!isRoot || !linux)("is the caller if that is not root", async () => {
     fs.chmodSync(directory, 0o755)
     fs.mkdirSync(dataDir)
     fs.chownSync(dataDir, 65534, 65534)
     const own = join(dataDir, "below")
-    const [app, told] = await startApp({ dataDir: own }, { prefix: AS_NOBODY })
-    expect(await query(told.url, "create table kept (word text)")).toEqual([])
-    expect(told.uid).toBe(65534)
-    expect(uidOf(told.pid)).toBe(65534)
+    const [app, running] = await startApp({ dataDir: own }, { prefix: asNobody })
+    expect(await query(running.url, "create table kept (word text)")).toEqual([])
+    expect(running.uid).toBe(65534)
+    expect(uidOf(running.pid)).toBe(65534)
     app.kill("SIGINT")
     expect(await once(app, "exit")).toEqual([0, null])
-    const [again, { url }] = await startApp({ dataDir: own }, { prefix: AS_NOBODY })
+    const [again, { url }] = await startApp({ dataDir: own }, { prefix: asNobody })
     expect(await query(url, "select * from kept")).toEqual([{ word: "drained" }])
     again.kill("SIGINT")
     await once(again, "exit")
@@ -414,18 +414,18 @@ describe("whoever we are", () => {
 })
 
 describe("the binaries", () => {
-  test.skipIf(!fs.existsSync(BIN_15))("may be another installation's, such as Postgres 15", async () => {
-    const server = await start({ dataDir, binDir: BIN_15 })
+  test.skipIf(!fs.existsSync(postgres15))("can be those of another installation, such as Postgres 15", async () => {
+    const server = await start({ dataDir, binDir: postgres15 })
     expect(await query(server.url, "select lower('Ä'), current_setting('server_version_num')::int / 10000 as major")).toEqual([
       { lower: "ä", major: 15 }
     ])
     await server.stop()
     await expect(start({ dataDir })).rejects.toThrow(/initialized by PostgreSQL version 15/)
-    vi.stubEnv("EMBEDDED_POSTGRES_BIN", BIN_15)
+    vi.stubEnv("EMBEDDED_POSTGRES_BIN", postgres15)
     await start({ dataDir })
   })
 
-  test("do not exist for every platform", async () => {
+  test("are reported missing on an unsupported platform", async () => {
     const { arch } = process
     Object.defineProperty(process, "arch", { value: "mips" })
     try {

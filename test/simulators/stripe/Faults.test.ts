@@ -38,13 +38,13 @@ describe("faults, as the SDK surfaces them", () => {
     )
   })
 
-  it("JSON without `error` resolves as if it were the answer, whatever the status", async () => {
+  it("JSON without `error` resolves as the answer, whatever the status", async () => {
     simulator.addFault({ kind: "json", status: 502, path: "/v1/customers" })
     const answer = await create()
     assert.deepEqual([answer.id as unknown, answer.lastResponse.statusCode], [undefined, 502])
   })
 
-  it("a reset connection is tried once more even without retries, under the same key", async () => {
+  it("a reset connection is retried once even without retries, with the same key", async () => {
     simulator.addFault({ kind: "reset", afterEffect: true })
     const { id } = await create()
     assert.deepEqual(
@@ -59,13 +59,13 @@ describe("faults, as the SDK surfaces them", () => {
     assert.equal(await count(), 1)
   })
 
-  it("an answer cut in the middle has taken effect and is a connection error", async () => {
+  it("an answer cut in the middle is a connection error, and the call has taken effect", async () => {
     simulator.addFault({ kind: "cut" })
     assert.equal((await refusal(create())).type, "StripeConnectionError")
     assert.equal(await count(), 1)
   })
 
-  it("no answer is a time-out", async () => {
+  it("a missing answer is a timeout", async () => {
     simulator.addFault({ kind: "hang" })
     const error = await refusal(create(stripe, { timeout: 50 }))
     assert.deepEqual(
@@ -78,7 +78,7 @@ describe("faults, as the SDK surfaces them", () => {
     assert.isAtLeast(performance.now() - start, 55)
   })
 
-  it("the SDK retries 5xx and 409, 429 only when told so", async () => {
+  it("the SDK retries 5xx and 409, but 429 only if the header asks for it", async () => {
     const patient = makeStripe(simulator, "sk_test_patient", { maxNetworkRetries: 1 })
     simulator.addFault({ kind: "status", status: 503 })
     await create(patient)
@@ -94,7 +94,7 @@ describe("faults, as the SDK surfaces them", () => {
     )
   })
 
-  it("hits the calls that match, after those it lets pass, and can be taken back", async () => {
+  it("hits matching calls after the skipped ones, and can be cleared", async () => {
     simulator.addFault({ kind: "status", method: "POST", path: "/v1/checkout", skip: 1, times: 1 })
     await create()
     await checkout()
@@ -107,7 +107,7 @@ describe("faults, as the SDK surfaces them", () => {
 })
 
 describe("snapshots", () => {
-  it("bring everything back: objects, clock, cards, keys and secrets", async () => {
+  it("restore objects, clock, cards, keys and secrets", async () => {
     const { customer, id } = await subscribe()
     const options = { idempotencyKey: "kept" }
     simulator.setCard({ customer, card: "declines" })
@@ -128,7 +128,7 @@ describe("snapshots", () => {
     assert.equal((await stripe.subscriptions.retrieve(id)).status, "past_due")
   })
 
-  it("are not changed by what comes after, and start another simulator", async () => {
+  it("are unaffected by later changes, and can start another simulator", async () => {
     const { url } = await checkout()
     const saved = JSON.parse(JSON.stringify(simulator.snapshot()))
     const copy = simulator.snapshot()
@@ -151,7 +151,7 @@ describe("the control over HTTP", () => {
     return { status: response.status, json: await response.json() }
   }
 
-  it("does what the methods do", async () => {
+  it("runs the methods of the handle", async () => {
     const { customer, id, session } = await subscribe()
     assert.equal((await control("setCard", { customer, card: "declines" })).json, null)
     assert.closeTo((await control("advance", { days: 32 })).json, simulator.now(), 2)
@@ -176,7 +176,7 @@ describe("the control over HTTP", () => {
     assert.equal((await control("settlePayment", { session, outcome: "failed" })).status, 400)
   })
 
-  it("steers webhooks", async () => {
+  it("controls webhooks", async () => {
     await control("holdWebhooks")
     await control("addWebhookRule", { action: "duplicate" })
     await create()
@@ -212,8 +212,8 @@ describe("the control over HTTP", () => {
   })
 })
 
-describe("words that Stripe may say one day", () => {
-  it("sets any status", async () => {
+describe("a status that Stripe does not have", () => {
+  it("can be set", async () => {
     const { id } = await subscribe()
     simulator.setSubscriptionStatus({ subscription: id, status: "hibernating" })
     assert.equal((await stripe.subscriptions.retrieve(id)).status, "hibernating")

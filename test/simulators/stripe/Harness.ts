@@ -4,17 +4,20 @@ import type { AddressInfo } from "node:net"
 import { buffer } from "node:stream/consumers"
 import { Stripe } from "stripe"
 import { assert } from "vitest"
-import { startStripeSimulator } from "../../../simulators/stripe/StripeSimulator.ts"
-import type { StripeSimulator, StripeSimulatorOptions } from "../../../simulators/stripe/StripeSimulator.ts"
+import {
+  startStripeSimulator,
+  type StripeSimulator,
+  type StripeSimulatorOptions
+} from "../../../simulators/stripe/StripeSimulator.ts"
 import { objectComplaints } from "./Schemas.ts"
 
-export const SECRET = "whsec_of_the_tests"
+export const webhookSecret = "whsec_of_the_tests"
 
-/** A receiver of webhooks that verifies with the SDK, as an application does. */
+/** A receiver of webhooks that verifies them with the SDK. */
 const startReceiver = async () => {
   const events: Array<Stripe.Event> = []
   const refused: Array<string> = []
-  const secrets = [SECRET]
+  const secrets = [webhookSecret]
   const answers: Array<number> = []
   const server = createServer(async (request, response) => {
     const body = await buffer(request)
@@ -33,13 +36,13 @@ const startReceiver = async () => {
   await once(server, "listening")
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/webhook`,
-    /** Accepted, in order of arrival. */
+    /** The accepted events, in order of arrival. */
     events,
-    /** Why the others were refused. */
+    /** The errors of the refused ones. */
     refused,
-    /** The first is the one it knows. */
+    /** The first one is used. */
     secrets,
-    /** Statuses to answer with before it looks at anything. */
+    /** Statuses of the next answers, without verification. */
     answers,
     types: () => events.map(({ type }) => type),
     stop: () => {
@@ -58,7 +61,7 @@ export const makeStripe = (
 export const startHarness = async (options: StripeSimulatorOptions = {}) => {
   const receiver = await startReceiver()
   const simulator = await startStripeSimulator({
-    webhooks: [{ url: receiver.url, secret: SECRET }],
+    webhooks: [{ url: receiver.url, secret: webhookSecret }],
     webhookRetryMillis: [10, 20],
     ...options
   })
@@ -85,20 +88,20 @@ export const startHarness = async (options: StripeSimulatorOptions = {}) => {
       const id = simulator.checkout({ session: session.id, action: "pay" }).subscription
       return { customer: customer.id, session: session.id, id: present(id) }
     },
-    /** What does not conform to Stripe's schemas among all that the simulator holds. */
+    /** The violations of Stripe's schemas by the objects of the simulator. */
     complaints: () => [
       ...new Set(
         Object.values(simulator.snapshot().state.objects).flatMap((objects) => Object.values(objects).flatMap(objectComplaints))
       )
     ],
-    /** After the last webhook has arrived. */
+    /** Resets the simulator and the receiver, after the last webhook has arrived. */
     reset: async () => {
       await simulator.idle()
       simulator.reset()
       receiver.events.length = 0
       receiver.refused.length = 0
       receiver.answers.length = 0
-      receiver.secrets.splice(0, Infinity, SECRET)
+      receiver.secrets.splice(0, Infinity, webhookSecret)
     },
     stop: async () => {
       await simulator.stop()
@@ -112,7 +115,7 @@ export const present = <T>(value: T | null | undefined): T => {
   return value as T
 }
 
-/** The error a call of the SDK ends with. */
+/** The error of a call that must fail. */
 export const refusal = async (call: Promise<unknown>): Promise<Stripe.errors.StripeError> => {
   const outcome = await call.then(
     (value) => value,

@@ -16,7 +16,7 @@ const show = async (url: string | null) => {
 }
 
 describe("the checkout page", () => {
-  it("shows what is sold, takes the money and returns with the session's id", async () => {
+  it("shows the product, takes the payment and returns with the session's id", async () => {
     const { id, url } = await checkout({ customer_email: "a<b@example.com" })
     const { html } = await show(url)
     for (const text of ["Subscribe to Pro", "$20.00", "a&lt;b@example.com", "Decline", "Pay later", "Back"])
@@ -45,7 +45,7 @@ describe("the checkout page", () => {
     assert.deepEqual(activated?.data.previous_attributes, { status: "incomplete" })
   })
 
-  it("asks for an e-mail only when nobody gave one", async () => {
+  it("asks for an e-mail only if the session has none", async () => {
     const asking = await checkout()
     assert.include((await show(asking.url)).html, 'name="email"')
     await press(asking.url, { action: "pay", email: "typed@example.com" })
@@ -53,7 +53,7 @@ describe("the checkout page", () => {
     assert.deepInclude(customer, { email: "typed@example.com" })
   })
 
-  it("stays open after a declined card, and goes back where it came from", async () => {
+  it("stays open after a declined card, and links back to the cancel URL", async () => {
     const { id, url } = await checkout()
     const declined = await press(url, { action: "decline" })
     assert.equal(declined.status, 200)
@@ -79,14 +79,14 @@ describe("the checkout page", () => {
     simulator.settlePayment({ session: id, outcome })
     const settled = await stripe.checkout.sessions.retrieve(id, { expand: ["subscription"] })
     assert.equal(settled.payment_status, paymentStatus)
-    // A failed first payment leaves 23 hours, which have passed: the next look at the clock ends it.
+    // The 23 hours after a failed first payment have passed, so the next tick ends it.
     assert.deepInclude(settled.subscription, { status: outcome === "failed" ? "incomplete_expired" : status })
     await simulator.idle()
     assert.include(receiver.types(), `checkout.session.async_payment_${outcome}`)
     assert.throws(() => simulator.settlePayment({ session: id, outcome }), /on its way/)
   })
 
-  it("tells that a session has expired, and that there is none", async () => {
+  it("says that a session has expired or does not exist", async () => {
     const { id, url } = await checkout()
     await stripe.checkout.sessions.expire(id)
     assert.include((await show(url)).html, "timed out")
@@ -97,7 +97,7 @@ describe("the checkout page", () => {
 })
 
 describe("the portal", () => {
-  it("cancels with cancel_at alone, renews, cancels at once, and returns", async () => {
+  it("cancels by cancel_at alone, renews, cancels at once, and returns", async () => {
     const { customer, id } = await subscribe()
     const { url } = await stripe.billingPortal.sessions.create({ customer, return_url: "http://app.test/account" })
     const subscription = () => stripe.subscriptions.retrieve(id)
@@ -113,7 +113,7 @@ describe("the portal", () => {
     assert.equal((await press(url, { action: "renew", subscription: id })).status, 400)
   })
 
-  it("cancels as classic billing does, by option", async () => {
+  it("cancels like classic billing, by option", async () => {
     const other = await startHarness({ portalCancelsWith: "cancel_at_period_end" })
     onTestFinished(() => other.stop())
     const { customer, id } = await other.subscribe()
@@ -122,7 +122,7 @@ describe("the portal", () => {
     assert.isTrue((await other.stripe.subscriptions.retrieve(id)).cancel_at_period_end)
   })
 
-  it("takes a new card, and shows the invoices", async () => {
+  it("accepts a new card, and shows the invoices", async () => {
     const { customer, id } = await subscribe()
     const { url } = await stripe.billingPortal.sessions.create({ customer })
     simulator.setCard({ customer, card: "expired_card" })

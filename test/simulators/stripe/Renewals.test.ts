@@ -14,13 +14,13 @@ afterAll(() => harness.stop())
 const retrieve = (id: string) => stripe.subscriptions.retrieve(id)
 const status = async (id: string) => (await retrieve(id)).status
 
-/** Moves the clock to so many seconds after the period's end. */
+/** Moves the clock to this many seconds after the end of the period. */
 const passPeriod = async (id: string, seconds: number) => {
   simulator.advance({ seconds: periodOf(await retrieve(id)).end - simulator.now() + seconds })
 }
 
 describe("the simulated clock", () => {
-  it("renews: first a draft in the new period, an hour later the money", async () => {
+  it("renews: a draft at the start of the period, charged an hour later", async () => {
     const { id } = await subscribe()
     const before = periodOf(await retrieve(id))
     await simulator.idle()
@@ -50,7 +50,7 @@ describe("the simulated clock", () => {
     assert.equal(receiver.events[0]?.created, before.end)
   })
 
-  it("keeps the day of the month over a year of leaps", async () => {
+  it("keeps the day of the month over a leap year", async () => {
     const jan31 = (new Date(Date.UTC(new Date().getUTCFullYear() + 1, 0, 31, 12)).getTime() - Date.now()) / 1000
     simulator.advance({ seconds: Math.floor(jan31) })
     const { id } = await subscribe()
@@ -63,7 +63,7 @@ describe("the simulated clock", () => {
     assert.lengthOf((await stripe.invoices.list({ subscription: id })).data, 5)
   })
 
-  it("ends what is to end, at that moment, and renews nothing", async () => {
+  it("ends a cancelled subscription at its time, without a renewal", async () => {
     const { id } = await subscribe()
     const { end } = periodOf(await stripe.subscriptions.update(id, { cancel_at_period_end: true }))
     simulator.advance({ seconds: end - simulator.now() - 1 })
@@ -75,7 +75,7 @@ describe("the simulated clock", () => {
     assert.equal(receiver.types().at(-1), "customer.subscription.deleted")
   })
 
-  it("moves back as well, so that what began long ago is due in real time", async () => {
+  it("moves back, so that a subscription of the past is due in real time", async () => {
     simulator.advance({ days: -40 })
     const { id } = await subscribe()
     simulator.advance({ days: 40 })
@@ -84,7 +84,7 @@ describe("the simulated clock", () => {
     assert.lengthOf((await stripe.invoices.list({ subscription: id })).data, 2)
   })
 
-  it("lets an unpaid first invoice expire after 23 hours", async () => {
+  it("expires an unpaid first invoice after 23 hours", async () => {
     const { id: customer } = await stripe.customers.create()
     simulator.setCard({ customer, card: "declines" })
     const { id } = await stripe.subscriptions.create({ customer, items: [{ price: simulator.priceId }] })
@@ -97,7 +97,7 @@ describe("the simulated clock", () => {
 })
 
 describe("a card that is declined", () => {
-  it("is past due, is retried after 3, 5 and 7 days, then canceled", async () => {
+  it("makes it past due, is retried after 3, 5 and 7 days, then cancels", async () => {
     const { customer, id } = await subscribe()
     simulator.setCard({ customer, card: "insufficient_funds" })
     await passPeriod(id, 3601)
@@ -120,7 +120,7 @@ describe("a card that is declined", () => {
     )
   })
 
-  it("is forgiven when a retry or the buyer pays", async () => {
+  it("has no effect once a retry succeeds or the buyer pays", async () => {
     const { customer, id } = await subscribe()
     simulator.setCard({ customer, card: "declines" })
     await passPeriod(id, 3601)
@@ -140,7 +140,7 @@ describe("a card that is declined", () => {
     assert.deepEqual(last?.data.previous_attributes, { status: "past_due" })
   })
 
-  it("leaves the subscription unpaid instead, by option, and stops charging", async () => {
+  it("leaves the subscription unpaid by option, and stops charging", async () => {
     const other = await startHarness({ afterRetries: "unpaid", retryDays: [1], draftSeconds: 0 })
     onTestFinished(() => other.stop())
     const { customer, id } = await other.subscribe()

@@ -11,7 +11,7 @@ afterEach(async () => {
 afterAll(() => harness.stop())
 
 describe("customers", () => {
-  it("are created, found by their exact e-mail, changed and deleted", async () => {
+  it("are created, found by exact e-mail, changed and deleted", async () => {
     const { id } = await stripe.customers.create({ email: "ada@example.com", metadata: { user: "1" } })
     await stripe.customers.create({ email: "bob@example.com" })
     assert.deepEqual(
@@ -44,7 +44,7 @@ describe("products and prices", () => {
     )
   })
 
-  it("makes others, and refuses what cannot be sold as a subscription", async () => {
+  it("creates others, and refuses a price that is not recurring", async () => {
     const product = await stripe.products.create({ id: "prod_team", name: "Team" })
     assert.equal((await stripe.products.retrieve("prod_team")).name, "Team")
     assert.equal((await refusal(stripe.products.create({ id: "prod_team", name: "Again" }))).code, "resource_already_exists")
@@ -66,7 +66,7 @@ describe("products and prices", () => {
 })
 
 describe("checkout sessions", () => {
-  it("carry what they are given to the subscription", async () => {
+  it("pass their data to the subscription", async () => {
     const { id } = await checkout({
       client_reference_id: "user-7",
       customer_email: "eve@example.com",
@@ -94,7 +94,7 @@ describe("checkout sessions", () => {
     assert.deepEqual(await ids({ subscription: id }), [session])
   })
 
-  it("expire by a call or in their time, and only once", async () => {
+  it("expire by a call or by time, and only once", async () => {
     const now = Math.floor(Date.now() / 1000)
     const first = await checkout()
     assert.equal((await stripe.checkout.sessions.expire(first.id)).status, "expired")
@@ -110,7 +110,7 @@ describe("checkout sessions", () => {
     assert.isAbove((await checkout({ expires_at: now + 31 * 60 })).expires_at, simulator.now())
   })
 
-  it("refuse a mode, a cart or a URL that they cannot serve", async () => {
+  it("refuse an unsupported mode, cart or URL", async () => {
     assert.equal((await refusal(checkout({ mode: "payment" }))).param, "mode")
     assert.equal((await refusal(checkout({ line_items: [] }))).param, "line_items")
     assert.equal((await refusal(checkout({ success_url: "javascript:alert(1)" }))).code, "url_invalid")

@@ -17,7 +17,7 @@ interface OpenApi {
   readonly components: { readonly schemas: Readonly<Record<string, Json>> }
 }
 
-/** Of Stripe's own OpenAPI document, what the product uses. */
+/** The part of Stripe's OpenAPI document that the product uses. */
 const openApi: OpenApi = JSON.parse(readFileSync(new URL("stripe-subset.json", import.meta.url), "utf8"))
 
 /** `GET /v1/customers/{customer}` and so on: every operation of the subset. */
@@ -33,13 +33,13 @@ const findOperation = (operation: string): Operation | undefined => {
 const bodyOf = (operation: string): Json =>
   findOperation(operation)?.requestBody?.content["application/x-www-form-urlencoded"].schema.properties ?? {}
 
-/** The names of all that an operation takes. */
+/** The names of an operation's parameters. */
 export const parametersOf = (operation: string): ReadonlyArray<string> => [
   ...(findOperation(operation)?.parameters ?? []).map(({ name }) => name),
   ...Object.keys(bodyOf(operation))
 ]
 
-/** The types of events that an endpoint can ask for. */
+/** The event types that an endpoint can subscribe to. */
 export const knownEventTypes = (): ReadonlyArray<string> => {
   const { items } = (bodyOf("POST /v1/webhook_endpoints")["enabled_events"] ?? {}) as { items?: { enum?: ReadonlyArray<string> } }
   return items?.enum ?? []
@@ -61,7 +61,7 @@ const toJsonSchema = (schema: unknown): unknown => {
   return nullable === true ? { anyOf: [result, { type: "null" }] } : result
 }
 
-/** What an event carries is checked by its own kind. */
+/** The object of an event is checked by its own schema. */
 const isOpen = (name: string) => name === "Event.Data.Object" || name === "Event.Data.PreviousAttributes"
 
 const ajv = new Ajv({ strict: false, allErrors: true })
@@ -107,7 +107,7 @@ const complaints = (validator: ValidateFunction, value: unknown, what: string): 
         ({ instancePath, message, params }) => `${what}${instancePath} ${message} ${JSON.stringify(params)}`
       )
 
-/** What is wrong with an object, an event's inner one included. */
+/** The violations of an object, and of an event's inner object. */
 export const objectComplaints = (object: {
   readonly id: string
   readonly object: string
@@ -120,7 +120,7 @@ export const objectComplaints = (object: {
   return inner ? [...own, ...objectComplaints(inner)] : own
 }
 
-/** What is wrong with an answer of an operation of the subset. */
+/** The violations of an answer to an operation of the subset. */
 export const answerComplaints = (operation: string, answer: unknown): ReadonlyArray<string> => {
   const schema = findOperation(operation)?.responses[200].content["application/json"].schema
   if (!schema) return [`no schema for ${operation}`]

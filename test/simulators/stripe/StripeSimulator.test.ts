@@ -5,7 +5,7 @@ import { afterAll, assert, describe, it, onTestFinished } from "vitest"
 import { routes } from "../../../simulators/stripe/resources/Routes.ts"
 import { startStripeSimulator } from "../../../simulators/stripe/StripeSimulator.ts"
 import type { StripeSimulatorOptions } from "../../../simulators/stripe/StripeSimulator.ts"
-import { makeStripe, present, press, refusal, SECRET, startHarness } from "./Harness.ts"
+import { makeStripe, present, press, refusal, webhookSecret, startHarness } from "./Harness.ts"
 import { answerComplaints, knownEventTypes, objectComplaints, operations, parametersOf } from "./Schemas.ts"
 
 const harness = await startHarness({ portalCancelsWith: "cancel_at_period_end", webhookConcurrency: 8 })
@@ -15,11 +15,11 @@ afterAll(() => harness.stop())
 /** The simulator's clock is moved by its control, so Stripe's test clocks are left out. */
 const simulated = operations.filter((operation) => !operation.includes("/test_clocks"))
 
-/** The operation's path as Routes.ts writes it. */
+/** The path of the operation as in Routes.ts. */
 const ownPath = (operation: string) => operation.replace(/\{\w+\}/, ":id")
 const routeOf = (operation: string) => routes.find(({ method, path }) => `${method} ${path}` === ownPath(operation))
 
-/** Everything that can happen to an account, once. */
+/** Makes everything happen once that can happen to an account. */
 const liveALittle = async () => {
   const customer = (await stripe.customers.create({ email: "ada@example.com", metadata: { user: "1" } })).id
   const product = (await stripe.products.create({ name: "Team" })).id
@@ -63,7 +63,7 @@ const liveALittle = async () => {
   }
 }
 
-/** The newest charge that can be refunded, of this customer or of anybody. */
+/** The newest charge that can be refunded, of this customer or of any. */
 const paidCharge = async (customer?: string) => {
   const { data } = await stripe.charges.list({ limit: 100, ...(customer !== undefined && { customer }) })
   return present(data.find(({ disputed, status }) => !disputed && status === "succeeded")).id
@@ -71,7 +71,7 @@ const paidCharge = async (customer?: string) => {
 
 let life: Awaited<ReturnType<typeof liveALittle>>
 
-/** What to put into an operation's path; what it ends is made for it. */
+/** The id for the path of an operation; an operation that ends an object gets its own. */
 const idsFor = async (operation: string): Promise<Readonly<Record<string, string>>> => {
   const { charge, customer, dispute, event, intent, invoice, product, session, subscription } = life
   const live = (await stripe.subscriptions.create({ customer, items: [{ price: simulator.priceId }] })).id
@@ -104,8 +104,8 @@ const bodyFor = (operation: string) => {
   return bodies[operation] ?? ""
 }
 
-describe("everything conforms to Stripe's schemas", () => {
-  it("in every object and every event's object", async () => {
+describe("conformance to Stripe's schemas", () => {
+  it("holds for every object and every event's object", async () => {
     life = await liveALittle()
     await simulator.idle()
     assert.deepEqual(harness.complaints(), [])
@@ -134,14 +134,14 @@ describe("everything conforms to Stripe's schemas", () => {
     )
   })
 
-  it("in every webhook, as it was sent", async () => {
+  it("holds for every webhook as sent", async () => {
     const sent = simulator.deliveries().map(({ body }) => JSON.parse(body))
     assert.isAtLeast(sent.length, 100)
     assert.deepEqual(new Set(sent.flatMap(objectComplaints)), new Set())
     assert.isTrue(sent.every(({ pending_webhooks: pending }) => pending >= 1))
   })
 
-  it.each(simulated)("in the answer to %s", async (operation) => {
+  it.each(simulated)("holds for the answer to %s", async (operation) => {
     const [method = "", template = ""] = operation.split(" ")
     const ids = await idsFor(operation)
     const path = template.replace(/(\w+)\/\{\w+\}/, (_whole, name: string) => `${name}/${present(ids[name])}`)
@@ -154,9 +154,9 @@ describe("everything conforms to Stripe's schemas", () => {
     assert.deepEqual(answerComplaints(operation, await response.json()), [])
   })
 
-  it.each(simulated)("in the parameters of %s", (operation) => {
+  it.each(simulated)("holds for the parameters of %s", (operation) => {
     const { parameters } = present(routeOf(operation))
-    // A deletion documents no `expand`, but takes it.
+    // The specification of a deletion has no `expand`, but Stripe accepts it.
     assert.deepEqual(
       Object.keys(parameters).filter((name) => name !== "expand" && !parametersOf(operation).includes(name)),
       []
@@ -171,7 +171,7 @@ describe("the options", () => {
     return other
   }
 
-  it("name the price, the key and the mode", async () => {
+  it("set the price, the key and the mode", async () => {
     const { simulator, stripe } = await start({
       priceId: "price_mine",
       secretKey: "sk_live_mine",
@@ -184,9 +184,9 @@ describe("the options", () => {
     assert.deepInclude(price.product, { name: "Gold" })
   })
 
-  it("send only the events that an endpoint wants", async () => {
+  it("send only the events that an endpoint subscribes to", async () => {
     const url = receiver.url
-    const { simulator, stripe } = await start({ webhooks: [{ url, secret: SECRET, enabledEvents: ["customer.deleted"] }] })
+    const { simulator, stripe } = await start({ webhooks: [{ url, secret: webhookSecret, enabledEvents: ["customer.deleted"] }] })
     const { id } = await stripe.customers.create()
     await stripe.customers.del(id)
     await simulator.idle()
@@ -198,14 +198,14 @@ describe("the options", () => {
     assert.lengthOf((await stripe.webhookEndpoints.list()).data, 1)
   })
 
-  it("refuse a port that is taken", async () => {
+  it("refuse a port in use", async () => {
     const error = await startStripeSimulator({ port: simulator.port }).catch((cause: unknown) => cause)
     assert.propertyVal(error, "code", "EADDRINUSE")
   })
 })
 
-describe("as a process", () => {
-  it("prints where it is, serves, and stops on SIGTERM", async () => {
+describe("the process", () => {
+  it("prints its URL, serves, and stops on SIGTERM", async () => {
     const main = fileURLToPath(new URL("../../../simulators/stripe/main.ts", import.meta.url))
     const child = spawn(process.execPath, [main], {
       env: { ...process.env, STRIPE_PRO_PRICE_ID: "price_env" },

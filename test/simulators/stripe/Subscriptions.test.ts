@@ -22,7 +22,7 @@ describe("subscriptions", () => {
     assert.isTrue(end - start >= 28 * DAY && end - start <= 31 * DAY)
   })
 
-  it("are listed without the canceled ones unless all are wanted", async () => {
+  it("are listed without the canceled ones unless the filter is `all`", async () => {
     const { customer, id } = await subscribe()
     await stripe.subscriptions.cancel(id)
     const ids = async (status?: "all" | "canceled" | "active") =>
@@ -30,7 +30,7 @@ describe("subscriptions", () => {
     assert.deepEqual([await ids(), await ids("active"), await ids("all"), await ids("canceled")], [[], [], [id], [id]])
   })
 
-  it("cancel at the period's end, or at a moment, and can be renewed", async () => {
+  it("cancel at the end of the period or at a timestamp, and can be renewed", async () => {
     const { id } = await subscribe()
     const pending = await stripe.subscriptions.update(id, { cancel_at_period_end: true })
     assert.deepInclude(pending, { status: "active", cancel_at_period_end: true, cancel_at: periodOf(pending).end })
@@ -44,7 +44,7 @@ describe("subscriptions", () => {
       cancel_at: moment,
       cancel_at_period_end: false
     })
-    // A moment of its own is not taken back by the other parameter.
+    // A `cancel_at` is not cleared by the other parameter.
     assert.equal((await stripe.subscriptions.update(id, { cancel_at_period_end: false })).cancel_at, moment)
     assert.equal((await stripe.subscriptions.update(id, { cancel_at: "" })).cancel_at, null)
     await simulator.idle()
@@ -53,7 +53,7 @@ describe("subscriptions", () => {
     assert.isNumber(canceled_at)
   })
 
-  it("refuse contradictions, the past, and changes after the end", async () => {
+  it("refuse conflicting parameters, past timestamps, and changes after the end", async () => {
     const { id } = await subscribe()
     const both = stripe.subscriptions.update(id, { cancel_at: simulator.now() + DAY, cancel_at_period_end: true })
     assert.include((await refusal(both)).message, "only specify one")
@@ -66,7 +66,7 @@ describe("subscriptions", () => {
     assert.deepEqual((await stripe.subscriptions.update(id, { metadata: { a: "1" } })).metadata, { a: "1" })
   })
 
-  it("give unused time back as credit when asked to", async () => {
+  it("credit unused time on request", async () => {
     const { customer, id } = await subscribe()
     await stripe.subscriptions.cancel(id, { prorate: true, invoice_now: true })
     const { data } = await stripe.invoices.list({ customer })
@@ -81,7 +81,7 @@ describe("subscriptions", () => {
     assert.deepInclude(again, { balance: -2000 })
   })
 
-  it("are created directly, by the card", async () => {
+  it("are created directly, charging the card", async () => {
     const { id: customer } = await stripe.customers.create()
     const create = (behavior: "default_incomplete" | "error_if_incomplete" | "allow_incomplete") =>
       stripe.subscriptions.create({ customer, items: [{ price: simulator.priceId }], payment_behavior: behavior })
@@ -94,7 +94,7 @@ describe("subscriptions", () => {
     assert.lengthOf((await stripe.subscriptions.list({ customer })).data, 3)
   })
 
-  it("resume from a pause", async () => {
+  it("resume after a pause", async () => {
     const { customer, id } = await subscribe()
     simulator.setSubscriptionStatus({ subscription: id, status: "paused" })
     simulator.advance({ days: 40 })
@@ -113,7 +113,7 @@ describe("subscriptions", () => {
 })
 
 describe("invoices and their payments", () => {
-  it("lead from a charge to the subscription and back", async () => {
+  it("link a charge to its subscription and back", async () => {
     const { customer, id } = await subscribe()
     const [invoice] = (await stripe.invoices.list({ subscription: id, status: "paid" })).data
     assert.equal(invoice?.parent?.subscription_details?.subscription, id)
@@ -129,7 +129,7 @@ describe("invoices and their payments", () => {
 })
 
 describe("refunds and disputes", () => {
-  it("refund in parts until nothing is left", async () => {
+  it("refund in parts up to the whole amount", async () => {
     const { id } = await subscribe()
     const { charge, payment_intent: intent } = simulator.refund({ charge: id, amount: 500 })
     assert.equal((await refusal(stripe.refunds.create({ charge, amount: 1501 }))).param, "amount")

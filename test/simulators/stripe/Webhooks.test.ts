@@ -1,7 +1,7 @@
 import { Stripe } from "stripe"
 import { afterAll, afterEach, assert, describe, it } from "vitest"
 import { forgeries } from "../../../simulators/stripe/webhooks/Forgery.ts"
-import { present, SECRET, startHarness } from "./Harness.ts"
+import { present, webhookSecret, startHarness } from "./Harness.ts"
 
 const harness = await startHarness()
 const { receiver, simulator, stripe } = harness
@@ -12,7 +12,7 @@ afterEach(async () => {
 })
 afterAll(() => harness.stop())
 
-/** So many customers, so many events. */
+/** Creates this many customers, with an event each. */
 const makeCustomers = async (count: number) => {
   for (let i = 0; i < count; i++) await stripe.customers.create({ name: String(i) })
   await simulator.idle()
@@ -21,7 +21,7 @@ const names = () => receiver.events.map(({ data }) => (data.object as Stripe.Cus
 const pending = async (success: boolean) => (await stripe.events.list({ delivery_success: success })).data.length
 
 describe("events", () => {
-  it("name their cause and version, and are kept with what was not delivered", async () => {
+  it("name their cause and version, and count pending deliveries", async () => {
     receiver.answers.push(500, 500, 500)
     const { lastResponse } = await stripe.customers.create({}, { idempotencyKey: "k" })
     await simulator.idle()
@@ -54,7 +54,7 @@ describe("events", () => {
 })
 
 describe("deliveries", () => {
-  it("are signed, in order, and tried again after a failure", async () => {
+  it("are signed, in order, and retried after a failure", async () => {
     receiver.answers.push(302, 500)
     await makeCustomers(1)
     assert.deepEqual(
@@ -70,14 +70,14 @@ describe("deliveries", () => {
     assert.deepEqual(receiver.refused, [])
   })
 
-  it("give up after the last wait", async () => {
+  it("stop after the last retry", async () => {
     receiver.answers.push(...Array<number>(5).fill(503))
     await makeCustomers(1)
     assert.deepEqual(receiver.events, [])
     assert.lengthOf(simulator.deliveries({ type: "customer.created" }), 3)
   })
 
-  it("go only to endpoints that want them, and stop with the endpoint", async () => {
+  it("go only to subscribed endpoints, and stop with the endpoint", async () => {
     const endpoint = await stripe.webhookEndpoints.create({ url: receiver.url, enabled_events: ["product.created"] })
     assert.match(present(endpoint.secret), /^whsec_\w+$/)
     assert.notProperty(await stripe.webhookEndpoints.retrieve(endpoint.id), "secret")
@@ -98,7 +98,7 @@ describe("deliveries", () => {
     assert.lengthOf((await stripe.webhookEndpoints.list()).data, 1)
   })
 
-  it("survive a rolled secret while both sign", async () => {
+  it("are accepted after a rolled secret while both sign", async () => {
     simulator.rollSecret({ secret: "whsec_new", overlapSeconds: 60 })
     await makeCustomers(1)
     receiver.secrets[0] = "whsec_new"
@@ -113,7 +113,7 @@ describe("deliveries", () => {
 })
 
 describe("control over deliveries", () => {
-  it("holds, releases some, drops the rest", async () => {
+  it("holds webhooks, releases some and drops the rest", async () => {
     simulator.holdWebhooks()
     await makeCustomers(4)
     assert.deepEqual([receiver.events.length, simulator.heldWebhooks().length], [0, 4])
@@ -127,7 +127,7 @@ describe("control over deliveries", () => {
     assert.equal(await pending(false), 3)
   })
 
-  it("reorders the same way for the same seed", async () => {
+  it("shuffles the same way for the same seed", async () => {
     const orders: Array<string> = []
     for (const seed of [7, 7, 8]) {
       await harness.reset()
@@ -143,7 +143,7 @@ describe("control over deliveries", () => {
     assert.notEqual(orders[0], "0,1,2,3,4,5,6,7")
   })
 
-  it("drops and duplicates what comes next", async () => {
+  it("drops and duplicates the next events", async () => {
     simulator.addWebhookRule({ action: "drop", type: "customer.created" })
     simulator.addWebhookRule({ action: "duplicate", type: "customer.created", times: 1 })
     await makeCustomers(3)
@@ -152,7 +152,7 @@ describe("control over deliveries", () => {
     assert.equal(simulator.deliveries()[0]?.outcome, "dropped")
   })
 
-  it("resends an event even while others are held", async () => {
+  it("resends an event while others are held", async () => {
     await makeCustomers(1)
     simulator.holdWebhooks()
     await simulator.resend({ event: present(receiver.events[0]).id })
@@ -162,12 +162,12 @@ describe("control over deliveries", () => {
   it.each(forgeries)("forges: %s", async (kind) => {
     await makeCustomers(1)
     const [receipt] = await simulator.forge({ kind })
-    // The SDK lets these pass: whoever receives them has to look for himself.
+    // The SDK accepts these, so the receiver must check them itself.
     const passes = ["future", "other_mode", "other_version"].includes(kind)
     assert.equal(receipt?.status, passes ? 200 : 400, receiver.refused.join())
     assert.lengthOf(receiver.refused, passes ? 0 : 1)
     if (kind === "other_mode") assert.isTrue(receiver.events.at(-1)?.livemode)
     if (kind === "thin") assert.include(receiver.refused[0], "thin event")
-    assert.equal(present(receiver.secrets[0]), SECRET)
+    assert.equal(present(receiver.secrets[0]), webhookSecret)
   })
 })

@@ -20,8 +20,8 @@ afterEach(async () => {
 })
 afterAll(() => harness.stop())
 
-describe("keys and versions", () => {
-  it("wants a secret key, as Bearer or Basic", async () => {
+describe("API keys and versions", () => {
+  it("requires a secret key, as Bearer or Basic", async () => {
     const basic = (text: string) => raw("/v1/customers", { headers: { authorization: `Basic ${btoa(text)}` } })
     assert.equal((await basic("sk_live_x:")).status, 200)
     assert.equal((await basic(":")).status, 401)
@@ -31,7 +31,7 @@ describe("keys and versions", () => {
     assert.equal(error.message, "Invalid API Key provided: ****5678")
   })
 
-  it("speaks one version and echoes it", async () => {
+  it("accepts one API version and echoes it", async () => {
     const customers = await stripe.customers.list()
     assert.equal(customers.lastResponse.apiVersion, "2026-10-28.endive")
     assert.match(customers.lastResponse.requestId, /^req_\w+$/)
@@ -40,7 +40,7 @@ describe("keys and versions", () => {
 })
 
 describe("parameters", () => {
-  it("reads nested forms, whatever the brackets", async () => {
+  it("reads nested forms with any brackets", async () => {
     const lines = "line_items[0][price]=price_simulated_pro&line_items[0][quantity]=2&subscription_data[metadata][user]=7"
     const { json, status } = await form(
       "/v1/checkout/sessions",
@@ -49,7 +49,7 @@ describe("parameters", () => {
     assert.deepEqual([status, json.amount_total, json.line_items.data[0].quantity], [200, 4000, 2])
   })
 
-  it("clears with the empty text and merges metadata", async () => {
+  it("clears a field with the empty text, and merges metadata", async () => {
     const { id } = await stripe.customers.create({ name: "Ada", metadata: { a: "1", b: "2" } })
     const changed = await stripe.customers.update(id, { name: "", metadata: { a: "", c: "3" } })
     assert.deepEqual([changed.name, changed.metadata], [null, { b: "2", c: "3" }])
@@ -90,7 +90,7 @@ describe("parameters", () => {
     )
   })
 
-  it("surfaces errors as the SDK's classes", async () => {
+  it("answers errors that the SDK maps to its classes", async () => {
     const error = await refusal(stripe.subscriptions.retrieve("sub_x"))
     assert.instanceOf(error, Stripe.errors.StripeInvalidRequestError)
     assert.deepEqual([error.statusCode, error.code, error.message], [404, "resource_missing", "No such subscription: 'sub_x'"])
@@ -98,7 +98,7 @@ describe("parameters", () => {
 })
 
 describe("expand", () => {
-  it("replaces ids, also along lists, and adds what is left out otherwise", async () => {
+  it("replaces ids, also in lists, and adds fields that are omitted by default", async () => {
     const { customer, id, session } = await subscribe()
     const expanded = await stripe.checkout.sessions.retrieve(session, {
       expand: ["subscription.latest_invoice.payments", "customer", "line_items"]
@@ -119,7 +119,7 @@ describe("expand", () => {
     assert.isTrue((gone.customer as Stripe.DeletedCustomer).deleted)
   })
 
-  it("refuses what is no reference, and five levels", async () => {
+  it("refuses a field that is not a reference, and five levels", async () => {
     const { session } = await subscribe()
     const of = (path: string) => refusal(stripe.checkout.sessions.retrieve(session, { expand: [path] }))
     assert.equal((await of("status")).message, "This property cannot be expanded (status).")
@@ -129,7 +129,7 @@ describe("expand", () => {
 })
 
 describe("lists", () => {
-  it("pages through everything, newest first, with the SDK's auto-pagination", async () => {
+  it("pages newest first with the SDK's auto-pagination", async () => {
     const created: Array<string> = []
     for (let i = 0; i < 7; i++) created.push((await stripe.customers.create({ name: String(i) })).id)
     const newestFirst = created.toReversed()
@@ -145,7 +145,7 @@ describe("lists", () => {
     assert.deepEqual([last.data.map(({ id }) => id), last.has_more], [newestFirst.slice(5), false])
   })
 
-  it("refuses bad cursors and limits", async () => {
+  it("refuses invalid cursors and limits", async () => {
     assert.equal((await refusal(stripe.customers.list({ starting_after: "cus_x" }))).code, "resource_missing")
     assert.equal((await refusal(stripe.customers.list({ limit: 101 }))).param, "limit")
     assert.equal((await refusal(stripe.customers.list({ limit: 0 }))).param, "limit")
@@ -153,7 +153,7 @@ describe("lists", () => {
 })
 
 describe("idempotency keys", () => {
-  it("replays the first answer and creates nothing", async () => {
+  it("replays the first answer without another object", async () => {
     const options = { idempotencyKey: "attempt-1" }
     const one = await stripe.customers.create({ email: "a@b.test" }, options)
     const two = await stripe.customers.create({ email: "a@b.test" }, options)
@@ -168,7 +168,7 @@ describe("idempotency keys", () => {
     )
   })
 
-  it("refuses other parameters under the same key, until a day has passed", async () => {
+  it("refuses other parameters with the same key for a day", async () => {
     const create = (email: string) => stripe.customers.create({ email }, { idempotencyKey: "attempt-2" })
     const first = await create("a@b.test")
     const error = await refusal(create("other@b.test"))
@@ -178,7 +178,7 @@ describe("idempotency keys", () => {
     assert.notEqual((await create("other@b.test")).id, first.id)
   })
 
-  it("remembers no refusal", async () => {
+  it("does not store a refusal", async () => {
     const options = { idempotencyKey: "attempt-3" }
     await refusal(stripe.customers.create({ email: "nobody" }, options))
     assert.isOk(await stripe.customers.create({ email: "some@body.test" }, options))
