@@ -9,8 +9,6 @@ const maximumStaleness = 2_000
 const announcementMillis = 1_000
 /** Milliseconds for which a process whose connections have gone silent may trust its cache. */
 const unnoticedSilence = 15_000
-/** Milliseconds for which a loss of Postgres excuses the end of a process. */
-const outageExcuse = 60_000
 
 export const quotas = (
   { ledger }: Experiment,
@@ -95,7 +93,7 @@ export const finalLists = async (
   }
 }
 
-/** A process ends on a signal, a worker also when Postgres is lost; after SIGTERM it exits with 0. */
+/** A process ends on a signal alone, also when Postgres is lost; after SIGTERM it exits with 0. */
 export const exits = ({ database, ledger, processes }: Experiment): void => {
   const lastLinesOf = (incarnation: Incarnation) => incarnation.output().trim().split("\n").slice(-4).join(" | ").slice(-600)
   const check = (process: SupervisedProcess, incarnation: Incarnation) => {
@@ -105,9 +103,7 @@ export const exits = ({ database, ledger, processes }: Experiment): void => {
     if (signalled === undefined) {
       ledger.count("processes that ended by themselves")
       ledger.disruption(`(noticed in the end) ${name} by itself: ${lastLinesOf(incarnation)}`)
-      const mayLeave = process.role === "worker" || incarnation.readyAt === undefined
-      if (!mayLeave || !database.wasDown(exit.at - outageExcuse, exit.at))
-        ledger.violate("exits", `${name} by itself: ${lastLinesOf(incarnation)}`)
+      ledger.violate("exits", `${name} by itself: ${lastLinesOf(incarnation)}`)
       return
     }
     ledger.most("slowest exit after SIGTERM (ms)", exit.at - signalled.at)

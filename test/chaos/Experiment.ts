@@ -33,6 +33,8 @@ export interface Answer<Body> {
   readonly headers: Headers
   readonly askedAt: number
   readonly at: number
+  /** Whether the process was suspended, or cut off from Postgres, while it was asked. */
+  readonly wasSilent: boolean
   /** The process that answered; undefined when it was restarted meanwhile. */
   readonly by: Incarnation | undefined
 }
@@ -93,6 +95,7 @@ export const ask = async <Body>(
     headers: received,
     askedAt,
     at,
+    wasSilent: api.silentFor(askedAt, at) !== undefined,
     by: api.current === before ? before : undefined
   }
 }
@@ -104,9 +107,9 @@ export const expect = (
   answer: Answer<unknown>,
   allowed: ReadonlyArray<number | string>
 ): void => {
-  const { body, code = "", status } = answer
-  // 408: the process was frozen while the request arrived.
-  if ([0, 401, 408, 503].includes(status) || status >= 500 || allowed.includes(status) || allowed.includes(code)) return
+  const { body, code = "", status, wasSilent } = answer
+  if (status === 408 && wasSilent) return
+  if ([0, 401, 503].includes(status) || status >= 500 || allowed.includes(status) || allowed.includes(code)) return
   ledger.violate("expected-answer", `${what}: ${status} ${JSON.stringify(body)}`)
 }
 

@@ -27,7 +27,7 @@ export const rules = {
   "answers-in-time": "every request is answered, or its connection breaks, in 30 s",
   "tables-empty": "the tables of running texts are empty in the end",
   "jobs-free": "no job stays locked by a dead worker, or waits for a reply that has ended",
-  exits: "processes end on a signal, or because Postgres is gone",
+  exits: "processes end on a signal alone",
   "honest-latency": "99 of 100 requests of honest users are answered in 5 s while hostile users attack",
   settles: "two minutes later every process is up and every reply has ended"
 } as const
