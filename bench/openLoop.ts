@@ -4,6 +4,7 @@
  * hang up.
  */
 import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 
 export interface OpenJob {
   readonly port: number
@@ -113,7 +114,7 @@ const drive = async (job: OpenJob): Promise<OpenLoad> => {
       resolve()
     }, 2)
   })
-  while ([...open].some(({ timer }) => timer !== undefined)) await new Promise((resolve) => setTimeout(resolve, 50))
+  while ([...open].some(({ timer }) => timer !== undefined)) await sleep(50)
   for (const { socket } of open) socket.destroy()
   for (const values of Object.values(latencies)) values.sort((a, b) => a - b)
   return { latencies, sent, unsent, givenUp, resets, seconds: job.seconds }

@@ -18,20 +18,6 @@ export const loggedIn = (base: string, reply: Reply): LoggedIn => {
   return { ...personAt(base, { mobile: user.mobile, token, userId: user.id }), refreshToken, isNewUser, sid: sidOf(token) }
 }
 
-export const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
-
-/** Looks again and again until it is so. */
-export const until = async (what: string, look: () => Promise<boolean>, millis = 20_000): Promise<void> => {
-  const deadline = Date.now() + millis
-  while (!(await look())) {
-    if (Date.now() > deadline) assert.fail(`${what}: not within ${millis} ms`)
-    await sleep(10)
-  }
-}
-
-export const times = <A>(count: number, make: (index: number) => A): Array<A> =>
-  Array.from({ length: count }, (_, index) => make(index))
-
 export const assertProblem = (reply: Reply, status: number, code: string) => {
   assert.strictEqual(`${reply.status} ${reply.body?.code}`, `${status} ${code}`, reply.text)
   assert.strictEqual(reply.headers.get("content-type"), "application/problem+json")

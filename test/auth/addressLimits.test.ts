@@ -2,7 +2,8 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { assertProblem, times } from "./People.ts"
+import { assertProblem } from "./People.ts"
+import { times } from "../support/times.ts"
 
 describe("codes requested from one address", () => {
   let database: TestDatabase

@@ -1,10 +1,13 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { Stripe } from "stripe"
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { freePort, startBackend, startProcess } from "../support/Backend.ts"
 import { freshMobile, type Reply, request } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { type Answer, type Delivery, startGateway } from "./Gateway.ts"
-import { assertProblem, loggedIn, sleep, times, until } from "./People.ts"
+import { assertProblem, loggedIn } from "./People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const secret = "the-key-of-these-signatures-0123"
 /** Milliseconds a delivery may take, and some for a busy machine. */

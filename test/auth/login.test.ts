@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { times } from "../support/times.ts"
 
 let database: TestDatabase
 let backend: Awaited<ReturnType<typeof startBackend>>
@@ -283,14 +285,12 @@ describe("many at once, of several processes", () => {
     const replies = spread("/auth/verify-otp", bodies)
     const waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     const deadline = Date.now() + 5_000
-    while ((await database.query(waiting)).length < backends.length && Date.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, 10))
+    while ((await database.query(waiting)).length < backends.length && Date.now() < deadline) await sleep(10)
     assert.isAtLeast((await database.query(waiting)).length, backends.length)
     await gate.query("commit")
     await gate.end()
     return replies
   }
-  const times = <A>(count: number, make: (index: number) => A) => Array.from({ length: count }, (_, index) => make(index))
 
   beforeAll(async () => {
     const others = await Promise.all(times(7, () => startBackend({ DATABASE_URL: database.url, ROLE: "api" })))
@@ -386,7 +386,7 @@ describe("a stranger who knows only the number", () => {
 })
 
 /** A process remembers the denial of a cooldown, which another one may end, for a second. */
-const denialForgotten = () => new Promise((resolve) => setTimeout(resolve, 1_100))
+const denialForgotten = () => sleep(1_100)
 
 describe("asking for codes", () => {
   it("has a cooldown", async () => {

@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { startBackend, startProcess } from "../support/Backend.ts"
 import { freshMobile, type Person, personAt, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { ageSessions, assertProblem, loggedIn, peopleAt, sleep, times, until } from "./People.ts"
+import { ageSessions, assertProblem, loggedIn, peopleAt } from "./People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 /** How much argon2 is worked on, counted where it is called. */
 const argon2 = vi.hoisted(() => ({ running: 0, most: 0, calls: 0, lingerMillis: 0 }))
@@ -12,7 +15,7 @@ vi.mock("@node-rs/argon2", async (load) => {
     argon2.calls++
     argon2.most = Math.max(argon2.most, ++argon2.running)
     return work()
-      .finally(() => new Promise((resolve) => setTimeout(resolve, argon2.lingerMillis)))
+      .finally(() => sleep(argon2.lingerMillis))
       .finally(() => argon2.running--)
   }
   return {

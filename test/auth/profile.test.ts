@@ -4,7 +4,9 @@ import { startStripeSimulator, type StripeSimulator } from "../../simulators/str
 import { freePort, startBackend } from "../support/Backend.ts"
 import { freshMobile, type Person, personAt } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { assertProblem, peopleAt, times, until } from "./People.ts"
+import { assertProblem, peopleAt } from "./People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const webhookSecret = "whsec_of_the_profile"
 

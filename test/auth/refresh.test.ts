@@ -3,7 +3,9 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { type Person, personAt, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { assertProblem, type LoggedIn, peopleAt, sidOf, times, until } from "./People.ts"
+import { assertProblem, type LoggedIn, peopleAt, sidOf } from "./People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const keyOf = (text: string) => Buffer.from(text.padEnd(32, "-").slice(0, 32)).toString("base64")
 const [key, oldKey, newKey] = [

@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, type Person, personAt, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { assertProblem, type LoggedIn, peopleAt, sleep, times, until } from "./People.ts"
+import { assertProblem, type LoggedIn, peopleAt } from "./People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 let database: TestDatabase
 let backend: Awaited<ReturnType<typeof startBackend>>

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { Duration, Effect, Layer, ManagedRuntime } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { DenialCache } from "../../src/auth/DenialCache.ts"
@@ -6,7 +7,7 @@ import { AppConfig } from "../../src/config/Settings.ts"
 import { DatabaseLayer } from "../../src/database/Database.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { sleep, times } from "./People.ts"
+import { times } from "../support/times.ts"
 
 let database: TestDatabase
 /** Like several processes: each has its own connections and its own memory. */

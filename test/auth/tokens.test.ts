@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto"
+import { setTimeout as sleep } from "node:timers/promises"
 import { SignJWT } from "jose"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { topicOf } from "../../src/database/Topics.ts"
@@ -198,7 +199,7 @@ describe("a token that was good", () => {
     const token = await forge({ claims: { iat: now() - 3_600, exp: now() - 3 } })
     // Five seconds of tolerance for clocks that differ.
     assert.strictEqual((await me(`Bearer ${token}`)).status, 200)
-    await new Promise((resolve) => setTimeout(resolve, 3_500))
+    await sleep(3_500)
     assertRefused(await me(`Bearer ${token}`), "token_expired")
   })
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { Stripe } from "stripe"
 import { beforeEach } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
@@ -7,10 +8,10 @@ import {
   type StripeSimulator,
   type StripeSimulatorOptions
 } from "../../simulators/stripe/StripeSimulator.ts"
-import { sleep, until } from "../e2e/Fleet.ts"
 import { freePort, startBackend, startProcess } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
+import { until } from "../support/wait.ts"
 
 export const secret = "whsec_of_the_tests"
 
@@ -77,7 +78,7 @@ export const startTestBackend = async ({
   const url = `http://127.0.0.1:${port}`
   const waitUntilIdle = async () => {
     await stripe.idle()
-    await until("no billing job", 30, async () => (await jobsOf(database)).length === 0)
+    await until("no billing job", async () => (await jobsOf(database)).length === 0, { seconds: 30 })
   }
   return {
     database,
@@ -237,8 +238,3 @@ export const askQuestions = async (person: Person, count: number): Promise<Array
   }
   return replies
 }
-
-export const times = <A>(count: number, make: (index: number) => A): Array<A> =>
-  Array.from({ length: count }, (_, index) => make(index))
-
-export { until }

@@ -12,10 +12,10 @@ import {
   subscribe,
   newSubscriber,
   tierOf,
-  times,
-  until,
   type TestBackend
 } from "./TestBackend.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 let backend: TestBackend
 beforeAll(async () => {
@@ -275,7 +275,9 @@ describe("a delayed payment", () => {
 
 /** Waits until a subscription that is created now is newer than the customer's first. */
 const nextSecond = (customer: string) =>
-  until("another second", 30, async () => backend.stripe.now() > (stripeSubscriptions(backend, customer)[0]?.created ?? Infinity))
+  until("another second", async () => backend.stripe.now() > (stripeSubscriptions(backend, customer)[0]?.created ?? Infinity), {
+    seconds: 30
+  })
 
 describe("a second subscription", () => {
   it("is refused while one is active, even before its webhook arrives", async () => {
@@ -350,8 +352,8 @@ describe("a second subscription", () => {
     await nextSecond(customer)
     backend.stripe.addFault({ kind: "status", status: 500, path: "/v1/subscriptions/", method: "DELETE", times: 3 })
     await backend.sdk.subscriptions.create({ customer, items: [{ price: backend.stripe.priceId }] })
-    await until("the first try", 30, async () => backend.stripe.requests({ method: "DELETE" }).length >= 3)
-    await until("its end", 20, async () => {
+    await until("the first try", async () => backend.stripe.requests({ method: "DELETE" }).length >= 3, { seconds: 30 })
+    await until("its end", async () => {
       await retryJobsNow(backend)
       return stripeSubscriptions(backend, customer)[1]?.status === "canceled"
     })

@@ -9,9 +9,9 @@ import {
   subscribe,
   newSubscriber,
   tierOf,
-  until,
   type TestBackend
 } from "./TestBackend.ts"
+import { until } from "../support/wait.ts"
 
 /** The tests mostly wait, so they run concurrently, each with its own backend. */
 const withBackend = async (run: (backend: TestBackend) => Promise<void>) => {
@@ -61,7 +61,7 @@ describe.concurrent("Stripe not answering", () => {
       await backend.waitUntilIdle()
       backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
       backend.stripe.checkout({ session, action: "pay" })
-      await until("Pro", 16, async () => (await tierOf(person)) === "pro")
+      await until("Pro", async () => (await tierOf(person)) === "pro", { seconds: 16 })
       await backend.waitUntilIdle()
     })
   )

@@ -9,10 +9,10 @@ import {
   startTestBackend,
   status,
   tierOf,
-  times,
-  until,
   type TestBackend
 } from "./TestBackend.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startBackendProcess>>
 
@@ -43,10 +43,12 @@ const withProcesses = async (
 const declareDead = (backend: TestBackend) =>
   backend.database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
 
-const isPro = (person: Person) => until("Pro", 20, async () => (await tierOf(person)) === "pro")
+const isPro = (person: Person) => until("Pro", async () => (await tierOf(person)) === "pro")
 const allProcessed = (backend: TestBackend) =>
-  until("every event processed", 30, async () =>
-    [...(await storedEvents(backend)).values()].every(({ outcome }) => outcome !== "pending")
+  until(
+    "every event processed",
+    async () => [...(await storedEvents(backend)).values()].every(({ outcome }) => outcome !== "pending"),
+    { seconds: 30 }
   )
 
 describe("a killed process", () => {
@@ -77,11 +79,13 @@ describe("a killed process", () => {
       await backend.waitUntilIdle()
       backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
       backend.stripe.checkout({ session, action: "pay" })
-      await until("a job that hangs", 30, async () =>
-        (await jobsOf(backend.database)).some(({ locked_by }) => locked_by !== null)
-      )
-      await until("the call", 30, async () =>
-        backend.stripe.requests({ path: "/v1/subscriptions" }).some(({ fault }) => fault === "hang")
+      await until("a job that hangs", async () => (await jobsOf(backend.database)).some(({ locked_by }) => locked_by !== null), {
+        seconds: 30
+      })
+      await until(
+        "the call",
+        async () => backend.stripe.requests({ path: "/v1/subscriptions" }).some(({ fault }) => fault === "hang"),
+        { seconds: 30 }
       )
       await first.kill("SIGKILL")
       backend.stripe.clearFaults()
@@ -89,8 +93,10 @@ describe("a killed process", () => {
       await declareDead(backend)
       await start()
       await isPro(person)
-      await until("no job is locked by the killed process", 30, async () =>
-        (await jobsOf(backend.database)).every(({ locked_by }) => locked_by === null)
+      await until(
+        "no job is locked by the killed process",
+        async () => (await jobsOf(backend.database)).every(({ locked_by }) => locked_by === null),
+        { seconds: 30 }
       )
       await backend.waitUntilIdle()
       await allProcessed(backend)
@@ -104,7 +110,7 @@ describe("a killed process", () => {
       const person = await backend.newPerson()
       backend.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 1 })
       const lost = person.call("POST", "/subscribe/pro").catch(() => undefined)
-      await until("the call", 30, async () => backend.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0)
+      await until("the call", async () => backend.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0, { seconds: 30 })
       await first.kill("SIGKILL")
       await lost
       await start()

@@ -14,9 +14,9 @@ import {
   type StripeEvent,
   newSubscriber,
   tierOf,
-  times,
   type TestBackend
 } from "./TestBackend.ts"
+import { times } from "../support/times.ts"
 
 /** The events of a checkout that are handled. */
 const handled = ["customer.subscription.created", "invoice.paid", "customer.subscription.updated", "checkout.session.completed"]

@@ -14,9 +14,9 @@ import {
   subscribe,
   newSubscriber,
   tierOf,
-  until,
   type TestBackend
 } from "./TestBackend.ts"
+import { until } from "../support/wait.ts"
 
 let backend: TestBackend
 beforeAll(async () => {
@@ -70,11 +70,15 @@ for (const [name, fault] of Object.entries(faults)) {
         status: "canceled"
       })
       await backend.stripe.idle()
-      await until("a job that failed", 30, async () =>
-        (await jobsOf(backend.database)).some(({ last_error }) => last_error !== null)
+      await until(
+        "a job that failed",
+        async () => (await jobsOf(backend.database)).some(({ last_error }) => last_error !== null),
+        { seconds: 30 }
       )
-      await until("all tried", 30, async () =>
-        (await jobsOf(backend.database)).every(({ attempts, locked_by }) => attempts > 0 && locked_by === null)
+      await until(
+        "all tried",
+        async () => (await jobsOf(backend.database)).every(({ attempts, locked_by }) => attempts > 0 && locked_by === null),
+        { seconds: 30 }
       )
       assert.deepStrictEqual(await billingRows(backend, person), before)
       assert.strictEqual(await tierOf(person), "pro")

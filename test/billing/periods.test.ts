@@ -12,9 +12,9 @@ import {
   subscribe,
   newSubscriber,
   tierOf,
-  until,
   type TestBackend
 } from "./TestBackend.ts"
+import { until } from "../support/wait.ts"
 
 const refusal = ({ body, status }: Reply) => [status, body.code]
 const days = (count: number) => count * 86_400_000
@@ -69,7 +69,7 @@ describe("a renewal", () => {
     )
     await backend.database.query("select decide_tier($1)", [person.userId])
     assert.strictEqual(await tierOf(person), "pro")
-    await until("Basic", 30, async () => (await tierOf(person)) === "basic")
+    await until("Basic", async () => (await tierOf(person)) === "basic", { seconds: 30 })
     assert.strictEqual((await person.call("GET", "/user/me")).body.tier, "basic")
 
     backend.stripe.setCard({ customer, card: "good" })
@@ -85,7 +85,7 @@ describe("a renewal", () => {
       [person.userId]
     )
     assert.deepInclude(await status(person), { tier: "pro", graceEndsAt: row?.pro_until.toISOString() })
-    await until("Basic", 30, async () => (await tierOf(person)) === "basic")
+    await until("Basic", async () => (await tierOf(person)) === "basic", { seconds: 30 })
     assert.deepInclude(await status(person), { tier: "basic", graceEndsAt: row?.pro_until.toISOString() })
   })
 

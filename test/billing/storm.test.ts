@@ -4,7 +4,9 @@ import { shuffle } from "../../simulators/stripe/webhooks/Shuffle.ts"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
 import { crowd } from "../e2e/Fleet.ts"
 import type { Person } from "../support/Client.ts"
-import { openCheckout, jobsOf, objects, secret, startTestBackend, status, times, until, type TestBackend } from "./TestBackend.ts"
+import { openCheckout, jobsOf, objects, secret, startTestBackend, status, type TestBackend } from "./TestBackend.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 /** `STORM_CUSTOMERS=500` is the long run: 10,000 deliveries of 8,000 events. */
 const customers = Number(process.env["STORM_CUSTOMERS"] ?? 50)
@@ -183,7 +185,7 @@ describe("webhooks under load", () => {
     assert.deepStrictEqual(answers, { 200: deliveryCount })
     backend.stripe.releaseWebhooks()
     await backend.stripe.idle({ timeoutMillis: 60_000 })
-    await until("every job", 240, async () => (await jobsOf(backend.database)).length === 0)
+    await until("every job", async () => (await jobsOf(backend.database)).length === 0, { seconds: 240 })
     const finished = performance.now()
 
     const expected = expectedOf(backend)

@@ -10,10 +10,10 @@ import {
   storedSubscriptions,
   newSubscriber,
   tierOf,
-  times,
-  until,
   type TestBackend
 } from "./TestBackend.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 describe("decide_tier", () => {
   let database: TestDatabase
@@ -137,7 +137,7 @@ describe("each status of Stripe's", () => {
       ] as const) {
         backend.stripe.setSubscriptionStatus({ subscription, status: word })
         await backend.waitUntilIdle()
-        await until(`${word} is ${tier}`, 2, async () => (await person.call("GET", "/user/me")).body.tier === tier)
+        await until(`${word} is ${tier}`, async () => (await person.call("GET", "/user/me")).body.tier === tier, { seconds: 2 })
         await agree(person, tier)
         assert.strictEqual((await status(person)).status, word)
       }
@@ -210,7 +210,7 @@ describe("the quota of a day", () => {
     backend.stripe.holdWebhooks()
     backend.stripe.checkout({ session, action: "pay" })
     await here.call("GET", `/billing/return?session_id=${session}`)
-    await until("Pro there", 10, async () => (await there.call("GET", "/user/me")).body.tier === "pro")
+    await until("Pro there", async () => (await there.call("GET", "/user/me")).body.tier === "pro", { seconds: 10 })
     await agree(there, "pro")
     backend.stripe.releaseWebhooks()
     await backend.waitUntilIdle()
@@ -219,7 +219,7 @@ describe("the quota of a day", () => {
       status: "canceled"
     })
     await backend.waitUntilIdle()
-    await until("Basic there", 10, async () => (await there.call("GET", "/user/me")).body.tier === "basic")
+    await until("Basic there", async () => (await there.call("GET", "/user/me")).body.tier === "basic", { seconds: 10 })
     await agree(there, "basic")
     await agree(here, "basic")
   })
@@ -232,7 +232,7 @@ describe("the quota of a day", () => {
         backend.stripe.setSubscriptionStatus({ subscription: subscription?.id ?? "", status: word })
         await backend.waitUntilIdle()
         const tier = word === "active" ? "pro" : "basic"
-        await until(word, 1, async () => (await person.call("GET", "/user/me")).body.tier === tier)
+        await until(word, async () => (await person.call("GET", "/user/me")).body.tier === tier, { seconds: 1 })
         await agree(person, tier)
       }
     }

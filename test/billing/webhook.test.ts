@@ -1,6 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
-import { until } from "../e2e/Fleet.ts"
 import { request } from "../support/Client.ts"
 import {
   stripeSubscriptions,
@@ -16,9 +15,10 @@ import {
   storedSubscriptions,
   newSubscriber,
   tierOf,
-  times,
   type TestBackend
 } from "./TestBackend.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const deliver = (url: string, body: string, signature: string | undefined, headers: Record<string, string> = {}) =>
   request(url, "POST", "/webhook/stripe", {
@@ -199,7 +199,7 @@ describe("a signed body that is not a snapshot event", () => {
     const reply = await deliver(process.url, body, sign(body, [secret]))
     assert.deepStrictEqual([reply.status, reply.body.code], [400, "event_unreadable"])
     assert.strictEqual((await storedEvents(backend)).size, 0)
-    await until("a warning", 5, async () => warnings() > before)
+    await until("a warning", async () => warnings() > before, { seconds: 5 })
     assert.strictEqual(warnings(), before + 1)
     assert.notInclude(process.output(), "evt_odd")
   })

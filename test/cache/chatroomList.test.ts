@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { everywhere, sleep, startWorld, until, type World } from "../chat/World.ts"
+import { everywhere, startWorld, type World } from "../chat/World.ts"
 import { logIn, type Person, personAt, type Reply } from "../support/Client.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { openLine } from "./Line.ts"
+import { until } from "../support/wait.ts"
 
 const list = (person: Person, query = "", headers: Record<string, string> = {}) =>
   person.call("GET", `/chatroom${query}`, undefined, headers)
@@ -12,7 +14,8 @@ const titles = (reply: Reply): ReadonlyArray<string> => reply.body.data.map(({ t
 
 const hit = "chatrooms; hit"
 /** A change drops the page twice: at once, and when its notification arrives. After that the page stays cached. */
-const kept = (person: Person, query = "") => until(async () => from(await list(person, query)) === hit, 10_000)
+const kept = (person: Person, query = "") =>
+  until("a cache hit", async () => from(await list(person, query)) === hit, { seconds: 10 })
 /** By then all notifications have arrived. */
 const heard = () => sleep(500)
 const miss = "chatrooms; fwd=miss"
@@ -24,7 +27,7 @@ describe("the cached list of rooms", () => {
     world = await startWorld({ BASIC_DAILY_PROMPTS: "1000" }, { ROLE: "api", BASIC_DAILY_PROMPTS: "1000" })
     // A backend serves before its listener is up.
     const ada = await world.someone()
-    for (const person of everywhere(world, ada)) await until(async () => from(await list(person)) === hit)
+    for (const person of everywhere(world, ada)) await until("a cache hit", async () => from(await list(person)) === hit)
   })
   afterAll(() => world.stop())
 
@@ -157,7 +160,7 @@ describe("the cached list of rooms", () => {
       await here.call("PATCH", `/chatroom/${one}`, { pinned: false })
       await seen("unpin", ["two", "uno"])
       assert.strictEqual((await here.ask(one, "[[say x]]", { wait: 10 })).status, 201)
-      await until(async () => from(await list(here)) === hit)
+      await until("a cache hit", async () => from(await list(here)) === hit)
       assert.deepStrictEqual(titles(await list(here)), ["uno", "two"])
       await here.ask(two, "[[latency 100]] [[say x]]")
       assert.deepStrictEqual(titles(await list(here)), ["two", "uno"], "message")
@@ -177,23 +180,23 @@ describe("the cached list of rooms", () => {
     const room = await here.room({ title: "0" })
     const took: Array<number> = []
     for (let round = 1; round <= 30; round++) {
-      await until(async () => from(await list(there)) === hit)
+      await until("a cache hit", async () => from(await list(there)) === hit)
       await here.call("PATCH", `/chatroom/${room}`, { title: String(round) })
       const begun = performance.now()
-      await until(async () => titles(await list(there))[0] === String(round), 10_000)
+      await until(`the title ${round}`, async () => titles(await list(there))[0] === String(round), { seconds: 10 })
       took.push(performance.now() - begun)
     }
     const other = await there.room({ title: "other" })
-    await until(async () => titles(await list(here))[0] === "other", 10_000)
-    await until(async () => from(await list(there)) === hit)
+    await until("the other title", async () => titles(await list(here))[0] === "other", { seconds: 10 })
+    await until("a cache hit", async () => from(await list(there)) === hit)
     await here.ask(room, "[[say x]]")
     const begun = performance.now()
-    await until(async () => titles(await list(there))[1] === "other", 10_000)
+    await until("the other title in second place", async () => titles(await list(there))[1] === "other", { seconds: 10 })
     process.stdout.write(
       `a rename is on another process after ${took.toSorted((a, b) => a - b)[15]?.toFixed(1)} ms (max ${Math.max(...took).toFixed(1)}), a message after ${(performance.now() - begun).toFixed(1)} ms\n`
     )
     await here.call("DELETE", `/chatroom/${other}`)
-    await until(async () => titles(await list(there)).length === 1, 10_000)
+    await until("a list of one room", async () => titles(await list(there)).length === 1, { seconds: 10 })
   })
 
   it("never shows another user's rooms", async () => {
@@ -246,10 +249,10 @@ describe("the cached list of rooms", () => {
     assert.strictEqual(listeners.length, 2)
     for (const { pid } of listeners) await world.database.query("select pg_terminate_backend($1)", [pid])
     // Directly in the database, without a notification.
-    await until(async () => from(await list(here)) !== hit, 10_000)
+    await until("no cache hit", async () => from(await list(here)) !== hit, { seconds: 10 })
     await world.database.query("update chatrooms set title = 'meanwhile' where id = $1", [room])
     const states: Array<string> = []
-    await until(async () => {
+    await until("a cache hit", async () => {
       const reply = await list(here)
       assert.deepStrictEqual(titles(reply), ["meanwhile"])
       states.push(from(reply) ?? "")
@@ -282,9 +285,9 @@ describe("the cached list of rooms without a listener", () => {
     const there = await logIn(other.url)
     const here = personAt(cutOff.url, there)
     const room = await there.room({ title: "0" })
-    await until(async () => from(await list(here)) === hit)
+    await until("a cache hit", async () => from(await list(here)) === hit)
     line.cut()
-    await until(async () => from(await list(here)) === bypass, 10_000)
+    await until("the list to bypass the cache", async () => from(await list(here)) === bypass, { seconds: 10 })
     for (let round = 1; round <= 20; round++) {
       await there.call("PATCH", `/chatroom/${room}`, { title: String(round) })
       const reply = await list(here)
@@ -302,11 +305,11 @@ describe("the cached list of rooms without a listener", () => {
     )
     await there.call("PATCH", `/chatroom/${room}`, { title: "last" })
     line.mend()
-    await until(async () => from(await list(here)) === hit)
+    await until("a cache hit", async () => from(await list(here)) === hit)
     over = true
     await reading
     assert.deepStrictEqual(titles(await list(here)), ["last"])
     await there.call("PATCH", `/chatroom/${room}`, { title: "heard" })
-    await until(async () => titles(await list(here))[0] === "heard", 10_000)
+    await until("the title heard", async () => titles(await list(here))[0] === "heard", { seconds: 10 })
   })
 })

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { everywhere, sleep, startWorld, until, type World } from "../chat/World.ts"
+import { everywhere, startWorld, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
 import { spread } from "../stream/Scenes.ts"
+import { until } from "../support/wait.ts"
 
 const changes = Number(process.env["COHERENCE_CHANGES"] ?? 300)
 
@@ -19,7 +21,10 @@ const startPair = async (): Promise<World> => {
   const world = await startWorld(settings, { ROLE: "api", ...settings })
   const ada = await world.someone()
   for (const person of everywhere(world, ada)) {
-    await until(async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit")
+    await until(
+      "a cache hit",
+      async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit"
+    )
   }
   return world
 }

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { everywhere, sleep, startWorld, until, type World } from "../chat/World.ts"
+import { everywhere, startWorld, type World } from "../chat/World.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, personAt } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { openLine } from "./Line.ts"
+import { until } from "../support/wait.ts"
 
 const me = (person: Person) => person.call("GET", "/user/me")
 
@@ -29,7 +31,10 @@ describe("a session", () => {
     // A backend serves before its listener is up.
     const ada = await world.someone()
     for (const person of everywhere(world, ada)) {
-      await until(async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit")
+      await until(
+        "a cache hit",
+        async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit"
+      )
     }
   })
   afterAll(() => world.stop())
@@ -50,7 +55,7 @@ describe("a session", () => {
       assert.isDefined(first)
       await revoke(world.database, first)
       const begun = performance.now()
-      await Promise.all(processes.map((person) => until(() => refused(person))))
+      await Promise.all(processes.map((person) => until("the session to be refused", () => refused(person))))
       took.push(performance.now() - begun)
       for (const person of processes) assert.isTrue(await refused(person))
     }
@@ -78,7 +83,7 @@ describe("a session", () => {
       await sleep(round)
       await revoke(world.database, first)
       await reading
-      for (const person of processes) await until(() => refused(person))
+      for (const person of processes) await until("the session to be refused", () => refused(person))
       for (const person of processes) assert.isTrue(await refused(person), `round ${round}`)
     }
   })
@@ -87,7 +92,7 @@ describe("a session", () => {
     const [ada, bob] = [await world.someone(), await world.someone()]
     await me(bob)
     await revoke(world.database, ada)
-    await until(() => refused(ada))
+    await until("the session to be refused", () => refused(ada))
     assert.strictEqual((await me(bob)).status, 200)
     // Past the product and silently: what was refused is looked at again.
     await world.database.query("update sessions set revoked_at = null where user_id = $1", [ada.userId])
@@ -109,7 +114,7 @@ describe("a session", () => {
       [ada.userId, row?.id]
     )
     await reading
-    await until(() => refused(ada))
+    await until("the session to be refused", () => refused(ada))
     await Promise.all(Array.from({ length: 20 }, () => me(again)))
     assert.isTrue(await refused(ada))
     assert.strictEqual((await me(again)).status, 200)
@@ -137,10 +142,10 @@ describe("a session without a listener", () => {
   it("is not served from memory: a revocation counts at once, also one that nobody could hear", async () => {
     const ada = personAt(cutOff.url, await logIn(other.url))
     const bob = personAt(cutOff.url, await logIn(other.url))
-    await until(async () => (await listState(ada)) === "chatrooms; hit")
+    await until("a cache hit", async () => (await listState(ada)) === "chatrooms; hit")
     for (const person of [ada, bob]) assert.strictEqual((await me(person)).status, 200)
     line.cut()
-    await until(async () => (await listState(bob)) === "chatrooms; fwd=bypass")
+    await until("the list to bypass the cache", async () => (await listState(bob)) === "chatrooms; fwd=bypass")
     assert.strictEqual((await me(ada)).status, 200)
     await revokeSilently(database, ada)
     assert.isTrue(await refused(ada))
@@ -154,6 +159,6 @@ describe("a session without a listener", () => {
       await sleep(20)
     }
     const carol = personAt(cutOff.url, await logIn(other.url))
-    await until(async () => (await listState(carol)) === "chatrooms; hit")
+    await until("a cache hit", async () => (await listState(carol)) === "chatrooms; hit")
   })
 })

@@ -46,27 +46,11 @@ export const isPresent = <A>(value: A | undefined): value is A => value !== unde
 /** The same user at every backend. */
 export const everywhere = (world: World, person: Person): ReadonlyArray<Person> => world.urls.map((url) => personAt(url, person))
 
-export const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
-
-/** Polls `look` until it returns a value. */
-export const until = async <A>(look: () => A | Promise<A>, millis = 20_000): Promise<NonNullable<A>> => {
-  const deadline = Date.now() + millis
-  while (true) {
-    const seen = await look()
-    if (seen !== undefined && seen !== null && seen !== false) return seen as NonNullable<A>
-    if (Date.now() > deadline) throw new Error(`not seen within ${millis} ms: ${look}`)
-    await sleep(10)
-  }
-}
-
 export const statuses = (replies: ReadonlyArray<Reply>): Record<number, number> => {
   const counts: Record<number, number> = {}
   for (const { status } of replies) counts[status] = (counts[status] ?? 0) + 1
   return counts
 }
-
-export const times = <A>(count: number, make: (index: number) => A): Array<A> =>
-  Array.from({ length: count }, (_, index) => make(index))
 
 /** The turns that the simulator received, as `role: text`. */
 export const turnsOf = (call: LogEntry | undefined): ReadonlyArray<string> => {

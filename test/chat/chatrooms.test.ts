@@ -1,4 +1,5 @@
 import { get } from "node:http"
+import { setTimeout as sleep } from "node:timers/promises"
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { personAt, request } from "../support/Client.ts"
@@ -10,16 +11,15 @@ import {
   isoTime,
   nextOf,
   nobodysId,
-  sleep,
   startWorld,
   statuses,
-  times,
-  until,
   usedToday,
   uuidV7,
   walk,
   type World
 } from "./World.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
 
@@ -605,11 +605,13 @@ describe.concurrent("a chatroom", () => {
       await ada.ask(other, "[[chunks 20 delay 100]] kept question")
     ]
     assert.deepEqual([held.status, kept.status], [202, 202])
-    await until(() => callsAbout(world, "doomed question")[0]?.chunksSent)
-    await until(() => callsAbout(world, "kept question")[0]?.chunksSent)
+    await until("the first call for the doomed question", () => callsAbout(world, "doomed question")[0]?.chunksSent)
+    await until("the first call for the kept question", () => callsAbout(world, "kept question")[0]?.chunksSent)
     assert.strictEqual((await ada.call("DELETE", `/chatroom/${doomed}`)).status, 204)
     const deletedAt = Date.now()
-    const stopped = await until(() => callsAbout(world, "doomed question").find(({ inFlight }) => !inFlight))
+    const stopped = await until("the end of the call for the doomed question", () =>
+      callsAbout(world, "doomed question").find(({ inFlight }) => !inFlight)
+    )
     assert.isTrue(stopped.aborted)
     // Sooner than by the next renewal of the lease, which happens every eight seconds.
     assert.isBelow((stopped.endedAt ?? Infinity) - deletedAt, 5_000)
@@ -625,7 +627,7 @@ describe.concurrent("a chatroom", () => {
     const ada = await world.someone()
     const room = await ada.room()
     const waiting = ada.ask(room, "[[chunks 100 delay 100]] waited for", { wait: 20 })
-    await until(() => callsAbout(world, "waited for")[0]?.chunksSent)
+    await until("the call for the question that is waited for", () => callsAbout(world, "waited for")[0]?.chunksSent)
     const began = Date.now()
     await ada.call("DELETE", `/chatroom/${room}`)
     assert.strictEqual((await waiting).status, 202)

@@ -13,14 +13,14 @@ import {
   nobodysId,
   startWorld,
   statuses,
-  times,
   turnsOf,
-  until,
   usedToday,
   uuidV7,
   walk,
   type World
 } from "./World.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 // Most of these tests mainly wait, so they run together; those that measure time run alone.
 vi.setConfig({ maxConcurrency: 20 })
@@ -625,7 +625,7 @@ describe("GET /chatroom/:id/message/:mid", () => {
     const question = await ada.call("GET", `/chatroom/${room}/message/${sent.body.message.id}?wait=5`)
     assert.deepEqual([question.status, question.body], [200, sent.body.message])
     assert.isNull(question.headers.get("retry-after"))
-    const early = await until(async () => {
+    const early = await until("the status processing", async () => {
       const found = await ada.call("GET", path)
       return found.body.status === "processing" ? found : undefined
     })

@@ -1,11 +1,12 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { sleep, until } from "../e2e/Fleet.ts"
 import { ended } from "./World.ts"
+import { until } from "../support/wait.ts"
 
 /** Ended messages of others: so many that a scan of the table is not the cheapest plan. */
 const others = 20_000
@@ -69,7 +70,7 @@ describe("unfinished replies among many that have ended", () => {
     // A connection reports what it has done when it ends, at the latest.
     await backend.stop()
     await gemini.stop()
-    const after = await until("the sweeps to be counted", 20, async () => {
+    const after = await until("the sweeps to be counted", async () => {
       const now = await scans()
       return now.unfinished >= before.unfinished + 3 && now
     })

@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
 import { channel, Notifications, packTopics } from "../../src/database/Notifications.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { sleep, until } from "../e2e/Fleet.ts"
+import { until } from "../support/wait.ts"
 
 describe("packed topics", () => {
   const topics = Array.from({ length: 1_000 }, (_, index) => `reply:${crypto.randomUUID()}:${index}`)
@@ -38,7 +39,7 @@ describe("the listeners of two processes", () => {
     database = await createDatabase()
     one = await startListener(database.url)
     other = await startListener(database.url)
-    await until("both listeners", 30, async () => one.service.connected() && other.service.connected())
+    await until("both listeners", async () => one.service.connected() && other.service.connected(), { seconds: 30 })
   })
   afterAll(async () => {
     await one.stop()
@@ -100,12 +101,12 @@ describe("the listeners of two processes", () => {
     await database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
     )
-    await until("the reset", 30, async () => states.length >= 2)
+    await until("the reset", async () => states.length >= 2, { seconds: 30 })
     assert.deepStrictEqual(states, [false, true])
     assert.strictEqual((await woken)._tag, "Some")
     await Effect.runPromise(Scope.close(scope, Exit.void))
 
-    await until("the other listener", 30, async () => other.service.connected())
+    await until("the other listener", async () => other.service.connected(), { seconds: 30 })
     const again = Effect.runPromise(Effect.timeoutOption(one.service.once("reply:9"), "5 seconds"))
     await notify("reply:9")
     assert.strictEqual((await again)._tag, "Some")
@@ -116,20 +117,20 @@ describe("the listeners of two processes", () => {
     for (let round = 0; round < 10; round++) {
       await until(
         "a listener",
-        30,
-        async () => one.service.connected() && other.service.connected() && (await listeners()).length === 2
+        async () => one.service.connected() && other.service.connected() && (await listeners()).length === 2,
+        { seconds: 30 }
       )
       await database.query(
         "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
       )
       await sleep(50)
     }
-    await until("the listeners", 30, async () => one.service.connected() && other.service.connected())
+    await until("the listeners", async () => one.service.connected() && other.service.connected(), { seconds: 30 })
     // A pool may have grown meanwhile; a leak at each of twenty cuts would be more than that.
     await until(
       "the old connections to go",
-      30,
-      async () => (await listeners()).length === 2 && (await connections()) <= before + 6
+      async () => (await listeners()).length === 2 && (await connections()) <= before + 6,
+      { seconds: 30 }
     )
   })
 })

@@ -2,19 +2,6 @@ import { logIn, type Person } from "../support/Client.ts"
 import type { TestDatabase } from "../support/Database.ts"
 import { forgetThrottles } from "../support/Database.ts"
 
-export const sleep = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
-
-/** Polls `look` until it returns a value; fails with `what` after `seconds`. */
-export const until = async <A>(what: string, seconds: number, look: () => Promise<A | false | undefined>): Promise<A> => {
-  const deadline = Date.now() + seconds * 1000
-  while (true) {
-    const found = await look()
-    if (found !== undefined && found !== false) return found
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`)
-    await sleep(50)
-  }
-}
-
 /** Logs in `size` new users, without the limit of codes for one address. */
 export const crowd = async (base: string, database: Pick<TestDatabase, "query">, size: number): Promise<Array<Person>> => {
   const people: Array<Person> = []

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import type { Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, crowd, jobs, repliesOf, sleep, until } from "./Fleet.ts"
+import { brokenPromises, crowd, jobs, repliesOf } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 /** `FLEET_MESSAGES=500 FLEET_PER_USER=10 EMBEDDED_POSTGRES_BIN=/usr/lib/postgresql/15/bin` runs it at full length. */
 const total = Number(process.env["FLEET_MESSAGES"] ?? 150)
@@ -65,7 +67,7 @@ describe("a fleet of one api and two workers", () => {
   }
 
   const killWhenFinished = async (place: number, share: number) => {
-    await until(`${share} of the replies`, 60, async () => (await finished()) >= total * share)
+    await until(`${share} of the replies`, async () => (await finished()) >= total * share, { seconds: 60 })
     await workers[place]?.kill("SIGKILL")
     await sleep(500)
     await startWorker(place)
@@ -86,7 +88,7 @@ describe("a fleet of one api and two workers", () => {
       statuses.filter((status) => status !== 202),
       []
     )
-    await until("all replies", 120, async () => (await finished()) === total)
+    await until("all replies", async () => (await finished()) === total, { seconds: 120 })
     const seconds = (Date.now() - begun) / 1000
 
     assert.deepStrictEqual(await brokenPromises(database), [])
@@ -109,7 +111,9 @@ describe("a fleet of one api and two workers", () => {
     // A job can still be locked by a worker that ended its reply and died before it completed the job. This is as if
     // 46 seconds had passed since every worker's last heartbeat.
     await database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
-    await until("the queue to be empty", 30, async () => (await jobs(database)).every((job) => job.attempts === job.max_attempts))
+    await until("the queue to be empty", async () => (await jobs(database)).every((job) => job.attempts === job.max_attempts), {
+      seconds: 30
+    })
   })
 
   it("reports an exact quota to every user", async () => {

@@ -1,10 +1,12 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
-import { brokenPromises, replyOf, sleep, until } from "./Fleet.ts"
+import { brokenPromises, replyOf } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -44,7 +46,7 @@ describe("a process whose connections to Postgres go silent without closing", ()
     await Promise.all([frozen.started(), healthy.started()])
     ada = await logIn(healthy.url)
     room = await ada.room({ title: "before" })
-    await until("a worker", 20, async () => (await call("GET", "/readyz")).status === 200)
+    await until("a worker", async () => (await call("GET", "/readyz")).status === 200)
   })
   afterAll(async () => {
     await Promise.all([frozen.kill("SIGKILL"), healthy.kill("SIGKILL")])
@@ -81,10 +83,14 @@ describe("a process whose connections to Postgres go silent without closing", ()
     const other = await ada.room({ title: "other" })
     const sent = await ada.ask(other, "[[say After the silence.]] [[chunks 2 delay 10]]")
     assert.strictEqual(sent.status, 202)
-    const row = await until("the first finished reply", watched, async () => {
-      const reply = await replyOf(database, sent.body.reply.id)
-      return reply.completed_at !== null && reply
-    })
+    const row = await until(
+      "the first finished reply",
+      async () => {
+        const reply = await replyOf(database, sent.body.reply.id)
+        return reply.completed_at !== null && reply
+      },
+      { seconds: watched }
+    )
     assert.strictEqual(row.content, "After the silence.")
     return seconds(row.completed_at?.getTime() ?? Infinity)
   }
@@ -94,12 +100,12 @@ describe("a process whose connections to Postgres go silent without closing", ()
     await Promise.all(Array.from({ length: 20 }, () => call("GET", `/chatroom/${room}/messages`)))
     assert.strictEqual((await ada.ask(room, "[[say warm]]", { wait: 10 })).body.reply.content, "warm")
     const inProgress = await ada.ask(room, "[[chunks 40 delay 100]] [[length 400]] Four seconds.")
-    await until(
-      "a reply in progress",
-      10,
-      async () => (await replyOf(database, inProgress.body.reply.id)).status === "processing"
-    )
-    await until("a cached list", 10, async () => /hit/.test((await call("GET", "/chatroom")).headers.get("cache-status") ?? ""))
+    await until("a reply in progress", async () => (await replyOf(database, inProgress.body.reply.id)).status === "processing", {
+      seconds: 10
+    })
+    await until("a cached list", async () => /hit/.test((await call("GET", "/chatroom")).headers.get("cache-status") ?? ""), {
+      seconds: 10
+    })
 
     frozenAt = Date.now()
     proxy.freeze()
@@ -129,9 +135,9 @@ describe("a process whose connections to Postgres go silent without closing", ()
 
   it("says why, becomes ready in the same process, and has lost nothing", { timeout: 90_000 }, async () => {
     assert.match(frozen.output(), /Lost the notification listener/)
-    await until("readiness", 20, async () => (await call("GET", "/readyz")).status === 200)
+    await until("readiness", async () => (await call("GET", "/readyz")).status === 200)
     // The lease of the reply in progress may have to end first.
-    await until("all replies", 60, async () => (await brokenPromises(database)).length === 0)
+    await until("all replies", async () => (await brokenPromises(database)).length === 0, { seconds: 60 })
     assert.notMatch(frozen.output(), /cannot go on/)
     const again = await call("POST", `/chatroom/${room}/message?wait=10`, { content: "[[say again]]" })
     assert.strictEqual(again.status, 201, again.text)

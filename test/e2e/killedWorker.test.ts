@@ -3,7 +3,8 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, jobs, replyOf, until } from "./Fleet.ts"
+import { brokenPromises, jobs, replyOf } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -22,7 +23,7 @@ describe("a worker killed in the middle of a reply", () => {
     api = await startProcess({ ...settings, ROLE: "api" })
     for (let count = 1; count <= 2; count++) {
       const worker = await startProcess({ ...settings, ROLE: "worker" })
-      const id = await until("the worker's heartbeat", 20, async () => {
+      const id = await until("the worker's heartbeat", async () => {
         const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
         return rows.map((row) => row.id).find((id) => !workers.has(id))
       })
@@ -38,11 +39,15 @@ describe("a worker killed in the middle of a reply", () => {
 
   it("hands its reply to another worker within five seconds", { timeout: 90_000 }, async () => {
     // Within half a minute of the server's start a free lock says nothing, and the lease decides.
-    await until("an older server", 40, async () => {
-      const [row] = await database.query<{ old: boolean }>("select pg_postmaster_start_time() < now() - interval '31 s' as old")
-      return row?.old === true
-    })
-    await until("the workers' locks", 20, async () => {
+    await until(
+      "an older server",
+      async () => {
+        const [row] = await database.query<{ old: boolean }>("select pg_postmaster_start_time() < now() - interval '31 s' as old")
+        return row?.old === true
+      },
+      { seconds: 40 }
+    )
+    await until("the workers' locks", async () => {
       const rows = await database.query<{ id: string }>("select id from worker_heartbeats where locked_since is not null")
       return rows.length === 2
     })
@@ -51,18 +56,24 @@ describe("a worker killed in the middle of a reply", () => {
     const sent = await ada.ask(room, "[[chunks 30 delay 100]] [[length 600]] Tell me a story.")
     assert.strictEqual(sent.status, 202)
     const id: string = sent.body.reply.id
-    const holder = await until("a worker that holds the reply", 30, async () => (await replyOf(database, id)).worker_id ?? false)
-    await until("the first words", 30, async () => gemini.stats().inFlight > 0)
+    const holder = await until("a worker that holds the reply", async () => (await replyOf(database, id)).worker_id ?? false, {
+      seconds: 30
+    })
+    await until("the first words", async () => gemini.stats().inFlight > 0, { seconds: 30 })
 
     await workers.get(holder)?.kill("SIGKILL")
     dead = holder
     const killedAt = Date.now()
-    await until("the takeover", 20, async () => (await replyOf(database, id)).attempt === 2)
+    await until("the takeover", async () => (await replyOf(database, id)).attempt === 2)
     assert.isBelow(Date.now() - killedAt, 5_000)
-    const reply = await until("the reply", 45, async () => {
-      const row = await replyOf(database, id)
-      return row.status === "completed" && row
-    })
+    const reply = await until(
+      "the reply",
+      async () => {
+        const row = await replyOf(database, id)
+        return row.status === "completed" && row
+      },
+      { seconds: 45 }
+    )
     assert.isBelow(Date.now() - killedAt, 45_000)
     assert.strictEqual(reply.attempt, 2)
     assert.strictEqual(reply.content.length, 600)
@@ -76,10 +87,14 @@ describe("a worker killed in the middle of a reply", () => {
     for (const job of await jobs(database)) {
       assert.isTrue(job.key === null && job.attempts === job.max_attempts, `would run again: ${JSON.stringify(job)}`)
     }
-    await until("the sweep", 30, async () => {
-      const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
-      return !rows.some(({ id }) => id === dead)
-    })
+    await until(
+      "the sweep",
+      async () => {
+        const rows = await database.query<{ id: string }>("select id from worker_heartbeats")
+        return !rows.some(({ id }) => id === dead)
+      },
+      { seconds: 30 }
+    )
     assert.deepStrictEqual(
       (await jobs(database)).filter((job) => job.locked_by !== null),
       []

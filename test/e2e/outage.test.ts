@@ -1,13 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type EmbeddedPostgres, startPostgres } from "../../dev/EmbeddedPostgres.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { freePort, startProcess } from "../support/Backend.ts"
 import { logIn, type Person, request } from "../support/Client.ts"
-import { brokenPromises, replyOf, sleep, until } from "./Fleet.ts"
+import { brokenPromises, replyOf } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -78,7 +80,7 @@ describe("Postgres away for 8 seconds", () => {
     await postgres.stop()
     const goneAt = Date.now()
     const early = await start("all")
-    await until("the answer to /healthz", awayFor / 1_000, async () => (await probe(early, "/healthz")) === 200)
+    await until("the answer to /healthz", async () => (await probe(early, "/healthz")) === 200, { seconds: awayFor / 1_000 })
     assert.strictEqual(await probe(early, "/readyz"), 503)
     assert.strictEqual(await probe(api, "/healthz"), 200)
     assert.strictEqual(await probe(api, "/readyz"), 503)
@@ -86,16 +88,20 @@ describe("Postgres away for 8 seconds", () => {
     postgres = await startServer()
     const backAt = Date.now()
 
-    const sent = await until("a send that is accepted", 20, async () => {
+    const sent = await until("a send that is accepted", async () => {
       const answer = await ada.ask(room, "[[say back]] [[chunks 2 delay 10]]", { key: "first" })
       assert.oneOf(answer.status, [202, 503], answer.text)
       return answer.status === 202 && answer
     })
     const acceptedAt = Date.now()
-    const reply = await until("the first finished reply", 30, async () => {
-      const row = await replyOf(database, sent.body.reply.id)
-      return row.completed_at !== null && row
-    })
+    const reply = await until(
+      "the first finished reply",
+      async () => {
+        const row = await replyOf(database, sent.body.reply.id)
+        return row.completed_at !== null && row
+      },
+      { seconds: 30 }
+    )
     const took = (reply.completed_at?.getTime() ?? Infinity) - backAt
     process.stdout.write(`outage of 8 s: send accepted after ${acceptedAt - backAt} ms, its reply finished after ${took} ms\n`)
     assert.strictEqual(reply.content, "back")
@@ -106,7 +112,7 @@ describe("Postgres away for 8 seconds", () => {
   it("makes a process that is started meanwhile wait, and ready when Postgres is back", async () => {
     const early = running.at(-1)
     assert.isDefined(early)
-    await until("readiness", 20, async () => (await probe(early, "/readyz")) === 200)
+    await until("readiness", async () => (await probe(early, "/readyz")) === 200)
     assert.strictEqual(
       (await request(early.url, "GET", "/user/me", { token: ada.token })).status,
       200,
@@ -116,7 +122,7 @@ describe("Postgres away for 8 seconds", () => {
   })
 
   it("loses and doubles nothing", { timeout: 90_000 }, async () => {
-    await until("all replies", 60, async () => (await brokenPromises(database)).length === 0)
+    await until("all replies", async () => (await brokenPromises(database)).length === 0, { seconds: 60 })
     for (const process of running.slice(0, 1)) assert.strictEqual(await probe(process, "/readyz"), 200)
     assert.deepStrictEqual(exits, [])
   })

@@ -1,13 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type EmbeddedPostgres, startPostgres } from "../../dev/EmbeddedPostgres.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { freePort, startProcess } from "../support/Backend.ts"
 import { type Person, type Reply, request } from "../support/Client.ts"
-import { brokenPromises, crowd, repliesOf, sleep, until } from "./Fleet.ts"
+import { brokenPromises, crowd, repliesOf } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 interface Answer {
@@ -123,7 +125,7 @@ describe("a restart of Postgres under load", () => {
     await sleep(2_000)
     assert.strictEqual((await request(api.url, "GET", "/readyz")).status, 503)
     postgres = await startServer()
-    await until("readiness", 20, async () => (await request(api.url, "GET", "/readyz")).status === 200)
+    await until("readiness", async () => (await request(api.url, "GET", "/readyz")).status === 200)
     await sleep(2_000)
     over = true
     const rooms = await loads
@@ -138,7 +140,9 @@ describe("a restart of Postgres under load", () => {
     assert.isAbove(refused.length, 0)
 
     const total = rooms.reduce((sum, { sent }) => sum + sent, 0)
-    await until("all replies", 60, async () => (await repliesOf(database)).every((reply) => reply.completed_at !== null))
+    await until("all replies", async () => (await repliesOf(database)).every((reply) => reply.completed_at !== null), {
+      seconds: 60
+    })
     const replies = await repliesOf(database)
     assert.strictEqual(replies.length, total)
     assert.deepStrictEqual(await brokenPromises(database), [])
@@ -157,7 +161,7 @@ describe("a restart of Postgres under load", () => {
     const [person] = people
     assert.isDefined(person)
     const room = await person.room()
-    await until("a worker", 20, async () => (await person.ask(room, "[[say up]]", { wait: 5 })).status === 201)
+    await until("a worker", async () => (await person.ask(room, "[[say up]]", { wait: 5 })).status === 201)
     const times: Array<number> = []
     for (let round = 0; round < 5; round++) {
       const begun = Date.now()
@@ -174,6 +178,6 @@ describe("a restart of Postgres under load", () => {
       assert.notStrictEqual(exit.code, 0, exit.output)
       assert.isNull(exit.signal, exit.output)
     }
-    await until("a worker at work", 20, async () => /Working/.test(worker.output()))
+    await until("a worker at work", async () => /Working/.test(worker.output()))
   })
 })

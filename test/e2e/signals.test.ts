@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, afterEach, assert, beforeAll, describe, inject, it } from "vitest"
 import { startPostgres } from "../../dev/EmbeddedPostgres.ts"
@@ -8,7 +9,8 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { freePort, type Settings, startProcess } from "../support/Backend.ts"
 import { logIn, personAt, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, replyOf, sleep, until } from "./Fleet.ts"
+import { brokenPromises, replyOf } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -44,15 +46,23 @@ describe("a process that gets a signal", () => {
     return { person, room, id: String(sent.body.reply.id) }
   }
   const processing = (id: string, attempt = 1) =>
-    until(`attempt ${attempt} of the reply`, 10, async () => {
-      const reply = await replyOf(database, id)
-      return reply.status === "processing" && reply.attempt === attempt
-    })
+    until(
+      `attempt ${attempt} of the reply`,
+      async () => {
+        const reply = await replyOf(database, id)
+        return reply.status === "processing" && reply.attempt === attempt
+      },
+      { seconds: 10 }
+    )
   const ended = (id: string, seconds: number) =>
-    until("the end of the reply", seconds, async () => {
-      const reply = await replyOf(database, id)
-      return reply.completed_at !== null && reply
-    })
+    until(
+      "the end of the reply",
+      async () => {
+        const reply = await replyOf(database, id)
+        return reply.completed_at !== null && reply
+      },
+      { seconds: seconds }
+    )
   const used = async (person: { readonly token: string }) => (await request(api.url, "GET", "/user/me", person)).body.quota.used
 
   beforeAll(async () => {
@@ -98,18 +108,16 @@ describe("a process that gets a signal", () => {
     assert.strictEqual(reply.status, "completed")
     assert.strictEqual(reply.attempt, 2)
     assert.strictEqual(await used(person), 1)
-    await until(
-      "the queue to be empty",
-      30,
-      async () => (await database.query("select 1 from graphile_worker.jobs")).length === 0
-    )
+    await until("the queue to be empty", async () => (await database.query("select 1 from graphile_worker.jobs")).length === 0, {
+      seconds: 30
+    })
   })
 
   it("answers its open requests on SIGTERM, and is not ready: an api", async () => {
     await worker()
     const leaving = await start({ DATABASE_URL: database.url, ROLE: "api", BASIC_DAILY_PROMPTS: "100" })
     await leaving.started()
-    await until("readiness", 30, async () => (await request(leaving.url, "GET", "/readyz")).status === 200)
+    await until("readiness", async () => (await request(leaving.url, "GET", "/readyz")).status === 200, { seconds: 30 })
     const person = personAt(leaving.url, await logIn(api.url))
     const room = await person.room()
     const waiting = person.ask(room, "[[chunks 20 delay 150]] Three seconds, please.", { wait: 20 })
@@ -161,7 +169,7 @@ describe("a process that gets a signal", () => {
       assert.strictEqual(reply.attempt, 2)
 
       zombie.kill("SIGCONT")
-      await until("the zombie to see that it lost", 30, async () => /LeaseLost/.test(zombie.output()))
+      await until("the zombie to see that it lost", async () => /LeaseLost/.test(zombie.output()), { seconds: 30 })
       await sleep(500)
       assert.deepStrictEqual(await replyOf(database, id), reply)
       assert.strictEqual(await used(person), 1)
@@ -182,11 +190,11 @@ describe("a process that gets a signal", () => {
     // Meanwhile the model has sent the zombie the whole answer.
     await until(
       "the first answer",
-      10,
-      async () => gemini.log("Four seconds").filter((entry) => entry.endedAt !== undefined).length > 0
+      async () => gemini.log("Four seconds").filter((entry) => entry.endedAt !== undefined).length > 0,
+      { seconds: 10 }
     )
     zombie.kill("SIGCONT")
-    await until("the zombie to see that it lost", 30, async () => /LeaseLost/.test(zombie.output()))
+    await until("the zombie to see that it lost", async () => /LeaseLost/.test(zombie.output()), { seconds: 30 })
     const between = await replyOf(database, id)
     assert.strictEqual(between.attempt, 2)
     const reply = await ended(id, 30)
@@ -223,7 +231,7 @@ describe("the start of a process", () => {
     )
     await Promise.all(both.map((process) => process.started()))
     for (const process of both) {
-      await until("readiness", 30, async () => (await request(process.url, "GET", "/readyz")).status === 200)
+      await until("readiness", async () => (await request(process.url, "GET", "/readyz")).status === 200, { seconds: 30 })
       const person = await logIn(process.url)
       const answered = await person.ask(await person.room(), "[[say Hello.]]", { wait: 10 })
       assert.strictEqual(answered.body.reply.content, "Hello.")
@@ -282,7 +290,7 @@ describe("the start of a process", () => {
     it(`without a database waits, alive and not ready, with one line and without the password (MIGRATE=${migrate})`, async () => {
       const url = `postgres://user:hunter2@127.0.0.1:${await freePort()}/none`
       const process = await start({ DATABASE_URL: url, MIGRATE: migrate })
-      await until("the probes", 30, async () => (await probe(process.url, "/healthz")) === 200)
+      await until("the probes", async () => (await probe(process.url, "/healthz")) === 200, { seconds: 30 })
       assert.strictEqual(await probe(process.url, "/readyz"), 503)
       assert.strictEqual(await probe(process.url, "/user/me"), 503)
       await sleep(2_000)

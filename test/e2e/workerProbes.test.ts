@@ -2,7 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startProcess } from "../support/Backend.ts"
 import { request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { until } from "./Fleet.ts"
+import { until } from "../support/wait.ts"
 
 describe("a worker with a PORT", { timeout: 60_000 }, () => {
   let database: TestDatabase
@@ -29,8 +29,8 @@ describe("a worker with a PORT", { timeout: 60_000 }, () => {
         (reply) => reply.status,
         () => undefined
       )
-    await until("the listener", 20, async () => (await status()) === 200)
-    await until("readiness", 20, async () => (await request(worker.url, "GET", "/readyz")).status === 200)
+    await until("the listener", async () => (await status()) === 200)
+    await until("readiness", async () => (await request(worker.url, "GET", "/readyz")).status === 200)
     const { body } = await request(worker.url, "GET", "/readyz")
     assert.deepInclude(body.checks, { worker: "ok", clock: "ok", database: "ok" })
     const metrics = await request(worker.url, "GET", "/metrics", { token: "a token of thirty-two characters." })

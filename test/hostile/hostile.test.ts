@@ -1,12 +1,15 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { freshMobile } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { rawRequest, type RawReply } from "../support/rawHttp.ts"
-import { type LoggedIn, peopleAt, sleep, times, until } from "../auth/People.ts"
+import { type LoggedIn, peopleAt } from "../auth/People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 let database: TestDatabase
 let gemini: GeminiSimulator

@@ -7,7 +7,8 @@ import { startBackend } from "../support/Backend.ts"
 import { rawRequest } from "../support/rawHttp.ts"
 import { type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { assertProblem, type LoggedIn, peopleAt, sidOf, until } from "../auth/People.ts"
+import { assertProblem, type LoggedIn, peopleAt, sidOf } from "../auth/People.ts"
+import { until } from "../support/wait.ts"
 
 /** Every endpoint of the API's definition: a new one is tested here without being named. */
 const endpoints: Array<{ readonly name: string; readonly method: string; readonly path: string; readonly isProtected: boolean }> =

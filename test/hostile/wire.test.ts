@@ -1,10 +1,12 @@
 import { once } from "node:events"
 import { connect } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { type LoggedIn, peopleAt, sleep, times } from "../auth/People.ts"
+import { type LoggedIn, peopleAt } from "../auth/People.ts"
+import { times } from "../support/times.ts"
 
 let database: TestDatabase
 let gemini: GeminiSimulator

@@ -3,9 +3,10 @@ import { createServer } from "node:http"
 import { type AddressInfo, connect } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { escapeControls, oneLine, redact } from "../../src/ops/LogLine.ts"
-import { loggedIn, peopleAt, until } from "../auth/People.ts"
+import { loggedIn, peopleAt } from "../auth/People.ts"
 import { startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { until } from "../support/wait.ts"
 
 /** Characters that break a line, move the cursor or change the text direction. */
 const controls = "\n\r\n\u000b\f\u0085\u2028\u2029\u001b[2J\u001b]0;title\u0007\u009b31m\u007f\u202e\u2066\ufeff\b\t"
@@ -108,7 +109,7 @@ const provoke = async (environment: "production" | "development") => {
       "select graphile_worker.add_job('reply', json_build_object('userId', json_build_array($1::text)), max_attempts => 1)",
       [`${said} ${forged}`]
     )
-    await until("the job has failed", async () => backend.output().includes("Failed task"), 20_000)
+    await until("the job has failed", async () => backend.output().includes("Failed task"))
     // A path and headers of bytes that no client library would send.
     const body = JSON.stringify({ mobile, ...(await codeOf()) })
     const head = `Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`

@@ -3,7 +3,7 @@ import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { until } from "../e2e/Fleet.ts"
+import { until } from "../support/wait.ts"
 
 /** Each table with its task, how to make a row of an age, and the ages at which it is kept and deleted. */
 const tables = [
@@ -68,7 +68,7 @@ describe("forgetting old rows", () => {
   /** Runs the table's task to its end. */
   const forget = async (table: string) => {
     await start(table)
-    await until(`the end of forget_${table}`, 20, async () => (await jobsOf(table)).length === 0)
+    await until(`the end of forget_${table}`, async () => (await jobsOf(table)).length === 0)
   }
   const idsOf = async (table: string, id: string) =>
     (await database.query<{ id: string }>(`select ${id} as id from ${table} order by 1`)).map((row) => row.id)
@@ -117,7 +117,7 @@ describe("forgetting old rows", () => {
   it("of one table that fails keeps no other from it", async () => {
     await database.query("alter table sessions rename to sessions_elsewhere")
     await start("sessions")
-    await until("the failure", 20, async () => typeof (await jobsOf("sessions"))[0]?.last_error === "string")
+    await until("the failure", async () => typeof (await jobsOf("sessions"))[0]?.last_error === "string")
     for (const { id, insert, old, table } of tables.filter(({ table }) => table !== "sessions")) {
       await database.query(insert, [user, "old again", old])
       await forget(table)

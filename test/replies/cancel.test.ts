@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { callsAbout, nobodysId, sleep, times, until, usedToday, type World } from "../chat/World.ts"
+import { callsAbout, nobodysId, usedToday, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
 import { asked, at, both, endOf, inState, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
 import { isTerminal, openStream, type Place, readAll } from "../stream/SseClient.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const cancel = (base: string, person: Person, { reply, room }: Place) =>
   at(base, person).call("POST", `/chatroom/${room}/message/${reply}/cancel`)
@@ -40,7 +43,7 @@ describe("cancelling a reply", () => {
       assert.strictEqual(cancelled.body.status, "cancelled")
       assert.strictEqual(cancelled.body.id, place.reply)
       assert.isString(cancelled.body.completedAt)
-      await until(() => callsAbout(world, name).every(({ inFlight }) => !inFlight))
+      await until("no call in flight", () => callsAbout(world, name).every(({ inFlight }) => !inFlight))
       const calls = callsAbout(world, name)
       const stopped = performance.now() - begun
       process.stdout.write(
@@ -101,7 +104,7 @@ describe("cancelling a reply", () => {
     const cancelled = await cancel(apiUrl, ada, place)
     assert.deepInclude(cancelled.body, { status: "cancelled", content: "Once upon a time", attempt: 2, error: null })
     assert.strictEqual((await endOf(ada, next)).content, "the next")
-    await until(() => callsAbout(world, "[[say late]]").every(({ inFlight }) => !inFlight))
+    await until("no call in flight", () => callsAbout(world, "[[say late]]").every(({ inFlight }) => !inFlight))
   })
 
   it("removes a held reply, and the others keep their order", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { contextBudget, estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
-import { callsAbout, ended, nobodysId, startWorld, times, turnsOf, type World } from "../chat/World.ts"
+import { callsAbout, ended, nobodysId, startWorld, turnsOf, type World } from "../chat/World.ts"
+import { times } from "../support/times.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
 

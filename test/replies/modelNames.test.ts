@@ -1,9 +1,10 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ended, until } from "../chat/World.ts"
+import { ended } from "../chat/World.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { until } from "../support/wait.ts"
 
 describe("a room's model that Google refuses", () => {
   let database: TestDatabase
@@ -31,7 +32,7 @@ describe("a room's model that Google refuses", () => {
     const before = process.output().length
     const { body } = await ended(ada, await ada.ask(room, words))
     const lines = () => process.output().slice(before)
-    await until(() => lines().includes(`refuses our requests for ${model}`), 5_000)
+    await until("the refusal in the log", () => lines().includes(`refuses our requests for ${model}`), { seconds: 5 })
     const line = lines()
       .split("\n")
       .find((line) => line.includes(`refuses our requests for ${model}`))

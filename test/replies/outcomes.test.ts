@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import type { Person } from "../support/Client.ts"
-import { callsAbout, ended, isPresent, sleep, startWorld, times, until, usedToday, type World } from "../chat/World.ts"
+import { callsAbout, ended, isPresent, startWorld, usedToday, type World } from "../chat/World.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 // These tests wait for back-offs and pauses, so they run together.
 vi.setConfig({ maxConcurrency: 60, testTimeout: 90_000 })
@@ -236,7 +239,7 @@ describe.concurrent("a rejection of our own requests", () => {
 describe.concurrent("a rate limit of a model", () => {
   const seen = async (person: Person, sent: Awaited<ReturnType<Person["ask"]>>, status: string) => {
     const path = `/chatroom/${sent.body.reply.chatroomId}/message/${sent.body.reply.id}`
-    return until(async () => {
+    return until(`the status ${status}`, async () => {
       const reply = await person.call("GET", path)
       return reply.body.status === status ? reply : undefined
     })

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, replyOf, sleep, until } from "../e2e/Fleet.ts"
+import { brokenPromises, replyOf } from "../e2e/Fleet.ts"
+import { until } from "../support/wait.ts"
 
 describe.concurrent("the reaper", () => {
   let database: TestDatabase
@@ -70,10 +72,14 @@ describe.concurrent("the reaper", () => {
   }
 
   const ended = (id: string, seconds: number) =>
-    until(`the end of reply ${id}`, seconds, async () => {
-      const reply = await replyOf(database, id)
-      return ["completed", "failed"].includes(reply.status) && reply
-    })
+    until(
+      `the end of reply ${id}`,
+      async () => {
+        const reply = await replyOf(database, id)
+        return ["completed", "failed"].includes(reply.status) && reply
+      },
+      { seconds: seconds }
+    )
 
   const used = async (user: string) =>
     (await database.query<{ used: number }>("select used from usage_daily where quota_key = $1", [user]))[0]?.used
@@ -173,9 +179,10 @@ describe.concurrent("the reaper", () => {
   it("forgets jobs that others have replaced", () =>
     until(
       "the job to go",
-      5,
       async () =>
-        (await database.query("select 1 from graphile_worker._private_jobs where payload::text like '%superseded%'")).length === 0
+        (await database.query("select 1 from graphile_worker._private_jobs where payload::text like '%superseded%'")).length ===
+        0,
+      { seconds: 5 }
     ))
 
   it("unlocks the jobs of a dead worker", async () => {
@@ -196,8 +203,8 @@ describe.concurrent("the reaper", () => {
     await ended(first, 20)
     await until(
       "the dead worker's job to be unlocked",
-      6,
-      async () => (await database.query("select 1 from graphile_worker.jobs where locked_by = $1", [dead])).length === 0
+      async () => (await database.query("select 1 from graphile_worker.jobs where locked_by = $1", [dead])).length === 0,
+      { seconds: 6 }
     )
   })
 

@@ -1,6 +1,7 @@
 import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
@@ -11,7 +12,8 @@ import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
 import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { appendDelta, emptyAnswer, outcomeOf } from "../../src/replies/Outcome.ts"
-import { callsTo, sleep, until } from "../chat/World.ts"
+import { callsTo } from "../chat/World.ts"
+import { until } from "../support/wait.ts"
 
 let gemini: GeminiSimulator
 
@@ -42,7 +44,7 @@ const prompt = (text: string) => ({
 })
 const ignore = () => {}
 const callAbout = (text: string) => callsTo(gemini, text)[0]
-const really = <A>(look: () => A | Promise<A>) => Effect.promise(() => until(look))
+const really = <A>(look: () => A | Promise<A>) => Effect.promise(() => until(`${look}`, look))
 /** Time for the effects of the adjusted clock, because the network runs in real time. */
 const aMoment = Effect.promise(() => sleep(100))
 

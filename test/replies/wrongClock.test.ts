@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, describe, it, beforeAll } from "vitest"
-import { ended, callsTo, sleep } from "../chat/World.ts"
+import { ended, callsTo } from "../chat/World.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend, startProcess } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"

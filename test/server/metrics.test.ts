@@ -1,9 +1,9 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { until } from "../auth/People.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { until } from "../support/wait.ts"
 
 const families = [
   ["process_resident_memory_bytes", "gauge", "Resident memory."],

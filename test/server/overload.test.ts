@@ -1,5 +1,6 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
@@ -7,7 +8,9 @@ import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { quickest } from "../support/quickest.ts"
-import { assertProblem, sleep, times, until } from "../auth/People.ts"
+import { assertProblem } from "../auth/People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 /** Few enough that a test can fill them. */
 const slots = 3

@@ -1,5 +1,6 @@
 import { once } from "node:events"
 import { connect, createServer, type Server, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { freePort, startBackend } from "../support/Backend.ts"
@@ -579,7 +580,7 @@ describe("a user who is deleted while a request of theirs runs", () => {
       const headers = { authorization: `Bearer ${bob.token}`, ...json, "idempotency-key": "one" }
       const waiting = post("/chatroom", "{}", headers)
       const blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-      while ((await database.query(blocked)).length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+      while ((await database.query(blocked)).length === 0) await sleep(20)
       await deleter.query("commit")
       assertProblem(await waiting, 401, "session_revoked")
     } finally {
@@ -650,7 +651,7 @@ describe("the database", () => {
       const deadline = Date.now() + 30_000
       while ((await rawRequest(own.url, "GET", "/user/me", { headers: token })).status !== 200) {
         assert.isBelow(Date.now(), deadline, "it did not recover")
-        await new Promise((resolve) => setTimeout(resolve, 50))
+        await sleep(50)
       }
       assert.strictEqual(
         (await rawRequest(own.url, "POST", "/chatroom", { headers: { ...token, ...json, "idempotency-key": "one" }, body: "{}" }))

@@ -1,4 +1,5 @@
 import { once } from "node:events"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Deferred, Effect } from "effect"
 import { assert, describe, it, vi } from "vitest"
 import { MessageNotFound } from "../../src/api/chat/ChatErrors.ts"
@@ -92,7 +93,7 @@ describe("the reader of a reply", () => {
     const startedAt = performance.now()
     while (performance.now() - startedAt < 1_000) {
       append(live, 5 + counts.storedReads, "f")
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await sleep(5)
     }
     assert.isAtLeast(counts.storedReads, 2)
     assert.isAtMost(counts.storedReads, 4)
@@ -107,7 +108,7 @@ describe("the reader of a reply", () => {
     for (let count = 0; count < 10; count++) reader.refresh()
     Deferred.doneUnsafe(gate, Effect.void)
     await vi.waitFor(() => assert.strictEqual(counts.reads, 2))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await sleep(50)
     assert.strictEqual(counts.reads, 2)
     reader.stream.destroy()
   })

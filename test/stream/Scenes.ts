@@ -1,6 +1,7 @@
 import { type Person, personAt, type Reply } from "../support/Client.ts"
-import { isPresent, startWorld, until, type World } from "../chat/World.ts"
+import { isPresent, startWorld, type World } from "../chat/World.ts"
 import { type Place, placeOf } from "./SseClient.ts"
+import { until } from "../support/wait.ts"
 
 /** Two backends on one database. Only the second has a worker, so the first streams every reply from another process. */
 export const startTwo = (settings: Readonly<Record<string, string>> = {}): Promise<World> =>
@@ -34,7 +35,7 @@ export const endOf = async (person: Person, place: Place): Promise<any> => {
 }
 
 export const inState = (person: Person, place: Place, status: string) =>
-  until(async () => (await messageAt(person, place)).body.status === status)
+  until(`the status ${status}`, async () => (await messageAt(person, place)).body.status === status)
 
 export const people = async (world: World, count: number): Promise<Array<Person>> => {
   const found: Array<Person> = []

@@ -1,13 +1,16 @@
 import { readdirSync } from "node:fs"
 import http from "node:http"
+import { setTimeout as sleep } from "node:timers/promises"
 import v8 from "node:v8"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { EventStream } from "../../src/stream/EventStream.ts"
 import { ReplyFeed } from "../../src/stream/ReplyFeed.ts"
-import { sleep, times, until, type World } from "../chat/World.ts"
+import type { World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
 import { asked, at, both, inState, people, startTwo } from "./Scenes.ts"
 import { openStream, type Place, readAll } from "./SseClient.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 /** Counts reachable objects; `queryObjects` collects garbage first. */
 const streams = () => v8.queryObjects(EventStream, { format: "count" })
@@ -98,7 +101,7 @@ describe("a thousand connects and disconnects", () => {
   it("leak no stream, connection, descriptor or timer", { timeout: 180_000 }, async () => {
     // The first round opens the connections of the pools, which stay open.
     await churn(100)
-    await until(() => streams() === 0, 30_000)
+    await until("all streams to end", () => streams() === 0, { seconds: 30 })
     await sleep(500)
     const before = { backends: await backends(), descriptors: descriptors(), resources: await resources() }
 
@@ -111,10 +114,10 @@ describe("a thousand connects and disconnects", () => {
     assert.isAbove(counts.get(undefined) ?? 0, 100, JSON.stringify([...counts]))
 
     // A busy machine takes a while to notice that a thousand have left.
-    await until(() => streams() === 0 && feeds() === 0, 30_000)
+    await until("all streams and feeds to end", () => streams() === 0 && feeds() === 0, { seconds: 30 })
     // Pools may have grown meanwhile; a leaked connection for each stream would be a hundred times that.
-    await until(async () => (await backends()) <= before.backends + 10, 30_000)
-    await until(() => descriptors() <= before.descriptors + 20, 30_000).catch(() => {})
+    await until("the connections to Postgres to end", async () => (await backends()) <= before.backends + 10, { seconds: 30 })
+    await until("the descriptors to close", () => descriptors() <= before.descriptors + 20, { seconds: 30 }).catch(() => {})
     assert.isAtMost(descriptors(), before.descriptors + 20)
     const after = await resources()
     for (const [name, count] of Object.entries(after)) {
@@ -159,9 +162,9 @@ describe("a thousand connects and disconnects", () => {
         await readAll(withWorker, person, held)
       })
     )
-    await until(async () => (await rows("stream_segments")) === 0, 30_000)
+    await until("no stream segments", async () => (await rows("stream_segments")) === 0, { seconds: 30 })
     // Rows of the delta log are kept for ten seconds.
-    await until(async () => (await rows("stream_log")) === 0, 20_000)
+    await until("an empty stream log", async () => (await rows("stream_log")) === 0)
     assert.strictEqual(streams(), 0)
   })
 
@@ -175,7 +178,9 @@ describe("a thousand connects and disconnects", () => {
       user.person.userId,
       user.running.reply
     ])
-    await until(async () => (await world.database.query("select 1 from stream_segments")).length === 0, 35_000)
+    await until("no stream segments", async () => (await world.database.query("select 1 from stream_segments")).length === 0, {
+      seconds: 35
+    })
     const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
     assert.deepStrictEqual(
       left.map(({ tick }) => Number(tick)),

@@ -1,11 +1,13 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { sleep, until, usedToday } from "../chat/World.ts"
+import { usedToday } from "../chat/World.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { asked, at, endOf } from "./Scenes.ts"
 import { isTerminal, openStream, readAll } from "./SseClient.ts"
+import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -122,6 +124,7 @@ describe("streams and processes that end", () => {
         [message]
       )
       await until(
+        "no stream segments of the reply",
         async () => (await database.query("select 1 from stream_segments where reply_id = $1", [place.reply])).length === 0
       )
     }

@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { isPresent, isoTime, nobodysId, sleep, times, until, type World } from "../chat/World.ts"
+import { isPresent, isoTime, nobodysId, type World } from "../chat/World.ts"
 import { personAt } from "../support/Client.ts"
 import { asked, at, both, endOf, inParallel, messageAt, people, spread, startTwo, unique } from "./Scenes.ts"
 import { isTerminal, openStream, placeOf, readAll, type SseEvent, type SseStream, terminals } from "./SseClient.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const names = (events: ReadonlyArray<SseEvent>) => events.map(({ name }) => name)
 /** The names, without repetitions of the one before. */
@@ -143,7 +146,7 @@ describe("the stream of a reply", () => {
         const base = offset % 2 === 0 ? withWorker : apiOnly
         const id = `1:${offset}`
         const from = offset % 3 === 0 ? { after: id } : { lastEventId: id }
-        const stream = await until(async () => {
+        const stream = await until(`a stream from ${offset}`, async () => {
           const opened = await readAll(base, ada, place, { ...from, having: content.slice(0, offset) })
           return opened.status === 429 ? undefined : opened
         })
@@ -290,7 +293,9 @@ describe("the stream of a reply", () => {
       const places = await Promise.all(
         times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]")))
       )
-      await Promise.all(places.map((place) => until(async () => (await messageAt(ada, place)).body.attempt === 2)))
+      await Promise.all(
+        places.map((place) => until("the second attempt", async () => (await messageAt(ada, place)).body.attempt === 2))
+      )
       await sleep(3_000)
       const running = await world.database.query<{ body: string }>(
         "select string_agg(body, '' order by start_offset) as body from stream_segments where attempt = 2 group by reply_id"
@@ -428,10 +433,14 @@ describe("the stream of a reply", () => {
       const bobs = await openStream(apiOnly, bob, his)
       assert.strictEqual(bobs.status, 200)
       open[2]?.leave()
-      const again = await until(async () => {
-        const stream = await openStream(apiOnly, ada, place)
-        return stream.status === 200 ? stream : undefined
-      }, 2_000)
+      const again = await until(
+        "a free place for a stream",
+        async () => {
+          const stream = await openStream(apiOnly, ada, place)
+          return stream.status === 200 ? stream : undefined
+        },
+        { seconds: 2 }
+      )
       for (const stream of [...open, again, bobs]) stream.leave()
       await Promise.all([
         at(withWorker, ada).call("DELETE", `/chatroom/${place.room}`),

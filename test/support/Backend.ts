@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createServer, type AddressInfo } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { SettingError } from "../../src/config/Reading.ts"
 import { AppLayer } from "../../src/App.ts"
@@ -93,7 +94,7 @@ export const startProcess = async (settings: Settings, program: Program = {}) =>
     const deadline = Date.now() + 60_000
     while (!/ready http|Working/.test(output)) {
       if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the process did not start: ${output}`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await sleep(20)
     }
   }
   return {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import type { Account } from "../Account.ts"
 import { actOnCheckout, type CheckoutAction, settleCheckout } from "../billing/Checkout.ts"
 import { setStatus } from "../billing/Collection.ts"
@@ -143,7 +144,7 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
     deliveries: (filter) => webhooks.deliveries(filter),
     idle: async ({ timeoutMillis = 10_000 } = {}) => {
       const end = Date.now() + timeoutMillis
-      while (!webhooks.isIdle() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
+      while (!webhooks.isIdle() && Date.now() < end) await sleep(5)
       return webhooks.isIdle()
     },
     snapshot: () => simulation.snapshot(),

@@ -2,11 +2,13 @@ import { ApiError, GoogleGenAI } from "@google/genai"
 import type { Content, GenerateContentConfig, GenerateContentResponse } from "@google/genai"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, beforeEach, describe, it, onTestFinished } from "vitest"
 import { RequestLog } from "../../../simulators/gemini/RequestLog.ts"
 import { startGeminiSimulator } from "../../../simulators/gemini/GeminiSimulator.ts"
 import type { LogEntry } from "../../../simulators/gemini/GeminiSimulator.ts"
+import { until } from "../../support/wait.ts"
 
 const model = "gemini-3.8-flash"
 const simulator = await startGeminiSimulator({ chunkMillis: 1 })
@@ -66,14 +68,6 @@ const newest = (): LogEntry => {
   const entry = simulator.log().at(-1)
   assert.isDefined(entry)
   return entry
-}
-
-const until = async (condition: () => boolean) => {
-  const start = Date.now()
-  while (!condition()) {
-    if (Date.now() - start > 1000) assert.fail("It did not come true within a second.")
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
 }
 
 const user = (text: string): Content => ({ role: "user", parts: [{ text }] })
@@ -366,7 +360,7 @@ describe("a connection fault of the Gemini simulator", () => {
     assert.lengthOf(chunks, 2)
     assert.instanceOf(error, TypeError)
     assert.strictEqual(error.message, "terminated")
-    await until(() => simulator.stats().finished === 1)
+    await until("the call to finish", () => simulator.stats().finished === 1, { seconds: 1 })
   })
 
   it("sends an error in the middle of the stream", async () => {
@@ -392,7 +386,7 @@ describe("a connection fault of the Gemini simulator", () => {
   it.each(["[[hang]]", "[[stall 2]]"])("keeps the client waiting with %s until it leaves", async (prompt) => {
     const { error } = await stream(prompt, { abortSignal: AbortSignal.timeout(100) })
     assert.strictEqual(error instanceof Error && error.name, "AbortError")
-    await until(() => newest().aborted)
+    await until("the call to be aborted", () => newest().aborted, { seconds: 1 })
     assert.strictEqual(newest().chunksSent, prompt === "[[hang]]" ? 0 : 2)
   })
 
@@ -493,7 +487,7 @@ describe("the control of the Gemini simulator", () => {
   it("logs what was asked and what was sent", async () => {
     const { chunks, text } = await stream('find "me"', { temperature: 0.5 })
     await stream("not this")
-    await until(() => simulator.stats().inFlight === 0)
+    await until("no call in flight", () => simulator.stats().inFlight === 0, { seconds: 1 })
     const found = simulator.log('find "me"')
     assert.lengthOf(found, 1)
     assert.deepInclude(found[0], {
@@ -522,11 +516,11 @@ describe("the control of the Gemini simulator", () => {
   it("counts what started, ended and runs", async () => {
     const leaving = new AbortController()
     const streams = [stream("[[say a]]"), stream("[[hang]]", { abortSignal: leaving.signal }), stream("[[latency 60]]")]
-    await until(() => simulator.stats().inFlight === 2)
+    await until("two calls in flight", () => simulator.stats().inFlight === 2, { seconds: 1 })
     assert.deepInclude(simulator.stats(), { started: 3, finished: 1, aborted: 0, inFlight: 2 })
     leaving.abort()
     await Promise.all(streams)
-    await until(() => simulator.stats().inFlight === 0)
+    await until("no call in flight", () => simulator.stats().inFlight === 0, { seconds: 1 })
     const { json } = await control("GET", "stats")
     assert.deepInclude(json, { started: 3, finished: 2, aborted: 1, inFlight: 0 })
     assert.isAtLeast(json.maxInFlight, 2)
@@ -539,9 +533,9 @@ describe("the control of the Gemini simulator", () => {
     await reply.next()
     assert.isTrue(newest().inFlight)
     leaving.abort()
-    await until(() => newest().aborted)
+    await until("the call to be aborted", () => newest().aborted, { seconds: 1 })
     const { chunksSent } = newest()
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await sleep(60)
     assert.strictEqual(newest().chunksSent, chunksSent)
     assert.isBelow(chunksSent, 10)
   })
@@ -571,7 +565,7 @@ describe("the Gemini simulator's life", () => {
   it("stops with connections open and frees its port", async () => {
     const first = await startGeminiSimulator()
     const waiting = refusal(makeClient("key", first.url).models.generateContent({ model, contents: "[[hang]]" }))
-    await until(() => first.stats().inFlight === 1)
+    await until("a call in flight", () => first.stats().inFlight === 1, { seconds: 1 })
     await first.stop()
     assert.instanceOf(await waiting, TypeError)
     const second = await startGeminiSimulator({ port: first.port })
