@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -9,6 +8,7 @@ import { initialise, isCluster } from "./postgres/Cluster.ts"
 import { handOver, unprivileged } from "./postgres/Identity.ts"
 import { readPidFile, refuseIfRunning } from "./postgres/PidFile.ts"
 import { signal, supervise, type Supervised } from "./postgres/Supervisor.ts"
+import { freePort } from "./freePort.ts"
 
 export interface StartOptions {
   /** The directory of the cluster; created at the first start. Either this or `ephemeral`. */
@@ -126,13 +126,3 @@ const isReady = async (server: Supervised, dataDir: string): Promise<boolean> =>
   }
   return false
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((found, failed) => {
-    const server = createServer()
-      .once("error", failed)
-      .listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        server.close(() => found(typeof address === "object" && address !== null ? address.port : 0))
-      })
-  })

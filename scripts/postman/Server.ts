@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { freePort } from "../../dev/freePort.ts"
 
 export interface DevServer {
   readonly url: string
@@ -14,15 +13,6 @@ export interface DevServer {
 
 const entry = fileURLToPath(new URL("../../dev/main.ts", import.meta.url))
 const patience = 120_000
-
-const freePort = async (): Promise<number> => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, "close")
-  return port
-}
 
 /**
  * `npm run dev` on a free port with nothing of the user's: no variable of the environment, no `.env` (it is read from

@@ -8,7 +8,8 @@ import {
   type StripeSimulator,
   type StripeSimulatorOptions
 } from "../../simulators/stripe/StripeSimulator.ts"
-import { freePort, startBackend, startProcess } from "../support/Backend.ts"
+import { startBackend, startProcess } from "../support/Backend.ts"
+import { freePort } from "../../dev/freePort.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { until } from "../support/wait.ts"

@@ -1,6 +1,6 @@
 import { ApiError, GoogleGenAI } from "@google/genai"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { freePort } from "../support/Backend.ts"
+import { freePort } from "../../dev/freePort.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { fromUnknown, type GeminiError } from "../../src/gemini/GeminiError.ts"
 

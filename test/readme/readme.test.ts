@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { stepsOf } from "../../scripts/walkthrough.ts"
-import { freePort } from "../support/Backend.ts"
+import { freePort } from "../../dev/freePort.ts"
 import { patternOf, runSteps } from "./Walkthrough.ts"
 
 const readme = readFileSync("README.md", "utf8")

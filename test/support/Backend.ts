@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { createServer, type AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { SettingError } from "../../src/config/Reading.ts"
+import { freePort } from "../../dev/freePort.ts"
 import { AppLayer } from "../../src/App.ts"
 import { AppConfig } from "../../src/config/Settings.ts"
 import { environment } from "../../src/ops/Launch.ts"
@@ -12,15 +11,6 @@ export interface Settings {
   readonly DATABASE_URL: string
   readonly GEMINI_BASE_URL?: string
   readonly [name: string]: string | undefined
-}
-
-export const freePort = async (): Promise<number> => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, "close")
-  return port
 }
 
 const jwtKeys = `test:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
