@@ -4,7 +4,7 @@ import { everywhere, startWorld, type World } from "../chat/World.ts"
 import { logIn, type Person, personAt, type Reply } from "../support/Client.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { openLine } from "./Line.ts"
+import { TcpProxy } from "../support/TcpProxy.ts"
 import { until } from "../support/wait.ts"
 
 const list = (person: Person, query = "", headers: Record<string, string> = {}) =>
@@ -265,19 +265,24 @@ describe("the cached list of rooms", () => {
 
 describe("the cached list of rooms without a listener", () => {
   let database: TestDatabase
-  let line: Awaited<ReturnType<typeof openLine>>
+  let proxy: TcpProxy
   let cutOff: Awaited<ReturnType<typeof startBackend>>
   let other: Awaited<ReturnType<typeof startBackend>>
 
   beforeAll(async () => {
     database = await createDatabase()
-    line = await openLine(database.url)
-    cutOff = await startBackend({ DATABASE_URL: database.url, DATABASE_DIRECT_URL: line.url, ROLE: "api", LOG_LEVEL: "none" })
+    proxy = await TcpProxy.start(database.url)
+    cutOff = await startBackend({
+      DATABASE_URL: database.url,
+      DATABASE_DIRECT_URL: proxy.through(database.url),
+      ROLE: "api",
+      LOG_LEVEL: "none"
+    })
     other = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
   })
   afterAll(async () => {
     await Promise.all([cutOff.stop(), other.stop()])
-    await line.close()
+    await proxy.stop()
     await database.drop()
   })
 
@@ -286,7 +291,7 @@ describe("the cached list of rooms without a listener", () => {
     const here = personAt(cutOff.url, there)
     const room = await there.room({ title: "0" })
     await until("a cache hit", async () => from(await list(here)) === hit)
-    line.cut()
+    proxy.cut()
     await until("the list to bypass the cache", async () => from(await list(here)) === bypass, { seconds: 10 })
     for (let round = 1; round <= 20; round++) {
       await there.call("PATCH", `/chatroom/${room}`, { title: String(round) })
@@ -295,7 +300,7 @@ describe("the cached list of rooms without a listener", () => {
       assert.strictEqual(from(reply), bypass)
       assert.strictEqual((await list(here, "", { "if-none-match": reply.headers.get("etag") ?? "" })).status, 304)
     }
-    assert.isAbove(line.refused(), 0)
+    assert.isAbove(proxy.refused(), 0)
     // Reads that are in progress when the listener returns.
     let over = false
     const reading = Promise.all(
@@ -304,7 +309,7 @@ describe("the cached list of rooms without a listener", () => {
       })
     )
     await there.call("PATCH", `/chatroom/${room}`, { title: "last" })
-    line.mend()
+    proxy.restore()
     await until("a cache hit", async () => from(await list(here)) === hit)
     over = true
     await reading

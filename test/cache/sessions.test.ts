@@ -4,7 +4,7 @@ import { everywhere, startWorld, type World } from "../chat/World.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, personAt } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
-import { openLine } from "./Line.ts"
+import { TcpProxy } from "../support/TcpProxy.ts"
 import { until } from "../support/wait.ts"
 
 const me = (person: Person) => person.call("GET", "/user/me")
@@ -123,18 +123,23 @@ describe("a session", () => {
 
 describe("a session without a listener", () => {
   let database: TestDatabase
-  let line: Awaited<ReturnType<typeof openLine>>
+  let proxy: TcpProxy
   let cutOff: Awaited<ReturnType<typeof startBackend>>
   let other: Awaited<ReturnType<typeof startBackend>>
   beforeAll(async () => {
     database = await createDatabase()
-    line = await openLine(database.url)
-    cutOff = await startBackend({ DATABASE_URL: database.url, DATABASE_DIRECT_URL: line.url, ROLE: "api", LOG_LEVEL: "none" })
+    proxy = await TcpProxy.start(database.url)
+    cutOff = await startBackend({
+      DATABASE_URL: database.url,
+      DATABASE_DIRECT_URL: proxy.through(database.url),
+      ROLE: "api",
+      LOG_LEVEL: "none"
+    })
     other = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
   })
   afterAll(async () => {
     await Promise.all([cutOff.stop(), other.stop()])
-    await line.close()
+    await proxy.stop()
     await database.drop()
   })
   const listState = async (person: Person) => (await person.call("GET", "/chatroom")).headers.get("cache-status")
@@ -144,7 +149,7 @@ describe("a session without a listener", () => {
     const bob = personAt(cutOff.url, await logIn(other.url))
     await until("a cache hit", async () => (await listState(ada)) === "chatrooms; hit")
     for (const person of [ada, bob]) assert.strictEqual((await me(person)).status, 200)
-    line.cut()
+    proxy.cut()
     await until("the list to bypass the cache", async () => (await listState(bob)) === "chatrooms; fwd=bypass")
     assert.strictEqual((await me(ada)).status, 200)
     await revokeSilently(database, ada)
@@ -152,7 +157,7 @@ describe("a session without a listener", () => {
     // What was read while it was down is not what is served when it is back.
     assert.strictEqual((await me(bob)).status, 200)
     await revoke(database, bob)
-    line.mend()
+    proxy.restore()
     for (let look = 0; look < 50; look++) {
       assert.isTrue(await refused(bob))
       assert.isTrue(await refused(ada))

@@ -156,14 +156,13 @@ export class SupervisedProcess {
 /** Starts two api and two worker processes on one database. */
 export const startProcesses = async (settings: Settings): Promise<Array<SupervisedProcess>> => {
   const processes: Array<SupervisedProcess> = []
-  const database = Number(new URL(settings.DATABASE_URL).port)
   for (const [name, role] of [
     ["api-1", "api"],
     ["api-2", "api"],
     ["worker-1", "worker"],
     ["worker-2", "worker"]
   ] as const) {
-    processes.push(new SupervisedProcess(name, role, await stablePort(), settings, await TcpProxy.start(database)))
+    processes.push(new SupervisedProcess(name, role, await stablePort(), settings, await TcpProxy.start(settings.DATABASE_URL)))
   }
   return processes
 }

@@ -39,7 +39,7 @@ describe("a process whose connections to Postgres go silent without closing", ()
   beforeAll(async () => {
     database = await createDatabase()
     gemini = await startGeminiSimulator()
-    proxy = await TcpProxy.start(Number(new URL(database.url).port))
+    proxy = await TcpProxy.start(database.url)
     const settings = { GEMINI_BASE_URL: gemini.url, BASIC_DAILY_PROMPTS: "100" }
     frozen = await startProcess({ ...settings, DATABASE_URL: proxy.through(database.url), ROLE: "all" })
     healthy = await startProcess({ ...settings, DATABASE_URL: database.url, ROLE: "api" })

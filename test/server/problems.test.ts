@@ -1,12 +1,11 @@
-import { once } from "node:events"
-import { connect, createServer, type Server, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { freePort, startBackend } from "../support/Backend.ts"
+import { startBackend } from "../support/Backend.ts"
 import { freshMobile, logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { rawRequest, type RawReply, rawExchange } from "../support/rawHttp.ts"
+import { TcpProxy } from "../support/TcpProxy.ts"
 
 type Backend = Awaited<ReturnType<typeof startBackend>>
 
@@ -589,43 +588,14 @@ describe("a user who is deleted while a request of theirs runs", () => {
   })
 })
 
-/** A TCP proxy to the database that can be cut and restored. */
-const tcpProxy = async (url: string) => {
-  const { hostname, port } = new URL(url)
-  const sockets = new Set<Socket>()
-  const local = await freePort()
-  let server: Server | undefined
-  const restore = async () => {
-    server = createServer((near) => {
-      const far = connect(Number(port), hostname)
-      for (const socket of [near, far]) {
-        sockets.add(socket)
-        socket.on("error", () => {})
-        socket.on("close", () => void [near.destroy(), far.destroy(), sockets.delete(socket)])
-      }
-      near.pipe(far).pipe(near)
-    }).listen(local, "127.0.0.1")
-    await once(server, "listening")
-  }
-  const cut = async () => {
-    const closed = server === undefined ? undefined : once(server, "close")
-    server?.close()
-    for (const socket of sockets) socket.destroy()
-    await closed
-    server = undefined
-  }
-  await restore()
-  return { url: Object.assign(new URL(url), { hostname: "127.0.0.1", port: String(local) }).href, cut, restore }
-}
-
 describe("the database", () => {
   it("makes requests 503 with Retry-After while it is away, and serves again afterwards", async () => {
-    const line = await tcpProxy(database.url)
-    const own = await startBackend({ DATABASE_URL: line.url, ROLE: "api", LOG_LEVEL: "none" })
+    const proxy = await TcpProxy.start(database.url)
+    const own = await startBackend({ DATABASE_URL: proxy.through(database.url), ROLE: "api", LOG_LEVEL: "none" })
     try {
       assert.strictEqual((await rawRequest(own.url, "GET", "/user/me", { headers: token })).status, 200)
       assert.strictEqual((await rawRequest(own.url, "GET", "/readyz")).status, 200)
-      await line.cut()
+      await proxy.stop()
       for (let round = 0; round < 3; round++) {
         assertProblem(await rawRequest(own.url, "GET", "/user/me", { headers: token }), 503, "unavailable")
         assertProblem(
@@ -647,7 +617,7 @@ describe("the database", () => {
       assert.strictEqual(unready.status, 503)
       assert.strictEqual(unready.body.checks.database, "failed", unready.text)
 
-      await line.restore()
+      await proxy.restart()
       const deadline = Date.now() + 30_000
       while ((await rawRequest(own.url, "GET", "/user/me", { headers: token })).status !== 200) {
         assert.isBelow(Date.now(), deadline, "it did not recover")
@@ -660,7 +630,7 @@ describe("the database", () => {
       )
     } finally {
       await own.stop()
-      await line.cut()
+      await proxy.stop()
     }
   })
 

@@ -47,19 +47,26 @@ class Link {
 
 /**
  * A TCP proxy whose connections can go silent without closing: what a hung proxy, a NAT table that lost its state or
- * an address that moved to another host looks like to both sides.
+ * an address that moved to another host looks like to both sides. It can also cut its connections, and close its port.
  */
 export class TcpProxy {
   readonly port: number
   private readonly links = new Set<Link>()
   private readonly server: ReturnType<typeof createServer>
   private takesNewOnes = true
+  private isCut = false
+  private refusals = 0
 
-  private constructor(target: number, server: ReturnType<typeof createServer>) {
+  private constructor(target: URL, server: ReturnType<typeof createServer>) {
     this.server = server
     this.port = (server.address() as AddressInfo).port
     server.on("connection", (inner) => {
-      const link = new Link(inner, connect(target, "127.0.0.1"))
+      if (this.isCut) {
+        this.refusals++
+        inner.on("error", () => {}).destroy()
+        return
+      }
+      const link = new Link(inner, connect(Number(target.port), target.hostname))
       this.links.add(link)
       if (!this.takesNewOnes) link.freeze()
       inner.once("close", () => {
@@ -68,16 +75,16 @@ export class TcpProxy {
     })
   }
 
-  /** In front of a port of this machine. */
-  static async start(target: number): Promise<TcpProxy> {
+  /** In front of the server of this URL. */
+  static async start(target: string): Promise<TcpProxy> {
     const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1")
     await once(server, "listening")
-    return new TcpProxy(target, server)
+    return new TcpProxy(new URL(target), server)
   }
 
   /** The same URL by way of this proxy. */
   through(url: string): string {
-    return Object.assign(new URL(url), { port: `${this.port}` }).href
+    return Object.assign(new URL(url), { hostname: "127.0.0.1", port: `${this.port}` }).href
   }
 
   /** Stops forwarding on all present connections, which stay open; later ones work, unless they are to be silent as well. */
@@ -92,9 +99,33 @@ export class TcpProxy {
     for (const link of this.links) link.thaw()
   }
 
+  /** Destroys all present connections, and later ones as soon as they are accepted. */
+  cut(): void {
+    this.isCut = true
+    for (const link of this.links) link.destroy()
+  }
+
+  /** Accepts connections again. */
+  restore(): void {
+    this.isCut = false
+  }
+
+  /** Connections refused while it was cut. */
+  refused(): number {
+    return this.refusals
+  }
+
+  /** Destroys all connections and closes the port. */
   async stop(): Promise<void> {
     for (const link of this.links) link.destroy()
+    if (!this.server.listening) return
     this.server.close()
     await once(this.server, "close")
+  }
+
+  /** Listens on the same port again. */
+  async restart(): Promise<void> {
+    this.server.listen(this.port, "127.0.0.1")
+    await once(this.server, "listening")
   }
 }
