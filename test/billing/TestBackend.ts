@@ -10,8 +10,9 @@ import {
 } from "../../simulators/stripe/StripeSimulator.ts"
 import { startBackend, startProcess } from "../support/Backend.ts"
 import { freePort } from "../../dev/freePort.ts"
-import { logIn, type Person, type Reply } from "../support/Client.ts"
-import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
+import { type Person, type Reply } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { newUser } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
 
 export const secret = "whsec_of_the_tests"
@@ -28,7 +29,7 @@ export interface TestBackend {
   readonly urls: ReadonlyArray<string>
   /** The settings of a backend with this database and these simulators. */
   readonly settings: { readonly DATABASE_URL: string; readonly [name: string]: string }
-  readonly newPerson: () => Promise<Person>
+  readonly newUser: () => Promise<Person>
   /** Waits until no webhook and no billing job is pending. */
   readonly waitUntilIdle: () => Promise<void>
   /** Runs a task of the queue and waits for all jobs that it enqueues. */
@@ -87,10 +88,7 @@ export const startTestBackend = async ({
     sdk: new Stripe("sk_test_simulated", { host: stripe.host, port: stripe.port, protocol: "http", telemetry: false }),
     urls: processes ? [url] : running.map(({ url }) => url),
     settings: { ...settings, PORT: String(port) },
-    newPerson: async () => {
-      await forgetThrottles(database)
-      return logIn(url)
-    },
+    newUser: () => newUser(url, database),
     waitUntilIdle,
     runTask: async (task) => {
       await database.query("select graphile_worker.add_job($1)", [task])
@@ -168,7 +166,7 @@ export const openCheckout = async (person: Person): Promise<string> => {
 
 /** A person with a paid subscription that the backend knows. */
 export const newSubscriber = async (backend: TestBackend): Promise<Person> => {
-  const person = await backend.newPerson()
+  const person = await backend.newUser()
   backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
   await backend.waitUntilIdle()
   return person

@@ -35,7 +35,7 @@ const attemptsOf = (userId: string) =>
 
 describe("Checkout.open", () => {
   it("creates a checkout session at Stripe that expires in an hour and names the user", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const reply = await subscribe(person)
     assert.strictEqual(reply.status, 201)
     assert.sameMembers(Object.keys(reply.body), ["checkoutUrl", "sessionId", "expiresAt"])
@@ -52,7 +52,7 @@ describe("Checkout.open", () => {
   })
 
   it("returns the open checkout with 200 from every backend", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const first = await subscribe(person)
     for (const url of backend.urls) {
       const again = await subscribe(personAt(url, person))
@@ -61,7 +61,7 @@ describe("Checkout.open", () => {
   })
 
   it("creates one session and one customer for 50 parallel calls to two backends", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const replies = await Promise.all(times(50, (index) => subscribe(personAt(backend.urls[index % 2] ?? "", person))))
     assert.lengthOf(
       replies.filter(({ status }) => status === 201),
@@ -82,7 +82,7 @@ describe("Checkout.open", () => {
   })
 
   it("creates one session for 50 parallel calls when Stripe is slow", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     backend.stripe.addFault({ kind: "delay", millis: 2_500, path: "/v1/checkout/sessions", method: "POST" })
     const replies = await Promise.all(times(50, (index) => subscribe(personAt(backend.urls[index % 2] ?? "", person))))
     assert.deepStrictEqual(replies.map(({ status }) => status).sort(), [...times(49, () => 200), 201])
@@ -90,7 +90,7 @@ describe("Checkout.open", () => {
   })
 
   it("replays the 201 for the same Idempotency-Key, even after the payment", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const key = crypto.randomUUID()
     const first = await subscribe(person, key)
     assert.strictEqual(first.status, 201)
@@ -118,13 +118,13 @@ describe("Checkout.open", () => {
   })
 
   it("answers 401 without a token and 405 to GET", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     assert.strictEqual((await request(backend.urls[0] ?? "", "POST", "/subscribe/pro")).status, 401)
     assert.strictEqual((await person.call("GET", "/subscribe/pro")).status, 405)
   })
 
   it("answers 503 and creates no session while Stripe's list of subscriptions fails", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     backend.stripe.addFault({ kind: "status", status: 500, path: "/v1/subscriptions", times: 100 })
     const reply = await subscribe(person)
     backend.stripe.clearFaults()
@@ -136,7 +136,7 @@ describe("Checkout.open", () => {
 
   it("gets the same session again when Stripe's answer was lost", async () => {
     for (const kind of ["reset", "cut", "html", "json"] as const) {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       backend.stripe.addFault({ kind, afterEffect: true, path: "/v1/checkout/sessions", method: "POST", times: 5 })
       assert.deepStrictEqual(refusal(await subscribe(person)), [503, "billing_unavailable"], kind)
       backend.stripe.clearFaults()
@@ -146,7 +146,7 @@ describe("Checkout.open", () => {
   })
 
   it("gets the same customer again when Stripe's answer was lost", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     backend.stripe.addFault({ kind: "reset", afterEffect: true, path: "/v1/customers", method: "POST", times: 5 })
     assert.deepStrictEqual(refusal(await subscribe(person)), [503, "billing_unavailable"])
     backend.stripe.clearFaults()
@@ -158,7 +158,7 @@ describe("Checkout.open", () => {
   })
 
   it("starts a new attempt when the old one expires too soon for Stripe", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     backend.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", method: "POST", times: 5 })
     assert.deepStrictEqual(refusal(await subscribe(person)), [503, "billing_unavailable"])
     backend.stripe.clearFaults()
@@ -173,7 +173,7 @@ describe("Checkout.open", () => {
   })
 
   it("takes over the attempt of a process that died", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     await subscribe(person)
     // The state after a process died between claiming the attempt and storing the session.
     await backend.database.query(
@@ -188,7 +188,7 @@ describe("Checkout.open", () => {
 
 describe("Checkout.handleReturn", () => {
   it("updates the tier at once, before the webhook arrives", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     backend.stripe.holdWebhooks()
     backend.stripe.checkout({ session, action: "pay" })
@@ -204,7 +204,7 @@ describe("Checkout.handleReturn", () => {
   })
 
   it("stays Basic and keeps the checkout open without a payment", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const first = await subscribe(person)
     const reply = await returnFrom(person, first.body.sessionId)
     assert.deepInclude(reply.body, { tier: "basic", status: null })
@@ -212,10 +212,10 @@ describe("Checkout.handleReturn", () => {
   })
 
   it("answers 404 for another user's session and for an unknown one", async () => {
-    const owner = await backend.newPerson()
+    const owner = await backend.newUser()
     const session = await openCheckout(owner)
     backend.stripe.checkout({ session, action: "pay" })
-    const thief = await backend.newPerson()
+    const thief = await backend.newUser()
     assert.deepStrictEqual(refusal(await returnFrom(thief, session)), [404, "checkout_not_found"])
     assert.deepStrictEqual(refusal(await returnFrom(thief, "cs_test_nobody")), [404, "checkout_not_found"])
     assert.deepStrictEqual(refusal(await returnFrom(thief, "{CHECKOUT_SESSION_ID}")), [404, "checkout_not_found"])
@@ -225,7 +225,7 @@ describe("Checkout.handleReturn", () => {
   })
 
   it("stays Basic after a declined card, and the checkout can still be paid", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     backend.stripe.checkout({ session, action: "decline" })
     await backend.waitUntilIdle()
@@ -239,7 +239,7 @@ describe("Checkout.handleReturn", () => {
 
 describe("a delayed payment", () => {
   it("gives Pro once it succeeds, and refuses a second checkout until then", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     backend.stripe.checkout({ session, action: "later" })
     await backend.waitUntilIdle()
@@ -255,7 +255,7 @@ describe("a delayed payment", () => {
   })
 
   it("stays Basic when it fails", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     backend.stripe.checkout({ session, action: "later" })
     backend.stripe.settlePayment({ session, outcome: "failed" })
@@ -281,7 +281,7 @@ const nextSecond = (customer: string) =>
 
 describe("a second subscription", () => {
   it("is refused while one is active, even before its webhook arrives", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     backend.stripe.holdWebhooks()
     backend.stripe.checkout({ session, action: "pay" })
@@ -312,7 +312,7 @@ describe("a second subscription", () => {
   }
 
   it("is ended and refunded when it was paid anyway; the first one stays", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const first = await openCheckout(person)
     const customer = await customerOf(backend, person)
     const second = await backend.sdk.checkout.sessions.create({
@@ -391,7 +391,7 @@ describe("a second subscription", () => {
   })
 
   it("cannot be paid in an open checkout once the user subscribed in another way", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     await backend.sdk.subscriptions.create({
       customer: await customerOf(backend, person),
@@ -407,7 +407,7 @@ describe("a second subscription", () => {
 describe("an expired checkout", () => {
   it("is replaced by a new one, with and without the webhook", async () => {
     for (const withoutWebhook of [false, true]) {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const first = await subscribe(person)
       if (withoutWebhook) backend.stripe.holdWebhooks()
       await backend.sdk.checkout.sessions.expire(first.body.sessionId)
@@ -476,7 +476,7 @@ describe("a customer deleted at Stripe", () => {
   })
 
   it("gets another checkout when one was open", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const first = await openCheckout(person)
     await backend.sdk.customers.del(await customerOf(backend, person))
     await backend.waitUntilIdle()

@@ -30,7 +30,7 @@ describe.concurrent("Stripe not answering", () => {
   it("answers 503 in time, stores nothing, and does not delay other requests", { timeout: 90_000 }, () =>
     withBackend(async (backend) => {
       const person = await newSubscriber(backend)
-      const newcomer = await backend.newPerson()
+      const newcomer = await backend.newUser()
       const before = await billingRows(backend, person)
       backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 100 })
       const began = Date.now()
@@ -56,7 +56,7 @@ describe.concurrent("Stripe not answering", () => {
 
   it("fails the call of a job after ten seconds, and the job is retried", { timeout: 60_000 }, () =>
     withBackend(async (backend) => {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const session = await openCheckout(person)
       await backend.waitUntilIdle()
       backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
@@ -68,7 +68,7 @@ describe.concurrent("Stripe not answering", () => {
 
   it("continues the same attempt later, so there is one session", { timeout: 90_000 }, () =>
     withBackend(async (backend) => {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       backend.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 100 })
       assert.strictEqual((await subscribe(person)).status, 503)
       backend.stripe.clearFaults()

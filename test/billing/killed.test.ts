@@ -55,7 +55,7 @@ describe("a killed process", () => {
   it("leaves the job of an acknowledged webhook to the next process", { timeout: 60_000 }, () =>
     withProcesses(async (backend, start) => {
       const api = await start({ ROLE: "api" })
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
       assert.isTrue(await backend.stripe.idle())
       assert.isTrue(backend.stripe.deliveries().every(({ outcome }) => outcome === "delivered"))
@@ -74,7 +74,7 @@ describe("a killed process", () => {
   it("leaves its running job to the next process", { timeout: 60_000 }, () =>
     withProcesses(async (backend, start) => {
       const first = await start()
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const session = await openCheckout(person)
       await backend.waitUntilIdle()
       backend.stripe.addFault({ kind: "hang", path: "/v1/subscriptions", times: 1 })
@@ -107,7 +107,7 @@ describe("a killed process", () => {
   it("leaves a checkout that the next process opens, without a second session", { timeout: 60_000 }, () =>
     withProcesses(async (backend, start) => {
       const first = await start()
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       backend.stripe.addFault({ kind: "hang", afterEffect: true, method: "POST", path: "/v1/checkout/sessions", times: 1 })
       const lost = person.call("POST", "/subscribe/pro").catch(() => undefined)
       await until("the call", async () => backend.stripe.requests({ path: "/v1/checkout/sessions" }).length > 0, { seconds: 30 })
@@ -131,7 +131,7 @@ describe("a killed process", () => {
   it("gets the webhooks again that it did not acknowledge", { timeout: 60_000 }, () =>
     withProcesses(async (backend, start) => {
       const first = await start()
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const session = await openCheckout(person)
       await first.kill("SIGKILL")
       backend.stripe.checkout({ session, action: "pay" })

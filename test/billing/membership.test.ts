@@ -79,7 +79,7 @@ describe("Membership.cancel", () => {
   })
 
   it("answers 404 without a subscription", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
     await subscribe(person)
     assert.deepStrictEqual(refusal(await cancel(person)), [404, "no_subscription"])
@@ -154,14 +154,14 @@ describe("a deleted user", () => {
       .map(({ refunded }) => refunded)
 
   it("leaves no open checkout", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     assert.strictEqual((await remove(person)).status, 204)
     assert.strictEqual((await backend.sdk.checkout.sessions.retrieve(session)).status, "expired")
   })
 
   it("is refunded, and the subscription ends, when an unknown checkout is paid later", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const session = await openCheckout(person)
     const customer = await customerOf(backend, person)
     // As if Stripe's answer with the session had been lost.
@@ -177,7 +177,7 @@ describe("a deleted user", () => {
   })
 
   it("is not deleted while Stripe fails", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     await openCheckout(person)
     backend.stripe.addFault({ kind: "status", status: 500, path: "/v1/checkout/sessions", times: 10 })
     assert.deepStrictEqual(refusal(await remove(person)), [503, "billing_unavailable"])
@@ -206,7 +206,7 @@ describe("a pending cancellation of a classic subscription", () => {
 
 describe("Membership.reactivate", () => {
   it("is refused without a subscription, without a cancellation, and after the end", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     assert.deepStrictEqual(refusal(await reactivate(person)), [409, "not_cancelling"])
     const active = await newSubscriber(backend)
     assert.deepStrictEqual(refusal(await reactivate(active)), [409, "not_cancelling"])
@@ -227,7 +227,7 @@ describe("Membership.reactivate", () => {
 
 describe("Membership.portal", () => {
   it("answers 404 without a customer, and 201 with a URL that leads back to the app", async () => {
-    const stranger = await backend.newPerson()
+    const stranger = await backend.newUser()
     assert.deepStrictEqual(refusal(await stranger.call("POST", "/subscription/portal")), [404, "no_customer"])
     const person = await newSubscriber(backend)
     const reply = await person.call("POST", "/subscription/portal")

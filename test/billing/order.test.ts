@@ -30,7 +30,7 @@ const permutations = <A>(items: ReadonlyArray<A>): Array<Array<A>> =>
 const paidWithoutWebhooks = async (
   backend: TestBackend
 ): Promise<{ readonly person: Person; readonly events: ReadonlyArray<StripeEvent> }> => {
-  const person = await backend.newPerson()
+  const person = await backend.newUser()
   const session = await openCheckout(person)
   await backend.waitUntilIdle()
   const before = new Set(objects(backend, "event").map(({ id }) => id))
@@ -90,7 +90,7 @@ describe("the events of a checkout", () => {
 
   it("give Pro in random orders of all twelve, each delivered twice", { timeout: 60_000 }, async () => {
     for (const seed of times(10, (index) => index + 1)) {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const session = await openCheckout(person)
       backend.stripe.holdWebhooks()
       backend.stripe.addWebhookRule({ action: "duplicate", times: 12 })
@@ -209,7 +209,7 @@ describe("a late answer of Stripe", () => {
     let proxy: Awaited<ReturnType<typeof startStripeProxy>> | undefined
     const backend = await startTestBackend({ apiBase: async (stripe) => (proxy = await startStripeProxy(stripe.url)).url })
     try {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const session = await openCheckout(person)
       await backend.waitUntilIdle()
 

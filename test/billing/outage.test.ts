@@ -47,7 +47,7 @@ const faults: Readonly<Record<string, FaultRule>> = {
 for (const [name, fault] of Object.entries(faults)) {
   describe(`Stripe failing with ${name}`, () => {
     it("answers 503, keeps the stored state readable, and is recovered by the queue", { timeout: 60_000 }, async () => {
-      const [person, newcomer, payer] = [await newSubscriber(backend), await backend.newPerson(), await backend.newPerson()]
+      const [person, newcomer, payer] = [await newSubscriber(backend), await backend.newUser(), await backend.newUser()]
       const session = await openCheckout(payer)
       await backend.waitUntilIdle()
       const before = await billingRows(backend, person)
@@ -104,7 +104,7 @@ describe("Stripe failing twice", () => {
     "a reset": faults["a reset connection"]
   })) {
     it(`is hidden by retries: ${name}`, async () => {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       for (const path of ["/v1/customers", "/v1/subscriptions", "/v1/checkout/sessions"]) {
         backend.stripe.addFault({ kind: "status", ...fault, path, times: 2 })
       }

@@ -41,7 +41,7 @@ describe("a database restored from a backup", () => {
 
   it("is corrected by the nightly reconciliation when a purchase and an end are missing", async () => {
     const ending = await newSubscriber(backend)
-    const [buyer, idle] = [await backend.newPerson(), await backend.newPerson()]
+    const [buyer, idle] = [await backend.newUser(), await backend.newUser()]
     const session = await openCheckout(buyer)
     await openCheckout(idle)
     await backend.waitUntilIdle()
@@ -66,7 +66,7 @@ describe("a database restored from a backup", () => {
   })
 
   it("finds the customer again at the next subscribe, so the user does not pay twice", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     await backup(backend)
     backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
     await backend.waitUntilIdle()
@@ -81,7 +81,7 @@ describe("a database restored from a backup", () => {
   })
 
   it("links the customer again at night when the idempotency keys have expired", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     await backup(backend)
     backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
     await backend.waitUntilIdle()

@@ -2,7 +2,7 @@ import { Agent, request as httpRequest } from "node:http"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { shuffle } from "../../simulators/stripe/webhooks/Shuffle.ts"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
-import { crowd } from "../e2e/Fleet.ts"
+import { newUsers } from "../support/Users.ts"
 import type { Person } from "../support/Client.ts"
 import { openCheckout, jobsOf, objects, secret, startTestBackend, status, type TestBackend } from "./TestBackend.ts"
 import { times } from "../support/times.ts"
@@ -125,7 +125,7 @@ describe("webhooks under load", () => {
   let people: ReadonlyArray<Person>
   beforeAll(async () => {
     backend = await startTestBackend({ backends: [{}, {}] })
-    people = await crowd(backend.urls[0] ?? "", backend.database, customers)
+    people = await newUsers(backend.urls[0] ?? "", backend.database, customers)
   }, 300_000)
   afterAll(() => backend.stop(), 60_000)
 

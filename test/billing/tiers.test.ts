@@ -163,7 +163,7 @@ describe("the quota of a day", () => {
   afterAll(() => backend.stop())
 
   it("grows with the upgrade, keeps counting, and is used up for the day after the downgrade", { timeout: 60_000 }, async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     assert.isTrue((await askQuestions(person, 5)).every(({ status }) => status === 201))
     const [sixth] = await askQuestions(person, 1)
     assert.deepStrictEqual([sixth?.status, sixth?.body.code, sixth?.body.limit], [429, "quota_exceeded", 5])
@@ -203,7 +203,7 @@ describe("the quota of a day", () => {
   })
 
   it("changes at once in another process that has the session cached", async () => {
-    const here = await backend.newPerson()
+    const here = await backend.newUser()
     const there = personAt(backend.urls[1] ?? "", here)
     assert.strictEqual((await there.call("GET", "/user/me")).body.tier, "basic")
     const session = (await here.call("POST", "/subscribe/pro")).body.sessionId
@@ -249,7 +249,7 @@ describe("PRO_DAILY_PROMPTS=0", () => {
       const { limits } = await status(person)
       assert.deepInclude(limits, { daily: null, used: 3, remaining: null })
       await agree(person, "pro")
-      const basic = await backend.newPerson()
+      const basic = await backend.newUser()
       assert.deepInclude((await status(basic)).limits, { daily: 1, used: 0, remaining: 1 })
       assert.strictEqual(await tierOf(basic), "basic")
     } finally {

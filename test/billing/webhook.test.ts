@@ -267,7 +267,7 @@ describe("an event of no concern", () => {
   })
 
   it("does not give Pro: a subscription to another price", async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     await openCheckout(person)
     const customer = await customerOf(backend, person)
     const other = await backend.sdk.prices.create({
@@ -332,7 +332,7 @@ describe("a repeated event", () => {
   it("has one row and one effect, in parallel at two backends", async () => {
     const backend = await startTestBackend({ backends: [{}, {}] })
     try {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       backend.stripe.holdWebhooks()
       backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
       const event = newestEvent(backend, "checkout.session.completed")
@@ -385,7 +385,7 @@ describe("BILLING=off", () => {
   it("refuses subscribe and webhook with 503; the status still answers", async () => {
     const backend = await startTestBackend({ backends: [{ BILLING: "off" }] })
     try {
-      const person = await backend.newPerson()
+      const person = await backend.newUser()
       const refused = await person.call("POST", "/subscribe/pro")
       assert.deepStrictEqual([refused.status, refused.body.code], [503, "billing_unavailable"])
       assert.match(refused.headers.get("retry-after") ?? "", /^\d+$/)

@@ -26,13 +26,13 @@ describe("the cached list of rooms", () => {
   beforeAll(async () => {
     world = await startWorld({ BASIC_DAILY_PROMPTS: "1000" }, { ROLE: "api", BASIC_DAILY_PROMPTS: "1000" })
     // A backend serves before its listener is up.
-    const ada = await world.someone()
+    const ada = await world.newUser()
     for (const person of everywhere(world, ada)) await until("a cache hit", async () => from(await list(person)) === hit)
   })
   afterAll(() => world.stop())
 
   const someone = async () => {
-    const [here, there] = everywhere(world, await world.someone())
+    const [here, there] = everywhere(world, await world.newUser())
     if (here === undefined || there === undefined) throw new Error("two backends listen")
     return { here, there }
   }

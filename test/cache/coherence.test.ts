@@ -19,7 +19,7 @@ const makeRandom = (seed: number) => {
 const startPair = async (): Promise<World> => {
   const settings = { BASIC_DAILY_PROMPTS: "1000000", LOG_LEVEL: "none" }
   const world = await startWorld(settings, { ROLE: "api", ...settings })
-  const ada = await world.someone()
+  const ada = await world.newUser()
   for (const person of everywhere(world, ada)) {
     await until(
       "a cache hit",
@@ -58,7 +58,7 @@ interface Tally {
 /** Changes rooms at random on both processes, and after each change reads on both until the list is right. */
 const wander = async (world: World, user: number, isOver: (made: number) => boolean, tally: Tally) => {
   const random = makeRandom(user + 1)
-  const processes = everywhere(world, await world.someone())
+  const processes = everywhere(world, await world.newUser())
   const rooms: Array<string> = []
   let over = false
   // Constant reads, so that fills are in progress when changes come.
@@ -149,7 +149,7 @@ describe("the list of rooms of one user on two processes", () => {
 
     // Two seconds after the listeners' return, nothing that was filled meanwhile is left.
     await sleep(2_000)
-    const [person] = everywhere(world, await world.someone())
+    const [person] = everywhere(world, await world.newUser())
     assert.isDefined(person)
     const tallyAfter: Tally = { stale: [], from: new Map(), changes: 0 }
     await wander(world, 200, (made) => made >= 20, tallyAfter)

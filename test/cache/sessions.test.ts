@@ -29,7 +29,7 @@ describe("a session", () => {
   beforeAll(async () => {
     world = await startWorld({ ROLE: "api" }, { ROLE: "api" })
     // A backend serves before its listener is up.
-    const ada = await world.someone()
+    const ada = await world.newUser()
     for (const person of everywhere(world, ada)) {
       await until(
         "a cache hit",
@@ -40,7 +40,7 @@ describe("a session", () => {
   afterAll(() => world.stop())
 
   it("is served from memory: what nobody was told of is not noticed", async () => {
-    const processes = everywhere(world, await world.someone())
+    const processes = everywhere(world, await world.newUser())
     for (const person of processes) assert.strictEqual((await me(person)).status, 200)
     for (const person of processes.slice(0, 1)) await revokeSilently(world.database, person)
     for (const person of processes) assert.strictEqual((await me(person)).status, 200)
@@ -49,7 +49,7 @@ describe("a session", () => {
   it("that is revoked is refused by every process within moments", async () => {
     const took: Array<number> = []
     for (let round = 0; round < 20; round++) {
-      const processes = everywhere(world, await world.someone())
+      const processes = everywhere(world, await world.newUser())
       for (const person of processes) assert.strictEqual((await me(person)).status, 200)
       const [first] = processes
       assert.isDefined(first)
@@ -68,7 +68,7 @@ describe("a session", () => {
 
   it("that is revoked while it is read is not remembered as good", async () => {
     for (let round = 0; round < 10; round++) {
-      const processes = everywhere(world, await world.someone())
+      const processes = everywhere(world, await world.newUser())
       const [first] = processes
       assert.isDefined(first)
       // Fills under way on both processes when the change comes, and others right after it.
@@ -89,7 +89,7 @@ describe("a session", () => {
   })
 
   it("of another user is not concerned, nor is a refusal remembered", async () => {
-    const [ada, bob] = [await world.someone(), await world.someone()]
+    const [ada, bob] = [await world.newUser(), await world.newUser()]
     await me(bob)
     await revoke(world.database, ada)
     await until("the session to be refused", () => refused(ada))
@@ -100,7 +100,7 @@ describe("a session", () => {
   })
 
   it("that was revoked stays so though a second one of its user is asked for at the same time", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await forgetThrottles(world.database)
     const again = await logIn(world.urls[0] ?? "", ada.mobile)
     assert.strictEqual(again.userId, ada.userId)

@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { logIn, type Person } from "../support/Client.ts"
-import { forgetThrottles } from "../support/Database.ts"
+import type { Person } from "../support/Client.ts"
+import { newUser } from "../support/Users.ts"
 import type { Experiment } from "./Experiment.ts"
 import type { SupervisedProcess } from "./SupervisedProcess.ts"
 
@@ -29,8 +29,7 @@ export class HostileUser {
 
   static async logIn(experiment: Experiment): Promise<HostileUser> {
     const { apis, database } = experiment
-    await forgetThrottles(database)
-    const person = await logIn(apis[0].url)
+    const person = await newUser(apis[0].url, database)
     await database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])
     const rooms: Array<string> = []
     while (rooms.length < 20) rooms.push(await person.room())

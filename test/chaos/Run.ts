@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { logIn } from "../support/Client.ts"
 import { counters, exits, finalLists, freshness, quotas } from "./AccountRules.ts"
 import { installAudit } from "./Audit.ts"
 import { SimulatedUser } from "./SimulatedUser.ts"
@@ -17,7 +16,7 @@ import type { Experiment } from "./Experiment.ts"
 import { HostileUser } from "./HostileUser.ts"
 import { latency, measureBesideHostile } from "./Latency.ts"
 import { Recovery } from "./Recovery.ts"
-import { forgetThrottles } from "../support/Database.ts"
+import { newUser } from "../support/Users.ts"
 
 export interface Plan {
   readonly seconds: number
@@ -52,8 +51,7 @@ const logInAll = async (
 ): Promise<Array<SimulatedUser>> => {
   const simulatedUsers: Array<SimulatedUser> = []
   for (let number = 0; number < chattingUsers + editingUsers; number++) {
-    await forgetThrottles(experiment.database)
-    const person = await logIn(experiment.apis[number % 2 === 0 ? 0 : 1].url)
+    const person = await newUser(experiment.apis[number % 2 === 0 ? 0 : 1].url, experiment.database)
     if (isPro(number))
       await experiment.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])
     const simulatedUser = new SimulatedUser(experiment, number, person, random.fork())
@@ -68,8 +66,7 @@ const logInAll = async (
 
 /** A user of its own, on Pro, with a first room. */
 const logInRecovery = async (experiment: Experiment, random: Random): Promise<Recovery> => {
-  await forgetThrottles(experiment.database)
-  const person = await logIn(experiment.apis[1].url)
+  const person = await newUser(experiment.apis[1].url, experiment.database)
   await experiment.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [person.userId])
   const recovery = new Recovery(experiment, chattingUsers + editingUsers, person, random)
   const room = await recovery.openRoom(experiment.apis[1])

@@ -1,7 +1,8 @@
 import { type GeminiSimulator, type LogEntry, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
-import { logIn, type Person, personAt, type Reply } from "../support/Client.ts"
-import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
+import { type Person, personAt, type Reply } from "../support/Client.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { newUser, newUsers } from "../support/Users.ts"
 
 export const uuidV7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 export const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
@@ -13,7 +14,8 @@ export interface World {
   /** The URL of every backend that serves requests. */
   readonly urls: ReadonlyArray<string>
   /** A new user, logged in at the first backend. */
-  readonly someone: () => Promise<Person>
+  readonly newUser: () => Promise<Person>
+  readonly newUsers: (count: number) => Promise<ReadonlyArray<Person>>
   readonly stop: () => Promise<void>
 }
 
@@ -25,14 +27,13 @@ export const startWorld = async (...backends: ReadonlyArray<Readonly<Record<stri
     backends.map((settings) => startBackend({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, ...settings }))
   )
   const urls = running.filter((_, index) => backends[index]?.["ROLE"] !== "worker").map(({ url }) => url)
+  const url = urls[0] ?? ""
   return {
     database,
     gemini,
     urls,
-    someone: async () => {
-      await forgetThrottles(database)
-      return logIn(urls[0] ?? "")
-    },
+    newUser: () => newUser(url, database),
+    newUsers: (count) => newUsers(url, database, count),
     stop: async () => {
       await Promise.all(running.map((backend) => backend.stop()))
       await gemini.stop()

@@ -36,7 +36,7 @@ const problem = (reply: { status: number; body: { code?: string } }, status: num
 
 describe.concurrent("POST /chatroom", () => {
   it("fills in the defaults for an empty body", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const { body, headers, status } = await ada.call("POST", "/chatroom", {})
     assert.strictEqual(status, 201)
     assert.match(body.id, uuidV7)
@@ -62,12 +62,12 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("accepts a request without a body", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     assert.strictEqual((await ada.call("POST", "/chatroom")).status, 201)
   })
 
   it("stores every given setting", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const settings = {
       title: "Fjord 🌊 " + "é".repeat(3),
       systemPrompt: "Be brief.\nReally.",
@@ -83,7 +83,7 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("accepts each field at its bounds, counted in code points", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const good = [
       { title: "x" },
       { title: "🧭".repeat(120) },
@@ -107,7 +107,7 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("rejects each field past its bounds, and names it", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const bad: ReadonlyArray<readonly [string, unknown]> = [
       ["title", ""],
       ["title", "x".repeat(121)],
@@ -155,8 +155,8 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("ignores unknown fields and does not store them", async () => {
-    const ada = await world.someone()
-    const bob = await world.someone()
+    const ada = await world.newUser()
+    const bob = await world.newUser()
     const strange = {
       id: nobodysId,
       userId: bob.userId,
@@ -206,7 +206,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
     )[0]?.count
 
   it("replays status, body and Location, even after the room has changed", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const open = () => ada.call("POST", "/chatroom", { title: "Once", temperature: 1.5 }, { "idempotency-key": "a key" })
     const first = await open()
     await ada.call("PATCH", `/chatroom/${first.body.id}`, { title: "Renamed" })
@@ -219,7 +219,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("is rejected with another body, and no room is created", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await ada.call("POST", "/chatroom", { title: "One" }, { "idempotency-key": "k" })
     for (const body of [{ title: "Two" }, {}, { title: "One", temperature: 0 }]) {
       problem(await ada.call("POST", "/chatroom", body, { "idempotency-key": "k" }), 422, "idempotency_key_reused")
@@ -228,7 +228,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("creates one room for fifty parallel requests to two processes", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [here, there] = everywhere(world, ada)
     const replies = await Promise.all(
       times(
@@ -245,7 +245,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("is not stored by a rejected request", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const open = (title: unknown) => ada.call("POST", "/chatroom", { title }, { "idempotency-key": "retry" })
     problem(await open(""), 400, "validation_failed")
     await world.database.query("update users set chatrooms = 1000 where id = $1", [ada.userId])
@@ -257,8 +257,8 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("is separate by user and by route", async () => {
-    const ada = await world.someone()
-    const bob = await world.someone()
+    const ada = await world.newUser()
+    const bob = await world.newUser()
     const [adas, bobs] = await Promise.all(
       [ada, bob].map((person) => person.call("POST", "/chatroom", { title: "Mine" }, { "idempotency-key": "same" }))
     )
@@ -277,7 +277,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("expires after 24 hours, and may have 255 characters", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const key = "k".repeat(255)
     const open = (headers: Record<string, string>) => ada.call("POST", "/chatroom", { title: "Day" }, headers)
     const first = await open({ "idempotency-key": key })
@@ -300,7 +300,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
 
 describe.concurrent("GET /chatroom", () => {
   it("lists pinned rooms first, then by latest activity", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [old, middle, young] = [
       await ada.room({ title: "old" }),
       await ada.room({ title: "middle" }),
@@ -332,7 +332,7 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("pages by cursor without gaps or duplicates, over ties, pins and new rooms", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await Promise.all(times(57, (index) => ada.room({ title: `room ${index}` })))
     // Rooms of the same moment are ordered by their ids.
     await world.database.query(
@@ -363,7 +363,7 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("has twenty rooms a page by default", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await Promise.all(times(21, () => ada.room()))
     const first = await ada.call("GET", "/chatroom")
     assert.deepEqual([first.body.data.length, first.body.hasMore], [20, true])
@@ -376,8 +376,8 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("rejects a forged, altered or foreign cursor", async () => {
-    const ada = await world.someone()
-    const bob = await world.someone()
+    const ada = await world.newUser()
+    const bob = await world.newUser()
     await Promise.all([ada, ada, ada, bob, bob].map((person) => person.room({ title: "a" })))
     const { nextCursor } = (await ada.call("GET", "/chatroom?limit=1")).body
     const bobs = (await bob.call("GET", "/chatroom?limit=1")).body.nextCursor
@@ -414,7 +414,7 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("links to the next page by path, without the request's Host", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await Promise.all([ada.room(), ada.room()])
     const link = await new Promise<string>((resolve, reject) => {
       const headers = { host: "evil.example:8080", authorization: `Bearer ${ada.token}` }
@@ -427,7 +427,7 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("lists archived rooms only on request", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [kept, shelved] = [await ada.room({ title: "kept" }), await ada.room({ title: "shelved" })]
     await ada.call("PATCH", `/chatroom/${shelved}`, { archived: true })
     const ids = async (query: string) =>
@@ -441,8 +441,8 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("searches for a part of the title, case-insensitively and literally", async () => {
-    const ada = await world.someone()
-    const bob = await world.someone()
+    const ada = await world.newUser()
+    const bob = await world.newUser()
     await bob.room({ title: "100% Blue" })
     for (const title of ["100% Blue", "1000 blues", "snake_case", "snakeXcase", "Ünïcode 🌊"]) await ada.room({ title })
     const found = async (q: string, rest = "") =>
@@ -467,7 +467,7 @@ describe.concurrent("GET /chatroom", () => {
 
 describe.concurrent("a chatroom", () => {
   it("has its last fifty messages, oldest first", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const ids = times(60, (index) => uuid({ msecs: 1_800_000_000_000 + index }))
     await world.database.query(
@@ -485,7 +485,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("keeps the fields that a patch omits", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const before = (await ada.call("POST", "/chatroom", { title: "A", systemPrompt: "S", model: "gemini-a", temperature: 1 }))
       .body
     const path = `/chatroom/${before.id}`
@@ -521,7 +521,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("rejects a patch past the bounds and stays unchanged", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const before = (await ada.call("POST", "/chatroom", { title: "A" })).body
     const bad = [
       ["title", ""],
@@ -546,7 +546,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("keeps its first archivedAt, stays usable, and can be unarchived", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const archived = (await ada.call("PATCH", `/chatroom/${room}`, { archived: true })).body
     assert.match(archived.archivedAt, isoTime)
@@ -558,7 +558,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("is deleted with all its messages", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [room, other] = [await ada.room(), await ada.room()]
     const sent = await ada.ask(room, "hello", { wait: 10 })
     const deleted = await ada.call("DELETE", `/chatroom/${room}`)
@@ -584,7 +584,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("is deleted once by parallel requests, and is counted down once", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     await ada.room()
     const replies = await Promise.all(
@@ -596,7 +596,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("stops the model call at once when it is deleted, and no other room's", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [doomed, other] = [await ada.room(), await ada.room()]
     const slow = "[[chunks 100 delay 100]]"
     const [, held, kept] = [
@@ -624,7 +624,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("ends the wait for its reply when it is deleted", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const waiting = ada.ask(room, "[[chunks 100 delay 100]] waited for", { wait: 20 })
     await until("the call for the question that is waited for", () => callsAbout(world, "waited for")[0]?.chunksSent)
@@ -635,8 +635,8 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("is 404 for another user, on every route", async () => {
-    const ada = await world.someone()
-    const eve = await world.someone()
+    const ada = await world.newUser()
+    const eve = await world.newUser()
     const room = await ada.room({ title: "Private" })
     const { message, reply } = (await ada.ask(room, "secret", { wait: 10 })).body
     const before = (await ada.call("GET", `/chatroom/${room}`)).text
@@ -663,8 +663,8 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("has no message of another room, even of the same user", async () => {
-    const ada = await world.someone()
-    const eve = await world.someone()
+    const ada = await world.newUser()
+    const eve = await world.newUser()
     const [one, two, hers] = [await ada.room(), await ada.room(), await eve.room()]
     const { reply } = (await ada.ask(one, "hello", { wait: 10 })).body
     problem(await ada.call("GET", `/chatroom/${two}/message/${reply.id}`), 404, "message_not_found")
@@ -673,7 +673,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("is 400 for an id that is not a UUID, and 404 for an unknown id", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const paths = [
       ["GET", ""],
@@ -696,7 +696,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("accepts its id in upper case", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const upper = `/chatroom/${room.toUpperCase()}`
     assert.strictEqual((await ada.call("GET", upper)).body.id, room)
@@ -708,7 +708,7 @@ describe.concurrent("a chatroom", () => {
 
 describe.concurrent("the limit of chatrooms", () => {
   it("is exactly a thousand, also under parallel requests", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await world.database.query("update users set chatrooms = 995 where id = $1", [ada.userId])
     const people = everywhere(world, ada)
     const replies = await Promise.all(times(30, (index) => (people[index % 2] ?? ada).call("POST", "/chatroom", {})))

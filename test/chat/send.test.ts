@@ -75,7 +75,7 @@ const nextMidnight = () => new Date((Math.floor(Date.now() / 86_400_000) + 1) * 
 
 describe.concurrent("sending a question", () => {
   it("returns 202 with the question, its queued reply and the quota", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const { body, headers, status } = await ada.ask(room, `${slow} What is a fjord?`)
     assert.strictEqual(status, 202)
@@ -131,7 +131,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("takes from the day's quota, across all rooms", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const rooms = [await ada.room(), await ada.room()]
     for (const used of [1, 2, 3, 4, 5]) {
       const sent = await ada.ask(rooms[used % 2] ?? "", `question ${used}`, { wait: 10 })
@@ -141,7 +141,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("updates the room's activity and stores the content unchanged", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const content = "  \u200b«Zażółć» 🌊👩‍👩‍👧 \r\n\t日本 \u202egnirts\u202c <b>&amp;</b> \\u0000 ${x} %00 '; --  "
     const sent = await ada.ask(room, content, { wait: 10 })
@@ -153,7 +153,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("accepts 1 to 32,000 characters, counted in code points", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     const room = await ada.room()
     for (const content of ["x", "🌊".repeat(32_000), "x".repeat(32_000), "\u0001", "字".repeat(32_000)]) {
@@ -165,7 +165,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("rejects empty, blank, too long and ill-formed content, and stores nothing", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const before = await stored(ada)
     const bad: ReadonlyArray<unknown> = [
@@ -199,7 +199,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("ignores unknown fields and does not store them", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const sent = await ada.call("POST", `/chatroom/${room}/message`, {
       content: "hi",
@@ -221,7 +221,7 @@ describe.concurrent("sending a question", () => {
 describe("waiting for the reply", () => {
   it("returns 201 with the ended reply promptly, on any process", async () => {
     for (const index of world.urls.keys()) {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const person = everywhere(world, ada)[index] ?? assert.fail()
       const room = await ada.room()
       const path = `/chatroom/${room}/message`
@@ -240,7 +240,7 @@ describe("waiting for the reply", () => {
   })
 
   it("returns 202 on timeout, without delay", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const waits = [
       ["?wait=1", {}],
       ["", { prefer: "wait=1" }]
@@ -274,7 +274,7 @@ describe("waiting for the reply", () => {
   })
 
   it("accepts at most 30 whole seconds", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     for (const wait of ["31", "-1", "1.5", "soon", "NaN"]) {
       const refused = await ada.call("POST", `/chatroom/${room}/message?wait=${wait}`, { content: "hello" })
@@ -292,7 +292,7 @@ describe("waiting for the reply", () => {
   })
 
   it("ends promptly when the reply fails", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const took = await quickest(async () => {
       const sent = await ada.ask(await ada.room(), "[[latency 200]] [[blocked]] never", { wait: 20 })
       assert.deepEqual([sent.status, sent.body.reply.status, sent.body.reply.error.code], [201, "failed", "blocked"])
@@ -303,7 +303,7 @@ describe("waiting for the reply", () => {
 
 describe.concurrent("the daily quota", () => {
   it("rejects the sixth prompt with 429, when it resets, and where to upgrade", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     for (const index of [1, 2, 3, 4, 5]) await ada.ask(await ada.room(), `question ${index}`)
     const before = await stored(ada)
     const refused = await ada.ask(await ada.room(), "one more", { key: "sixth" })
@@ -332,7 +332,7 @@ describe.concurrent("the daily quota", () => {
   })
 
   it("accepts exactly five of two hundred parallel sends to two processes", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const rooms = await Promise.all(times(50, () => ada.room()))
     const people = everywhere(world, ada)
     const replies = await Promise.all(
@@ -353,7 +353,7 @@ describe.concurrent("the daily quota", () => {
   })
 
   it("resets at midnight UTC", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     for (const index of [1, 2, 3, 4, 5]) await ada.ask(room, `question ${index}`, { wait: 10 })
     problem(await ada.ask(room, "too many"), 429, "quota_exceeded")
@@ -367,7 +367,7 @@ describe.concurrent("the daily quota", () => {
   })
 
   it("is a thousand for Pro, and five again when Pro ends", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const pro = (interval: string) =>
       world.database.query("update users set pro_until = now() + $2::interval where id = $1", [ada.userId, interval])
@@ -385,7 +385,7 @@ describe.concurrent("the daily quota", () => {
 
 describe.concurrent("the idempotency key of a question", () => {
   it("asks once for fifty parallel requests to two processes, and replays the others", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const people = everywhere(world, ada)
     const replies = await Promise.all(times(50, (index) => (people[index % 2] ?? ada).ask(room, "ask me once", { key: "fifty" })))
@@ -403,7 +403,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("replays the first response: the ended reply after 201, the queued one after 202", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const finished = () => ada.ask(room, "wait for it", { wait: 10, key: "finished" })
     const first = await finished()
@@ -419,7 +419,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("is rejected with other content or in another room, and stores nothing", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [room, other] = [await ada.room(), await ada.room()]
     await ada.ask(room, "one", { wait: 10, key: "k" })
     const before = await stored(ada)
@@ -430,7 +430,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("asks in one room when two rooms use it in parallel", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const rooms = [await ada.room(), await ada.room()]
     const people = everywhere(world, ada)
     for (const round of [1, 2, 3, 4, 5]) {
@@ -445,7 +445,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("is separate by user", async () => {
-    const [ada, bob] = [await world.someone(), await world.someone()]
+    const [ada, bob] = [await world.newUser(), await world.newUser()]
     const [adas, bobs] = await Promise.all(
       [ada, bob].map(async (person) => person.ask(await person.room(), "same", { key: "shared" }))
     )
@@ -459,7 +459,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("replays also when the quota is used up or the room is busy", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const first = await ada.ask(room, `${slow} keyed`, { key: "first" })
     for (const index of [2, 3, 4]) await ada.ask(room, `question ${index}`)
@@ -480,7 +480,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("expires after 24 hours, and must have 1 to 255 characters", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const key = "k".repeat(255)
     const first = await ada.ask(room, "daily", { wait: 10, key })
@@ -498,7 +498,7 @@ describe.concurrent("the idempotency key of a question", () => {
 
 describe.concurrent("a room with unanswered questions", () => {
   it("accepts four of them, and rejects a fifth as room_busy", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     const room = await ada.room()
     const people = everywhere(world, ada)
@@ -512,7 +512,7 @@ describe.concurrent("a room with unanswered questions", () => {
   })
 
   it("accepts the next one as soon as one is answered", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const head = await ada.ask(room, "[[latency 1500]] first")
     await Promise.all([2, 3, 4].map((index) => ada.ask(room, `[[latency 3000]] question ${index}`)))
@@ -523,7 +523,7 @@ describe.concurrent("a room with unanswered questions", () => {
   })
 
   it("answers them one at a time, in order, each with the history before it", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const people = everywhere(world, ada)
     const sent = []
@@ -554,7 +554,7 @@ describe.concurrent("a room with unanswered questions", () => {
   })
 
   it("continues after a failed reply", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const sent = [
       await ada.ask(room, "[[latency 100]] [[status 400]] fails"),
@@ -567,7 +567,7 @@ describe.concurrent("a room with unanswered questions", () => {
   })
 
   it("does not delay other rooms", async () => {
-    const [ada, bob] = [await world.someone(), await world.someone()]
+    const [ada, bob] = [await world.newUser(), await world.newUser()]
     const sent = await Promise.all(
       [ada, ada, bob].map(async (person) => person.ask(await person.room(), "[[latency 800]] side by side"))
     )
@@ -581,14 +581,14 @@ describe.concurrent("a room with unanswered questions", () => {
 
 describe("GET /chatroom/:id/latest", () => {
   it("has nulls for an empty room", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const latest = await ada.call("GET", `/chatroom/${await ada.room()}/latest?wait=5`)
     assert.deepEqual([latest.status, latest.body], [200, { message: null, reply: null }])
     assert.isNull(latest.headers.get("retry-after"))
   })
 
   it("has the newest question and its reply, with Retry-After until the reply ends", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     await ada.ask(room, "the first", { wait: 10 })
     const sent = await ada.ask(room, "[[latency 1500]] [[say Here.]] the second")
@@ -606,7 +606,7 @@ describe("GET /chatroom/:id/latest", () => {
   })
 
   it("has the last question when several are held", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     await ada.ask(room, `${slow} head`)
     const held = await ada.ask(room, "held")
@@ -618,7 +618,7 @@ describe("GET /chatroom/:id/latest", () => {
 
 describe("GET /chatroom/:id/message/:mid", () => {
   it("returns a message by id, and waits for an unfinished reply", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const sent = await ada.ask(room, `[[latency 1500]] [[say Later.]] slow`)
     const path = `/chatroom/${room}/message/${sent.body.reply.id}`
@@ -638,7 +638,7 @@ describe("GET /chatroom/:id/message/:mid", () => {
   })
 
   it("returns the current state on timeout", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const sent = await ada.ask(room, `${slow} endless`)
     const began = Date.now()
@@ -653,7 +653,7 @@ describe("GET /chatroom/:id/message/:mid", () => {
 
 describe.concurrent("GET /chatroom/:id/messages", () => {
   const written = async (count: number) => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const ids = times(count, (index) => uuid({ msecs: 1_800_000_000_000 + index }))
     await world.database.query(
@@ -720,7 +720,7 @@ describe.concurrent("GET /chatroom/:id/messages", () => {
   })
 
   it("has an empty page for an empty room", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const page = await ada.call("GET", `/chatroom/${await ada.room()}/messages`)
     assert.deepEqual([page.status, page.body], [200, { data: [], hasMore: false, nextCursor: null }])
   })

@@ -22,7 +22,7 @@ describe("an outcome that this release does not know", () => {
   afterAll(() => world.stop())
 
   it("is a fault of the server, not one of the refusals", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const { reply } = (await ada.ask(room, "Who answers?")).body
 

@@ -1,17 +1,4 @@
-import { logIn, type Person } from "../support/Client.ts"
 import type { TestDatabase } from "../support/Database.ts"
-import { forgetThrottles } from "../support/Database.ts"
-
-/** Logs in `size` new users, without the limit of codes for one address. */
-export const crowd = async (base: string, database: Pick<TestDatabase, "query">, size: number): Promise<Array<Person>> => {
-  const people: Array<Person> = []
-  while (people.length < size) {
-    await forgetThrottles(database)
-    const next = Math.min(10, size - people.length)
-    people.push(...(await Promise.all(Array.from({ length: next }, () => logIn(base)))))
-  }
-  return people
-}
 
 /** A reply as it is in the database. */
 export type ReplyRow = {

@@ -4,7 +4,8 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import type { Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, crowd, jobs, repliesOf } from "./Fleet.ts"
+import { brokenPromises, jobs, repliesOf } from "./Fleet.ts"
+import { newUsers } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
 
 /** `FLEET_MESSAGES=500 FLEET_PER_USER=10 EMBEDDED_POSTGRES_BIN=/usr/lib/postgresql/15/bin` runs it at full length. */
@@ -25,7 +26,7 @@ describe("a fleet of one api and two workers", () => {
   let database: TestDatabase
   let gemini: GeminiSimulator
   let api: Process
-  let people: Array<Person>
+  let people: ReadonlyArray<Person>
   const workers: Array<Process> = []
 
   const startWorker = (place: number) =>
@@ -43,7 +44,7 @@ describe("a fleet of one api and two workers", () => {
       BASIC_DAILY_PROMPTS: String(perUser)
     })
     await Promise.all([api.started(), startWorker(0), startWorker(1)])
-    people = await crowd(api.url, database, users)
+    people = await newUsers(api.url, database, users)
   })
   afterAll(async () => {
     for (const process of [api, ...workers]) await process.kill("SIGKILL")

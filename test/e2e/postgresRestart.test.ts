@@ -9,7 +9,8 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { freePort } from "../../dev/freePort.ts"
 import { type Person, type Reply, request } from "../support/Client.ts"
-import { brokenPromises, crowd, repliesOf } from "./Fleet.ts"
+import { brokenPromises, repliesOf } from "./Fleet.ts"
+import { newUsers } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
@@ -36,7 +37,7 @@ describe("a restart of Postgres under load", () => {
   let gemini: GeminiSimulator
   let api: Process
   let worker: Process
-  let people: Array<Person>
+  let people: ReadonlyArray<Person>
   let port = 0
   const ending = new AbortController()
   let downAt = 0
@@ -72,7 +73,7 @@ describe("a restart of Postgres under load", () => {
     worker = await startWorker()
     await worker.started()
     void supervise()
-    people = await crowd(api.url, database, users)
+    people = await newUsers(api.url, database, users)
   })
   afterAll(async () => {
     ending.abort()

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { callsAbout, nobodysId, usedToday, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
-import { asked, at, both, endOf, inState, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
+import { asked, at, both, endOf, inState, messageAt, startTwo, unique } from "../stream/Scenes.ts"
 import { isTerminal, openStream, type Place, readAll } from "../stream/SseClient.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
@@ -28,7 +28,7 @@ describe("cancelling a reply", () => {
 
   for (const { base, where } of places()) {
     it(`stops the model call at once and keeps the streamed text, on ${where}`, async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const name = unique("Stop this one.")
       const place = await asked(ada, `${name} [[length 2000]] [[chunks 200 delay 40]]`)
       const next = await asked(ada, "[[say the next]]", place.room)
@@ -80,7 +80,7 @@ describe("cancelling a reply", () => {
   }
 
   it("leaves an empty message before the first word", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[latency 20000]] [[say late]]")
     await inState(ada, place, "processing")
     const cancelled = await cancel(apiUrl, ada, place)
@@ -90,7 +90,7 @@ describe("cancelling a reply", () => {
   })
 
   it("whose worker is gone keeps what its attempt had stored, and the next question is answered", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[latency 20000]] [[say late]]")
     const next = await asked(ada, "[[say the next]]", place.room)
     await inState(ada, place, "processing")
@@ -108,7 +108,7 @@ describe("cancelling a reply", () => {
   })
 
   it("removes a held reply, and the others keep their order", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const first = await asked(ada, "[[length 300]] [[chunks 30 delay 40]]")
     const [second, third] = [await asked(ada, unique("second"), first.room), await asked(ada, "[[say third]]", first.room)]
     const stream = await openStream(apiUrl, ada, second)
@@ -126,7 +126,7 @@ describe("cancelling a reply", () => {
   })
 
   it("ends a waiting reply at once, without another attempt", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room({ model: "gemini-2.5-flash" })
     const name = unique("Patience.")
     const place = await asked(ada, `${name} [[status 429 retry 3 times 1]]`, room)
@@ -142,7 +142,7 @@ describe("cancelling a reply", () => {
   })
 
   it("discards the first attempt's text between two attempts", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 20]] [[drop 8 times 4]]"))
     const stream = await openStream(apiUrl, ada, place)
     await inState(ada, place, "waiting")
@@ -153,7 +153,7 @@ describe("cancelling a reply", () => {
   })
 
   it("is 404 for another user and for an unknown message", async () => {
-    const [ada, bob] = await people(world, 2)
+    const [ada, bob] = await world.newUsers(2)
     assert.isDefined(ada)
     assert.isDefined(bob)
     const place = await asked(ada, "[[length 100]] [[chunks 20 delay 30]]")
@@ -164,7 +164,7 @@ describe("cancelling a reply", () => {
   })
 
   it("is 409 already_finished for a completed, failed or cancelled reply and for a question", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const done = await asked(ada, "[[say done]]")
     const failed = await asked(ada, "[[finish SAFETY 0]]")
     const cancelled = await asked(ada, "[[latency 20000]]")
@@ -181,7 +181,7 @@ describe("cancelling a reply", () => {
   })
 
   it("ends the reply once for parallel requests", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[length 2000]] [[chunks 200 delay 40]]")
     const stream = await openStream(apiUrl, ada, place)
     await stream.first(({ name }) => name === "delta")
@@ -200,7 +200,7 @@ describe("cancelling a reply", () => {
   })
 
   it("ends the reply once when it races with completion, in fifty rounds", { timeout: 60_000 }, async () => {
-    const users = await people(world, 10)
+    const users = await world.newUsers(10)
     const outcomes = (
       await Promise.all(
         users.map(async (ada, user) => {

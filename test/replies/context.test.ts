@@ -1,7 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { callsAbout, nobodysId, turnsOf, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
-import { asked, both, endOf, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
+import { asked, both, endOf, messageAt, startTwo, unique } from "../stream/Scenes.ts"
 import { type Place, placeOf } from "../stream/SseClient.ts"
 
 const contextOf = (person: Person, { reply, room }: Place) => person.call("GET", `/chatroom/${room}/message/${reply}/context`)
@@ -30,7 +30,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
     Promise.all(included.map(async ({ id, role }) => `${role}: ${(await messageAt(person, { room, reply: id })).body.content}`))
 
   it("returns what the model received: messages, roles, system prompt, model and tokens", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room({ systemPrompt: "You are a lighthouse keeper.", model: "gemini-3.8-pro" })
     const first = await asked(ada, "[[say Fog.]] How is the sea? 🌊", room)
     await endOf(ada, first)
@@ -55,7 +55,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
   })
 
   it("does not change when the room changes later", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room({ systemPrompt: "Before." })
     const first = await asked(ada, "[[say one]]", room)
     await endOf(ada, first)
@@ -77,7 +77,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
   })
 
   it("gives the reason for an omitted message: failed, cancelled, unanswered, superseded", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const failed = await asked(ada, "[[finish SAFETY 0]]", room)
     const failedQuestion = (await endOf(ada, failed)).replyTo
@@ -111,7 +111,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
     "omits the oldest questions with their answers past the budget of 32,000 tokens, never the system prompt",
     { timeout: 60_000 },
     async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const systemPrompt = "🌊".repeat(2_000)
       const room = await ada.room({ systemPrompt })
       const places: Array<Place> = []
@@ -145,7 +145,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
   )
 
   it("returns what would be sent for a reply that has not started", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room({ systemPrompt: "Now." })
     const first = await asked(ada, "[[say one]]", room)
     await endOf(ada, first)
@@ -178,7 +178,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
   })
 
   it("returns what was sent for a cancelled and for a failed reply", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room({ systemPrompt: "Before." })
     const blocked = await asked(ada, "[[finish SAFETY 2]] [[length 100]]", room)
     await endOf(ada, blocked)
@@ -190,7 +190,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
   })
 
   it("is 404 for an unknown message, another user's, and a question", async () => {
-    const [ada, bob] = await people(world, 2)
+    const [ada, bob] = await world.newUsers(2)
     assert.isDefined(ada)
     assert.isDefined(bob)
     const place = await asked(ada, "[[say x]]")

@@ -20,7 +20,7 @@ interface Body {
 
 /** A user in a room, and the last call that the simulator received about a text. */
 const inRoom = async (settings: Record<string, unknown> = {}) => {
-  const person = await world.someone()
+  const person = await world.newUser()
   const room = await person.room(settings)
   return {
     person,

@@ -21,7 +21,7 @@ let questions = 0
 
 /** Asks the only question of a new user, and waits for its reply to end. */
 const asked = async (words: string, room: Record<string, unknown> = {}) => {
-  const person = await world.someone()
+  const person = await world.newUser()
   const about = `[question ${questions++}]`
   const sent = await person.ask(await person.room(room), `${words} ${about}`)
   const { body: reply, text } = await ended(person, sent)
@@ -209,7 +209,7 @@ describe.concurrent("an outage", () => {
   })
 
   it("makes the room's next question wait, not fail", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const first = await ada.ask(room, "[[status 503 times 2]] [[say One.]] in order")
     const second = await ada.ask(room, "[[say Two.]] in order")
@@ -246,7 +246,7 @@ describe.concurrent("a rate limit of a model", () => {
   }
 
   it("pauses the model for all users, and no other model", async () => {
-    const [ada, bob, eve] = [await world.someone(), await world.someone(), await world.someone()]
+    const [ada, bob, eve] = [await world.newUser(), await world.newUser(), await world.newUser()]
     const model = "gemini-paused"
     const rooms = [await ada.room({ model }), await bob.room({ model }), await eve.room({ model: "gemini-unaffected" })]
     const first = await ada.ask(rooms[0] ?? "", "[[status 429 retry 8 times 1]] [[say Through.]] first of the pause")
@@ -347,7 +347,7 @@ describe.concurrent("a completed reply", () => {
 
 describe.concurrent("the refund of a failed reply", () => {
   it("is given for at most five failures a day", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const used = []
     for (const index of times(7, (n) => n)) {
@@ -368,7 +368,7 @@ describe.concurrent("the refund of a failed reply", () => {
   })
 
   it("goes to the day from which it was taken", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const sent = await ada.ask(await ada.room(), "[[latency 1500]] [[status 400]] over midnight")
     await world.database.query("update messages set quota_day = quota_day - 1 where id = $1", [sent.body.reply.id])
     await world.database.query(
@@ -388,7 +388,7 @@ describe.concurrent("the refund of a failed reply", () => {
   })
 
   it("lets the user ask again when the day's quota was used up", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     for (const index of [1, 2, 3, 4]) await ada.ask(await ada.room(), `question ${index}`)
     await ended(ada, await ada.ask(await ada.room(), "[[status 403]] the fifth"))
     const again = await ada.ask(await ada.room(), "the fifth again")
@@ -397,7 +397,7 @@ describe.concurrent("the refund of a failed reply", () => {
   })
 
   it("is given once for each of several parallel failures", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const sent = await Promise.all(times(5, async (index) => ada.ask(await ada.room(), `[[status 404]] together ${index}`)))
     const replies = await Promise.all(sent.filter(isPresent).map((reply) => ended(ada, reply)))
     assert.deepEqual(

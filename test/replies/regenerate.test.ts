@@ -1,7 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { callsAbout, everywhere, nobodysId, turnsOf, usedToday, type World } from "../chat/World.ts"
 import type { Person, Reply } from "../support/Client.ts"
-import { asked, both, endOf, messageAt, people, startTwo, unique } from "../stream/Scenes.ts"
+import { asked, both, endOf, messageAt, startTwo, unique } from "../stream/Scenes.ts"
 import { type Place, placeOf, readAll } from "../stream/SseClient.ts"
 
 const again = (person: Person, { reply, room }: Place, key?: string): Promise<Reply> =>
@@ -23,7 +23,7 @@ describe("regenerating a reply", () => {
   afterAll(() => world.stop())
 
   it("returns 202 as a question does, takes quota, and keeps the old reply", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const name = unique("Again, please.")
     const old = await asked(ada, `${name} [[length 60]]`)
     const before = await endOf(ada, old)
@@ -58,7 +58,7 @@ describe("regenerating a reply", () => {
   })
 
   it("works on any reply of a question and on the question; each reply points to the next", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const first = await asked(ada, "[[say one]]")
     const question = (await endOf(ada, first)).replyTo
     const second = placeOf(await again(ada, first))
@@ -75,7 +75,7 @@ describe("regenerating a reply", () => {
   })
 
   it("sends the history before the question, without superseded replies", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const name = unique("second question")
     const first = await asked(ada, "[[say old answer]] first question", room)
@@ -95,7 +95,7 @@ describe("regenerating a reply", () => {
   })
 
   it("puts the newest completed reply into the history, also after a failed one", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const room = await ada.room()
     const topic = unique("topic")
     const first = await asked(ada, `[[length 40]] ${topic}`, room)
@@ -123,7 +123,7 @@ describe("regenerating a reply", () => {
   })
 
   it("is replayed by its idempotency key on any process, and takes quota once", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const [here, there] = everywhere(world, ada)
     assert.isDefined(here)
     assert.isDefined(there)
@@ -147,7 +147,7 @@ describe("regenerating a reply", () => {
   })
 
   it("makes one reply for twenty parallel requests with one key", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const both = everywhere(world, ada)
     const old = await asked(ada, "[[say x]]")
     await endOf(ada, old)
@@ -158,7 +158,7 @@ describe("regenerating a reply", () => {
   })
 
   it("is 409 not_finished while the newest reply is unfinished, and takes no quota", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const old = await asked(ada, "[[length 400]] [[chunks 20 delay 30]]")
     for (let round = 0; round < 2; round++) {
       const early = await again(ada, old)
@@ -174,7 +174,7 @@ describe("regenerating a reply", () => {
   })
 
   it("makes one reply at a time for parallel requests without a key", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const two = everywhere(world, ada)
     const old = await asked(ada, "[[say x]]")
     await endOf(ada, old)
@@ -188,7 +188,7 @@ describe("regenerating a reply", () => {
   })
 
   it("works on failed and cancelled replies", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const failed = await asked(ada, unique("[[finish SAFETY 0 times 1]] [[say fine now]]"))
     assert.strictEqual((await endOf(ada, failed)).status, "failed")
     const better = placeOf(await again(ada, failed))
@@ -199,7 +199,7 @@ describe("regenerating a reply", () => {
   })
 
   it("is 404 for an unknown message and another user's", async () => {
-    const [ada, bob] = await people(world, 2)
+    const [ada, bob] = await world.newUsers(2)
     assert.isDefined(ada)
     assert.isDefined(bob)
     const place = await asked(ada, "[[say x]]")
@@ -215,7 +215,7 @@ describe("regenerating a reply", () => {
   })
 
   it("is rejected when the day's quota is used up, and leaves the old reply unmarked", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[say x]]")
     await endOf(ada, place)
     await world.database.query("update usage_daily d set used = 20 from users u where u.quota_key = d.quota_key and u.id = $1", [

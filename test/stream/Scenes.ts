@@ -37,12 +37,6 @@ export const endOf = async (person: Person, place: Place): Promise<any> => {
 export const inState = (person: Person, place: Place, status: string) =>
   until(`the status ${status}`, async () => (await messageAt(person, place)).body.status === status)
 
-export const people = async (world: World, count: number): Promise<Array<Person>> => {
-  const found: Array<Person> = []
-  while (found.length < count) found.push(await world.someone())
-  return found
-}
-
 export const at = (base: string, person: Person) => personAt(base, person)
 
 let prompts = 0

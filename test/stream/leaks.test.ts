@@ -7,7 +7,7 @@ import { EventStream } from "../../src/stream/EventStream.ts"
 import { ReplyFeed } from "../../src/stream/ReplyFeed.ts"
 import type { World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
-import { asked, at, both, inState, people, startTwo } from "./Scenes.ts"
+import { asked, at, both, inState, startTwo } from "./Scenes.ts"
 import { openStream, type Place, readAll } from "./SseClient.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
@@ -26,7 +26,7 @@ describe("a thousand connects and disconnects", () => {
     world = await startTwo()
     ;[apiOnly, withWorker] = both(world)
     users = await Promise.all(
-      (await people(world, 20)).map(async (person) => {
+      (await world.newUsers(20)).map(async (person) => {
         const running = await asked(person, "[[length 4000]] [[chunks 400 delay 100]] A long one.")
         return { person, running, held: await asked(person, "[[say in a moment]]", running.room) }
       })

@@ -3,8 +3,8 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { usedToday } from "../chat/World.ts"
 import { startProcess } from "../support/Backend.ts"
-import { logIn, type Person } from "../support/Client.ts"
-import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { newUser } from "../support/Users.ts"
 import { asked, at, endOf } from "./Scenes.ts"
 import { isTerminal, openStream, readAll } from "./SseClient.ts"
 import { until } from "../support/wait.ts"
@@ -30,10 +30,6 @@ describe("streams and processes that end", () => {
     await process.started()
     return process
   }
-  const someone = async (): Promise<Person> => {
-    await forgetThrottles(database)
-    return logIn(other.url)
-  }
 
   beforeAll(async () => {
     database = await createDatabase()
@@ -47,7 +43,7 @@ describe("streams and processes that end", () => {
   })
 
   it("ends the streams of an api on SIGTERM, and another api resumes them", async () => {
-    const ada = await someone()
+    const ada = await newUser(other.url, database)
     const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 100 delay 60]]")
     const queued = await asked(ada, "[[say next]]", place.room)
     const [reading, idle] = await Promise.all([openStream(one.url, ada, place), openStream(one.url, ada, queued)])
@@ -78,7 +74,7 @@ describe("streams and processes that end", () => {
     "streams the whole answer on the same connection after its worker is killed, and cancels without a worker",
     { timeout: 90_000 },
     async () => {
-      const [ada, bob] = [await someone(), await someone()]
+      const [ada, bob] = [await newUser(other.url, database), await newUser(other.url, database)]
       const place = await asked(ada, "[[length 1500]] [[chunks 50 delay 100]]")
       const his = await asked(bob, "[[length 2000]] [[chunks 100 delay 100]]")
       const next = await asked(bob, "[[say and on it goes]]", his.room)
@@ -132,7 +128,7 @@ describe("streams and processes that end", () => {
 
   it("resumes at another api from the last event when an api is killed", async () => {
     const third = await start("api")
-    const ada = await someone()
+    const ada = await newUser(other.url, database)
     const place = await asked(ada, "[[length 1000]] [[chunks 50 delay 40]]")
     const stream = await openStream(third.url, ada, place)
     await stream.first(({ text }) => text.length > 300)

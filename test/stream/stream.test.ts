@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { isPresent, isoTime, nobodysId, type World } from "../chat/World.ts"
 import { personAt } from "../support/Client.ts"
-import { asked, at, both, endOf, inParallel, messageAt, people, spread, startTwo, unique } from "./Scenes.ts"
+import { asked, at, both, endOf, inParallel, messageAt, spread, startTwo, unique } from "./Scenes.ts"
 import { isTerminal, openStream, placeOf, readAll, type SseEvent, type SseStream, terminals } from "./SseClient.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
@@ -27,7 +27,7 @@ describe("the stream of a reply", () => {
   afterAll(() => world.stop())
 
   it("sends the status, the text, the tokens, and the end with the message", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[length 300]] [[chunks 15 delay 30]]")
     for (const base of [withWorker, apiOnly]) {
       const stream = await readAll(base, ada, place)
@@ -45,7 +45,7 @@ describe("the stream of a reply", () => {
   })
 
   it("sends events in the order of the contract, with headers against buffering", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const stream = await readAll(apiOnly, ada, await asked(ada, "[[length 300]] [[chunks 15 delay 30]]"))
     assert.deepStrictEqual(shape(stream.events), ["status", "delta", "usage", "completed"])
     assert.deepStrictEqual(statusesOf(stream.events).at(-1), { status: "processing", attempt: 1 })
@@ -58,7 +58,7 @@ describe("the stream of a reply", () => {
   })
 
   it("keeps every character, including astral ones and those of the event format", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const odd = 'a\nb\r\nc\rd\u2028e\u0085f\tg "h" \\n 👩‍👩‍👧‍👦 é e\u0301 \u{10ffff} data: x\n\nevent: completed\n\n: ping'
     for (const content of [`[[say ${odd}]] [[chunks 40 delay 5]]`, "[[unicode]] [[length 1500]] [[chunks 300 delay 2]]"]) {
       const place = await asked(ada, content)
@@ -73,7 +73,7 @@ describe("the stream of a reply", () => {
   })
 
   it("sends the same to two clients, of one process or of two", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[length 800]] [[chunks 30 delay 20]] [[unicode]]")
     const streams = await Promise.all([withWorker, withWorker, apiOnly, apiOnly].map((base) => readAll(base, ada, place)))
     const { content } = await endOf(ada, place)
@@ -84,7 +84,7 @@ describe("the stream of a reply", () => {
   })
 
   it("reaches clients of another process while the reply is written, also one that joins in the middle", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[length 1200]] [[chunks 60 delay 50]]")
     const [near, far] = await Promise.all([openStream(withWorker, ada, place), openStream(apiOnly, ada, place)])
     await near.first(({ text }) => text.length > 500)
@@ -112,7 +112,7 @@ describe("the stream of a reply", () => {
   })
 
   it("does not cancel the reply when all clients disconnect", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[length 300]] [[chunks 20 delay 30]]")
     const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
     await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
@@ -124,7 +124,7 @@ describe("the stream of a reply", () => {
 
   describe("when the reply is finished", () => {
     it("sends the text in one delta, the tokens and the end", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[length 500]]")
       const message = await endOf(ada, place)
       for (const base of [apiOnly, withWorker]) {
@@ -136,7 +136,7 @@ describe("the stream of a reply", () => {
     })
 
     it("resumes on any process at each of 2,000 characters with the identical text", { timeout: 60_000 }, async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[length 2000]] [[unicode]]")
       const { content } = await endOf(ada, place)
       const offsets = times(content.length, (index) => index)
@@ -157,7 +157,7 @@ describe("the stream of a reply", () => {
     })
 
     it("answers 204 when the client has all of it, and only then", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[length 50]]")
       await endOf(ada, place)
       for (const base of [withWorker, apiOnly]) {
@@ -171,7 +171,7 @@ describe("the stream of a reply", () => {
     })
 
     it("prefers the header over the query, because a browser reconnects with its old URL", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[length 50]]")
       await endOf(ada, place)
       assert.strictEqual((await readAll(withWorker, ada, place, { after: "1:10", lastEventId: "1:50" })).status, 204)
@@ -182,7 +182,7 @@ describe("the stream of a reply", () => {
     "resumes while the reply is written, on another process, at any of 100 positions with the identical text",
     { timeout: 60_000 },
     async () => {
-      const readers = await people(world, 20)
+      const readers = await world.newUsers(20)
       const done = await Promise.all(
         readers.map(async (ada, user) => {
           const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
@@ -222,7 +222,7 @@ describe("the stream of a reply", () => {
 
   describe("when things go wrong", () => {
     it("shows that a reply waits for a rate-limited model", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const room = await ada.room({ model: "gemini-2.5-flash" })
       const first = await ada.ask(room, "[[length 200]] [[chunks 10 delay 30]]")
       const before = Date.now()
@@ -248,7 +248,7 @@ describe("the stream of a reply", () => {
     })
 
     it("starts over with replace when an attempt breaks in the middle", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
       const [near, far] = await Promise.all([readAll(withWorker, ada, place), readAll(apiOnly, ada, place)])
       const message = await endOf(ada, place)
@@ -270,7 +270,7 @@ describe("the stream of a reply", () => {
     })
 
     it("resumes a client of the broken attempt, on either process", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
       const stream = await openStream(apiOnly, ada, place)
       const delta = await stream.first(({ text }) => text.length > 60)
@@ -288,7 +288,7 @@ describe("the stream of a reply", () => {
     })
 
     it("serves a client that joins in a second attempt that began at once after the first", { timeout: 60_000 }, async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       // The first attempt's segments are deleted while the second is written.
       const places = await Promise.all(
         times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]")))
@@ -315,7 +315,7 @@ describe("the stream of a reply", () => {
     })
 
     it("ends a failed reply with failed and the message", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[status 400]]")
       const stream = await readAll(apiOnly, ada, place)
       assert.strictEqual(last(stream)?.name, "failed")
@@ -326,7 +326,7 @@ describe("the stream of a reply", () => {
     })
 
     it("replaces the streamed text of a reply that is blocked in the middle", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[finish SAFETY 12]] [[length 400]] [[chunks 20 delay 40]]")
       const [near, far, left] = await Promise.all([
         openStream(withWorker, ada, place),
@@ -353,7 +353,7 @@ describe("the stream of a reply", () => {
     })
 
     it("ends as cancelled when the room is deleted", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[length 2000]] [[chunks 100 delay 50]]")
       const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
       await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
@@ -378,7 +378,7 @@ describe("the stream of a reply", () => {
 
   describe("is refused", () => {
     it("with 400 at a malformed position", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[say x]]")
       for (const wrong of ["x", "1", "1:", "1:-1", "1:2:3", "1.5:1", "1:99999999999"]) {
         const byQuery = await readAll(withWorker, ada, place, { after: wrong })
@@ -391,7 +391,7 @@ describe("the stream of a reply", () => {
     })
 
     it("with 404 for another user's message, an unknown one, one of another room", async () => {
-      const [ada, bob] = await people(world, 2)
+      const [ada, bob] = await world.newUsers(2)
       assert.isDefined(ada)
       assert.isDefined(bob)
       const place = await asked(ada, "[[say x]]")
@@ -411,7 +411,7 @@ describe("the stream of a reply", () => {
     })
 
     it("with 401 without a valid token", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[say x]]")
       const stream = await readAll(withWorker, personAt(withWorker, { ...ada, token: "nonsense" }), place)
       assert.strictEqual(stream.status, 401)
@@ -419,7 +419,7 @@ describe("the stream of a reply", () => {
     })
 
     it("with 429 to a user with five open streams, until one closes; other users are served", async () => {
-      const [ada, bob] = await people(world, 2)
+      const [ada, bob] = await world.newUsers(2)
       assert.isDefined(ada)
       assert.isDefined(bob)
       const place = await asked(ada, "[[length 400]] [[chunks 200 delay 50]]")
@@ -449,7 +449,7 @@ describe("the stream of a reply", () => {
     })
 
     it("without taking a slot: neither 404, 204 nor HEAD counts as an open stream", async () => {
-      const ada = await world.someone()
+      const ada = await world.newUser()
       const place = await asked(ada, "[[say x]]")
       await endOf(ada, place)
       for (let round = 0; round < 8; round++) {
@@ -465,7 +465,7 @@ describe("the stream of a reply", () => {
   })
 
   it("delays no other client when one is slow, and sends the slow one everything in the end", { timeout: 60_000 }, async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[length 1000000]] [[chunks 400 delay 2]]")
     const slow = await Promise.all(times(4, (index) => openStream(index % 2 === 0 ? withWorker : apiOnly, ada, place)))
     for (const stream of slow) stream.pause()
@@ -487,7 +487,7 @@ describe("the stream of a reply", () => {
   })
 
   it("sends a comment when nothing happens for fifteen seconds", { timeout: 40_000 }, async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const place = await asked(ada, "[[latency 16500]] [[say late]]")
     const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
     await Promise.all(streams.map((stream) => stream.closed))
