@@ -1,13 +1,12 @@
 import { ApiError, GoogleGenAI } from "@google/genai"
 import type { Content, GenerateContentConfig, GenerateContentResponse } from "@google/genai"
-import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
-import { afterAll, assert, beforeEach, describe, it, onTestFinished } from "vitest"
+import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import { RequestLog } from "../../../simulators/gemini/RequestLog.ts"
 import { startGeminiSimulator } from "../../../simulators/gemini/GeminiSimulator.ts"
 import type { LogEntry } from "../../../simulators/gemini/GeminiSimulator.ts"
+import { startMain } from "../startMain.ts"
 import { until } from "../../support/wait.ts"
 
 const model = "gemini-3.8-flash"
@@ -579,11 +578,7 @@ describe("the Gemini simulator's life", () => {
   })
 
   it("runs as a process that says where it is and ends with 0 on SIGTERM", async () => {
-    const main = fileURLToPath(new URL("../../../simulators/gemini/main.ts", import.meta.url))
-    const child = spawn(process.execPath, [main, "0"], { stdio: ["ignore", "pipe", "inherit"] })
-    onTestFinished(() => void child.kill("SIGKILL"))
-    const [line] = await once(child.stdout, "data")
-    const [, url = ""] = /^ready (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(String(line)) ?? []
+    const { child, url } = await startMain("simulators/gemini/main.ts", ["0"])
     assert.strictEqual((await makeClient("key", url).models.generateContent({ model, contents: "[[say up]]" })).text, "up")
     child.kill("SIGTERM")
     assert.deepStrictEqual(await once(child, "exit"), [0, null])

@@ -1,12 +1,11 @@
-import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it, onTestFinished } from "vitest"
 import { routes } from "../../../simulators/stripe/resources/Routes.ts"
 import { startStripeSimulator } from "../../../simulators/stripe/StripeSimulator.ts"
 import type { StripeSimulatorOptions } from "../../../simulators/stripe/StripeSimulator.ts"
 import { makeStripe, present, press, refusal, webhookSecret, startHarness } from "./Harness.ts"
 import { answerComplaints, knownEventTypes, objectComplaints, operations, parametersOf } from "./Schemas.ts"
+import { startMain } from "../startMain.ts"
 
 const harness = await startHarness({ portalCancelsWith: "cancel_at_period_end", webhookConcurrency: 8 })
 const { checkout, receiver, simulator, stripe } = harness
@@ -206,14 +205,7 @@ describe("the options", () => {
 
 describe("the process", () => {
   it("prints its URL, serves, and stops on SIGTERM", async () => {
-    const main = fileURLToPath(new URL("../../../simulators/stripe/main.ts", import.meta.url))
-    const child = spawn(process.execPath, [main], {
-      env: { ...process.env, STRIPE_PRO_PRICE_ID: "price_env" },
-      stdio: ["ignore", "pipe", "inherit"]
-    })
-    onTestFinished(() => void child.kill("SIGKILL"))
-    const [line] = (await once(child.stdout, "data")) as [Buffer]
-    const [, url = ""] = /^ready (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(line.toString()) ?? []
+    const { child, url } = await startMain("simulators/stripe/main.ts", [], { STRIPE_PRO_PRICE_ID: "price_env" })
     const response = await fetch(`${url}/v1/prices/price_env`, { headers: { authorization: "Bearer sk_test_x" } })
     assert.equal(response.status, 200)
     child.kill("SIGTERM")
