@@ -1,9 +1,17 @@
-import { staleFiles, writeFiles } from "./postman/Files.ts"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { faultsOf, makeFiles } from "./postman/Collection.ts"
+import { readOpenApi } from "./postman/OpenApi.ts"
 
-/** Writes the Postman collection from openapi.json and its overlay; with `--check`, fails when the committed one differs. */
-if (!process.argv.includes("--check")) {
-  writeFiles()
-} else if (staleFiles().length > 0) {
-  process.stderr.write(`${staleFiles().join(", ")}: not what openapi.json makes: run \`npm run generate\` and commit it\n`)
-  process.exit(1)
+/** Writes the Postman collection from openapi.json and the table of requests; with `--check`, fails when the committed one differs. */
+const openApi = readOpenApi()
+const faults = faultsOf(openApi)
+if (faults.length > 0) throw new Error(`scripts/postman/requests.ts does not fit openapi.json:\n${faults.join("\n")}`)
+
+for (const [file, content] of makeFiles(openApi)) {
+  const place = new URL(`../${file}`, import.meta.url)
+  if (!process.argv.includes("--check")) writeFileSync(place, content)
+  else if (!existsSync(place) || readFileSync(place, "utf8") !== content) {
+    process.stderr.write(`${file}: not what openapi.json makes: run \`npm run generate\` and commit it\n`)
+    process.exitCode = 1
+  }
 }

@@ -1,39 +1,22 @@
-import { writeFileSync } from "node:fs"
-import { examplesFile, examplesOf } from "./postman/Examples.ts"
-import { writeFiles } from "./postman/Files.ts"
 import { type Report, runCollection } from "./postman/Newman.ts"
 import { startDevServer } from "./postman/Server.ts"
 
-/**
- * `npm run postman`: the Postman collection against `npm run dev`, twice in a row; with `--verbose` all that newman says.
- * `--record` takes new examples from a real run, and generates the collection with them.
- */
+/** `npm run postman`: the Postman collection against `npm run dev`, twice in a row; with `--verbose` all that newman prints. */
 
-/** Everything a server can have is switched on, so that each request has its good answer. */
-const record = async () => {
-  writeFiles()
-  const server = await startDevServer({ ADMIN_TOKEN: "postman", PASSWORD_LOGIN: "true" })
-  try {
-    const report = await runCollection({ baseUrl: server.url, adminToken: "postman" })
-    if (report.failures.length > 0) throw new Error(`nothing is recorded, the run has failures:\n${report.failures.join("\n")}`)
-    writeFileSync(examplesFile, `${JSON.stringify(examplesOf(report.executions, server.url), null, 2)}\n`)
-    writeFiles()
-  } finally {
-    await server.stop()
-  }
-}
-
-/** Failures that are told one by one: the first ones explain the others. */
-const told = 20
+/** The first failures usually explain the others. */
+const maximumListed = 20
 
 const summary = ({ assertions, failures, requests }: Report) =>
   [
     `${requests} requests, ${assertions} assertions, ${failures.length} failed`,
-    ...failures.slice(0, told),
-    ...(failures.length > told ? [`and ${failures.length - told} more (--verbose tells all)`] : [])
+    ...failures.slice(0, maximumListed),
+    ...(failures.length > maximumListed ? [`and ${failures.length - maximumListed} more (--verbose prints all)`] : [])
   ].join("\n  ")
 
-const run = async () => {
+// Ctrl-C reaches the server and newman as well: they end, and their files are removed.
+process.on("SIGINT", () => {})
+
+try {
   const server = await startDevServer()
   try {
     for (const turn of ["first", "second"]) {
@@ -45,13 +28,6 @@ const run = async () => {
   } finally {
     await server.stop()
   }
-}
-
-// Ctrl-C reaches the server and newman as well: they end, and what was begun is tidied up.
-process.on("SIGINT", () => {})
-
-try {
-  await (process.argv.includes("--record") ? record() : run())
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1

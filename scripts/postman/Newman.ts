@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -8,11 +8,9 @@ import { fileURLToPath } from "node:url"
 export interface Execution {
   /** The request's. */
   readonly name: string
-  readonly response: {
-    readonly status: number
-    readonly header: ReadonlyArray<{ readonly key: string; readonly value: string }>
-    readonly body: string
-  }
+  readonly status: number
+  /** The names of the tests that ran. */
+  readonly tests: ReadonlyArray<string>
 }
 
 export interface Report {
@@ -20,6 +18,7 @@ export interface Report {
   readonly assertions: number
   /** Each failed test, script or request in one line. */
   readonly failures: ReadonlyArray<string>
+  /** The requests that were answered. */
   readonly executions: ReadonlyArray<Execution>
   /** What newman printed. */
   readonly output: string
@@ -34,28 +33,11 @@ interface Exported {
     }>
     readonly executions: ReadonlyArray<{
       readonly item: { readonly name: string }
-      readonly response?: {
-        readonly code: number
-        readonly header: Execution["response"]["header"]
-        readonly stream?: { readonly data: ReadonlyArray<number> }
-      }
+      readonly response?: { readonly code: number }
+      readonly assertions?: ReadonlyArray<{ readonly assertion: string }>
     }>
   }
 }
-
-const executionsOf = (exported: Exported): ReadonlyArray<Execution> =>
-  exported.run.executions.flatMap(({ item, response }) =>
-    response === undefined
-      ? []
-      : {
-          name: item.name,
-          response: {
-            status: response.code,
-            header: response.header,
-            body: Buffer.from(response.stream?.data ?? []).toString("utf8")
-          }
-        }
-  )
 
 /** Milliseconds that a run of the whole collection may take, and one request. */
 const maximumRun = 300_000
@@ -65,7 +47,7 @@ const newman = fileURLToPath(import.meta.resolve("newman/bin/newman.js"))
 const collection = fileURLToPath(new URL("../../postman/gemini-chat-backend.postman_collection.json", import.meta.url))
 const environment = fileURLToPath(new URL("../../postman/local.postman_environment.json", import.meta.url))
 
-/** Runs the committed collection once, as people do, with these variables over those of the environment. */
+/** Runs the committed collection once, as users do, with these variables over those of the environment. */
 export const runCollection = async (variables: Readonly<Record<string, string>>): Promise<Report> => {
   const folder = mkdtempSync(join(tmpdir(), "postman-"))
   const exportFile = join(folder, "report.json")
@@ -83,29 +65,23 @@ export const runCollection = async (variables: Readonly<Record<string, string>>)
     let output = ""
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
     const [code] = await once(child, "close")
-    const exported = readReport(exportFile)
-    if (exported === undefined) throw new Error(`newman did not run the collection (${String(code)}):\n${output.slice(-2_000)}`)
-    const failures = exported.run.failures.map(({ error, source }) =>
+    if (!existsSync(exportFile)) throw new Error(`newman did not run the collection (${String(code)}):\n${output.slice(-2_000)}`)
+    const { run }: Exported = JSON.parse(readFileSync(exportFile, "utf8"))
+    const failures = run.failures.map(({ error, source }) =>
       `${source?.name}: ${error.test ?? ""} ${error.message}`.replace(/\s+/g, " ")
     )
-    const { assertions, requests } = exported.run.stats
-    const ended = code === 0 || failures.length > 0 ? [] : [`newman ended with ${String(code)}`]
     return {
-      requests: requests.total,
-      assertions: assertions.total,
-      failures: [...failures, ...ended],
-      executions: executionsOf(exported),
+      requests: run.stats.requests.total,
+      assertions: run.stats.assertions.total,
+      failures: code === 0 || failures.length > 0 ? failures : [`newman ended with ${String(code)}`],
+      executions: run.executions.flatMap(({ assertions = [], item, response }) =>
+        response === undefined
+          ? []
+          : { name: item.name, status: response.code, tests: assertions.map(({ assertion }) => assertion) }
+      ),
       output
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-const readReport = (file: string): Exported | undefined => {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"))
-  } catch {
-    return undefined
   }
 }

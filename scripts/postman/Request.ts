@@ -1,100 +1,80 @@
-import type { Operation, Parameter } from "./Document.ts"
-import type { Call, Visit } from "./Overlay.ts"
+import type { Operation, Parameter } from "./OpenApi.ts"
+import type { Details } from "./requests.ts"
 
 interface Pair {
   readonly key: string
   readonly value: string
-  readonly description?: string
-  readonly disabled?: true
+  readonly description?: string | undefined
+  readonly disabled?: true | undefined
 }
 
-export interface PostmanRequest {
-  readonly method: string
-  readonly description?: string
-  readonly auth?: object
-  readonly header: ReadonlyArray<Pair>
-  readonly url: object
-  readonly body?: object
+const authOf = (as: Details["as"], security: Operation["security"]) => {
+  const token = as ?? (security.length === 0 ? "none" : security.some((scheme) => "admin" in scheme) ? "adminToken" : "token")
+  if (token === "none") return { auth: { type: "noauth" } }
+  // Without `auth` a request inherits the collection's own, which sends `token`.
+  return token === "token" ? {} : { auth: { type: "bearer", bearer: [{ key: "token", value: `{{${token}}}`, type: "string" }] } }
 }
 
-/** `noauth`, another token, or nothing: then the collection's own token is inherited. */
-const authOf = (token: string | undefined, isOpen: boolean) => {
-  if (token === "nobody" || (token === undefined && isOpen)) return { auth: { type: "noauth" } }
-  return token === undefined
-    ? {}
-    : { auth: { type: "bearer", bearer: [{ key: "token", value: `{{${token}}}`, type: "string" }] } }
-}
-
-/** The values that the overlay gives, then the rest of what the operation takes, switched off. */
+/** The given values, then the operation's other parameters, disabled. */
 const pairs = (given: Readonly<Record<string, string>>, parameters: ReadonlyArray<Parameter>): ReadonlyArray<Pair> => {
   const describe = (key: string) => {
-    const parameter = parameters.find(({ name }) => name.toLowerCase() === key.toLowerCase())
-    const about = parameter?.description ?? parameter?.schema?.description
-    return about === undefined ? {} : { description: about }
+    const parameter = parameters.find(({ name }) => name === key)
+    return parameter?.description ?? parameter?.schema?.description
   }
-  const names = new Set(Object.keys(given).map((key) => key.toLowerCase()))
   return [
-    ...Object.entries(given).map(([key, value]) => ({ key, value, ...describe(key) })),
+    ...Object.entries(given).map(([key, value]) => ({ key, value, description: describe(key) })),
     ...parameters
-      .filter(({ name }) => !names.has(name.toLowerCase()))
-      .map(({ name }) => ({ key: name, value: "", ...describe(name), disabled: true as const }))
+      .filter(({ name }) => given[name] === undefined)
+      .map(({ name }) => ({ key: name, value: "", description: describe(name), disabled: true as const }))
   ]
 }
 
-/** Postman's URL: `:id` is a path variable with a value of its own, the prefix a variable as a whole. */
-const urlOf = (prefix: string, path: string, query: ReadonlyArray<Pair>, values: Readonly<Record<string, string>>) => {
-  const used = query.filter(({ disabled }) => disabled === undefined).map(({ key, value }) => `${key}=${value}`)
-  const variable = Object.entries(values).map(([key, value]) => ({ key, value }))
+/** The path parameters of the current chatroom and reply. */
+const currentPath: Readonly<Record<string, string>> = { id: "{{roomId}}", mid: "{{replyId}}" }
+
+const urlOf = ({ parameters, path }: Operation, details: Details) => {
+  const [host, rest] = path.startsWith("/") ? ["{{baseUrl}}", path.slice(1).replace(/\{(\w+)\}/g, ":$1")] : [path, ""]
+  const query = pairs(
+    details.query ?? {},
+    parameters.filter((each) => each.in === "query")
+  )
+  const sent = Object.entries(details.query ?? {}).map(([key, value]) => `${key}=${value}`)
   return {
-    raw: `${prefix}${path}${used.length === 0 ? "" : `?${used.join("&")}`}`,
-    host: [prefix],
-    ...(path === "" ? {} : { path: path.slice(1).split("/") }),
-    ...(query.length === 0 ? {} : { query }),
-    ...(variable.length === 0 ? {} : { variable })
+    raw: `${host}${rest === "" ? "" : `/${rest}`}${sent.length === 0 ? "" : `?${sent.join("&")}`}`,
+    host: [host],
+    path: rest === "" ? [] : rest.split("/"),
+    query,
+    variable: parameters
+      .filter((each) => each.in === "path")
+      .map(({ name }) => ({ key: name, value: details.path?.[name] ?? currentPath[name] }))
   }
 }
 
-const bodyOf = (body: object | string | undefined) =>
-  body === undefined
-    ? {}
-    : {
-        body: {
-          mode: "raw",
-          raw: typeof body === "string" ? body : JSON.stringify(body, null, 2),
-          options: { raw: { language: "json" } }
-        }
-      }
-
-const contentType = (step: Call | Visit) =>
-  step.body === undefined || Object.keys(step.headers ?? {}).some((name) => name.toLowerCase() === "content-type")
-    ? {}
-    : { "Content-Type": "application/json" }
-
-export const requestOfCall = (step: Call, operation: Operation): PostmanRequest => {
-  const { description, method, parameters, path, security, summary } = operation
-  const of = (place: Parameter["in"]) => parameters.filter((each) => each.in === place)
-  const words = [step.about, summary === undefined ? undefined : `**${summary}.** ${description ?? ""}`.trim()]
+/** Postman's form of a request. Without a body in the table, the operation's example is sent. */
+export const requestOf = (operation: Operation, details: Details) => {
+  const { description, method, operationId, parameters, requestBody, security, summary } = operation
+  const body = details.body ?? Object.values(requestBody?.content["application/json"]?.examples ?? {})[0]?.value
+  const contentType = body === undefined ? {} : { "Content-Type": "application/json" }
+  const words = [
+    details.about,
+    summary && `**${summary}.** ${description ?? ""}`.trim(),
+    summary && `\`${operationId}\` of openapi.json.`
+  ]
   return {
     method,
-    description: [...words.filter((text) => text !== undefined), `\`${operation.operationId}\` of the API's document.`].join(
-      "\n\n"
+    description: words.filter((text) => text !== undefined).join("\n\n"),
+    ...authOf(details.as, security),
+    header: pairs(
+      { ...contentType, ...details.headers },
+      parameters.filter((each) => each.in === "header")
     ),
-    ...authOf(step.as, security.length === 0),
-    header: pairs({ ...contentType(step), ...step.headers }, of("header")),
-    url: urlOf("{{baseUrl}}", path.replace(/\{(\w+)\}/g, ":$1"), pairs(step.query ?? {}, of("query")), step.path ?? {}),
-    ...bodyOf(step.body)
-  }
-}
-
-export const requestOfVisit = (step: Visit): PostmanRequest => {
-  const form = Object.entries(step.form ?? {}).map(([key, value]) => ({ key, value }))
-  const [prefix, path] = step.url.startsWith("/") ? ["{{baseUrl}}", step.url] : [step.url, ""]
-  return {
-    method: step.method,
-    description: step.about,
-    ...authOf(step.as, false),
-    header: pairs({ ...contentType(step), ...step.headers }, []),
-    url: urlOf(prefix, path, pairs(step.query ?? {}, []), {}),
-    ...(form.length === 0 ? bodyOf(step.body) : { body: { mode: "urlencoded", urlencoded: form } })
+    url: urlOf(operation, details),
+    ...(body !== undefined && {
+      body: {
+        mode: "raw",
+        raw: typeof body === "string" ? body : JSON.stringify(body, null, 2),
+        options: { raw: { language: "json" } }
+      }
+    })
   }
 }

@@ -1,2 +1,0 @@
-export const room = { id: "{{roomId}}" }
-export const reply = { ...room, mid: "{{replyId}}" }

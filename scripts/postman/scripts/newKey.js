@@ -1,0 +1,2 @@
+/** A new idempotency key. */
+pm.collectionVariables.set("idempotencyKey", pm.variables.replaceIn("{{$guid}}"))
