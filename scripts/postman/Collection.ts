@@ -1,26 +1,16 @@
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
-import { STATUS_CODES } from "node:http"
 import type { OpenApi, Operation } from "./OpenApi.ts"
 import { requestOf } from "./Request.ts"
-import { about, type Folder, folders, isFolder, name, type Request, requestsOf, type Variable, variables } from "./requests.ts"
+import { about, type Folder, folders, initialValues, isFolder, name, type Request, requestsOf, variables } from "./requests.ts"
+import { documentedSource, exampleOf } from "./Responses.ts"
 
 interface Event {
   readonly listen: "prerequest" | "test"
   readonly script: { readonly type: "text/javascript"; readonly exec: ReadonlyArray<string> }
 }
 
-interface SavedResponse {
-  readonly id: string
-  readonly name: string
-  readonly originalRequest: object
-  readonly status: string
-  readonly code: number
-  readonly _postman_previewlanguage: string
-  readonly header: ReadonlyArray<{ readonly key: string; readonly value: string }>
-  readonly cookie: ReadonlyArray<never>
-  readonly body: string
-}
+type SavedResponse = { readonly id: string; readonly originalRequest: object } & NonNullable<ReturnType<typeof exampleOf>>
 
 export interface PostmanItem {
   readonly id: string
@@ -46,12 +36,9 @@ const event = (listen: Event["listen"], source: string): Event => ({
 
 const scriptFile = (name: string) => readFileSync(new URL(`scripts/${name}.js`, import.meta.url), "utf8")
 
-/** Each expected status as text, such as "200" or "422 same_password". */
-export const expectedOf = ([, , expected]: Request): ReadonlyArray<string> => [expected].flat().map(String)
-
 /** The operation of a request; throws when openapi.json does not have what the table says. */
 const operationOf = (openApi: OpenApi, request: Request): Operation => {
-  const [name, id, , { path, query } = {}] = request
+  const { details, name, operation: id } = request
   const [method = "", url] = id.split(" ")
   if (url !== undefined) {
     const responses = url.startsWith("/") ? { 404: openApi.unrouted, 405: openApi.unrouted } : {}
@@ -64,52 +51,29 @@ const operationOf = (openApi: OpenApi, request: Request): Operation => {
     if (unknown.length > 0) throw new Error(`${name}: ${id} has no ${what} ${unknown.join(", ")}`)
   }
   const named = (place: string) => operation.parameters.filter((each) => each.in === place).map((each) => each.name)
-  check("path parameter", Object.keys(path ?? {}), named("path"))
-  check("query parameter", Object.keys(query ?? {}), named("query"))
+  check("path parameter", Object.keys(details.path ?? {}), named("path"))
+  check("query parameter", Object.keys(details.query ?? {}), named("query"))
   const documented = Object.entries(operation.responses).flatMap(([status, { content }]) => [
     status,
     ...Object.keys(content?.["application/problem+json"]?.examples ?? {}).map((code) => `${status} ${code}`)
   ])
-  check("answer", expectedOf(request), documented)
+  check("answer", request.expected, documented)
   return operation
 }
 
-/** The documented example of a response, with the headers that are always there. */
-const savedResponse = (request: Request, operation: Operation, expected: string): ReadonlyArray<SavedResponse> => {
-  const [name, , , details = {}] = request
-  const [status = "", code = "example"] = expected.split(" ")
-  const response = operation.responses[status]
-  if (response === undefined) return []
-  const { headers = {}, content = {} } = response
-  const type = details.media ?? Object.keys(content)[0]
-  const body = type === undefined ? "" : content[type]?.examples?.[code]?.value
+const savedResponses = ({ details, expected, name }: Request, operation: Operation): ReadonlyArray<SavedResponse> => {
   const { description: _, ...originalRequest } = requestOf(operation, details)
-  const reason = STATUS_CODES[status] ?? ""
-  return [
-    {
-      id: idOf(`example ${name} ${expected}`),
-      name: `${status} ${reason}`,
-      originalRequest,
-      status: reason,
-      code: Number(status),
-      _postman_previewlanguage: type?.endsWith("json") === true ? "json" : "text",
-      header: [
-        ...(type === undefined ? [] : [{ key: "Content-Type", value: type }]),
-        ...Object.entries(headers).flatMap(([key, { example, required }]) =>
-          required === true ? [{ key, value: String(example) }] : []
-        )
-      ],
-      cookie: [],
-      body: typeof body === "string" ? body : JSON.stringify(body, null, 2)
-    }
-  ]
+  return expected.flatMap((each) => {
+    const example = exampleOf(operation, each, details.media)
+    return example === undefined ? [] : [{ id: idOf(`example ${name} ${each}`), originalRequest, ...example }]
+  })
 }
 
 const requestItem = (openApi: OpenApi, request: Request): PostmanItem => {
-  const [name, , , details = {}] = request
-  const operation = operationOf(openApi, request)
+  const { details, expected, name } = request
   const { after, before, media, save, set = {}, until } = details
-  const check = { operation: operation.operationId, expect: expectedOf(request), media, save, until }
+  const operation = operationOf(openApi, request)
+  const check = { operation: operation.operationId, expect: expected, media, save, until }
   const prerequest = [
     `pm.variables.set("check", JSON.stringify(${JSON.stringify(check, null, 2)}))`,
     ...Object.entries(set).map(([key, value]) => `pm.variables.set("${key}", "${value}")`),
@@ -121,7 +85,7 @@ const requestItem = (openApi: OpenApi, request: Request): PostmanItem => {
     event: [event("prerequest", prerequest.join("\n")), ...(after === undefined ? [] : [event("test", scriptFile(after))])],
     protocolProfileBehavior: { followRedirects: false },
     request: requestOf(operation, details),
-    response: expectedOf(request).flatMap((expected) => savedResponse(request, operation, expected))
+    response: savedResponses(request, operation)
   }
 }
 
@@ -136,61 +100,9 @@ const itemOf = (openApi: OpenApi, entry: Folder | Request): PostmanItem =>
       }
     : requestItem(openApi, entry)
 
-/** A schema with its validating keywords only. */
-const bare = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(bare)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(
-        ([keyword, member]) =>
-          !["title", "default", "examples"].includes(keyword) && !(keyword === "description" && typeof member === "string")
-      )
-      .map(([keyword, member]) => [keyword, bare(member)])
-  )
-}
-
-/** What openapi.json says about the headers and the body of each expected response, and the schemas that these refer to. */
-const documentedOf = (openApi: OpenApi) => {
-  const responses: Record<string, unknown> = {}
-  for (const request of requestsOf(folders)) {
-    const operation = operationOf(openApi, request)
-    for (const expected of expectedOf(request)) {
-      const [status = ""] = expected.split(" ")
-      const response = operation.responses[status]
-      if (response === undefined) continue
-      const headers = Object.entries(response.headers ?? {})
-      responses[`${operation.operationId} ${status}`] = bare({
-        headers: {
-          type: "object",
-          properties: Object.fromEntries(headers.map(([key, { schema }]) => [key, schema])),
-          required: headers.flatMap(([key, { required }]) => (required === true ? [key] : []))
-        },
-        content: Object.fromEntries(Object.entries(response.content ?? {}).map(([type, { schema }]) => [type, schema]))
-      })
-    }
-  }
-  const schemas: Record<string, unknown> = {}
-  const add = (from: unknown) => {
-    for (const [, name = ""] of JSON.stringify(from).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      if (name in schemas) continue
-      schemas[name] = bare(openApi.schemas[name])
-      add(schemas[name])
-    }
-  }
-  add(responses)
-  return { responses, schemas }
-}
-
-/** A constant with one line for each member. */
-const constant = (name: string, members: Readonly<Record<string, unknown>>) =>
-  `const ${name} = {\n${Object.entries(members)
-    .map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`)
-    .join(",\n")}\n}\n`
-
 /** The collection in Postman's format v2.1. */
 export const makeCollection = (openApi: OpenApi) => {
-  const { responses, schemas } = documentedOf(openApi)
+  const requests = requestsOf(folders).map((request) => ({ request, operation: operationOf(openApi, request) }))
   return {
     info: {
       _postman_id: idOf("collection"),
@@ -200,12 +112,12 @@ export const makeCollection = (openApi: OpenApi) => {
     },
     item: folders.map((folder) => itemOf(openApi, folder)),
     auth: { type: "bearer", bearer: [{ key: "token", value: "{{token}}", type: "string" }] },
-    event: [event("test", `${constant("responses", responses)}${constant("schemas", schemas)}${scriptFile("check")}`)],
-    variable: Object.entries<Variable>(variables).map(([key, { about, value = "" }]) => ({
+    event: [event("test", documentedSource(openApi, requests) + scriptFile("check"))],
+    variable: Object.entries(variables).map(([key, description]) => ({
       key,
-      value,
+      value: initialValues[key] ?? "",
       type: "string",
-      description: about
+      description
     }))
   }
 }
@@ -228,9 +140,9 @@ export const faultsOf = (openApi: OpenApi): ReadonlyArray<string> => {
   const used = found(/(?:\{\{|ariables\.get\(\\")(\w+)/g)
   return [
     ...[...openApi.operations.keys()]
-      .filter((id) => !requests.some(([, operation]) => operation === id))
+      .filter((id) => !requests.some(({ operation }) => operation === id))
       .map((id) => `no request for the operation ${id}`),
-    ...repeated(requests.map(([name]) => name)).map((name) => `two requests are called ${name}`),
+    ...repeated(requests.map(({ name }) => name)).map((name) => `two requests are called ${name}`),
     ...[...new Set(used)]
       .filter((name) => !(name in variables) && !local.includes(name))
       .map((name) => `the variable ${name} is not declared`),

@@ -14,50 +14,42 @@ For a deployed server, put its address into \`baseUrl\` of the environment *Gemi
 
 The file is generated from openapi.json and scripts/postman/: change it there.`
 
-export interface Variable {
-  readonly about: string
-  readonly value?: string | undefined
+/** The collection's variables, and what they hold. */
+export const variables = {
+  baseUrl: "Where the server is, with API_PREFIX if it has one. The environment's value is used first.",
+  adminToken: "The server's ADMIN_TOKEN. While it is empty, the operator's routes must refuse.",
+  webhookSecret: "One of the server's STRIPE_WEBHOOK_SECRETS; the initial value is that of `npm run dev`.",
+  mobile: "The user's mobile number: random, new with each sign-up.",
+  password: "The user's password: random, new with each sign-up.",
+  otp: "The last one-time code. Fill it in by hand where the server delivers its codes.",
+  signupToken: "The secret of the sign-up, with which its password, name and e-mail are adopted.",
+  challengeId: "The challenge that the last code belongs to.",
+  token: "The access token that every request inherits.",
+  refreshToken: "The refresh token.",
+  secondToken: "The access token of a second device, or of a second user.",
+  secondSessionId: "The session of the second device.",
+  roomId: "The chatroom of the questions.",
+  secondRoomId: "A chatroom to delete.",
+  idempotencyKey: "The last idempotency key.",
+  etag: "The version of the list of chatrooms.",
+  cursor: "The start of the list's next page.",
+  replyId: "The last reply.",
+  lastEventId: "The last event of a reply's stream, as attempt:offset.",
+  dailyLimit: "The prompts a day of the user's tier.",
+  tries: "How often the current request was repeated.",
+  billing: "How the server bills: simulator, stripe or off. Empty until Subscribe to Pro is sent.",
+  checkoutUrl: "The page to pay on.",
+  checkoutId: "The checkout session.",
+  webhookBody: "The last webhook event, byte for byte as it was signed."
 }
 
-/** The collection's variables; those without a value are filled by the requests. */
-export const variables = {
-  baseUrl: {
-    value: "http://localhost:3000",
-    about: "Where the server is, with API_PREFIX if it has one. The environment's value is used first."
-  },
-  adminToken: { about: "The server's ADMIN_TOKEN. While it is empty, the operator's routes must refuse." },
-  webhookSecret: {
-    value: "whsec_development",
-    about: "One of the server's STRIPE_WEBHOOK_SECRETS; the value given is that of `npm run dev`."
-  },
-  mobile: { about: "The user's mobile number: random, new with each sign-up." },
-  password: { about: "The user's password: random, new with each sign-up." },
-  otp: { about: "The last one-time code. Fill it in by hand where the server delivers its codes." },
-  signupToken: { about: "The secret of the sign-up, with which its password, name and e-mail are adopted." },
-  challengeId: { about: "The challenge that the last code belongs to." },
-  token: { about: "The access token that every request inherits." },
-  refreshToken: { about: "The refresh token." },
-  secondToken: { about: "The access token of a second device, or of a second user." },
-  secondSessionId: { about: "The session of the second device." },
-  roomId: { about: "The chatroom of the questions." },
-  secondRoomId: { about: "A chatroom to delete." },
-  idempotencyKey: { about: "The last idempotency key." },
-  etag: { about: "The version of the list of chatrooms." },
-  cursor: { about: "The start of the list's next page." },
-  replyId: { about: "The last reply." },
-  lastEventId: { about: "The last event of a reply's stream, as attempt:offset." },
-  dailyLimit: { about: "The prompts a day of the user's tier." },
-  tries: { about: "How often the current request was repeated." },
-  billing: { about: "How the server bills: simulator, stripe or off. Empty until Subscribe to Pro is sent." },
-  checkoutUrl: { about: "The page to pay on." },
-  checkoutId: { about: "The checkout session." },
-  webhookBody: { about: "The last webhook event, byte for byte as it was signed." }
-} satisfies Readonly<Record<string, Variable>>
+/** The other variables are empty until requests or the user fill them. */
+export const initialValues: Readonly<Record<string, string>> = {
+  baseUrl: "http://localhost:3000",
+  webhookSecret: "whsec_development"
+}
 
 type Values = Readonly<Record<string, string>>
-
-/** A status, or a status and the code of the problem. */
-type Expected = number | `${number} ${string}`
 
 export interface Details {
   /** Shown before the document's own description. */
@@ -82,8 +74,23 @@ export interface Details {
   readonly set?: Values | undefined
 }
 
-/** Name, operation of the document (or method and path of a request that it does not have), expected status, details. */
-export type Request = readonly [name: string, operation: string, expected: Expected | ReadonlyArray<Expected>, details?: Details]
+export interface Request {
+  readonly name: string
+  /** An `operationId` of openapi.json, or the method and path of a request that it does not have. */
+  readonly operation: string
+  /** A status as text, or a status and the problem's code. */
+  readonly expected: ReadonlyArray<string>
+  readonly details: Details
+}
+
+type Expected = number | `${number} ${string}`
+
+const call = (name: string, operation: string, expected: Expected | ReadonlyArray<Expected>, details: Details = {}): Request => ({
+  name,
+  operation,
+  expected: [expected].flat().map(String),
+  details
+})
 
 export interface Folder {
   readonly name: string
@@ -99,325 +106,226 @@ export const isFolder = (entry: Request | Folder): entry is Folder => "requests"
 export const requestsOf = (entries: ReadonlyArray<Request | Folder>): ReadonlyArray<Request> =>
   entries.flatMap((entry) => (isFolder(entry) ? requestsOf(entry.requests) : [entry]))
 
+const folder = (name: string, about: string, requests: Folder["requests"]): Folder => ({ name, about, requests })
+
 const mobile = { mobile: "{{mobile}}" }
 const code = { ...mobile, otp: "{{otp}}", challengeId: "{{challengeId}}" }
+const newPassword = "{{password}} battery staple"
 const saveCode = { otp: "otp", challengeId: "challengeId" } as const
 const saveTokens = { token: "token", refreshToken: "refreshToken" } as const
 const key = { "Idempotency-Key": "{{idempotencyKey}}" }
 const waitWithKey = { query: { wait: "20" }, headers: key }
 const wait = { query: { wait: "20" } }
-const signed = { before: "signEvent", headers: { "Stripe-Signature": "{{webhookSignature}}" }, body: "{{webhookBody}}" }
+const stripeEvent = (event: "new" | "repeated" | "changed" | "old" | "unsigned") => ({
+  before: "signEvent",
+  set: { event },
+  headers: event === "unsigned" ? {} : { "Stripe-Signature": "{{webhookSignature}}" },
+  body: "{{webhookBody}}"
+})
 const unknownId = "01890000-0000-7000-8000-000000000000"
 
 export const folders: ReadonlyArray<Folder> = [
-  {
-    name: "1. Sign up and log in",
-    about: "A mobile number, a one-time code, and the access token that the other requests need.",
-    requests: [
-      [
-        "Sign up",
-        "signUp",
-        201,
-        {
-          before: "newUser",
-          body: { ...mobile, name: "Ada Lovelace", email: "ada@example.com", password: "{{password}}" },
-          save: { signupToken: "signupToken" }
-        }
-      ],
-      ["Send code", "sendOtp", 200, { body: mobile, save: saveCode }],
-      ["Log in with code", "verifyOtp", 200, { body: { ...code, signupToken: "{{signupToken}}" }, save: saveTokens }],
-      ["Get profile", "getMe", 200],
-      [
-        "Log in with password",
-        "passwordLogin",
-        [200, "404 not_found"],
-        { about: "Off unless the server has `PASSWORD_LOGIN=true`.", body: { ...mobile, password: "{{password}}" } }
+  folder("1. Sign up and log in", "A mobile number, a one-time code, and the access token that the other requests need.", [
+    call("Sign up", "signUp", 201, {
+      before: "newUser",
+      body: { ...mobile, name: "Ada Lovelace", email: "ada@example.com", password: "{{password}}" },
+      save: { signupToken: "signupToken" }
+    }),
+    call("Send code", "sendOtp", 200, { body: mobile, save: saveCode }),
+    call("Log in with code", "verifyOtp", 200, { body: { ...code, signupToken: "{{signupToken}}" }, save: saveTokens }),
+    call("Get profile", "getMe", 200),
+    call("Log in with password", "passwordLogin", [200, "404 not_found"], {
+      about: "Off unless the server has `PASSWORD_LOGIN=true`.",
+      body: { ...mobile, password: "{{password}}" }
+    })
+  ]),
+  folder("2. Chatrooms", "Create, list, page, change and delete chatrooms.", [
+    call("Create chatroom", "createChatroom", 201, { before: "newKey", headers: key, save: { roomId: "id" } }),
+    call("Create chatroom: same idempotency key", "createChatroom", 201, { headers: key }),
+    call("Create chatroom: all defaults", "createChatroom", 201, { body: {}, save: { secondRoomId: "id" } }),
+    call("List chatrooms", "listChatrooms", 200, { save: { etag: "ETag" } }),
+    call("List chatrooms: not modified", "listChatrooms", 304, { headers: { "If-None-Match": "{{etag}}" } }),
+    call("List chatrooms: first page", "listChatrooms", 200, { query: { limit: "1" }, save: { cursor: "nextCursor" } }),
+    call("List chatrooms: next page", "listChatrooms", 200, { query: { limit: "1", cursor: "{{cursor}}" } }),
+    call("Update chatroom", "updateChatroom", 200),
+    call("Get chatroom", "getChatroom", 200),
+    call("Get latest exchange: empty chatroom", "getLatest", 200),
+    call("Delete chatroom", "deleteChatroom", 204, { path: { id: "{{secondRoomId}}" } }),
+    call("Get chatroom: deleted", "getChatroom", "404 chatroom_not_found", { path: { id: "{{secondRoomId}}" } })
+  ]),
+  folder("3. Messages and replies", "Get replies by polling, by waiting or as a stream; regenerate, cancel, search and export.", [
+    call("Send message", "sendMessage", 202, { save: { replyId: "reply.id" } }),
+    call("Get latest exchange: poll for the reply", "getLatest", 200, { until: { "reply.status": "completed" } }),
+    call("Send message: wait for the reply", "sendMessage", 201, {
+      before: "newKey",
+      ...waitWithKey,
+      save: { replyId: "reply.id" }
+    }),
+    call("Send message: same idempotency key", "sendMessage", 201, {
+      about: "For a client that lost its connection: replays the message and its reply, and charges no prompt.",
+      ...waitWithKey
+    }),
+    call("Get reply", "getMessage", 200),
+    call("Stream reply", "streamMessage", 200, { after: "lastEvent" }),
+    call("Stream reply: resume at the end", "streamMessage", 204, { headers: { "Last-Event-ID": "{{lastEventId}}" } }),
+    call("Get context of reply", "getMessageContext", 200),
+    call("List messages", "listMessages", 200, { query: { limit: "50" } }),
+    call("Regenerate reply", "regenerateMessage", 202, { save: { replyId: "reply.id" } }),
+    call("Get reply: wait until it is completed", "getMessage", 200, { query: { wait: "20" }, until: { status: "completed" } }),
+    call("Cancel reply: already completed", "cancelMessage", "409 already_finished"),
+    call("Send message: slow reply", "sendMessage", 202, {
+      about: "The words in brackets make the Gemini simulator slow, so that there is time to cancel the reply.",
+      body: { content: "Write a very long story. [[latency 20000]]" },
+      save: { replyId: "reply.id" }
+    }),
+    call("Cancel reply", "cancelMessage", 200),
+    call("Search messages", "search", 200, { query: { q: "engine" } }),
+    call("Export chatroom as JSON", "exportChatroom", 200),
+    call("Export chatroom as Markdown", "exportChatroom", 200, { query: { format: "markdown" }, media: "text/markdown" })
+  ]),
+  folder("4. Quota", "Basic has 5 prompts a UTC day. More are refused until midnight, or until the user subscribes.", [
+    call("Get profile: today's quota", "getMe", 200, { save: { dailyLimit: "quota.limit" } }),
+    call("Send message: until the quota is exceeded", "sendMessage", [201, "429 quota_exceeded"], {
+      ...wait,
+      until: { code: "quota_exceeded" }
+    }),
+    call("Get profile: refused prompt not charged", "getMe", 200, { until: { "quota.remaining": 0 } }),
+    call("Get usage by day", "getUsage", 200)
+  ]),
+  folder("5. Subscription", "From Basic to Pro through Stripe's checkout.", [
+    call("Get subscription: Basic", "getSubscriptionStatus", 200),
+    call("Subscribe to Pro", "subscribe", [201, "503 billing_unavailable"], {
+      about: "With `BILLING=off` the server answers 503, and the requests that need billing are skipped.",
+      after: "billing",
+      save: { checkoutUrl: "checkoutUrl", checkoutId: "sessionId" }
+    }),
+    {
+      name: "Paid at the Stripe simulator",
+      about: "Pay, wait for the webhooks, cancel and reactivate. Skipped where the checkout is not the Stripe simulator's.",
+      before: "onlySimulator",
+      requests: [
+        call("Subscribe: checkout still open", "subscribe", 200),
+        call("Pay at the checkout", "POST {{checkoutUrl}}", 303, {
+          about:
+            "Presses *Pay* on the checkout page of the Stripe simulator of `npm run dev`. For a checkout at Stripe, open `checkoutUrl` in a browser instead (test card 4242 4242 4242 4242).",
+          headers: { "Content-Type": "application/x-www-form-urlencoded" },
+          body: "action=pay&email=ada%40example.com"
+        }),
+        call("Get subscription: poll until Pro", "getSubscriptionStatus", 200, {
+          until: { tier: "pro", status: "active" },
+          after: "morePrompts"
+        }),
+        call("Return from checkout", "billingReturn", 200, { query: { session_id: "{{checkoutId}}" } }),
+        call("Send message: quota of Pro", "sendMessage", 201, wait),
+        call("Subscribe: already subscribed", "subscribe", "409 already_subscribed"),
+        call("Open customer portal", "openPortal", 201),
+        call("Cancel subscription", "cancelSubscription", 200),
+        call("Subscribe: cancellation pending", "subscribe", "409 pending_cancellation"),
+        call("Reactivate subscription", "reactivateSubscription", 200)
       ]
+    }
+  ]),
+  folder("6. Webhook", "What Stripe sends, signed in its own scheme with the variable `webhookSecret`.", [
+    call("Stripe event: signed", "stripeWebhook", 200, stripeEvent("new")),
+    call("Stripe event: delivered again", "stripeWebhook", 200, stripeEvent("repeated")),
+    call("Stripe event: changed", "stripeWebhook", "400 signature_invalid", stripeEvent("changed")),
+    call("Stripe event: signed ten minutes ago", "stripeWebhook", "400 signature_invalid", stripeEvent("old")),
+    call("Stripe event: unsigned", "stripeWebhook", "400 signature_invalid", stripeEvent("unsigned"))
+  ]),
+  folder(
+    "7. Profile, sessions and password",
+    "The user's data, devices, a changed and a forgotten password, and the deletion of the account.",
+    [
+      call("Update profile", "updateMe", 200, { body: { name: "Ada King", email: null } }),
+      call("Export my data", "exportMe", 200),
+      call("Send code: second device", "sendOtp", 200, { body: mobile, save: saveCode }),
+      call("Log in with code: second device", "verifyOtp", 200, { body: code, save: { secondToken: "token" } }),
+      call("List sessions: second device", "listSessions", 200, { as: "secondToken", save: { secondSessionId: "data.0.id" } }),
+      call("Revoke session: second device", "revokeSession", 204, { path: { id: "{{secondSessionId}}" } }),
+      call("Get profile: session revoked", "getMe", "401 session_revoked", { as: "secondToken" }),
+      call("Refresh token", "refresh", 200, { body: { refreshToken: "{{refreshToken}}" }, save: saveTokens }),
+      call("Change password", "changePassword", 204, { body: { currentPassword: "{{password}}", newPassword } }),
+      call("Change password: same as before", "changePassword", "422 same_password", {
+        body: { currentPassword: newPassword, newPassword }
+      }),
+      call("Forgot password", "forgotPassword", 200, { body: mobile, save: saveCode }),
+      call("Reset password: too weak", "resetPassword", "422 weak_password", { body: { ...code, newPassword: "password" } }),
+      call("Reset password", "resetPassword", 204, { body: { ...code, newPassword: "{{password}}" } }),
+      call("Get profile: after the reset", "getMe", "401 session_revoked"),
+      call("Send code: after the reset", "sendOtp", 200, { body: mobile, save: saveCode }),
+      call("Log in with code: after the reset", "verifyOtp", 200, { body: code, save: saveTokens }),
+      call("Log out: other sessions", "logout", 204, { body: { scope: "others" } }),
+      call("List sessions: one left", "listSessions", 200),
+      call("Delete account", "deleteMe", 204),
+      call("Get profile: account deleted", "getMe", "401 session_revoked")
     ]
-  },
-  {
-    name: "2. Chatrooms",
-    about: "Create, list, page, change and delete chatrooms.",
-    requests: [
-      ["Create chatroom", "createChatroom", 201, { before: "newKey", headers: key, save: { roomId: "id" } }],
-      [
-        "Create chatroom: same idempotency key",
-        "createChatroom",
-        201,
-        { about: "Replays the first response; no second chatroom is created.", headers: key }
-      ],
-      ["Create chatroom: all defaults", "createChatroom", 201, { body: {}, save: { secondRoomId: "id" } }],
-      ["List chatrooms", "listChatrooms", 200, { save: { etag: "ETag" } }],
-      ["List chatrooms: not modified", "listChatrooms", 304, { headers: { "If-None-Match": "{{etag}}" } }],
-      ["List chatrooms: first page", "listChatrooms", 200, { query: { limit: "1" }, save: { cursor: "nextCursor" } }],
-      ["List chatrooms: next page", "listChatrooms", 200, { query: { limit: "1", cursor: "{{cursor}}" } }],
-      ["Update chatroom", "updateChatroom", 200],
-      ["Get chatroom", "getChatroom", 200],
-      ["Get latest exchange: empty chatroom", "getLatest", 200],
-      ["Delete chatroom", "deleteChatroom", 204, { path: { id: "{{secondRoomId}}" } }],
-      ["Get chatroom: deleted", "getChatroom", "404 chatroom_not_found", { path: { id: "{{secondRoomId}}" } }]
-    ]
-  },
-  {
-    name: "3. Messages and replies",
-    about: "Ask, and get the reply by polling, by waiting or as a stream; regenerate, cancel, search and export.",
-    requests: [
-      ["Send message", "sendMessage", 202, { save: { replyId: "reply.id" } }],
-      [
-        "Get latest exchange: poll until the reply is completed",
-        "getLatest",
-        200,
-        { about: "The runner repeats this request every second.", until: { "reply.status": "completed" } }
-      ],
-      [
-        "Send message: wait for the reply",
-        "sendMessage",
-        201,
-        { before: "newKey", ...waitWithKey, save: { replyId: "reply.id" } }
-      ],
-      [
-        "Send message: same idempotency key",
-        "sendMessage",
-        201,
-        {
-          about: "For a client that lost its connection: replays the message and its reply, and charges no prompt.",
-          ...waitWithKey
-        }
-      ],
-      ["Get reply", "getMessage", 200],
-      ["Stream reply", "streamMessage", 200, { after: "lastEvent" }],
-      ["Stream reply: resume after the last event", "streamMessage", 204, { headers: { "Last-Event-ID": "{{lastEventId}}" } }],
-      ["Get context of reply", "getMessageContext", 200],
-      ["List messages", "listMessages", 200, { query: { limit: "50" } }],
-      ["Regenerate reply", "regenerateMessage", 202, { save: { replyId: "reply.id" } }],
-      ["Get reply: wait until it is completed", "getMessage", 200, { query: { wait: "20" }, until: { status: "completed" } }],
-      ["Cancel reply: already completed", "cancelMessage", "409 already_finished"],
-      [
-        "Send message: slow reply",
-        "sendMessage",
-        202,
-        {
-          about: "The words in brackets make the Gemini simulator slow, so that there is time to cancel the reply.",
-          body: { content: "Write a very long story. [[latency 20000]]" },
-          save: { replyId: "reply.id" }
-        }
-      ],
-      ["Cancel reply", "cancelMessage", 200],
-      ["Search messages", "search", 200, { query: { q: "engine" } }],
-      ["Export chatroom as JSON", "exportChatroom", 200],
-      ["Export chatroom as Markdown", "exportChatroom", 200, { query: { format: "markdown" }, media: "text/markdown" }]
-    ]
-  },
-  {
-    name: "4. Quota",
-    about: "Basic has 5 prompts a UTC day. Further prompts are refused until midnight, or until the user subscribes.",
-    requests: [
-      ["Get profile: today's quota", "getMe", 200, { save: { dailyLimit: "quota.limit" } }],
-      [
-        "Send message: repeat until the quota is exceeded",
-        "sendMessage",
-        [201, "429 quota_exceeded"],
-        { ...wait, until: { code: "quota_exceeded" } }
-      ],
-      ["Get profile: refused prompt not charged", "getMe", 200, { until: { "quota.remaining": 0 } }],
-      ["Get usage by day", "getUsage", 200]
-    ]
-  },
-  {
-    name: "5. Subscription",
-    about: "From Basic to Pro through Stripe's checkout.",
-    requests: [
-      ["Get subscription: Basic", "getSubscriptionStatus", 200],
-      [
-        "Subscribe to Pro",
-        "subscribe",
-        [201, "503 billing_unavailable"],
-        {
-          about: "With `BILLING=off` the server answers 503, and the requests that need billing are skipped.",
-          after: "billing",
-          save: { checkoutUrl: "checkoutUrl", checkoutId: "sessionId" }
-        }
-      ],
-      {
-        name: "Paid at the Stripe simulator",
-        about: "Pay, wait for the webhooks, cancel and reactivate. Skipped where the checkout is not the Stripe simulator's.",
-        before: "onlySimulator",
-        requests: [
-          ["Subscribe: checkout still open", "subscribe", 200],
-          [
-            "Pay at the checkout",
-            "POST {{checkoutUrl}}",
-            303,
-            {
-              about:
-                "Presses *Pay* on the checkout page of the Stripe simulator of `npm run dev`. For a checkout at Stripe, open `checkoutUrl` in a browser instead (test card 4242 4242 4242 4242).",
-              headers: { "Content-Type": "application/x-www-form-urlencoded" },
-              body: "action=pay&email=ada%40example.com"
-            }
-          ],
-          [
-            "Get subscription: poll until Pro",
-            "getSubscriptionStatus",
-            200,
-            { until: { tier: "pro", status: "active" }, after: "morePrompts" }
-          ],
-          ["Return from the checkout", "billingReturn", 200, { query: { session_id: "{{checkoutId}}" } }],
-          ["Send message: quota of Pro", "sendMessage", 201, wait],
-          ["Subscribe: already subscribed", "subscribe", "409 already_subscribed"],
-          ["Open customer portal", "openPortal", 201],
-          ["Cancel subscription", "cancelSubscription", 200],
-          ["Subscribe: cancellation pending", "subscribe", "409 pending_cancellation"],
-          ["Reactivate subscription", "reactivateSubscription", 200]
-        ]
-      }
-    ]
-  },
-  {
-    name: "6. Webhook",
-    about: "What Stripe sends, signed in its own scheme with the variable `webhookSecret`.",
-    requests: [
-      ["Stripe event: signed", "stripeWebhook", 200, { ...signed, set: { event: "new" } }],
-      [
-        "Stripe event: delivered again",
-        "stripeWebhook",
-        200,
-        { about: "Stripe delivers at least once; the event is stored once.", ...signed, set: { event: "repeated" } }
-      ],
-      ["Stripe event: changed", "stripeWebhook", "400 signature_invalid", { ...signed, set: { event: "changed" } }],
-      ["Stripe event: signed ten minutes ago", "stripeWebhook", "400 signature_invalid", { ...signed, set: { event: "old" } }],
-      ["Stripe event: unsigned", "stripeWebhook", "400 signature_invalid", { ...signed, headers: {}, set: { event: "unsigned" } }]
-    ]
-  },
-  {
-    name: "7. Profile, sessions and password",
-    about:
-      "The user's data, the devices that are logged in, a changed and a forgotten password, and the deletion of the account.",
-    requests: [
-      ["Update profile", "updateMe", 200, { body: { name: "Ada King", email: null } }],
-      ["Export my data", "exportMe", 200],
-      ["Send code: second device", "sendOtp", 200, { body: mobile, save: saveCode }],
-      ["Log in with code: second device", "verifyOtp", 200, { body: code, save: { secondToken: "token" } }],
-      ["List sessions: second device", "listSessions", 200, { as: "secondToken", save: { secondSessionId: "data.0.id" } }],
-      ["Revoke session: second device", "revokeSession", 204, { path: { id: "{{secondSessionId}}" } }],
-      ["Get profile: session revoked", "getMe", "401 session_revoked", { as: "secondToken" }],
-      ["Refresh token", "refresh", 200, { body: { refreshToken: "{{refreshToken}}" }, save: saveTokens }],
-      [
-        "Change password",
-        "changePassword",
-        204,
-        { body: { currentPassword: "{{password}}", newPassword: "{{password}} battery staple" } }
-      ],
-      [
-        "Change password: same as before",
-        "changePassword",
-        "422 same_password",
-        { body: { currentPassword: "{{password}} battery staple", newPassword: "{{password}} battery staple" } }
-      ],
-      ["Forgot password", "forgotPassword", 200, { body: mobile, save: saveCode }],
-      [
-        "Reset password: too weak",
-        "resetPassword",
-        "422 weak_password",
-        { about: "The code stays valid.", body: { ...code, newPassword: "password" } }
-      ],
-      ["Reset password", "resetPassword", 204, { body: { ...code, newPassword: "{{password}}" } }],
-      ["Get profile: after the reset", "getMe", "401 session_revoked"],
-      ["Send code: after the reset", "sendOtp", 200, { body: mobile, save: saveCode }],
-      ["Log in with code: after the reset", "verifyOtp", 200, { body: code, save: saveTokens }],
-      ["Log out: other sessions", "logout", 204, { body: { scope: "others" } }],
-      ["List sessions: one left", "listSessions", 200],
-      ["Delete account", "deleteMe", 204],
-      ["Get profile: account deleted", "getMe", "401 session_revoked"]
-    ]
-  },
-  {
-    name: "8. Errors",
-    about:
-      "What the server refuses, and how: every error is `application/problem+json` with a stable `code` and a `requestId`. Two more users log in for this.",
-    requests: [
-      ["Send code: new user", "sendOtp", 200, { before: "newUser", body: mobile, save: saveCode }],
-      ["Send code: too soon", "sendOtp", "429 otp_cooldown", { body: mobile }],
-      [
-        "Log in with code: wrong code",
-        "verifyOtp",
-        "400 otp_invalid",
-        { before: "wrongCode", body: { ...code, otp: "{{wrongOtp}}" } }
-      ],
-      ["Log in with code: new user", "verifyOtp", 200, { body: code, save: saveTokens }],
-      ["Log in with code: used code", "verifyOtp", "400 otp_invalid", { body: code }],
-      ["Sign up: number taken", "signUp", "409 phone_taken", { body: mobile }],
-      ["Sign up: invalid number", "signUp", "400 validation_failed", { body: { mobile: "12345" } }],
-      ["Change password: too weak", "changePassword", "422 weak_password", { body: { newPassword: "password" } }],
-      ["Refresh token: invalid", "refresh", "401 refresh_invalid", { body: { refreshToken: "none" } }],
-      ["Get profile: no token", "getMe", "401 unauthenticated", { as: "none" }],
-      [
-        "Get profile: forged token",
-        "getMe",
-        "401 token_invalid",
-        { as: "none", headers: { Authorization: "Bearer eyJhbGciOiJub25lIn0.e30." } }
-      ],
-      ["Create chatroom: malformed JSON", "createChatroom", "400 bad_json", { body: '{"title": "The sky' }],
-      [
-        "Create chatroom: not JSON",
-        "createChatroom",
-        "415 unsupported_media_type",
-        { headers: { "Content-Type": "application/x-www-form-urlencoded" }, body: "title=The+sky" }
-      ],
-      ["Create chatroom: invalid values", "createChatroom", "400 validation_failed", { body: { title: "", temperature: 3 } }],
-      [
-        "Create chatroom: too large",
-        "createChatroom",
-        "413 payload_too_large",
-        { before: "tooLong", body: { title: "{{tooLong}}" } }
-      ],
-      ["List chatrooms: invalid limit", "listChatrooms", "400 validation_failed", { query: { limit: "0" } }],
-      ["List chatrooms: forged cursor", "listChatrooms", "400 validation_failed", { query: { cursor: "bm9uZQ" } }],
-      ["Create chatroom: new user", "createChatroom", 201, { before: "newKey", headers: key, save: { roomId: "id" } }],
-      [
-        "Create chatroom: idempotency key reused",
-        "createChatroom",
-        "422 idempotency_key_reused",
-        { headers: key, body: { title: "Another" } }
-      ],
-      ["Send message: empty", "sendMessage", "400 validation_failed", { body: { content: "" } }],
-      ["Get chatroom: unknown", "getChatroom", "404 chatroom_not_found", { path: { id: unknownId } }],
-      ["Get chatroom: invalid id", "getChatroom", "400 validation_failed", { path: { id: "none" } }],
-      ["Stream reply: unknown message", "streamMessage", "404 message_not_found", { path: { id: "{{roomId}}", mid: unknownId } }],
-      ["Revoke session: unknown", "revokeSession", "404 session_not_found", { path: { id: unknownId } }],
-      ["Cancel subscription: none", "cancelSubscription", "404 no_subscription"],
-      ["Reactivate subscription: none", "reactivateSubscription", "409 not_cancelling"],
-      ["Open customer portal: no customer", "openPortal", "404 no_customer"],
-      ["Return from the checkout: unknown", "billingReturn", "404 checkout_not_found", { query: { session_id: "cs_test_none" } }],
-      ["Unknown route", "GET /nothing/here", "404 not_found", { about: "Unknown routes have the same error format." }],
-      [
-        "Unsupported method",
-        "PUT /chatroom",
-        "405 method_not_allowed",
-        { about: "`Allow` lists the supported methods.", body: {} }
-      ],
-      ["Send code: another user", "sendOtp", 200, { before: "newUser", body: mobile, save: saveCode }],
-      ["Log in with code: another user", "verifyOtp", 200, { body: code, save: { secondToken: "token" } }],
-      [
-        "Get chatroom: another user's",
-        "getChatroom",
-        "404 chatroom_not_found",
-        { about: "404 rather than 403, which would tell that the chatroom exists.", as: "secondToken" }
-      ],
-      ["Send message: another user's chatroom", "sendMessage", "404 chatroom_not_found", { as: "secondToken" }],
-      ["Log out", "logout", 204, { as: "secondToken", body: {} }],
-      ["Get profile: logged out", "getMe", "401 session_revoked", { as: "secondToken" }],
-      ["Delete account: new user", "deleteMe", 204]
-    ]
-  },
-  {
-    name: "9. Health and operations",
-    about:
-      "For load balancers and operators. The last two need the variable `adminToken`; while it is empty they must be refused.",
-    requests: [
-      ["Health", "getHealth", 200],
-      ["Readiness", "getReadiness", 200],
-      ["Queue", "getQueue", [200, "401 unauthenticated", "404 not_found"], { before: "operator" }],
-      ["Metrics", "getMetrics", [200, "401 unauthenticated", "404 not_found"], { before: "operator" }]
-    ]
-  }
+  ),
+  folder("8. Errors", "Every error is `application/problem+json` with a stable `code` and a `requestId`.", [
+    call("Send code: new user", "sendOtp", 200, { before: "newUser", body: mobile, save: saveCode }),
+    call("Send code: too soon", "sendOtp", "429 otp_cooldown", { body: mobile }),
+    call("Log in with code: wrong code", "verifyOtp", "400 otp_invalid", {
+      before: "wrongCode",
+      body: { ...code, otp: "{{wrongOtp}}" }
+    }),
+    call("Log in with code: new user", "verifyOtp", 200, { body: code, save: saveTokens }),
+    call("Log in with code: used code", "verifyOtp", "400 otp_invalid", { body: code }),
+    call("Sign up: number taken", "signUp", "409 phone_taken", { body: mobile }),
+    call("Sign up: invalid number", "signUp", "400 validation_failed", { body: { mobile: "12345" } }),
+    call("Change password: too weak", "changePassword", "422 weak_password", { body: { newPassword: "password" } }),
+    call("Refresh token: invalid", "refresh", "401 refresh_invalid", { body: { refreshToken: "none" } }),
+    call("Get profile: no token", "getMe", "401 unauthenticated", { as: "none" }),
+    call("Get profile: forged token", "getMe", "401 token_invalid", {
+      as: "none",
+      headers: { Authorization: "Bearer eyJhbGciOiJub25lIn0.e30." }
+    }),
+    call("Create chatroom: malformed JSON", "createChatroom", "400 bad_json", { body: '{"title": "The sky' }),
+    call("Create chatroom: not JSON", "createChatroom", "415 unsupported_media_type", {
+      headers: { "Content-Type": "application/x-www-form-urlencoded" },
+      body: "title=The+sky"
+    }),
+    call("Create chatroom: invalid values", "createChatroom", "400 validation_failed", { body: { title: "", temperature: 3 } }),
+    call("Create chatroom: too large", "createChatroom", "413 payload_too_large", {
+      before: "tooLong",
+      body: { title: "{{tooLong}}" }
+    }),
+    call("List chatrooms: invalid limit", "listChatrooms", "400 validation_failed", { query: { limit: "0" } }),
+    call("List chatrooms: forged cursor", "listChatrooms", "400 validation_failed", { query: { cursor: "bm9uZQ" } }),
+    call("Create chatroom: new user", "createChatroom", 201, { before: "newKey", headers: key, save: { roomId: "id" } }),
+    call("Create chatroom: idempotency key reused", "createChatroom", "422 idempotency_key_reused", {
+      headers: key,
+      body: { title: "Another" }
+    }),
+    call("Send message: empty", "sendMessage", "400 validation_failed", { body: { content: "" } }),
+    call("Get chatroom: unknown", "getChatroom", "404 chatroom_not_found", { path: { id: unknownId } }),
+    call("Get chatroom: invalid id", "getChatroom", "400 validation_failed", { path: { id: "none" } }),
+    call("Stream reply: unknown message", "streamMessage", "404 message_not_found", {
+      path: { id: "{{roomId}}", mid: unknownId }
+    }),
+    call("Revoke session: unknown", "revokeSession", "404 session_not_found", { path: { id: unknownId } }),
+    call("Cancel subscription: none", "cancelSubscription", "404 no_subscription"),
+    call("Reactivate subscription: none", "reactivateSubscription", "409 not_cancelling"),
+    call("Open customer portal: no customer", "openPortal", "404 no_customer"),
+    call("Return from checkout: unknown", "billingReturn", "404 checkout_not_found", { query: { session_id: "cs_test_none" } }),
+    call("Unknown route", "GET /nothing/here", "404 not_found", { about: "Unknown routes have the same error format." }),
+    call("Unsupported method", "PUT /chatroom", "405 method_not_allowed", {
+      about: "`Allow` lists the supported methods.",
+      body: {}
+    }),
+    call("Send code: another user", "sendOtp", 200, { before: "newUser", body: mobile, save: saveCode }),
+    call("Log in with code: another user", "verifyOtp", 200, { body: code, save: { secondToken: "token" } }),
+    call("Get chatroom: another user's", "getChatroom", "404 chatroom_not_found", {
+      about: "404 rather than 403, which would tell that the chatroom exists.",
+      as: "secondToken"
+    }),
+    call("Send message: another user's chatroom", "sendMessage", "404 chatroom_not_found", { as: "secondToken" }),
+    call("Log out", "logout", 204, { as: "secondToken", body: {} }),
+    call("Get profile: logged out", "getMe", "401 session_revoked", { as: "secondToken" }),
+    call("Delete account: new user", "deleteMe", 204)
+  ]),
+  folder("9. Health and operations", "The last two need the variable `adminToken`; while it is empty they must be refused.", [
+    call("Health", "getHealth", 200),
+    call("Readiness", "getReadiness", 200),
+    call("Queue", "getQueue", [200, "401 unauthenticated", "404 not_found"], { before: "operator" }),
+    call("Metrics", "getMetrics", [200, "401 unauthenticated", "404 not_found"], { before: "operator" })
+  ])
 ]

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url"
 import { Ajv } from "ajv"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { assert, describe, it } from "vitest"
-import { expectedOf, faultsOf, makeCollection, makeFiles, type PostmanItem } from "../../scripts/postman/Collection.ts"
+import { faultsOf, makeCollection, makeFiles, type PostmanItem } from "../../scripts/postman/Collection.ts"
 import { openApiFile, readOpenApi } from "../../scripts/postman/OpenApi.ts"
 import { folders, requestsOf } from "../../scripts/postman/requests.ts"
 
@@ -80,8 +80,8 @@ describe("the Postman collection", () => {
     assert.include(source, "jsonSchema({ ...documented.content[type]")
     let checked = 0
     for (const request of requestsOf(folders)) {
-      const [name, operation] = request
-      for (const expected of expectedOf(request)) {
+      const { name, operation } = request
+      for (const expected of request.expected) {
         const [status = ""] = expected.split(" ")
         const content = openApi.operations.get(operation)?.responses[status]?.content
         const type = Object.keys(content ?? {}).find((each) => each.endsWith("json"))
@@ -128,9 +128,9 @@ describe("its saved examples", () => {
 
   it("are one for each expected answer, and of nothing else", () => {
     for (const step of steps) {
-      const [name, operation] = step
+      const { name, operation } = step
       const item = requests.find((each) => each.name === name)
-      const statuses = expectedOf(step).map((expected) => Number(expected.slice(0, 3)))
+      const statuses = step.expected.map((expected) => Number(expected.slice(0, 3)))
       const isOurs = !operation.includes("{{")
       assert.deepStrictEqual(
         item?.response?.map(({ code }) => code),
@@ -143,8 +143,8 @@ describe("its saved examples", () => {
   it("are what the document says of their status", () => {
     let checked = 0
     for (const step of steps) {
-      const [name, id] = step
-      const operation = openApi.operations.get(id)
+      const { name } = step
+      const operation = openApi.operations.get(step.operation)
       if (operation === undefined) continue
       for (const example of requests.find((each) => each.name === name)?.response ?? []) {
         const type = example.header.find(({ key }) => key === "Content-Type")?.value ?? ""

@@ -16,7 +16,7 @@ const assertGreen = (report: Report) => {
 
 /** The requests that were answered. */
 const answered = (report: Report) => new Set(report.executions.map(({ name }) => name))
-const all = requestsOf(folders).map(([name]) => name)
+const all = requestsOf(folders).map(({ name }) => name)
 const statusOf = (report: Report, name: string) => report.executions.findLast((each) => each.name === name)?.status
 
 describe("newman and the collection against npm run dev", { timeout: 600_000 }, () => {
