@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import type { OpenApi, Operation } from "./OpenApi.ts"
-import { requestOf } from "./Request.ts"
+import { pathOf, requestOf } from "./Request.ts"
 import { about, type Folder, folders, initialValues, isFolder, name, type Request, requestsOf, variables } from "./requests.ts"
 import { documentedSource, exampleOf } from "./Responses.ts"
 
@@ -53,6 +53,8 @@ const operationOf = (openApi: OpenApi, request: Request): Operation => {
   const named = (place: string) => operation.parameters.filter((each) => each.in === place).map((each) => each.name)
   check("path parameter", Object.keys(details.path ?? {}), named("path"))
   check("query parameter", Object.keys(details.query ?? {}), named("query"))
+  const missing = named("path").filter((each) => pathOf(details)[each] === undefined)
+  if (missing.length > 0) throw new Error(`${name}: no value for ${missing.join(", ")}`)
   const documented = Object.entries(operation.responses).flatMap(([status, { content }]) => [
     status,
     ...Object.keys(content?.["application/problem+json"]?.examples ?? {}).map((code) => `${status} ${code}`)

@@ -29,8 +29,8 @@ const pairs = (given: Readonly<Record<string, string>>, parameters: ReadonlyArra
   ]
 }
 
-/** The path parameters of the current chatroom and reply. */
-const currentPath: Readonly<Record<string, string>> = { id: "{{roomId}}", mid: "{{replyId}}" }
+/** The values of path parameters: by default those of the current chatroom and reply. */
+export const pathOf = ({ path }: Details): Readonly<Record<string, string>> => ({ id: "{{roomId}}", mid: "{{replyId}}", ...path })
 
 const urlOf = ({ parameters, path }: Operation, details: Details) => {
   const [host, rest] = path.startsWith("/") ? ["{{baseUrl}}", path.slice(1).replace(/\{(\w+)\}/g, ":$1")] : [path, ""]
@@ -44,9 +44,7 @@ const urlOf = ({ parameters, path }: Operation, details: Details) => {
     host: [host],
     path: rest === "" ? [] : rest.split("/"),
     query,
-    variable: parameters
-      .filter((each) => each.in === "path")
-      .map(({ name }) => ({ key: name, value: details.path?.[name] ?? currentPath[name] }))
+    variable: parameters.filter((each) => each.in === "path").map(({ name }) => ({ key: name, value: pathOf(details)[name] }))
   }
 }
 

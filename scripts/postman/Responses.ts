@@ -45,8 +45,9 @@ export const documentedSource = (
   for (const { operation, request } of requests) {
     for (const expected of request.expected) {
       const [status = ""] = expected.split(" ")
-      const { content, headers } = operation.responses[status] ?? {}
-      if (headers === undefined) continue
+      const response = operation.responses[status]
+      if (response === undefined) continue
+      const { content, headers = {} } = response
       const required = Object.keys(headers).filter((key) => headers[key]?.required === true)
       const shape = { type: "object", properties: schemasOf(headers), required }
       responses.set(`${operation.operationId} ${status}`, { headers: shape, content: schemasOf(content) })

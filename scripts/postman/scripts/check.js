@@ -10,8 +10,7 @@ const { expect, media, operation, save = {}, until } = JSON.parse(pm.variables.g
 const { code: status, headers } = pm.response
 const type = (headers.get("Content-Type") || "").replace(/; *charset=utf-8$/i, "")
 const body = type.endsWith("json") ? pm.response.json() : undefined
-const read = (path) =>
-  path.split(".").reduce((value, key) => (value === undefined || value === null ? undefined : value[key]), body)
+const read = (path) => path.split(".").reduce((value, key) => value?.[key], body)
 
 const actual = status >= 400 && read("code") !== undefined ? `${status} ${read("code")}` : `${status}`
 pm.test(`Status is ${expect.join(" or ")}`, () => pm.expect(actual).to.be.oneOf(expect))
@@ -27,14 +26,14 @@ if (documented !== undefined) {
     else pm.expect(type).to.be.oneOf(types)
     if (body !== undefined) pm.expect(body).to.have.jsonSchema({ ...documented.content[type], components: { schemas } })
   })
-  pm.test("Type of the content cannot be guessed", () => pm.expect(headers.get("X-Content-Type-Options")).to.equal("nosniff"))
+  pm.test("Content type is not guessed", () => pm.expect(headers.get("X-Content-Type-Options")).to.equal("nosniff"))
   if (status >= 400) {
     pm.test("Problem has the request's id", () => pm.expect(read("requestId")).to.equal(headers.get("X-Request-Id")))
   }
 }
 
 for (const [name, path] of Object.entries(status < 400 ? save : {})) {
-  const value = read(path) === undefined ? headers.get(path) : read(path)
+  const value = read(path) ?? headers.get(path)
   if (value !== undefined) pm.collectionVariables.set(name, value)
 }
 

@@ -24,6 +24,6 @@ pm.collectionVariables.set("webhookBody", event === "changed" ? body.replace("in
 const billing = pm.variables.get("billing")
 const isAccepted = event === "new" || event === "repeated"
 if (billing === "off" || (billing === "stripe" && secret === "whsec_development" && isAccepted)) {
-  console.log("Skipped: billing is off, or the variable webhookSecret is not the server's.")
+  console.log("Skipped: billing is off, or webhookSecret is not set to a secret of the server.")
   pm.execution.skipRequest()
 }
