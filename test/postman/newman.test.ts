@@ -1,4 +1,7 @@
+import { once } from "node:events"
+import { createServer } from "node:http"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { freePort } from "../../dev/freePort.ts"
 import { type Report, runCollection } from "../../scripts/postman/Newman.ts"
 import { folders, requestsOf } from "../../scripts/postman/requests.ts"
 import { type DevServer, startDevServer } from "../../scripts/postman/Server.ts"
@@ -65,6 +68,26 @@ describe("newman and the collection against npm run dev", { timeout: 600_000 }, 
         failures.some((failure) => failure.startsWith(`${name}:`)),
         `${name}: ${failures.join("\n")}`
       )
+    }
+  })
+})
+
+describe("newman and the collection against a server that answers differently", { timeout: 300_000 }, () => {
+  it("is red for a status, a header and a body that openapi.json does not have", async () => {
+    const server = createServer((request, response) => {
+      response.writeHead(request.url === "/healthz" ? 200 : 410, { "Content-Type": "application/json" })
+      response.end(JSON.stringify({ status: 1 }))
+    })
+    const port = await freePort()
+    await once(server.listen(port, "127.0.0.1"), "listening")
+    try {
+      const { executions, failures } = await runCollection({ baseUrl: `http://127.0.0.1:${port}` })
+      const failed = (start: string) => failures.some((failure) => failure.startsWith(start))
+      for (const { name } of executions) assert.strictEqual(failed(`${name}: Status is `), name !== "Health", name)
+      assert.isTrue(failed("Health: Headers are as documented"), failures.join("\n"))
+      assert.isTrue(failed("Health: Body is as documented"), failures.join("\n"))
+    } finally {
+      server.close()
     }
   })
 })
