@@ -1,9 +1,5 @@
 import { readFileSync } from "node:fs"
 
-export interface JsonSchema {
-  readonly [keyword: string]: unknown
-}
-
 export interface Parameter {
   readonly name: string
   readonly in: "path" | "query" | "header"
@@ -11,20 +7,18 @@ export interface Parameter {
   readonly schema?: { readonly description?: string | undefined } | undefined
 }
 
-interface Media {
-  readonly schema: JsonSchema
-  readonly examples?: Readonly<Record<string, { readonly value: unknown }>> | undefined
-}
+type Content = Readonly<
+  Record<
+    string,
+    { readonly schema: object; readonly examples?: Readonly<Record<string, { readonly value: unknown }>> | undefined }
+  >
+>
 
 export interface Response {
-  readonly headers?: Readonly<Record<string, Header>> | undefined
-  readonly content?: Readonly<Record<string, Media>> | undefined
-}
-
-interface Header {
-  readonly schema: JsonSchema
-  readonly example?: unknown
-  readonly required?: boolean | undefined
+  readonly headers?: Readonly<
+    Record<string, { readonly schema: object; readonly example?: unknown; readonly required?: boolean | undefined }>
+  >
+  readonly content?: Content | undefined
 }
 
 export interface Operation {
@@ -36,32 +30,29 @@ export interface Operation {
   readonly parameters: ReadonlyArray<Parameter>
   /** The scheme's name is `bearer` or `admin`; empty when the operation is open. */
   readonly security: ReadonlyArray<Readonly<Record<string, unknown>>>
-  readonly requestBody?: { readonly content: Readonly<Record<string, Media>> } | undefined
+  readonly requestBody?: { readonly content: Content } | undefined
   readonly responses: Readonly<Record<string, Response>>
 }
 
-/** The parts of openapi.json that the collection is made of; references are resolved except those between schemas. */
+/** The parts of openapi.json that the collection is made of. */
 export interface OpenApi {
   readonly operations: ReadonlyMap<string, Operation>
-  readonly schemas: Readonly<Record<string, JsonSchema>>
+  readonly schemas: Readonly<Record<string, object>>
   /** The response to a request that is none of the operations. */
   readonly unrouted: Response
 }
-
-export const openApiFile = new URL("../../openapi.json", import.meta.url)
 
 interface Root {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Omit<Operation, "method" | "path">>>>>
   readonly components: { readonly schemas: OpenApi["schemas"]; readonly responses: { readonly Unrouted: Response } }
 }
 
+export const openApiFile = new URL("../../openapi.json", import.meta.url)
+
+/** Reads openapi.json and resolves its references, except those to schemas. */
 export const readOpenApi = (): OpenApi => {
   const root = JSON.parse(readFileSync(openApiFile, "utf8"))
-  const find = (reference: string) =>
-    reference
-      .slice(2)
-      .split("/")
-      .reduce((value, key) => value[key], root)
+  const find = (reference: string) => reference.split("/").reduce((value, key) => (key === "#" ? root : value[key]), root)
   const resolve = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(resolve)
     if (typeof value !== "object" || value === null) return value
