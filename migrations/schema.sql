@@ -163,8 +163,19 @@ create table otp_challenges (
   created_at timestamp with time zone default clock_timestamp() not null,
   expires_at timestamp with time zone not null,
   consumed_at timestamp with time zone,
+  client text,
+  is_familiar boolean default false not null,
   constraint otp_challenges_pkey PRIMARY KEY (id),
   constraint otp_challenges_purpose_check CHECK (purpose = ANY (ARRAY['login'::text, 'reset_password'::text]))
+);
+
+create table otp_joined_challenges (
+  id uuid not null,
+  code_id uuid not null,
+  client text,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  constraint otp_joined_challenges_pkey PRIMARY KEY (id),
+  constraint otp_joined_challenges_code_id_fkey FOREIGN KEY (code_id) REFERENCES otp_challenges(id) ON DELETE CASCADE
 );
 
 create table server_secrets (
@@ -272,6 +283,10 @@ CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id)
 CREATE INDEX messages_unfinished ON messages USING btree (user_id, chatroom_id, id) WHERE completed_at IS NULL;
 
 CREATE INDEX otp_challenges_live ON otp_challenges USING btree (mobile, purpose, created_at DESC) WHERE consumed_at IS NULL;
+
+CREATE INDEX otp_challenges_of_number ON otp_challenges USING btree (mobile, created_at);
+
+CREATE INDEX otp_joined_challenges_of_code ON otp_joined_challenges USING btree (code_id);
 
 CREATE INDEX subscriptions_due ON subscriptions USING btree (current_period_end) WHERE status = ANY (ARRAY['active'::text, 'trialing'::text, 'past_due'::text]);
 

@@ -118,7 +118,7 @@ export class Accounts extends Context.Service<
           yield* passwords.check(next)
           // Before the code is used up: a server that is too busy to hash must not cost the user the code.
           const hash = yield* passwords.hash(next)
-          yield* otp.verify({ ...reset, purpose: "reset_password" })
+          yield* otp.verify({ ...reset, purpose: "reset_password", address: origin.address })
           const { user } = yield* users.activate(reset.mobile, client)
           yield* adopt(user.id, hash, "password_reset", origin, "all")
         }

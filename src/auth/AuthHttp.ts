@@ -56,15 +56,15 @@ const AuthRoutes = HttpApiBuilder.group(
         return { user, signupToken: yield* signupTokens.make(mobile, { name, email, passwordHash }) }
       }),
       sendOtp: Effect.fnUntraced(function* ({ payload, request }) {
-        return yield* otp.send(payload.mobile, "login", (yield* originOf(request)).address)
+        return yield* otp.send({ mobile: payload.mobile, purpose: "login", address: (yield* originOf(request)).address })
       }),
       forgotPassword: Effect.fnUntraced(function* ({ payload, request }) {
-        return yield* otp.send(payload.mobile, "reset_password", (yield* originOf(request)).address)
+        return yield* otp.send({ mobile: payload.mobile, purpose: "reset_password", address: (yield* originOf(request)).address })
       }),
       verifyOtp: Effect.fnUntraced(function* ({ payload, request }) {
         const origin = yield* originOf(request)
         const { purpose = "login" } = payload
-        yield* addressLimits.guess("code", origin.address, otp.verify({ ...payload, purpose }), isWrong)
+        yield* addressLimits.guess("code", origin.address, otp.verify({ ...payload, purpose, address: origin.address }), isWrong)
         const details =
           payload.signupToken === undefined ? undefined : yield* signupTokens.read(payload.mobile, payload.signupToken)
         const { isNew, user } = yield* users.activate(payload.mobile, clientOf(origin), details)

@@ -2,6 +2,7 @@ import { Layer } from "effect"
 import { Accounts } from "./Accounts.ts"
 import { AddressLimits } from "./AddressLimits.ts"
 import { AuthEvents } from "./AuthEvents.ts"
+import { CodeAllowances } from "./CodeAllowances.ts"
 import { CodeSender } from "./CodeSender.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
@@ -23,5 +24,6 @@ export const AuthLayer = Accounts.layer.pipe(
     AddressLimits.layer,
     SignupTokens.layer
   ]),
+  Layer.provideMerge(CodeAllowances.layer),
   Layer.provideMerge([Throttle.layer, CodeSender.layer])
 )

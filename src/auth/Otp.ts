@@ -3,159 +3,199 @@ import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited } from "../api/auth/AuthErrors.ts"
-import { addressKey } from "../http/ClientAddress.ts"
-import type { Purpose } from "./Code.ts"
-import { CodeSender } from "./CodeSender.ts"
-import { Keys } from "../keys/Keys.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
+import { addressKey } from "../http/ClientAddress.ts"
+import { Keys } from "../keys/Keys.ts"
+import type { Purpose } from "./Code.ts"
+import { type Asker, CodeAllowances, guessesADay, type Permission, resendAfter } from "./CodeAllowances.ts"
+import { CodeSender } from "./CodeSender.ts"
 import { Throttle } from "./Throttle.ts"
 
-/** Seconds a code lives, and seconds before another may be asked for. */
+/** Seconds until a code expires. */
 const lifetime = 300
-const resendAfter = 30
-/** Wrong guesses a code bears. */
+/** Guesses of a code by the client that it was sent for, and the same number by all other clients together. */
 const tries = 5
-
-const cooldown = { limit: 1, period: Duration.seconds(resendAfter), refundable: true }
-/** Codes that may be sent: to a number, from an address, and all together, which bounds what an attack can cost. */
-const sendLimits = (mobile: string, from: string | null) => [
-  { key: `otp-send:10min:${mobile}`, rate: { limit: 5, period: Duration.minutes(10) } },
-  { key: `otp-send:day:${mobile}`, rate: { limit: 20, period: Duration.days(1) } },
-  ...(from === null ? [] : [{ key: `otp-send:from:${from}`, rate: { limit: 30, period: Duration.hours(1) } }]),
-  { key: "otp-send:all", rate: { limit: 3_000, period: Duration.minutes(10) } }
-]
+/** Guesses of a number by clients that have asked for none of its codes and name no challenge. */
 const openGuesses = { limit: tries, period: Duration.minutes(15) }
+
+/** Whose challenge a guess is for: the one that the code was sent for, one that joined it, or none. */
+type Role = "own" | "joined" | "open"
 
 export interface Challenge {
   readonly challengeId: string
   readonly expiresIn: number
   readonly resendAfter: number
-  /** The code itself, only when the mock delivery answers with it. */
+  /** The code itself, only with `OTP_DELIVERY=response`. */
   readonly otp?: string
 }
 
-/** One-time codes: six digits from a CSPRNG, their HMAC at rest, each evaluated at most five times and won at most once. */
+export interface Guess {
+  readonly mobile: Mobile
+  readonly purpose: Purpose
+  readonly otp: string
+  readonly challengeId?: string | undefined
+  readonly address: string | null
+}
+
+/**
+ * One-time codes: six random digits, stored as their HMAC, each used once at most. The client that a code was sent for
+ * has five guesses of it, and no other client can use them up. All other clients together have five more.
+ */
 export class Otp extends Context.Service<
   Otp,
   {
-    readonly send: (
-      mobile: Mobile,
-      purpose: Purpose,
-      address: string | null
-    ) => Effect.Effect<Challenge, OtpCooldown | OtpSendLimited | DeliveryFailed>
-    /** Uses the code up. Without `challengeId` the number's newest challenge is meant. */
-    readonly verify: (guess: {
-      readonly mobile: Mobile
-      readonly purpose: Purpose
-      readonly otp: string
-      readonly challengeId?: string | undefined
-    }) => Effect.Effect<void, OtpInvalid | OtpAttemptsExceeded>
+    readonly send: (asker: Asker) => Effect.Effect<Challenge, OtpCooldown | OtpSendLimited | DeliveryFailed>
+    /**
+     * Uses the code up. Without `challengeId` the newest challenge of the client's address is meant, or else the number's
+     * newest code.
+     */
+    readonly verify: (guess: Guess) => Effect.Effect<void, OtpInvalid | OtpAttemptsExceeded>
   }
 >()("chat-backend/auth/Otp") {
   static readonly layer = Layer.effect(
     Otp,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const allowances = yield* CodeAllowances
       const keys = yield* Keys
       const throttle = yield* Throttle
       const sender = yield* CodeSender
 
       const bind = (mobile: Mobile, purpose: Purpose, otp: string) => `${purpose}\u0000${mobile}\u0000${otp}`
-      const cooldownKey = (mobile: Mobile, purpose: Purpose) => `otp-cooldown:${purpose}:${mobile}`
-
-      /** One of every allowance, or the refusal: of several that are used up the one that takes longest. */
-      const takeTurn = Effect.fnUntraced(function* (mobile: Mobile, purpose: Purpose, address: string | null) {
-        const cooling = { key: cooldownKey(mobile, purpose), rate: cooldown }
-        const denied = yield* throttle.takeAll([cooling, ...sendLimits(mobile, addressKey(address))])
-        if (denied.size === 0) return
-        const retryAfter = Math.max(...denied.values())
-        return yield* denied.get(cooling.key) === retryAfter
-          ? new OtpCooldown({ retryAfter })
-          : new OtpSendLimited({ retryAfter })
-      })
 
       /**
-       * As if the code had not been asked for: another may be at once, and the one before it is the newest again. Only
-       * what limits the sends stays counted, so that a gateway in trouble is not called without end.
+       * As if the code had not been asked for: the next one can be asked for at once, and the code before it is the newest
+       * again. Only the allowances of messages stay used, so that a failing gateway is not called without end.
        */
-      const takeBack = (mobile: Mobile, purpose: Purpose, challengeId: string) =>
+      const takeBack = (asker: Asker, challengeId: string) =>
         sql`delete from otp_challenges where id = ${challengeId}`.pipe(
           Effect.orDie,
-          Effect.andThen(throttle.refund(cooldownKey(mobile, purpose), cooldown))
+          Effect.andThen(allowances.endCooldown(asker))
         )
 
-      const send = Effect.fn("Otp.send")(function* (mobile: Mobile, purpose: Purpose, address: string | null) {
-        yield* takeTurn(mobile, purpose, address)
+      const sendNew = Effect.fnUntraced(function* (asker: Asker, isFamiliar: boolean) {
+        const { mobile, purpose } = asker
         const challengeId = uuid()
         const otp = String(randomInt(1_000_000)).padStart(6, "0")
         const shown = yield* sql`
-          insert into otp_challenges (id, mobile, purpose, code_mac, expires_at)
+          insert into otp_challenges (id, mobile, purpose, code_mac, expires_at, client, is_familiar)
           values (${challengeId}, ${mobile}, ${purpose}, ${keys.mac("otp", bind(mobile, purpose, otp))},
-            clock_timestamp() + make_interval(secs => ${lifetime}))
+            clock_timestamp() + make_interval(secs => ${lifetime}), ${addressKey(asker.address)}, ${isFamiliar})
         `.pipe(
           Effect.orDie,
           Effect.andThen(sender.deliver({ mobile, otp, purpose, expiresIn: lifetime, challengeId })),
-          Effect.onError(() => takeBack(mobile, purpose, challengeId))
+          Effect.onError(() => takeBack(asker, challengeId))
         )
         return { challengeId, expiresIn: lifetime, resendAfter, ...(shown === undefined ? {} : { otp: shown }) }
       })
 
-      const evaluate = Effect.fnUntraced(function* (guess: Parameters<Otp["Service"]["verify"]>[0]) {
+      /** A challenge of the client's own for the number's newest code, which another client asked for. */
+      const join = Effect.fnUntraced(function* (asker: Asker, permission: Permission & { kind: "join" }) {
+        const client = addressKey(asker.address)
+        const [code] = yield* sql<{ id: string; wait: number }>`
+          select id, floor(extract(epoch from expires_at - clock_timestamp()))::float8 as wait from (
+            select * from otp_challenges
+            where mobile = ${asker.mobile} and purpose = ${asker.purpose} and consumed_at is null
+              and expires_at > clock_timestamp() + interval '1 second'
+            order by created_at desc limit 1
+          ) newest
+          where client is distinct from ${client} and tries_open < ${tries}
+        `.pipe(Effect.orDie)
+        if (code === undefined) return yield* permission.refusal
+        yield* permission.take
+        const challengeId = uuid()
+        yield* sql`
+          insert into otp_joined_challenges (id, code_id, client)
+          select ${challengeId}::uuid, id, ${client} from otp_challenges where id = ${code.id} for key share
+        `.pipe(Effect.orDie)
+        return { challengeId, expiresIn: code.wait, resendAfter }
+      })
+
+      const send: Otp["Service"]["send"] = Effect.fn("Otp.send")(function* (asker) {
+        const permission = yield* allowances.permit(asker)
+        return yield* permission.kind === "send" ? sendNew(asker, permission.isFamiliar) : join(asker, permission)
+      })
+
+      /**
+       * The one challenge that is meant, as `meant (code, role)`: `own` when the code was sent for this client,
+       * `joined` when the challenge is another client's, `open` for the number's newest code otherwise.
+       */
+      const meantBy = ({ address, mobile, purpose, ...guess }: Guess) => {
+        const challengeId = guess.challengeId ?? null
+        const client = addressKey(address)
+        const isNamed = (id: string, from: string) => sql`case when ${challengeId}::uuid is not null
+          then ${sql.literal(id)} = ${challengeId}::uuid else ${sql.literal(from)} = ${client} end`
+        return sql`live as (
+            select id, client, created_at from otp_challenges
+            where mobile = ${mobile} and purpose = ${purpose} and consumed_at is null and expires_at > clock_timestamp()
+          ), meant as (
+            select code, role from (
+              select id as code, 'own' as role, created_at as since from live where ${isNamed("id", "client")}
+              union all
+              select live.id, 'joined', j.created_at from live join otp_joined_challenges j on j.code_id = live.id
+                where ${isNamed("j.id", "j.client")}
+              union all
+              select id, 'open', created_at from live where ${challengeId}::uuid is null
+            ) any_of order by role = 'open', since desc limit 1
+          )`
+      }
+
+      /** Whether the challenge that is meant has guesses left, in a statement that joins `otp_challenges c` and `meant`. */
+      const hasTries =
+        sql.literal(`case meant.role when 'own' then tries_bound < ${tries} when 'joined' then tries_open < ${tries}
+        else tries_bound + tries_open < ${tries} end`)
+
+      const evaluate = Effect.fnUntraced(function* (guess: Guess, isOpenAllowed: boolean) {
         const { mobile, purpose } = guess
-        const challenge = guess.challengeId ?? null
         const macs = keys.macs("otp", bind(mobile, purpose, guess.otp)).join(",")
-        const [row] = yield* sql<{ ok: boolean }>`
-          with guessed as (
-            update otp_challenges set
-              tries_bound = tries_bound + (${challenge}::uuid is not null)::int,
-              tries_open = tries_open + (${challenge}::uuid is null)::int,
+        const [row] = yield* sql<{ ok: boolean; role: Role; triesOpen: number }>`
+          with ${meantBy(guess)}, today as (
+            select coalesce(sum(tries_bound + tries_open), 0) as guesses from otp_challenges
+            where mobile = ${mobile} and created_at > now() - interval '1 day'
+          ), guessed as (
+            update otp_challenges c set
+              tries_bound = tries_bound + (meant.role = 'own')::int,
+              tries_open = tries_open + (meant.role <> 'own')::int,
               consumed_at = case when code_mac = any (string_to_array(${macs}, ',')) then clock_timestamp() end
-            where id = (
-                select id from otp_challenges
-                where mobile = ${mobile} and purpose = ${purpose} and (${challenge}::uuid is null or id = ${challenge}::uuid)
-                  and consumed_at is null and expires_at > clock_timestamp()
-                order by created_at desc limit 1
-              )
-              and consumed_at is null and expires_at > clock_timestamp()
-              and (case when ${challenge}::uuid is null then tries_open else tries_bound end) < ${tries}
-            returning created_at, consumed_at is not null as ok
+            from meant, today
+            where c.id = meant.code and consumed_at is null and expires_at > clock_timestamp() and ${hasTries}
+              and (meant.role <> 'open' or ${isOpenAllowed})
+              and (today.guesses < ${guessesADay} or meant.role = 'own' and c.is_familiar)
+            returning created_at, consumed_at is not null as ok, meant.role, tries_open
           ), superseded as (
-            -- Else the code before this one would be the newest again, and good without its challenge.
+            -- Else the code before this one would be the newest again, and valid without its challenge.
             update otp_challenges as o set consumed_at = clock_timestamp() from guessed
             where guessed.ok and o.mobile = ${mobile} and o.purpose = ${purpose} and o.consumed_at is null
               and o.created_at < guessed.created_at
           )
-          select ok from guessed
+          select ok, role, tries_open from guessed
         `
-        return row?.ok
+        return row
       }, Effect.orDie)
 
-      /** Seconds until the challenge that took all its guesses is forgotten; 0 when there is none such. */
-      const exhausted = Effect.fnUntraced(function* (guess: Parameters<Otp["Service"]["verify"]>[0]) {
-        const challenge = guess.challengeId ?? null
-        const [row] = yield* sql<{ wait: number }>`
-          select ceil(extract(epoch from expires_at - clock_timestamp()))::float8 as wait from otp_challenges
-          where mobile = ${guess.mobile} and purpose = ${guess.purpose} and (${challenge}::uuid is null or id = ${challenge}::uuid)
-            and consumed_at is null and expires_at > clock_timestamp()
-            and (case when ${challenge}::uuid is null then tries_open else tries_bound end) >= ${tries}
-          order by created_at desc limit 1
-        `
-        return Math.max(0, row?.wait ?? 0)
-      }, Effect.orDie)
+      /** After a guess that was not evaluated: fails when its challenge has no guesses left, else there is no such challenge. */
+      const refuse = Effect.fnUntraced(function* (guess: Guess, openWait: number) {
+        const [meant] = yield* sql<{ wait: number; role: Role }>`
+          with ${meantBy(guess)}
+          select greatest(1, ceil(extract(epoch from expires_at - clock_timestamp())))::float8 as wait, meant.role
+          from otp_challenges c join meant on c.id = meant.code
+        `.pipe(Effect.orDie)
+        // Other clients may have used these guesses up: this one may ask for a code of its own at once.
+        if (meant?.role === "joined") yield* allowances.endCooldown(guess)
+        const wait = openWait > 0 && meant?.role !== "own" && meant?.role !== "joined" ? openWait : meant?.wait
+        if (wait !== undefined) return yield* new OtpAttemptsExceeded({ retryAfter: wait })
+        return guess.challengeId === undefined ? "open" : "own"
+      })
 
       const verify: Otp["Service"]["verify"] = Effect.fn("Otp.verify")(function* (guess) {
         const openKey = `otp-guess:${guess.mobile}`
-        if (guess.challengeId === undefined) {
-          const wait = yield* throttle.peek(openKey, openGuesses)
-          if (wait > 0) return yield* new OtpAttemptsExceeded({ retryAfter: wait })
-        }
-        const ok = yield* evaluate(guess)
-        if (ok === true) return yield* throttle.reset(cooldownKey(guess.mobile, guess.purpose))
-        if (ok === undefined) {
-          const wait = yield* exhausted(guess)
-          if (wait > 0) return yield* new OtpAttemptsExceeded({ retryAfter: wait })
-        }
-        if (guess.challengeId === undefined) yield* throttle.take(openKey, openGuesses)
+        const wait = guess.challengeId === undefined ? yield* throttle.peek(openKey, openGuesses) : 0
+        const judged = yield* evaluate(guess, wait === 0)
+        if (judged?.ok === true) return yield* allowances.endCooldown(guess)
+        const role = judged === undefined ? yield* refuse(guess, wait) : judged.role
+        // The clients that share these guesses need another code: the next request may send one.
+        if (role !== "own" && judged?.triesOpen === tries) yield* allowances.endCooldown({ ...guess, address: null })
+        if (role === "open") yield* throttle.take(openKey, openGuesses)
         return yield* new OtpInvalid()
       })
 

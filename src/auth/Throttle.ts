@@ -35,6 +35,8 @@ export class Throttle extends Context.Service<
     readonly peek: (key: string, rate: Rate) => Effect.Effect<number>
     /** Gives back what one `take` took. */
     readonly refund: (key: string, rate: Rate) => Effect.Effect<void>
+    /** Gives back what one `takeAll` took. */
+    readonly refundAll: (allowances: ReadonlyArray<Allowance>) => Effect.Effect<void>
     /** Deletes the key, so that its allowance is full again. */
     readonly reset: (key: string) => Effect.Effect<void>
   }
@@ -83,17 +85,30 @@ export class Throttle extends Context.Service<
         return wait
       }, Effect.orDie)
 
-      const refund = Effect.fn("Throttle.refund")(function* (key: string, rate: Rate) {
-        denials.forget(key)
-        yield* sql`update throttles set tat = tat - make_interval(secs => ${seconds(rate.period) / rate.limit}) where key = ${key}`
+      const refundAll = Effect.fn("Throttle.refundAll")(function* (allowances: ReadonlyArray<Allowance>) {
+        for (const { key } of allowances) denials.forget(key)
+        const steps = allowances.map(({ key, rate }) => ({ key, step: seconds(rate.period) / rate.limit }))
+        // Locked in the order of the keys, as `take_throttles` does. An allowance that is full again needs no row.
+        yield* sql`
+          with held as (
+            select t.key, t.tat - make_interval(secs => a.step) as tat
+            from throttles t join json_to_recordset(${JSON.stringify(steps)}::text::json) as a (key text, step float8) on a.key = t.key
+            order by t.key for update of t
+          ), full_again as (
+            delete from throttles t using held where t.key = held.key and held.tat <= clock_timestamp()
+          )
+          update throttles t set tat = held.tat from held where t.key = held.key and held.tat > clock_timestamp()
+        `
       }, Effect.orDie)
+
+      const refund = (key: string, rate: Rate) => refundAll([{ key, rate }])
 
       const reset = Effect.fn("Throttle.reset")(function* (key: string) {
         denials.forget(key)
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 
-      return Throttle.of({ take, takeAll, cachedWait, peek, refund, reset })
+      return Throttle.of({ take, takeAll, cachedWait, peek, refund, refundAll, reset })
     })
   )
 }

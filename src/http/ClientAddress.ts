@@ -8,9 +8,9 @@ export interface Origin {
 }
 
 /**
- * The client's address. Forwarded addresses are believed only as far as trusted proxies wrote them: with a count, the
- * one that many places left of the connection's own; with ranges, the first from the right that is not a trusted proxy.
- * Everything left of it can be invented. Null when it cannot be told.
+ * The client's address. Forwarded addresses are used only as far as trusted proxies wrote them: with a count, the one that
+ * many places left of the connection's own; with ranges, the first from the right that is not a trusted proxy. A client
+ * can invent everything left of it. Null when the address cannot be determined.
  */
 export const clientAddress = (
   peer: string | undefined,
@@ -57,22 +57,53 @@ for (const [network, prefix] of [
   privateRanges.addSubnet(network, prefix, "ipv6")
 
 /**
- * The key of limits by address: an IPv4 address, or the /64 of an IPv6 address, which is one household. Clients whose
- * address cannot be told share one key. A private address has none: it is a proxy that is not trusted, and everybody
- * behind it would share one allowance.
+ * The key of one client's address: an IPv4 address, or the /64 of an IPv6 address, which is one household. Clients whose
+ * address cannot be determined share one key. A private address has none: it belongs to an untrusted proxy, and all
+ * clients behind that would share one allowance.
  */
-export const addressKey = (address: string | null): string | null => {
-  const family = address === null ? 0 : isIP(address)
-  if (address === null || family === 0) return "unknown"
-  if (privateRanges.check(address, family === 4 ? "ipv4" : "ipv6")) return null
-  return family === 4 ? address : network64(address)
+export const addressKey = (address: string | null): string | null => networksOf(address)[0]?.key ?? null
+
+/** A network that limits by address count, and how many times the allowance of one client it has. */
+export interface Network {
+  readonly key: string
+  readonly factor: number
 }
 
-const network64 = (address: string): string => {
+/** Factors of the networks around a client. An IPv6 customer often has a /56, and can get a /48 for nothing. */
+const widerThanClient = {
+  ipv4: [[24, 10]],
+  ipv6: [
+    [56, 3],
+    [48, 10]
+  ]
+} as const
+
+/** The client's own network first, then wider ones; none for a private address (`addressKey`). */
+export const networksOf = (address: string | null): ReadonlyArray<Network> => {
+  const family = address === null ? 0 : isIP(address)
+  if (address === null || family === 0) return [{ key: "unknown", factor: 1 }]
+  if (privateRanges.check(address, family === 4 ? "ipv4" : "ipv6")) return []
+  if (family === 4) {
+    const wider = widerThanClient.ipv4.map(([prefix, factor]) => ({ key: `${address.replace(/\d+$/, "0")}/${prefix}`, factor }))
+    return [{ key: address, factor: 1 }, ...wider]
+  }
+  const groups = groupsOf(address)
+  const wider = widerThanClient.ipv6.map(([prefix, factor]) => ({ key: network6(groups, prefix), factor }))
+  return [{ key: network6(groups, 64), factor: 1 }, ...wider]
+}
+
+/** The first four groups of an IPv6 address. */
+const groupsOf = (address: string): ReadonlyArray<number> => {
   const [head = "", tail] = address.split("%")[0]?.split("::") ?? []
   const before = head === "" ? [] : head.split(":")
   const after = tail === undefined || tail === "" ? [] : tail.split(":")
   const zeros = tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => "0")
-  const groups = [...before, ...zeros, ...after].slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16))
-  return `${groups.join(":")}::/64`
+  return [...before, ...zeros, ...after].slice(0, 4).map((group) => Number.parseInt(group, 16))
+}
+
+/** The network of this prefix, 48 to 64 bits: the fourth group without its last bits. */
+const network6 = (groups: ReadonlyArray<number>, prefix: number): string => {
+  const [a = 0, b = 0, c = 0, d = 0] = groups
+  const kept = (d >> (64 - prefix)) << (64 - prefix)
+  return `${[a, b, c, kept].map((group) => group.toString(16)).join(":")}::/${prefix}`
 }

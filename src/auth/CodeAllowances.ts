@@ -1,0 +1,150 @@
+import { Context, Duration, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { OtpCooldown, OtpSendLimited } from "../api/auth/AuthErrors.ts"
+import type { Mobile } from "../api/auth/Mobile.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { addressKey, networksOf } from "../http/ClientAddress.ts"
+import type { Purpose } from "./Code.ts"
+import { type Allowance, Throttle } from "./Throttle.ts"
+
+/** Seconds before the same client may ask for another code. */
+export const resendAfter = 30
+/** Guesses that all codes of a number bear in a day, without those of familiar clients. */
+export const guessesADay = 100
+
+const cooldown = { limit: 1, period: Duration.seconds(resendAfter), refundable: true }
+const ofClient = { tenMinutes: { limit: 5, period: Duration.minutes(10) }, day: { limit: 10, period: Duration.days(1) } }
+/** Messages to a number: of unfamiliar clients, and kept for familiar ones. */
+const ofNumber = { day: { limit: 20, period: Duration.days(1) }, familiarDay: { limit: 10, period: Duration.days(1) } }
+/** Messages to all numbers, which bounds what an attack can cost; a fifth is kept for numbers of active users. */
+const ofAll = { any: { limit: 3_000, period: Duration.minutes(10) }, unknown: { limit: 2_400, period: Duration.minutes(10) } }
+const codesAnHour = 30
+
+/** A client that asks for a code. */
+export interface Asker {
+  readonly mobile: Mobile
+  readonly purpose: Purpose
+  readonly address: string | null
+}
+
+/**
+ * `send`: a message may be sent. `join`: none, because a code was sent for another client just now or the messages of the
+ * number are used up; the client may get a challenge for the code that is live.
+ */
+export type Permission =
+  | { readonly kind: "send"; readonly isFamiliar: boolean }
+  | {
+      readonly kind: "join"
+      readonly refusal: OtpCooldown | OtpSendLimited
+      readonly take: Effect.Effect<void, OtpCooldown | OtpSendLimited>
+    }
+
+interface Facts {
+  readonly isUser: boolean
+  readonly addresses: ReadonlyArray<string>
+  readonly guesses: number
+  readonly pause: number
+}
+
+/** How many codes a client, a network, a number and all numbers together may get. */
+export class CodeAllowances extends Context.Service<
+  CodeAllowances,
+  {
+    readonly permit: (asker: Asker) => Effect.Effect<Permission, OtpCooldown | OtpSendLimited>
+    /** Lets the number's next code be asked for at once, by this client and by others. */
+    readonly endCooldown: (asker: Asker) => Effect.Effect<void>
+  }
+>()("chat-backend/auth/CodeAllowances") {
+  static readonly layer = Layer.effect(
+    CodeAllowances,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const throttle = yield* Throttle
+      const { otpDelivery, otpWebhook } = yield* AppConfig
+      // A code in the response reaches only the client that asked for it, so a joined challenge would be useless.
+      const isInResponse = otpDelivery === "response" && otpWebhook === undefined
+
+      const keyOf = ({ mobile, purpose }: Asker) => `otp-cooldown:${purpose}:${mobile}`
+      /** Ends the keys of one client. Clients that share a private address are one client, the number's only one. */
+      const suffixOf = ({ address }: Asker) => {
+        const client = addressKey(address)
+        return client === null ? "" : `:${client}`
+      }
+
+      const allowancesOf = (asker: Asker, isUser: boolean) => {
+        const { mobile } = asker
+        const [key, suffix] = [keyOf(asker), suffixOf(asker)]
+        const isOne = suffix === ""
+        const client: ReadonlyArray<Allowance> = [
+          ...(isOne ? [] : [{ key: `${key}${suffix}`, rate: cooldown }]),
+          { key: `otp-send:10min:${mobile}${suffix}`, rate: ofClient.tenMinutes },
+          ...(isOne ? [] : [{ key: `otp-send:day:${mobile}${suffix}`, rate: ofClient.day }]),
+          ...networksOf(asker.address).map(({ factor, key }) => ({
+            key: `otp-send:from:${key}`,
+            rate: { limit: codesAnHour * factor, period: Duration.hours(1) }
+          }))
+        ]
+        const all = { key: "otp-send:all", rate: ofAll.any }
+        const messages: ReadonlyArray<Allowance> = [
+          ...(isInResponse && !isOne ? [] : [{ key, rate: cooldown }]),
+          { key: `otp-send:day:${mobile}`, rate: ofNumber.day },
+          ...(isUser ? [] : [{ key: "otp-send:unknown", rate: ofAll.unknown }]),
+          all
+        ]
+        return { client, messages, kept: [{ key: `otp-send:familiar:${mobile}`, rate: ofNumber.familiarDay }, all] }
+      }
+
+      /** Of several allowances that are used up, the one that takes longest. */
+      const refusalOf = (asker: Asker, denied: ReadonlyMap<string, number>) => {
+        const retryAfter = Math.max(...denied.values())
+        const isCooling = [keyOf(asker), `${keyOf(asker)}${suffixOf(asker)}`].some((key) => denied.get(key) === retryAfter)
+        return isCooling ? new OtpCooldown({ retryAfter }) : new OtpSendLimited({ retryAfter })
+      }
+
+      /** One statement for known and unknown numbers, so that both take the same time. */
+      const factsOf = Effect.fnUntraced(function* (mobile: Mobile) {
+        const [row] = yield* sql<Facts>`
+          select
+            exists (select 1 from users where mobile = ${mobile} and status = 'active') as is_user,
+            array(
+              select e.address from users u join auth_events e on e.user_id = u.id
+              where u.mobile = ${mobile} and u.status = 'active' and e.address is not null
+                and e.kind in ('login', 'recovery', 'password_login') and e.at > now() - interval '90 days'
+              order by e.id desc limit 50
+            ) as addresses,
+            coalesce(sum(tries_bound + tries_open), 0)::int as guesses,
+            coalesce(ceil(extract(epoch from
+              min(created_at) filter (where tries_bound + tries_open > 0) + interval '1 day' - clock_timestamp())), 0)::float8 as pause
+          from otp_challenges where mobile = ${mobile} and created_at > now() - interval '1 day'
+        `
+        return row ?? (yield* Effect.die("an aggregate returned nothing"))
+      }, Effect.orDie)
+
+      const permit: CodeAllowances["Service"]["permit"] = Effect.fn("CodeAllowances.permit")(function* (asker) {
+        const { addresses, guesses, isUser, pause } = yield* factsOf(asker.mobile)
+        const client = addressKey(asker.address)
+        const isFamiliar = client !== null && client !== "unknown" && addresses.some((address) => addressKey(address) === client)
+        if (guesses >= guessesADay && !isFamiliar) return yield* new OtpSendLimited({ retryAfter: Math.max(1, pause) })
+        const allowances = allowancesOf(asker, isUser)
+        const denied = yield* throttle.takeAll([...allowances.client, ...allowances.messages])
+        if (denied.size === 0) return { kind: "send", isFamiliar }
+        if (allowances.client.some(({ key }) => denied.has(key))) return yield* refusalOf(asker, denied)
+        if (isFamiliar) {
+          const left = yield* throttle.takeAll([...allowances.client, ...allowances.kept])
+          if (left.size === 0) return { kind: "send", isFamiliar }
+        }
+        const refusal = refusalOf(asker, denied)
+        if (isInResponse) return yield* refusal
+        const take = Effect.flatMap(throttle.takeAll(allowances.client), (used) =>
+          used.size === 0 ? Effect.void : Effect.fail(refusalOf(asker, used))
+        )
+        return { kind: "join", refusal, take }
+      })
+
+      const endCooldown: CodeAllowances["Service"]["endCooldown"] = (asker) =>
+        Effect.forEach(new Set([keyOf(asker), `${keyOf(asker)}${suffixOf(asker)}`]), throttle.reset, { discard: true })
+
+      return CodeAllowances.of({ permit, endCooldown })
+    })
+  )
+}
