@@ -1,25 +1,24 @@
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Exit, Layer } from "effect"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
-import { addressKey } from "../http/ClientAddress.ts"
-import { Throttle } from "./Throttle.ts"
+import { addressKey, networksOf } from "../http/ClientAddress.ts"
+import { type Allowance, type Rate, Throttle } from "./Throttle.ts"
 
 /**
- * Guesses from one address, whatever numbers they are for: how many may be wrong, and how many a process judges at
- * once, for a flood is over before the first of it was found wrong. A mobile carrier has many people behind one
- * address; a password costs a hundred times what a code costs to judge, which is one statement.
+ * Guesses of one client, for all numbers together: how many may be wrong, and how many a process verifies at the same
+ * time. Many users of a mobile carrier share one address. Verifying a password costs a hundred times what a code costs.
  */
 const guesses = {
   code: { wrong: { limit: 300, period: Duration.minutes(15) }, atOnce: Number.POSITIVE_INFINITY },
   password: { wrong: { limit: 60, period: Duration.minutes(15) }, atOnce: 4 }
 }
-/** Numbers that are registered from one address: each is a row that stays. */
+/** Numbers that one client registers: each is a row that stays. */
 const signUps = { limit: 60, period: Duration.hours(1) }
 
-/** What one address may do to many accounts; where addresses tell nobody apart, nothing is counted. */
+/** What one address, and the networks around it, may do to many accounts. Private addresses are not counted. */
 export class AddressLimits extends Context.Service<
   AddressLimits,
   {
-    /** Judges a guess, unless too many from its address were wrong: then it is refused without a query. */
+    /** Runs `judge`, unless too many guesses of the address or its networks were wrong: then it fails without running it. */
     readonly guess: <A, E, R>(
       what: keyof typeof guesses,
       address: string | null,
@@ -41,6 +40,18 @@ export class AddressLimits extends Context.Service<
         else judging.set(key, left)
       }
 
+      /** The allowance of the client, and larger ones of the networks around it. */
+      const allowancesOf = (what: string, address: string | null, rate: Rate): ReadonlyArray<Allowance> =>
+        networksOf(address).map(({ factor, key }) => ({
+          key: `${what}:from:${key}`,
+          rate: { ...rate, limit: rate.limit * factor }
+        }))
+
+      const takeAll = Effect.fnUntraced(function* (allowances: ReadonlyArray<Allowance>) {
+        const denied = yield* throttle.takeAll(allowances)
+        if (denied.size > 0) return yield* new TooManyAttempts({ retryAfter: Math.max(...denied.values()) })
+      })
+
       const guess = Effect.fnUntraced(function* <A, E, R>(
         what: keyof typeof guesses,
         address: string | null,
@@ -49,22 +60,33 @@ export class AddressLimits extends Context.Service<
       ) {
         const from = addressKey(address)
         if (from === null) return yield* judge
-        const key = `${what}:from:${from}`
+        const key = `${what}:${from}`
         const { atOnce, wrong } = guesses[what]
         const others = judging.get(key) ?? 0
-        const wait = others < atOnce ? yield* throttle.cachedWait(key) : 1
-        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
+        if (others >= atOnce) return yield* new TooManyAttempts({ retryAfter: 1 })
+        // Taken before the guess is verified, so that parallel guesses get no more than sequential ones. A guess whose
+        // client hangs up stays counted: it may have been wrong.
+        const allowances = allowancesOf(what, address, { ...wrong, refundable: true })
+        const judged = Effect.andThen(
+          takeAll(allowances),
+          Effect.onExit(judge, (exit) => {
+            const isCounted =
+              Exit.isFailure(exit) &&
+              exit.cause.reasons.some(
+                (reason) => reason._tag === "Interrupt" || (reason._tag === "Fail" && isWrong(reason.error))
+              )
+            return isCounted ? Effect.void : throttle.refundAll(allowances)
+          })
+        )
         judging.set(key, others + 1)
-        return yield* judge.pipe(
-          Effect.tapError((error) => (isWrong(error) ? throttle.take(key, wrong) : Effect.void)),
-          Effect.ensuring(Effect.sync(() => done(key)))
+        return yield* Effect.ensuring(
+          judged,
+          Effect.sync(() => done(key))
         )
       })
 
       const signUp: AddressLimits["Service"]["signUp"] = Effect.fnUntraced(function* (address) {
-        const from = addressKey(address)
-        const wait = from === null ? 0 : yield* throttle.take(`signup:from:${from}`, signUps)
-        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
+        if (addressKey(address) !== null) yield* takeAll(allowancesOf("signup", address, signUps))
       })
 
       return AddressLimits.of({ guess, signUp })

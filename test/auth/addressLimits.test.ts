@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
-import { freshMobile, request } from "../support/Client.ts"
+import { freshMobile, logIn, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { assertProblem } from "./People.ts"
 import { times } from "../support/times.ts"
@@ -54,6 +55,17 @@ describe("codes requested from one address", () => {
     assert.strictEqual((await send(trusting.url, "2001:4860:1:3::1")).status, 200)
   })
 
+  it.each([
+    ["90 an hour per /56 of IPv6", 90, 100, (n: number) => `2001:4860:2:${n.toString(16)}::1`, "2001:4860:2:100::1"],
+    ["300 an hour per /48 of IPv6", 300, 320, (n: number) => `2001:4860:3:${(n * 100).toString(16)}::1`, "2001:4860:4::1"],
+    ["300 an hour per /24 of IPv4", 300, 320, (n: number) => `192.0.2.${n % 256}`, "192.0.3.1"]
+  ] as const)("are limited to %s", async (_, limit, count, address, neighbour) => {
+    const all = await statuses(count, trusting.url, address)
+    // The allowance of the /48 gains one in twelve seconds.
+    assert.approximately(all.filter((status) => status === 200).length, limit, 2)
+    assert.strictEqual((await send(trusting.url, neighbour)).status, 200)
+  })
+
   it("are not counted when no proxy is trusted and all clients come from loopback", async () => {
     assert.deepStrictEqual(new Set(await statuses(35, direct.url, () => undefined)), new Set([200]))
     assert.deepStrictEqual(new Set(await statuses(35, direct.url, () => "203.0.113.99")), new Set([200]))
@@ -99,8 +111,6 @@ describe("one address and many accounts", () => {
     await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
       `code:from:${address}`
     ])
-    // This one is still verified; the process learns of the limit from it.
-    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
     const right = { mobile, otp: body.otp, challengeId: body.challengeId }
     for (const [path, what] of [
       ["/auth/verify-otp", right],
@@ -110,10 +120,48 @@ describe("one address and many accounts", () => {
       assertProblem(refused, 429, "too_many_attempts")
       assert.isAtMost(Number(refused.headers.get("retry-after")), 64)
     }
-    // The code is still valid from another address. Another process learns of the limit from its own first wrong code.
+    // The code is still valid from another address.
     assert.strictEqual((await post(backend.url, "/auth/verify-otp", right, "203.0.113.41")).status, 200)
-    assertProblem(await guess(peer.url, address), 400, "otp_invalid")
     assertProblem(await guess(peer.url, address), 429, "too_many_attempts")
+  })
+
+  it("verifies three hundred codes at the most, however many come at once and to however many processes", async () => {
+    const address = "198.51.100.45"
+    const started = Date.now()
+    const replies = await Promise.all(times(360, (n) => guess(n % 2 === 0 ? backend.url : peer.url, address)))
+    const verified = replies.filter(({ body }) => body.code === "otp_invalid").length
+    // The allowance gains one in three seconds.
+    assert.isAtLeast(verified, 300)
+    assert.isAtMost(verified, 301 + (Date.now() - started) / 3_000)
+    // When the wait is over, the next guess is verified.
+    const refused = await guess(backend.url, address)
+    assertProblem(refused, 429, "too_many_attempts")
+    await sleep(1_000 * Number(refused.headers.get("retry-after")))
+    assertProblem(await guess(backend.url, address), 400, "otp_invalid")
+  })
+
+  it("counts the networks around an address", async () => {
+    assertProblem(await guess(backend.url, "2001:4860:9:1::1"), 400, "otp_invalid")
+    const waitIn = async (network: string) => {
+      const key = `code:from:${network}`
+      const set = "update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1 returning key"
+      assert.lengthOf(await database.query(set, [key]), 1)
+    }
+    await waitIn("2001:4860:9:0::/56")
+    assertProblem(await guess(backend.url, "2001:4860:9:2::1"), 429, "too_many_attempts")
+    assertProblem(await guess(backend.url, "2001:4860:9:100::1"), 400, "otp_invalid")
+    await waitIn("2001:4860:9:0::/48")
+    assertProblem(await guess(backend.url, "2001:4860:9:200::1"), 429, "too_many_attempts")
+    assertProblem(await guess(backend.url, "2001:4860:a::1"), 400, "otp_invalid")
+  })
+
+  it("shares one allowance among all clients whose address cannot be determined", async () => {
+    assertProblem(await guess(backend.url, "unknown"), 400, "otp_invalid")
+    await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = 'code:from:unknown'")
+    assertProblem(await guess(backend.url, "nonsense"), 429, "too_many_attempts")
+    assertProblem(await guess(backend.url, "_hidden"), 429, "too_many_attempts")
+    await database.query("delete from throttles where key = 'code:from:unknown'")
+    await sleep(1_100)
   })
 
   it("refuses every password after sixty wrong ones in 15 minutes", async () => {
@@ -134,7 +182,6 @@ describe("one address and many accounts", () => {
     await database.query("update throttles set tat = clock_timestamp() + interval '16 minutes' where key = $1", [
       `password:from:${address}`
     ])
-    assertProblem(await logIn(wrong), 401, "credentials_invalid")
     assertProblem(await logIn(), 429, "too_many_attempts")
     // Codes are counted separately.
     assertProblem(await guess(backend.url, address), 400, "otp_invalid")
@@ -188,7 +235,7 @@ describe("one address and many accounts", () => {
     assert.strictEqual((await signUp("203.0.113.61")).status, 201)
   })
 
-  it("does not count loopback, private and unreadable addresses", async () => {
+  it("counts neither loopback nor private addresses, and no text that is not an address", async () => {
     for (const address of [undefined, "10.1.2.3", "nonsense"])
       assertProblem(await guess(backend.url, address), 400, "otp_invalid")
     assert.lengthOf(await database.query("select 1 from throttles where key ~ '^(code|password):from:(127|10|nonsense|null)'"), 0)
@@ -216,6 +263,25 @@ describe("codes sent to all numbers", () => {
       const other = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
       assert.strictEqual((await request(other.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })).status, 200)
       await other.stop()
+    } finally {
+      await backend.stop()
+      await database.drop()
+    }
+  })
+  it("keep six hundred for numbers of active users", async () => {
+    const database = await createDatabase()
+    const backend = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
+    try {
+      const known = await logIn(backend.url)
+      const send = (mobile: string) => request(backend.url, "POST", "/auth/send-otp", { body: { mobile } })
+      const [row] = await database.query<{ used: number }>(
+        "select extract(epoch from tat - clock_timestamp())::float8 as used from throttles where key = 'otp-send:unknown'"
+      )
+      assert.isAtMost(row?.used ?? 99, 600 / 2_400)
+      await database.query("update throttles set tat = clock_timestamp() + interval '11 minutes' where key = 'otp-send:unknown'")
+      for (const refused of await Promise.all(times(5, () => send(freshMobile()))))
+        assertProblem(refused, 429, "otp_send_limited")
+      assert.strictEqual((await send(known.mobile)).status, 200)
     } finally {
       await backend.stop()
       await database.drop()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import { addressKey, clientAddress } from "../../src/http/ClientAddress.ts"
+import { addressKey, clientAddress, networksOf } from "../../src/http/ClientAddress.ts"
 import { parseProxies } from "../../src/config/Proxies.ts"
 
 const proxies = (...list: ReadonlyArray<string>) => parseProxies(list) ?? assert.fail(`not proxies: ${list}`)
@@ -103,6 +103,35 @@ describe("addressKey", () => {
       assert.isNotNull(addressKey(address))
     }
   )
+})
+
+describe("networksOf", () => {
+  const keys = (address: string | null) => networksOf(address).map(({ key }) => key)
+
+  it("widens an IPv4 address to its /24 and an IPv6 address to its /56 and /48", () => {
+    assert.deepStrictEqual(keys("8.8.4.200"), ["8.8.4.200", "8.8.4.0/24"])
+    assert.deepStrictEqual(keys("2001:4860:ab:12ff::1"), [
+      "2001:4860:ab:12ff::/64",
+      "2001:4860:ab:1200::/56",
+      "2001:4860:ab:0::/48"
+    ])
+    assert.deepStrictEqual(keys("2001::1"), ["2001:0:0:0::/64", "2001:0:0:0::/56", "2001:0:0:0::/48"])
+  })
+
+  it("gives wider networks larger allowances", () => {
+    assert.deepStrictEqual(
+      ["8.8.8.8", "2001:4860::1"].map((address) => networksOf(address).map(({ factor }) => factor)),
+      [
+        [1, 10],
+        [1, 3, 10]
+      ]
+    )
+  })
+
+  it("has one network for unknown addresses, and none for private ones", () => {
+    assert.deepStrictEqual(keys(null), ["unknown"])
+    assert.deepStrictEqual(keys("10.1.2.3"), [])
+  })
 })
 
 describe("parseProxies", () => {
