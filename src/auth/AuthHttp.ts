@@ -6,6 +6,8 @@ import { Accounts } from "./Accounts.ts"
 import { AddressLimits } from "./AddressLimits.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { RefreshInvalid, SessionNotFound } from "../api/auth/AuthErrors.ts"
+import { DefaultRegion } from "../api/auth/Mobile.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { AuthEvents } from "./AuthEvents.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
@@ -149,4 +151,10 @@ const SessionRoutes = HttpApiBuilder.group(
   })
 )
 
-export const AuthHttp = Layer.mergeAll(AuthRoutes, SessionRoutes)
+/** The region that the contract's `Mobile` reads national numbers in. */
+const Region = Layer.effect(
+  DefaultRegion,
+  Effect.map(AppConfig, ({ defaultRegion }) => defaultRegion)
+)
+
+export const AuthHttp = Layer.mergeAll(AuthRoutes, SessionRoutes).pipe(Layer.provide(Region))

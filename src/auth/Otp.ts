@@ -2,8 +2,16 @@ import { randomInt } from "node:crypto"
 import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
-import { DeliveryFailed, OtpAttemptsExceeded, OtpCooldown, OtpInvalid, OtpSendLimited } from "../api/auth/AuthErrors.ts"
-import type { Mobile } from "../api/auth/Mobile.ts"
+import {
+  CountryUnsupported,
+  DeliveryFailed,
+  OtpAttemptsExceeded,
+  OtpCooldown,
+  OtpInvalid,
+  OtpSendLimited
+} from "../api/auth/AuthErrors.ts"
+import { type Mobile, regionOf } from "../api/auth/Mobile.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { addressKey } from "../http/ClientAddress.ts"
 import { Keys } from "../keys/Keys.ts"
 import type { Purpose } from "./Code.ts"
@@ -44,7 +52,7 @@ export interface Guess {
 export class Otp extends Context.Service<
   Otp,
   {
-    readonly send: (asker: Asker) => Effect.Effect<Challenge, OtpCooldown | OtpSendLimited | DeliveryFailed>
+    readonly send: (asker: Asker) => Effect.Effect<Challenge, CountryUnsupported | OtpCooldown | OtpSendLimited | DeliveryFailed>
     /**
      * Uses the code up. Without `challengeId` the newest challenge of the client's address is meant, or else the number's
      * newest code.
@@ -55,6 +63,7 @@ export class Otp extends Context.Service<
   static readonly layer = Layer.effect(
     Otp,
     Effect.gen(function* () {
+      const { otpCountries } = yield* AppConfig
       const sql = yield* SqlClient.SqlClient
       const allowances = yield* CodeAllowances
       const keys = yield* Keys
@@ -112,6 +121,9 @@ export class Otp extends Context.Service<
       })
 
       const send: Otp["Service"]["send"] = Effect.fn("Otp.send")(function* (asker) {
+        const region = regionOf(asker.mobile)
+        if (otpCountries !== undefined && (region === undefined || !otpCountries.has(region)))
+          return yield* new CountryUnsupported()
         const permission = yield* allowances.permit(asker)
         return yield* permission.kind === "send" ? sendNew(asker, permission.isFamiliar) : join(asker, permission)
       })

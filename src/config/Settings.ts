@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Record, Redacted } from "effect"
+import { type Region, regions } from "../api/auth/Mobile.ts"
 import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { parseProxies, type TrustedProxies } from "./Proxies.ts"
 import {
@@ -47,6 +48,10 @@ export interface Settings {
   readonly otpDelivery: Delivery
   /** The gateway that codes are posted to, if there is one. */
   readonly otpWebhook: OtpWebhook | undefined
+  /** The countries whose numbers get codes; undefined for all. */
+  readonly otpCountries: ReadonlySet<Region> | undefined
+  /** The country whose numbers are also read without a country code, if there is one. */
+  readonly defaultRegion: Region | undefined
   /** Whether a user can also log in with a password. */
   readonly passwordLogin: boolean
   readonly gemini: {
@@ -117,6 +122,20 @@ const corsOrigins = Effect.gen(function* () {
     : yield* fail("CORS_ORIGINS", "must be * or a list of origins like https://app.example")
 })
 
+const isRegion = (text: string): text is Region => regions.some((region) => region === text)
+
+const otpCountries = Effect.gen(function* () {
+  const listed = items(yield* optional("OTP_COUNTRIES"))
+  const countries = listed.filter(isRegion)
+  if (countries.length < listed.length) return yield* fail("OTP_COUNTRIES", "must be a list of country codes like IN,US")
+  return countries.length === 0 ? undefined : new Set(countries)
+})
+
+const defaultRegion = Effect.gen(function* () {
+  const region = yield* optional("DEFAULT_REGION")
+  return region === undefined || isRegion(region) ? region : yield* fail("DEFAULT_REGION", "must be a country code like IN")
+})
+
 const trustedProxies = Effect.gen(function* () {
   const proxies = parseProxies(items(yield* optional("TRUSTED_PROXIES")))
   return (
@@ -142,6 +161,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     jwtTtl: yield* integer("JWT_TTL", 1, 86_400),
     otpDelivery: delivery,
     otpWebhook: yield* otpWebhook(environment, delivery),
+    otpCountries: yield* otpCountries,
+    defaultRegion: yield* defaultRegion,
     passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     billing: yield* billing(environment),

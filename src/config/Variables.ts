@@ -70,6 +70,15 @@ export const variables = {
     meaning: "key that signs the posted codes, 32 bytes or more",
     default: "required with `OTP_WEBHOOK_URL`"
   },
+  OTP_COUNTRIES: {
+    meaning:
+      "countries whose numbers get codes, as ISO codes separated by commas (`IN,US`); never satellite phones and premium numbers",
+    default: "all"
+  },
+  DEFAULT_REGION: {
+    meaning: "country (`IN`) whose numbers are also accepted without a country code",
+    default: "none: every number needs its country code"
+  },
   PASSWORD_LOGIN: { meaning: "`true` also allows login with a number and a password", defaultValue: "false" },
   GEMINI_API_KEY: {
     meaning: "API key from [AI Studio](https://aistudio.google.com/apikey)",

@@ -278,6 +278,13 @@ describe("a setting that is set", () => {
     assert.isUndefined((await settings({ ...production, OTP_DELIVERY: "none" })).otpWebhook)
   })
 
+  it("lists the countries that codes go to, all by default", async () => {
+    assert.deepStrictEqual((await settings({ ...test, OTP_COUNTRIES: "IN, US" })).otpCountries, new Set(["IN", "US"] as const))
+    assert.isUndefined((await settings(test)).otpCountries)
+    assert.strictEqual((await settings({ ...test, DEFAULT_REGION: "IN" })).defaultRegion, "IN")
+    assert.isUndefined((await settings(test)).defaultRegion)
+  })
+
   it("lists several prices, the sold one first", async () => {
     const { billing } = await settings({ ...production, ...stripe, STRIPE_PRO_PRICE_ID: "price_new, price_old" })
     assert.deepStrictEqual(billing?.proPriceIds, ["price_new", "price_old"])
@@ -321,6 +328,12 @@ describe("a setting that is not usable", () => {
     ["WORKER_CONCURRENCY", "0", { ...test, WORKER_CONCURRENCY: "0" }],
     ["WORKER_CONCURRENCY", "too many", { ...test, WORKER_CONCURRENCY: "100000" }],
     ["OTP_DELIVERY", "unknown", { ...test, OTP_DELIVERY: "sms" }],
+    ...["India", "in", "IN,XX", "IN US", "001", "+91"].map(
+      (OTP_COUNTRIES) => ["OTP_COUNTRIES", OTP_COUNTRIES, { ...test, OTP_COUNTRIES }] as const
+    ),
+    ...["India", "in", "IN,US", "001"].map(
+      (DEFAULT_REGION) => ["DEFAULT_REGION", DEFAULT_REGION, { ...test, DEFAULT_REGION }] as const
+    ),
     ...["Gemini 3", "models/gemini-3.8-flash", "gemini_pro", "x".repeat(101), "../v1/models"].map(
       (GEMINI_MODEL) => ["GEMINI_MODEL", GEMINI_MODEL.slice(0, 30), { ...test, GEMINI_MODEL }] as const
     ),

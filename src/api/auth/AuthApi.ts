@@ -22,6 +22,7 @@ import {
   VerifyOtp
 } from "./AuthBodies.ts"
 import {
+  CountryUnsupported,
   CredentialsInvalid,
   CurrentPasswordInvalid,
   DeliveryFailed,
@@ -71,8 +72,14 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.post("sendOtp", "/send-otp", {
       payload: ToMobile,
       success: Challenge,
-      error: [OtpCooldown, OtpSendLimited, DeliveryFailed]
-    }).annotateMerge(describe("sendOtp", "Send a one-time code", "The response is the same for known and unknown numbers.")),
+      error: [CountryUnsupported, OtpCooldown, OtpSendLimited, DeliveryFailed]
+    }).annotateMerge(
+      describe(
+        "sendOtp",
+        "Send a one-time code",
+        "The response is the same for known and unknown numbers. Within 30 seconds of another client's request no second message is sent: the client gets a challenge of its own for the same code."
+      )
+    ),
     HttpApiEndpoint.post("verifyOtp", "/verify-otp", {
       payload: VerifyOtp,
       success: Login,
@@ -87,7 +94,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
     HttpApiEndpoint.post("forgotPassword", "/forgot-password", {
       payload: ToMobile,
       success: Challenge,
-      error: [OtpCooldown, OtpSendLimited, DeliveryFailed]
+      error: [CountryUnsupported, OtpCooldown, OtpSendLimited, DeliveryFailed]
     }).annotateMerge(
       describe("forgotPassword", "Send a code to reset the password", "The response is the same for known and unknown numbers.")
     ),

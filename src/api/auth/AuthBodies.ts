@@ -39,9 +39,10 @@ export const Login = Schema.Struct({ ...tokens, isNewUser: Schema.Boolean, user:
   examples: [{ ...exampleTokens, isNewUser: true, user: exampleUser }]
 })
 
-const Otp = Schema.String.check(Schema.isPattern(/^\d{6}$/u, { message: "must be six digits" })).annotate({
-  description: "The six digits of the code."
-})
+const sixDigits = { message: "must be a string of six digits" }
+const Otp = Schema.String.annotate(sixDigits)
+  .check(Schema.isPattern(/^\d{6}$/u, sixDigits))
+  .annotate({ description: "The six digits of the code, as a string." })
 /** Only the outer bound; the strength check comes later (422). */
 const Password = text(1, 1_000)
   .annotate({
@@ -77,6 +78,14 @@ export const NewUser = Schema.Struct({
   examples: [{ mobile, name: ada.name, email: ada.email, password }]
 })
 
+/** The challenge that a code is for. */
+const ofChallenge = Schema.optionalKey(
+  Uuid.annotate({
+    description:
+      "From the response to this client's request for a code. Without it the newest challenge of the client's address is meant, or else the number's newest code."
+  })
+)
+
 const exampleSignupToken = "eyJtb2JpbGUiOiIrOTE5ODc2NTQzMjEwIn0.c2lnbmVkIGJ5IG5vYm9keQ"
 
 export const SignedUp = Schema.Struct({
@@ -93,7 +102,7 @@ export const SignedUp = Schema.Struct({
 export const VerifyOtp = Schema.Struct({
   mobile: Mobile,
   otp: Otp,
-  challengeId: Schema.optionalKey(Uuid),
+  challengeId: ofChallenge,
   purpose: Schema.optionalKey(Schema.Literals(["login", "reset_password"])).annotate({ default: "login" }),
   signupToken: Schema.optionalKey(
     text(1, 4_000).annotate({ description: "The `signupToken` of POST /auth/signup. A token that is not valid is ignored." })
@@ -104,7 +113,7 @@ export const ResetPassword = Schema.Struct({
   mobile: Mobile,
   otp: Otp,
   newPassword: Password,
-  challengeId: Schema.optionalKey(Uuid)
+  challengeId: ofChallenge
 }).annotate({
   identifier: "ResetPassword",
   examples: [{ mobile, otp, newPassword: password, challengeId: ids.challenge }]

@@ -27,6 +27,11 @@ export class OtpSendLimited extends HttpApiError.Problem<OtpSendLimited>()(
   ...problem("otp_send_limited", 429, "Too many codes were sent to this number", retryAfter)
 ) {}
 
+export class CountryUnsupported extends HttpApiError.Problem<CountryUnsupported>()(
+  "CountryUnsupported",
+  ...problem("country_unsupported", 422, "No codes are sent to numbers of this country")
+) {}
+
 export class DeliveryFailed extends HttpApiError.Problem<DeliveryFailed>()(
   "DeliveryFailed",
   ...problem("delivery_failed", 503, "The code could not be delivered", retryAfter)
