@@ -71,28 +71,36 @@ export class CodeAllowances extends Context.Service<
         return client === null ? "" : `:${client}`
       }
 
-      const allowancesOf = (asker: Asker, isUser: boolean) => {
+      /** Allowances that no other client can use up. */
+      const ofAsker = (asker: Asker): ReadonlyArray<Allowance> => {
         const { mobile } = asker
-        const [key, suffix] = [keyOf(asker), suffixOf(asker)]
-        const isOne = suffix === ""
-        const client: ReadonlyArray<Allowance> = [
-          ...(isOne ? [] : [{ key: `${key}${suffix}`, rate: cooldown }]),
-          { key: `otp-send:10min:${mobile}${suffix}`, rate: ofClient.tenMinutes },
-          ...(isOne ? [] : [{ key: `otp-send:day:${mobile}${suffix}`, rate: ofClient.day }]),
-          ...networksOf(asker.address).map(({ factor, key }) => ({
-            key: `otp-send:from:${key}`,
-            rate: { limit: codesAnHour * factor, period: Duration.hours(1) }
-          }))
+        const suffix = suffixOf(asker)
+        const ofNetworks = networksOf(asker.address).map(({ factor, key }) => ({
+          key: `otp-send:from:${key}`,
+          rate: { limit: codesAnHour * factor, period: Duration.hours(1) }
+        }))
+        const tenMinutes = { key: `otp-send:10min:${mobile}${suffix}`, rate: ofClient.tenMinutes }
+        if (suffix === "") return [tenMinutes, ...ofNetworks]
+        return [
+          { key: `${keyOf(asker)}${suffix}`, rate: cooldown },
+          tenMinutes,
+          { key: `otp-send:day:${mobile}${suffix}`, rate: ofClient.day },
+          ...ofNetworks
         ]
-        const all = { key: "otp-send:all", rate: ofAll.any }
-        const messages: ReadonlyArray<Allowance> = [
-          ...(isInResponse && !isOne ? [] : [{ key, rate: cooldown }]),
-          { key: `otp-send:day:${mobile}`, rate: ofNumber.day },
-          ...(isUser ? [] : [{ key: "otp-send:unknown", rate: ofAll.unknown }]),
-          all
-        ]
-        return { client, messages, kept: [{ key: `otp-send:familiar:${mobile}`, rate: ofNumber.familiarDay }, all] }
       }
+
+      const all = { key: "otp-send:all", rate: ofAll.any }
+      /** Allowances of messages, which all clients share. */
+      const ofMessages = (asker: Asker, isUser: boolean): ReadonlyArray<Allowance> => [
+        ...(isInResponse && suffixOf(asker) !== "" ? [] : [{ key: keyOf(asker), rate: cooldown }]),
+        { key: `otp-send:day:${asker.mobile}`, rate: ofNumber.day },
+        ...(isUser ? [] : [{ key: "otp-send:unknown", rate: ofAll.unknown }]),
+        all
+      ]
+      const ofFamiliarMessages = ({ mobile }: Asker): ReadonlyArray<Allowance> => [
+        { key: `otp-send:familiar:${mobile}`, rate: ofNumber.familiarDay },
+        all
+      ]
 
       /** Of several allowances that are used up, the one that takes longest. */
       const refusalOf = (asker: Asker, denied: ReadonlyMap<string, number>) => {
@@ -120,22 +128,36 @@ export class CodeAllowances extends Context.Service<
         return row ?? (yield* Effect.die("an aggregate returned nothing"))
       }, Effect.orDie)
 
+      /** What this process remembers, so that a client that goes on after its refusal costs no query. */
+      const rejectRemembered = Effect.fnUntraced(function* (asker: Asker, allowances: ReadonlyArray<Allowance>) {
+        const waits = yield* Effect.forEach(allowances, ({ key }) =>
+          Effect.map(throttle.cachedWait(key), (wait) => [key, wait] as const)
+        )
+        const denied = new Map(waits.filter(([, wait]) => wait > 0))
+        if (denied.size > 0) return yield* refusalOf(asker, denied)
+      })
+
+      const isFamiliarTo = (addresses: ReadonlyArray<string>, { address }: Asker) => {
+        const client = addressKey(address)
+        return client !== null && client !== "unknown" && addresses.some((known) => addressKey(known) === client)
+      }
+
       const permit: CodeAllowances["Service"]["permit"] = Effect.fn("CodeAllowances.permit")(function* (asker) {
+        const own = ofAsker(asker)
+        yield* rejectRemembered(asker, own)
         const { addresses, guesses, isUser, pause } = yield* factsOf(asker.mobile)
-        const client = addressKey(asker.address)
-        const isFamiliar = client !== null && client !== "unknown" && addresses.some((address) => addressKey(address) === client)
+        const isFamiliar = isFamiliarTo(addresses, asker)
         if (guesses >= guessesADay && !isFamiliar) return yield* new OtpSendLimited({ retryAfter: Math.max(1, pause) })
-        const allowances = allowancesOf(asker, isUser)
-        const denied = yield* throttle.takeAll([...allowances.client, ...allowances.messages])
+        const denied = yield* throttle.takeAll([...own, ...ofMessages(asker, isUser)])
         if (denied.size === 0) return { kind: "send", isFamiliar }
-        if (allowances.client.some(({ key }) => denied.has(key))) return yield* refusalOf(asker, denied)
+        const refusal = refusalOf(asker, denied)
+        if (own.some(({ key }) => denied.has(key))) return yield* refusal
         if (isFamiliar) {
-          const left = yield* throttle.takeAll([...allowances.client, ...allowances.kept])
+          const left = yield* throttle.takeAll([...own, ...ofFamiliarMessages(asker)])
           if (left.size === 0) return { kind: "send", isFamiliar }
         }
-        const refusal = refusalOf(asker, denied)
         if (isInResponse) return yield* refusal
-        const take = Effect.flatMap(throttle.takeAll(allowances.client), (used) =>
+        const take = Effect.flatMap(throttle.takeAll(own), (used) =>
           used.size === 0 ? Effect.void : Effect.fail(refusalOf(asker, used))
         )
         return { kind: "join", refusal, take }

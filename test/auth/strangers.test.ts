@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { startGateway } from "./Gateway.ts"
-import { assertProblem, sleep, times } from "./People.ts"
+import { times } from "../support/times.ts"
+import { assertProblem } from "./People.ts"
 
 let database: TestDatabase
 let gateway: Awaited<ReturnType<typeof startGateway>>
