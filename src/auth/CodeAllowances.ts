@@ -51,8 +51,10 @@ export class CodeAllowances extends Context.Service<
   CodeAllowances,
   {
     readonly permit: (asker: Asker) => Effect.Effect<Permission, OtpCooldown | OtpSendLimited>
-    /** Lets the number's next code be asked for at once, by this client and by others. */
+    /** Lets this client ask for the next code at once. */
     readonly endCooldown: (asker: Asker) => Effect.Effect<void>
+    /** Lets all other clients ask for the number's next code at once. */
+    readonly endSharedCooldown: (asker: Asker) => Effect.Effect<void>
   }
 >()("chat-backend/auth/CodeAllowances") {
   static readonly layer = Layer.effect(
@@ -163,10 +165,10 @@ export class CodeAllowances extends Context.Service<
         return { kind: "join", refusal, take }
       })
 
-      const endCooldown: CodeAllowances["Service"]["endCooldown"] = (asker) =>
-        Effect.forEach(new Set([keyOf(asker), `${keyOf(asker)}${suffixOf(asker)}`]), throttle.reset, { discard: true })
+      const endCooldown: CodeAllowances["Service"]["endCooldown"] = (asker) => throttle.reset(`${keyOf(asker)}${suffixOf(asker)}`)
+      const endSharedCooldown: CodeAllowances["Service"]["endSharedCooldown"] = (asker) => throttle.reset(keyOf(asker))
 
-      return CodeAllowances.of({ permit, endCooldown })
+      return CodeAllowances.of({ permit, endCooldown, endSharedCooldown })
     })
   )
 }

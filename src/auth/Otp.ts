@@ -72,15 +72,14 @@ export class Otp extends Context.Service<
 
       const bind = (mobile: Mobile, purpose: Purpose, otp: string) => `${purpose}\u0000${mobile}\u0000${otp}`
 
+      const endCooldowns = (asker: Asker) => Effect.andThen(allowances.endCooldown(asker), allowances.endSharedCooldown(asker))
+
       /**
        * As if the code had not been asked for: the next one can be asked for at once, and the code before it is the newest
        * again. Only the allowances of messages stay used, so that a failing gateway is not called without end.
        */
       const takeBack = (asker: Asker, challengeId: string) =>
-        sql`delete from otp_challenges where id = ${challengeId}`.pipe(
-          Effect.orDie,
-          Effect.andThen(allowances.endCooldown(asker))
-        )
+        sql`delete from otp_challenges where id = ${challengeId}`.pipe(Effect.orDie, Effect.andThen(endCooldowns(asker)))
 
       const sendNew = Effect.fnUntraced(function* (asker: Asker, isFamiliar: boolean) {
         const { mobile, purpose } = asker
@@ -203,10 +202,10 @@ export class Otp extends Context.Service<
         const openKey = `otp-guess:${guess.mobile}`
         const wait = guess.challengeId === undefined ? yield* throttle.peek(openKey, openGuesses) : 0
         const judged = yield* evaluate(guess, wait === 0)
-        if (judged?.ok === true) return yield* allowances.endCooldown(guess)
+        if (judged?.ok === true) return yield* endCooldowns(guess)
         const role = judged === undefined ? yield* refuse(guess, wait) : judged.role
         // The clients that share these guesses need another code: the next request may send one.
-        if (role !== "own" && judged?.triesOpen === tries) yield* allowances.endCooldown({ ...guess, address: null })
+        if (role !== "own" && judged?.triesOpen === tries) yield* allowances.endSharedCooldown(guess)
         if (role === "open") yield* throttle.take(openKey, openGuesses)
         return yield* new OtpInvalid()
       })
