@@ -9,15 +9,16 @@ import { type Allowance, Throttle } from "./Throttle.ts"
 
 /** Seconds before the same client may ask for another code. */
 export const resendAfter = 30
-/** Guesses that all codes of a number bear in a day, without those of familiar clients. */
+/** Guesses of all codes of a number in a day, except for codes that were sent to familiar clients. */
 export const guessesADay = 100
 
 const cooldown = { limit: 1, period: Duration.seconds(resendAfter), refundable: true }
 const ofClient = { tenMinutes: { limit: 5, period: Duration.minutes(10) }, day: { limit: 10, period: Duration.days(1) } }
-/** Messages to a number: of unfamiliar clients, and kept for familiar ones. */
+/** Messages to a number, and further ones for familiar clients: those from which its user has logged in. */
 const ofNumber = { day: { limit: 20, period: Duration.days(1) }, familiarDay: { limit: 10, period: Duration.days(1) } }
 /** Messages to all numbers, which bounds what an attack can cost; a fifth is kept for numbers of active users. */
 const ofAll = { any: { limit: 3_000, period: Duration.minutes(10) }, unknown: { limit: 2_400, period: Duration.minutes(10) } }
+/** Codes that one client may ask for, for all numbers together. */
 const codesAnHour = 30
 
 /** A client that asks for a code. */
@@ -28,8 +29,8 @@ export interface Asker {
 }
 
 /**
- * `send`: a message may be sent. `join`: none, because a code was sent for another client just now or the messages of the
- * number are used up; the client may get a challenge for the code that is live.
+ * `send`: a message may be sent. `join`: no message may be sent, because one was sent for another client just now or the
+ * number's messages are used up; after `take`, the client may get a challenge for the number's live code.
  */
 export type Permission =
   | { readonly kind: "send"; readonly isFamiliar: boolean }
@@ -67,7 +68,7 @@ export class CodeAllowances extends Context.Service<
       const isInResponse = otpDelivery === "response" && otpWebhook === undefined
 
       const keyOf = ({ mobile, purpose }: Asker) => `otp-cooldown:${purpose}:${mobile}`
-      /** Ends the keys of one client. Clients that share a private address are one client, the number's only one. */
+      /** The last part of the keys of one client. Clients with private addresses cannot be told apart: they have none. */
       const suffixOf = ({ address }: Asker) => {
         const client = addressKey(address)
         return client === null ? "" : `:${client}`
@@ -130,7 +131,7 @@ export class CodeAllowances extends Context.Service<
         return row ?? (yield* Effect.die("an aggregate returned nothing"))
       }, Effect.orDie)
 
-      /** What this process remembers, so that a client that goes on after its refusal costs no query. */
+      /** Fails for a denial that this process remembers, so that a client that repeats its request costs no query. */
       const rejectRemembered = Effect.fnUntraced(function* (asker: Asker, allowances: ReadonlyArray<Allowance>) {
         const waits = yield* Effect.forEach(allowances, ({ key }) =>
           Effect.map(throttle.cachedWait(key), (wait) => [key, wait] as const)

@@ -75,7 +75,7 @@ export class Otp extends Context.Service<
       const endCooldowns = (asker: Asker) => Effect.andThen(allowances.endCooldown(asker), allowances.endSharedCooldown(asker))
 
       /**
-       * As if the code had not been asked for: the next one can be asked for at once, and the code before it is the newest
+       * Undoes a request whose code was not delivered: the next one is allowed at once, and the code before it is the newest
        * again. Only the allowances of messages stay used, so that a failing gateway is not called without end.
        */
       const takeBack = (asker: Asker, challengeId: string) =>
@@ -174,7 +174,7 @@ export class Otp extends Context.Service<
               and (today.guesses < ${guessesADay} or meant.role = 'own' and c.is_familiar)
             returning created_at, consumed_at is not null as ok, meant.role, tries_open
           ), superseded as (
-            -- Else the code before this one would be the newest again, and valid without its challenge.
+            -- Otherwise the code before this one would be the newest again, and valid without its challenge.
             update otp_challenges as o set consumed_at = clock_timestamp() from guessed
             where guessed.ok and o.mobile = ${mobile} and o.purpose = ${purpose} and o.consumed_at is null
               and o.created_at < guessed.created_at

@@ -1,7 +1,7 @@
 import { BlockList, isIP, SocketAddress } from "node:net"
 import type { TrustedProxies } from "../config/Proxies.ts"
 
-/** Where a request came from, as far as the server can tell. */
+/** Where a request came from, as far as the server can determine. */
 export interface Origin {
   readonly address: string | null
   readonly userAgent: string | null

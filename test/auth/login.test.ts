@@ -8,7 +8,7 @@ import { times } from "../support/times.ts"
 
 let database: TestDatabase
 let backend: Awaited<ReturnType<typeof startBackend>>
-/** Another process: it does not remember whom the first one denied. */
+/** Another process, which does not remember what the first one denied. */
 let other: typeof backend
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ const signUp = (body: unknown) => post("/auth/signup", body)
 const send = (mobile: string) => post("/auth/send-otp", { mobile })
 const verify = (body: unknown) => post("/auth/verify-otp", body)
 
-/** A challenge for this number, at once: what throttles its sends is forgotten first. */
+/** A challenge for this number, at once: deletes what throttles its codes first. */
 const challenge = async (mobile: string): Promise<{ challengeId: string; otp: string }> => {
   await database.query(
     "delete from throttles where key like 'otp-cooldown:%' and key like $1 or key like 'otp-send:%' and key like $1",
@@ -37,7 +37,7 @@ const challenge = async (mobile: string): Promise<{ challengeId: string; otp: st
   return sent.body
 }
 
-/** A code that is well-formed and not this one. */
+/** Another well-formed code. */
 const wrong = (otp: string, by = 1) => String((Number(otp) + by) % 1_000_000).padStart(6, "0")
 
 const assertProblem = (reply: Reply, status: number, code: string) => {
@@ -46,8 +46,8 @@ const assertProblem = (reply: Reply, status: number, code: string) => {
   if (status === 429) assert.match(reply.headers.get("retry-after") ?? "", /^[1-9]\d*$/)
 }
 
-describe("signing up", () => {
-  it("registers a number as pending, with what was told of its owner", async () => {
+describe("POST /auth/signup", () => {
+  it("registers a number as pending, with name and e-mail", async () => {
     const mobile = freshMobile()
     const { body, headers, status } = await signUp({ mobile, name: "Ada", email: "ada@example.com", role: "admin" })
     assert.strictEqual(status, 201)
@@ -58,7 +58,7 @@ describe("signing up", () => {
     assert.strictEqual(new Date(createdAt).toISOString(), createdAt)
   })
 
-  it("takes new details while the number is unproved, and keeps the user", async () => {
+  it("takes new details while the number is pending, and keeps the user", async () => {
     const mobile = freshMobile()
     const first = await signUp({ mobile, name: "Ada", email: "ada@example.com" })
     const again = await signUp({ mobile, name: "Countess" })
@@ -77,14 +77,14 @@ describe("signing up", () => {
     assert.deepStrictEqual(await database.query("select name from users where mobile = $1", [mobile]), [{ name: "Ada" }])
   })
 
-  it("makes one user of many sign-ups at once", async () => {
+  it("makes one user from parallel sign-ups", async () => {
     const mobile = freshMobile()
     const replies = await Promise.all(Array.from({ length: 20 }, () => signUp({ mobile })))
     assert.deepStrictEqual(new Set(replies.map((reply) => reply.status)), new Set([201]))
     assert.strictEqual(new Set(replies.map((reply) => reply.body.user.id)).size, 1)
   })
 
-  it("knows a number by every spelling of it", async () => {
+  it("recognises a number in every spelling", async () => {
     const mobile = freshMobile()
     const spelt = ` +91 (${mobile.slice(3, 8)})-${mobile.slice(8, 10)}.${mobile.slice(10)} `
     const first = await signUp({ mobile })
@@ -110,8 +110,8 @@ describe("signing up", () => {
   })
 })
 
-describe("a code's way", () => {
-  it("is sent, proves the number once, and gives a session that works", async () => {
+describe("POST /auth/send-otp and POST /auth/verify-otp", () => {
+  it("send a code that starts a session", async () => {
     const mobile = freshMobile()
     const sent = await send(mobile)
     assert.strictEqual(sent.status, 200)
@@ -137,7 +137,7 @@ describe("a code's way", () => {
     assert.deepInclude(me.body.quota, { limit: 5, used: 0, remaining: 5 })
   })
 
-  it("makes a user new once, and the same one ever after", async () => {
+  it("report a user as new at the first login only", async () => {
     const mobile = freshMobile()
     const first = await challenge(mobile)
     const created = await verify({ mobile, ...first })
@@ -148,7 +148,7 @@ describe("a code's way", () => {
     assert.notStrictEqual(found.body.token, created.body.token)
   })
 
-  it("counts a user who signed up as new at the first login", async () => {
+  it("report a user who signed up as new at the first login", async () => {
     const mobile = freshMobile()
     const signed = await signUp({ mobile })
     const login = await verify({ mobile, ...(await challenge(mobile)) })
@@ -156,19 +156,19 @@ describe("a code's way", () => {
     assert.strictEqual(login.body.user.id, signed.body.user.id)
   })
 
-  it("needs no challenge id, and takes its purpose in words", async () => {
+  it("accept a code without a challenge id, and with its purpose", async () => {
     const mobile = freshMobile()
     const { otp } = await challenge(mobile)
     assert.strictEqual((await verify({ mobile, otp, purpose: "login" })).status, 200)
   })
 
-  it("takes the challenge id in any case", async () => {
+  it("accept the challenge id in capitals", async () => {
     const mobile = freshMobile()
     const { challengeId, otp } = await challenge(mobile)
     assert.strictEqual((await verify({ mobile, otp, challengeId: challengeId.toUpperCase() })).status, 200)
   })
 
-  it("answers known and unknown numbers alike", async () => {
+  it("answer known and unknown numbers alike", async () => {
     const [known, unknown] = [freshMobile(), freshMobile()]
     await verify({ mobile: known, ...(await challenge(known)) })
     const replies = [await send(known), await send(unknown)]
@@ -182,7 +182,7 @@ describe("a code's way", () => {
     assert.deepStrictEqual(...(guesses.map(({ body, status }) => ({ ...body, requestId: "", status })) as [unknown, unknown]))
   })
 
-  it("leaves nothing of the code in the database", async () => {
+  it("store nothing of the code itself", async () => {
     const mobile = freshMobile()
     const { otp } = await challenge(mobile)
     const rows = await database.query<{ row: string }>("select c::text as row from otp_challenges c where mobile = $1", [mobile])
@@ -196,7 +196,7 @@ describe("a code's way", () => {
     assert.notMatch(rows[0]?.row ?? otp, new RegExp(`(^|[^\\d])${otp}([^\\d]|$)`))
   })
 
-  it("gives different numbers with one code different MACs", async () => {
+  it("store a different MAC for each number and code", async () => {
     const seen = await database.query<{ macs: number; all: number }>(
       `select count(distinct code_mac)::int macs, count(*)::int "all" from otp_challenges`
     )
@@ -205,8 +205,8 @@ describe("a code's way", () => {
   })
 })
 
-describe("a code that is no good", () => {
-  it("is one answer, whatever is wrong with it", async () => {
+describe("an invalid code", () => {
+  it("gets the same response, whatever is wrong with it", async () => {
     const mobile = freshMobile()
     const expired = await challenge(mobile)
     await database.query("update otp_challenges set expires_at = clock_timestamp() - interval '1 second' where id = $1", [
@@ -224,14 +224,14 @@ describe("a code that is no good", () => {
       await verify({ mobile, otp: used.otp }),
       await verify({ mobile, ...used, otp: wrong(used.otp) }),
       await verify({ mobile, otp: used.otp, challengeId: "01900000-0000-7000-8000-000000000000" }),
-      // Somebody else's challenge is no challenge of this number.
+      // A challenge of another number.
       await verify({ mobile: freshMobile(), ...(await challenge(mobile)) })
     ]
     for (const reply of replies) assertProblem(reply, 400, "otp_invalid")
     assert.strictEqual(new Set(replies.map(({ body }) => JSON.stringify({ ...body, requestId: "" }))).size, 1)
   })
 
-  it("was superseded: the newest is meant when no challenge is named, and an older one stays good with its own", async () => {
+  it("is one that was superseded, unless its own challenge is named", async () => {
     const mobile = freshMobile()
     const older = await challenge(mobile)
     const newer = await challenge(mobile)
@@ -240,7 +240,7 @@ describe("a code that is no good", () => {
     assert.strictEqual((await verify({ mobile, otp: newer.otp })).status, 200)
   })
 
-  it("was superseded, and does not come back when the newer one has been used", async () => {
+  it("is one older than a code that was used", async () => {
     const mobile = freshMobile()
     const older = await challenge(mobile)
     const newer = await challenge(mobile)
@@ -260,7 +260,7 @@ describe("a code that is no good", () => {
     ["challengeId", "7"],
     ["purpose", "signup"],
     ["mobile", "12345"]
-  ])("is refused unread when %s is %j", async (field, value) => {
+  ])("is 400 validation_failed when %s is %j", async (field, value) => {
     const reply = await verify({ mobile: freshMobile(), otp: "123456", [field]: value })
     assertProblem(reply, 400, "validation_failed")
     assert.deepStrictEqual(
@@ -270,13 +270,13 @@ describe("a code that is no good", () => {
   })
 })
 
-describe("many at once, of several processes", () => {
-  // Each has connections of its own: one alone would send its statements one after the other.
+describe("parallel requests to several processes", () => {
+  // Each has its own connections: a single process would send its statements one after the other.
   let backends: ReadonlyArray<typeof backend>
   const spread = (path: string, bodies: ReadonlyArray<unknown>) =>
     Promise.all(bodies.map((body, index) => request(backends[index % backends.length]?.url ?? "", "POST", path, { body })))
 
-  /** The same, all held at this number's challenges until every process has a statement waiting there. */
+  /** Like `spread`, with every process held at a lock on this number's challenges until all of them wait there. */
   const collide = async (mobile: string, bodies: ReadonlyArray<unknown>) => {
     const gate = new pg.Client({ connectionString: database.url })
     await gate.connect()
@@ -298,7 +298,7 @@ describe("many at once, of several processes", () => {
   })
   afterAll(() => Promise.all(backends.slice(1).map((other) => other.stop())))
 
-  it("win a code exactly once", async () => {
+  it("use a code exactly once", async () => {
     const mobile = freshMobile()
     const sent = await challenge(mobile)
     const replies = await collide(
@@ -314,7 +314,7 @@ describe("many at once, of several processes", () => {
     assert.strictEqual(sessions.length, 1)
   })
 
-  it("win a code exactly once without naming its challenge", async () => {
+  it("use a code exactly once without naming its challenge", async () => {
     const mobile = freshMobile()
     const { otp } = await challenge(mobile)
     const replies = await collide(
@@ -324,7 +324,7 @@ describe("many at once, of several processes", () => {
     assert.strictEqual(replies.filter((reply) => reply.status === 200).length, 1)
   })
 
-  it("guess a code five times in all, and then even the right one is refused", async () => {
+  it("evaluate a code five times, and then refuse even the right one", async () => {
     const mobile = freshMobile()
     const sent = await challenge(mobile)
     const guesses = await collide(
@@ -344,7 +344,7 @@ describe("many at once, of several processes", () => {
     assert.strictEqual(right.body.retryAfter, Number(right.headers.get("retry-after")))
   })
 
-  it("send one code in the cooldown, however many ask", async () => {
+  it("send one code in the cooldown", async () => {
     const mobile = freshMobile()
     const replies = await spread(
       "/auth/send-otp",
@@ -356,7 +356,7 @@ describe("many at once, of several processes", () => {
 })
 
 describe("a stranger who knows only the number", () => {
-  it("burns no code of somebody who names the challenge", async () => {
+  it("does not use up the guesses of a client that names the challenge", async () => {
     const mobile = freshMobile()
     const sent = await challenge(mobile)
     const guesses = await Promise.all(Array.from({ length: 30 }, (_, by) => verify({ mobile, otp: wrong(sent.otp, by + 1) })))
@@ -364,7 +364,7 @@ describe("a stranger who knows only the number", () => {
     assert.strictEqual((await verify({ mobile, ...sent })).status, 200)
   })
 
-  it("is held off the number after five wrong codes, a fresh challenge or not", async () => {
+  it("is refused after five wrong codes, also for a newer code", async () => {
     const mobile = freshMobile()
     const sent = await challenge(mobile)
     for (let by = 1; by <= 5; by++) assertProblem(await verify({ mobile, otp: wrong(sent.otp, by) }), 400, "otp_invalid")
@@ -377,7 +377,7 @@ describe("a stranger who knows only the number", () => {
     assert.strictEqual(later.status, 200, later.text)
   })
 
-  it("replaces no code by asking for another", async () => {
+  it("does not replace a code by asking for another", async () => {
     const mobile = freshMobile()
     const mine = await challenge(mobile)
     await challenge(mobile)
@@ -385,11 +385,11 @@ describe("a stranger who knows only the number", () => {
   })
 })
 
-/** A process remembers the denial of a cooldown, which another one may end, for a second. */
+/** A process remembers a denial that another process may end for a second. */
 const denialForgotten = () => sleep(1_100)
 
-describe("asking for codes", () => {
-  it("has a cooldown", async () => {
+describe("asking for another code", () => {
+  it("is refused in the cooldown", async () => {
     const mobile = freshMobile()
     assert.strictEqual((await send(mobile)).status, 200)
     const refused = await send(mobile)
@@ -404,7 +404,7 @@ describe("asking for codes", () => {
     assert.strictEqual((await send(mobile)).status, 200)
   })
 
-  it("has none after a login", async () => {
+  it("is allowed at once after a login", async () => {
     const mobile = freshMobile()
     const { body } = await send(mobile)
     assert.strictEqual((await verify({ mobile, otp: body.otp, challengeId: body.challengeId })).status, 200)
@@ -425,7 +425,7 @@ describe("asking for codes", () => {
     assert.isAtLeast(Number(refused.headers.get("retry-after")), 60)
     await waitOut()
     await database.query("update throttles set tat = tat - interval '10 minutes' where key = $1", [`otp-send:10min:${mobile}`])
-    // The first process knows how long it has to wait, and does not ask again.
+    // The first process remembers the denial, and does not query again.
     await denialForgotten()
     assertProblem(await send(mobile), 429, "otp_send_limited")
     assert.strictEqual((await request(other.url, "POST", "/auth/send-otp", { body: { mobile } })).status, 200)
@@ -442,7 +442,7 @@ describe("asking for codes", () => {
     assertProblem(await send(mobile), 429, "otp_send_limited")
   })
 
-  it("in vain takes nothing from what is left", async () => {
+  it("uses up no allowance when it is refused", async () => {
     const mobile = freshMobile()
     const left = () =>
       database.query("select key, tat from throttles where key like $1 and tat > now() order by key", [`%${mobile}`])
@@ -455,15 +455,15 @@ describe("asking for codes", () => {
     assert.deepStrictEqual(await left(), before)
   })
 
-  it("of one number leaves another alone", async () => {
+  it("is counted for each number", async () => {
     const [one, other] = [freshMobile(), freshMobile()]
     await send(one)
     assert.strictEqual((await send(other)).status, 200)
   })
 })
 
-describe("another way of delivery", () => {
-  it.each(["log", "none"])("keeps the code out of the answer: OTP_DELIVERY=%s", async (OTP_DELIVERY) => {
+describe("another OTP_DELIVERY", () => {
+  it.each(["log", "none"])("keeps the code out of the response: %s", async (OTP_DELIVERY) => {
     const quiet = await startBackend({ DATABASE_URL: database.url, ROLE: "api", OTP_DELIVERY })
     try {
       const sent = await request(quiet.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })

@@ -30,7 +30,7 @@ afterAll(async () => {
 
 const [owner, stranger, accomplice] = ["198.51.100.1", "203.0.113.1", "192.0.2.1"]
 /** An address of a network of its own. */
-const elsewhere = (n: number) => `100.${1 + n}.0.1`
+const otherAddress = (n: number) => `100.${1 + n}.0.1`
 
 const post = (path: string, body: unknown, from: string, base = backend.url) =>
   request(base, "POST", path, { body, headers: { "x-forwarded-for": from } })
@@ -133,9 +133,9 @@ describe("the owner of a number for which a stranger has asked for a code", () =
   it("gets a code where it has logged in before, when strangers have used up the messages of the day", async () => {
     const mobile = freshMobile()
     assert.strictEqual((await verify({ mobile, otp: (await challenge(mobile, owner)).otp }, owner)).status, 200)
-    for (const n of times(19, (index) => index)) await challenge(mobile, elsewhere(n))
+    for (const n of times(19, (index) => index)) await challenge(mobile, otherAddress(n))
     await coolDown(mobile)
-    assert.strictEqual((await send(mobile, elsewhere(20))).status, 200, "joins the code that is live")
+    assert.strictEqual((await send(mobile, otherAddress(20))).status, 200, "joins the live code")
     assert.lengthOf(messages(mobile), 20)
     const mine = await challenge(mobile, owner)
     assert.strictEqual((await verify({ mobile, ...mine }, owner)).status, 200)
@@ -155,7 +155,7 @@ describe("a code", () => {
     const mobile = freshMobile()
     const { challengeId, otp } = await challenge(mobile, stranger)
     const joined = await Promise.all(
-      times(8, async (n) => [elsewhere(n), (await send(mobile, elsewhere(n))).body.challengeId] as const)
+      times(8, async (n) => [otherAddress(n), (await send(mobile, otherAddress(n))).body.challengeId] as const)
     )
     const all = await Promise.all([
       ...joined.map(([from, id]) => guess(3, mobile, from, id)),
