@@ -133,6 +133,7 @@ create table messages (
   started_at timestamp with time zone,
   created_at timestamp with time zone not null,
   completed_at timestamp with time zone,
+  priority smallint default 10 not null,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -328,13 +329,34 @@ begin
   return v_changed;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_refunds_a_day integer, p_context_ids uuid[], p_context_system_prompt text)
+CREATE OR REPLACE FUNCTION public.delete_chatroom(p_user uuid, p_room uuid, p_basic_running integer, p_pro_running integer)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
 declare
-  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next uuid;
+  v_unfinished jsonb;
 begin
+  perform 1 from users u where u.id = p_user for no key update;
+  select coalesce(jsonb_agg(m.id), '[]') into v_unfinished from messages m
+    where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null;
+  delete from chatrooms c where c.user_id = p_user and c.id = p_room;
+  if not found then
+    return null;
+  end if;
+  update users u set chatrooms = u.chatrooms - 1 where u.id = p_user;
+  perform pg_notify('changed', 'chatrooms:' || p_user);
+  return jsonb_build_object('unfinished', v_unfinished, 'nextReplies',
+    release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_context_system_prompt text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next jsonb := '[]';
+begin
+  select u.quota_key into v_quota_key from users u where u.id = p_user for no key update;
   perform 1 from chatrooms c where c.user_id = p_user
     and c.id = (select m.chatroom_id from messages m where m.user_id = p_user and m.id = p_reply) for update;
   select * into v_reply from messages m where m.user_id = p_user and m.id = p_reply and m.role = 'model'
@@ -345,7 +367,6 @@ begin
     return jsonb_build_object('outcome', 'fenced_off');
   end if;
 
-  select u.quota_key into v_quota_key from users u where u.id = p_user;
   if p_refunds_a_day is not null and v_reply.quota_state = 'reserved' then
     update usage_daily d set used = d.used - 1, refunded = d.refunded + 1
       where d.quota_key = v_quota_key and d.day = v_reply.quota_day and d.refunded < p_refunds_a_day and d.used > 0;
@@ -373,27 +394,53 @@ begin
   -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
   update chatrooms c set unfinished = c.unfinished - 1
     where c.user_id = p_user and c.id = v_reply.chatroom_id;
-  if v_reply.status <> 'held' then
-    update messages m set status = 'queued', queued_at = clock_timestamp()
-      where m.user_id = p_user and m.id = (
-        select h.id from messages h where h.user_id = p_user and h.chatroom_id = v_reply.chatroom_id
-          and h.status = 'held' and h.completed_at is null order by h.id limit 1)
-      returning m.id into v_next;
+  if exists (select from messages m where m.user_id = p_user and m.completed_at is null and m.status = 'held') then
+    v_next := release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running);
   end if;
-  return jsonb_build_object('outcome', 'finished', 'nextReply', v_next);
+  return jsonb_build_object('outcome', 'finished', 'nextReplies', v_next);
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_key text, p_hash text, p_key_lifetime interval)
+CREATE OR REPLACE FUNCTION public.release_replies(p_user uuid, p_basic_running integer, p_pro_running integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_pro_until timestamptz; v_free bigint; v_released jsonb;
+begin
+  select u.pro_until into v_pro_until from users u where u.id = p_user for no key update;
+  select case when v_pro_until > clock_timestamp() then p_pro_running else p_basic_running end - count(*) into v_free
+    from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held';
+  if v_free <= 0 then
+    return '[]';
+  end if;
+  with released as (
+    update messages m set status = 'queued', queued_at = clock_timestamp()
+      where m.user_id = p_user and m.id = any(array(
+        select (array_agg(h.id order by h.id))[1] as head from messages h
+          where h.user_id = p_user and h.completed_at is null
+          group by h.chatroom_id having bool_and(h.status = 'held') order by head limit v_free))
+      returning m.id, m.priority
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'priority', r.priority) order by r.id), '[]') into v_released
+    from released r;
+  return v_released;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_basic_running integer, p_pro_running integer, p_key text, p_hash text, p_key_lifetime interval)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
 declare
   v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
-  v_last uuid; v_question uuid; v_is_head boolean; v_sent_at timestamptz;
+  v_last uuid; v_question uuid; v_sent_at timestamptz; v_is_pro boolean; v_is_head boolean; v_priority smallint;
   v_day date; v_limit int; v_used int; v_resets_at timestamptz;
   v_response jsonb;
 begin
+  select * into v_user from users u where u.id = p_user for no key update;
+  if not found then
+    return jsonb_build_object('outcome', 'chatroom_not_found');
+  end if;
   select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
   if not found then
     return jsonb_build_object('outcome', 'chatroom_not_found');
@@ -426,12 +473,9 @@ begin
     return jsonb_build_object('outcome', 'room_busy');
   end if;
 
-  select * into v_user from users u where u.id = p_user;
-  if not found then
-    return jsonb_build_object('outcome', 'chatroom_not_found');
-  end if;
+  v_is_pro := coalesce(v_user.pro_until > clock_timestamp(), false);
   v_day := (clock_timestamp() at time zone 'utc')::date;
-  v_limit := nullif(case when v_user.pro_until > clock_timestamp() then p_pro_limit else p_basic_limit end, 0);
+  v_limit := nullif(case when v_is_pro then p_pro_limit else p_basic_limit end, 0);
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
   insert into usage_daily as d (quota_key, day, used, prompts) values (v_user.quota_key, v_day, 1, 1)
     on conflict (quota_key, day) do update set used = d.used + 1, prompts = d.prompts + 1
@@ -455,7 +499,9 @@ begin
   end if;
 
   v_sent_at := date_trunc('milliseconds', clock_timestamp());
-  v_is_head := v_room.unfinished = 0;
+  v_priority := case when v_is_pro then 0 else 10 end;
+  v_is_head := v_room.unfinished = 0 and case when v_is_pro then p_pro_running else p_basic_running end > (
+    select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := coalesce(v_old.reply_to, p_question);
   if p_again is null then
     insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
@@ -464,9 +510,9 @@ begin
     update messages m set superseded_by = p_reply
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
   end if;
-  insert into messages (user_id, id, chatroom_id, role, status, reply_to, quota_day, quota_state, queued_at, created_at)
+  insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, quota_day, quota_state, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
-      v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
+      v_priority, v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
   update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at
     where c.user_id = p_user and c.id = p_room;
 
@@ -484,7 +530,7 @@ begin
     end if;
   end if;
 
-  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head);
+  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority);
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.take_throttles(p_asked json)
@@ -514,13 +560,13 @@ CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_atte
  RETURNS TABLE(finished boolean, next_reply uuid)
  LANGUAGE sql
 AS $function$
-  select f ->> 'outcome' = 'finished', (f ->> 'nextReply')::uuid
+  select f ->> 'outcome' = 'finished', (f #>> '{nextReplies,0,id}')::uuid
   from finish_reply(p_user => p_user, p_reply => p_reply, p_attempt => p_attempt, p_status => p_status,
     p_content => p_content, p_finish_reason => p_finish_reason, p_truncated => p_truncated, p_error_code => p_error_code,
     p_error_message => p_error_message, p_model => p_model, p_prompt_tokens => p_prompt_tokens,
     p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
-    p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_context_ids => p_context_ids,
-    p_context_system_prompt => p_context_system_prompt) f
+    p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
+    p_context_ids => p_context_ids, p_context_system_prompt => p_context_system_prompt) f
 $function$;
 
 CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_key text, p_hash text, p_again uuid)
@@ -533,7 +579,7 @@ AS $function$
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
   from send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
     p_again => p_again, p_basic_limit => p_basic_limit, p_pro_limit => p_pro_limit, p_room_limit => p_room_limit,
-    p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+    p_basic_running => 3, p_pro_running => 10, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $function$;
 
 CREATE OR REPLACE FUNCTION public.uuid_after(p_last uuid, p_milliseconds integer, p_rest uuid)

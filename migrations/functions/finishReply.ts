@@ -1,23 +1,25 @@
 import { define } from "./define.ts"
 
 /**
- * Ends a reply: stores its text and outcome, settles its unit of quota, and makes the room's next held reply the head.
+ * Ends a reply: stores its text and outcome, settles its unit of quota, and releases the user's next held replies
+ * (`release_replies`).
  * Fenced: with `p_attempt`, that attempt must still hold the reply; without it (a cancel, a deadline) it ends any
  * unfinished reply. Without `p_content` the reply keeps what its attempt has streamed so far. With `p_refunds_a_day` the
- * unit is given back, to so many replies of a day. `FinishOutcome` of `ReplyStates.ts` describes what it returns.
+ * unit is given back, to so many replies of a day. `FinishOutcome` of `ReplyStore.ts` describes what it returns.
  *
- * The same lock order as in `send_message`: the room, then its messages, then the day's usage.
+ * The same lock order as in `send_message`: the user, then the room, then its messages, then the day's usage.
  */
 export const finishReply = define(`
 create or replace function finish_reply(
   p_user uuid, p_reply uuid, p_attempt int, p_status text, p_content text, p_finish_reason text, p_truncated boolean,
   p_error_code text, p_error_message text, p_model text,
   p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int,
-  p_refunds_a_day int, p_context_ids uuid[], p_context_system_prompt text
+  p_refunds_a_day int, p_basic_running int, p_pro_running int, p_context_ids uuid[], p_context_system_prompt text
 ) returns jsonb language plpgsql as $$
 declare
-  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next uuid;
+  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next jsonb := '[]';
 begin
+  select u.quota_key into v_quota_key from users u where u.id = p_user for no key update;
   perform 1 from chatrooms c where c.user_id = p_user
     and c.id = (select m.chatroom_id from messages m where m.user_id = p_user and m.id = p_reply) for update;
   select * into v_reply from messages m where m.user_id = p_user and m.id = p_reply and m.role = 'model'
@@ -28,7 +30,6 @@ begin
     return jsonb_build_object('outcome', 'fenced_off');
   end if;
 
-  select u.quota_key into v_quota_key from users u where u.id = p_user;
   if p_refunds_a_day is not null and v_reply.quota_state = 'reserved' then
     update usage_daily d set used = d.used - 1, refunded = d.refunded + 1
       where d.quota_key = v_quota_key and d.day = v_reply.quota_day and d.refunded < p_refunds_a_day and d.used > 0;
@@ -56,13 +57,9 @@ begin
   -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
   update chatrooms c set unfinished = c.unfinished - 1
     where c.user_id = p_user and c.id = v_reply.chatroom_id;
-  if v_reply.status <> 'held' then
-    update messages m set status = 'queued', queued_at = clock_timestamp()
-      where m.user_id = p_user and m.id = (
-        select h.id from messages h where h.user_id = p_user and h.chatroom_id = v_reply.chatroom_id
-          and h.status = 'held' and h.completed_at is null order by h.id limit 1)
-      returning m.id into v_next;
+  if exists (select from messages m where m.user_id = p_user and m.completed_at is null and m.status = 'held') then
+    v_next := release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running);
   end if;
-  return jsonb_build_object('outcome', 'finished', 'nextReply', v_next);
+  return jsonb_build_object('outcome', 'finished', 'nextReplies', v_next);
 end $$
 `)

@@ -21,7 +21,7 @@ create or replace function send_message(
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
   from send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
     p_again => p_again, p_basic_limit => p_basic_limit, p_pro_limit => p_pro_limit, p_room_limit => p_room_limit,
-    p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+    p_basic_running => 3, p_pro_running => 10, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $$
 `),
   define(`
@@ -31,13 +31,13 @@ create or replace function finish_reply(
   p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int,
   p_refund boolean, p_refunds_a_day int, p_context_ids uuid[], p_context_system_prompt text
 ) returns table (finished boolean, next_reply uuid) language sql as $$
-  select f ->> 'outcome' = 'finished', (f ->> 'nextReply')::uuid
+  select f ->> 'outcome' = 'finished', (f #>> '{nextReplies,0,id}')::uuid
   from finish_reply(p_user => p_user, p_reply => p_reply, p_attempt => p_attempt, p_status => p_status,
     p_content => p_content, p_finish_reason => p_finish_reason, p_truncated => p_truncated, p_error_code => p_error_code,
     p_error_message => p_error_message, p_model => p_model, p_prompt_tokens => p_prompt_tokens,
     p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
-    p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_context_ids => p_context_ids,
-    p_context_system_prompt => p_context_system_prompt) f
+    p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
+    p_context_ids => p_context_ids, p_context_system_prompt => p_context_system_prompt) f
 $$
 `)
 )

@@ -7,20 +7,29 @@ import { define } from "./define.ts"
  *
  * A function, so that it is one round trip in which each statement sees what the room's previous holder committed: a
  * single statement with CTEs would decide from the snapshot it took before it waited for the room's lock.
- * Lock order everywhere: the room, then its messages, then the day's usage.
+ * Lock order everywhere: the user, then the room, then its messages, then the day's usage. All changes to who runs and
+ * who is held happen under the user's lock, so that the count of running replies is exact.
+ *
+ * The reply is `queued` if its room has no unfinished one and fewer than `p_basic_running` or `p_pro_running` replies of
+ * the user are on their way; else it is `held`.
  */
 export const sendMessage = define(`
 create or replace function send_message(
   p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid,
-  p_basic_limit int, p_pro_limit int, p_room_limit int, p_key text, p_hash text, p_key_lifetime interval
+  p_basic_limit int, p_pro_limit int, p_room_limit int, p_basic_running int, p_pro_running int,
+  p_key text, p_hash text, p_key_lifetime interval
 ) returns jsonb language plpgsql as $$
 declare
   v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
-  v_last uuid; v_question uuid; v_is_head boolean; v_sent_at timestamptz;
+  v_last uuid; v_question uuid; v_sent_at timestamptz; v_is_pro boolean; v_is_head boolean; v_priority smallint;
   v_day date; v_limit int; v_used int; v_resets_at timestamptz;
   v_response jsonb;
 begin
+  select * into v_user from users u where u.id = p_user for no key update;
+  if not found then
+    return jsonb_build_object('outcome', 'chatroom_not_found');
+  end if;
   select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
   if not found then
     return jsonb_build_object('outcome', 'chatroom_not_found');
@@ -53,12 +62,9 @@ begin
     return jsonb_build_object('outcome', 'room_busy');
   end if;
 
-  select * into v_user from users u where u.id = p_user;
-  if not found then
-    return jsonb_build_object('outcome', 'chatroom_not_found');
-  end if;
+  v_is_pro := coalesce(v_user.pro_until > clock_timestamp(), false);
   v_day := (clock_timestamp() at time zone 'utc')::date;
-  v_limit := nullif(case when v_user.pro_until > clock_timestamp() then p_pro_limit else p_basic_limit end, 0);
+  v_limit := nullif(case when v_is_pro then p_pro_limit else p_basic_limit end, 0);
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
   insert into usage_daily as d (quota_key, day, used, prompts) values (v_user.quota_key, v_day, 1, 1)
     on conflict (quota_key, day) do update set used = d.used + 1, prompts = d.prompts + 1
@@ -82,7 +88,9 @@ begin
   end if;
 
   v_sent_at := date_trunc('milliseconds', clock_timestamp());
-  v_is_head := v_room.unfinished = 0;
+  v_priority := case when v_is_pro then 0 else 10 end;
+  v_is_head := v_room.unfinished = 0 and case when v_is_pro then p_pro_running else p_basic_running end > (
+    select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := coalesce(v_old.reply_to, p_question);
   if p_again is null then
     insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
@@ -91,9 +99,9 @@ begin
     update messages m set superseded_by = p_reply
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
   end if;
-  insert into messages (user_id, id, chatroom_id, role, status, reply_to, quota_day, quota_state, queued_at, created_at)
+  insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, quota_day, quota_state, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
-      v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
+      v_priority, v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
   update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at
     where c.user_id = p_user and c.id = p_room;
 
@@ -111,6 +119,6 @@ begin
     end if;
   end if;
 
-  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head);
+  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority);
 end $$
 `)

@@ -5,11 +5,12 @@ import type { UserId } from "../api/auth/User.ts"
 import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
 import { Chatroom, type ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
-import { Announcer } from "../queue/Announcer.ts"
+import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
@@ -49,6 +50,12 @@ export interface ListQuery {
   readonly after?: ListPosition | undefined
 }
 
+/** What `delete_chatroom` returns for a room that existed. */
+interface Deleted {
+  readonly unfinished: ReadonlyArray<string>
+  readonly nextReplies: ReadonlyArray<ReleasedReply>
+}
+
 export class Chatrooms extends Context.Service<
   Chatrooms,
   {
@@ -69,6 +76,7 @@ export class Chatrooms extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const announcer = yield* Announcer
+      const { userConcurrency } = yield* AppConfig
       // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
       const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
       const selected = sql.literal(columns)
@@ -136,16 +144,15 @@ export class Chatrooms extends Context.Service<
       })
 
       const remove: Chatrooms["Service"]["remove"] = Effect.fn("Chatrooms.remove")(function* (userId, id) {
-        const [row] = yield* sql<{ removed: boolean; unfinished: Array<string> }>`
-          with room as (delete from chatrooms where user_id = ${userId} and id = ${id} returning ${notifyChange}),
-            place as (update users set chatrooms = chatrooms - 1 where id = ${userId} and exists (select from room) returning 1)
-          select exists (select from place) as removed, array(
-            select id::text from messages where user_id = ${userId} and chatroom_id = ${id}
-              and completed_at is null) as unfinished
+        const [row] = yield* sql<{ deleted: Deleted | null }>`
+          select delete_chatroom(p_user => ${userId}, p_room => ${id}, p_basic_running => ${userConcurrency.basic},
+            p_pro_running => ${userConcurrency.pro}) as deleted
         `.pipe(Effect.orDie)
-        if (row?.removed !== true) return yield* new ChatroomNotFound()
+        const deleted = row?.deleted ?? undefined
+        if (deleted === undefined) return yield* new ChatroomNotFound()
         yield* announcer.announce({
-          topics: row.unfinished.flatMap((reply) => [topicOf("stop", reply), topicOf("reply", reply)])
+          replies: wakeupsOf(userId, deleted.nextReplies),
+          topics: deleted.unfinished.flatMap((reply) => [topicOf("stop", reply), topicOf("reply", reply)])
         })
       })
 

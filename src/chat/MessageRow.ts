@@ -27,7 +27,8 @@ export const toMessage = (row: MessageRow): Message => ({
   chatroomId: row.chatroomId,
   role: row.role,
   content: row.content,
-  // A reply is held until the room's earlier questions have replies; for clients it is queued.
+  // A reply is held behind an earlier one of its room, or while its user has as many on their way as may be; for clients
+  // it is queued.
   status: row.status === "held" ? "queued" : row.status,
   replyTo: row.replyTo,
   supersededBy: row.supersededBy,

@@ -41,7 +41,7 @@ interface Taken {
 
 /** What `send_message` returns. */
 export type SendOutcome =
-  | (Taken & { readonly outcome: "accepted"; readonly isHead: boolean })
+  | (Taken & { readonly outcome: "accepted"; readonly isHead: boolean; readonly priority: number })
   | (Taken & { readonly outcome: "replayed"; readonly status: number })
   | { readonly outcome: "chatroom_not_found" }
   | { readonly outcome: "message_not_found" }
@@ -82,7 +82,7 @@ export class Sending extends Context.Service<
       const announcer = yield* Announcer
       const quota = yield* Quota
       const messages = yield* Messages
-      const { appUrl } = yield* AppConfig
+      const { appUrl, userConcurrency } = yield* AppConfig
 
       /** `again` is the reply, or the question, that gets another reply; then there is no content. */
       const accept = (userId: UserId, roomId: ChatroomId, content: string, again: MessageId | null, key: string | null) => {
@@ -91,8 +91,9 @@ export class Sending extends Context.Service<
         return sql<{ sent: SendOutcome }>`
           select send_message(p_user => ${userId}, p_room => ${roomId}, p_question => ${uuid()}, p_reply => ${uuid()},
             p_content => ${content}, p_again => ${again}::uuid, p_basic_limit => ${quota.limits.basic},
-            p_pro_limit => ${quota.limits.pro}, p_room_limit => ${maximumUnanswered}, p_key => ${key}, p_hash => ${hash},
-            p_key_lifetime => ${keyLifetime}::text::interval) as sent
+            p_pro_limit => ${quota.limits.pro}, p_room_limit => ${maximumUnanswered},
+            p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
+            p_key => ${key}, p_hash => ${hash}, p_key_lifetime => ${keyLifetime}::text::interval) as sent
         `.pipe(
           retryConflicts,
           Effect.orDie,
@@ -120,7 +121,7 @@ export class Sending extends Context.Service<
         switch (sent.outcome) {
           case "accepted":
             yield* announcer.announce({
-              replies: sent.isHead ? [{ userId, replyId: sent.replyId }] : [],
+              replies: sent.isHead ? [{ userId, replyId: sent.replyId, priority: sent.priority }] : [],
               topics: [topicOf("chatrooms", userId)]
             })
             return { ...answer(sent), replayed: false, status: 202 }

@@ -68,6 +68,8 @@ export interface Settings {
   /** 0 is unlimited. */
   readonly proDailyPrompts: number
   readonly workerConcurrency: number
+  /** Replies of one user that may be made at the same time, by tier. */
+  readonly userConcurrency: { readonly basic: number; readonly pro: number }
   /** Requests that the process handles at the same time. Further requests wait, and then get 503 `overloaded`. */
   readonly requestConcurrency: number
   readonly corsOrigins: ReadonlyArray<string>
@@ -143,12 +145,22 @@ const trustedProxies = Effect.gen(function* () {
   )
 })
 
+/** No user gets more than half of a worker, so that other users' replies find a free slot. */
+const userConcurrency = Effect.fnUntraced(function* (workerConcurrency: number) {
+  const most = Math.max(1, Math.floor(workerConcurrency / 2))
+  return {
+    basic: Math.min(yield* integer("BASIC_CONCURRENCY", 1, 1000), most),
+    pro: Math.min(yield* integer("PRO_CONCURRENCY", 1, 1000), most)
+  }
+})
+
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const environment = yield* choice("APP_ENV", ["development", "test", "production"])
   const port = yield* integer("PORT", 0, 65_535)
   const role = yield* choice("ROLE", ["all", "api", "worker"])
   const database = yield* databases
   const delivery = yield* otpDelivery(environment)
+  const workerConcurrency = yield* integer("WORKER_CONCURRENCY", 1, 1000)
   return {
     environment,
     role,
@@ -169,7 +181,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     appUrl: yield* appUrl(environment, port),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000),
-    workerConcurrency: yield* integer("WORKER_CONCURRENCY", 1, 1000),
+    workerConcurrency,
+    userConcurrency: yield* userConcurrency(workerConcurrency),
     requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000),
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,

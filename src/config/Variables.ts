@@ -105,6 +105,12 @@ export const variables = {
   BASIC_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Basic user", defaultValue: 5 },
   PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", defaultValue: 1000 },
   WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", defaultValue: 100 },
+  BASIC_CONCURRENCY: {
+    meaning:
+      "replies of one Basic user that are made at the same time, over all rooms and processes; further ones wait. At most half of `WORKER_CONCURRENCY` counts, and at least 1",
+    defaultValue: 3
+  },
+  PRO_CONCURRENCY: { meaning: "the same for a Pro user", defaultValue: 10 },
   REQUEST_CONCURRENCY: {
     meaning:
       "requests that one process handles at the same time; further requests wait up to five seconds and then get 503 `overloaded`",

@@ -4,12 +4,22 @@ import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { channel, Notifications, packTopics } from "../database/Notifications.ts"
 import type { Topic } from "../database/Topics.ts"
 
-/** A reply that a worker is to make, now or at `runAt`. */
+/** A reply that a worker is to make, now or at `runAt`; those of a lower `priority` come first. */
 export interface Wakeup {
   readonly userId: string
   readonly replyId: string
+  readonly priority: number
   readonly runAt?: Date | undefined
 }
+
+/** A reply that was held and may run now, as SQL functions return it. */
+export interface ReleasedReply {
+  readonly id: string
+  readonly priority: number
+}
+
+export const wakeupsOf = (userId: string, released: ReadonlyArray<ReleasedReply>): ReadonlyArray<Wakeup> =>
+  released.map(({ id, priority }) => ({ userId, replyId: id, priority }))
 
 interface Announcement {
   readonly replies?: ReadonlyArray<Wakeup> | undefined
@@ -46,10 +56,11 @@ export class Announcer extends Context.Service<
       let topics = new Set<Topic>()
 
       const send = (wakeups: ReadonlyArray<Wakeup>, payloads: ReadonlyArray<string>) => {
-        const specs = wakeups.map(({ userId, replyId, runAt }) => ({
+        const specs = wakeups.map(({ priority, replyId, runAt, userId }) => ({
           identifier: replyTask,
           payload: { userId, replyId },
           job_key: replyId,
+          priority,
           ...(runAt === undefined ? {} : { run_at: runAt.toISOString() })
         }))
         return sql`

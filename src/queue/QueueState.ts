@@ -3,17 +3,32 @@ import { SqlClient } from "effect/sql"
 import type { QueueCounts } from "../api/ops/QueueCounts.ts"
 import { replyTask } from "./Announcer.ts"
 
+type Priority = "pro" | "basic" | "background"
+
 interface Row {
   readonly task: string
+  readonly priority: Priority
   readonly ready: number
   readonly running: number
   readonly failed: number
   readonly oldest: number
 }
 
-const jobs = (task: string, state: string) =>
-  Metric.gauge("chat_queue_jobs", { description: "Jobs of the fleet's queue.", attributes: { task, state } })
+const jobs = (task: string, state: string, priority: string) =>
+  Metric.gauge("chat_queue_jobs", { description: "Jobs of the fleet's queue.", attributes: { task, state, priority } })
 const oldest = Metric.gauge("chat_queue_oldest_seconds", { description: "How long the oldest ready job has been due." })
+
+const sum = (rows: ReadonlyArray<Row>, select: (row: Row) => number) => rows.reduce((total, row) => total + select(row), 0)
+const countsOf = (rows: ReadonlyArray<Row>) => ({
+  ready: sum(rows, (row) => row.ready),
+  running: sum(rows, (row) => row.running),
+  failed: sum(rows, (row) => row.failed)
+})
+const oldestOf = (rows: ReadonlyArray<Row>) => Math.max(0, ...rows.map((row) => row.oldest))
+const waitsOf = (rows: ReadonlyArray<Row>) => {
+  const { ready, running } = countsOf(rows)
+  return { ready, running, oldestSeconds: oldestOf(rows) }
+}
 
 /** Counts the queue's jobs, for operators. */
 export class QueueState extends Context.Service<
@@ -29,37 +44,45 @@ export class QueueState extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
 
-      const read = Effect.gen(function* () {
-        const rows = yield* sql<Row>`
-          select task_identifier as task,
-            count(*) filter (where locked_at is null and run_at <= now() and attempts < max_attempts)::int as ready,
-            count(*) filter (where locked_at is not null)::int as running,
-            count(*) filter (where locked_at is null and last_error is not null)::int as failed,
-            coalesce(extract(epoch from now() - min(run_at)
-              filter (where locked_at is null and run_at <= now() and attempts < max_attempts)), 0)::float8 as oldest
-          from graphile_worker.jobs group by task_identifier
-        `
-        const sum = (select: (row: Row) => number) => rows.reduce((total, row) => total + select(row), 0)
-        return {
-          ready: sum((row) => row.ready),
-          running: sum((row) => row.running),
-          failed: sum((row) => row.failed),
-          oldestSeconds: Math.max(0, ...rows.map((row) => row.oldest)),
-          byTask: Object.fromEntries(rows.map(({ failed, ready, running, task }) => [task, { ready, running, failed }]))
-        }
-      }).pipe(Effect.orDie)
+      const readRows = sql<Row>`
+        select task_identifier as task,
+          case when task_identifier <> ${replyTask} then 'background' when priority <= 0 then 'pro' else 'basic' end as priority,
+          count(*) filter (where locked_at is null and run_at <= now() and attempts < max_attempts)::int as ready,
+          count(*) filter (where locked_at is not null)::int as running,
+          count(*) filter (where locked_at is null and last_error is not null)::int as failed,
+          coalesce(extract(epoch from now() - min(run_at)
+            filter (where locked_at is null and run_at <= now() and attempts < max_attempts)), 0)::float8 as oldest
+        from graphile_worker.jobs group by 1, 2
+      `.pipe(Effect.orDie)
 
-      const tasks = new Set<string>([replyTask])
+      const read = Effect.map(readRows, (rows) => {
+        const byTask = Map.groupBy(rows, ({ task }) => task)
+        return {
+          ...countsOf(rows),
+          oldestSeconds: oldestOf(rows),
+          byTask: Object.fromEntries([...byTask].map(([task, rows]) => [task, countsOf(rows)])),
+          byPriority: {
+            pro: waitsOf(rows.filter(({ priority }) => priority === "pro")),
+            basic: waitsOf(rows.filter(({ priority }) => priority === "basic")),
+            background: waitsOf(rows.filter(({ priority }) => priority === "background"))
+          }
+        }
+      })
+
+      /** Every series seen so far: one whose last job is done is still there, at zero. */
+      const series = new Map<string, { readonly task: string; readonly priority: Priority }>()
+      const remember = (seen: { readonly task: string; readonly priority: Priority }) =>
+        series.set(`${seen.task} ${seen.priority}`, { task: seen.task, priority: seen.priority })
+      for (const priority of ["pro", "basic"] as const) remember({ task: replyTask, priority })
       const registry = yield* Metric.MetricRegistry
       const measure = Effect.gen(function* () {
-        const { byTask, oldestSeconds } = yield* read
-        for (const task of Object.keys(byTask)) tasks.add(task)
-        for (const task of tasks) {
-          // A task whose last job is done still has its series, at zero.
-          const { failed, ready, running } = byTask[task] ?? { ready: 0, running: 0, failed: 0 }
-          for (const [state, count] of Object.entries({ ready, running, failed })) yield* Metric.update(jobs(task, state), count)
+        const rows = yield* readRows
+        for (const row of rows) remember(row)
+        for (const { priority, task } of series.values()) {
+          const counts = countsOf(rows.filter((row) => row.task === task && row.priority === priority))
+          for (const [state, count] of Object.entries(counts)) yield* Metric.update(jobs(task, state, priority), count)
         }
-        yield* Metric.update(oldest, oldestSeconds)
+        yield* Metric.update(oldest, oldestOf(rows))
       }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
 
       return QueueState.of({ read, measure })

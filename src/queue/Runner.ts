@@ -9,8 +9,30 @@ import { type Task, Tasks } from "./Tasks.ts"
 
 /** Milliseconds that running jobs get to end when the process drains; then they are interrupted. */
 export const drainMillis = 10_000
-/** Connections of the queue. Its queries are short, so a few serve many jobs in progress. */
-const poolSize = 10
+/** A pool of workers: the jobs that it runs at the same time, and connections for taking and acknowledging them. */
+export interface RunnerPool {
+  readonly name: string
+  readonly tasks: ReadonlyArray<Task>
+  readonly concurrency: number
+  /** Its queries are short, so a few connections serve many jobs in progress. One of them listens for new jobs. */
+  readonly connections: number
+}
+
+/** Two pools, so that replies that take long do not hold back billing and clean-up. */
+export const runnerPools = Effect.gen(function* () {
+  const { workerConcurrency } = yield* AppConfig
+  const tasks = yield* Tasks
+  const pools: ReadonlyArray<RunnerPool> = [
+    {
+      name: "replies",
+      tasks: tasks.filter(({ asksModel }) => asksModel === true),
+      concurrency: workerConcurrency,
+      connections: 10
+    },
+    { name: "background", tasks: tasks.filter(({ asksModel }) => asksModel !== true), concurrency: 20, connections: 5 }
+  ]
+  return pools
+})
 
 /** A started graphile-worker. */
 export interface Runner {
@@ -33,13 +55,13 @@ const makeLogger = Effect.map(
     })
 )
 
-const makePool = (endpoint: DatabaseEndpoint) =>
+const makePool = (endpoint: DatabaseEndpoint, connections: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const config = pgConfig({ endpoint, name: "chat-backend worker", statementMillis: 8_000, silenceMillis: 10_000 })
       const pool = new pg.Pool({
         ...config,
-        max: poolSize,
+        max: connections,
         // A lost job is announced again, so its bookkeeping need not wait for the disk.
         options: `${config.options} -c synchronous_commit=off`
       })
@@ -72,10 +94,9 @@ export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Ta
   return Object.fromEntries(tasks.map((task) => [task.name, runJob(task)])) satisfies TaskList
 })
 
-/** Starts graphile-worker on a pool of its own for as long as the scope lasts; closing the scope lets running jobs end. */
-export const makeRunner = Effect.fnUntraced(function* (signal: AbortSignal) {
-  const { databaseDirect, workerConcurrency } = yield* AppConfig
-  const tasks = yield* Tasks
+/** Starts graphile-worker on connections of its own for as long as the scope lasts; closing the scope lets running jobs end. */
+export const makeRunner = Effect.fnUntraced(function* ({ concurrency, connections, tasks }: RunnerPool, signal: AbortSignal) {
+  const { databaseDirect } = yield* AppConfig
   const taskList = yield* makeTaskList(tasks, signal)
   const logger = yield* makeLogger
   const crons = tasks.flatMap(({ cron, name }) =>
@@ -89,7 +110,7 @@ export const makeRunner = Effect.fnUntraced(function* (signal: AbortSignal) {
   events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
   events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
 
-  const pool = yield* makePool(databaseDirect)
+  const pool = yield* makePool(databaseDirect, connections)
   const starting = yield* Effect.acquireRelease(
     Effect.sync(() =>
       run({
@@ -97,10 +118,10 @@ export const makeRunner = Effect.fnUntraced(function* (signal: AbortSignal) {
         taskList,
         events,
         logger,
-        concurrency: workerConcurrency,
+        concurrency,
         // New jobs are notified; polling finds those whose time has come. Each idle slot polls for itself, so the
         // interval grows with their number: fifty queries a second at most.
-        pollInterval: Math.max(1_000, 20 * workerConcurrency),
+        pollInterval: Math.max(1_000, 20 * concurrency),
         noHandleSignals: true,
         parsedCronItems: parseCronItems(crons),
         preset: {

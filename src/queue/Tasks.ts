@@ -10,6 +10,8 @@ export interface Task {
    * its retry is replaced by the next one.
    */
   readonly cron?: string | undefined
+  /** Whether it asks the model. Such jobs take seconds to minutes, so all others run in a pool of their own. */
+  readonly asksModel?: boolean | undefined
   /** Whether a job that the shutdown interrupts is done, because the task has added another job for the rest. */
   readonly interruptedIsDone?: boolean | undefined
 }

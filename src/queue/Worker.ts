@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { processId } from "./ProcessId.ts"
 import { holdWorkerLock } from "./WorkerLock.ts"
-import { drainMillis, makeRunner, type Runner } from "./Runner.ts"
+import { drainMillis, makeRunner, type Runner, type RunnerPool, runnerPools } from "./Runner.ts"
 
 /** The state of this process's worker; undefined in a process without one. */
 export class WorkerHealth extends Context.Service<
@@ -43,71 +43,93 @@ const heartbeat = Effect.fnUntraced(function* (lockIds: () => ReadonlyArray<stri
 })
 
 /**
- * The queue's worker. A runner that loses Postgres is replaced by a new one in the same process, with new connections;
- * the jobs that it had locked are unlocked. The layer drains it when it closes.
+ * Runs a pool. A runner that loses Postgres is replaced by a new one in the same process, with new connections; the jobs
+ * that it had locked are unlocked.
  */
+const supervise = Effect.fnUntraced(function* (pool: RunnerPool, draining: AbortSignal) {
+  const sql = yield* SqlClient.SqlClient
+  const started = yield* Deferred.make<void>()
+  let isRunning = false
+  let runner: Runner | undefined
+  /** Lock ids of lost runners whose jobs are still to be unlocked. */
+  let abandoned: ReadonlyArray<string> = []
+
+  const unlock = Effect.suspend(() => {
+    if (abandoned.length === 0) return Effect.void
+    const ids = abandoned
+    return sql`select graphile_worker.force_unlock_workers(string_to_array(${ids.join(",")}, ',')) is null as done`.pipe(
+      Effect.tap(() => Effect.sync(() => (abandoned = abandoned.filter((id) => !ids.includes(id)))))
+    )
+  })
+
+  const runUntilLost = Effect.gen(function* () {
+    const current = yield* Effect.timeout(makeRunner(pool, draining), startWait)
+    runner = current
+    yield* unlock
+    isRunning = true
+    yield* Deferred.succeed(started, undefined)
+    yield* lost(current)
+  })
+
+  const runOnce = Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    yield* runUntilLost.pipe(
+      Effect.onError((cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("The queue's runner could not start", cause)
+      ),
+      Scope.provide(scope),
+      // When the process drains, running jobs are waited for; the connections of a lost runner are not.
+      Effect.onExit((exit) => {
+        const closed = Scope.close(scope, exit)
+        return Exit.hasInterrupts(exit) ? closed : Effect.asVoid(Effect.forkDetach(closed))
+      }),
+      Effect.ignoreCause
+    )
+    abandoned = [...abandoned, ...(runner?.lockIds() ?? [])]
+    if (runner !== undefined) yield* Effect.logWarning("The queue lost Postgres; a new runner takes over")
+    runner = undefined
+    isRunning = false
+  })
+
+  return {
+    /** The lock ids of the current runner. */
+    lockIds: () => runner?.lockIds() ?? [],
+    isRunning: () => isRunning,
+    /** Completes when it has started for the first time. */
+    started: Deferred.await(started),
+    /** Does not end; interrupting it lets running jobs end. */
+    run: runOnce.pipe(
+      Effect.annotateLogs("pool", pool.name),
+      Effect.repeat(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]))
+    )
+  }
+})
+
+/** The queue's workers. The layer drains them when it closes. */
 export const WorkerLayer = Layer.effect(
   WorkerHealth,
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const started = yield* Deferred.make<void>()
     const draining = new AbortController()
-    let status: "ok" | "failed" | "draining" = "failed"
-    let runner: Runner | undefined
-    /** Lock ids of lost runners whose jobs are still to be unlocked. */
-    let abandoned: ReadonlyArray<string> = []
+    let isDraining = false
+    const pools = yield* Effect.forEach(yield* runnerPools, (pool) => supervise(pool, draining.signal))
 
-    const unlock = Effect.suspend(() => {
-      if (abandoned.length === 0) return Effect.void
-      const ids = abandoned
-      return sql`select graphile_worker.force_unlock_workers(string_to_array(${ids.join(",")}, ',')) is null as done`.pipe(
-        Effect.tap(() => Effect.sync(() => (abandoned = abandoned.filter((id) => !ids.includes(id)))))
-      )
-    })
-
-    const runUntilLost = Effect.gen(function* () {
-      const current = yield* Effect.timeout(makeRunner(draining.signal), startWait)
-      runner = current
-      yield* unlock
-      status = "ok"
-      yield* Deferred.succeed(started, undefined)
-      yield* lost(current)
-    })
-
-    const run = Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      yield* runUntilLost.pipe(
-        Effect.onError((cause) =>
-          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("The queue's runner could not start", cause)
-        ),
-        Scope.provide(scope),
-        // When the process drains, running jobs are waited for; the connections of a lost runner are not.
-        Effect.onExit((exit) => {
-          const closed = Scope.close(scope, exit)
-          return Exit.hasInterrupts(exit) ? closed : Effect.asVoid(Effect.forkDetach(closed))
-        }),
-        Effect.ignoreCause
-      )
-      abandoned = [...abandoned, ...(runner?.lockIds() ?? [])]
-      if (runner !== undefined) yield* Effect.logWarning("The queue lost Postgres; a new runner takes over")
-      runner = undefined
-      status = "failed"
-    })
-
-    yield* run.pipe(
-      Effect.repeat(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])),
-      Effect.forkScoped
-    )
+    // One fiber for all, so that they drain at the same time.
+    yield* Effect.forkScoped(Effect.forEach(pools, ({ run }) => run, { concurrency: "unbounded", discard: true }))
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        status = "draining"
+        isDraining = true
         setTimeout(() => draining.abort(), drainMillis).unref()
       })
     )
     // The first heartbeat must name the lock ids, so it comes after the start.
-    yield* Effect.timeoutOption(Deferred.await(started), startWait)
-    yield* heartbeat(() => runner?.lockIds() ?? [])
+    yield* Effect.timeoutOption(
+      Effect.forEach(pools, ({ started }) => started, { discard: true }),
+      startWait
+    )
+    yield* heartbeat(() => pools.flatMap(({ lockIds }) => lockIds()))
     yield* holdWorkerLock
-    return WorkerHealth.of({ status: () => status })
+    return WorkerHealth.of({
+      status: () => (isDraining ? "draining" : pools.every(({ isRunning }) => isRunning()) ? "ok" : "failed")
+    })
   })
 )

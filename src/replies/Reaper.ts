@@ -1,13 +1,16 @@
 import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { replyDeadline, ReplyMaker } from "./ReplyMaker.ts"
-import { Announcer } from "../queue/Announcer.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { Announcer, type ReleasedReply, replyTask, wakeupsOf } from "../queue/Announcer.ts"
 import { lockKey } from "../queue/WorkerLock.ts"
 import { leaseSeconds } from "./Leases.ts"
 
 /** Seconds between sweeps, and how long a reply may lie unannounced before a sweep finds it. */
 const sweepEvery = "3 seconds"
 const unannounced = 2
+/** Seconds after which a Basic reply has the priority of a Pro one; with the time between sweeps, ten at most. */
+const agedAfter = 7
 /** Seconds without a heartbeat after which a worker process counts as gone. */
 const deadAfter = 45
 const sweepLock = 4_211_962
@@ -16,17 +19,21 @@ const batch = 1_000
 
 /**
  * Makes again what can be lost: the wake-up of a reply whose process died before announcing it, the lease of a
- * worker that died holding it, the jobs it had locked. One sweep of the fleet runs at a time.
+ * worker that died holding it, the jobs it had locked, the release of a held reply. Raises the priority of replies that
+ * have waited. One sweep of the fleet runs at a time.
  */
 export const ReaperLayer = Layer.effectDiscard(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const announcer = yield* Announcer
     const replies = yield* ReplyMaker
+    const { userConcurrency } = yield* AppConfig
 
     /** Replies that should be running and have no unlocked job: one that is due soon is not touched. */
-    const overdue = sql<{ userId: string; id: string; expired: boolean }>`
-      select m.user_id, m.id, coalesce(m.started_at < clock_timestamp() - make_interval(secs => ${replyDeadline / 1000}), false) as expired
+    const overdue = sql<{ userId: string; id: string; priority: number; expired: boolean }>`
+      select m.user_id, m.id,
+        case when m.queued_at < clock_timestamp() - make_interval(secs => ${agedAfter}) then 0 else m.priority end::int as priority,
+        coalesce(m.started_at < clock_timestamp() - make_interval(secs => ${replyDeadline / 1000}), false) as expired
       from messages m
       where m.completed_at is null
         and (m.status = 'queued' and m.queued_at < clock_timestamp() - make_interval(secs => ${unannounced})
@@ -69,6 +76,44 @@ export const ReaperLayer = Layer.effectDiscard(
       having count(*) > 0
     `
 
+    /**
+     * Gives jobs that have been due for long the priority of Pro. They keep their time, and so their place before jobs that
+     * came later.
+     */
+    const promoteAged = sql`
+      select count(*) from graphile_worker.reschedule_jobs(array(
+        select id from graphile_worker.jobs
+        where task_identifier = ${replyTask} and priority > 0 and locked_at is null
+          and run_at < now() - make_interval(secs => ${agedAfter})
+        order by run_at limit ${batch}), priority => 0)
+    `
+
+    /**
+     * Users with held replies that may run. The transaction that ends a reply releases the next ones, so there are such
+     * users only after a change from outside: an upgrade to Pro, another setting.
+     */
+    const usersToRelease = sql<{ userId: string }>`
+      with rooms as (
+        select user_id, count(*) filter (where status <> 'held') as running from messages
+        where completed_at is null group by user_id, chatroom_id
+      )
+      select user_id from rooms r join users u on u.id = r.user_id
+      group by user_id, u.pro_until
+      having min(running) = 0
+        and sum(running) < case when u.pro_until > now() then ${userConcurrency.pro}::int else ${userConcurrency.basic}::int end
+      limit ${batch}
+    `
+    /** In a transaction of its own, because it takes the user's lock. */
+    const release = Effect.fnUntraced(function* (userId: string) {
+      const [row] = yield* sql<{ released: ReadonlyArray<ReleasedReply> }>`
+        select release_replies(p_user => ${userId}, p_basic_running => ${userConcurrency.basic},
+          p_pro_running => ${userConcurrency.pro}) as released
+      `
+      const released = row?.released ?? []
+      if (released.length > 0) yield* Effect.logInfo(`Releasing ${released.length} held replies`)
+      yield* announcer.announce({ replies: wakeupsOf(userId, released) })
+    })
+
     /** A job that was announced again while its dead worker had it locked has lost its key and its attempts. */
     const forgetReplaced = sql`
       select count(*) from graphile_worker.complete_jobs(array(
@@ -82,19 +127,21 @@ export const ReaperLayer = Layer.effectDiscard(
         return lock?.ours === true ? yield* work : undefined
       }).pipe(sql.withTransaction)
 
+    const look = Effect.gen(function* () {
+      yield* endLeasesOfKilled
+      const found = yield* overdue
+      yield* unlockDead
+      yield* promoteAged
+      return { found, waiting: yield* usersToRelease }
+    })
+
     const sweep = Effect.gen(function* () {
-      const found =
-        (yield* alone(
-          sweepLock,
-          Effect.andThen(
-            endLeasesOfKilled,
-            Effect.tap(overdue, () => unlockDead)
-          )
-        )) ?? []
+      const { found, waiting } = (yield* alone(sweepLock, look)) ?? { found: [], waiting: [] }
       const [live, expired] = [found.filter((reply) => !reply.expired), found.filter((reply) => reply.expired)]
       if (found.length > 0) yield* Effect.logInfo(`Announcing ${live.length} replies again, ending ${expired.length}`)
-      yield* announcer.announce({ replies: live.map(({ id, userId }) => ({ userId, replyId: id })) })
+      yield* announcer.announce({ replies: live.map(({ id, priority, userId }) => ({ userId, replyId: id, priority })) })
       yield* Effect.forEach(expired, ({ id, userId }) => replies.expire(userId, id), { discard: true })
+      yield* Effect.forEach(waiting, ({ userId }) => release(userId), { discard: true })
     })
 
     const guarded = <A, E>(what: string, work: Effect.Effect<A, E>) =>

@@ -1,7 +1,8 @@
 import { Clock, Context, Data, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { AppConfig } from "../config/Settings.ts"
 import { topicOf } from "../database/Topics.ts"
-import { Announcer } from "../queue/Announcer.ts"
+import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { Gemini } from "../gemini/Gemini.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
@@ -21,6 +22,7 @@ export interface Claim {
   readonly replyTo: string
   readonly attempt: number
   readonly failures: number
+  readonly priority: number
   /** When this attempt began. */
   readonly claimedAt: Date
   /** The database's time in milliseconds: its clock at the claim, and what has passed since. No process's clock is used. */
@@ -44,7 +46,7 @@ export interface Receipt {
 
 /** What `finish_reply` returns. */
 export type FinishOutcome =
-  | { readonly outcome: "finished"; readonly nextReply: string | null }
+  | { readonly outcome: "finished"; readonly nextReplies: ReadonlyArray<ReleasedReply> }
   /** It has ended, is gone, or another attempt holds it. */
   | { readonly outcome: "fenced_off" }
 
@@ -78,6 +80,7 @@ export class ReplyStore extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
       const { defaultModel } = yield* Gemini
+      const { userConcurrency } = yield* AppConfig
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
         const [row] = yield* sql<Omit<Claim, "now">>`
@@ -90,7 +93,7 @@ export class ReplyStore extends Context.Service<
               and (m.status = 'queued'
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
-            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
+            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
               c.system_prompt, coalesce(c.model, ${defaultModel}) as model, coalesce(c.model <> ${defaultModel}, false) as is_chosen_model, c.temperature
           )
           select claimed.*, p.until as paused_until from claimed
@@ -117,6 +120,7 @@ export class ReplyStore extends Context.Service<
             p_prompt_tokens => ${usage?.promptTokens ?? null}::int, p_reply_tokens => ${usage?.replyTokens ?? null}::int,
             p_thought_tokens => ${usage?.thoughtTokens ?? null}::int, p_cached_tokens => ${usage?.cachedTokens ?? null}::int,
             p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
+            p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
             p_context_ids => string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[],
             p_context_system_prompt => ${receipt?.systemPrompt ?? null}) as ended
         `.pipe(Effect.orDie)
@@ -126,15 +130,14 @@ export class ReplyStore extends Context.Service<
           case "fenced_off":
             return false
           case "finished": {
-            const next = ended.nextReply === null ? [] : [{ userId: reply.userId, replyId: ended.nextReply }]
             yield* announcer.announce({
-              replies: next,
+              replies: wakeupsOf(reply.userId, ended.nextReplies),
               topics: [
                 topicOf("reply", reply.id),
                 // A worker that holds it has lost it.
                 ...(attempt === null ? [topicOf("stop", reply.id)] : []),
                 // With the next reply's turn comes its question's place in the list, should that news have been lost.
-                ...(next.length === 0 ? [] : [topicOf("chatrooms", reply.userId)])
+                ...(ended.nextReplies.length === 0 ? [] : [topicOf("chatrooms", reply.userId)])
               ]
             })
             return true
@@ -160,7 +163,7 @@ export class ReplyStore extends Context.Service<
         `.pipe(Effect.orDie)
         if (kept === undefined) return yield* new LeaseLost({ replyId: reply.id })
         yield* announcer.announce({
-          replies: [{ userId: reply.userId, replyId: reply.id, runAt: kept.retryAt }],
+          replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority, runAt: kept.retryAt }],
           topics: [topicOf("reply", reply.id)]
         })
       })
@@ -171,7 +174,7 @@ export class ReplyStore extends Context.Service<
             update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
             where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
           `
-          yield* announcer.announce({ replies: [{ userId: reply.userId, replyId: reply.id }] })
+          yield* announcer.announce({ replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority }] })
         },
         Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
       )

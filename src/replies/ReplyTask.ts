@@ -10,6 +10,7 @@ const decode = Schema.decodeUnknownEffect(Schema.Struct({ userId: Schema.String,
 const makeAttemptTask = Effect.map(ReplyMaker, (replyMaker): Task => ({
   name: replyTask,
   run: (payload) => Effect.flatMap(decode(payload), ({ replyId, userId }) => replyMaker.attempt(userId, replyId)),
+  asksModel: true,
   // An interrupted reply is handed back, which announces a new job for it.
   interruptedIsDone: true
 }))

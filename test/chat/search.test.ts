@@ -105,7 +105,7 @@ describe("the admin routes", () => {
 
   it("return the queue's state and the metrics with the admin token", async () => {
     const { body } = await request(backend.url, "GET", "/admin/queue", { headers: admin })
-    assert.hasAllKeys(body, ["ready", "running", "failed", "oldestSeconds", "byTask"])
+    assert.hasAllKeys(body, ["ready", "running", "failed", "oldestSeconds", "byTask", "byPriority"])
     const { text } = await request(backend.url, "GET", "/metrics", { headers: admin })
     assert.match(text, /^process_resident_memory_bytes \d+$/m)
     assert.match(text, /^chat_streams_open 0$/m)

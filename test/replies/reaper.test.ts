@@ -63,7 +63,9 @@ describe.concurrent("the reaper", () => {
         p_content: question,
         p_basic_limit: 5,
         p_pro_limit: 0,
-        p_room_limit: 4
+        p_room_limit: 4,
+        p_basic_running: 3,
+        p_pro_running: 10
       })
       replies.push(reply)
     }
@@ -144,7 +146,9 @@ describe.concurrent("the reaper", () => {
       p_status: "failed",
       p_truncated: false,
       p_error_code: "model_unavailable",
-      p_refunds_a_day: 5
+      p_refunds_a_day: 5,
+      p_basic_running: 3,
+      p_pro_running: 10
     })
     assert.strictEqual((await ended(second, 20)).content, "next")
     assert.strictEqual(await used(user), 1)

@@ -54,7 +54,7 @@ describe("GET /metrics", () => {
     const running = (await person.ask(await person.room(), "[[latency 60000]] slow")).body.reply.id
     await until(
       "the reply is a job",
-      async () => (await scrape()).series.get('chat_queue_jobs{task="reply",state="running"}') === 1
+      async () => (await scrape()).series.get('chat_queue_jobs{task="reply",state="running",priority="basic"}') === 1
     )
     const { contentType, series, text } = await scrape()
     assert.match(contentType ?? "", /^text\/plain; version=0\.0\.4/)
@@ -73,13 +73,16 @@ describe("GET /metrics", () => {
       assert.isTrue(series.has(`chat_requests_in_progress{activity="${activity}"}`), activity)
     assert.strictEqual(series.get(`chat_requests_in_progress{activity="operating"}`), 1)
     for (const state of ["ready", "running", "failed"])
-      assert.isTrue(series.has(`chat_queue_jobs{task="reply",state="${state}"}`))
+      assert.isTrue(series.has(`chat_queue_jobs{task="reply",state="${state}",priority="basic"}`))
     const rooms = (await person.call("GET", "/chatroom")).body.data
     await person.call("POST", `/chatroom/${rooms[0].id}/message/${running}/cancel`)
   })
 
   it("counts a task without jobs as zero", async () => {
-    await until("the job is done", async () => (await scrape()).series.get('chat_queue_jobs{task="reply",state="running"}') === 0)
+    await until(
+      "the job is done",
+      async () => (await scrape()).series.get('chat_queue_jobs{task="reply",state="running",priority="basic"}') === 0
+    )
   })
 
   it("has the figures of its own process only", async () => {
