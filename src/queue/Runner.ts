@@ -24,7 +24,7 @@ export const runnerPools = Effect.gen(function* () {
   const tasks = yield* Tasks
   const pools: ReadonlyArray<RunnerPool> = [
     {
-      name: "replies",
+      name: "reply",
       tasks: tasks.filter(({ asksModel }) => asksModel === true),
       concurrency: workerConcurrency,
       connections: 10

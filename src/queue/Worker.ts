@@ -75,7 +75,9 @@ const supervise = Effect.fnUntraced(function* (pool: RunnerPool, draining: Abort
     const scope = yield* Scope.make()
     yield* runUntilLost.pipe(
       Effect.onError((cause) =>
-        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("The queue's runner could not start", cause)
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.void
+          : Effect.logWarning(`The queue's runner of ${pool.name} jobs could not start`, cause)
       ),
       Scope.provide(scope),
       // When the process drains, running jobs are waited for; the connections of a lost runner are not.
@@ -86,7 +88,8 @@ const supervise = Effect.fnUntraced(function* (pool: RunnerPool, draining: Abort
       Effect.ignoreCause
     )
     abandoned = [...abandoned, ...(runner?.lockIds() ?? [])]
-    if (runner !== undefined) yield* Effect.logWarning("The queue lost Postgres; a new runner takes over")
+    if (runner !== undefined)
+      yield* Effect.logWarning(`The queue's runner of ${pool.name} jobs lost Postgres; a new one takes over`)
     runner = undefined
     isRunning = false
   })
@@ -98,10 +101,7 @@ const supervise = Effect.fnUntraced(function* (pool: RunnerPool, draining: Abort
     /** Completes when it has started for the first time. */
     started: Deferred.await(started),
     /** Does not end; interrupting it lets running jobs end. */
-    run: runOnce.pipe(
-      Effect.annotateLogs("pool", pool.name),
-      Effect.repeat(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")]))
-    )
+    run: runOnce.pipe(Effect.repeat(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])))
   }
 })
 
