@@ -10,7 +10,7 @@ import { median } from "./table.ts"
 
 const jwtKeys = `bench:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
 
-/** Settings of a product process: those of production, with a quota that is never used up. */
+/** Settings of a product process: those of production, with a quota that is never used up and no bound of running replies. */
 export const productSettings = (databaseUrl: string, simulatorUrl: string): Readonly<Record<string, string>> => ({
   APP_ENV: "production",
   APP_URL: "http://localhost",
@@ -22,7 +22,8 @@ export const productSettings = (databaseUrl: string, simulatorUrl: string): Read
   BILLING: "off",
   GEMINI_API_KEY: "simulated",
   GEMINI_BASE_URL: simulatorUrl,
-  BASIC_DAILY_PROMPTS: "1000000"
+  BASIC_DAILY_PROMPTS: "1000000",
+  BASIC_CONCURRENCY: "1000"
 })
 
 /** What every benchmark needs: a Postgres that writes to the disk, the Gemini simulator and the load driver. */

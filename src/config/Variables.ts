@@ -38,7 +38,7 @@ export const variables = {
   PGSSLMODE: { meaning: "`sslmode` of database URLs that have none, as libpq defines it", defaultValue: "prefer" },
   DATABASE_POOL_SIZE: {
     meaning:
-      "connections of a process for requests and jobs, 4 or more; reads take up to 4 more, notifications 2, a worker's queue 10",
+      "connections of a process for requests and jobs, 4 or more; reads take up to 4 more, notifications 2, and a worker 16: 10 for jobs of replies, 5 for other jobs, 1 for its lock",
     defaultValue: 12
   },
   MIGRATE: {

@@ -47,10 +47,11 @@ describe("the priority of Pro, in a fleet that makes one reply at a time", () =>
     assert.isDefined(patient)
     await makePro(world.database, payers)
     let isStreaming = true
+    const lastAt = Date.now() + 40_000
     const streams = payers.map(async (payer) => {
       const room = await payer.room()
       let answers = 0
-      while (isStreaming) {
+      while (isStreaming && Date.now() < lastAt) {
         await payer.ask(room, "[[latency 400]] [[say so]] a stream of Pro", { wait: 20 })
         answers++
       }
@@ -171,7 +172,8 @@ describe("held replies", () => {
   })
 
   it("are released by the sweep when their user becomes Pro", { timeout: 60_000 }, async () => {
-    const [person] = await crowd(processes[0]?.url ?? "", database, 1)
+    const { url } = await start("all")
+    const [person] = await crowd(url, database, 1)
     assert.isDefined(person)
     const sent = []
     for (const content of ["[[latency 40000]] a", "[[latency 40000]] b", "[[say released]]"])

@@ -2,6 +2,7 @@ import fc from "fast-check"
 import pg from "pg"
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { until } from "../chat/World.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 
 const basic = 2
@@ -57,8 +58,11 @@ describe("the bound of a user's running replies", () => {
     await database.drop()
   })
 
-  const one = async <Row extends pg.QueryResultRow>(sql: string, values: ReadonlyArray<unknown>) =>
-    (await pool.query<Row>(sql, [...values])).rows[0]
+  const one = async <Row extends pg.QueryResultRow>(
+    sql: string,
+    values: ReadonlyArray<unknown>,
+    on: pg.ClientBase | pg.Pool = pool
+  ) => (await on.query<Row>(sql, [...values])).rows[0]
 
   const newUser = async (rooms: number) => {
     const user = uuid()
@@ -78,13 +82,14 @@ describe("the bound of a user's running replies", () => {
         p_key => null, p_hash => null, p_key_lifetime => '24 hours') as sent`,
       [user, room, uuid(), uuid(), basic, pro]
     )
-  const finish = (user: string, reply: string, attempt: number | null, status: string) =>
+  const finish = (user: string, reply: string, attempt: number | null, status: string, on: pg.ClientBase | pg.Pool = pool) =>
     one<{ ended: { outcome: string; nextReplies: ReadonlyArray<{ id: string }> } }>(
       `select finish_reply(p_user => $1, p_reply => $2, p_attempt => $3, p_status => $4, p_content => 'So.', p_finish_reason => null,
-        p_truncated => false, p_error_code => null, p_error_message => null, p_model => null, p_prompt_tokens => 1,
-        p_reply_tokens => 1, p_thought_tokens => 0, p_cached_tokens => 0, p_refunds_a_day => null, p_basic_running => $5,
+        p_truncated => false, p_error_code => null, p_error_message => null, p_model => null, p_prompt_tokens => $3::int,
+        p_reply_tokens => $3::int, p_thought_tokens => 0, p_cached_tokens => 0, p_refunds_a_day => null, p_basic_running => $5,
         p_pro_running => $6, p_context_ids => null, p_context_system_prompt => null) as ended`,
-      [user, reply, attempt, status, basic, pro]
+      [user, reply, attempt, status, basic, pro],
+      on
     )
   const deleteRoom = (user: string, room: string) =>
     one("select delete_chatroom(p_user => $1, p_room => $2, p_basic_running => $3, p_pro_running => $4)", [
@@ -209,7 +214,7 @@ describe("the bound of a user's running replies", () => {
       }
     })()
     const actor = async (seed: number) => {
-      const actions = ["send", "send", "send", "claim", "complete", "complete", "cancel", "sweep"] as const
+      const actions = ["send", "send", "send", "claim", "complete", "cancel", "cancel", "sweep"] as const
       for (let count = 0; count < 150; count++) {
         const pick = (seed * 7_919 + count * 104_729) % 1_009
         await perform(user, rooms, [count === 75 && seed < 3 ? "delete" : (actions[pick % actions.length] ?? "send"), pick])
@@ -223,10 +228,30 @@ describe("the bound of a user's running replies", () => {
     await drain(user)
     assert.deepStrictEqual(await unfinished(user), [])
     const [rest] = await database.query<{ wrong: number }>(
-      "select count(*)::int as wrong from chatrooms where unfinished <> 0",
-      []
+      "select count(*)::int as wrong from chatrooms where user_id = $1 and unfinished <> 0",
+      [user]
     )
     assert.strictEqual(rest?.wrong, 0)
+  })
+
+  it("gives a send the place of a reply whose end has not been committed yet", async () => {
+    const { rooms, user } = await newUser(3)
+    const [first] = [await send(user, rooms[0] ?? ""), await send(user, rooms[1] ?? "")]
+    const other = await pool.connect()
+    await other.query("begin")
+    await finish(user, first?.sent.replyId ?? "", null, "cancelled", other)
+    let isSent = false
+    const sending = send(user, rooms[2] ?? "").finally(() => (isSent = true))
+    await until(async () => {
+      const waits = await database.query(
+        "select 1 from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()"
+      )
+      return isSent || waits.length > 0
+    })
+    await other.query("commit")
+    other.release()
+    assert.isTrue((await sending)?.sent.isHead)
+    assert.deepStrictEqual(await faults(user, basic), [])
   })
 
   it("releases in the order of the questions, over all rooms", async () => {
