@@ -6,8 +6,8 @@ import { until } from "../support/wait.ts"
 /** Two backends on one database. Only the second has a worker, so the first streams every reply from another process. */
 export const startTwo = (settings: Readonly<Record<string, string>> = {}): Promise<World> =>
   startWorld(
-    { ROLE: "api", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings },
-    { ROLE: "all", BASIC_DAILY_PROMPTS: "100000", LOG_LEVEL: "none", ...settings }
+    { ROLE: "api", BASIC_DAILY_PROMPTS: "100000", BASIC_CONCURRENCY: "1000", LOG_LEVEL: "none", ...settings },
+    { ROLE: "all", BASIC_DAILY_PROMPTS: "100000", BASIC_CONCURRENCY: "1000", LOG_LEVEL: "none", ...settings }
   )
 
 export const both = (world: World): readonly [string, string] => {
