@@ -40,6 +40,8 @@ describe("Postgres away for 8 seconds", () => {
       DATABASE_URL: postgres.url,
       GEMINI_BASE_URL: gemini.url,
       BASIC_DAILY_PROMPTS: "100",
+      // The replies that were interrupted keep their places until their leases expire.
+      BASIC_CONCURRENCY: "100",
       MIGRATE: "on",
       ROLE: role
     })
