@@ -55,10 +55,10 @@ const makeLogger = Effect.map(
     })
 )
 
-const makePool = (endpoint: DatabaseEndpoint, connections: number) =>
+const makePool = (endpoint: DatabaseEndpoint, { connections, name }: Pick<RunnerPool, "connections" | "name">) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const config = pgConfig({ endpoint, name: "chat-backend worker", statementMillis: 8_000, silenceMillis: 10_000 })
+      const config = pgConfig({ endpoint, name: `chat-backend ${name} worker`, statementMillis: 8_000, silenceMillis: 10_000 })
       const pool = new pg.Pool({
         ...config,
         max: connections,
@@ -95,7 +95,10 @@ export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Ta
 })
 
 /** Starts graphile-worker on connections of its own for as long as the scope lasts; closing the scope lets running jobs end. */
-export const makeRunner = Effect.fnUntraced(function* ({ concurrency, connections, tasks }: RunnerPool, signal: AbortSignal) {
+export const makeRunner = Effect.fnUntraced(function* (
+  { concurrency, connections, name, tasks }: RunnerPool,
+  signal: AbortSignal
+) {
   const { databaseDirect } = yield* AppConfig
   const taskList = yield* makeTaskList(tasks, signal)
   const logger = yield* makeLogger
@@ -110,7 +113,7 @@ export const makeRunner = Effect.fnUntraced(function* ({ concurrency, connection
   events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
   events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
 
-  const pool = yield* makePool(databaseDirect, connections)
+  const pool = yield* makePool(databaseDirect, { connections, name })
   const starting = yield* Effect.acquireRelease(
     Effect.sync(() =>
       run({
