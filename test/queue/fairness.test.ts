@@ -1,11 +1,14 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { openCheckout, startTestBackend, type TestBackend, tierOf } from "../billing/TestBackend.ts"
-import { ended, startWorld, times, turnsOf, until, type World } from "../chat/World.ts"
-import { brokenPromises, crowd, replyOf } from "../e2e/Fleet.ts"
+import { ended, startWorld, turnsOf, type World } from "../chat/World.ts"
+import { brokenPromises, replyOf } from "../e2e/Fleet.ts"
 import { startProcess } from "../support/Backend.ts"
 import type { Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { times } from "../support/times.ts"
+import { newUsers } from "../support/Users.ts"
+import { until } from "../support/wait.ts"
 
 const makePro = (database: Pick<TestDatabase, "query">, people: ReadonlyArray<Person>) =>
   database.query("update users set pro_until = 'infinity' where id = any($1)", [people.map(({ userId }) => userId)])
@@ -19,15 +22,15 @@ describe("the priority of Pro, in a fleet that makes one reply at a time", () =>
   afterAll(() => world.stop())
 
   it("starts a Pro reply before Basic ones that were asked for earlier", { timeout: 60_000 }, async () => {
-    const [runner, payer, ...waiting] = await crowd(world.urls[0] ?? "", world.database, 7)
+    const [runner, payer, ...waiting] = await world.newUsers(7)
     assert.isDefined(runner)
     assert.isDefined(payer)
     await makePro(world.database, [payer])
     const running = await askInNewRoom(runner, "[[latency 4000]] [[say so]] order: running")
-    await until(() => world.gemini.stats().inFlight === 1)
+    await until("a running reply", () => world.gemini.stats().inFlight === 1)
     const basic = await Promise.all(waiting.map((person) => askInNewRoom(person, "[[say so]] order: basic")))
     const pro = await askInNewRoom(payer, "[[say so]] order: pro")
-    const counts = await until(async () => {
+    const counts = await until("the queue's counts", async () => {
       const { body } = await runner.call("GET", "/admin/queue", undefined, { authorization: "Bearer operator" })
       return body.byPriority.pro.ready === 1 && body.byPriority
     })
@@ -43,7 +46,7 @@ describe("the priority of Pro, in a fleet that makes one reply at a time", () =>
   })
 
   it("ends a Basic reply during a steady stream of Pro replies", { timeout: 90_000 }, async () => {
-    const [patient, ...payers] = await crowd(world.urls[0] ?? "", world.database, 5)
+    const [patient, ...payers] = await world.newUsers(5)
     assert.isDefined(patient)
     await makePro(world.database, payers)
     let isStreaming = true
@@ -57,7 +60,7 @@ describe("the priority of Pro, in a fleet that makes one reply at a time", () =>
       }
       return answers
     })
-    await until(() => world.gemini.stats().inFlight === 1)
+    await until("a running reply", () => world.gemini.stats().inFlight === 1)
     const askedAt = Date.now()
     const reply = await ended(patient, await askInNewRoom(patient, "[[say patience]]"))
     const waited = Date.now() - askedAt
@@ -82,11 +85,11 @@ describe("the share of one user, in a fleet that makes five replies at a time", 
     (await backend.database.query("select 1 from messages where completed_at is null and status = 'processing'")).length
 
   it("leaves slots for the replies of other users", { timeout: 60_000 }, async () => {
-    const [many, other] = await crowd(backend.urls[0] ?? "", backend.database, 2)
+    const [many, other] = await newUsers(backend.urls[0] ?? "", backend.database, 2)
     assert.isDefined(many)
     assert.isDefined(other)
     await Promise.all(times(5, () => askInNewRoom(many, slow)))
-    await until(async () => (await running()) === 2)
+    await until("the user's share", async () => (await running()) === 2)
     const askedAt = Date.now()
     const reply = await ended(other, await askInNewRoom(other, "[[say at once]]"))
     assert.strictEqual(reply.body.content, "at once")
@@ -95,13 +98,13 @@ describe("the share of one user, in a fleet that makes five replies at a time", 
   })
 
   it("leaves billing to workers of its own when all slots for replies are taken", { timeout: 60_000 }, async () => {
-    const people = await crowd(backend.urls[0] ?? "", backend.database, 3)
-    const payer = await backend.newPerson()
+    const people = await newUsers(backend.urls[0] ?? "", backend.database, 3)
+    const payer = await backend.newUser()
     await Promise.all(people.flatMap((person) => times(2, () => askInNewRoom(person, slow))))
-    await until(async () => (await running()) === 5)
+    await until("all slots to be taken", async () => (await running()) === 5)
     const paidAt = Date.now()
     backend.stripe.checkout({ session: await openCheckout(payer), action: "pay" })
-    await until(async () => (await tierOf(payer)) === "pro")
+    await until("the tier", async () => (await tierOf(payer)) === "pro")
     assert.isBelow(Date.now() - paidAt, 10_000)
     assert.strictEqual(await running(), 5)
   })
@@ -140,8 +143,10 @@ describe("held replies", () => {
   it("all end when the worker is killed with -9, never more than two of a user at once", { timeout: 150_000 }, async () => {
     const api = await start("api")
     const doomed = await start("worker")
-    const [doomedId] = await until(async () => ((await workerIds()).length === 1 ? workerIds() : undefined))
-    const people = await crowd(api.url, database, 2)
+    const [doomedId] = await until("the worker's heartbeat", async () =>
+      (await workerIds()).length === 1 ? workerIds() : undefined
+    )
+    const people = await newUsers(api.url, database, 2)
     const sent = (
       await Promise.all(people.map((person) => Promise.all(times(6, () => askInNewRoom(person, "[[latency 1500]] [[say so]]")))))
     ).flat()
@@ -150,7 +155,7 @@ describe("held replies", () => {
         `select count(*) filter (where status <> 'held')::int as running, count(*) filter (where status = 'held')::int as held
         from messages where completed_at is null group by user_id`
       )
-    await until(async () => {
+    await until("the worker's replies", async () => {
       const rows = await database.query("select 1 from messages where status = 'processing' and worker_id = $1", [doomedId])
       return rows.length === 4
     })
@@ -161,11 +166,15 @@ describe("held replies", () => {
     await doomed.kill("SIGKILL")
     await start("worker")
     let most = 0
-    await until(async () => {
-      const rows = await states()
-      most = Math.max(most, ...rows.map(({ running }) => running))
-      return rows.length === 0
-    }, 120_000)
+    await until(
+      "the end of all replies",
+      async () => {
+        const rows = await states()
+        most = Math.max(most, ...rows.map(({ running }) => running))
+        return rows.length === 0
+      },
+      { seconds: 120 }
+    )
     assert.strictEqual(most, 2)
     assert.deepStrictEqual(await brokenPromises(database), [])
     for (const { body } of sent) assert.strictEqual((await replyOf(database, body.reply.id)).status, "completed")
@@ -173,7 +182,7 @@ describe("held replies", () => {
 
   it("are released by the sweep when their user becomes Pro", { timeout: 60_000 }, async () => {
     const { url } = await start("all")
-    const [person] = await crowd(url, database, 1)
+    const [person] = await newUsers(url, database, 1)
     assert.isDefined(person)
     const sent = []
     for (const content of ["[[latency 40000]] a", "[[latency 40000]] b", "[[say released]]"])
@@ -181,7 +190,7 @@ describe("held replies", () => {
     const held: string = sent[2]?.body.reply.id ?? ""
     assert.strictEqual((await replyOf(database, held)).status, "held")
     await makePro(database, [person])
-    await until(async () => (await replyOf(database, held)).status === "completed")
+    await until("the released reply", async () => (await replyOf(database, held)).status === "completed")
     assert.strictEqual((await replyOf(database, held)).content, "released")
   })
 })

@@ -2,8 +2,8 @@ import fc from "fast-check"
 import pg from "pg"
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { until } from "../chat/World.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { until } from "../support/wait.ts"
 
 const basic = 2
 const pro = 4
@@ -242,7 +242,7 @@ describe("the bound of a user's running replies", () => {
     await finish(user, first?.sent.replyId ?? "", null, "cancelled", other)
     let isSent = false
     const sending = send(user, rooms[2] ?? "").finally(() => (isSent = true))
-    await until(async () => {
+    await until("the send to wait or to end", async () => {
       const waits = await database.query(
         "select 1 from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()"
       )
