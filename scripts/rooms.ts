@@ -16,6 +16,7 @@ export const rooms = [
   "http", // what handlers share: cursors, idempotency keys, client addresses, the request guard
   "gemini", // Google's API behind a port
   "auth",
+  "models", // the models that users may choose
   "chat", // chatrooms, messages, quota
   "billing", // Stripe
   "stream", // texts while they are written, and their readers

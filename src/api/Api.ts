@@ -5,6 +5,7 @@ import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
 import { RepliesApi } from "./chat/RepliesApi.ts"
 import { SearchApi } from "./chat/SearchApi.ts"
+import { ModelsApi } from "./models/ModelsApi.ts"
 import { overview } from "./Overview.ts"
 import { Problems, unrouted } from "./Problems.ts"
 import { AdminApi } from "./ops/AdminApi.ts"
@@ -19,6 +20,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(ChatApi)
   .add(RepliesApi)
   .add(SearchApi)
+  .add(ModelsApi)
   .add(BillingApi)
   .add(WebhookApi)
   .add(OpsApi)

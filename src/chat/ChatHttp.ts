@@ -7,6 +7,8 @@ import { maximumWait } from "../api/chat/ChatApi.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
+import { matchesTag } from "../http/EntityTags.ts"
+import { Models } from "../models/Models.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms } from "./Chatrooms.ts"
@@ -16,10 +18,6 @@ import { RoomExport } from "./RoomExport.ts"
 import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
-
-/** RFC 9110, 13.1.2: any of the listed tags, compared weakly. */
-const matches = (header: string | undefined, etag: string): boolean =>
-  header !== undefined && header.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag)
 
 const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.String, id: Schema.String })
 type ListPosition = typeof ListPosition.Type
@@ -44,12 +42,14 @@ export const ChatHttp = HttpApiBuilder.group(
     const roomExport = yield* RoomExport
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
+    const models = yield* Models
 
     return handlers.handleAll({
       createChatroom: Effect.fnUntraced(function* ({ headers, payload }) {
-        const { userId } = yield* CurrentUser
+        const { tier, userId } = yield* CurrentUser
         const request = { userId, route: "createChatroom", key: headers["idempotency-key"], body: payload }
-        const { replayed, value } = yield* idempotency.once(request, chatrooms.create(userId, payload))
+        const create = Effect.andThen(models.check(payload.model, tier), chatrooms.create(userId, payload))
+        const { replayed, value } = yield* idempotency.once(request, create)
         chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({
           body: value,
@@ -70,7 +70,7 @@ export const ChatHttp = HttpApiBuilder.group(
           "cache-control": "private, no-cache",
           "cache-status": from === "hit" ? "chatrooms; hit" : `chatrooms; fwd=${from}`
         }
-        if (matches(headers["if-none-match"], value.etag)) return HttpServerResponse.empty({ status: 304, headers: fresh })
+        if (matchesTag(headers["if-none-match"], value.etag)) return HttpServerResponse.empty({ status: 304, headers: fresh })
         const next = nextLink(request.originalUrl, value.next === null ? null : cursorOf(value.next))
         return HttpServerResponse.uint8Array(value.body, { contentType: "application/json", headers: { ...fresh, ...next } })
       }),
@@ -93,7 +93,8 @@ export const ChatHttp = HttpApiBuilder.group(
       }),
 
       updateChatroom: Effect.fnUntraced(function* ({ params, payload }) {
-        const { userId } = yield* CurrentUser
+        const { tier, userId } = yield* CurrentUser
+        yield* models.check(payload.model, tier)
         const room = yield* chatrooms.update(userId, params.id, payload)
         chatroomList.forget(userId)
         return room

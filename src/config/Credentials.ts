@@ -94,11 +94,8 @@ export const otpWebhook = Effect.fnUntraced(function* (environment: Environment,
 export const gemini = Effect.fnUntraced(function* (environment: Environment) {
   const apiKey = yield* optionalSecret("GEMINI_API_KEY")
   if (apiKey === undefined && environment === "production") return yield* fail("GEMINI_API_KEY", "is required")
-  const model = yield* text("GEMINI_MODEL")
-  if (!/^[a-z0-9.-]{1,100}$/.test(model)) return yield* fail("GEMINI_MODEL", "must be a model name of [a-z0-9.-]")
   return {
     apiKey: apiKey ?? Redacted.make("unset"),
-    model,
     baseUrl: yield* optionalUrl("GEMINI_BASE_URL", ["http:", "https:"]),
     apiVersion: yield* text("GEMINI_API_VERSION")
   }

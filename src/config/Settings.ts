@@ -14,6 +14,7 @@ import {
   type OtpWebhook,
   otpWebhook
 } from "./Credentials.ts"
+import { type ModelSettings, modelSettings } from "./Models.ts"
 import { choice, fail, integer, items, optional, optionalSecret, optionalUrl, type SettingError, text, url } from "./Reading.ts"
 
 const logLevels = {
@@ -56,10 +57,12 @@ export interface Settings {
   readonly passwordLogin: boolean
   readonly gemini: {
     readonly apiKey: Redacted.Redacted
-    readonly model: string
     readonly baseUrl: string | undefined
     readonly apiVersion: string
   }
+  /** The models that users may choose, and the default. */
+  readonly models: ModelSettings["models"]
+  readonly defaultModel: string
   /** Undefined with `BILLING=off`, and outside production without a key. */
   readonly billing: BillingSettings | undefined
   /** Public base URL for links, without a trailing slash. */
@@ -177,6 +180,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     defaultRegion: yield* defaultRegion,
     passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
+    ...(yield* modelSettings),
     billing: yield* billing(environment),
     appUrl: yield* appUrl(environment, port),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),

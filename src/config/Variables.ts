@@ -84,7 +84,15 @@ export const variables = {
     meaning: "API key from [AI Studio](https://aistudio.google.com/apikey)",
     default: "required in production; `npm run dev` uses its simulator"
   },
-  GEMINI_MODEL: { meaning: "model of rooms that do not choose one", defaultValue: "gemini-3.8-flash" },
+  GEMINI_MODEL: {
+    meaning: "model of rooms that do not choose one; one that `MODELS` does not have is added to it, without a price",
+    defaultValue: "gemini-3.8-flash"
+  },
+  MODELS: {
+    meaning:
+      "models that users may choose, with tiers, limits and prices ([docs/models.md](models.md)): a JSON array, or the path of a JSON file",
+    default: "Google's current text models"
+  },
   GEMINI_BASE_URL: { meaning: "another host that speaks Google's protocol", default: "Google's" },
   GEMINI_API_VERSION: { meaning: "Google's API version", defaultValue: "v1beta" },
   BILLING: { meaning: "`off` runs without Stripe; every user is Basic", defaultValue: "on" },

@@ -38,7 +38,6 @@ const toParameters = (prompt: Prompt, abortSignal: AbortSignal): GenerateContent
 export class Gemini extends Context.Service<
   Gemini,
   {
-    readonly defaultModel: string
     /**
      * Calls `onDelta` for every piece of the answer, and ends with the answer. Interrupting it closes the connection.
      * An answer without a finish reason was cut off, even though this succeeds: the caller must check.
@@ -49,7 +48,7 @@ export class Gemini extends Context.Service<
   static readonly layer = Layer.effect(
     Gemini,
     Effect.gen(function* () {
-      const { apiKey, apiVersion, baseUrl, model } = (yield* AppConfig).gemini
+      const { apiKey, apiVersion, baseUrl } = (yield* AppConfig).gemini
       const client = new GoogleGenAI({
         apiKey: Redacted.value(apiKey),
         apiVersion,
@@ -75,7 +74,7 @@ export class Gemini extends Context.Service<
         return yield* Effect.raceFirst(answered, idle.over)
       }, Effect.scoped)
 
-      return Gemini.of({ defaultModel: model, answer })
+      return Gemini.of({ answer })
     })
   )
 }

@@ -5,7 +5,7 @@ import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
-import { Gemini } from "../gemini/Gemini.ts"
+import { Models } from "../models/Models.ts"
 import { Conversation, estimateTokens } from "./Conversation.ts"
 
 /** The receipt covers at most this many messages up to the question, the newest ones. */
@@ -45,7 +45,7 @@ export class ContextReceipts extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const conversation = yield* Conversation
-      const gemini = yield* Gemini
+      const models = yield* Models
 
       const findReply = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
         const [row] = yield* sql<{
@@ -101,7 +101,7 @@ export class ContextReceipts extends Context.Service<
           dropped: dropped.toReversed(),
           systemPrompt,
           promptTokens: reply.promptTokens ?? estimate,
-          model: reply.model ?? reply.roomModel ?? gemini.defaultModel
+          model: reply.model ?? reply.roomModel ?? (yield* models.resolve(reply.roomModel)).id
         }
       })
 

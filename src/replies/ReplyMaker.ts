@@ -52,10 +52,7 @@ export class ReplyMaker extends Context.Service<
         const jitter = yield* Random.next
         switch (error.kind) {
           case "misconfigured": {
-            // A user may choose a model that does not exist; only a key that is refused is the operator's fault then.
-            const isUsersFault = reply.isChosenModel && error.status !== 401 && error.status !== 403
-            const log = isUsersFault ? Effect.logWarning : Effect.logError
-            yield* log(`Gemini refuses our requests for ${reply.model}`, error)
+            yield* Effect.logError(`Gemini refuses our requests for ${reply.model}`, error)
             return yield* settle(reply, failed("model_misconfigured"), receipt)
           }
           case "daily_quota":

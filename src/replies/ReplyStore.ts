@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { topicOf } from "../database/Topics.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
-import { Gemini } from "../gemini/Gemini.ts"
+import { Models } from "../models/Models.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
@@ -31,9 +31,8 @@ export interface Claim {
   readonly failingSince: Date | null
   readonly startedAt: Date
   readonly systemPrompt: string | null
+  /** The model that answers for the room's choice. */
   readonly model: string
-  /** The room names a model, and it is not the server's. */
-  readonly isChosenModel: boolean
   readonly temperature: number | null
   readonly pausedUntil: Date | null
 }
@@ -79,12 +78,16 @@ export class ReplyStore extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
-      const { defaultModel } = yield* Gemini
+      const models = yield* Models
       const { userConcurrency } = yield* AppConfig
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
-        const [row] = yield* sql<Omit<Claim, "now">>`
-          with claimed as (
+        const [row] = yield* sql<
+          Omit<Claim, "now" | "model" | "pausedUntil"> & {
+            readonly chosenModel: string | null
+            readonly pauses: Readonly<Record<string, string>> | null
+          }
+        >`
             update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
               lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
               started_at = coalesce(m.started_at, clock_timestamp())
@@ -94,15 +97,22 @@ export class ReplyStore extends Context.Service<
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
             returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
-              c.system_prompt, coalesce(c.model, ${defaultModel}) as model, coalesce(c.model <> ${defaultModel}, false) as is_chosen_model, c.temperature
-          )
-          select claimed.*, p.until as paused_until from claimed
-          left join model_pauses p on p.model = claimed.model and p.until > clock_timestamp()
+              c.system_prompt, c.model as chosen_model, c.temperature,
+              (select jsonb_object_agg(p.model, p.until) from model_pauses p where p.until > clock_timestamp()) as pauses
         `
         if (row === undefined) return undefined
         const start = yield* Clock.monotonicTimeNanos
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
-        return { ...row, now: Effect.map(elapsed, (milliseconds) => row.claimedAt.getTime() + milliseconds) }
+        const { chosenModel, pauses, ...claimed } = row
+        const { id: model } = yield* models.resolve(chosenModel)
+        const until = pauses?.[model]
+        const pausedUntil = until === undefined ? null : new Date(until)
+        return {
+          ...claimed,
+          model,
+          pausedUntil,
+          now: Effect.map(elapsed, (milliseconds) => row.claimedAt.getTime() + milliseconds)
+        }
       }, Effect.orDie)
 
       const finish = Effect.fnUntraced(function* (

@@ -14,6 +14,7 @@ import { ChatHttp } from "../chat/ChatHttp.ts"
 import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { SettingError } from "../config/Reading.ts"
+import { ModelsHttp } from "../models/ModelsHttp.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
 import { AdminAuthorizationLayer, AdminHttp } from "./AdminHttp.ts"
 import { OpsHttp } from "./OpsHttp.ts"
@@ -26,7 +27,7 @@ import { ProblemsLayer } from "./Problems.ts"
 import { routerConfig } from "./Routes.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, BillingHttp, OpsHttp, AdminHttp]),
+  Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, ModelsHttp, BillingHttp, OpsHttp, AdminHttp]),
   Layer.provide([AuthorizationLayer, AdminAuthorizationLayer, ProblemsLayer])
 )
 

@@ -76,7 +76,7 @@ export class SimulatedUser {
     const key = `room-${this.number}-${number}`
     const ids = new Set<string>()
     this.experiment.ledger.createdRooms.set(key, ids)
-    const settings = { systemPrompt: "x".repeat(promptLength), model: this.random.chance(0.2) ? "gemini-3.8-pro" : null }
+    const settings = { systemPrompt: "x".repeat(promptLength), model: this.random.chance(0.2) ? "gemini-3.5-flash" : null }
     const answer = await this.repeatUntilSure<{ id: string }>(
       api,
       (to) => this.call(to, "POST", "/chatroom", { title: `room ${number} v0`, ...settings }, { "idempotency-key": key }),

@@ -20,14 +20,22 @@ import {
 } from "./World.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { modelsWith } from "../support/Models.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
+
+/** The longest name of a model. */
+const longName = "0.-".repeat(33) + "z"
 
 let world: World
 
 beforeAll(async () => {
   // The worker is another process, so everything reaches it through the database.
-  world = await startWorld({ ROLE: "api" }, { ROLE: "api" }, { ROLE: "worker" })
+  world = await startWorld(
+    { ROLE: "api", MODELS: modelsWith("gemini-a", "gemini-b", "g", longName) },
+    { ROLE: "api" },
+    { ROLE: "worker" }
+  )
 })
 afterAll(() => world.stop())
 
@@ -91,7 +99,7 @@ describe.concurrent("POST /chatroom", () => {
       { systemPrompt: "" },
       { systemPrompt: null },
       { model: "g" },
-      { model: "0.-".repeat(33) + "z" },
+      { model: longName },
       { model: null },
       { temperature: 0 },
       { temperature: 2 },

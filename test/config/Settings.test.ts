@@ -103,7 +103,7 @@ describe("a setting that is not set", () => {
         workerConcurrency: 100
       }
     )
-    assert.strictEqual(gemini.model, "gemini-3.8-flash")
+    assert.strictEqual(rest.defaultModel, "gemini-3.8-flash")
     assert.strictEqual(gemini.apiVersion, "v1beta")
     assert.isUndefined(gemini.baseUrl)
     assert.isUndefined(rest.apiPrefix)
@@ -157,6 +157,7 @@ describe("a setting that is set", () => {
       basicDailyPrompts,
       corsOrigins,
       databaseDirect,
+      defaultModel,
       gemini,
       host,
       jwtTtl,
@@ -176,7 +177,7 @@ describe("a setting that is set", () => {
         corsOrigins,
         databaseDirect: [databaseDirect.host, databaseDirect.port, databaseDirect.database],
         baseUrl: gemini.baseUrl,
-        model: gemini.model,
+        model: defaultModel,
         apiVersion: gemini.apiVersion,
         host,
         jwtTtl,
@@ -449,7 +450,7 @@ describe("the process", () => {
 
 describe("the table of variables", () => {
   it("has only names that are read", () => {
-    const readers = ["src/config/Settings.ts", "src/config/Credentials.ts", "dev/main.ts"]
+    const readers = ["src/config/Settings.ts", "src/config/Credentials.ts", "src/config/Models.ts", "dev/main.ts"]
       .map((file) => readFileSync(file, "utf8"))
       .join("")
     for (const name of Object.keys(variables)) assert.include(readers, `"${name}"`)

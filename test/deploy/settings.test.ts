@@ -209,7 +209,7 @@ describe("compose.yaml", () => {
     const { settings, unread } = await load(values)
     assert.deepStrictEqual(unread, [])
     assert.strictEqual(settings.otpDelivery, "response")
-    assert.strictEqual(settings.gemini.model, "gemini-3.8-flash")
+    assert.strictEqual(settings.defaultModel, "gemini-3.8-flash")
   })
 
   it("starts the app after its Postgres is healthy, and gives it time to drain", () => {

@@ -31,7 +31,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
 
   it("returns what the model received: messages, roles, system prompt, model and tokens", async () => {
     const ada = await world.newUser()
-    const room = await ada.room({ systemPrompt: "You are a lighthouse keeper.", model: "gemini-3.8-pro" })
+    const room = await ada.room({ systemPrompt: "You are a lighthouse keeper.", model: "gemini-3.5-flash" })
     const first = await asked(ada, "[[say Fog.]] How is the sea? 🌊", room)
     await endOf(ada, first)
     const name = unique("And the lamp?")
@@ -50,7 +50,7 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
     )
     assert.deepStrictEqual(body.dropped, [])
     assert.strictEqual(body.model, sent.model)
-    assert.strictEqual(body.model, "gemini-3.8-pro")
+    assert.strictEqual(body.model, "gemini-3.5-flash")
     assert.strictEqual(body.promptTokens, message.usage.promptTokens)
   })
 

@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { contextBudget, estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
 import { callsAbout, ended, nobodysId, startWorld, turnsOf, type World } from "../chat/World.ts"
+import { modelsWith } from "../support/Models.ts"
 import { times } from "../support/times.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
@@ -8,7 +9,7 @@ vi.setConfig({ maxConcurrency: 20 })
 let world: World
 
 beforeAll(async () => {
-  world = await startWorld({ BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none" })
+  world = await startWorld({ BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none", MODELS: modelsWith("gemini-old", "gemini-new") })
 })
 afterAll(() => world.stop())
 

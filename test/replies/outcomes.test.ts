@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import type { Person } from "../support/Client.ts"
 import { callsAbout, ended, isPresent, startWorld, usedToday, type World } from "../chat/World.ts"
+import { modelsWith } from "../support/Models.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
 
@@ -13,7 +14,18 @@ const apiKey = "AIza-a-very-secret-key"
 let world: World
 
 beforeAll(async () => {
-  world = await startWorld({ GEMINI_API_KEY: apiKey, LOG_LEVEL: "none" }, { GEMINI_API_KEY: apiKey, LOG_LEVEL: "none" })
+  const MODELS = modelsWith(
+    "gemini-paused",
+    "gemini-unaffected",
+    "gemini-nameless",
+    "gemini-patient",
+    "gemini-exhausted",
+    "gemini-daily",
+    "gemini-midway",
+    "no-such-model"
+  )
+  const settings = { GEMINI_API_KEY: apiKey, LOG_LEVEL: "none", MODELS }
+  world = await startWorld(settings, settings)
 })
 afterAll(() => world.stop())
 

@@ -5,6 +5,9 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startBackend, startProcess } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { modelsWith } from "../support/Models.ts"
+
+const MODELS = modelsWith(...[660, 150, -150, -660].map((offset) => `gemini-at${offset}`))
 
 describe("a worker whose clock is wrong", () => {
   let database: TestDatabase
@@ -14,7 +17,7 @@ describe("a worker whose clock is wrong", () => {
   beforeAll(async () => {
     database = await createDatabase()
     gemini = await startGeminiSimulator({ chunkMillis: 1 })
-    api = await startBackend({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, LOG_LEVEL: "none", ROLE: "api" })
+    api = await startBackend({ DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, LOG_LEVEL: "none", ROLE: "api", MODELS })
   })
   afterAll(async () => {
     await api.stop()
@@ -27,6 +30,7 @@ describe("a worker whose clock is wrong", () => {
       DATABASE_URL: database.url,
       GEMINI_BASE_URL: gemini.url,
       ROLE: "worker",
+      MODELS,
       CLOCK_OFFSET_SECONDS: String(offset)
     }
     const worker = await startProcess(settings, { args: ["--import", "./test/chaos/wrongClock.ts", "src/main.ts"] })

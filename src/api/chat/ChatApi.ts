@@ -12,6 +12,7 @@ import { ChatroomNotFound, MessageNotFound, QuotaExceededWithHeaders, RoomBusy, 
 
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
+import { ModelNotInPlan } from "../models/ModelErrors.ts"
 import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
 
 /** Seconds that a request may wait for its reply. */
@@ -50,7 +51,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         location: Schema.String,
         ...Replayed
       }),
-      error: [TooManyChatrooms, IdempotencyKeyReused]
+      error: [TooManyChatrooms, IdempotencyKeyReused, ModelNotInPlan]
     }).annotateMerge(describe("createChatroom", "Create a chatroom", "Without a title it is called `New chat`.")),
     HttpApiEndpoint.get("listChatrooms", "/", {
       query: {
@@ -92,7 +93,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       payload: UpdateChatroom,
       success: Chatroom,
-      error: ChatroomNotFound
+      error: [ChatroomNotFound, ModelNotInPlan]
     }).annotateMerge(describe("updateChatroom", "Change a chatroom", "Omitted fields are unchanged.")),
     HttpApiEndpoint.delete("deleteChatroom", "/:id", {
       params: room,

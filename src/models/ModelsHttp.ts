@@ -1,0 +1,26 @@
+import { Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import { CurrentUser } from "../api/auth/AuthApi.ts"
+import { entityTag, matchesTag } from "../http/EntityTags.ts"
+import { Models } from "./Models.ts"
+
+export const ModelsHttp = HttpApiBuilder.group(
+  Api,
+  "models",
+  Effect.fn(function* (handlers) {
+    const models = yield* Models
+
+    return handlers.handleAll({
+      list: Effect.fnUntraced(function* ({ headers }) {
+        const { tier } = yield* CurrentUser
+        const body = JSON.stringify({ data: yield* models.list(tier) })
+        const etag = entityTag(body)
+        const fresh = { etag, "cache-control": "private, max-age=300" }
+        if (matchesTag(headers["if-none-match"], etag)) return HttpServerResponse.empty({ status: 304, headers: fresh })
+        return HttpServerResponse.text(body, { contentType: "application/json", headers: fresh })
+      })
+    })
+  })
+)
