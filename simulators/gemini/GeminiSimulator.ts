@@ -171,6 +171,7 @@ const generate = ({ control, faults }: Simulation, model: string, player: Player
   const script = readScript(request.prompt)
   const fault = faults.take(request.prompt, model, script.faults)
   const { chunkChars, chunkMillis, latencyMillis } = control.settings()
+  const chunks = makeChunks(model, request, script, fault, chunkChars)
   player.after(script.latencyMillis ?? latencyMillis, () => {
     switch (fault?.kind) {
       case "status":
@@ -183,11 +184,11 @@ const generate = ({ control, faults }: Simulation, model: string, player: Player
         return
       default:
         return player.play({
-          chunks: makeChunks(model, request, script, fault, chunkChars),
+          chunks,
           chunkMillis: script.chunkMillis ?? chunkMillis,
           fault: fault && isBreaking(fault) ? fault : undefined,
           context: {
-            model,
+            model: script.version ?? model,
             responseId: `simulated-${player.entry.id}`,
             promptTokens: request.promptTokens,
             cachedTokens: script.cachedTokens
@@ -197,7 +198,14 @@ const generate = ({ control, faults }: Simulation, model: string, player: Player
   })
 }
 
-const MODELS = ["gemini-3.8-flash", "gemini-3.8-pro", "gemini-2.5-flash"]
+const MODELS = [
+  "gemini-3.8-flash",
+  "gemini-3.5-flash-lite",
+  "gemini-3.5-flash",
+  "gemini-3.1-pro-preview",
+  "gemini-2.5-flash",
+  "gemini-2.5-pro"
+]
 
 /** https://ai.google.dev/api/models#Model */
 const describeModel = (model: string) => ({

@@ -9,12 +9,15 @@ export interface GenerateRequest {
   /** The system instruction, or "". */
   readonly system: string
   readonly promptTokens: number
+  /** Of the hop that the request goes on from. */
+  readonly continuationToken: string | undefined
 }
 
 /** The fields of GenerateContentRequest: https://ai.google.dev/api/generate-content */
 const FIELDS = new Set([
   "cachedContent",
   "contents",
+  "continuationToken",
   "generationConfig",
   "model",
   "safetySettings",
@@ -38,7 +41,18 @@ export const readGenerateRequest = (body: unknown): GenerateRequest => {
   const system = body["systemInstruction"] === undefined ? "" : readSystem(body["systemInstruction"])
   const texts = readContents(body["contents"])
   const characters = texts.reduce((sum, text) => sum + text.length, system.length)
-  return { turns: texts.length, prompt: texts.at(-1) ?? "", system, promptTokens: countTokens(characters) }
+  return {
+    turns: texts.length,
+    prompt: texts.at(-1) ?? "",
+    system,
+    promptTokens: countTokens(characters),
+    continuationToken: readToken(body["continuationToken"])
+  }
+}
+
+const readToken = (token: unknown): string | undefined => {
+  if (token === undefined || (typeof token === "string" && token !== "")) return token
+  throw invalid("Invalid value at 'continuation_token' (TYPE_BYTES).")
 }
 
 /** The tokens of a countTokens request, which has either contents or a whole generateContentRequest. */

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto"
+import { invalid } from "./GoogleError.ts"
 import { countTokens } from "./GenerateRequest.ts"
 import type { GenerateRequest } from "./GenerateRequest.ts"
 import { isBreaking } from "./Script.ts"
@@ -13,6 +15,7 @@ export interface Chunk {
   readonly pauseMillis?: number
   readonly finishReason?: string
   readonly blockReason?: string
+  readonly continuationToken?: string
 }
 
 const WORDS = ["river", "stone", "amber", "cloud", "lantern", "meadow", "signal", "harbour", "copper", "orchard"]
@@ -33,15 +36,42 @@ export const makeChunks = (
 
   const before = fault && chunksBefore(fault)
   const wanted = Math.max(before === undefined ? 0 : before + 1, script.chunks ?? 0)
-  const text = makeText(model, request, script, wanted * chunkChars)
+  const whole = makeText(model, request, script, wanted * chunkChars)
+  const { next, text } = hopOf(whole, request, script)
   const pieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
     script.clock ? { text, clock: true } : { text }
   )
   if (fault?.kind === "finish") return [...thoughts, ...finished(pieces.slice(0, before), fault.reason)]
-  if (fault && isBreaking(fault)) return [...thoughts, ...pieces].slice(0, before)
+  if (fault && isBreaking(fault)) {
+    const checkpoint = next === undefined ? [] : [{ text: "", continuationToken: next }]
+    return [...thoughts, ...pieces, ...checkpoint].slice(0, before)
+  }
   const late = script.late && { text: script.late.text, pauseMillis: script.late.millis, finishReason: "STOP" }
+  if (next !== undefined) {
+    // The token comes once as a checkpoint and once with the finish reason.
+    return [
+      ...thoughts,
+      ...pieces,
+      { text: "", continuationToken: next },
+      { text: "", continuationToken: next, finishReason: "CONTINUATION" }
+    ]
+  }
   return [...thoughts, ...finished(pieces, "STOP"), ...(late ? [late] : [])]
 }
+
+/** The part of a text that a request of `[[continue N]]` gets, and the token of the next one. */
+const hopOf = (text: string, request: GenerateRequest, { hops = 1 }: Script) => {
+  const { continuationToken, prompt } = request
+  const tokenOf = (hop: number) =>
+    Buffer.from(`${hop}/${hops} ${createHash("sha256").update(prompt).digest("hex").slice(0, 16)}`).toString("base64")
+  const hop =
+    continuationToken === undefined ? 0 : times(hops).find((number) => number > 0 && tokenOf(number) === continuationToken)
+  if (hop === undefined) throw invalid("The continuation token is not valid for this request.")
+  const parts = split(text, hops)
+  return { text: parts[hop] ?? "", next: hop < hops - 1 ? tokenOf(hop + 1) : undefined }
+}
+
+const times = (count: number) => Array.from({ length: count }, (_, index) => index)
 
 const chunksBefore = (fault: Fault): number | undefined => {
   if (isBreaking(fault)) return fault.after ?? 1
@@ -137,11 +167,12 @@ const toCandidate = (chunks: ReadonlyArray<Chunk>): object => {
   const thought = joinText(chunks.filter((chunk) => chunk.thought))
   const text = joinText(chunks.filter((chunk) => !chunk.thought))
   const parts = [...(thought ? [{ text: thought, thought: true }] : []), ...(text ? [{ text }] : [])]
-  const finishReason = chunks.at(-1)?.finishReason
+  const { continuationToken, finishReason } = chunks.at(-1) ?? {}
   const stopped = parts.length === 0 && finishReason !== "STOP" && finishReason !== "MAX_TOKENS"
   return {
     ...(stopped ? {} : { content: { ...(parts.length > 0 ? { parts } : {}), role: "model" } }),
     ...(finishReason ? { finishReason } : {}),
+    ...(continuationToken ? { continuationToken } : {}),
     index: 0
   }
 }

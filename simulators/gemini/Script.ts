@@ -78,6 +78,10 @@ export interface Script {
   latencyMillis?: number
   chunkMillis?: number
   chunks?: number
+  /** Requests that the answer takes. */
+  hops?: number
+  /** The `modelVersion` of the answer. */
+  version?: string
   late?: { readonly millis: number; readonly text: string }
 }
 
@@ -98,6 +102,8 @@ const MOST_CHUNKS = 10_000
  * | `[[thoughts]]` | has a thought before its text |
  * | `[[late MS TEXT]]` | goes on with TEXT and another STOP, MS milliseconds after its first STOP |
  * | `[[cached N]]` | reports N prompt tokens as cached |
+ * | `[[continue N]]` | takes N requests: all but the last end with `CONTINUATION` and a token for the next |
+ * | `[[version NAME]]` | has NAME as its `modelVersion` |
  *
  * | word | the fault |
  * |---|---|
@@ -133,6 +139,8 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   if (word === "length" && number !== undefined) script.length = number
   if (word === "latency" && number !== undefined) script.latencyMillis = number
   if (word === "cached" && number !== undefined) script.cachedTokens = number
+  if (word === "continue" && number !== undefined) script.hops = Math.max(1, Math.min(number, 100))
+  if (word === "version") script.version = rest
   if (word === "late" && number !== undefined) script.late = { millis: number, text: args.slice(1).join(" ") }
   if (word !== "chunks" || number === undefined) return
   script.chunks = Math.max(1, Math.min(number, MOST_CHUNKS))

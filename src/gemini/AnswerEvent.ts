@@ -11,7 +11,8 @@ const lenient = Schema.optionalKey(Schema.Unknown)
 const Part = Schema.Struct({ text: optional(Schema.String), thought: optional(Schema.Boolean) })
 const Candidate = Schema.Struct({
   content: optional(Schema.Struct({ parts: optional(Schema.Array(Part)) })),
-  finishReason: lenient
+  finishReason: lenient,
+  continuationToken: lenient
 })
 
 /** What is read of an event: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent */
@@ -41,6 +42,10 @@ const countOf = (value: unknown): number | undefined =>
 const nameOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^[\x20-\x7e]{1,200}$/.test(value) ? value : undefined
 
+/** A token in base64, at most 64 KiB; undefined for anything else. */
+const tokenOf = (value: unknown): string | undefined =>
+  typeof value === "string" && /^[\w+/=-]{1,65536}$/.test(value) ? value : undefined
+
 /** Reads one event. Throws the SDK's `ApiError` for an error that Google sends in mid-stream, also in a list of one. */
 export const parseEvent = (data: string): AnswerEvent => {
   const value: unknown = JSON.parse(data)
@@ -59,6 +64,8 @@ export interface AnswerDelta {
   readonly blockReason?: string | undefined
   readonly usage?: TokenUsage | undefined
   readonly modelVersion?: string | undefined
+  /** With which the same request goes on. */
+  readonly continuationToken?: string | undefined
 }
 
 export const toDelta = ({ candidates, modelVersion, promptFeedback, usageMetadata: usage }: AnswerEvent): AnswerDelta => {
@@ -69,6 +76,7 @@ export const toDelta = ({ candidates, modelVersion, promptFeedback, usageMetadat
     // Characters that Postgres cannot store are removed here, so that the streamed text equals the stored one.
     text: text.replaceAll("\u0000", "").toWellFormed(),
     finishReason: nameOf(candidate?.finishReason),
+    continuationToken: tokenOf(candidate?.continuationToken),
     blockReason: nameOf(member(promptFeedback, "blockReason")),
     modelVersion: nameOf(modelVersion),
     usage: Predicate.isObject(usage)

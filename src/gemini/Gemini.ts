@@ -3,6 +3,7 @@ import { Context, Effect, Layer, Redacted } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
+import { Continuation } from "./Continuation.ts"
 import { GeminiError } from "./GeminiError.ts"
 
 export interface Turn {
@@ -24,11 +25,12 @@ const idleSeconds = 60
 /** Whether Google ended the answer, or an open connection was given up after its finish reason: more may have come. */
 export type AnswerEnd = "ended" | "given_up"
 
-const toParameters = (prompt: Prompt, abortSignal: AbortSignal): GenerateContentParameters => ({
+const toParameters = (prompt: Prompt, abortSignal: AbortSignal, token: string | undefined): GenerateContentParameters => ({
   model: prompt.model,
   contents: prompt.turns.map(({ role, text }) => ({ role, parts: [{ text }] })),
   config: {
     abortSignal,
+    ...(token === undefined ? {} : { continuationToken: token }),
     ...(prompt.systemPrompt === null || prompt.systemPrompt === "" ? {} : { systemInstruction: prompt.systemPrompt }),
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature })
   }
@@ -61,16 +63,26 @@ export class Gemini extends Context.Service<
           (controller) => Effect.sync(() => controller.abort())
         )
         const idle = yield* watchIdle
-        const answered = openEvents(client, toParameters(prompt, controller.signal)).pipe(
+        const continuation = new Continuation()
+        const hop = Effect.suspend(() => {
+          continuation.startHop()
+          return openEvents(client, toParameters(prompt, controller.signal, continuation.token))
+        }).pipe(
           Effect.flatMap((body) =>
             readEvents(body, (event) => {
-              const delta = toDelta(event)
+              const delta = continuation.observe(toDelta(event))
               idle.reset(delta.finishReason !== undefined)
               onDelta(delta)
-            })
-          ),
-          Effect.as("ended" as const)
+            }).pipe(Effect.result)
+          )
         )
+        const answered = Effect.gen(function* () {
+          while (true) {
+            const read = yield* hop
+            if (continuation.endHop()) continue
+            return yield* Effect.as(Effect.fromResult(read), "ended" as const)
+          }
+        })
         return yield* Effect.raceFirst(answered, idle.over)
       }, Effect.scoped)
 

@@ -3,18 +3,18 @@ import { Option, Predicate, Schema } from "effect"
 
 /**
  * Why a call failed, by what to do about it: wait for the model (`rate_limited`), give up for today (`daily_quota`),
- * try again (`unavailable`), or alert an operator (`misconfigured`).
+ * try again (`unavailable`), try once more (`stopped`), or alert an operator (`misconfigured`).
  */
 export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError", {
-  kind: Schema.Literals(["rate_limited", "daily_quota", "unavailable", "misconfigured"]),
+  kind: Schema.Literals(["rate_limited", "daily_quota", "unavailable", "stopped", "misconfigured"]),
   /** For the log; never shown to a client. */
   detail: Schema.String,
   /** Of Google's answer, when there was one. */
   status: Schema.optional(Schema.Number),
   /** Milliseconds that Google asked us to wait. */
   retryAfter: Schema.optional(Schema.Number),
-  /** Attempts after which to give up, when they are fewer than usual. */
-  maximumAttempts: Schema.optional(Schema.Number)
+  /** Why the model stopped. */
+  finishReason: Schema.optional(Schema.String)
 }) {
   override get message() {
     return `${this.kind}: ${this.detail}`

@@ -22,6 +22,7 @@ const messages: Record<ErrorCode, string> = {
   max_tokens: "The model used all its tokens before it wrote any text.",
   model_misconfigured: "The model rejects our requests; the operator has been alerted.",
   model_quota_exhausted: "The model's quota for today is used up.",
+  model_stopped: "The model stopped before it had finished, twice.",
   model_unavailable: "The model could not be reached; please ask again."
 }
 
@@ -77,26 +78,27 @@ export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswe
 /**
  * How a reply with this answer ends; undefined for an empty answer, which is worth asking again. An answer without a
  * finish reason was cut off, which is transient. One with another reason (`LANGUAGE`, `OTHER`) cannot be judged and
- * seldom ends otherwise the next time: it is worth one more attempt.
+ * seldom ends otherwise the next time: it is worth one more attempt. `CONTINUATION` is left of an answer that took as
+ * many requests as one may.
  */
 export const outcomeOf = (answer: ModelAnswer, end: AnswerEnd): Effect.Effect<Outcome | undefined, GeminiError> => {
   const { blockReason, finishReason, model, text, usage } = answer
   const base = { finishReason: finishReason ?? blockReason, model, usage }
   if (blockReason !== null || isBlocking(finishReason ?? "")) return Effect.succeed(failed("blocked", base))
   if (finishReason === "MAX_TOKENS" && text === "") return Effect.succeed(failed("max_tokens", base))
-  if (finishReason === "STOP" || finishReason === "MAX_TOKENS") {
+  if (finishReason === "STOP" || finishReason === "MAX_TOKENS" || (finishReason === "CONTINUATION" && text !== "")) {
     if (text === "") return Effect.undefined
     return Effect.succeed({
       ...base,
       status: "completed",
       content: text,
-      truncated: finishReason === "MAX_TOKENS" || end === "given_up",
+      truncated: finishReason !== "STOP" || end === "given_up",
       error: null
     })
   }
   return Effect.fail(
     finishReason === null
       ? new GeminiError({ kind: "unavailable", detail: "the answer was cut off" })
-      : new GeminiError({ kind: "unavailable", detail: `finish reason ${finishReason}`, maximumAttempts: 2 })
+      : new GeminiError({ kind: "stopped", detail: `finish reason ${finishReason}`, finishReason })
   )
 }

@@ -13,6 +13,8 @@ import { type Claim, LeaseLost, type Receipt, ReplyStore } from "./ReplyStore.ts
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
 const retryWindow = Duration.toMillis("120 seconds")
+/** Attempts at a reply that the model stops for a reason that seldom passes. */
+const maximumStops = 2
 /** Every reply ends within this time from its first attempt. */
 export const replyDeadline = Duration.toMillis("10 minutes")
 /** Milliseconds to pause a model after a 429 that does not say how long. */
@@ -62,13 +64,19 @@ export class ReplyMaker extends Context.Service<
             const until = yield* rateLimitPause.pause(reply.model, error.retryAfter ?? defaultPause)
             return yield* waitUntil(reply, until.getTime() + jitter * 1_000, reply.failures)
           }
+          case "stopped":
           case "unavailable": {
+            const isStopped = error.kind === "stopped"
             const failures = reply.failures + 1
             const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
-            return failures >= (error.maximumAttempts ?? maximumAttempts) ||
+            return failures >= (isStopped ? maximumStops : maximumAttempts) ||
               now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
-              ? yield* settle(reply, failed("model_unavailable"), receipt)
+              ? yield* settle(
+                  reply,
+                  isStopped ? failed("model_stopped", { finishReason: error.finishReason ?? null }) : failed("model_unavailable"),
+                  receipt
+                )
               : yield* postpone(reply, delay, failures)
           }
         }

@@ -108,8 +108,8 @@ describe.concurrent("a candidate that was stopped", () => {
     it(`for ${reason} is retried once, with or without text, and refunded`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
-        assertFailed(outcome, "model_unavailable")
-        assert.deepEqual([outcome.calls.length, outcome.used], [2, 0])
+        assertFailed(outcome, "model_stopped")
+        assert.deepEqual([outcome.reply.finishReason, outcome.calls.length, outcome.used], [reason, 2, 0])
       }
     })
   }

@@ -18,6 +18,7 @@ export const ErrorCode = Schema.Literals([
   "model_misconfigured",
   "empty_response",
   "max_tokens",
+  "model_stopped",
   "blocked"
 ])
 export type ErrorCode = typeof ErrorCode.Type
