@@ -69,6 +69,8 @@ create table chatrooms (
   unfinished integer default 0 not null,
   created_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
   updated_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
+  settings_version integer default 0 not null,
+  text_bytes bigint default 0,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
   constraint chatrooms_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
@@ -134,6 +136,10 @@ create table messages (
   created_at timestamp with time zone not null,
   completed_at timestamp with time zone,
   priority smallint default 10 not null,
+  settings jsonb,
+  tool_tokens integer,
+  cost_micros bigint,
+  reserved_micros bigint default 0 not null,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -146,6 +152,29 @@ create table migrations (
   created_at timestamp with time zone default now() not null,
   name text not null,
   constraint migrations_pkey PRIMARY KEY (migration_id)
+);
+
+create table model_calls (
+  user_id uuid not null,
+  id uuid not null,
+  reply_id uuid not null,
+  attempt integer not null,
+  kind text not null,
+  model text not null,
+  model_version text,
+  prompt_tokens integer not null,
+  cached_tokens integer not null,
+  tool_tokens integer not null,
+  reply_tokens integer not null,
+  thought_tokens integer not null,
+  searches integer not null,
+  cost_micros bigint,
+  is_priced boolean not null,
+  is_estimated boolean not null,
+  at timestamp with time zone default clock_timestamp() not null,
+  constraint model_calls_pkey PRIMARY KEY (user_id, id),
+  constraint model_calls_kind_check CHECK (kind = ANY (ARRAY['reply'::text, 'title'::text, 'summary'::text])),
+  constraint model_calls_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
 
 create table model_pauses (
@@ -246,6 +275,12 @@ create table usage_daily (
   prompts integer default 0 not null,
   prompt_tokens bigint default 0 not null,
   reply_tokens bigint default 0 not null,
+  thought_tokens bigint default 0 not null,
+  cached_tokens bigint default 0 not null,
+  tool_tokens bigint default 0 not null,
+  searches bigint default 0 not null,
+  cost_micros bigint default 0 not null,
+  reserved_micros bigint default 0 not null,
   constraint usage_daily_pkey PRIMARY KEY (quota_key, day),
   constraint usage_daily_used_check CHECK (used >= 0)
 );
@@ -283,6 +318,8 @@ CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id)
 
 CREATE INDEX messages_unfinished ON messages USING btree (user_id, chatroom_id, id) WHERE completed_at IS NULL;
 
+CREATE INDEX model_calls_at ON model_calls USING btree (at);
+
 CREATE INDEX otp_challenges_live ON otp_challenges USING btree (mobile, purpose, created_at DESC) WHERE consumed_at IS NULL;
 
 CREATE INDEX otp_challenges_of_number ON otp_challenges USING btree (mobile, created_at);
@@ -290,6 +327,8 @@ CREATE INDEX otp_challenges_of_number ON otp_challenges USING btree (mobile, cre
 CREATE INDEX otp_joined_challenges_of_code ON otp_joined_challenges USING btree (code_id);
 
 CREATE INDEX subscriptions_due ON subscriptions USING btree (current_period_end) WHERE status = ANY (ARRAY['active'::text, 'trialing'::text, 'past_due'::text]);
+
+CREATE INDEX usage_daily_day ON usage_daily USING btree (day);
 
 CREATE INDEX webhook_events_done ON webhook_events USING btree (received_at) WHERE outcome <> 'pending'::text;
 
@@ -339,6 +378,7 @@ begin
   perform 1 from users u where u.id = p_user for no key update;
   select coalesce(jsonb_agg(m.id), '[]') into v_unfinished from messages m
     where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null;
+  perform release_reservations(p_user, p_room);
   delete from chatrooms c where c.user_id = p_user and c.id = p_room;
   if not found then
     return null;
@@ -349,12 +389,12 @@ begin
     release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_context_system_prompt text)
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[])
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
 declare
-  v_reply messages; v_quota_key text; v_refunded boolean := false; v_next jsonb := '[]';
+  v_reply messages; v_quota_key text; v_refunded boolean; v_cost bigint; v_next jsonb := '[]';
 begin
   select u.quota_key into v_quota_key from users u where u.id = p_user for no key update;
   perform 1 from chatrooms c where c.user_id = p_user
@@ -367,16 +407,12 @@ begin
     return jsonb_build_object('outcome', 'fenced_off');
   end if;
 
-  if p_refunds_a_day is not null and v_reply.quota_state = 'reserved' then
-    update usage_daily d set used = d.used - 1, refunded = d.refunded + 1
-      where d.quota_key = v_quota_key and d.day = v_reply.quota_day and d.refunded < p_refunds_a_day and d.used > 0;
-    v_refunded := found;
-  end if;
-  if p_prompt_tokens is not null or p_reply_tokens is not null then
-    update usage_daily d set prompt_tokens = d.prompt_tokens + coalesce(p_prompt_tokens, 0),
-        reply_tokens = d.reply_tokens + coalesce(p_reply_tokens, 0)
-      where d.quota_key = v_quota_key and d.day = v_reply.quota_day;
-  end if;
+  -- The day's row is locked by the user's row: every change of it happens under that lock.
+  v_refunded := v_reply.quota_state = 'reserved' and exists (
+    select from usage_daily d where d.quota_key = v_quota_key and d.day = v_reply.quota_day
+      and d.refunded < p_refunds_a_day and d.used > 0);
+  v_cost := record_calls(p_user, p_reply, v_quota_key, v_reply.quota_day, p_calls, v_reply.reserved_micros,
+    case when v_refunded then 1 else 0 end);
 
   if p_content is null then
     select string_agg(s.body, '' order by s.start_offset) into p_content from stream_segments s
@@ -385,19 +421,74 @@ begin
   update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
       truncated = p_truncated, error_code = p_error_code, error_message = p_error_message,
       model = coalesce(p_model, m.model), prompt_tokens = p_prompt_tokens, reply_tokens = p_reply_tokens,
-      thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens,
+      thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
+      cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids, context_system_prompt = p_context_system_prompt,
+      context_ids = p_context_ids,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
   -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
-  update chatrooms c set unfinished = c.unfinished - 1
+  update chatrooms c set unfinished = c.unfinished - 1,
+      text_bytes = c.text_bytes + case when p_status = 'completed' then octet_length(p_content) else 0 end
     where c.user_id = p_user and c.id = v_reply.chatroom_id;
   if exists (select from messages m where m.user_id = p_user and m.completed_at is null and m.status = 'held') then
     v_next := release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running);
   end if;
   return jsonb_build_object('outcome', 'finished', 'nextReplies', v_next);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.record_calls(p_user uuid, p_reply uuid, p_quota_key text, p_day date, p_calls jsonb, p_reserved bigint, p_refunds integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_cost bigint; v_prompt bigint; v_cached bigint; v_tool bigint; v_reply bigint; v_thought bigint; v_searches bigint;
+begin
+  with written as (
+    insert into model_calls as c (user_id, id, reply_id, attempt, kind, model, model_version, prompt_tokens, cached_tokens,
+        tool_tokens, reply_tokens, thought_tokens, searches, cost_micros, is_priced, is_estimated)
+      select p_user, n.id, p_reply, n.attempt, n.kind, n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
+        n.tool_tokens, n.reply_tokens, n.thought_tokens, n.searches, n.cost_micros, n.is_priced, n.is_estimated
+      from jsonb_to_recordset(p_calls) as n (id uuid, attempt int, kind text, model text, model_version text,
+        prompt_tokens int, cached_tokens int, tool_tokens int, reply_tokens int, thought_tokens int, searches int,
+        cost_micros bigint, is_priced boolean, is_estimated boolean)
+      on conflict (user_id, id) do nothing
+      returning c.*
+  )
+  select sum(w.cost_micros), coalesce(sum(w.prompt_tokens), 0), coalesce(sum(w.cached_tokens), 0),
+      coalesce(sum(w.tool_tokens), 0), coalesce(sum(w.reply_tokens), 0), coalesce(sum(w.thought_tokens), 0),
+      coalesce(sum(w.searches), 0)
+    into v_cost, v_prompt, v_cached, v_tool, v_reply, v_thought, v_searches from written w;
+  update usage_daily d set used = d.used - p_refunds, refunded = d.refunded + p_refunds,
+      reserved_micros = d.reserved_micros - p_reserved, cost_micros = d.cost_micros + coalesce(v_cost, 0),
+      prompt_tokens = d.prompt_tokens + v_prompt, cached_tokens = d.cached_tokens + v_cached,
+      tool_tokens = d.tool_tokens + v_tool, reply_tokens = d.reply_tokens + v_reply,
+      thought_tokens = d.thought_tokens + v_thought, searches = d.searches + v_searches
+    where d.quota_key = p_quota_key and d.day = p_day;
+  return v_cost;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.record_late_calls(p_user uuid, p_reply uuid, p_quota_key text, p_day date, p_calls jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_cost bigint; v_last jsonb := p_calls -> -1;
+begin
+  perform 1 from users u where u.id = p_user for no key update;
+  if not found then
+    return;
+  end if;
+  perform 1 from messages m where m.user_id = p_user and m.id = p_reply for update;
+  v_cost := record_calls(p_user, p_reply, p_quota_key, p_day, p_calls, 0, 0);
+  update messages m set cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end
+    where m.user_id = p_user and m.id = p_reply;
+  update messages m set prompt_tokens = (v_last ->> 'prompt_tokens')::int, reply_tokens = (v_last ->> 'reply_tokens')::int,
+      thought_tokens = (v_last ->> 'thought_tokens')::int, cached_tokens = (v_last ->> 'cached_tokens')::int,
+      tool_tokens = (v_last ->> 'tool_tokens')::int
+    where m.user_id = p_user and m.id = p_reply and m.completed_at is not null and m.prompt_tokens is null
+      and m.attempt = (v_last ->> 'attempt')::int;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.release_replies(p_user uuid, p_basic_running integer, p_pro_running integer)
@@ -426,15 +517,15 @@ begin
   return v_released;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_basic_running integer, p_pro_running integer, p_key text, p_hash text, p_key_lifetime interval)
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
 declare
   v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
-  v_last uuid; v_question uuid; v_sent_at timestamptz; v_is_pro boolean; v_is_head boolean; v_priority smallint;
-  v_day date; v_limit int; v_used int; v_resets_at timestamptz;
+  v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_priority smallint;
+  v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
   v_response jsonb;
 begin
   select * into v_user from users u where u.id = p_user for no key update;
@@ -473,21 +564,33 @@ begin
     return jsonb_build_object('outcome', 'room_busy');
   end if;
 
-  v_is_pro := coalesce(v_user.pro_until > clock_timestamp(), false);
+  v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
+  if v_tier <> p_tier or v_room.settings_version <> p_settings_version then
+    return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
+      'model', v_room.model, 'temperature', v_room.temperature);
+  end if;
+
+  v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
+  v_bytes := coalesce(v_room.text_bytes + octet_length(p_content) + octet_length(coalesce(v_system_prompt, '')), 4 * p_context_tokens);
+  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros;
   v_day := (clock_timestamp() at time zone 'utc')::date;
-  v_limit := nullif(case when v_is_pro then p_pro_limit else p_basic_limit end, 0);
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
-  insert into usage_daily as d (quota_key, day, used, prompts) values (v_user.quota_key, v_day, 1, 1)
-    on conflict (quota_key, day) do update set used = d.used + 1, prompts = d.prompts + 1
-    where v_limit is null or d.used < v_limit
-    returning d.used into v_used;
+  insert into usage_daily as d (quota_key, day, used, prompts, reserved_micros)
+    select v_user.quota_key, v_day, 1, 1, v_reserved where p_budget is null or v_reserved <= p_budget
+    on conflict (quota_key, day) do update
+      set used = d.used + 1, prompts = d.prompts + 1, reserved_micros = d.reserved_micros + v_reserved
+      where (p_daily_limit is null or d.used < p_daily_limit)
+        and (p_budget is null or d.cost_micros + d.reserved_micros + v_reserved <= p_budget)
+    returning * into v_usage;
   if not found then
     -- A replay comes before quota, and another room's send may have stored the key while this one waited for the day's row.
     if exists (select from idempotency_keys k where k.user_id = p_user and k.route = v_route and k.key = p_key
         and k.created_at > now() - p_key_lifetime) then
       raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
     end if;
-    return jsonb_build_object('outcome', 'quota_exceeded', 'limit', v_limit, 'resetsAt', v_resets_at);
+    select * into v_usage from usage_daily d where d.quota_key = v_user.quota_key and d.day = v_day;
+    return jsonb_build_object('outcome', case when v_usage.used >= p_daily_limit then 'quota_exceeded' else 'budget_exceeded' end,
+      'limit', p_daily_limit, 'resetsAt', v_resets_at);
   end if;
 
   -- Ids order a room's messages, but are made before the room is locked, by clocks that differ: one that would come
@@ -499,8 +602,8 @@ begin
   end if;
 
   v_sent_at := date_trunc('milliseconds', clock_timestamp());
-  v_priority := case when v_is_pro then 0 else 10 end;
-  v_is_head := v_room.unfinished = 0 and case when v_is_pro then p_pro_running else p_basic_running end > (
+  v_priority := case v_tier when 'pro' then 0 else 10 end;
+  v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := coalesce(v_old.reply_to, p_question);
   if p_again is null then
@@ -510,14 +613,16 @@ begin
     update messages m set superseded_by = p_reply
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
   end if;
-  insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, quota_day, quota_state, queued_at, created_at)
+  insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, settings, quota_day, quota_state,
+      reserved_micros, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
-      v_priority, v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
-  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at
+      v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
+  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content)
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
-    'limit', v_limit, 'used', v_used, 'resetsAt', v_resets_at);
+    'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
+    'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros);
   if p_key is not null then
     insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
       values (p_user, v_route, p_key, p_hash, 202, v_response)
@@ -560,13 +665,35 @@ CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_atte
  RETURNS TABLE(finished boolean, next_reply uuid)
  LANGUAGE sql
 AS $function$
+  update messages m set context_system_prompt = p_context_system_prompt
+    where m.user_id = p_user and m.id = p_reply and m.attempt = p_attempt and m.status = 'processing';
   select f ->> 'outcome' = 'finished', (f #>> '{nextReplies,0,id}')::uuid
   from finish_reply(p_user => p_user, p_reply => p_reply, p_attempt => p_attempt, p_status => p_status,
     p_content => p_content, p_finish_reason => p_finish_reason, p_truncated => p_truncated, p_error_code => p_error_code,
     p_error_message => p_error_message, p_model => p_model, p_prompt_tokens => p_prompt_tokens,
     p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
+    p_tool_tokens => null,
+    p_calls => case when p_prompt_tokens is null then '[]' else jsonb_build_array(jsonb_build_object(
+      'id', md5(p_reply || '/' || coalesce(p_attempt, 0))::uuid, 'attempt', coalesce(p_attempt, 0), 'kind', 'reply',
+      'model', coalesce(p_model, ''), 'prompt_tokens', p_prompt_tokens, 'cached_tokens', coalesce(p_cached_tokens, 0),
+      'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
+      'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids, p_context_system_prompt => p_context_system_prompt) f
+    p_context_ids => p_context_ids) f
+$function$;
+
+CREATE OR REPLACE FUNCTION public.release_reservations(p_user uuid, p_room uuid)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update usage_daily d set reserved_micros = d.reserved_micros - r.reserved
+  from (
+    select u.quota_key, m.quota_day, sum(m.reserved_micros) as reserved
+    from messages m join users u on u.id = m.user_id
+    where m.user_id = p_user and (p_room is null or m.chatroom_id = p_room) and m.completed_at is null
+    group by 1, 2
+  ) r
+  where d.quota_key = r.quota_key and d.day = r.quota_day
 $function$;
 
 CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_basic_limit integer, p_pro_limit integer, p_room_limit integer, p_key text, p_hash text, p_again uuid)
@@ -577,9 +704,12 @@ AS $function$
     (s ->> 'limit')::int, coalesce(s ->> 'used', s ->> 'limit')::int, (s ->> 'resetsAt')::timestamptz,
     case s ->> 'outcome' when 'accepted' then 202 else (s ->> 'status')::int end,
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
-  from send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
-    p_again => p_again, p_basic_limit => p_basic_limit, p_pro_limit => p_pro_limit, p_room_limit => p_room_limit,
-    p_basic_running => 3, p_pro_running => 10, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+  from (
+    select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
+  ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
+    p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
+    p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_settings => null,
+    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $function$;
 
 CREATE OR REPLACE FUNCTION public.uuid_after(p_last uuid, p_milliseconds integer, p_rest uuid)

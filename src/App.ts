@@ -21,7 +21,7 @@ import { QueueState } from "./queue/QueueState.ts"
 import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
-import { Models } from "./models/Models.ts"
+import { ModelsLayer } from "./models/Layer.ts"
 import { ReaperLayer } from "./replies/Reaper.ts"
 import { makeReplyTasks } from "./replies/ReplyTask.ts"
 import { OpsServerLayer, ServerLayer } from "./server/Server.ts"
@@ -56,7 +56,7 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSk
 const RunningLayer = RoleLayer.pipe(
   Layer.provide([UserData.layer, BillingLayer, RepliesLayer]),
   Layer.provide([AuthLayer, ChatLayer]),
-  Layer.provide(Models.layer),
+  Layer.provide(ModelsLayer),
   Layer.provide(Infrastructure)
 )
 

@@ -15,6 +15,7 @@ begin
   perform 1 from users u where u.id = p_user for no key update;
   select coalesce(jsonb_agg(m.id), '[]') into v_unfinished from messages m
     where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null;
+  perform release_reservations(p_user, p_room);
   delete from chatrooms c where c.user_id = p_user and c.id = p_room;
   if not found then
     return null;

@@ -19,9 +19,12 @@ create or replace function send_message(
     (s ->> 'limit')::int, coalesce(s ->> 'used', s ->> 'limit')::int, (s ->> 'resetsAt')::timestamptz,
     case s ->> 'outcome' when 'accepted' then 202 else (s ->> 'status')::int end,
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
-  from send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
-    p_again => p_again, p_basic_limit => p_basic_limit, p_pro_limit => p_pro_limit, p_room_limit => p_room_limit,
-    p_basic_running => 3, p_pro_running => 10, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+  from (
+    select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
+  ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
+    p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
+    p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_settings => null,
+    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $$
 `),
   define(`
@@ -31,13 +34,21 @@ create or replace function finish_reply(
   p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int,
   p_refund boolean, p_refunds_a_day int, p_context_ids uuid[], p_context_system_prompt text
 ) returns table (finished boolean, next_reply uuid) language sql as $$
+  update messages m set context_system_prompt = p_context_system_prompt
+    where m.user_id = p_user and m.id = p_reply and m.attempt = p_attempt and m.status = 'processing';
   select f ->> 'outcome' = 'finished', (f #>> '{nextReplies,0,id}')::uuid
   from finish_reply(p_user => p_user, p_reply => p_reply, p_attempt => p_attempt, p_status => p_status,
     p_content => p_content, p_finish_reason => p_finish_reason, p_truncated => p_truncated, p_error_code => p_error_code,
     p_error_message => p_error_message, p_model => p_model, p_prompt_tokens => p_prompt_tokens,
     p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
+    p_tool_tokens => null,
+    p_calls => case when p_prompt_tokens is null then '[]' else jsonb_build_array(jsonb_build_object(
+      'id', md5(p_reply || '/' || coalesce(p_attempt, 0))::uuid, 'attempt', coalesce(p_attempt, 0), 'kind', 'reply',
+      'model', coalesce(p_model, ''), 'prompt_tokens', p_prompt_tokens, 'cached_tokens', coalesce(p_cached_tokens, 0),
+      'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
+      'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids, p_context_system_prompt => p_context_system_prompt) f
+    p_context_ids => p_context_ids) f
 $$
 `)
 )

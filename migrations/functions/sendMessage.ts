@@ -10,20 +10,26 @@ import { define } from "./define.ts"
  * Lock order everywhere: the user, then the room, then its messages, then the day's usage. All changes to who runs and
  * who is held happen under the user's lock, so that the count of running replies is exact.
  *
- * The reply is `queued` if its room has no unfinished one and fewer than `p_basic_running` or `p_pro_running` replies of
- * the user are on their way; else it is `held`.
+ * The reply is `queued` if its room has no unfinished one and fewer than `p_running_limit` replies of the user are on
+ * their way; else it is `held`.
+ *
+ * `p_settings` are the reply's settings, which the caller has resolved for the user's tier and from the room's settings of
+ * a version; when either is another by now, nothing is taken and `settings_changed` says what they are. The limits are
+ * those of the tier. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for four
+ * bytes) at `p_input_price` millionths of a dollar a token, and `p_output_micros` for the longest answer.
  */
 export const sendMessage = define(`
 create or replace function send_message(
   p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid,
-  p_basic_limit int, p_pro_limit int, p_room_limit int, p_basic_running int, p_pro_running int,
+  p_tier text, p_daily_limit int, p_running_limit int, p_room_limit int,
+  p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint, p_budget bigint,
   p_key text, p_hash text, p_key_lifetime interval
 ) returns jsonb language plpgsql as $$
 declare
   v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
-  v_last uuid; v_question uuid; v_sent_at timestamptz; v_is_pro boolean; v_is_head boolean; v_priority smallint;
-  v_day date; v_limit int; v_used int; v_resets_at timestamptz;
+  v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_priority smallint;
+  v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
   v_response jsonb;
 begin
   select * into v_user from users u where u.id = p_user for no key update;
@@ -62,21 +68,33 @@ begin
     return jsonb_build_object('outcome', 'room_busy');
   end if;
 
-  v_is_pro := coalesce(v_user.pro_until > clock_timestamp(), false);
+  v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
+  if v_tier <> p_tier or v_room.settings_version <> p_settings_version then
+    return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
+      'model', v_room.model, 'temperature', v_room.temperature);
+  end if;
+
+  v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
+  v_bytes := coalesce(v_room.text_bytes + octet_length(p_content) + octet_length(coalesce(v_system_prompt, '')), 4 * p_context_tokens);
+  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros;
   v_day := (clock_timestamp() at time zone 'utc')::date;
-  v_limit := nullif(case when v_is_pro then p_pro_limit else p_basic_limit end, 0);
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
-  insert into usage_daily as d (quota_key, day, used, prompts) values (v_user.quota_key, v_day, 1, 1)
-    on conflict (quota_key, day) do update set used = d.used + 1, prompts = d.prompts + 1
-    where v_limit is null or d.used < v_limit
-    returning d.used into v_used;
+  insert into usage_daily as d (quota_key, day, used, prompts, reserved_micros)
+    select v_user.quota_key, v_day, 1, 1, v_reserved where p_budget is null or v_reserved <= p_budget
+    on conflict (quota_key, day) do update
+      set used = d.used + 1, prompts = d.prompts + 1, reserved_micros = d.reserved_micros + v_reserved
+      where (p_daily_limit is null or d.used < p_daily_limit)
+        and (p_budget is null or d.cost_micros + d.reserved_micros + v_reserved <= p_budget)
+    returning * into v_usage;
   if not found then
     -- A replay comes before quota, and another room's send may have stored the key while this one waited for the day's row.
     if exists (select from idempotency_keys k where k.user_id = p_user and k.route = v_route and k.key = p_key
         and k.created_at > now() - p_key_lifetime) then
       raise exception 'idempotency key taken meanwhile' using errcode = 'serialization_failure';
     end if;
-    return jsonb_build_object('outcome', 'quota_exceeded', 'limit', v_limit, 'resetsAt', v_resets_at);
+    select * into v_usage from usage_daily d where d.quota_key = v_user.quota_key and d.day = v_day;
+    return jsonb_build_object('outcome', case when v_usage.used >= p_daily_limit then 'quota_exceeded' else 'budget_exceeded' end,
+      'limit', p_daily_limit, 'resetsAt', v_resets_at);
   end if;
 
   -- Ids order a room's messages, but are made before the room is locked, by clocks that differ: one that would come
@@ -88,8 +106,8 @@ begin
   end if;
 
   v_sent_at := date_trunc('milliseconds', clock_timestamp());
-  v_priority := case when v_is_pro then 0 else 10 end;
-  v_is_head := v_room.unfinished = 0 and case when v_is_pro then p_pro_running else p_basic_running end > (
+  v_priority := case v_tier when 'pro' then 0 else 10 end;
+  v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := coalesce(v_old.reply_to, p_question);
   if p_again is null then
@@ -99,14 +117,16 @@ begin
     update messages m set superseded_by = p_reply
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
   end if;
-  insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, quota_day, quota_state, queued_at, created_at)
+  insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, settings, quota_day, quota_state,
+      reserved_micros, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
-      v_priority, v_day, 'reserved', case when v_is_head then v_sent_at end, v_sent_at);
-  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at
+      v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
+  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content)
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
-    'limit', v_limit, 'used', v_used, 'resetsAt', v_resets_at);
+    'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
+    'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros);
   if p_key is not null then
     insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
       values (p_user, v_route, p_key, p_hash, 202, v_response)

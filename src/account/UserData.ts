@@ -30,7 +30,9 @@ export class UserData extends Context.Service<
 
       const usage = Effect.fn("UserData.usage")(function* (user: CurrentSession) {
         return yield* sql<DayOfUsage>`
-          select day::text as day, prompts, prompt_tokens::float8 as prompt_tokens, reply_tokens::float8 as reply_tokens
+          select day::text as day, prompts, prompt_tokens::float8 as prompt_tokens, reply_tokens::float8 as reply_tokens,
+            thought_tokens::float8 as thought_tokens, cached_tokens::float8 as cached_tokens, tool_tokens::float8 as tool_tokens,
+            searches::float8 as searches, cost_micros::float8 as cost_micros
           from usage_daily where quota_key = ${user.quotaKey} and day > (now() at time zone 'utc')::date - ${usageDays}
           order by usage_daily.day desc
         `

@@ -27,6 +27,7 @@ export const UserHttp = HttpApiBuilder.group(
     const present = Effect.fnUntraced(function* (user: CurrentSession) {
       const { email, hasPassword, mobile, name, tier } = user
       const status = "active" as const
+      const today = yield* quota.today(user)
       return {
         id: user.userId,
         mobile,
@@ -36,7 +37,8 @@ export const UserHttp = HttpApiBuilder.group(
         tier,
         hasPassword,
         createdAt: iso(user.createdAt),
-        quota: yield* quota.today(user)
+        quota: today,
+        budget: today.budget
       }
     })
 

@@ -130,6 +130,7 @@ export class Users extends Context.Service<
 
       const remove: Users["Service"]["remove"] = Effect.fn("Users.remove")(function* (userId) {
         // Notifies every process: drop the cached sessions of this user, and stop making these replies.
+        yield* sql`select release_reservations(${userId}, null)`
         yield* sql`
           with stopped as (
             select pg_notify(${channel}, 'stop:' || id) from messages

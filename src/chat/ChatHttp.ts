@@ -126,9 +126,9 @@ export const ChatHttp = HttpApiBuilder.group(
       }),
 
       sendMessage: Effect.fnUntraced(function* ({ headers, params, payload, query }) {
-        const { userId } = yield* CurrentUser
-        const question = { userId, roomId: params.id, content: payload.content, idempotencyKey: headers["idempotency-key"] }
-        const sent = yield* sendAndWait(question, query.wait ?? preferredWait(headers.prefer))
+        const user = yield* CurrentUser
+        const question = { ...payload, roomId: params.id, idempotencyKey: headers["idempotency-key"] }
+        const sent = yield* sendAndWait(user, question, query.wait ?? preferredWait(headers.prefer))
         return exchangeResponse(params.id, sent, yield* Clock.currentTimeMillis)
       }),
 

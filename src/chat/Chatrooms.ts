@@ -135,6 +135,7 @@ export class Chatrooms extends Context.Service<
               when true then coalesce(archived_at, date_trunc('milliseconds', clock_timestamp()))
               when false then null
               else archived_at end,
+            settings_version = settings_version + case when ${given("systemPrompt") || given("model") || given("temperature")} then 1 else 0 end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
           returning ${selected}, ${notifyChange}

@@ -44,8 +44,10 @@ export const toMessage = (row: MessageRow): Message => ({
           promptTokens: row.promptTokens,
           replyTokens: row.replyTokens ?? 0,
           thoughtTokens: row.thoughtTokens ?? 0,
-          cachedTokens: row.cachedTokens ?? 0
+          cachedTokens: row.cachedTokens ?? 0,
+          toolTokens: row.toolTokens ?? 0
         },
+  costMicros: row.costMicros === null ? null : Number(row.costMicros),
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
 })
@@ -64,7 +66,8 @@ const unanswered = {
   truncated: false,
   error: null,
   model: null,
-  usage: null
+  usage: null,
+  costMicros: null
 }
 
 /** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */

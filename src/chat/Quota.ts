@@ -9,19 +9,28 @@ const dayMillis = 86_400_000
 /** Seconds from `now` (milliseconds) until a time, at least one. */
 export const secondsUntil = (resetsAt: string, now: number): number => Math.max(1, Math.ceil((Date.parse(resetsAt) - now) / 1000))
 
-export const quotaState = (limit: number | null, used: number, resetsAt: string): QuotaState => ({
+/** What the day has taken. Money is in millionths of a US dollar. */
+interface TakenToday {
+  readonly used: number
+  readonly spent: number
+  readonly reserved: number
+}
+
+/** Null limits are unlimited. */
+export const quotaState = (limit: number | null, budget: number | null, taken: TakenToday, resetsAt: string): QuotaState => ({
   limit,
-  used,
-  remaining: limit === null ? null : Math.max(0, limit - used),
-  resetsAt
+  used: taken.used,
+  remaining: limit === null ? null : Math.max(0, limit - taken.used),
+  resetsAt,
+  budget: budget === null ? null : { limitMicros: budget, spentMicros: taken.spent, reservedMicros: taken.reserved, resetsAt }
 })
 
 /** Prompts of a UTC day. Only the transaction that accepts a question takes them (`send_message`). */
 export class Quota extends Context.Service<
   Quota,
   {
-    /** Prompts a day by tier; 0 is unlimited. */
-    readonly limits: Readonly<Record<Tier, number>>
+    /** Prompts and millionths of a US dollar a day; null is unlimited. */
+    readonly limitsOf: (tier: Tier) => { readonly prompts: number | null; readonly budget: number | null }
     /** Today's quota of a user; takes nothing from it. */
     readonly today: (user: CurrentSession) => Effect.Effect<QuotaState>
   }
@@ -31,18 +40,20 @@ export class Quota extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* ReadSql
       const settings = yield* AppConfig
-      const limits = { basic: settings.basicDailyPrompts, pro: settings.proDailyPrompts }
+      const prompts = { basic: settings.basicDailyPrompts, pro: settings.proDailyPrompts }
+      const limitsOf = (tier: Tier) => ({ prompts: prompts[tier] || null, budget: settings.dailyBudget[tier] ?? null })
 
       const today: Quota["Service"]["today"] = Effect.fn("Quota.today")(function* (user) {
         const now = yield* Clock.currentTimeMillis
-        const [row] = yield* sql<{ used: number }>`
-          select used from usage_daily where quota_key = ${user.quotaKey} and day = (now() at time zone 'utc')::date
+        const [row] = yield* sql<TakenToday>`
+          select used, cost_micros::float8 as spent, reserved_micros::float8 as reserved from usage_daily where quota_key = ${user.quotaKey} and day = (now() at time zone 'utc')::date
         `
         const resetsAt = new Date((Math.floor(now / dayMillis) + 1) * dayMillis).toISOString()
-        return quotaState(limits[user.tier] || null, row?.used ?? 0, resetsAt)
+        const limits = limitsOf(user.tier)
+        return quotaState(limits.prompts, limits.budget, row ?? { used: 0, spent: 0, reserved: 0 }, resetsAt)
       }, Effect.orDie)
 
-      return Quota.of({ limits, today })
+      return Quota.of({ limitsOf, today })
     })
   )
 }

@@ -1,16 +1,7 @@
 import { Effect } from "effect"
-import type { UserId } from "../api/auth/User.ts"
-import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded } from "../api/chat/Message.ts"
 import { Messages } from "./Messages.ts"
-import { Sending } from "./Sending.ts"
-
-interface Question {
-  readonly userId: UserId
-  readonly roomId: ChatroomId
-  readonly content: string
-  readonly idempotencyKey?: string | undefined
-}
+import { type Asked, type Asker, Sending } from "./Sending.ts"
 
 /**
  * Accepts a question and waits at most `seconds` for its reply to end. The result has the reply as it ended, or the
@@ -22,8 +13,10 @@ export const makeSendAndWait = Effect.gen(function* () {
   const messages = yield* Messages
   const sending = yield* Sending
 
-  return Effect.fn("SendAndWait")(function* ({ content, idempotencyKey, roomId, userId }: Question, seconds: number) {
-    const sent = yield* sending.send(userId, roomId, content, idempotencyKey)
+  return Effect.fn("SendAndWait")(function* (user: Asker, question: Asked & { readonly content: string }, seconds: number) {
+    const { idempotencyKey, roomId } = question
+    const { userId } = user
+    const sent = yield* sending.send(user, question)
     const firstResponseHadEnded = sent.replayed && sent.status === 201
     const wait = sent.replayed ? 0 : seconds
     if (wait === 0 && !firstResponseHadEnded) return sent

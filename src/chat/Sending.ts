@@ -1,25 +1,45 @@
 import { createHash } from "node:crypto"
 import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { LRUCache } from "lru-cache"
 import { v7 as uuid } from "uuid"
-import type { UserId } from "../api/auth/User.ts"
+import type { CurrentSession, Tier, UserId } from "../api/auth/User.ts"
 import type { QuotaState } from "../api/account/Usage.ts"
-import { AppConfig } from "../config/Settings.ts"
-import { keyLifetime } from "../database/IdempotencyKeys.ts"
-import { retryConflicts } from "../database/Transactions.ts"
-import { Announcer } from "../queue/Announcer.ts"
-import { isoText } from "../api/Schemas.ts"
-import { ChatroomNotFound, MessageNotFound, NotFinished, QuotaExceeded, RoomBusy } from "../api/chat/ChatErrors.ts"
-import { IdempotencyKeyReused } from "../api/Idempotency.ts"
+import {
+  BudgetExceeded,
+  ChatroomNotFound,
+  MessageNotFound,
+  NotFinished,
+  QuotaExceeded,
+  RoomBusy,
+  type SpendLimitReached
+} from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { Message, MessageId } from "../api/chat/Message.ts"
+import type { AskSettings } from "../api/chat/Settings.ts"
+import { IdempotencyKeyReused } from "../api/Idempotency.ts"
+import type { ModelNotInPlan } from "../api/models/ModelErrors.ts"
+import type { ValidationFailed } from "../api/Problems.ts"
+import { isoText } from "../api/Schemas.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { keyLifetime } from "../database/IdempotencyKeys.ts"
+import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
+import { Models } from "../models/Models.ts"
+import type { RoomSettings } from "../models/Settings.ts"
+import { Spending } from "../models/Spending.ts"
+import { Announcer } from "../queue/Announcer.ts"
 import { newQuestion, newReply } from "./MessageRow.ts"
 import { Messages } from "./Messages.ts"
 import { Quota, quotaState, secondsUntil } from "./Quota.ts"
-import { topicOf } from "../database/Topics.ts"
 
 /** Questions of a room that may be unanswered at once. */
 const maximumUnanswered = 4
+/** Rooms whose settings a process remembers, some 200 bytes each. */
+const maximumKnownRooms = 20_000
+/** Tries of one question whose room or tier change meanwhile. */
+const maximumTries = 5
+
 export interface Sent {
   readonly message: Message
   readonly reply: Message
@@ -29,7 +49,7 @@ export interface Sent {
   readonly status: number
 }
 
-/** What an accepted question has taken. Times are ISO 8601 text, as JSON has them. */
+/** What an accepted question has taken. Times are ISO 8601 text, as JSON has them; money is in millionths of a dollar. */
 interface Taken {
   readonly questionId: string
   readonly replyId: string
@@ -37,6 +57,10 @@ interface Taken {
   readonly limit: number | null
   readonly used: number
   readonly resetsAt: string
+  /** Absent in what an idempotency key has kept from the previous release. */
+  readonly budget?: number | null
+  readonly spent: number
+  readonly reserved: number
 }
 
 /** What `send_message` returns. */
@@ -48,29 +72,76 @@ export type SendOutcome =
   | { readonly outcome: "not_finished" }
   | { readonly outcome: "idempotency_key_reused" }
   | { readonly outcome: "room_busy" }
+  /** The tier or the room's settings are not those that the caller resolved the reply's settings from. */
+  | (RoomSettings & { readonly outcome: "settings_changed"; readonly tier: Tier; readonly version: number })
   | { readonly outcome: "quota_exceeded"; readonly limit: number; readonly resetsAt: string }
+  | { readonly outcome: "budget_exceeded"; readonly limit: number | null; readonly resetsAt: string }
+
+export type Asker = Pick<CurrentSession, "userId" | "tier">
+
+/** A question, or another reply to one, as its user asks for it. */
+export interface Asked {
+  readonly roomId: ChatroomId
+  readonly settings?: AskSettings | undefined
+  readonly idempotencyKey?: string | undefined
+}
+
+/** Why it is not accepted. */
+export type Refusal =
+  | ChatroomNotFound
+  | ValidationFailed
+  | ModelNotInPlan
+  | IdempotencyKeyReused
+  | RoomBusy
+  | QuotaExceeded
+  | BudgetExceeded
+  | SpendLimitReached
+
+/** What a transaction takes besides the reply's settings. */
+interface Acceptance {
+  readonly userId: UserId
+  readonly roomId: ChatroomId
+  readonly content: string
+  /** The reply, or the question, that gets another reply; then there is no content. */
+  readonly again: MessageId | null
+  readonly settings: AskSettings
+  readonly key: string | null
+  readonly hash: string | null
+}
+
+interface KnownRoom extends RoomSettings {
+  readonly version: number
+}
+/** No room has this version, so the first try finds out what the room's settings are. */
+const unknownRoom: KnownRoom = { version: -1, model: null, temperature: null }
+
+/** What the reply's settings are resolved from. */
+interface Basis {
+  readonly tier: Tier
+  readonly room: KnownRoom
+}
+
+/** The settings count only where there are some, so that keys of the previous release are known. */
+const hashOf = (parts: ReadonlyArray<string>, settings: AskSettings): string => {
+  const names = Object.keys(settings).toSorted()
+  const request = names.length === 0 ? parts : [...parts, JSON.stringify(settings, names)]
+  return createHash("sha256").update(request.join("\n")).digest("base64url")
+}
 
 /** Accepts questions. */
 export class Sending extends Context.Service<
   Sending,
   {
     /**
-     * Accepts a question: one transaction takes the room, the idempotency key and the quota, and stores the
+     * Accepts a question: one transaction takes the room, the idempotency key, the quota and the budget, and stores the
      * question with its waiting reply. One round trip; whatever is refused has stored nothing.
      */
-    readonly send: (
-      userId: UserId,
-      roomId: ChatroomId,
-      content: string,
-      idempotencyKey?: string | undefined
-    ) => Effect.Effect<Sent, ChatroomNotFound | IdempotencyKeyReused | RoomBusy | QuotaExceeded>
-    /** A new reply to a question that was answered before; takes quota and an idempotency key as `send` does. */
+    readonly send: (user: Asker, question: Asked & { readonly content: string }) => Effect.Effect<Sent, Refusal>
+    /** A new reply to a question that was answered before; takes what `send` does. */
     readonly regenerate: (
-      userId: UserId,
-      roomId: ChatroomId,
-      id: MessageId,
-      idempotencyKey?: string | undefined
-    ) => Effect.Effect<Sent, ChatroomNotFound | MessageNotFound | NotFinished | IdempotencyKeyReused | RoomBusy | QuotaExceeded>
+      user: Asker,
+      request: Asked & { readonly id: MessageId }
+    ) => Effect.Effect<Sent, Refusal | MessageNotFound | NotFinished>
     /** Remembers that a waiting send was answered with the finished reply, for later replays of its key. */
     readonly rememberCompleted: (userId: UserId, idempotencyKey: string) => Effect.Effect<void>
   }
@@ -82,49 +153,80 @@ export class Sending extends Context.Service<
       const announcer = yield* Announcer
       const quota = yield* Quota
       const messages = yield* Messages
+      const models = yield* Models
+      const spending = yield* Spending
       const { appUrl, userConcurrency } = yield* AppConfig
+      const knownRooms = new LRUCache<string, KnownRoom>({ max: maximumKnownRooms })
 
-      /** `again` is the reply, or the question, that gets another reply; then there is no content. */
-      const accept = (userId: UserId, roomId: ChatroomId, content: string, again: MessageId | null, key: string | null) => {
-        const request = `${roomId}\n${again ?? ""}\n${content}`
-        const hash = key === null ? null : createHash("sha256").update(request).digest("base64url")
-        return sql<{ sent: SendOutcome }>`
+      /** One try, with settings that are resolved from what is known of the room and the tier. */
+      const tryAccept = Effect.fnUntraced(function* (
+        { again, content, hash, key, roomId, settings, userId }: Acceptance,
+        { room, tier }: Basis
+      ) {
+        const { price, settings: resolved } = yield* models.settle(settings, room, tier)
+        const limits = quota.limitsOf(tier)
+        const longestAnswer = Math.ceil(resolved.maxOutputTokens * (price?.output ?? 0))
+        const [row] = yield* sql<{ sent: SendOutcome }>`
           select send_message(p_user => ${userId}, p_room => ${roomId}, p_question => ${uuid()}, p_reply => ${uuid()},
-            p_content => ${content}, p_again => ${again}::uuid, p_basic_limit => ${quota.limits.basic},
-            p_pro_limit => ${quota.limits.pro}, p_room_limit => ${maximumUnanswered},
-            p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
+            p_content => ${content}, p_again => ${again}::uuid, p_tier => ${tier}, p_daily_limit => ${limits.prompts}::int,
+            p_running_limit => ${userConcurrency[tier]}, p_room_limit => ${maximumUnanswered},
+            p_settings => ${JSON.stringify(resolved)}::text::jsonb, p_settings_version => ${room.version},
+            p_context_tokens => ${resolved.contextTokens}, p_input_price => ${price?.input ?? 0}::float8,
+            p_output_micros => ${longestAnswer}::int8, p_budget => ${limits.budget}::int8,
             p_key => ${key}, p_hash => ${hash}, p_key_lifetime => ${keyLifetime}::text::interval) as sent
-        `.pipe(
-          retryConflicts,
-          Effect.orDie,
-          Effect.flatMap(([row]) => (row === undefined ? Effect.die("send_message returned nothing") : Effect.succeed(row.sent)))
-        )
-      }
+        `.pipe(retryConflicts, Effect.orDie)
+        return row === undefined ? yield* Effect.die("send_message returned nothing") : row.sent
+      })
 
-      const exceeded = Effect.fnUntraced(function* (limit: number, resetsAt: string) {
+      /**
+       * The transaction checks that the settings are those of the room and the tier at that moment, so what is remembered
+       * here may be old: then it says what they are, and the next try has them.
+       */
+      const accept = Effect.fnUntraced(function* (acceptance: Acceptance, tier: Tier) {
+        const cacheKey = `${acceptance.userId}:${acceptance.roomId}`
+        let basis: Basis = { tier, room: knownRooms.get(cacheKey) ?? unknownRoom }
+        for (let tries = 0; tries < maximumTries; tries++) {
+          const sent = yield* tryAccept(acceptance, basis)
+          if (sent.outcome !== "settings_changed") return sent
+          const { model, temperature, version } = sent
+          basis = { tier: sent.tier, room: { model, temperature, version } }
+          knownRooms.set(cacheKey, basis.room)
+        }
+        return yield* Effect.die(new Error("a room's settings change faster than a question is accepted"))
+      })
+
+      const untilReset = Effect.fnUntraced(function* (resetsAt: string) {
         const retryAfter = secondsUntil(resetsAt, yield* Clock.currentTimeMillis)
-        return yield* new QuotaExceeded({ limit, resetsAt, upgradeUrl: `${appUrl}/subscribe/pro`, retryAfter })
+        return { resetsAt: isoText(resetsAt), upgradeUrl: `${appUrl}/subscribe/pro`, retryAfter }
       })
 
       const submit = Effect.fnUntraced(function* (
-        userId: UserId,
-        roomId: ChatroomId,
+        { tier, userId }: Asker,
+        { idempotencyKey, roomId, settings = {} }: Asked,
         content: string,
-        again: MessageId | null,
-        key: string | null
+        again: MessageId | null
       ) {
-        const sent = yield* accept(userId, roomId, content, again, key)
-        const answer = ({ limit, questionId, replyId, resetsAt, sentAt, used }: Taken) => {
-          const ids = { roomId, questionId, replyId, sentAt: isoText(sentAt) }
-          return { message: newQuestion(ids, content), reply: newReply(ids), quota: quotaState(limit, used, isoText(resetsAt)) }
+        const key = idempotencyKey ?? null
+        const hash = key === null ? null : hashOf([roomId, again ?? "", content], settings)
+        yield* spending.check
+        const sent = yield* accept({ userId, roomId, content, again, settings, key, hash }, tier)
+        const answer = (taken: Taken) => {
+          const ids = { roomId, questionId: taken.questionId, replyId: taken.replyId, sentAt: isoText(taken.sentAt) }
+          return {
+            message: newQuestion(ids, content),
+            reply: newReply(ids),
+            quota: quotaState(taken.limit, taken.budget ?? null, taken, isoText(taken.resetsAt))
+          }
         }
         switch (sent.outcome) {
-          case "accepted":
+          case "accepted": {
+            const { isHead, priority, replyId } = sent
             yield* announcer.announce({
-              replies: sent.isHead ? [{ userId, replyId: sent.replyId, priority: sent.priority }] : [],
+              replies: isHead ? [{ userId, replyId, priority }] : [],
               topics: [topicOf("chatrooms", userId)]
             })
             return { ...answer(sent), replayed: false, status: 202 }
+          }
           case "replayed":
             return { ...answer(sent), replayed: true, status: sent.status }
           case "chatroom_not_found":
@@ -138,22 +240,24 @@ export class Sending extends Context.Service<
           case "room_busy":
             return yield* new RoomBusy()
           case "quota_exceeded":
-            return yield* exceeded(sent.limit, isoText(sent.resetsAt))
+            return yield* new QuotaExceeded({ limit: sent.limit, ...(yield* untilReset(sent.resetsAt)) })
+          case "budget_exceeded":
+            return yield* new BudgetExceeded(yield* untilReset(sent.resetsAt))
           default:
             return yield* Effect.die(new Error(`send_message returned ${JSON.stringify(sent satisfies never)}`))
         }
       })
 
-      const send: Sending["Service"]["send"] = Effect.fn("Sending.send")((userId, roomId, content, key) =>
-        submit(userId, roomId, content, null, key ?? null).pipe(
+      const send: Sending["Service"]["send"] = Effect.fn("Sending.send")((user, question) =>
+        submit(user, question, question.content, null).pipe(
           // Only a regeneration names a message.
           Effect.catchTags({ MessageNotFound: Effect.die, NotFinished: Effect.die })
         )
       )
 
-      const regenerate: Sending["Service"]["regenerate"] = Effect.fn("Sending.regenerate")(function* (userId, roomId, id, key) {
-        const sent = yield* submit(userId, roomId, "", id, key ?? null)
-        const question = yield* messages.get(userId, roomId, sent.message.id)
+      const regenerate: Sending["Service"]["regenerate"] = Effect.fn("Sending.regenerate")(function* (user, request) {
+        const sent = yield* submit(user, request, "", request.id)
+        const question = yield* messages.get(user.userId, request.roomId, sent.message.id)
         return { ...sent, message: question }
       })
 

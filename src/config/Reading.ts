@@ -44,6 +44,14 @@ export const integer = (name: NameWithDefault<number>, minimum: number, maximum:
 export const choice = <N extends NameWithDefault<string>, const L extends ReadonlyArray<string>>(name: N, choices: L) =>
   read(name, Config.Literals(choices, name).pipe(Config.withDefault(defaultOf(name))), oneOf(choices))
 
+/** US dollars with at most four decimals, as millionths of a dollar. */
+export const optionalDollars = Effect.fnUntraced(function* (name: VariableName) {
+  const value = yield* optional(name)
+  if (value === undefined) return undefined
+  if (!/^\d{1,7}(\.\d{1,4})?$/.test(value)) return yield* fail(name, "must be US dollars like 0.05, with at most four decimals")
+  return Math.round(Number(value) * 1_000_000)
+})
+
 /** The items of a comma-separated list, without the empty ones. */
 export const items = (list = ""): Array<string> =>
   list

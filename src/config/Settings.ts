@@ -15,7 +15,19 @@ import {
   otpWebhook
 } from "./Credentials.ts"
 import { type ModelSettings, modelSettings } from "./Models.ts"
-import { choice, fail, integer, items, optional, optionalSecret, optionalUrl, type SettingError, text, url } from "./Reading.ts"
+import {
+  choice,
+  fail,
+  integer,
+  items,
+  optional,
+  optionalDollars,
+  optionalSecret,
+  optionalUrl,
+  type SettingError,
+  text,
+  url
+} from "./Reading.ts"
 
 const logLevels = {
   trace: "Trace",
@@ -70,6 +82,10 @@ export interface Settings {
   readonly basicDailyPrompts: number
   /** 0 is unlimited. */
   readonly proDailyPrompts: number
+  /** Millionths of a US dollar that a user of the tier may cost per UTC day. */
+  readonly dailyBudget: { readonly basic: number | undefined; readonly pro: number | undefined }
+  /** Millionths of a US dollar that all users may cost per UTC day. */
+  readonly dailySpendLimit: number | undefined
   readonly workerConcurrency: number
   /** Replies of one user that may be made at the same time, by tier. */
   readonly userConcurrency: { readonly basic: number; readonly pro: number }
@@ -183,6 +199,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     ...(yield* modelSettings),
     billing: yield* billing(environment),
     appUrl: yield* appUrl(environment, port),
+    dailyBudget: { basic: yield* optionalDollars("BASIC_DAILY_BUDGET"), pro: yield* optionalDollars("PRO_DAILY_BUDGET") },
+    dailySpendLimit: yield* optionalDollars("DAILY_SPEND_LIMIT"),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000),
     workerConcurrency,

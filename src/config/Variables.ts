@@ -112,6 +112,12 @@ export const variables = {
   STRIPE_API_BASE: { meaning: "another host that speaks Stripe's protocol", default: "Stripe's" },
   BASIC_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Basic user", defaultValue: 5 },
   PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", defaultValue: 1000 },
+  BASIC_DAILY_BUDGET: { meaning: "US dollars that a Basic user may cost per UTC day, like `0.05`", default: "none" },
+  PRO_DAILY_BUDGET: { meaning: "US dollars that a Pro user may cost per UTC day", default: "none" },
+  DAILY_SPEND_LIMIT: {
+    meaning: "US dollars that all users together may cost per UTC day; then questions get 503 `spend_limit_reached`",
+    default: "none"
+  },
   WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", defaultValue: 100 },
   BASIC_CONCURRENCY: {
     meaning:

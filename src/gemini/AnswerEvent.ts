@@ -84,7 +84,8 @@ export const toDelta = ({ candidates, modelVersion, promptFeedback, usageMetadat
           promptTokens: countOf(member(usage, "promptTokenCount")) ?? 0,
           replyTokens: countOf(member(usage, "candidatesTokenCount")) ?? 0,
           thoughtTokens: countOf(member(usage, "thoughtsTokenCount")) ?? 0,
-          cachedTokens: countOf(member(usage, "cachedContentTokenCount")) ?? 0
+          cachedTokens: countOf(member(usage, "cachedContentTokenCount")) ?? 0,
+          toolTokens: countOf(member(usage, "toolUsePromptTokenCount")) ?? 0
         }
       : undefined
   }

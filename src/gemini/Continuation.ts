@@ -10,7 +10,8 @@ const addUsage = (one: TokenUsage, other: TokenUsage): TokenUsage => ({
   promptTokens: one.promptTokens + other.promptTokens,
   replyTokens: one.replyTokens + other.replyTokens,
   thoughtTokens: one.thoughtTokens + other.thoughtTokens,
-  cachedTokens: one.cachedTokens + other.cachedTokens
+  cachedTokens: one.cachedTokens + other.cachedTokens,
+  toolTokens: one.toolTokens + other.toolTokens
 })
 
 /**

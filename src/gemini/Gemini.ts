@@ -15,6 +15,8 @@ export interface Prompt {
   readonly model: string
   readonly systemPrompt: string | null
   readonly temperature: number | null
+  /** Tokens of the answer, thoughts included. */
+  readonly maxOutputTokens: number
   /** The roles alternate; the first and the last turn are the user's. */
   readonly turns: ReadonlyArray<Turn>
 }
@@ -32,6 +34,7 @@ const toParameters = (prompt: Prompt, abortSignal: AbortSignal, token: string | 
     abortSignal,
     ...(token === undefined ? {} : { continuationToken: token }),
     ...(prompt.systemPrompt === null || prompt.systemPrompt === "" ? {} : { systemInstruction: prompt.systemPrompt }),
+    maxOutputTokens: prompt.maxOutputTokens,
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature })
   }
 })

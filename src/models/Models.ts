@@ -1,3 +1,4 @@
+import type { AskSettings } from "../api/chat/Settings.ts"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Tier } from "../api/auth/User.ts"
 import { ModelNotInPlan } from "../api/models/ModelErrors.ts"
@@ -6,19 +7,22 @@ import { ValidationFailed } from "../api/Problems.ts"
 import type { Model, Price } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
 
-/** A UTC day in milliseconds since 1970. */
-const dayOf = (day: string): number => Date.parse(`${day}T00:00:00Z`)
-
-/** Whether the time (milliseconds since 1970) is on or after the model's last day. */
-export const isRetired = ({ retiresAt }: Model, now: number): boolean => retiresAt !== null && now >= dayOf(retiresAt)
-
-/** The price at a time, in US dollars per million tokens: the newest that is valid by then. */
-export const priceAt = ({ prices }: Model, now: number): Price | undefined =>
-  prices.filter(({ from }) => dayOf(from) <= now).toSorted((one, other) => dayOf(other.from) - dayOf(one.from))[0]
+import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
+import { chosen, type ReplySettings, type RoomSettings } from "./Settings.ts"
 
 const requiredTier = ({ tiers }: Model): Tier => (tiers.includes("basic") ? "basic" : "pro")
 
 const includes = (model: Model, tier: Tier): boolean => model.tiers.includes(tier)
+
+const settingsFor = (model: Model, asked: AskSettings, room: RoomSettings, tier: Tier): ReplySettings => ({
+  model: model.id,
+  temperature: chosen("temperature", asked, room),
+  maxOutputTokens: Math.min(asked.maxOutputTokens ?? Infinity, model.maxOutputTokens[tier]),
+  contextTokens: model.contextTokens[tier],
+  ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt })
+})
+
+const unknownModel = (path: string) => new ValidationFailed({ errors: [{ path, message: "is not one of this server's models" }] })
 
 /** The models that the server offers: who may choose which, and what answers in place of a model that is retired. */
 export class Models extends Context.Service<
@@ -29,6 +33,19 @@ export class Models extends Context.Service<
     readonly list: (tier: Tier) => Effect.Effect<ReadonlyArray<ModelInfo>>
     /** Fails when a user of the tier may not choose the model for a room; null is the default model. */
     readonly check: (model: string | null | undefined, tier: Tier) => Effect.Effect<void, ValidationFailed | ModelNotInPlan>
+    /**
+     * The settings of a reply: the question's, or else the room's, within the limits of the tier; and what an attempt may
+     * cost. A model that is retired is replaced.
+     */
+    readonly settle: (
+      asked: AskSettings,
+      room: RoomSettings,
+      tier: Tier
+    ) => Effect.Effect<{ readonly settings: ReplySettings; readonly price: Price | undefined }, ValidationFailed | ModelNotInPlan>
+    /** The settings of a reply that was accepted without any, by a process of the previous release. */
+    readonly defaults: (room: RoomSettings, tier: Tier) => Effect.Effect<ReplySettings>
+    /** What a call that began at the time (milliseconds since 1970) cost. */
+    readonly costOf: (call: FinishedCall, startedAt: number) => CallCost
     /**
      * The model that answers for a room's choice: the default for none or for one that the server no longer offers, and
      * the replacement of one that is retired.
@@ -78,25 +95,35 @@ export class Models extends Context.Service<
       const check: Models["Service"]["check"] = Effect.fn("Models.check")(function* (choice, tier) {
         if (choice === null || choice === undefined) return
         const model = byId.get(choice)
-        if (model === undefined) {
-          return yield* new ValidationFailed({ errors: [{ path: "/model", message: "is not one of this server's models" }] })
-        }
-        if (includes(model, tier)) return
-        return yield* new ModelNotInPlan({
-          model: choice,
-          requiredTier: requiredTier(model),
-          upgradeUrl: `${appUrl}/subscribe/pro`
-        })
+        if (model === undefined) return yield* unknownModel("/model")
+        if (!includes(model, tier)) return yield* notInPlan(model)
       })
 
-      const resolve: Models["Service"]["resolve"] = Effect.fnUntraced(function* (choice) {
-        const time = yield* Clock.currentTimeMillis
+      const resolveAt = (choice: string | null, time: number): Model => {
         let model = (choice === null ? undefined : byId.get(choice)) ?? fallback
         while (isRetired(model, time) && model.replacement !== null) model = byId.get(model.replacement) ?? fallback
         return model
+      }
+      const resolve: Models["Service"]["resolve"] = (choice) =>
+        Effect.map(Clock.currentTimeMillis, (time) => resolveAt(choice, time))
+
+      const notInPlan = (model: Model) =>
+        new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: `${appUrl}/subscribe/pro` })
+
+      const settle: Models["Service"]["settle"] = Effect.fnUntraced(function* (asked, room, tier) {
+        if (typeof asked.model === "string" && !byId.has(asked.model)) return yield* unknownModel("/settings/model")
+        const time = yield* Clock.currentTimeMillis
+        const model = resolveAt(chosen("model", asked, room), time)
+        if (!includes(model, tier)) return yield* notInPlan(model)
+        return { settings: settingsFor(model, asked, room, tier), price: priceAt(model, time) }
       })
 
-      return Models.of({ defaultModel, list, check, resolve })
+      const defaults: Models["Service"]["defaults"] = (room, tier) =>
+        Effect.map(resolve(room.model), (model) => settingsFor(model, {}, room, tier))
+
+      const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt)
+
+      return Models.of({ defaultModel, list, check, settle, defaults, costOf, resolve })
     })
   )
 }

@@ -5,6 +5,7 @@ import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
+import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
 import { Conversation, estimateTokens } from "./Conversation.ts"
 
@@ -52,14 +53,17 @@ export class ContextReceipts extends Context.Service<
           found: boolean
           replyTo: string | null
           ids: string | null
-          sentPrompt: string | null
+          systemPrompt: string | null
+          settings: ReplySettings | null
           promptTokens: number | null
           model: string | null
-          roomPrompt: string | null
           roomModel: string | null
+          roomTemperature: number | null
         }>`
           select m.id is not null as found, m.reply_to, array_to_string(m.context_ids, ',') as ids,
-            m.context_system_prompt as sent_prompt, m.prompt_tokens, m.model, c.system_prompt as room_prompt, c.model as room_model
+            case when m.settings is not null then m.settings ->> 'systemPrompt'
+              when m.context_ids is not null then m.context_system_prompt else c.system_prompt end as system_prompt,
+            m.settings, m.prompt_tokens, m.model, c.model as room_model, c.temperature as room_temperature
           from chatrooms c left join messages m on m.user_id = c.user_id and m.chatroom_id = c.id and m.id = ${replyId}
           where c.user_id = ${userId} and c.id = ${roomId}
         `.pipe(Effect.orDie)
@@ -80,8 +84,10 @@ export class ContextReceipts extends Context.Service<
 
       const find: ContextReceipts["Service"]["find"] = Effect.fn("ContextReceipts.find")(function* (userId, roomId, replyId) {
         const reply = yield* findReply(userId, roomId, replyId)
-        const systemPrompt = reply.ids === null ? reply.roomPrompt : reply.sentPrompt
-        const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt }
+        const { systemPrompt } = reply
+        const room = { model: reply.roomModel, temperature: reply.roomTemperature }
+        const { contextTokens, maxOutputTokens, model, temperature } = reply.settings ?? (yield* models.defaults(room, "basic"))
+        const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens }
         const ids =
           reply.ids === null ? (yield* conversation.turnsFor(question)).map(({ messageId }) => messageId) : reply.ids.split(",")
         const messages = new Map((yield* messagesUpTo(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
@@ -101,7 +107,8 @@ export class ContextReceipts extends Context.Service<
           dropped: dropped.toReversed(),
           systemPrompt,
           promptTokens: reply.promptTokens ?? estimate,
-          model: reply.model ?? reply.roomModel ?? (yield* models.resolve(reply.roomModel)).id
+          model: reply.model ?? model,
+          settings: { model, temperature, maxOutputTokens, contextTokens }
         }
       })
 

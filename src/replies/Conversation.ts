@@ -7,9 +7,6 @@ export interface SourcedTurn extends Turn {
   readonly messageId: string
 }
 
-/** Tokens a prompt may have: system prompt, history and question together. */
-export const contextBudget = 32_000
-
 /** Answered questions that are read from the room; enough to fill the budget, unless they are very short. */
 const maximumEarlier = 200
 
@@ -30,9 +27,10 @@ export interface AnsweredQuestion {
 export const fit = (
   asked: Pick<AnsweredQuestion, "questionId" | "question">,
   earlierNewestFirst: ReadonlyArray<AnsweredQuestion>,
-  systemPrompt: string | null
+  systemPrompt: string | null,
+  contextTokens: number
 ): Array<SourcedTurn> => {
-  let left = contextBudget - estimateTokens(asked.question) - estimateTokens(systemPrompt ?? "")
+  let left = contextTokens - estimateTokens(asked.question) - estimateTokens(systemPrompt ?? "")
   const turns: Array<SourcedTurn> = [{ role: "user", text: asked.question, messageId: asked.questionId }]
   for (const { answer, answerId, question, questionId } of earlierNewestFirst) {
     left -= estimateTokens(question) + estimateTokens(answer)
@@ -52,6 +50,8 @@ export class Conversation extends Context.Service<
       readonly chatroomId: string
       readonly questionId: string
       readonly systemPrompt: string | null
+      /** Tokens that the prompt may have: system prompt, history and question together. */
+      readonly contextTokens: number
     }) => Effect.Effect<Array<SourcedTurn>>
   }
 >()("chat-backend/replies/Conversation") {
@@ -75,7 +75,7 @@ export class Conversation extends Context.Service<
           order by q.id desc limit ${maximumEarlier + 1}
         `
         const [asked, ...earlier] = rows
-        return asked === undefined ? [] : fit(asked, earlier, question.systemPrompt)
+        return asked === undefined ? [] : fit(asked, earlier, question.systemPrompt, question.contextTokens)
       }, Effect.orDie)
 
       return Conversation.of({ turnsFor })

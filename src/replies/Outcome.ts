@@ -18,6 +18,7 @@ export interface Outcome {
 
 const messages: Record<ErrorCode, string> = {
   blocked: "The model's safety rules refused this question or its answer.",
+  budget_exceeded: "The budget for today was used up before the reply was complete.",
   empty_response: "The model gave an empty answer twice.",
   max_tokens: "The model used all its tokens before it wrote any text.",
   model_misconfigured: "The model rejects our requests; the operator has been alerted.",
@@ -46,14 +47,14 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
 })
 
 /** The user stopped it: what was written stays. */
-export const cancelled = (content: string | null, model: string | null): Outcome => ({
+export const cancelled = (content: string | null, model: string | null, usage: TokenUsage | null = null): Outcome => ({
   status: "cancelled",
   content,
   finishReason: null,
   truncated: false,
   error: null,
   model,
-  usage: null
+  usage
 })
 
 /** What the model has answered: the sum of its deltas. */

@@ -24,9 +24,15 @@ export const RepliesHttp = HttpApiBuilder.group(
     const receipts = yield* ContextReceipts
 
     return handlers.handleAll({
-      regenerateMessage: Effect.fnUntraced(function* ({ headers, params }) {
-        const { userId } = yield* CurrentUser
-        const sent = yield* sending.regenerate(userId, params.id, params.mid, headers["idempotency-key"])
+      regenerateMessage: Effect.fnUntraced(function* ({ headers, params, payload }) {
+        const user = yield* CurrentUser
+        const request = {
+          roomId: params.id,
+          id: params.mid,
+          settings: payload.settings,
+          idempotencyKey: headers["idempotency-key"]
+        }
+        const sent = yield* sending.regenerate(user, request)
         return exchangeResponse(params.id, sent, yield* Clock.currentTimeMillis)
       }),
 

@@ -4,11 +4,12 @@ import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
-import { Conversation } from "./Conversation.ts"
+import { AttemptCalls } from "./AttemptCalls.ts"
+import { Conversation, estimateTokens } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
 import { appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
-import { type Claim, LeaseLost, type Receipt, ReplyStore } from "./ReplyStore.ts"
+import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
 
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
@@ -39,7 +40,7 @@ export class ReplyMaker extends Context.Service<
       const leases = yield* Leases
       const rateLimitPause = yield* RateLimitPause
       const deltaLog = yield* DeltaLog
-      const { claim, finish, handBack, postpone, settle } = yield* ReplyStore
+      const { claim, finish, handBack, postpone, record, settle } = yield* ReplyStore
 
       /** Postpones the reply, or ends it when the wait would outlast its deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
@@ -49,19 +50,19 @@ export class ReplyMaker extends Context.Service<
       })
 
       /** Ends or postpones the reply after a call that failed. */
-      const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, receipt: Receipt) {
+      const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, work: Work) {
         const now = yield* reply.now
         const jitter = yield* Random.next
         switch (error.kind) {
           case "misconfigured": {
-            yield* Effect.logError(`Gemini refuses our requests for ${reply.model}`, error)
-            return yield* settle(reply, failed("model_misconfigured"), receipt)
+            yield* Effect.logError(`Gemini refuses our requests for ${reply.settings.model}`, error)
+            return yield* settle(reply, failed("model_misconfigured"), work)
           }
           case "daily_quota":
-            yield* Effect.logWarning(`Gemini's daily quota for ${reply.model} is used up`, error)
-            return yield* settle(reply, failed("model_quota_exhausted"), receipt)
+            yield* Effect.logWarning(`Gemini's daily quota for ${reply.settings.model} is used up`, error)
+            return yield* settle(reply, failed("model_quota_exhausted"), work)
           case "rate_limited": {
-            const until = yield* rateLimitPause.pause(reply.model, error.retryAfter ?? defaultPause)
+            const until = yield* rateLimitPause.pause(reply.settings.model, error.retryAfter ?? defaultPause)
             return yield* waitUntil(reply, until.getTime() + jitter * 1_000, reply.failures)
           }
           case "stopped":
@@ -75,7 +76,7 @@ export class ReplyMaker extends Context.Service<
               ? yield* settle(
                   reply,
                   isStopped ? failed("model_stopped", { finishReason: error.finishReason ?? null }) : failed("model_unavailable"),
-                  receipt
+                  work
                 )
               : yield* postpone(reply, delay, failures)
           }
@@ -84,14 +85,17 @@ export class ReplyMaker extends Context.Service<
 
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
-        function* (reply: Claim, turns: Prompt["turns"], onText: (text: string) => void) {
-          const { model, systemPrompt, temperature } = reply
+        function* (reply: Claim, turns: Prompt["turns"], calls: AttemptCalls, onText: (text: string) => void) {
+          const { maxOutputTokens, model, temperature } = reply.settings
+          const prompt: Prompt = { model, systemPrompt: reply.systemPrompt, temperature, maxOutputTokens, turns }
           // Replaced by `modelVersion` when the answer has one.
           const unanswered: ModelAnswer = { ...emptyAnswer, model }
           let answer = unanswered
           for (let tries = 0; tries < 2; tries++) {
             answer = unanswered
-            const end = yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
+            calls.begin(yield* reply.now)
+            const end = yield* gemini.answer(prompt, (delta) => {
+              calls.observe(delta)
               answer = appendDelta(answer, delta)
               if (delta.text !== "") onText(delta.text)
             })
@@ -111,22 +115,39 @@ export class ReplyMaker extends Context.Service<
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })
-        const turns = yield* conversation.turnsFor({ ...reply, questionId: reply.replyTo })
-        const receipt = { messageIds: turns.map(({ messageId }) => messageId), systemPrompt: reply.systemPrompt }
+        const turns = yield* conversation.turnsFor({
+          ...reply,
+          questionId: reply.replyTo,
+          contextTokens: reply.settings.contextTokens
+        })
+        const promptTokens = turns.reduce((sum, { text }) => sum + estimateTokens(text), estimateTokens(reply.systemPrompt ?? ""))
+        const callsOf = (attempt: number) =>
+          new AttemptCalls({ id: reply.id, attempt, model: reply.settings.model }, promptTokens)
+        if (reply.lostBytes > 0) {
+          const lost = callsOf(reply.attempt - 1)
+          lost.addLost(reply.lostBytes, reply.claimedAt.getTime())
+          yield* record(reply, lost)
+        }
+        const calls = callsOf(reply.attempt)
+        const work: Work = { messageIds: turns.map(({ messageId }) => messageId), calls }
         let written = ""
         const onText = (text: string) => {
           written += text
           deltaLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
         }
-        const answered = Effect.result(ask(reply, turns, onText))
-        const result = yield* Effect.raceFirst(answered, stopped)
-        // When the room was deleted there is no reply to end, which is not an error.
-        if (result === "stopped")
-          return yield* Effect.asVoid(finish(reply, reply.attempt, cancelled(written, reply.model), receipt))
-        if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
-        return result._tag === "Success"
-          ? yield* settle(reply, result.success, receipt)
-          : yield* recover(reply, result.failure, receipt)
+        const answered = Effect.result(ask(reply, turns, calls, onText))
+        return yield* Effect.gen(function* () {
+          const result = yield* Effect.raceFirst(answered, stopped)
+          if (result === "stopped") {
+            const outcome = cancelled(written, reply.settings.model, calls.lastUsage)
+            // When the room was deleted there is no reply to end, which is not an error.
+            return yield* Effect.asVoid(finish(reply, reply.attempt, outcome, work))
+          }
+          if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
+          return result._tag === "Success"
+            ? yield* settle(reply, result.success, work)
+            : yield* recover(reply, result.failure, work)
+        }).pipe(Effect.ensuring(record(reply, calls)))
       }, Effect.scoped)
 
       const attempt: ReplyMaker["Service"]["attempt"] = Effect.fn("ReplyMaker.attempt")(
@@ -135,6 +156,7 @@ export class ReplyMaker extends Context.Service<
           if (reply === undefined) return
           const now = yield* reply.now
           if (now > reply.startedAt.getTime() + replyDeadline) return yield* settle(reply, failed("model_unavailable"))
+          if (reply.isOverBudget) return yield* settle(reply, failed("budget_exceeded"))
           if (reply.pausedUntil !== null) {
             return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
           }

@@ -1,9 +1,13 @@
 import { Clock, Context, Data, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import type { Tier } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { topicOf } from "../database/Topics.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Models } from "../models/Models.ts"
+import type { ReplySettings } from "../models/Settings.ts"
+import type { AttemptCalls } from "./AttemptCalls.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
@@ -30,17 +34,23 @@ export interface Claim {
   /** When the first attempt began that failed for a reason that passes: a pause of the whole model is no such. */
   readonly failingSince: Date | null
   readonly startedAt: Date
+  /** As they were when the question was accepted. */
+  readonly settings: ReplySettings
   readonly systemPrompt: string | null
-  /** The model that answers for the room's choice. */
-  readonly model: string
-  readonly temperature: number | null
   readonly pausedUntil: Date | null
+  /** The day whose quota and budget it takes, and of whom. */
+  readonly quotaDay: string
+  readonly quotaKey: string
+  /** Whether the day's budget is used up: asked before an attempt is repeated. */
+  readonly isOverBudget: boolean
+  /** Bytes that the attempt before had written when its process was lost; 0 when it was not lost. */
+  readonly lostBytes: number
 }
 
-/** What the model was sent, kept with the reply. */
-export interface Receipt {
+/** What an attempt has made besides text: what it sent to the model, and the calls that it cost. */
+export interface Work {
   readonly messageIds: ReadonlyArray<string>
-  readonly systemPrompt: string | null
+  readonly calls: AttemptCalls
 }
 
 /** What `finish_reply` returns. */
@@ -63,14 +73,16 @@ export class ReplyStore extends Context.Service<
       reply: Pick<Claim, "userId" | "id">,
       attempt: number | null,
       outcome: Outcome,
-      receipt?: Receipt
+      work?: Work
     ) => Effect.Effect<boolean>
     /** Ends the reply, or throws: the queue's failure path looks at who owns the job, its success path does not. */
-    readonly settle: (reply: Claim, outcome: Outcome, receipt?: Receipt) => Effect.Effect<void, LeaseLost>
+    readonly settle: (reply: Claim, outcome: Outcome, work?: Work) => Effect.Effect<void, LeaseLost>
     /** Gives the lease back for this many milliseconds; the job that wakes the reply then is announced now. */
     readonly postpone: (reply: Claim, milliseconds: number, failures: number) => Effect.Effect<void, LeaseLost>
     /** Of a process that is going: the reply starts again elsewhere, at once. */
     readonly handBack: (reply: Claim) => Effect.Effect<void>
+    /** Writes the calls of an attempt into the ledger, unless they came with the reply's end. */
+    readonly record: (reply: Claim, calls: AttemptCalls) => Effect.Effect<void>
   }
 >()("chat-backend/replies/ReplyStore") {
   static readonly layer = Layer.effect(
@@ -79,38 +91,51 @@ export class ReplyStore extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
       const models = yield* Models
-      const { userConcurrency } = yield* AppConfig
+      const { dailyBudget, userConcurrency } = yield* AppConfig
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
         const [row] = yield* sql<
-          Omit<Claim, "now" | "model" | "pausedUntil"> & {
-            readonly chosenModel: string | null
+          Omit<Claim, "now" | "settings" | "systemPrompt" | "pausedUntil" | "isOverBudget"> & {
+            /** Null in a reply that a process of the previous release has accepted. */
+            readonly settings: ReplySettings | null
+            readonly roomModel: string | null
+            readonly roomPrompt: string | null
+            readonly roomTemperature: number | null
+            readonly tier: Tier
+            readonly taken: number
             readonly pauses: Readonly<Record<string, string>> | null
           }
         >`
             update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
               lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
               started_at = coalesce(m.started_at, clock_timestamp())
-            from chatrooms c
+            from chatrooms c, users u, messages old
             where m.user_id = ${userId} and m.id = ${replyId} and c.user_id = m.user_id and c.id = m.chatroom_id
+              and u.id = m.user_id and old.user_id = m.user_id and old.id = m.id
               and (m.status = 'queued'
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
             returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
-              c.system_prompt, c.model as chosen_model, c.temperature,
+              m.settings, c.system_prompt as room_prompt, c.model as room_model, c.temperature as room_temperature,
+              m.quota_day::text as quota_day, u.quota_key, case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
+              coalesce((select d.cost_micros + d.reserved_micros from usage_daily d
+                where m.attempt > 1 and d.quota_key = u.quota_key and d.day = m.quota_day), 0)::float8 as taken,
+              coalesce((select sum(octet_length(s.body)) from stream_segments s where old.status = 'processing'
+                and s.user_id = m.user_id and s.reply_id = m.id and s.attempt = old.attempt), 0)::int as lost_bytes,
               (select jsonb_object_agg(p.model, p.until) from model_pauses p where p.until > clock_timestamp()) as pauses
         `
         if (row === undefined) return undefined
         const start = yield* Clock.monotonicTimeNanos
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
-        const { chosenModel, pauses, ...claimed } = row
-        const { id: model } = yield* models.resolve(chosenModel)
-        const until = pauses?.[model]
-        const pausedUntil = until === undefined ? null : new Date(until)
+        const { pauses, roomModel, roomPrompt, roomTemperature, taken, tier, ...claimed } = row
+        const settings = row.settings ?? (yield* models.defaults({ model: roomModel, temperature: roomTemperature }, tier))
+        const until = pauses?.[settings.model]
         return {
           ...claimed,
-          model,
-          pausedUntil,
+          settings,
+          systemPrompt: settings.systemPrompt === undefined ? roomPrompt : settings.systemPrompt,
+          pausedUntil: until === undefined ? null : new Date(until),
+          isOverBudget: taken > (dailyBudget[tier] ?? Infinity),
           now: Effect.map(elapsed, (milliseconds) => row.claimedAt.getTime() + milliseconds)
         }
       }, Effect.orDie)
@@ -119,7 +144,7 @@ export class ReplyStore extends Context.Service<
         reply: Pick<Claim, "userId" | "id">,
         attempt: number | null,
         outcome: Outcome,
-        receipt?: Receipt
+        work?: Work
       ) {
         const { error, usage } = outcome
         const [row] = yield* sql<{ ended: FinishOutcome }>`
@@ -129,10 +154,10 @@ export class ReplyStore extends Context.Service<
             p_error_message => ${error?.message ?? null}, p_model => ${outcome.model},
             p_prompt_tokens => ${usage?.promptTokens ?? null}::int, p_reply_tokens => ${usage?.replyTokens ?? null}::int,
             p_thought_tokens => ${usage?.thoughtTokens ?? null}::int, p_cached_tokens => ${usage?.cachedTokens ?? null}::int,
+            p_tool_tokens => ${usage?.toolTokens ?? null}::int, p_calls => ${JSON.stringify(work?.calls.rows(models.costOf) ?? [])}::text::jsonb,
             p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
-            p_context_ids => string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[],
-            p_context_system_prompt => ${receipt?.systemPrompt ?? null}) as ended
+            p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[]) as ended
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
         const { ended } = row
@@ -140,6 +165,7 @@ export class ReplyStore extends Context.Service<
           case "fenced_off":
             return false
           case "finished": {
+            if (work !== undefined) work.calls.isRecorded = true
             yield* announcer.announce({
               replies: wakeupsOf(reply.userId, ended.nextReplies),
               topics: [
@@ -157,8 +183,8 @@ export class ReplyStore extends Context.Service<
         }
       })
 
-      const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, receipt?: Receipt) {
-        const finished = yield* finish(reply, reply.attempt, outcome, receipt)
+      const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work?: Work) {
+        const finished = yield* finish(reply, reply.attempt, outcome, work)
         if (!finished) return yield* new LeaseLost({ replyId: reply.id })
       })
 
@@ -189,7 +215,19 @@ export class ReplyStore extends Context.Service<
         Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
       )
 
-      return ReplyStore.of({ claim, finish, settle, postpone, handBack })
+      const record = Effect.fnUntraced(
+        function* (reply: Claim, calls: AttemptCalls) {
+          const rows = calls.isRecorded ? [] : calls.rows(models.costOf)
+          if (rows.length === 0) return
+          yield* sql`
+            select record_late_calls(${reply.userId}, ${reply.id}, ${reply.quotaKey}, ${reply.quotaDay}::date,
+              ${JSON.stringify(rows)}::text::jsonb)
+          `.pipe(retryConflicts)
+        },
+        Effect.catchCause((cause) => Effect.logError("Calls of the model could not be written into the ledger", cause))
+      )
+
+      return ReplyStore.of({ claim, finish, settle, postpone, handBack, record })
     })
   )
 }

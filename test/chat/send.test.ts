@@ -111,7 +111,7 @@ describe.concurrent("sending a question", () => {
           createdAt: body.message.createdAt,
           completedAt: null
         },
-        quota: { limit: 5, used: 1, remaining: 4, resetsAt: nextMidnight().toISOString() }
+        quota: { limit: 5, used: 1, remaining: 4, resetsAt: nextMidnight().toISOString(), budget: null }
       }
     )
     assert.match(body.message.id, uuidV7)
@@ -135,7 +135,13 @@ describe.concurrent("sending a question", () => {
     const rooms = [await ada.room(), await ada.room()]
     for (const used of [1, 2, 3, 4, 5]) {
       const sent = await ada.ask(rooms[used % 2] ?? "", `question ${used}`, { wait: 10 })
-      assert.deepEqual(sent.body.quota, { limit: 5, used, remaining: 5 - used, resetsAt: nextMidnight().toISOString() })
+      assert.deepEqual(sent.body.quota, {
+        limit: 5,
+        used,
+        remaining: 5 - used,
+        resetsAt: nextMidnight().toISOString(),
+        budget: null
+      })
       assert.match(sent.headers.get("ratelimit") ?? "", new RegExp(`^"daily";r=${5 - used};t=`))
     }
   })

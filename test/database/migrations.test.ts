@@ -210,7 +210,9 @@ describe("a process of the previous release, while a deploy rolls,", () => {
       rows.find(({ id }) => id === r2),
       { status: "failed", quota_state: "refunded", context_ids: null }
     )
-    await inBoth((database) => database.query("select * from usage_daily"))
+    await inBoth((database) =>
+      database.query("select quota_key, day, used, refunded, prompts, prompt_tokens, reply_tokens from usage_daily")
+    )
     await inBoth((database) => database.query("select * from idempotency_keys"))
     await inBoth((database) => database.query("select id, unfinished from chatrooms order by id"))
   })

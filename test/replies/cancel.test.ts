@@ -74,7 +74,7 @@ describe("cancelling a reply", () => {
       assert.strictEqual(late.text(), cancelled.body.content)
       assert.deepStrictEqual(
         late.events.map(({ name }) => name),
-        ["delta", "cancelled"]
+        ["delta", "usage", "cancelled"]
       )
     })
   }

@@ -166,15 +166,16 @@ describe("GET /chatroom/:id/message/:mid/context", () => {
     const estimate = body.included.reduce((total: number, { tokens }: { tokens: number }) => total + tokens, tokens("Now."))
     assert.strictEqual(body.promptTokens, estimate)
     await ada.call("PATCH", `/chatroom/${room}`, { systemPrompt: "Then." })
-    assert.strictEqual((await contextOf(ada, held)).body.systemPrompt, "Then.")
+    // An accepted question keeps its settings.
+    assert.strictEqual((await contextOf(ada, held)).body.systemPrompt, "Now.")
     await endOf(ada, held)
     const after = (await contextOf(ada, held)).body
-    assert.strictEqual(after.systemPrompt, "Then.")
-    assert.strictEqual(received(name).system, "Then.")
+    assert.strictEqual(after.systemPrompt, "Now.")
+    assert.strictEqual(received(name).system, "Now.")
     assert.deepStrictEqual(await named(ada, room, after.included), received(name).turns)
     assert.strictEqual(after.included.length, 5)
-    // The reply before it was sent the old system prompt.
-    assert.strictEqual((await contextOf(ada, running)).body.systemPrompt, "Now.")
+    const next = await asked(ada, "[[say y]]", room)
+    assert.strictEqual((await contextOf(ada, next)).body.systemPrompt, "Then.")
   })
 
   it("returns what was sent for a cancelled and for a failed reply", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
-import { contextBudget, estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
+import { estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
 import { callsAbout, ended, nobodysId, startWorld, turnsOf, type World } from "../chat/World.ts"
 import { modelsWith } from "../support/Models.ts"
 import { times } from "../support/times.ts"
@@ -202,6 +202,7 @@ describe("estimateTokens", () => {
 
 describe("fit", () => {
   /** A text of `count` tokens. */
+  const contextBudget = 32_000
   const tokens = (count: number) => "abcd".repeat(count)
   const exchange = (index: number, question: string, answer: string): AnsweredQuestion => ({
     questionId: `q${index}`,
@@ -210,13 +211,14 @@ describe("fit", () => {
     answer
   })
   const fitted = (question: string, exchanges: ReadonlyArray<AnsweredQuestion>, systemPrompt: string | null = null) =>
-    fit({ questionId: "asked", question }, exchanges, systemPrompt).map(({ messageId }) => messageId)
+    fit({ questionId: "asked", question }, exchanges, systemPrompt, contextBudget).map(({ messageId }) => messageId)
 
   it("keeps everything in order when it fits", () => {
     const turns = fit(
       { questionId: nobodysId, question: "now?" },
       [exchange(2, "later?", "Later."), exchange(1, "first?", "First.")],
-      "Be kind."
+      "Be kind.",
+      contextBudget
     )
     assert.deepEqual(
       turns.map(({ role, text }) => `${role}: ${text}`),
@@ -252,7 +254,7 @@ describe("fit", () => {
 
   it("keeps the newest of a thousand, and starts and ends with the user", () => {
     const exchanges = times(1_000, (index) => exchange(999 - index, tokens(20), tokens(30)))
-    const turns = fit({ questionId: "asked", question: tokens(10) }, exchanges, null)
+    const turns = fit({ questionId: "asked", question: tokens(10) }, exchanges, null, contextBudget)
     const sum = turns.reduce((total, { text }) => total + estimateTokens(text), 0)
     assert.isAtMost(sum, contextBudget)
     assert.isAbove(sum, contextBudget - 50)

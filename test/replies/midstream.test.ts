@@ -42,7 +42,13 @@ describe("the stream of an answer", () => {
       GEMINI_BASE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     })
     const deltas: Array<AnswerDelta> = []
-    const prompt = { model: "m", systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text: "?" }] }
+    const prompt = {
+      model: "m",
+      systemPrompt: null,
+      temperature: null,
+      maxOutputTokens: 2_048,
+      turns: [{ role: "user" as const, text: "?" }]
+    }
     return Gemini.pipe(
       Effect.flatMap((gemini) => Effect.result(gemini.answer(prompt, (delta) => deltas.push(delta)))),
       Effect.map((result) => ({ result, text: deltas.map(({ text }) => text).join(""), last: deltas.at(-1) })),

@@ -47,6 +47,7 @@ describe.concurrent("the reaper", () => {
     return id
   }
 
+  const settings = { model: "gemini-3.8-flash", temperature: null, maxOutputTokens: 2_048, contextTokens: 32_000 }
   /** A room with questions of a process that died after the commit and before it announced them. */
   const unannounced = async (...questions: ReadonlyArray<string>) => {
     const user = await newUser()
@@ -61,11 +62,15 @@ describe.concurrent("the reaper", () => {
         p_question: uuid(),
         p_reply: reply,
         p_content: question,
-        p_basic_limit: 5,
-        p_pro_limit: 0,
+        p_tier: "basic",
+        p_daily_limit: 5,
+        p_running_limit: 3,
         p_room_limit: 4,
-        p_basic_running: 3,
-        p_pro_running: 10
+        p_settings: JSON.stringify(settings),
+        p_settings_version: 0,
+        p_context_tokens: settings.contextTokens,
+        p_input_price: 0,
+        p_output_micros: 0
       })
       replies.push(reply)
     }

@@ -40,6 +40,7 @@ const prompt = (text: string) => ({
   model: "gemini-3.8-flash",
   systemPrompt: null,
   temperature: null,
+  maxOutputTokens: 2_048,
   turns: [{ role: "user" as const, text }]
 })
 const ignore = () => {}

@@ -20,12 +20,13 @@ const message = (status: Status, attempt: number, content = ""): Message => ({
   error: null,
   model: null,
   usage: null,
+  costMicros: null,
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 })
 const completed = (attempt: number, content: string): Message => ({
   ...message("completed", attempt, content),
-  usage: { promptTokens: 1, replyTokens: 2, thoughtTokens: 0, cachedTokens: 0 }
+  usage: { promptTokens: 1, replyTokens: 2, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
 })
 
 /** A client that applies the events of a feed as the contract says. */

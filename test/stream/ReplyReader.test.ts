@@ -24,6 +24,7 @@ const processing: Message = {
   error: null,
   model: null,
   usage: null,
+  costMicros: null,
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 }

@@ -8,9 +8,17 @@ import { IdempotencyKey, Replayed, IdempotencyKeyReused } from "../Idempotency.t
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import { integerFromText, text } from "../Schemas.ts"
 import { Accepted, Answered, Latest, Markdown, NewChatroom } from "./ChatBodies.ts"
-import { ChatroomNotFound, MessageNotFound, QuotaExceededWithHeaders, RoomBusy, TooManyChatrooms } from "./ChatErrors.ts"
+import {
+  ChatroomNotFound,
+  MessageNotFound,
+  DayUsedUpWithHeaders,
+  RoomBusy,
+  SpendLimitReached,
+  TooManyChatrooms
+} from "./ChatErrors.ts"
 
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
+import { AskSettings } from "./Settings.ts"
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
 import { ModelNotInPlan } from "../models/ModelErrors.ts"
 import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
@@ -121,12 +129,12 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Prefer) },
       query: { wait: Schema.optionalKey(Wait) },
-      payload: Schema.Struct({ content: Content }).annotate({
+      payload: Schema.Struct({ content: Content, settings: Schema.optionalKey(AskSettings) }).annotate({
         identifier: "SendMessage",
         examples: [{ content: exampleQuestion.content }]
       }),
       success: [answered, accepted],
-      error: [ChatroomNotFound, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
+      error: [ChatroomNotFound, IdempotencyKeyReused, RoomBusy, ModelNotInPlan, DayUsedUpWithHeaders, SpendLimitReached]
     }).annotateMerge(
       describe(
         "sendMessage",

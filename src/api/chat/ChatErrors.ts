@@ -50,18 +50,49 @@ export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
   })
 ) {}
 
+export class BudgetExceeded extends HttpApiError.Problem<BudgetExceeded>()(
+  "BudgetExceeded",
+  ...problem("budget_exceeded", 429, "Today's budget is used up", {
+    resetsAt: Timestamp.annotate({ description: "When the budget resets.", examples: [times.midnight] }),
+    upgradeUrl: Schema.String.annotate({
+      description: "Where to upgrade.",
+      format: "uri",
+      examples: ["https://chat.example.com/subscribe/pro"]
+    }),
+    retryAfter: retryAfter.retryAfter.annotate({ examples: [52_080] })
+  })
+) {}
+
+export class SpendLimitReached extends HttpApiError.Problem<SpendLimitReached>()(
+  "SpendLimitReached",
+  ...problem("spend_limit_reached", 503, "The server has spent its budget for today", retryAfter)
+) {}
+
 /** draft-ietf-httpapi-ratelimit-headers: the policy, and what is left of it for `reset` seconds. */
 export const rateLimitHeaders = (limit: number, remaining: number, reset: number) => ({
   "ratelimit-policy": `"daily";q=${limit};w=86400`,
   ratelimit: `"daily";r=${remaining};t=${reset}`
 })
 
-export const QuotaExceededWithHeaders = QuotaExceeded.pipe(
+/** The day's prompts or money are used up. */
+const DayUsedUp = Schema.Union([QuotaExceeded, BudgetExceeded]).pipe(
+  HttpApiSchema.status(429),
+  HttpApiSchema.asJson({ contentType: "application/problem+json" })
+)
+
+/** With the headers of a limit of prompts; a budget of money has none. */
+export const DayUsedUpWithHeaders = DayUsedUp.pipe(
   HttpApiSchema.encodeToWithHeaders(
-    { body: QuotaExceeded, headers: { "ratelimit-policy": Schema.String, ratelimit: Schema.String } },
+    {
+      body: DayUsedUp,
+      headers: { "ratelimit-policy": Schema.optionalKey(Schema.String), ratelimit: Schema.optionalKey(Schema.String) }
+    },
     {
       decode: ({ body }) => body,
-      encode: (error) => ({ body: error, headers: rateLimitHeaders(error.limit, 0, error.retryAfter) })
+      encode: (error) => ({
+        body: error,
+        headers: error.code === "quota_exceeded" ? rateLimitHeaders(error.limit, 0, error.retryAfter) : {}
+      })
     }
   )
 )

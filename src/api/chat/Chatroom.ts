@@ -6,10 +6,10 @@ export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type
 
 export const Title = text(1, 120)
-const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
+export const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
   description: "Instructions that the model gets with every question."
 })
-const Model = Schema.NullOr(
+export const Model = Schema.NullOr(
   Schema.String.check(
     Schema.isMaxLength(100),
     Schema.isPattern(/^[a-z0-9](?:\.?[a-z0-9-])*\.?$/u, {
@@ -17,7 +17,7 @@ const Model = Schema.NullOr(
     })
   )
 ).annotate({ description: "Null: the server's default model." })
-const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))).annotate({
+export const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))).annotate({
   description: "Null: the model's default."
 })
 

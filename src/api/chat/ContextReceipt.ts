@@ -17,7 +17,13 @@ export const ContextReceipt = Schema.Struct({
   ),
   systemPrompt: Schema.NullOr(Schema.String),
   promptTokens: Count.annotate({ description: "Counted by the model; until then, an estimate." }),
-  model: Schema.String
+  model: Schema.String,
+  settings: Schema.Struct({
+    model: Schema.String,
+    temperature: Schema.NullOr(Schema.Finite),
+    maxOutputTokens: Count,
+    contextTokens: Count
+  }).annotate({ identifier: "ReplySettings", description: "The reply's settings, as they were when its question was accepted." })
 }).annotate({
   identifier: "ContextReceipt",
   description:
@@ -28,7 +34,8 @@ export const ContextReceipt = Schema.Struct({
       dropped: [],
       systemPrompt: "Answer in one sentence.",
       promptTokens: exampleReply.usage.promptTokens,
-      model: exampleReply.model
+      model: exampleReply.model,
+      settings: { model: exampleReply.model, temperature: 0.5, maxOutputTokens: 2_048, contextTokens: 32_000 }
     }
   ]
 })

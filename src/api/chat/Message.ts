@@ -19,6 +19,7 @@ export const ErrorCode = Schema.Literals([
   "empty_response",
   "max_tokens",
   "model_stopped",
+  "budget_exceeded",
   "blocked"
 ])
 export type ErrorCode = typeof ErrorCode.Type
@@ -27,7 +28,8 @@ export const TokenUsage = Schema.Struct({
   promptTokens: Count,
   replyTokens: Count,
   thoughtTokens: Count,
-  cachedTokens: Count
+  cachedTokens: Count,
+  toolTokens: Count
 }).annotate({ identifier: "Usage", description: "Tokens as counted by the model." })
 export type TokenUsage = typeof TokenUsage.Type
 
@@ -50,6 +52,7 @@ export const exampleQuestion = {
   error: null,
   model: null,
   usage: null,
+  costMicros: null,
   createdAt: times.asked,
   completedAt: times.asked
 }
@@ -70,7 +73,8 @@ export const exampleReply = {
   attempt: 1,
   finishReason: "STOP",
   model: "gemini-3.8-flash",
-  usage: { promptTokens: 12, replyTokens: 31, thoughtTokens: 0, cachedTokens: 0 },
+  usage: { promptTokens: 12, replyTokens: 31, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 },
+  costMicros: 126,
   completedAt: times.answered
 }
 
@@ -88,6 +92,9 @@ export const Message = Schema.Struct({
   error: Schema.NullOr(ReplyError).annotate({ description: "Why the reply failed." }),
   model: Schema.NullOr(Schema.String).annotate({ description: "The model that wrote the reply." }),
   usage: Schema.NullOr(TokenUsage),
+  costMicros: Schema.NullOr(Count).annotate({
+    description: "What the reply's calls of the model cost, in millionths of a US dollar; null until a priced call has ended."
+  }),
   createdAt: Timestamp,
   completedAt: Schema.NullOr(Timestamp)
 }).annotate({ identifier: "Message", description: "A question, or a model's reply to one.", examples: [exampleReply] })

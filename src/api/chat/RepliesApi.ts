@@ -10,11 +10,14 @@ import {
   ChatroomNotFound,
   MessageNotFound,
   NotFinished,
-  QuotaExceededWithHeaders,
-  RoomBusy
+  DayUsedUpWithHeaders,
+  RoomBusy,
+  SpendLimitReached
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
+import { ModelNotInPlan } from "../models/ModelErrors.ts"
 import { Message } from "./Message.ts"
+import { AskSettings } from "./Settings.ts"
 import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
 
 const StreamPosition = Schema.String.check(
@@ -23,6 +26,11 @@ const StreamPosition = Schema.String.check(
 
 /** The `Cache-Control` of streams: nothing between server and client may keep, collect or compress the events. */
 export const streamCacheControl = "no-cache, no-transform"
+
+const RegenerateBody = Schema.Struct({ settings: Schema.optionalKey(AskSettings) }).annotate({
+  identifier: "RegenerateMessage",
+  examples: [{ settings: { model: "gemini-3.5-flash" } }]
+})
 
 /** Operations on a reply: stream, stop, regenerate, show its context. */
 export class RepliesApi extends HttpApiGroup.make("replies")
@@ -51,8 +59,18 @@ export class RepliesApi extends HttpApiGroup.make("replies")
     HttpApiEndpoint.post("regenerateMessage", "/:id/message/:mid/regenerate", {
       params: message,
       headers: IdempotencyKey,
+      payload: RegenerateBody,
       success: accepted,
-      error: [ChatroomNotFound, MessageNotFound, NotFinished, IdempotencyKeyReused, RoomBusy, QuotaExceededWithHeaders]
+      error: [
+        ChatroomNotFound,
+        MessageNotFound,
+        NotFinished,
+        IdempotencyKeyReused,
+        RoomBusy,
+        ModelNotInPlan,
+        DayUsedUpWithHeaders,
+        SpendLimitReached
+      ]
     }).annotateMerge(
       describe("regenerateMessage", "Answer a question again", "Takes quota like a new question. The old reply stays readable.")
     ),

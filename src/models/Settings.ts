@@ -1,0 +1,24 @@
+import type { AskSettings } from "../api/chat/Settings.ts"
+
+/** A room's settings that a reply may take over. */
+export interface RoomSettings {
+  readonly model: string | null
+  readonly temperature: number | null
+}
+
+/**
+ * A reply's settings as they were accepted, kept with the reply: a later change of the room does not change it. The
+ * system prompt is added by the transaction that accepts the question.
+ */
+export interface ReplySettings {
+  readonly model: string
+  readonly temperature: number | null
+  readonly maxOutputTokens: number
+  /** The tier's bound of the prompt. */
+  readonly contextTokens: number
+  readonly systemPrompt?: string | null
+}
+
+/** The question's value where it has one, or else the room's. */
+export const chosen = <K extends keyof RoomSettings>(name: K, asked: AskSettings, room: RoomSettings) =>
+  asked[name] === undefined ? room[name] : asked[name]

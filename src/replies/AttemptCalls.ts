@@ -1,0 +1,105 @@
+import { v5 as uuid } from "uuid"
+import type { TokenUsage } from "../api/chat/Message.ts"
+import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
+import type { CallCost, FinishedCall } from "../models/Prices.ts"
+
+/** A row of `model_calls`, by the names of its columns. */
+export interface CallRow {
+  readonly id: string
+  readonly attempt: number
+  readonly kind: "reply"
+  readonly model: string
+  readonly model_version: string | null
+  readonly prompt_tokens: number
+  readonly cached_tokens: number
+  readonly tool_tokens: number
+  readonly reply_tokens: number
+  readonly thought_tokens: number
+  readonly searches: number
+  readonly cost_micros: number | null
+  readonly is_priced: boolean
+  /** The model told no counts, or its process was lost before it could write them. */
+  readonly is_estimated: boolean
+}
+
+interface Call {
+  /** Milliseconds since 1970, by the database's clock. */
+  readonly startedAt: number
+  /** Whether the model has begun to answer: a request that it refuses costs nothing. */
+  isAnswered: boolean
+  usage: TokenUsage | null
+  modelVersion: string | null
+  bytes: number
+}
+
+/** Any UUID: the ids of calls are made of it, so that a call that is written twice has one id. */
+const namespace = "5d4f2a52-6f0e-4d2a-9d1d-3a1d0f6b7c10"
+
+/** Four bytes a token, as all estimates here. */
+const tokensOf = (bytes: number) => Math.ceil(bytes / 4)
+
+/** The calls of the model that one attempt at a reply makes, with what each has counted so far. */
+export class AttemptCalls {
+  /** Whether the ledger has them. */
+  isRecorded = false
+  private readonly calls: Array<Call> = []
+  private readonly reply: { readonly id: string; readonly attempt: number; readonly model: string }
+  private readonly promptTokens: number
+
+  /** `promptTokens` is an estimate, for calls that tell no counts. */
+  constructor(reply: { readonly id: string; readonly attempt: number; readonly model: string }, promptTokens: number) {
+    this.reply = reply
+    this.promptTokens = promptTokens
+  }
+
+  begin(startedAt: number): void {
+    this.calls.push({ startedAt, isAnswered: false, usage: null, modelVersion: null, bytes: 0 })
+  }
+
+  observe({ modelVersion, text, usage }: AnswerDelta): void {
+    const call = this.calls.at(-1)
+    if (call === undefined) return
+    call.isAnswered = true
+    call.usage = usage ?? call.usage
+    call.modelVersion = modelVersion ?? call.modelVersion
+    call.bytes += Buffer.byteLength(text)
+  }
+
+  /** A call of the attempt before, whose process was lost when it had written so many bytes. */
+  addLost(bytes: number, startedAt: number): void {
+    this.calls.push({ startedAt, isAnswered: bytes > 0, usage: null, modelVersion: null, bytes })
+  }
+
+  /** The counts of the last call, null when it has told none. */
+  get lastUsage(): TokenUsage | null {
+    return this.calls.at(-1)?.usage ?? null
+  }
+
+  rows(costOf: (call: FinishedCall, startedAt: number) => CallCost): ReadonlyArray<CallRow> {
+    const { attempt, id, model } = this.reply
+    return this.calls.flatMap((call, index) => {
+      if (!call.isAnswered) return []
+      const estimate = { replyTokens: tokensOf(call.bytes), thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
+      const usage = call.usage ?? { promptTokens: this.promptTokens, ...estimate }
+      const { costMicros, isPriced } = costOf({ model, modelVersion: call.modelVersion, usage }, call.startedAt)
+      return [
+        {
+          id: uuid(`${id}/${attempt}/${index}`, namespace),
+          attempt,
+          kind: "reply",
+          model,
+          model_version: call.modelVersion,
+          prompt_tokens: usage.promptTokens,
+          cached_tokens: usage.cachedTokens,
+          tool_tokens: usage.toolTokens,
+          reply_tokens: usage.replyTokens,
+          thought_tokens: usage.thoughtTokens,
+          searches: 0,
+          cost_micros: costMicros,
+          is_priced: isPriced,
+          is_estimated: call.usage === null
+        }
+      ]
+    })
+  }
+}
