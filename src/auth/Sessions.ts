@@ -1,20 +1,21 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { isSqlError } from "effect/sql/SqlError"
 import { v7 as uuid } from "uuid"
 import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { channel, Notifications } from "../database/Notifications.ts"
+import { type Origin, storedUserAgent } from "../http/ClientAddress.ts"
 import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
 import { SessionId, UserId, type CurrentSession } from "../api/auth/User.ts"
 import { topicOf } from "../database/Topics.ts"
 
-/** Seconds without use after which a session ends, and that a recovery lasts. */
+/** Seconds without use after which a session ends. */
 const idleSeconds = 30 * 86_400
+/** Seconds that a recovery session lasts. */
 export const recoverySeconds = 600
-/** Seconds in which the previous refresh token still works: its answer may have been lost on the way. */
+/** Seconds for which the previous refresh token still works, because the response with its successor may have been lost. */
 const refreshGrace = 10
-/** Sessions kept in memory, and milliseconds one is at the most. */
+/** Sessions kept in memory, and the milliseconds after which one is read again. */
 const maximumCached = 50_000
 const timeToLive = 60_000
 
@@ -25,44 +26,41 @@ export interface ListedSession {
   readonly userAgent: string | null
 }
 
-interface Known {
-  readonly session: Omit<CurrentSession, "tier">
+/** Which sessions of a user to end. */
+export type EndedSessions = { readonly only: SessionId } | { readonly except: SessionId } | "all"
+
+/** A session with its user, without what depends on the time of the request. */
+interface CachedSession extends Omit<CurrentSession, "tier"> {
   readonly expiresAt: Date
   readonly proUntil: Date | null
 }
 
-/** By session, those of one user that were asked for. */
-type KnownOfUser = ReadonlyMap<string, Known>
+/** The sessions of one user that were read, by id. */
+type CachedSessions = ReadonlyMap<string, CachedSession>
 
 export class Sessions extends Context.Service<
   Sessions,
   {
-    readonly start: (userId: UserId, userAgent: string | null, kind?: "login" | "recovery") => Effect.Effect<SessionId>
+    readonly start: (userId: UserId, origin: Origin, isRecovery: boolean) => Effect.Effect<SessionId>
     /**
-     * Exchanges a session's refresh counter. The previous one is honoured for ten seconds more; an older one means
-     * that two hold the token, and ends the session.
+     * Exchanges a session's refresh counter for the next one. The previous counter works for ten more seconds. An older
+     * one means that two clients hold the token, and ends the session.
      */
     readonly refresh: (
       userId: UserId,
       sessionId: SessionId,
       counter: number
     ) => Effect.Effect<number, RefreshInvalid | RefreshReused>
-    /** Ends sessions of the user, in every process at once; returns how many there were. */
-    readonly revoke: (
-      userId: UserId,
-      which: { readonly only: SessionId } | { readonly except: SessionId } | "all"
-    ) => Effect.Effect<number>
-    /** The newest first, from before `before` on. */
+    /** Ends sessions of the user in every process. Returns how many sessions ended. */
+    readonly revoke: (userId: UserId, ended: EndedSessions) => Effect.Effect<number>
+    /** The user's sessions before the id `before`, the newest first. */
     readonly list: (
       userId: UserId,
       page: { readonly limit: number; readonly before?: string | undefined }
     ) => Effect.Effect<{ readonly found: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
-    /**
-     * Does what changes the user, or what is remembered with the sessions, in one transaction: all of it, with the
-     * notice after which no process goes on with what it remembers, or nothing.
-     */
+    /** Runs `work` in a transaction that also tells every process to drop its cached sessions of this user. */
     readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
-    /** The session with its user, or nothing when it was revoked, has expired, or its user is gone. */
+    /** The session with its user; undefined when it was revoked, has expired, or its user was deleted. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
 >()("chat-backend/auth/Sessions") {
@@ -72,7 +70,7 @@ export class Sessions extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const notifications = yield* Notifications
-      const cache = yield* makeNotifiedCache<KnownOfUser>({
+      const cache = yield* makeNotifiedCache<CachedSessions>({
         notifications,
         kind: "sessions",
         maxSize: maximumCached,
@@ -80,12 +78,11 @@ export class Sessions extends Context.Service<
         ttl: timeToLive
       })
 
-      const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, userAgent, kind = "login") {
+      const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, origin, isRecovery) {
         const id = SessionId.make(uuid())
-        const isRecovery = kind === "recovery"
         yield* sql`
           insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
-          values (${userId}, ${id}, ${userAgent?.slice(0, 300) ?? null}, ${isRecovery},
+          values (${userId}, ${id}, ${storedUserAgent(origin)}, ${isRecovery},
             now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}))
         `
         return id
@@ -105,8 +102,8 @@ export class Sessions extends Context.Service<
             where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
               and not is_recovery
             returning counter, revoked_at is not null as reused
-          ), told as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
-          select counter, reused, (select count(*) from told) as told from exchanged
+          ), notified as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
+          select counter, reused, (select count(*) from notified) as notified from exchanged
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new RefreshInvalid()
         if (row.reused) {
@@ -116,15 +113,17 @@ export class Sessions extends Context.Service<
         return row.counter
       })
 
-      /** The notice is part of the statement; this process does not wait for its own. */
-      const revoke: Sessions["Service"]["revoke"] = Effect.fn("Sessions.revoke")(function* (userId, which) {
-        const chosen = which === "all" ? sql`true` : "only" in which ? sql`id = ${which.only}` : sql`id <> ${which.except}`
+      /** The statement notifies the other processes. This process drops its cached sessions at once. */
+      const revoke: Sessions["Service"]["revoke"] = Effect.fn("Sessions.revoke")(function* (userId, ended) {
+        const chosen = ended === "all" ? sql`true` : "only" in ended ? sql`id = ${ended.only}` : sql`id <> ${ended.except}`
         const [row] = yield* sql<{ count: number }>`
           with ended as (
             update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and expires_at > now() and ${chosen}
             returning 1
-          ), told as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0)
-          select (select count(*) from ended)::int as count, (select count(*) from told) as told
+          ), notified as (
+            select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0
+          )
+          select (select count(*) from ended)::int as count, (select count(*) from notified) as notified
         `
         notifications.publishLocal(topicOf("sessions", userId))
         return row?.count ?? 0
@@ -140,58 +139,51 @@ export class Sessions extends Context.Service<
         return { found: rows.slice(0, limit), hasMore: rows.length > limit }
       }, Effect.orDie)
 
-      const change: Sessions["Service"]["change"] = (userId, work) =>
-        work.pipe(
-          Effect.tap(sql`select pg_notify(${channel}, ${topicOf("sessions", userId)})`.pipe(Effect.orDie)),
+      const change: Sessions["Service"]["change"] = Effect.fn("Sessions.change")(function* <A, E>(
+        userId: UserId,
+        work: Effect.Effect<A, E>
+      ) {
+        const topic = topicOf("sessions", userId)
+        const result = yield* work.pipe(
+          Effect.tap(sql`select pg_notify(${channel}, ${topic})`.pipe(Effect.orDie)),
           sql.withTransaction,
-          Effect.catchIf(isSqlError, Effect.die),
-          // Only now: what this process read while the transaction was open is as it was before.
-          Effect.tap(Effect.sync(() => notifications.publishLocal(topicOf("sessions", userId)))),
-          Effect.withSpan("Sessions.change")
+          Effect.catchTag("SqlError", Effect.die)
         )
+        // After the commit: sessions that this process read during the transaction are outdated, too.
+        notifications.publishLocal(topic)
+        return result
+      })
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const [row] = yield* readSql<{
-          mobile: string
-          name: string | null
-          email: string | null
-          quotaKey: string
-          hasPassword: boolean
-          isRecovery: boolean
-          createdAt: Date
-          loggedInAt: Date
-          expiresAt: Date
-          proUntil: Date | null
-        }>`
+        const [row] = yield* readSql<Omit<CachedSession, "userId" | "sessionId">>`
           select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until,
             u.password_hash is not null as has_password, s.is_recovery, s.created_at as logged_in_at
           from sessions s join users u on u.id = s.user_id
           where s.user_id = ${userId} and s.id = ${sessionId} and s.revoked_at is null and s.expires_at > now()
             and u.status = 'active'
         `
-        if (row === undefined) return undefined
-        const { expiresAt, proUntil, ...user } = row
-        return { session: { ...user, userId, sessionId }, expiresAt, proUntil }
+        return row === undefined ? undefined : { ...row, userId, sessionId }
       }, Effect.orDie)
 
-      /** Time passes in a cached session, too. */
-      const asOf = (known: Known, now: number): CurrentSession | undefined =>
-        known.expiresAt.getTime() <= now
-          ? undefined
-          : { ...known.session, tier: known.proUntil !== null && known.proUntil.getTime() > now ? "pro" : "basic" }
+      /** Expiry and tier depend on the time, so they are computed on every read. */
+      const at = (now: number, cached: CachedSession): CurrentSession | undefined => {
+        const { expiresAt, proUntil, ...session } = cached
+        if (expiresAt.getTime() <= now) return undefined
+        return { ...session, tier: proUntil !== null && proUntil.getTime() > now ? "pro" : "basic" }
+      }
 
       const find = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const known = cache.peek(userId)?.get(sessionId)
+        const cached = cache.peek(userId)?.get(sessionId)
         const now = yield* Clock.currentTimeMillis
-        if (known !== undefined) return asOf(known, now)
-        // A refusal is not remembered: what is not there yet may be in a moment.
-        const add = Effect.map(load(userId, sessionId), (loaded): KnownOfUser => {
-          // Read now and not before: what was forgotten meanwhile must not be brought back.
-          const others = cache.peek(userId) ?? new Map<string, Known>()
+        if (cached !== undefined) return at(now, cached)
+        const add = Effect.map(load(userId, sessionId), (loaded): CachedSessions => {
+          // Read after the query, so that sessions dropped during the query stay dropped.
+          const others = cache.peek(userId) ?? new Map<string, CachedSession>()
+          // A missing session is not cached: it may exist in a moment.
           return loaded === undefined ? others : new Map([...others, [sessionId, loaded]])
         })
         const loaded = (yield* cache.fill(userId, add)).value.get(sessionId)
-        return loaded === undefined ? undefined : asOf(loaded, now)
+        return loaded === undefined ? undefined : at(now, loaded)
       })
 
       return Sessions.of({ start, refresh, revoke, list, change, find })

@@ -30,7 +30,7 @@ export class Users extends Context.Service<
       readonly mobile: Mobile
       readonly name: string | null
       readonly email: string | null
-      /** The fingerprint of the client that signs up (`clientOf`). */
+      /** The fingerprint of the client that signs up (`clientFingerprint`). */
       readonly client: string
     }) => Effect.Effect<User, PhoneTaken>
     /**
