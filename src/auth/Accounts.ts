@@ -99,8 +99,8 @@ export class Accounts extends Context.Service<
         origin
       ) {
         yield* addressLimits.signUp(origin.address)
-        if (password !== undefined) yield* passwords.check(password)
-        const passwordHash = password === undefined ? null : yield* passwords.hash(password)
+        if (password !== undefined) yield* passwords.check(password, { mobile, name, email })
+        const passwordHash = password === undefined ? null : yield* passwords.hash(mobile, password)
         const user = yield* users.signUp({ mobile, name, email, client: clientFingerprint(origin) })
         return { user, signupToken: yield* signupTokens.make(mobile, { name, email, passwordHash }) }
       })
@@ -119,7 +119,7 @@ export class Accounts extends Context.Service<
       const checkCredentials = Effect.fnUntraced(function* (mobile: Mobile, password: Redacted.Redacted) {
         if (!isPasswordLoginOn) return yield* new PasswordLoginOff()
         const credentials = yield* users.credentials(mobile)
-        const isRight = yield* passwords.guess(`mobile:${mobile}`, credentials?.passwordHash ?? null, password)
+        const isRight = yield* passwords.guess(mobile, credentials?.passwordHash ?? null, password)
         return isRight && credentials !== undefined ? credentials.user : yield* new CredentialsInvalid()
       })
 

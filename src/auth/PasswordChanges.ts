@@ -1,13 +1,14 @@
-import { Clock, Context, Duration, Effect, Layer, type Redacted } from "effect"
+import { Clock, Context, Duration, Effect, Layer, type Redacted, Result } from "effect"
+import { SqlClient } from "effect/sql"
 import type { AuthEventKind } from "../api/account/UserExport.ts"
 import type { ResetPassword } from "../api/auth/AuthBodies.ts"
 import {
   CurrentPasswordInvalid,
   type OtpAttemptsExceeded,
-  type OtpInvalid,
+  OtpInvalid,
   type PasswordsBusy,
   ReauthenticationRequired,
-  SamePassword,
+  type SamePassword,
   type TooManyAttempts,
   type WeakPassword
 } from "../api/auth/AuthErrors.ts"
@@ -53,47 +54,69 @@ export class PasswordChanges extends Context.Service<
       const otp = yield* Otp
       const passwords = yield* Passwords
       const sessions = yield* Sessions
+      const sql = yield* SqlClient.SqlClient
       const users = yield* Users
 
-      /** Stores the password, records the change and ends sessions, all in one transaction. */
-      const store = Effect.fnUntraced(function* (
-        userId: UserId,
-        hash: string,
-        event: Extract<AuthEventKind, "password_changed" | "password_reset">,
-        ended: EndedSessions,
-        origin: Origin
-      ) {
-        const work = [users.setPassword(userId, hash), events.append(userId, event, origin), sessions.revoke(userId, ended)]
-        yield* sessions.change(userId, Effect.all(work, { discard: true }))
-      })
-
-      const checkCurrent = Effect.fnUntraced(function* (userId: UserId, current: Redacted.Redacted | undefined) {
-        const hash = yield* users.passwordHash(userId)
-        if (!(yield* passwords.guess(`user:${userId}`, hash, current))) return yield* new CurrentPasswordInvalid()
+      /**
+       * Stores the password, records the change and ends sessions, all in one transaction. Fails when `replaced` is not
+       * the stored hash any more, so that of two changes that verified the same password one wins.
+       */
+      const store = Effect.fnUntraced(function* (change: {
+        readonly userId: UserId
+        readonly hash: string
+        readonly replaced?: string | null | undefined
+        readonly event: Extract<AuthEventKind, "password_changed" | "password_reset">
+        readonly ended: EndedSessions
+        readonly origin: Origin
+      }) {
+        const { ended, event, hash, origin, replaced, userId } = change
+        const work = Effect.gen(function* () {
+          if (!(yield* users.setPassword(userId, hash, replaced))) return yield* new CurrentPasswordInvalid()
+          yield* events.append(userId, event, origin)
+          yield* sessions.revoke(userId, ended)
+        })
+        yield* sessions.change(userId, work)
       })
 
       const change: PasswordChanges["Service"]["change"] = Effect.fn("PasswordChanges.change")(
         function* (user, current, next, origin) {
+          const { isRecovery, sessionId, userId } = user
+          const replaced = yield* users.passwordHash(userId)
           const isFresh = (yield* Clock.currentTimeMillis) - user.loggedInAt.getTime() <= freshMillis
-          if (!user.isRecovery && user.hasPassword) yield* checkCurrent(user.userId, current)
+          if (!isRecovery && replaced !== null) yield* passwords.checkChange(user, replaced, current, next)
           else if (!isFresh) return yield* new ReauthenticationRequired()
-          yield* passwords.check(next)
-          if (user.hasPassword && (yield* passwords.verify(yield* users.passwordHash(user.userId), next))) {
-            return yield* new SamePassword()
-          }
+          yield* passwords.check(next, user)
+          if (isRecovery && replaced !== null) yield* passwords.checkDiffers(user, replaced, next)
+          const hash = yield* passwords.hash(user.mobile, next)
           // A recovery session has served its purpose, so it ends, too.
-          const ended = user.isRecovery ? "all" : { except: user.sessionId }
-          yield* store(user.userId, yield* passwords.hash(next), "password_changed", ended, origin)
+          const ended = isRecovery ? "all" : { except: sessionId }
+          yield* store({ userId, hash, replaced, event: "password_changed", ended, origin })
         }
       )
 
-      const setWithCode = Effect.fnUntraced(function* ({ newPassword, ...code }: typeof ResetPassword.Type, origin: Origin) {
-        yield* passwords.check(newPassword)
+      /**
+       * Uses the code up, unless the password contains the name or e-mail of the number's user: only the holder of the
+       * code may learn that, and keeps the code. A wrong code stays counted.
+       */
+      const proveNumber = ({ newPassword, ...code }: typeof ResetPassword.Type, address: string | null) =>
+        Effect.gen(function* () {
+          const proof = yield* Effect.result(otp.verify({ ...code, purpose: "reset_password", address }))
+          const known = Result.isSuccess(proof) ? yield* users.credentials(code.mobile) : undefined
+          if (known !== undefined) yield* passwords.check(newPassword, known.user)
+          return proof
+        }).pipe(sql.withTransaction, Effect.catchTag("SqlError", Effect.die), Effect.flatMap(Effect.fromResult))
+
+      const setWithCode = Effect.fnUntraced(function* (request: typeof ResetPassword.Type, origin: Origin) {
+        const { mobile, newPassword } = request
+        yield* passwords.check(newPassword, { mobile })
         // Hashed before the code is used up: a server that is too busy to hash must not cost the user the code.
-        const hash = yield* passwords.hash(newPassword)
-        yield* otp.verify({ ...code, purpose: "reset_password", address: origin.address })
-        const { user } = yield* users.activate(code.mobile, clientFingerprint(origin))
-        yield* store(user.id, hash, "password_reset", "all", origin)
+        const hash = yield* passwords.hash(mobile, newPassword)
+        yield* proveNumber(request, origin.address)
+        const { user } = yield* users.activate(mobile, clientFingerprint(origin))
+        yield* store({ userId: user.id, hash, event: "password_reset", ended: "all", origin }).pipe(
+          // The user was deleted in this moment.
+          Effect.catchTag("CurrentPasswordInvalid", () => new OtpInvalid())
+        )
       })
 
       const reset: PasswordChanges["Service"]["reset"] = Effect.fn("PasswordChanges.reset")((request, origin) =>

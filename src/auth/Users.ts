@@ -48,7 +48,8 @@ export class Users extends Context.Service<
       mobile: Mobile
     ) => Effect.Effect<{ readonly user: User; readonly passwordHash: string | null } | undefined>
     readonly passwordHash: (userId: UserId) => Effect.Effect<string | null>
-    readonly setPassword: (userId: UserId, hash: string) => Effect.Effect<void>
+    /** Replaces the password whose hash is `replaced` (null: none; undefined: any). False when that is not the hash now. */
+    readonly setPassword: (userId: UserId, hash: string, replaced?: string | null | undefined) => Effect.Effect<boolean>
     readonly update: (userId: UserId, change: ProfileChange) => Effect.Effect<void>
     /** Deletes the user with all rooms, messages and sessions. The number keeps what it used of today's quota. */
     readonly remove: (userId: UserId) => Effect.Effect<void>
@@ -113,8 +114,14 @@ export class Users extends Context.Service<
         return row?.passwordHash ?? null
       }, Effect.orDie)
 
-      const setPassword: Users["Service"]["setPassword"] = Effect.fn("Users.setPassword")(function* (userId, hash) {
-        yield* sql`update users set password_hash = ${hash}, updated_at = now() where id = ${userId}`
+      const setPassword: Users["Service"]["setPassword"] = Effect.fn("Users.setPassword")(function* (userId, hash, replaced) {
+        const isAny = replaced === undefined
+        const rows = yield* sql`
+          update users set password_hash = ${hash}, updated_at = now()
+          where id = ${userId} and (${isAny}::boolean or password_hash is not distinct from ${replaced ?? null})
+          returning 1
+        `
+        return rows.length > 0
       }, Effect.orDie)
 
       const update: Users["Service"]["update"] = Effect.fn("Users.update")(function* (userId, change) {
