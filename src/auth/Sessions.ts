@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import { ReadSql } from "../database/Database.ts"
@@ -13,8 +13,10 @@ import { topicOf } from "../database/Topics.ts"
 const idleSeconds = 30 * 86_400
 /** Seconds that a recovery session lasts. */
 export const recoverySeconds = 600
-/** Seconds for which the previous refresh token still works, because the response with its successor may have been lost. */
+/** Seconds for which the previous refresh token returns the same successor: requests at once, or a quick retry. */
 const refreshGrace = 10
+/** Seconds for which the previous refresh token works while its successor is unused, because the response may have been lost. */
+const refreshRetry = 3_600
 /** Sessions kept in memory, and the milliseconds after which one is read again. */
 const maximumCached = 50_000
 const timeToLive = 60_000
@@ -43,8 +45,9 @@ export class Sessions extends Context.Service<
   {
     readonly start: (userId: UserId, origin: Origin, isRecovery: boolean) => Effect.Effect<SessionId>
     /**
-     * Exchanges a session's refresh counter for the next one. The previous counter works for ten more seconds. An older
-     * one means that two clients hold the token, and ends the session.
+     * Exchanges a session's refresh counter for the next one. For ten seconds the previous counter returns the same
+     * successor. For an hour it returns a new successor, if the other one was never used, and voids the other one. Any
+     * other counter, a void one too, means that two clients hold the token, and ends the session.
      */
     readonly refresh: (
       userId: UserId,
@@ -60,6 +63,8 @@ export class Sessions extends Context.Service<
     ) => Effect.Effect<{ readonly found: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
     /** Runs `work` in a transaction that also tells every process to drop its cached sessions of this user. */
     readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
+    /** Completes when the session has ended: it was revoked, or its user deleted, in any process. */
+    readonly ended: (userId: UserId, sessionId: SessionId) => Effect.Effect<void>
     /** The session with its user; undefined when it was revoked, has expired, or its user was deleted. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
@@ -90,17 +95,31 @@ export class Sessions extends Context.Service<
 
       const refresh: Sessions["Service"]["refresh"] = Effect.fn("Sessions.refresh")(function* (userId, sessionId, counter) {
         const [row] = yield* sql<{ counter: number; reused: boolean }>`
-          with exchanged as (
-            update sessions set
-              counter = case when counter = ${counter} then counter + 1 else counter end,
-              rotated_at = case when counter = ${counter} then clock_timestamp() else rotated_at end,
-              last_used_at = clock_timestamp(),
-              expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
-              revoked_at = case when counter = ${counter}
-                  or (counter = ${counter} + 1 and rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}))
-                then null else clock_timestamp() end
+          with found as (
+            select counter as current, coalesce(exchanged_at, rotated_at) as exchanged,
+              ${counter} = counter as is_current,
+              ${counter} = coalesce(previous_counter, counter - 1) as is_previous,
+              rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}) as is_quick,
+              coalesce(exchanged_at, rotated_at) > clock_timestamp() - make_interval(secs => ${refreshRetry}) as is_recent
+            from sessions
             where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
               and not is_recovery
+            for no key update
+          ), judged as (
+            select *, is_current or (is_previous and not is_quick and is_recent) as is_next,
+              is_current or (is_previous and (is_quick or is_recent)) as is_valid
+            from found
+          ), exchanged as (
+            update sessions set
+              counter = case when is_next then counter + 1 else counter end,
+              rotated_at = case when is_next then clock_timestamp() else rotated_at end,
+              previous_counter = case when is_valid then ${counter}::integer else previous_counter end,
+              exchanged_at = case when is_current then clock_timestamp() else exchanged end,
+              last_used_at = clock_timestamp(),
+              expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
+              revoked_at = case when is_valid then null else clock_timestamp() end
+            from judged
+            where user_id = ${userId} and id = ${sessionId}
             returning counter, revoked_at is not null as reused
           ), notified as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
           select counter, reused, (select count(*) from notified) as notified from exchanged
@@ -186,7 +205,16 @@ export class Sessions extends Context.Service<
         return loaded === undefined ? undefined : at(now, loaded)
       })
 
-      return Sessions.of({ start, refresh, revoke, list, change, find })
+      const ended: Sessions["Service"]["ended"] = Effect.fnUntraced(function* (userId, sessionId) {
+        while (true) {
+          // Listens before it reads, so that no end is missed between the two.
+          const notified = yield* Effect.forkChild(notifications.once(topicOf("sessions", userId)), { startImmediately: true })
+          if ((yield* find(userId, sessionId)) === undefined) return yield* Fiber.interrupt(notified)
+          yield* Fiber.join(notified)
+        }
+      })
+
+      return Sessions.of({ ended, start, refresh, revoke, list, change, find })
     })
   )
 }

@@ -8,7 +8,7 @@ import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
-import { clientDisconnected, withoutSlot } from "../ops/RequestSlot.ts"
+import { clientDisconnected, SessionEnded, withoutSlot } from "../ops/RequestSlot.ts"
 import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 
 /** Milliseconds after which a waiting request reads again, because a notification can be lost. */
@@ -37,7 +37,7 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       id: MessageId
     ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
-    /** The message as soon as it has ended, or as it is after `seconds`. */
+    /** The message as soon as it has ended, or as it is after `seconds`, or when the session of the request has ended. */
     readonly awaitEnd: (
       userId: UserId,
       roomId: ChatroomId,
@@ -99,8 +99,11 @@ export class Messages extends Context.Service<
           if (!hasEnded(message) && left > 0) {
             const change = Effect.timeoutOption(Fiber.join(notified), Math.min(left, recheckEvery))
             const disconnected = Effect.as(clientDisconnected, undefined)
-            const waited = yield* withoutSlot(Effect.raceFirst(change, disconnected), { onFull: Effect.undefined })
-            // Too many requests wait, or the client has disconnected: return the current state, as on timeout.
+            const sessionEnded = Effect.as(Effect.flatten(SessionEnded), undefined)
+            const waited = yield* withoutSlot(Effect.raceAllFirst([change, disconnected, sessionEnded]), {
+              onFull: Effect.undefined
+            })
+            // Too many requests wait, the client has disconnected, or its session has ended: return the current state, as on timeout.
             if (waited === undefined) deadline = now
           }
           yield* Fiber.interrupt(notified)

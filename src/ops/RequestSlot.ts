@@ -40,6 +40,11 @@ export const withoutSlot = <A, E, R, B, E2, R2>(
  */
 export const clientDisconnected: Effect.Effect<void> = Effect.flatMap(CurrentSlot, (slot) => slot?.disconnected ?? Effect.never)
 
+/** Completes when the session of the current request has ended; never outside a request with a session. */
+export const SessionEnded = Context.Reference<Effect.Effect<void>>("chat-backend/ops/SessionEnded", {
+  defaultValue: () => Effect.never
+})
+
 /** Runs outside the request limit, for what must get through when requests have to wait (probes, webhooks). */
 export const unslotted = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(effect, CurrentSlot, undefined)

@@ -41,10 +41,10 @@ export const RepliesHttp = HttpApiBuilder.group(
       }),
 
       streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
-        const { userId } = yield* CurrentUser
+        const session = yield* CurrentUser
         // A browser reconnects to the same URL, so `Last-Event-ID` is newer than `after`.
         const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
-        const events = yield* replyStream.open(userId, params.id, params.mid, position)
+        const events = yield* replyStream.open(session, params.id, params.mid, position)
         return events === undefined
           ? HttpServerResponse.empty({ status: 204 })
           : HttpServerResponse.raw(events, { contentType: "text/event-stream", headers: streamHeaders })

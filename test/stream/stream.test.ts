@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { isPresent, isoTime, nobodysId, type World } from "../chat/World.ts"
-import { personAt } from "../support/Client.ts"
+import { peopleAt } from "../auth/People.ts"
+import { type Person, personAt, type Reply } from "../support/Client.ts"
 import { asked, at, both, endOf, inParallel, messageAt, spread, startTwo, unique } from "./Scenes.ts"
 import { isTerminal, openStream, placeOf, readAll, type SseEvent, type SseStream, terminals } from "./SseClient.ts"
 import { times } from "../support/times.ts"
@@ -42,6 +43,43 @@ describe("the stream of a reply", () => {
       assert.strictEqual(names(stream.events).filter((name) => terminals.includes(name)).length, 1)
       assert.strictEqual(last(stream)?.id, `1:${message.content.length}`)
     }
+  })
+
+  describe("of a session that ends", () => {
+    const logOut = (scope: string) => (person: Person) => person.call("POST", "/auth/logout", { scope })
+    const ends: ReadonlyArray<readonly [string, (person: Person) => Promise<Reply>]> = [
+      ["logout", logOut("local")],
+      ["logout of all sessions", logOut("global")],
+      ["deletion of the account", (person) => person.call("DELETE", "/user/me")]
+    ]
+    it.each(ends)("ends, and so does a wait, after the %s", async (_, end) => {
+      const ada = await world.newUser()
+      const place = await asked(ada, "[[length 400]] [[chunks 400 delay 50]]")
+      const streams = await Promise.all([apiOnly, withWorker].map((base) => openStream(base, ada, place)))
+      let waited = 0
+      const wait = messageAt(at(apiOnly, ada), place, "?wait=15").finally(() => (waited = performance.now()))
+      await until("text", async () => streams.every(({ events }) => events.some(({ name }) => name === "delta")))
+      const began = performance.now()
+      assert.strictEqual((await end(ada)).status, 204)
+      for (const stream of streams) assert.strictEqual(await stream.closed, "end")
+      assert.isBelow(performance.now() - began, 4_000)
+      await wait
+      assert.isBelow(waited - began, 4_000)
+      for (const stream of streams) assert.notInclude(terminals, last(stream)?.name)
+      assert.strictEqual((await readAll(apiOnly, ada, place)).status, 401)
+    })
+
+    it("ends with the others of its user, and the stream of the remaining session goes on", async () => {
+      const ada = await world.newUser()
+      const other = await peopleAt(apiOnly, world.database).enter(ada.mobile)
+      const place = await asked(ada, "[[length 200]] [[chunks 100 delay 50]]")
+      const [own, ended] = [await openStream(apiOnly, ada, place), await openStream(apiOnly, other, place)]
+      assert.strictEqual((await logOut("others")(ada)).status, 204)
+      assert.strictEqual(await ended.closed, "end")
+      assert.notInclude(terminals, last(ended)?.name)
+      assert.strictEqual(await own.closed, "end")
+      assert.strictEqual(last(own)?.name, "completed")
+    })
   })
 
   it("sends events in the order of the contract, with headers against buffering", async () => {
