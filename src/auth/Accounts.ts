@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, type Redacted } from "effect"
+import { Context, Duration, Effect, Layer, type Redacted } from "effect"
 import type { AuthEventKind } from "../api/account/UserExport.ts"
 import type { Login, Logout, NewUser, SignedUp, Tokens as TokenPair, VerifyOtp } from "../api/auth/AuthBodies.ts"
 import {
@@ -11,7 +11,7 @@ import {
   RefreshInvalid,
   type RefreshReused,
   SessionNotFound,
-  type TooManyAttempts,
+  TooManyAttempts,
   type WeakPassword
 } from "../api/auth/AuthErrors.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
@@ -24,9 +24,13 @@ import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
 import { recoverySeconds, Sessions } from "./Sessions.ts"
 import { SignupTokens } from "./SignupTokens.ts"
+import { Throttle } from "./Throttle.ts"
 import { Tokens } from "./Tokens.ts"
 import { Users } from "./Users.ts"
 import { isWrong } from "./WrongAttempts.ts"
+
+/** Logins of a user with the right password: each starts a session and records an event. */
+const passwordLogins = { limit: 60, period: Duration.hours(1) }
 
 /** Signing up, logging in and logging out. */
 export class Accounts extends Context.Service<
@@ -69,6 +73,7 @@ export class Accounts extends Context.Service<
       const passwords = yield* Passwords
       const sessions = yield* Sessions
       const signupTokens = yield* SignupTokens
+      const throttle = yield* Throttle
       const tokens = yield* Tokens
       const users = yield* Users
 
@@ -120,7 +125,10 @@ export class Accounts extends Context.Service<
         if (!isPasswordLoginOn) return yield* new PasswordLoginOff()
         const credentials = yield* users.credentials(mobile)
         const isRight = yield* passwords.guess(mobile, credentials?.passwordHash ?? null, password)
-        return isRight && credentials !== undefined ? credentials.user : yield* new CredentialsInvalid()
+        if (!isRight || credentials === undefined) return yield* new CredentialsInvalid()
+        const wait = yield* throttle.take(`password-login:${credentials.user.id}`, passwordLogins)
+        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
+        return credentials.user
       })
 
       const passwordLogin: Accounts["Service"]["passwordLogin"] = Effect.fn("Accounts.passwordLogin")(
@@ -146,8 +154,9 @@ export class Accounts extends Context.Service<
         origin
       ) {
         const ended = { local: { only: sessionId }, others: { except: sessionId }, global: "all" as const }
-        yield* sessions.revoke(userId, ended[scope])
-        yield* events.append(userId, "logout", origin, sessionId)
+        const count = yield* sessions.revoke(userId, ended[scope])
+        // Without others there is nothing to record, so the events of a user are bounded by the logins.
+        if (count > 0) yield* events.append(userId, "logout", origin, sessionId)
       })
 
       const revokeSession: Accounts["Service"]["revokeSession"] = Effect.fn("Accounts.revokeSession")(

@@ -1,6 +1,7 @@
 import { Clock, Context, Effect, Fiber, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, type Statement } from "effect/sql"
 import { v7 as uuid } from "uuid"
+import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { channel, Notifications } from "../database/Notifications.ts"
@@ -17,6 +18,8 @@ export const recoverySeconds = 600
 const refreshGrace = 10
 /** Seconds for which the previous refresh token works while its successor is unused, because the response may have been lost. */
 const refreshRetry = 3_600
+/** Sessions that a user may have. Starting another ends the oldest. */
+const maximumOfUser = 100
 /** Sessions kept in memory, and the milliseconds after which one is read again. */
 const maximumCached = 50_000
 const timeToLive = 60_000
@@ -72,6 +75,7 @@ export class Sessions extends Context.Service<
   static readonly layer = Layer.effect(
     Sessions,
     Effect.gen(function* () {
+      const { sessionMaxDays } = yield* AppConfig
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const notifications = yield* Notifications
@@ -83,13 +87,28 @@ export class Sessions extends Context.Service<
         ttl: timeToLive
       })
 
+      /** When a session that began at this time ends although it is used; infinity without `SESSION_MAX_DAYS`. */
+      const latestEnd = (began: Statement.Fragment) =>
+        sessionMaxDays === 0 ? sql`'infinity'::timestamptz` : sql`${began} + make_interval(days => ${sessionMaxDays})`
+
       const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, origin, isRecovery) {
         const id = SessionId.make(uuid())
-        yield* sql`
-          insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
-          values (${userId}, ${id}, ${storedUserAgent(origin)}, ${isRecovery},
-            now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}))
+        const [row] = yield* sql<{ ended: number }>`
+          with started as (
+            insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
+            values (${userId}, ${id}, ${storedUserAgent(origin)}, ${isRecovery},
+              least(now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}), ${latestEnd(sql`now()`)}))
+          ), ended as (
+            update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and id in (
+              select id from sessions where user_id = ${userId} and revoked_at is null and expires_at > now()
+              order by id desc offset ${maximumOfUser - 1}
+            ) returning 1
+          ), notified as (
+            select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0
+          )
+          select (select count(*) from ended)::int as ended, (select count(*) from notified) as notified
         `
+        if (row !== undefined && row.ended > 0) notifications.publishLocal(topicOf("sessions", userId))
         return id
       }, Effect.orDie)
 
@@ -116,7 +135,7 @@ export class Sessions extends Context.Service<
               previous_counter = case when is_valid then ${counter}::integer else previous_counter end,
               exchanged_at = case when is_current then clock_timestamp() else exchanged end,
               last_used_at = clock_timestamp(),
-              expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
+              expires_at = least(greatest(expires_at, now() + make_interval(secs => ${idleSeconds})), ${latestEnd(sql`created_at`)}),
               revoked_at = case when is_valid then null else clock_timestamp() end
             from judged
             where user_id = ${userId} and id = ${sessionId}

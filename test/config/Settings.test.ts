@@ -51,7 +51,7 @@ const gateway = {
 const stripe = {
   BILLING: "on",
   STRIPE_SECRET_KEY: "sk_test_hunter2",
-  STRIPE_WEBHOOK_SECRETS: "whsec_hunter2",
+  STRIPE_WEBHOOK_SECRETS: "whsec_hunter2hunter2hunter2",
   STRIPE_PRO_PRICE_ID: "price_pro"
 }
 
@@ -351,6 +351,10 @@ describe("a setting that is not usable", () => {
     )
   ]
   const inProduction: typeof inTest = [
+    ["ADMIN_TOKEN", "short", { ...production, ADMIN_TOKEN: "fifteen letters" }],
+    ["STRIPE_WEBHOOK_SECRETS", "short", { ...production, ...stripe, STRIPE_WEBHOOK_SECRETS: "whsec_x" }],
+    ["JWT_KEYS", "of two letters", { ...production, JWT_KEYS: `k1:${base64("ab".repeat(20))}` }],
+    ["JWT_KEYS", "of one word again and again", { ...production, JWT_KEYS: `k1:${base64("chat-backend".repeat(4))}` }],
     ["JWT_KEYS", "missing", { ...production, JWT_KEYS: undefined }],
     ["GEMINI_API_KEY", "missing", { ...production, GEMINI_API_KEY: undefined }],
     ["APP_URL", "missing", { ...production, APP_URL: undefined }],

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { TooManyAttempts } from "../auth/AuthErrors.ts"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { CacheControl, noStore } from "../Annotations.ts"
 import { BillingUnavailable } from "../billing/BillingErrors.ts"
@@ -20,7 +21,8 @@ export class UserApi extends HttpApiGroup.make("user")
         name: Schema.optionalKey(Schema.NullOr(Name)),
         email: Schema.optionalKey(Schema.NullOr(Email))
       }).annotate({ identifier: "UpdateMe", examples: [{ name: ada.name, email: ada.email }] }),
-      success: Me
+      success: Me,
+      error: TooManyAttempts
     }).annotateMerge(describe("updateMe", "Change the name or e-mail", "Set to null to remove the value.")),
     HttpApiEndpoint.delete("deleteMe", "/me", { success: HttpApiSchema.NoContent, error: BillingUnavailable }).annotateMerge(
       describe(
