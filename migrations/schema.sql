@@ -231,6 +231,7 @@ create table subscriptions (
   invoice_url text,
   created_at timestamp with time zone not null,
   fetched_at timestamp with time zone not null,
+  account_deleted_at timestamp with time zone,
   constraint subscriptions_pkey PRIMARY KEY (user_id, id)
 );
 

@@ -7,7 +7,7 @@ import { define } from "./define.ts"
  * unfinished reply. Without `p_content` the reply keeps what its attempt has streamed so far. With `p_refunds_a_day` the
  * unit is given back, to so many replies of a day. `FinishOutcome` of `ReplyStore.ts` describes what it returns.
  *
- * The same lock order as in `send_message`: the user, then the room, then its messages, then the day's usage.
+ * The lock order of docs/architecture.md: the user, then the room, then its messages, then the day's usage.
  */
 export const finishReply = define(`
 create or replace function finish_reply(

@@ -7,8 +7,8 @@ import { define } from "./define.ts"
  *
  * A function, so that it is one round trip in which each statement sees what the room's previous holder committed: a
  * single statement with CTEs would decide from the snapshot it took before it waited for the room's lock.
- * Lock order everywhere: the user, then the room, then its messages, then the day's usage. All changes to who runs and
- * who is held happen under the user's lock, so that the count of running replies is exact.
+ * Lock order: the user, then the room, then its messages, then the day's usage (docs/architecture.md). All changes to who
+ * runs and who is held happen under the user's lock, so that the count of running replies is exact.
  *
  * The reply is `queued` if its room has no unfinished one and fewer than `p_basic_running` or `p_pro_running` replies of
  * the user are on their way; else it is `held`.

@@ -59,8 +59,9 @@ export const UserHttp = HttpApiBuilder.group(
       }),
       deleteMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
-        yield* membership.end(user.userId)
-        yield* sessions.change(user.userId, users.remove(user.userId))
+        yield* membership.prepareDeletion(user.userId)
+        yield* sessions.change(user.userId, Effect.andThen(membership.endWithAccount(user.userId), users.remove(user.userId)))
+        yield* membership.endDeleted(user.userId)
       }),
       exportMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser

@@ -9,6 +9,7 @@ import { type Origin, storedUserAgent } from "../http/ClientAddress.ts"
 import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
 import { SessionId, UserId, type CurrentSession } from "../api/auth/User.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 
 /** Seconds without use after which a session ends. */
 const idleSeconds = 30 * 86_400
@@ -64,7 +65,10 @@ export class Sessions extends Context.Service<
       userId: UserId,
       page: { readonly limit: number; readonly before?: string | undefined }
     ) => Effect.Effect<{ readonly found: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
-    /** Runs `work` in a transaction that also tells every process to drop its cached sessions of this user. */
+    /**
+     * Runs `work` in a transaction that also tells every process to drop its cached sessions of this user. The work is
+     * repeated when the transaction loses a deadlock.
+     */
     readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
     /** Completes when the session has ended: it was revoked, or its user deleted, in any process. */
     readonly ended: (userId: UserId, sessionId: SessionId) => Effect.Effect<void>
@@ -185,7 +189,8 @@ export class Sessions extends Context.Service<
         const result = yield* work.pipe(
           Effect.tap(sql`select pg_notify(${channel}, ${topic})`.pipe(Effect.orDie)),
           sql.withTransaction,
-          Effect.catchTag("SqlError", Effect.die)
+          retryConflicts(sql),
+          Effect.catchIf(isSqlError, Effect.die)
         )
         // After the commit: sessions that this process read during the transaction are outdated, too.
         notifications.publishLocal(topic)

@@ -5,6 +5,7 @@ import { v7 as uuid } from "uuid"
 import { PhoneTaken } from "../api/auth/AuthErrors.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { channel } from "../database/Notifications.ts"
 import type { SignupDetails } from "./SignupTokens.ts"
 import { User, type UserId } from "../api/auth/User.ts"
@@ -135,18 +136,22 @@ export class Users extends Context.Service<
         `
       }, Effect.orDie)
 
-      const remove: Users["Service"]["remove"] = Effect.fn("Users.remove")(function* (userId) {
-        // Notifies every process: drop the cached sessions of this user, and stop making these replies.
-        yield* sql`
-          with stopped as (
-            select pg_notify(${channel}, 'stop:' || id) from messages
-            where user_id = ${userId} and completed_at is null
-          ), removed as (
-            delete from users where id = ${userId} returning pg_notify(${channel}, ${topicOf("sessions", userId)})
-          )
-          select (select count(*) from stopped), (select count(*) from removed)
-        `
-      }, Effect.orDie)
+      const remove: Users["Service"]["remove"] = Effect.fn("Users.remove")(
+        function* (userId) {
+          // Locked in the order of every transaction (docs/architecture.md), before the cascade takes them in any order.
+          yield* sql`select from users where id = ${userId} for update`
+          yield* sql`select from chatrooms where user_id = ${userId} order by id for update`
+          // Notifies every process: stop making these replies, and drop the cached sessions of this user.
+          yield* sql`
+            select pg_notify(${channel}, 'stop:' || id) from (
+              select id from messages where user_id = ${userId} and completed_at is null order by id for update) unfinished
+          `
+          yield* sql`delete from users where id = ${userId} returning pg_notify(${channel}, ${topicOf("sessions", userId)})`
+        },
+        sql.withTransaction,
+        retryConflicts(sql),
+        Effect.orDie
+      )
 
       return Users.of({ signUp, activate, credentials, passwordHash, setPassword, update, remove })
     })

@@ -10,6 +10,7 @@ import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 
 /** How many rooms a user may have. */
@@ -92,7 +93,7 @@ export class Chatrooms extends Context.Service<
             ${input.temperature ?? null}
           from place
           returning ${selected}, ${notifyChange}
-        `.pipe(Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* new TooManyChatrooms({ limit: maximumChatrooms })
         return toChatroom(row)
       })
@@ -147,7 +148,7 @@ export class Chatrooms extends Context.Service<
         const [row] = yield* sql<{ deleted: Deleted | null }>`
           select delete_chatroom(p_user => ${userId}, p_room => ${id}, p_basic_running => ${userConcurrency.basic},
             p_pro_running => ${userConcurrency.pro}) as deleted
-        `.pipe(Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         const deleted = row?.deleted ?? undefined
         if (deleted === undefined) return yield* new ChatroomNotFound()
         yield* announcer.announce({

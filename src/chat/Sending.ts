@@ -95,7 +95,7 @@ export class Sending extends Context.Service<
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
             p_key => ${key}, p_hash => ${hash}, p_key_lifetime => ${keyLifetime}::text::interval) as sent
         `.pipe(
-          retryConflicts,
+          retryConflicts(sql),
           Effect.orDie,
           Effect.flatMap(([row]) => (row === undefined ? Effect.die("send_message returned nothing") : Effect.succeed(row.sent)))
         )

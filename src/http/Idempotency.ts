@@ -4,6 +4,7 @@ import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 
 export interface KeyedRequest {
   readonly userId: UserId
@@ -76,7 +77,7 @@ export class Idempotency extends Context.Service<
             where user_id = ${request.userId} and route = ${request.route} and key = ${request.key}
           `
           return { value, replayed: false }
-        }).pipe(sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
+        }).pipe(sql.withTransaction, retryConflicts(sql), Effect.catchTag("SqlError", Effect.die))
       }
 
       const remember: Idempotency["Service"]["remember"] = <A extends object, E>(

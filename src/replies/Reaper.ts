@@ -2,6 +2,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { replyDeadline, ReplyMaker } from "./ReplyMaker.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, replyTask, wakeupsOf } from "../queue/Announcer.ts"
 import { lockKey } from "../queue/WorkerLock.ts"
 import { leaseSeconds } from "./Leases.ts"
@@ -125,7 +126,7 @@ export const ReaperLayer = Layer.effectDiscard(
       Effect.gen(function* () {
         const [lock] = yield* sql<{ ours: boolean }>`select pg_try_advisory_xact_lock(${number}) as ours`
         return lock?.ours === true ? yield* work : undefined
-      }).pipe(sql.withTransaction)
+      }).pipe(sql.withTransaction, retryConflicts(sql))
 
     const look = Effect.gen(function* () {
       yield* endLeasesOfKilled

@@ -2,6 +2,7 @@ import { Clock, Context, Data, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { Gemini } from "../gemini/Gemini.ts"
 import { leaseSeconds } from "./Leases.ts"
@@ -123,7 +124,7 @@ export class ReplyStore extends Context.Service<
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
             p_context_ids => string_to_array(${receipt?.messageIds.join(",") ?? null}, ',')::uuid[],
             p_context_system_prompt => ${receipt?.systemPrompt ?? null}) as ended
-        `.pipe(Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
         const { ended } = row
         switch (ended.outcome) {

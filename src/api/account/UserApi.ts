@@ -28,7 +28,7 @@ export class UserApi extends HttpApiGroup.make("user")
       describe(
         "deleteMe",
         "Delete the account",
-        "Deletes all rooms and messages. A subscription is canceled immediately, before the deletion."
+        "Deletes all rooms and messages. A subscription is canceled immediately, without a refund. While Stripe cannot be reached, nothing is deleted and nothing is canceled."
       )
     ),
     HttpApiEndpoint.get("exportMe", "/me/export", {
