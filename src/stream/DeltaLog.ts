@@ -2,6 +2,7 @@ import { Context, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { ReadSql } from "../database/Database.ts"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
+import { observedGauge } from "../ops/Metrics.ts"
 import type { ReplyAttempt } from "./DeltaOutbox.ts"
 import { makeDeltaReader } from "./DeltaReader.ts"
 import { makeDeltaWriter } from "./DeltaWriter.ts"
@@ -47,6 +48,8 @@ export class DeltaLog extends Context.Service<
         `
       ])
 
+      yield* observedGauge("chat_stream_text_units", "UTF-16 units of running replies in memory.", () => live.units)
+      yield* Effect.sync(() => live.sweep()).pipe(Effect.repeat(Schedule.spaced("5 seconds")), Effect.forkScoped)
       yield* backgroundStep("Sweeping the delta log failed", sweep).pipe(
         Effect.repeat(Schedule.spaced("30 seconds")),
         Effect.forkScoped

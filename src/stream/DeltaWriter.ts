@@ -117,6 +117,10 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
       live.apply(delta)
       hasDeltas.openUnsafe()
     },
-    close: (replyId: string, attempt: number) => Effect.sync(() => outbox.close(replyId, attempt))
+    close: (replyId: string, attempt: number) =>
+      Effect.sync(() => {
+        outbox.close(replyId, attempt)
+        live.forget(replyId, attempt)
+      })
   }
 })
