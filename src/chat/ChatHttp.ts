@@ -9,7 +9,7 @@ import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { ChatroomList } from "./ChatroomList.ts"
-import { Chatrooms } from "./Chatrooms.ts"
+import { Chatrooms, newChatroom } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
 import { Messages } from "./Messages.ts"
 import { RoomExport } from "./RoomExport.ts"
@@ -49,7 +49,10 @@ export const ChatHttp = HttpApiBuilder.group(
       createChatroom: Effect.fnUntraced(function* ({ headers, payload }) {
         const { userId } = yield* CurrentUser
         const request = { userId, route: "createChatroom", key: headers["idempotency-key"], body: payload }
-        const { replayed, value } = yield* idempotency.once(request, chatrooms.create(userId, payload))
+        const { replayed, value } = yield* idempotency.once(request, chatrooms.create(userId, payload), {
+          keep: ({ createdAt, id, updatedAt }) => ({ createdAt, id, updatedAt }),
+          restore: (kept) => newChatroom(payload, kept)
+        })
         chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({
           body: value,

@@ -15,6 +15,7 @@ import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
+const defaultTitle = "New chat"
 
 const columns = columnsOf(Object.keys(Chatroom.fields))
 type Row = RowOf<Chatroom>
@@ -30,6 +31,20 @@ const toChatroom = (row: Row): Chatroom => ({
   lastMessageAt: isoOrNull(row.lastMessageAt),
   createdAt: iso(row.createdAt),
   updatedAt: iso(row.updatedAt)
+})
+
+/** A room as it was when it was created with this input. */
+export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
+  id: created.id,
+  title: input.title ?? defaultTitle,
+  systemPrompt: input.systemPrompt ?? null,
+  model: input.model ?? null,
+  temperature: input.temperature ?? null,
+  pinned: false,
+  archivedAt: null,
+  lastMessageAt: null,
+  createdAt: created.createdAt,
+  updatedAt: created.updatedAt
 })
 
 /** A room's position in the list: pinned rooms first, then by latest activity. */
@@ -89,7 +104,7 @@ export class Chatrooms extends Context.Service<
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
           insert into chatrooms (user_id, id, title, system_prompt, model, temperature)
-          select ${userId}, ${uuid()}, ${input.title ?? "New chat"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
+          select ${userId}, ${uuid()}, ${input.title ?? defaultTitle}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}
           from place
           returning ${selected}, ${notifyChange}

@@ -40,17 +40,18 @@ export class DeltaLog extends Context.Service<
       const { subscribe } = yield* makeDeltaReader(live, number)
 
       /** Deletes what dead processes have left: their rows, and the segments of replies that have ended. */
-      const sweep = Effect.all([
+      const sweeps = [
         sql`delete from stream_log where written_at < now() - make_interval(secs => ${abandonedSeconds})`,
         sql`
           delete from stream_segments s where not exists (
             select from messages m where m.user_id = s.user_id and m.id = s.reply_id and m.completed_at is null)
         `
-      ])
+      ]
 
       yield* observedGauge("chat_stream_text_units", "UTF-16 units of running replies in memory.", () => live.units)
       yield* Effect.sync(() => live.sweep()).pipe(Effect.repeat(Schedule.spaced("5 seconds")), Effect.forkScoped)
-      yield* backgroundStep("Sweeping the delta log failed", sweep).pipe(
+      // Each by itself: one that fails does not stop the other.
+      yield* Effect.forEach(sweeps, (sweep) => backgroundStep("Sweeping the delta log failed", sweep)).pipe(
         Effect.repeat(Schedule.spaced("30 seconds")),
         Effect.forkScoped
       )

@@ -93,9 +93,12 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
     if (deltas.length > 0) yield* rows.insert(deltas)
   })
   const writeStep = backgroundStep("Writing the delta log failed", writeRow)
-  const tidyStep = backgroundStep(
-    "Storing segments failed",
-    Effect.all([storeSegments(outbox), deleteEndedSegments(outbox), rows.deleteOld])
+  const tidyStep = Effect.andThen(
+    backgroundStep("Storing segments failed", storeSegments(outbox)),
+    Effect.andThen(
+      backgroundStep("Deleting segments failed", deleteEndedSegments(outbox)),
+      backgroundStep("Deleting old deltas failed", rows.deleteOld)
+    )
   )
 
   // The pause comes after the row, so the first words after a silence are written at once.

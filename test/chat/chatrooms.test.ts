@@ -205,6 +205,19 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
       await world.database.query<{ count: number }>("select count(*)::int as count from chatrooms where user_id = $1", [userId])
     )[0]?.count
 
+  it("stores no copy of the body, and replays a prompt of 8,000 characters from the request", async () => {
+    const ada = await world.someone()
+    const body = { title: "Long", systemPrompt: "€".repeat(8_000), temperature: 0.1 }
+    const open = () => ada.call("POST", "/chatroom", body, { "idempotency-key": "long" })
+    const [first, second] = [await open(), await open()]
+    assert.deepEqual([second.status, second.body], [201, first.body])
+    const [row] = await world.database.query<{ bytes: number }>(
+      "select pg_column_size(k.*)::int as bytes from idempotency_keys k where user_id = $1",
+      [ada.userId]
+    )
+    assert.isAtMost(row?.bytes ?? Infinity, 400)
+  })
+
   it("replays status, body and Location, even after the room has changed", async () => {
     const ada = await world.newUser()
     const open = () => ada.call("POST", "/chatroom", { title: "Once", temperature: 1.5 }, { "idempotency-key": "a key" })
