@@ -8,12 +8,12 @@ import {
   startBackendProcess,
   startTestBackend,
   stripeSubscriptions,
-  times,
-  until,
   type TestBackend
 } from "../billing/TestBackend.ts"
-import { crowd } from "../e2e/Fleet.ts"
 import type { Person, Reply } from "../support/Client.ts"
+import { times } from "../support/times.ts"
+import { newUsers } from "../support/Users.ts"
+import { until } from "../support/wait.ts"
 
 const remove = (person: Person) => person.call("DELETE", "/user/me")
 const exists = async (backend: TestBackend, { userId }: Person) =>
@@ -38,7 +38,7 @@ describe("deleting at once", () => {
   afterAll(() => backend.stop())
 
   it("answers no 500 to forty users who send, delete rooms and delete the account", { timeout: 120_000 }, async () => {
-    const people = await crowd(backend.urls[0] ?? "", backend.database, 40)
+    const people = await newUsers(backend.urls[0] ?? "", backend.database, 40)
     const answers = await Promise.all(
       people.map(async (person, index) => {
         const rooms = await Promise.all(times(4, () => person.room()))
@@ -78,7 +78,7 @@ describe("deleting at once", () => {
       await rival.query("begin; set local deadlock_timeout = '60s'")
       await rival.query(`select from ${last} for update`, [person.userId])
       const deleting = deletion()
-      await until("the deletion waits", 20, async () => {
+      await until("the deletion waits", async () => {
         const waiting = await backend.database.query(
           "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         )
@@ -87,7 +87,7 @@ describe("deleting at once", () => {
       await rival.query("select from chatrooms where user_id = $1 order by id for update", [person.userId])
       await rival.query("rollback")
       const { status, text } = await deleting
-      await until("the deadlock is counted", 20, async () => (await deadlocks()) > deadlocksBefore)
+      await until("the deadlock is counted", async () => (await deadlocks()) > deadlocksBefore)
       assert.strictEqual(status, 204, text)
     } finally {
       await rival.end()
@@ -105,7 +105,7 @@ describe("deleting at once", () => {
   })
 
   it("repeats the deletion of a room that lost a deadlock", { timeout: 60_000 }, async () => {
-    const person = await backend.newPerson()
+    const person = await backend.newUser()
     const room = await person.room()
     await lockAgainstTheOrder("users where id = $1", person, () => person.call("DELETE", `/chatroom/${room}`))
     assert.strictEqual((await person.call("GET", `/chatroom/${room}`)).status, 404)
@@ -135,7 +135,7 @@ describe("deleting at once", () => {
     assert.strictEqual(deleted.status, 204, deleted.text)
     assert.deepStrictEqual(atStripe(backend, customer), untouched)
     backend.stripe.clearFaults()
-    await until("the subscription ends", 30, async () => {
+    await until("the subscription ends", async () => {
       await retryJobsNow(backend)
       return atStripe(backend, customer).subscriptions[0] === "canceled"
     })
@@ -154,7 +154,7 @@ describe("a process that is killed between the deletion and the end of the subsc
       const customer = await customerOf(backend, person)
       backend.stripe.addFault({ kind: "hang", method: "DELETE", path: "/v1/subscriptions/", times: 1_000 })
       const lost = remove(person).catch(() => undefined)
-      await until("the call to Stripe", 30, async () => backend.stripe.requests({ method: "DELETE" }).length > 0)
+      await until("the call to Stripe", async () => backend.stripe.requests({ method: "DELETE" }).length > 0)
       await first.kill("SIGKILL")
       await lost
       assert.isFalse(await exists(backend, person))
@@ -162,7 +162,7 @@ describe("a process that is killed between the deletion and the end of the subsc
       backend.stripe.clearFaults()
       await backend.database.query("update worker_heartbeats set seen_at = now() - interval '46 seconds'")
       next = await startBackendProcess(backend)
-      await until("the subscription ends", 40, async () => atStripe(backend, customer).subscriptions[0] === "canceled")
+      await until("the subscription ends", async () => atStripe(backend, customer).subscriptions[0] === "canceled")
       assert.deepStrictEqual(atStripe(backend, customer), endedWithoutRefund)
     } finally {
       await Promise.all([first.kill("SIGKILL"), next?.kill("SIGKILL")])

@@ -373,7 +373,7 @@ describe("a processed event", () => {
       )
     }
     await backend.database.query("select graphile_worker.add_job('forget_webhook_events')")
-    await until("the sweep", 30, async () => {
+    await until("the sweep", async () => {
       const jobs = await backend.database.query(
         "select from graphile_worker.jobs where task_identifier = 'forget_webhook_events'"
       )

@@ -206,7 +206,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
     )[0]?.count
 
   it("stores no copy of the body, and replays a prompt of 8,000 characters from the request", async () => {
-    const ada = await world.someone()
+    const ada = await world.newUser()
     const body = { title: "Long", systemPrompt: "€".repeat(8_000), temperature: 0.1 }
     const open = () => ada.call("POST", "/chatroom", body, { "idempotency-key": "long" })
     const [first, second] = [await open(), await open()]

@@ -118,6 +118,6 @@ describe("GET /metrics", () => {
       assert.include(await read, "event: completed")
     }
     await person.ask(await person.room(), "[[length 20000]] not streamed", { wait: 10 })
-    await until("no text in memory", async () => (await units()) === 0, 4_000)
+    await until("no text in memory", async () => (await units()) === 0, { seconds: 4 })
   })
 })
