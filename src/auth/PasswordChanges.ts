@@ -14,6 +14,7 @@ import {
 } from "../api/auth/AuthErrors.ts"
 import type { CurrentSession, UserId } from "../api/auth/User.ts"
 import { clientFingerprint, type Origin } from "../http/ClientAddress.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { AddressLimits } from "./AddressLimits.ts"
 import { AuthEvents } from "./AuthEvents.ts"
 import { Otp } from "./Otp.ts"
@@ -104,7 +105,12 @@ export class PasswordChanges extends Context.Service<
           const known = Result.isSuccess(proof) ? yield* users.credentials(code.mobile) : undefined
           if (known !== undefined) yield* passwords.check(newPassword, known.user)
           return proof
-        }).pipe(sql.withTransaction, Effect.catchTag("SqlError", Effect.die), Effect.flatMap(Effect.fromResult))
+        }).pipe(
+          sql.withTransaction,
+          retryConflicts(sql),
+          Effect.catchTag("SqlError", Effect.die),
+          Effect.flatMap(Effect.fromResult)
+        )
 
       const setWithCode = Effect.fnUntraced(function* (request: typeof ResetPassword.Type, origin: Origin) {
         const { mobile, newPassword } = request

@@ -1,5 +1,6 @@
 import { Clock, Context, Effect, Fiber, Layer } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
+import { isSqlError } from "effect/sql/SqlError"
 import { v7 as uuid } from "uuid"
 import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"

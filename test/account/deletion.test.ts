@@ -107,7 +107,8 @@ describe("deleting at once", () => {
   it("repeats the deletion of a room that lost a deadlock", { timeout: 60_000 }, async () => {
     const person = await backend.newUser()
     const room = await person.room()
-    await lockAgainstTheOrder("users where id = $1", person, () => person.call("DELETE", `/chatroom/${room}`))
+    await person.ask(room, "[[say Yes.]]", { wait: 20 })
+    await lockAgainstTheOrder("messages where user_id = $1", person, () => person.call("DELETE", `/chatroom/${room}`))
     assert.strictEqual((await person.call("GET", `/chatroom/${room}`)).status, 404)
   })
 
