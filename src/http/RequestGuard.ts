@@ -40,24 +40,27 @@ export const hasTooManyHeaders = ({ source }: HttpServerRequest.HttpServerReques
   source instanceof IncomingMessage && source.rawHeaders.length > 2 * maximumHeaders
 
 /**
- * The bytes of a body, as they come. Without them a request soon gives its working place back, and in the end is given
- * up. The reading itself is not interrupted, which would cut the connection before the answer: it ends with the body, or
- * with the connection. Callbacks and not a race of effects, for almost every body is there at once.
+ * The bytes of a body. One that does not come with its head gives the working slot back, and in the end is given up; so is
+ * one that has to make way for other bodies. The reading itself is not interrupted, which would close the connection before
+ * the response: it ends with the body, or with the connection. Callbacks instead of a race of effects, because almost every
+ * body is there immediately.
  */
 const arrival = (
   request: HttpServerRequest.HttpServerRequest,
   maximum: ByteSize.ByteSize
-): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | RequestTimeout | Unavailable> =>
+): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | RequestTimeout> =>
   Effect.contextWith((context) =>
     Effect.callback((resume) => {
-      const giveUp = () => resume(Effect.fail(new RequestTimeout()))
-      const makeWay = () => {
-        if (Context.get(context, CurrentSlot)?.move("receiving") === false) {
-          return resume(Effect.fail(Unavailable.because("overloaded")))
-        }
-        timer = setTimeout(giveUp, receiveMillis - promptMillis)
+      const slot = Context.get(context, CurrentSlot)
+      const giveUp = () => {
+        clearTimeout(timer)
+        resume(Effect.fail(new RequestTimeout()))
       }
-      let timer = setTimeout(makeWay, promptMillis)
+      const makeWay = () => {
+        timer = setTimeout(giveUp, receiveMillis)
+        slot?.receive(giveUp)
+      }
+      let timer = setTimeout(makeWay, slot?.hasManyBodies() === true ? 0 : promptMillis)
       const reading = Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximum)
       Effect.runForkWith(context)(reading).addObserver((exit) => {
         clearTimeout(timer)
@@ -72,7 +75,8 @@ export const receive = Effect.fnUntraced(function* (request: HttpServerRequest.H
   const encoding = request.headers["content-encoding"]
   if (encoding !== undefined && encoding !== "identity") return yield* new UnsupportedMediaType()
   const body = new Uint8Array(yield* arrival(request, maximum))
-  if ((yield* CurrentSlot)?.tryReacquire() === false) return yield* Unavailable.because("overloaded")
+  const slot = yield* CurrentSlot
+  if (slot !== undefined && !(yield* slot.resume)) return yield* Unavailable.because("overloaded")
   return isTooDeep(body) ? yield* new BadJson({ detail: `The body nests deeper than ${maximumDepth} levels` }) : body
 })
 

@@ -1,7 +1,7 @@
 import { Context, Effect } from "effect"
 
 /** What a request in progress is doing. Each kind is a bulkhead with its own bound, so that one cannot crowd out another. */
-export type SlotKind = "working" | "operating" | "webhook" | "receiving" | "waiting"
+export type SlotKind = "working" | "operating" | "webhook" | "receiving" | "receiving_webhook" | "waiting"
 
 /** A request's slot among those in progress. */
 export interface RequestSlot {
@@ -9,8 +9,12 @@ export interface RequestSlot {
   readonly move: (to: SlotKind) => boolean
   /** Reacquires the original slot even over the limit: the work is done and must be answered. */
   readonly reacquire: () => void
-  /** Reacquires the original slot unless its kind is full; true when the slot was never left. */
-  readonly tryReacquire: () => boolean
+  /** Whether the client's address has so many unfinished bodies that another one gets no working slot to arrive in. */
+  readonly hasManyBodies: () => boolean
+  /** Exchanges the slot for one of an unfinished body. `end` is called when the body has to make way for others. */
+  readonly receive: (end: () => void) => void
+  /** Reacquires the original slot after `receive`, and waits for one as new requests do; false when none came free in time. */
+  readonly resume: Effect.Effect<boolean>
   /** Completes when the client has disconnected. */
   readonly disconnected: Effect.Effect<void>
 }

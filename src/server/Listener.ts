@@ -6,7 +6,6 @@ import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
-import { AdaptiveLifo } from "./AdaptiveLifo.ts"
 
 /** Connections of one process: streams, waits, working requests, and as many idle ones. Each is an open file. */
 const maximumConnections = 20_000
@@ -44,7 +43,6 @@ export class Listener extends Server {
   private readonly prefix: string | undefined
   private readonly corsOrigins: ReadonlySet<string>
   private readonly admission: Admission["Service"]
-  private readonly waiting = new AdaptiveLifo()
   private readonly headers: Readonly<Record<string, string>>
 
   constructor(settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">, admission: Admission["Service"]) {
@@ -62,8 +60,6 @@ export class Listener extends Server {
     this.timeout = idleTimeout
     // Above this, connections are closed without a response.
     this.maxConnections = maximumConnections
-    // Deferred: the request that frees its slot is in the middle of its own code.
-    admission.onFree(() => queueMicrotask(() => this.waiting.admit(admission.free())))
     refuseUnreadable(this)
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
   }
@@ -73,9 +69,9 @@ export class Listener extends Server {
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.removePrefix(request)
-      if (this.admission.free() <= 0 && routeOf(request.method, request.url).admission === "working") {
+      if (this.admission.isFull() && routeOf(request.method, request.url).admission === "working") {
         const enter = () => super.emit(event, ...args)
-        const leave = this.waiting.add(enter, () => this.refuse(request, response))
+        const leave = this.admission.wait(enter, () => this.refuse(request, response))
         response.once("close", leave)
         return true
       }

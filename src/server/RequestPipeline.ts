@@ -8,6 +8,8 @@ import { Admission } from "./Admission.ts"
 import { cameWithPrefix } from "./Listener.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
+import { addressKey } from "../http/ClientAddress.ts"
+import { addressOf } from "../http/Origin.ts"
 import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "../http/RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
@@ -117,7 +119,7 @@ const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effe
  */
 export const RequestPipeline = HttpRouter.middleware(
   Effect.gen(function* () {
-    const { apiPrefix, appUrl, corsOrigins } = yield* AppConfig
+    const { apiPrefix, appUrl, corsOrigins, trustedProxies } = yield* AppConfig
     const admission = yield* Admission
     const secure = securityHeaders(appUrl)
     const draining = yield* Draining
@@ -145,7 +147,8 @@ export const RequestPipeline = HttpRouter.middleware(
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const hadPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
         const route = routeOf(request.method, request.url)
-        const slot = admission.enter(route.admission, disconnected(request))
+        const client = { address: () => addressKey(addressOf(request, trustedProxies)), disconnected: disconnected(request) }
+        const slot = admission.enter(route.admission, client)
         if (slot === undefined) admission.countRefusal()
         const refusal = slot === undefined ? Unavailable.because("overloaded") : refusalOf(request)
         const exchange = {
