@@ -42,6 +42,6 @@ export const makePasswordQueue = Effect.gen(function* () {
       const leave = Effect.sync(() => {
         if (--lane.requests === 0) lanes.delete(mobile)
       })
-      return withoutSlot(lane.turn.withPermits(1)(compute(work)), { onFull: busy }).pipe(Effect.ensuring(leave))
+      return withoutSlot(lane.turn.withPermits(1)(compute(work)), { kind: "hashing", onFull: busy }).pipe(Effect.ensuring(leave))
     })
 })

@@ -87,6 +87,7 @@ const call = <S extends Schema.Codec<unknown, unknown>>(
     })
   )
   return withoutSlot(decoded, {
+    kind: "billing",
     onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many requests wait for Stripe" }))
   })
 }

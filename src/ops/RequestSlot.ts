@@ -1,12 +1,15 @@
 import { Context, Effect } from "effect"
 
+/** Kinds of waits: for the end of a reply, the gateway of codes, a password's hash, and Stripe. */
+export type WaitKind = "waiting" | "delivering" | "hashing" | "billing"
+
 /** What a request in progress is doing. Each kind is a bulkhead with its own bound, so that one cannot crowd out another. */
-export type SlotKind = "working" | "operating" | "webhook" | "receiving" | "receiving_webhook" | "waiting"
+export type SlotKind = "working" | "operating" | "webhook" | "receiving" | "receiving_webhook" | WaitKind | "writing"
 
 /** A request's slot among those in progress. */
 export interface RequestSlot {
   /** Exchanges the slot for one of another kind; false, and unchanged, when that kind is full. */
-  readonly move: (to: SlotKind) => boolean
+  readonly move: (to: WaitKind) => boolean
   /** Reacquires the original slot even over the limit: the work is done and must be answered. */
   readonly reacquire: () => void
   /** Whether the client's address has so many unfinished bodies that another one gets no working slot to arrive in. */
@@ -30,12 +33,12 @@ export const CurrentSlot = Context.Reference<RequestSlot | undefined>("chat-back
  */
 export const withoutSlot = <A, E, R, B, E2, R2>(
   wait: Effect.Effect<A, E, R>,
-  options: { readonly onFull: Effect.Effect<B, E2, R2> }
+  options: { readonly kind?: WaitKind | undefined; readonly onFull: Effect.Effect<B, E2, R2> }
 ): Effect.Effect<A | B, E | E2, R | R2> =>
   Effect.withFiber<A | B, E | E2, R | R2>((fiber) => {
     const slot = Context.get(fiber.context, CurrentSlot)
     if (slot === undefined) return wait
-    return slot.move("waiting") ? Effect.ensuring(wait, Effect.sync(slot.reacquire)) : options.onFull
+    return slot.move(options.kind ?? "waiting") ? Effect.ensuring(wait, Effect.sync(slot.reacquire)) : options.onFull
   })
 
 /**

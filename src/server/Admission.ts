@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Record } from "effect"
+import { Context, Effect, Layer, Record, Schedule } from "effect"
 import type { AdmissionClass } from "../api/Annotations.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { observedCounter, observedGauge } from "../ops/Metrics.ts"
@@ -8,18 +8,42 @@ import { ClientShares, type Share } from "./ClientShares.ts"
 
 /**
  * Concurrent requests of each kind in one process; `REQUEST_CONCURRENCY` limits those that work. Incoming bodies are as slow
- * as their senders, and waits (`?wait`, `Prefer: wait`) as slow as a model, so neither holds a working slot. Probes and
- * Stripe have slots of their own, so that they are served when other requests are refused.
+ * as their senders, and waits (`?wait`, `Prefer: wait`) as slow as a model, so neither holds a working slot. Probes,
+ * Stripe and what waits for other systems have slots of their own, so that they are served when other requests are refused.
  */
-const fixedLimits = { operating: 32, webhook: 500, receiving: Infinity, receiving_webhook: Infinity, waiting: 5_000 }
+const fixedLimits = {
+  operating: 32,
+  webhook: 500,
+  waiting: 5_000,
+  // More than the gateway's and argon2's own bounds let wait.
+  delivering: 64,
+  hashing: 64,
+  billing: 500,
+  // Bounded by the limits below.
+  receiving: Infinity,
+  receiving_webhook: Infinity,
+  writing: Infinity
+}
 
 /** Unfinished bodies of one process, and of one address. They are ended, oldest first, instead of being refused. */
 const bodyLimits = { total: 1_000, perClient: 100 }
 /** An address with so many unfinished bodies gets no working slot for the arrival of another one. */
 const manyBodies = 10
 
+/** Bytes of the responses that are being written, in one process and for one address. */
+const writingLimits = { total: 64 * 1024 * 1024, perClient: 16 * 1024 * 1024 }
+/** A connection is closed when its client has taken no piece of a response for this long. */
+const stalledMillis = 30_000
+
 export interface AdmittedSlot extends RequestSlot {
-  /** Gives the slot back once the request is answered or its client has disconnected. */
+  /**
+   * Exchanges the slot for the budget of responses that are being written. `end` is called when the client takes nothing, or
+   * when the bytes have to make way for those of others.
+   */
+  readonly write: (bytes: number, end: Share["end"]) => void
+  /** The client has taken a piece of the response. */
+  readonly progress: () => void
+  /** Gives the slot back once the response is written or its client has disconnected. */
   readonly release: () => void
 }
 
@@ -52,6 +76,11 @@ export class Admission extends Context.Service<
       const counts = Record.map(limits, () => 0)
       const lifo = new AdaptiveLifo()
       const bodies = { working: new ClientShares(bodyLimits), webhook: new ClientShares(bodyLimits) }
+      const responses = new ClientShares(writingLimits)
+      yield* Effect.sync(() => responses.endIdle(stalledMillis)).pipe(
+        Effect.repeat(Schedule.spaced("1 second")),
+        Effect.forkScoped
+      )
       let refusals = 0
       for (const kind of Record.keys(counts)) {
         const help = "Requests in progress in this process."
@@ -65,13 +94,14 @@ export class Admission extends Context.Service<
 
       const slotOf = (own: SlotKind, client: Client): AdmittedSlot => {
         const isWebhook = own === "webhook"
-        const shares = isWebhook ? bodies.webhook : bodies.working
+        const ownBodies = isWebhook ? bodies.webhook : bodies.working
         let current: SlotKind | undefined = own
-        let body: Share | undefined
+        let shares = ownBodies
+        let share: Share | undefined
         counts[own]++
         const exchange = (to: SlotKind | undefined) => {
-          if (body !== undefined) shares.remove(body)
-          body = undefined
+          if (share !== undefined) shares.remove(share)
+          share = undefined
           // Work that outlives its response has no slot.
           if (current === undefined) return true
           counts[current]--
@@ -81,12 +111,14 @@ export class Admission extends Context.Service<
           return true
         }
         const move = (to: SlotKind) => !isFull(to) && exchange(to)
-        const receive = (end: () => void) => {
+        const hold = (kind: SlotKind, resource: ClientShares, size: number, end: Share["end"]) => {
           if (current === undefined) return
-          exchange(isWebhook ? "receiving_webhook" : "receiving")
-          body = { client: client.address(), size: 1, end }
-          shares.add(body)
+          exchange(kind)
+          shares = resource
+          share = { client: client.address(), size, end }
+          shares.add(share)
         }
+        const receive = (end: () => void) => hold(isWebhook ? "receiving_webhook" : "receiving", ownBodies, 1, end)
         const resume = Effect.callback<boolean>((done) => {
           if (current === own || move(own)) return done(Effect.succeed(true))
           let leave = () => {}
@@ -106,9 +138,13 @@ export class Admission extends Context.Service<
         return {
           move,
           reacquire: () => void exchange(own),
-          hasManyBodies: () => shares.countOf(client.address()) >= manyBodies,
+          hasManyBodies: () => ownBodies.countOf(client.address()) >= manyBodies,
           receive,
           resume,
+          write: (bytes, end) => hold("writing", responses, bytes, end),
+          progress: () => {
+            if (share !== undefined) shares.renew(share)
+          },
           release: () => void exchange(undefined),
           disconnected: client.disconnected
         }
@@ -119,6 +155,8 @@ export class Admission extends Context.Service<
         hasManyBodies: () => false,
         receive: () => {},
         resume: Effect.succeed(true),
+        write: () => {},
+        progress: () => {},
         release: () => {},
         disconnected
       })

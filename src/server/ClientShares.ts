@@ -3,8 +3,8 @@ export interface Share {
   /** The key of the client's address; null when it has none, as behind a proxy that is not trusted. */
   readonly client: string | null
   readonly size: number
-  /** Ends the exchange of the share, because another share needs the place or because it made no progress. */
-  readonly end: () => void
+  /** Ends the exchange of the share: another share needs its place, or it made no progress. */
+  readonly end: (cause: "crowded" | "idle") => void
 }
 
 interface Limits {
@@ -25,10 +25,6 @@ export class ClientShares {
 
   constructor(limits: Limits) {
     this.limits = limits
-  }
-
-  get count(): number {
-    return this.all.size
   }
 
   countOf(client: string | null): number {
@@ -69,19 +65,19 @@ export class ClientShares {
     const limit = performance.now() - millis
     for (const [share, { renewedAt }] of this.all) {
       if (renewedAt > limit) return
-      this.end(share)
+      this.end(share, "idle")
     }
   }
 
-  private end(share: Share): void {
+  private end(share: Share, cause: "crowded" | "idle"): void {
     this.remove(share)
-    share.end()
+    share.end(cause)
   }
 
   private endOldest(shares: Iterable<Share>, except: Share): boolean {
     for (const share of shares) {
       if (share === except) continue
-      this.end(share)
+      this.end(share, "crowded")
       return true
     }
     return false

@@ -4,8 +4,10 @@ import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } fro
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
-import { Admission } from "./Admission.ts"
+import { Admission, type AdmittedSlot } from "./Admission.ts"
+import type { Share } from "./ClientShares.ts"
 import { cameWithPrefix } from "./Listener.ts"
+import { paced } from "./PacedResponse.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
 import { addressKey } from "../http/ClientAddress.ts"
@@ -112,6 +114,29 @@ const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effe
     return Effect.sync(() => response.off("close", done))
   })
 
+/** Keeps the slot until the response is written, or its client does not read it. */
+const keepUntilWritten = (
+  request: HttpServerRequest.HttpServerRequest,
+  slot: AdmittedSlot,
+  response: HttpServerResponse.HttpServerResponse
+) => {
+  const nodeResponse = NodeHttpServerRequest.toServerResponse(request)
+  const { bytes, response: watched } = paced(response, slot.progress)
+  if (bytes === undefined || nodeResponse.destroyed) {
+    slot.release()
+    return watched
+  }
+  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
+  const end: Share["end"] = (cause) => {
+    // The response to an earlier request of the connection is still being written.
+    if (cause === "idle" && nodeResponse.socket === null) slot.write(bytes, end)
+    else socket.destroy()
+  }
+  slot.write(bytes, end)
+  nodeResponse.once("close", slot.release)
+  return watched
+}
+
 /**
  * The one global middleware, around every route and around requests without a route: admission, request id, guard, timeout,
  * problems in one shape, and the headers of every response. One instead of several, because the order of several would
@@ -168,7 +193,11 @@ export const RequestPipeline = HttpRouter.middleware(
             )
           )
         )
-        return slot === undefined ? responded : Effect.ensuring(responded, Effect.sync(slot.release))
+        if (slot === undefined) return responded
+        return responded.pipe(
+          Effect.map((response) => keepUntilWritten(request, slot, response)),
+          Effect.onError(() => Effect.sync(slot.release))
+        )
       })
   }),
   { global: true }
