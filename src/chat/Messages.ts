@@ -8,6 +8,7 @@ import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
+import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { clientDisconnected, SessionEnded, withoutSlot } from "../ops/RequestSlot.ts"
 import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 
@@ -15,6 +16,8 @@ import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
 const recheckEvery = 2_000
 /** Milliseconds a waiting request may still wait when its process starts to drain. */
 const drainingWait = 8_000
+/** Waits of one user in one process; a further one is answered immediately, as if its time were over. */
+const maximumWaits = 5
 
 export interface HistoryQuery {
   readonly limit: number
@@ -37,7 +40,10 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       id: MessageId
     ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
-    /** The message as soon as it has ended, or as it is after `seconds`, or when the session of the request has ended. */
+    /**
+     * The message as soon as it has ended, or as it is after `seconds`, or when the session of the request has ended, or at
+     * once when the user has too many waits.
+     */
     readonly awaitEnd: (
       userId: UserId,
       roomId: ChatroomId,
@@ -65,6 +71,7 @@ export class Messages extends Context.Service<
       const notifications = yield* Notifications
       const draining = yield* Draining
       const selected = sql.literal(columns)
+      const waits = makeBulkhead({ permits: maximumWaits, waiting: 0, maxWait: 0 })
 
       /** Returns the rows; when there are none, fails if the room does not exist. */
       const inRoom = Effect.fnUntraced(function* <Row>(userId: UserId, roomId: ChatroomId, rows: ReadonlyArray<Row>) {
@@ -86,7 +93,7 @@ export class Messages extends Context.Service<
         Effect.map(find(userId, roomId, id), ({ message }) => message)
       )
 
-      const awaitEnd: Messages["Service"]["awaitEnd"] = Effect.fn("Messages.awaitEnd")(function* (userId, roomId, id, seconds) {
+      const waitForEnd = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, id: MessageId, seconds: number) {
         let deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
         while (true) {
           // Listens before it reads, so that no end is missed between the two.
@@ -110,6 +117,14 @@ export class Messages extends Context.Service<
           if (hasEnded(message) || deadline <= now) return message
         }
       })
+
+      const awaitEnd: Messages["Service"]["awaitEnd"] = Effect.fn("Messages.awaitEnd")((userId, roomId, id, seconds) =>
+        seconds === 0
+          ? get(userId, roomId, id)
+          : Effect.catchTag(waits.run(userId, waitForEnd(userId, roomId, id, seconds)), "BulkheadFull", () =>
+              get(userId, roomId, id)
+            )
+      )
 
       const latest: Messages["Service"]["latest"] = Effect.fn("Messages.latest")(function* (userId, roomId, seconds) {
         const rows = yield* sql<MessageRow>`

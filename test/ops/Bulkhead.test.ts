@@ -27,7 +27,9 @@ const isFull = (exit: Exit.Exit<unknown, unknown>) =>
 const slotWith = (log: Array<string>, disconnected: Effect.Effect<void>): RequestSlot => ({
   move: (to) => log.push(to) > 0,
   reacquire: () => void log.push("working"),
-  tryReacquire: () => true,
+  hasManyBodies: () => false,
+  receive: () => {},
+  resume: Effect.succeed(true),
   disconnected
 })
 

@@ -16,7 +16,9 @@ import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Me
 
 /** Seconds that a request may wait for its reply. */
 export const maximumWait = 30
-const Wait = integerFromText(0, maximumWait).annotate({ description: "Seconds to wait for the reply." })
+const Wait = integerFromText(0, maximumWait).annotate({
+  description: "Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over."
+})
 const Prefer = Schema.String.annotate({
   description: "`Prefer: wait=N` (RFC 7240) works like `?wait=N`; other preferences are ignored.",
   examples: ["wait=20"]
