@@ -8,6 +8,7 @@ import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
+import { plainTag, rememberGzip } from "../http/Precompressed.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms, newChatroom } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
@@ -17,9 +18,11 @@ import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
 
-/** RFC 9110, 13.1.2: any of the listed tags, compared weakly. */
-const matches = (header: string | undefined, etag: string): boolean =>
-  header !== undefined && header.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag)
+/** RFC 9110, 13.1.2: the first of the listed tags that names the page, compressed or not, compared weakly; `*` names any. */
+const matching = (header: string | undefined, etag: string): string | undefined => {
+  const tags = header?.split(",").map((tag) => tag.trim().replace(/^W\//, ""))
+  return tags?.includes("*") === true ? etag : tags?.find((tag) => plainTag(tag) === etag)
+}
 
 const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.String, id: Schema.String })
 type ListPosition = typeof ListPosition.Type
@@ -73,7 +76,9 @@ export const ChatHttp = HttpApiBuilder.group(
           "cache-control": "private, no-cache",
           "cache-status": from === "hit" ? "chatrooms; hit" : `chatrooms; fwd=${from}`
         }
-        if (matches(headers["if-none-match"], value.etag)) return HttpServerResponse.empty({ status: 304, headers: fresh })
+        if (value.gzipped !== undefined) rememberGzip(value.body, value.gzipped)
+        const etag = matching(headers["if-none-match"], value.etag)
+        if (etag !== undefined) return HttpServerResponse.empty({ status: 304, headers: { ...fresh, etag } })
         const next = nextLink(request.originalUrl, value.next === null ? null : cursorOf(value.next))
         return HttpServerResponse.uint8Array(value.body, { contentType: "application/json", headers: { ...fresh, ...next } })
       }),

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto"
+import { promisify } from "node:util"
+import { gzip as gzipCallback } from "node:zlib"
 import { Context, Effect, Layer } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import { Notifications } from "../database/Notifications.ts"
@@ -11,6 +13,8 @@ const maximumBytes = 64 * 1024 * 1024
 const timeToLive = 5 * 60_000
 /** Bytes that a page takes besides its body. */
 const overhead = 500
+/** Bytes from which the server sends a user's page compressed. */
+const minimumCompressed = 4_096
 
 /** A page as it is sent. */
 export interface EncodedPage {
@@ -18,7 +22,20 @@ export interface EncodedPage {
   /** RFC 9110: a strong validator, the hash of the body. */
   readonly etag: string
   readonly next: ListPosition | null
+  /** The body as gzip, of a page that is kept and is large enough. */
+  readonly gzipped?: Uint8Array | undefined
 }
+
+const gzip = promisify(gzipCallback)
+
+/** A page that is kept is compressed once. */
+const withGzip = (page: EncodedPage): Effect.Effect<EncodedPage> =>
+  page.body.length < minimumCompressed
+    ? Effect.succeed(page)
+    : Effect.map(
+        Effect.promise(() => gzip(page.body, { level: 1 })),
+        (gzipped) => ({ ...page, gzipped })
+      )
 
 /** A user's first page in every size that was asked for. */
 interface FirstPages {
@@ -53,7 +70,8 @@ export class ChatroomList extends Context.Service<
         notifications,
         kind: "chatrooms",
         maxSize: maximumBytes,
-        size: ({ bySize }) => [...bySize.values()].reduce((sum, { body }) => sum + body.length + overhead, 0),
+        size: ({ bySize }) =>
+          [...bySize.values()].reduce((sum, { body, gzipped }) => sum + body.length + (gzipped?.length ?? 0) + overhead, 0),
         ttl: timeToLive
       })
 
@@ -66,8 +84,8 @@ export class ChatroomList extends Context.Service<
       })
 
       const page: ChatroomList["Service"]["page"] = (userId, query, toCursor) => {
-        const loaded = load(userId, query, toCursor)
         const isFirst = query.after === undefined && query.search === undefined && !query.archived
+        const loaded = isFirst ? Effect.flatMap(load(userId, query, toCursor), withGzip) : load(userId, query, toCursor)
         if (!isFirst) return Effect.map(loaded, (value) => ({ value, from: "bypass" as const }))
         const hit = cache.peek(userId)?.bySize.get(query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })

@@ -6,6 +6,7 @@ import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { Admission, type AdmittedSlot } from "./Admission.ts"
 import type { Share } from "./ClientShares.ts"
+import { makeCompression } from "./Compression.ts"
 import { cameWithPrefix } from "./Listener.ts"
 import { paced } from "./PacedResponse.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
@@ -146,6 +147,7 @@ export const RequestPipeline = HttpRouter.middleware(
   Effect.gen(function* () {
     const { apiPrefix, appUrl, corsOrigins, trustedProxies } = yield* AppConfig
     const admission = yield* Admission
+    const compress = yield* makeCompression
     const secure = securityHeaders(appUrl)
     const draining = yield* Draining
     // The CORS middleware would send a one-element array to every origin; a function does not.
@@ -184,7 +186,7 @@ export const RequestPipeline = HttpRouter.middleware(
         }
         const handled = cors(refusal === undefined ? httpEffect : toResponse(refusal))
         const responded = withProblems(handled, mayWait(request) ? waitingTimeout : handlerTimeout, route.allow).pipe(
-          Effect.map((response) => finish(response, exchange)),
+          Effect.flatMap((response) => compress(request, route, finish(response, exchange))),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
             Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
