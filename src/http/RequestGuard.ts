@@ -15,12 +15,13 @@ const maximumHeaders = 100
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-/** `//`, dot segments (plain or escaped) and an escaped NUL: nothing of ours is there. */
-const oddPath = /\/\/|\/(?:\.|%2e){1,2}(?:\/|$)|%00/i
-
-export const isOddPath = (url: string): boolean => {
+/**
+ * A path that another server could read differently: the router takes what follows a semicolon for a query, and two slashes
+ * for one, so a proxy's rule for a path would not hold for it.
+ */
+export const isAmbiguousPath = (url: string): boolean => {
   const query = url.indexOf("?")
-  return !url.startsWith("/") || oddPath.test(query === -1 ? url : url.slice(0, query))
+  return !url.startsWith("/") || /;|\/\//.test(query === -1 ? url : url.slice(0, query))
 }
 
 /**
@@ -115,14 +116,14 @@ const isTooDeep = (body: Uint8Array): boolean => {
  * and a missing token 401, whatever was sent. Refuses what the platform lets through: compressed bodies,
  * another charset, bytes that are not UTF-8 (they would become U+FFFD). An empty body is an empty object.
  */
-export const guarded = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
+export const withCheckedBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
   const text = Effect.gen(function* () {
     const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers["content-type"] ?? "")?.[1]
     if (charset !== undefined && !/^utf-?8$/i.test(charset)) return yield* new UnsupportedMediaType()
     const bytes = yield* receive(request, maximumBody)
     return yield* Effect.try({ try: () => parseable(decoder.decode(bytes)), catch: () => new BadJson() })
   })
-  return Object.create(request, { text: { value: text } }) as typeof request
+  return Object.defineProperty(request, "text", { value: text })
 }
 
 /** The text when it is JSON; the schema then reads it again, which costs less than a second error path. */

@@ -1,6 +1,8 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
 import { noStore } from "../api/Annotations.ts"
 import type { Settings } from "../config/Settings.ts"
+import type { Draining } from "../ops/Draining.ts"
 import type { Admission } from "./Admission.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
@@ -25,6 +27,8 @@ const serverOptions = {
 }
 /** Milliseconds without a byte in either direction: more than any wait, and streams send comments more often. */
 const idleTimeout = 60_000
+/** Milliseconds between two looks for unused connections in a process that drains. */
+const drainingInterval = 500
 /** Above this Node drops headers silently; the request guard refuses far fewer. */
 const maximumHeaders = 1_000
 
@@ -45,7 +49,11 @@ export class Listener extends Server {
   private readonly admission: Admission["Service"]
   private readonly headers: Readonly<Record<string, string>>
 
-  constructor(settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">, admission: Admission["Service"]) {
+  constructor(
+    settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">,
+    admission: Admission["Service"],
+    draining: Draining["Service"]
+  ) {
     super(serverOptions)
     this.prefix = settings.apiPrefix
     this.corsOrigins = new Set(settings.corsOrigins)
@@ -61,6 +69,7 @@ export class Listener extends Server {
     // Above this, connections are closed without a response.
     this.maxConnections = maximumConnections
     refuseUnreadable(this)
+    this.closeUnusedWhile(draining)
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
   }
 
@@ -77,6 +86,21 @@ export class Listener extends Server {
       }
     }
     return super.emit(event, ...args)
+  }
+
+  /** Proxies keep connections open that they do not use, some without ever having sent a request: a drain would wait for them. */
+  private closeUnusedWhile(draining: Draining["Service"]): void {
+    const sockets = new Set<Socket>()
+    this.on("connection", (socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    const timer = setInterval(() => {
+      if (!draining.isDraining()) return
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+      this.closeIdleConnections()
+    }, drainingInterval).unref()
+    this.once("close", () => clearInterval(timer))
   }
 
   private removePrefix(request: IncomingMessage): void {

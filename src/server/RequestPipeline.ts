@@ -9,11 +9,12 @@ import type { Share } from "./ClientShares.ts"
 import { makeCompression } from "./Compression.ts"
 import { cameWithPrefix } from "./Listener.ts"
 import { paced } from "./PacedResponse.ts"
+import { namedHeaders } from "./Document.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
 import { addressKey } from "../http/ClientAddress.ts"
 import { addressOf } from "../http/Origin.ts"
-import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "../http/RequestGuard.ts"
+import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
@@ -21,18 +22,6 @@ import { securityHeaders } from "./SecurityHeaders.ts"
 /** How long a handler may take; a request that asks to wait gets the longest wait on top. */
 const handlerTimeout = "15 seconds"
 const waitingTimeout = "48 seconds"
-
-const exposedHeaders = [
-  "cache-status",
-  "etag",
-  "idempotent-replayed",
-  "link",
-  "location",
-  "ratelimit",
-  "ratelimit-policy",
-  "retry-after",
-  "x-request-id"
-]
 
 const decoder = new TextDecoder()
 
@@ -76,7 +65,7 @@ const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
   if (hasTooManyHeaders(request)) return new HeadersTooLarge()
   const { expect } = request.headers
   if (expect !== undefined && !/^100-continue$/i.test(expect)) return new ExpectationFailed()
-  return isOddPath(request.url) ? new NotFound() : undefined
+  return isAmbiguousPath(request.url) ? new NotFound() : undefined
 }
 
 /** Turns a timeout, a failure and a bare refusal of the platform into problems; an interruption stays one. */
@@ -152,7 +141,8 @@ export const RequestPipeline = HttpRouter.middleware(
     const draining = yield* Draining
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
-    const cors = corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders, maxAge: 600 })
+    const cors =
+      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders, maxAge: 600 })
 
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
@@ -189,7 +179,7 @@ export const RequestPipeline = HttpRouter.middleware(
           Effect.flatMap((response) => compress(request, route, finish(response, exchange))),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
-            Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
+            Context.make(HttpServerRequest.HttpServerRequest, withCheckedBody(request)).pipe(
               Context.add(RequestId, requestId),
               Context.add(CurrentSlot, slot)
             )
