@@ -5,7 +5,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { times } from "../auth/People.ts"
+import { times } from "../support/times.ts"
 
 const document: { readonly paths: Record<string, Record<string, unknown>> } = JSON.parse(readFileSync("openapi.json", "utf8"))
 const origin = "https://app.example"

@@ -3,7 +3,7 @@ import { connect } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { times } from "../auth/People.ts"
+import { times } from "../support/times.ts"
 
 let database: TestDatabase
 beforeAll(async () => (database = await createDatabase()))

@@ -1,9 +1,11 @@
 import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { sleep, times, until } from "../auth/People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 let database: TestDatabase
 let backend: Awaited<ReturnType<typeof startBackend>>

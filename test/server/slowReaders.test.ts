@@ -1,10 +1,12 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { sleep, times, until } from "../auth/People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 const operator = { authorization: "Bearer operator-of-the-tests" }
 
@@ -84,7 +86,7 @@ describe("clients that read slowly", { timeout: 150_000 }, () => {
     const before = await metric("process_resident_memory_bytes")
     const sockets = times(80, () => ask(path, Math.ceil(kernelBytes / length), ada.token))
     const isMade = async () => (await metric('chat_requests_in_progress{activity="working"}')) === 0 && (await writing()) > 0
-    await until("all responses are made", isMade, 60_000)
+    await until("all responses are made", isMade, { seconds: 60 })
     const held = await writing()
     const more = (await metric("process_resident_memory_bytes")) - before
     assert.strictEqual((await bob.call("POST", "/chatroom", {})).status, 201)
@@ -101,7 +103,7 @@ describe("clients that read slowly", { timeout: 150_000 }, () => {
     // A byte at a time makes no room for a piece.
     const reading = setInterval(() => sockets[0]?.read(1), 5_000)
     await until("responses are being written", async () => (await writing()) >= 2)
-    await until("the server has closed both", async () => (await writing()) === 0, 60_000)
+    await until("the server has closed both", async () => (await writing()) === 0, { seconds: 60 })
     clearInterval(reading)
     const took = performance.now() - began
     assert.isAtLeast(took, 29_000)

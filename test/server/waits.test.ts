@@ -10,7 +10,8 @@ import { Admission } from "../../src/server/Admission.ts"
 import { startBackend } from "../support/Backend.ts"
 import { freshMobile, logIn, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { times, until } from "../auth/People.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
 
 let database: TestDatabase
 let gemini: GeminiSimulator
