@@ -6,13 +6,19 @@ import { columnsOf, type RowOf } from "../database/Rows.ts"
 
 const nested = ["error", "usage"] as const
 
-/** A message's columns. Its error and its usage are stored as columns of their own. */
+/** Bytes of UTF-8 that a reply's text may have: 1 MiB. */
+export const maximumReplyBytes = 1_048_576
+
+/**
+ * A message's columns. Its error and its usage are stored as columns of their own. A text that an earlier release stored
+ * without a limit is cut, to as many characters as a reply may have bytes: the driver refuses rows above 16 MiB.
+ */
 export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, nested)),
   "errorCode",
   "errorMessage",
   ...Object.keys(TokenUsage.fields)
-])
+]).replace("content", `left(content, ${maximumReplyBytes}) as content`)
 
 export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>> & {
   readonly [Count in keyof TokenUsage]: number | null
@@ -21,6 +27,9 @@ export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>
   readonly errorCode: ErrorCode | null
   readonly errorMessage: string | null
 }
+
+/** A stored count; an earlier release also stored what no count is, which clients must not get. */
+const countOf = (stored: number | null): number => Math.max(0, stored ?? 0)
 
 export const toMessage = (row: MessageRow): Message => ({
   id: row.id,
@@ -41,10 +50,10 @@ export const toMessage = (row: MessageRow): Message => ({
     row.promptTokens === null
       ? null
       : {
-          promptTokens: row.promptTokens,
-          replyTokens: row.replyTokens ?? 0,
-          thoughtTokens: row.thoughtTokens ?? 0,
-          cachedTokens: row.cachedTokens ?? 0
+          promptTokens: countOf(row.promptTokens),
+          replyTokens: countOf(row.replyTokens),
+          thoughtTokens: countOf(row.thoughtTokens),
+          cachedTokens: countOf(row.cachedTokens)
         },
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)

@@ -1,14 +1,17 @@
-import { Context, Duration, Effect, Layer, Random } from "effect"
+import { Context, Deferred, Duration, Effect, Layer, Random } from "effect"
+import { maximumReplyBytes } from "../chat/MessageRow.ts"
 import { topicOf } from "../database/Topics.ts"
+import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { Conversation } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
-import { appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
+import { type AnswerEnd, appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, type Receipt, ReplyStore } from "./ReplyStore.ts"
+import { makeTextLimit } from "./TextLimit.ts"
 
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
@@ -77,6 +80,19 @@ export class ReplyMaker extends Context.Service<
         }
       })
 
+      /** Passes on the text as it arrives; an answer whose text reaches the limit is cut there, and the call is ended. */
+      const call = Effect.fnUntraced(function* (prompt: Prompt, onDelta: (delta: AnswerDelta) => void) {
+        const keep = makeTextLimit(maximumReplyBytes)
+        const full = yield* Deferred.make<AnswerEnd>()
+        const answered = gemini.answer(prompt, (delta) => {
+          if (Deferred.isDoneUnsafe(full)) return
+          const text = keep(delta.text)
+          onDelta({ ...delta, text })
+          if (text !== delta.text) Deferred.doneUnsafe(full, Effect.succeed("full"))
+        })
+        return yield* Effect.raceFirst(answered, Deferred.await(full))
+      })
+
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
         function* (reply: Claim, turns: Prompt["turns"], onText: (text: string) => void) {
@@ -86,7 +102,7 @@ export class ReplyMaker extends Context.Service<
           let answer = unanswered
           for (let tries = 0; tries < 2; tries++) {
             answer = unanswered
-            const end = yield* gemini.answer({ model, systemPrompt, temperature, turns }, (delta) => {
+            const end = yield* call({ model, systemPrompt, temperature, turns }, (delta) => {
               answer = appendDelta(answer, delta)
               if (delta.text !== "") onText(delta.text)
             })

@@ -91,6 +91,7 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
     const deltas = outbox.takeDeltas()
     yield* hasDeltas.close
     if (deltas.length > 0) yield* rows.insert(deltas)
+    if (outbox.hasDeltas()) yield* hasDeltas.open
   })
   const writeStep = backgroundStep("Writing the delta log failed", writeRow)
   const tidyStep = Effect.andThen(

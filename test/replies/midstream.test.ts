@@ -142,6 +142,32 @@ describe("the stream of an answer", () => {
     assert.deepStrictEqual([last?.finishReason, last?.usage], [undefined, undefined])
   })
 
+  it.each([
+    [{ content: { parts: [{ text: "A", thought: "no" }], role: 7 } }],
+    [{ content: { parts: [{ text: "A" }, { text: 7 }, "odd", null] } }],
+    [{ content: { parts: [{ text: "A" }] }, index: "first", safetyRatings: 7, citationMetadata: [], tokenCount: "many" }],
+    [{ content: { parts: [{ text: "A" }] }, finishReason: { reason: "STOP" }, finishMessage: 7 }]
+  ])("keeps the text of a candidate with members of other types than documented: %j", async (candidate) => {
+    const events = [{ candidates: [candidate] }, { candidates: [{ content: 7, finishReason: "STOP" }] }]
+    const { last, result, text } = await answer((response) => {
+      for (const event of events) response.write(`data: ${JSON.stringify(event)}\n\n`)
+    })
+    assert.isTrue(Result.isSuccess(result))
+    assert.deepStrictEqual([text, last?.finishReason], ["A", "STOP"])
+  })
+
+  it("fails at once on an event without an end", { timeout: 60_000 }, async () => {
+    const { detail, kind, maximumAttempts } = refusal(
+      await answer(async (response) => {
+        response.write(`data: ${piece("A")}\n\ndata: `)
+        for (let sent = 0; sent < 66 && !response.destroyed; sent++) {
+          if (!response.write("x".repeat(1_048_576))) await once(response, "drain")
+        }
+      })
+    )
+    assert.deepStrictEqual([kind, detail, maximumAttempts], ["unavailable", "an event is too long", 1])
+  })
+
   it("fails as unavailable on an event that is not JSON", async () => {
     const ended = await answer((response) => void response.write("data: {not JSON}\n\n"))
     assert.strictEqual(refusal(ended).kind, "unavailable")
