@@ -10,6 +10,7 @@ import m0009 from "./0009_joined_challenges.ts"
 import m0010 from "./0010_fair_shares.ts"
 import m0011 from "./0011_refresh_retries.ts"
 import m0012 from "./0012_account_deletion.ts"
+import m0013 from "./0013_bounded_reads.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -24,5 +25,6 @@ export const migrations = {
   "0009_joined_challenges": m0009,
   "0010_fair_shares": m0010,
   "0011_refresh_retries": m0011,
-  "0012_account_deletion": m0012
+  "0012_account_deletion": m0012,
+  "0013_bounded_reads": m0013
 }

@@ -282,6 +282,8 @@ CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS N
 
 CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;
 
+CREATE INDEX messages_of_question ON messages USING btree (user_id, chatroom_id, reply_to, id) WHERE reply_to IS NOT NULL;
+
 CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id);
 
 CREATE INDEX messages_unfinished ON messages USING btree (user_id, chatroom_id, id) WHERE completed_at IS NULL;
@@ -462,7 +464,9 @@ begin
   -- Asking again: for a reply, or for the newest one of a question, that has ended.
   if p_again is not null then
     select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
-      and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+      and m.id = coalesce((
+        select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = p_again
+        order by r.id desc limit 1), p_again);
     if not found then
       return jsonb_build_object('outcome', 'message_not_found');
     elsif exists (

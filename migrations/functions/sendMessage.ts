@@ -48,7 +48,9 @@ begin
   -- Asking again: for a reply, or for the newest one of a question, that has ended.
   if p_again is not null then
     select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
-      and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+      and m.id = coalesce((
+        select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = p_again
+        order by r.id desc limit 1), p_again);
     if not found then
       return jsonb_build_object('outcome', 'message_not_found');
     elsif exists (

@@ -12,6 +12,7 @@ import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
+import { composed } from "../database/Unicode.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
@@ -120,7 +121,9 @@ export class Chatrooms extends Context.Service<
           where ${sql.and([
             sql`user_id = ${userId}`,
             query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
-            ...(search === undefined ? [] : [sql`position(lower(${search}) in lower(title)) > 0`]),
+            ...(search === undefined
+              ? []
+              : [sql`position(lower(${search.normalize("NFC")}) in lower(${composed(sql, sql`title`)})) > 0`]),
             ...(after === undefined
               ? []
               : [sql`(pinned, active_at, id) < (${after.pinned}, ${after.activeAt}::text::timestamptz, ${after.id}::uuid)`])

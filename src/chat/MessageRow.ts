@@ -1,4 +1,5 @@
 import { Struct } from "effect"
+import type { SqlClient, Statement } from "effect/sql"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
@@ -26,6 +27,24 @@ export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>
   readonly status: Status | "held"
   readonly errorCode: ErrorCode | null
   readonly errorMessage: string | null
+}
+
+/** Bytes of text after which a page takes no other message. */
+const pageBytes = 1_048_576
+
+/**
+ * The first of these rows of `messages`, as many as a page has bytes for, with the number of all of them (`candidates`).
+ * Sizes are known without reading the texts, so a text that the page does not have is not read.
+ */
+export const pageOf = (sql: SqlClient.SqlClient, rows: Statement.Fragment, direction: "asc" | "desc") => {
+  const order = sql.literal(`id ${direction}`)
+  return sql<MessageRow & { readonly candidates: number }>`
+    select ${sql.literal(columns)}, candidates from (
+      select rows.*, count(*) over ()::int as candidates,
+        sum(octet_length(content)) over (order by ${order} rows between unbounded preceding and 1 preceding) as bytes_before
+      from (${rows}) rows
+    ) page where coalesce(bytes_before, 0) < ${pageBytes} order by ${order}
+  `
 }
 
 /** A stored count; an earlier release also stored what no count is, which clients must not get. */

@@ -10,7 +10,7 @@ import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
 import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { clientDisconnected, SessionEnded, withoutSlot } from "../ops/RequestSlot.ts"
-import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
+import { columns, type MessageRow, pageOf, toMessage } from "./MessageRow.ts"
 
 /** Milliseconds after which a waiting request reads again, because a notification can be lost. */
 const recheckEvery = 2_000
@@ -56,7 +56,7 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       seconds: number
     ) => Effect.Effect<{ readonly message: Message | null; readonly reply: Message | null }, ChatroomNotFound | MessageNotFound>
-    /** Newest first; with `after`, the messages after it, oldest first. */
+    /** Newest first; with `after`, the messages after it, oldest first. Fewer than the limit when their texts are long. */
     readonly history: (
       userId: UserId,
       roomId: ChatroomId,
@@ -144,8 +144,8 @@ export class Messages extends Context.Service<
 
       const history: Messages["Service"]["history"] = Effect.fn("Messages.history")(function* (userId, roomId, query) {
         const forwards = query.after !== undefined
-        const rows = yield* sql<MessageRow>`
-          select ${selected} from messages
+        const candidates = sql`
+          select * from messages
           where ${sql.and([
             sql`user_id = ${userId}`,
             sql`chatroom_id = ${roomId}`,
@@ -153,9 +153,10 @@ export class Messages extends Context.Service<
             ...(query.after === undefined ? [] : [sql`id > ${query.after}::uuid`])
           ])}
           order by ${sql.literal(forwards ? "id asc" : "id desc")} limit ${query.limit + 1}
-        `.pipe(Effect.orDie)
-        const found = yield* inRoom(userId, roomId, rows)
-        return { messages: found.slice(0, query.limit).map(toMessage), hasMore: found.length > query.limit }
+        `
+        const rows = yield* pageOf(sql, candidates, forwards ? "asc" : "desc").pipe(Effect.orDie)
+        const found = (yield* inRoom(userId, roomId, rows)).slice(0, query.limit)
+        return { messages: found.map(toMessage), hasMore: (rows[0]?.candidates ?? 0) > found.length }
       })
 
       return Messages.of({ state, get, awaitEnd, latest, history })

@@ -6,6 +6,7 @@ import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { streamCacheControl } from "../api/chat/RepliesApi.ts"
 import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Sending } from "../chat/Sending.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { Cancellation } from "./Cancellation.ts"
@@ -37,7 +38,7 @@ export const RepliesHttp = HttpApiBuilder.group(
 
       getMessageContext: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
-        return yield* receipts.find(userId, params.id, params.mid)
+        return yield* orTooManyRequests(receipts.find(userId, params.id, params.mid))
       }),
 
       streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
