@@ -14,6 +14,7 @@ import type { CurrentSession } from "../api/auth/User.ts"
 import { UserData } from "./UserData.ts"
 import { Users } from "../auth/Users.ts"
 import { originOf } from "../http/Origin.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 
 /** Changes of one user's name and e-mail: each records an event. */
 const profileChanges = { limit: 60, period: Duration.hours(1) }
@@ -65,6 +66,7 @@ export const UserHttp = HttpApiBuilder.group(
       }),
       exportMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
+        yield* orTooManyRequests(data.exportTurn(user))
         return HttpServerResponse.stream(Stream.encodeText(data.export(user)), {
           contentType: "application/json",
           headers: { "content-disposition": 'attachment; filename="export.json"' }

@@ -8,6 +8,7 @@ import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 import { plainTag, rememberGzip } from "../http/Precompressed.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms, newChatroom } from "./Chatrooms.ts"
@@ -92,6 +93,7 @@ export const ChatHttp = HttpApiBuilder.group(
 
       exportChatroom: Effect.fnUntraced(function* ({ params, query }) {
         const { userId } = yield* CurrentUser
+        yield* orTooManyRequests(roomExport.turn(userId))
         const isMarkdown = query.format === "markdown"
         const pieces = yield* isMarkdown ? roomExport.markdown(userId, params.id) : roomExport.json(userId, params.id)
         return HttpServerResponse.stream(Stream.encodeText(pieces), {

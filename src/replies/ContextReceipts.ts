@@ -103,7 +103,7 @@ export class ContextReceipts extends Context.Service<
           included,
           dropped: dropped.toReversed(),
           systemPrompt,
-          promptTokens: reply.promptTokens ?? estimate,
+          promptTokens: Math.max(0, reply.promptTokens ?? estimate),
           model: reply.model ?? reply.roomModel ?? gemini.defaultModel
         }
       })

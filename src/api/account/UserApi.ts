@@ -7,6 +7,7 @@ import { describe } from "../Describe.ts"
 import { ada } from "../Examples.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { Email, Name } from "../auth/User.ts"
+import { TooManyRequests } from "../Problems.ts"
 import { Me } from "./Me.ts"
 import { DayOfUsage, exampleDay } from "./Usage.ts"
 import { UserExport } from "./UserExport.ts"
@@ -32,8 +33,15 @@ export class UserApi extends HttpApiGroup.make("user")
       )
     ),
     HttpApiEndpoint.get("exportMe", "/me/export", {
-      success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String })
-    }).annotateMerge(describe("exportMe", "Export all of the user's data", "One JSON file, streamed.")),
+      success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String }),
+      error: TooManyRequests
+    }).annotateMerge(
+      describe(
+        "exportMe",
+        "Export all of the user's data",
+        "One JSON file, streamed. One export of a user runs at once, of the account or of a room; more wait for three seconds, then get 429."
+      )
+    ),
     HttpApiEndpoint.get("usage", "/usage", {
       success: Schema.Struct({ data: Schema.Array(DayOfUsage) }).annotate({
         identifier: "UsageByDay",
