@@ -9,9 +9,11 @@ import type { BulkheadFull } from "../ops/Bulkhead.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import type { DayOfUsage } from "../api/account/Usage.ts"
 
-/** Days of usage that are told, and rows read at once. */
+/** Days of usage that are shown. */
 const usageDays = 92
+/** Rooms, and sessions or events, that one statement reads. */
 const batch = 100
+const rowsInBatch = 500
 const beforeAll = "00000000-0000-0000-0000-000000000000"
 
 interface Kept {
@@ -20,11 +22,6 @@ interface Kept {
 
 const text = (piece: string) => Stream.make(piece)
 const json = (value: Effect.Effect<unknown>) => Stream.fromEffect(Effect.map(value, (known) => JSON.stringify(known)))
-const toJson = <A>(values: Stream.Stream<A>) =>
-  values.pipe(
-    Stream.map((value) => JSON.stringify(value)),
-    Stream.intersperse(",")
-  )
 const join = (...pieces: ReadonlyArray<Stream.Stream<string>>) =>
   pieces.reduce((before, piece) => Stream.concat(before, piece), Stream.empty)
 
@@ -57,31 +54,34 @@ export class UserData extends Context.Service<
       }, Effect.orDie)
 
       /** Rows in batches by their ids, as the elements of a JSON array. */
-      const elements = (batchAfter: (id: string) => Effect.Effect<ReadonlyArray<Kept>, SqlError>) =>
-        Stream.paginate<string, Kept>(beforeAll, (after) =>
+      const elements = <Row extends Kept>(
+        batchAfter: (id: string) => Effect.Effect<ReadonlyArray<Row>, SqlError>,
+        shown: (row: Row) => object
+      ) =>
+        Stream.paginate<string, string>(beforeAll, (after) =>
           Effect.map(Effect.orDie(batchAfter(after)), (rows) => {
             const last = rows.at(-1)
-            return [rows, rows.length === batch && last !== undefined ? Option.some(last.id) : Option.none()] as const
+            const next = rows.length === rowsInBatch && last !== undefined ? Option.some(last.id) : Option.none()
+            return [last === undefined ? [] : [JSON.stringify(rows.map(shown)).slice(1, -1)], next] as const
           })
-        )
+        ).pipe(Stream.intersperse(","))
 
       const sessionsOf = ({ userId }: CurrentSession) =>
         elements(
-          (after) => sql`
+          (after) => sql<Kept>`
             select id, user_agent, created_at, last_used_at, revoked_at from sessions
-            where user_id = ${userId} and id > ${after}::uuid order by id limit ${batch}
-          `
-        ).pipe(toJson)
+            where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (session) => session
+        )
 
       const authEventsOf = ({ userId }: CurrentSession) =>
         elements(
-          (after) => sql`
+          (after) => sql<Kept>`
             select id, kind, session_id, address, user_agent, at from auth_events
-            where user_id = ${userId} and id > ${after}::uuid order by id limit ${batch}
-          `
-        ).pipe(
-          Stream.map((event) => Struct.omit(event, ["id"])),
-          toJson
+            where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (event) => Struct.omit(event, ["id"])
         )
 
       const profileOf = ({ createdAt, email, mobile, name, tier, userId }: CurrentSession) =>

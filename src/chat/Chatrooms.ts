@@ -12,7 +12,7 @@ import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
-import { composed } from "../database/Unicode.ts"
+import { contains } from "./TextMatch.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
@@ -121,9 +121,7 @@ export class Chatrooms extends Context.Service<
           where ${sql.and([
             sql`user_id = ${userId}`,
             query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
-            ...(search === undefined
-              ? []
-              : [sql`position(lower(${search.normalize("NFC")}) in lower(${composed(sql, sql`title`)})) > 0`]),
+            ...(search === undefined ? [] : [contains(sql, sql`title`, search)]),
             ...(after === undefined
               ? []
               : [sql`(pinned, active_at, id) < (${after.pinned}, ${after.activeAt}::text::timestamptz, ${after.id}::uuid)`])

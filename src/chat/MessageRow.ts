@@ -11,15 +11,18 @@ const nested = ["error", "usage"] as const
 export const maximumReplyBytes = 1_048_576
 
 /**
- * A message's columns. Its error and its usage are stored as columns of their own. A text that an earlier release stored
- * without a limit is cut, to as many characters as a reply may have bytes: the driver refuses rows above 16 MiB.
+ * A message's text. One that an earlier release stored without a limit is cut, to as many characters as a reply may have
+ * bytes: the driver refuses rows above 16 MiB.
  */
+export const readableContent = `case when octet_length(content) > ${maximumReplyBytes} then left(content, ${maximumReplyBytes}) else content end`
+
+/** A message's columns. Its error and its usage are stored as columns of their own. */
 export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, nested)),
   "errorCode",
   "errorMessage",
   ...Object.keys(TokenUsage.fields)
-]).replace("content", `left(content, ${maximumReplyBytes}) as content`)
+]).replace("content", `${readableContent} as content`)
 
 export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>> & {
   readonly [Count in keyof TokenUsage]: number | null

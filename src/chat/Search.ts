@@ -3,8 +3,8 @@ import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import type { FoundMessage } from "../api/chat/Message.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
-import { composed } from "../database/Unicode.ts"
-import { maximumReplyBytes, pageOf, toMessage } from "./MessageRow.ts"
+import { contains } from "./TextMatch.ts"
+import { pageOf, readableContent, toMessage } from "./MessageRow.ts"
 
 /** Characters of a snippet before and after the words. */
 const around = 60
@@ -74,11 +74,10 @@ export class Search extends Context.Service<
       const find: Search["Service"]["find"] = Effect.fn("Search.find")(function* (userId, { before, limit, words }) {
         const end = yield* endOfScan(userId, before)
         if (end === undefined) return { found: [], hasMore: false, lastId: undefined }
-        const text = sql.literal(`left(content, ${maximumReplyBytes})`)
         const matching = sql`
           select * from messages
           where user_id = ${userId} and ${olderThan(before)} and id >= ${end.lastId}::uuid
-            and position(lower(${words.normalize("NFC")}) in lower(${composed(sql, text)})) > 0
+            and ${contains(sql, sql.literal(readableContent), words)}
           order by id desc limit ${limit + 1}
         `
         const rows = yield* pageOf(sql, matching, "desc")
