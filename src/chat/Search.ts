@@ -9,6 +9,9 @@ import { pageOf, readableContent, toMessage } from "./MessageRow.ts"
 /** Characters of a snippet before and after the words. */
 const around = 60
 
+/** How long a search whose client has gone keeps its place among the user's searches. */
+const abandonedPause = "500 millis"
+
 /** Messages, and bytes of text, that one search reads. Where it stops, the next page goes on. */
 const scannedMessages = 10_000
 const scannedBytes = 8 * 1_048_576
@@ -86,7 +89,11 @@ export class Search extends Context.Service<
         return { found, hasMore: isCut || end.stopped, lastId: isCut ? found.at(-1)?.id : end.lastId }
       }, Effect.orDie)
 
-      return Search.of({ find: (userId, query) => bulkhead.run(userId, untilDisconnected(find(userId, query))) })
+      // Otherwise a client that leaves at once and asks again would keep the database busier than one that waits.
+      const abandonable = (userId: UserId, query: Parameters<typeof find>[1]) =>
+        Effect.onInterrupt(untilDisconnected(find(userId, query)), () => Effect.sleep(abandonedPause))
+
+      return Search.of({ find: (userId, query) => bulkhead.run(userId, abandonable(userId, query)) })
     })
   )
 }
