@@ -1,7 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import type { Person, Reply } from "../support/Client.ts"
-import { sleep, startWorld, statuses, times, until, walk, type World } from "./World.ts"
+import { times } from "../support/times.ts"
+import { until } from "../support/wait.ts"
+import { startWorld, statuses, walk, type World } from "./World.ts"
 
 let world: World
 
@@ -55,7 +58,7 @@ describe("a stored row", () => {
     ["50 MB of characters of four bytes", "repeat('🌊', 13107200)", "🌊🌊"],
     ["16 MB that do not compress", "(select string_agg(md5(i::text), '') from generate_series(1, 524288) i)", "0"]
   ])("with a text of %s is readable by every route, cut", { timeout: 120_000 }, async (_, content, words) => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const [question] = await insert(person, room, "'What is long?'", 1)
     await world.database.query(
@@ -71,7 +74,7 @@ describe("a stored row", () => {
   })
 
   it("with the largest value of every column is readable by every route", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const wave = (count: number) => "🌊".repeat(count)
     const name = wave(100)
     assert.strictEqual((await person.call("PATCH", "/user/me", { name })).status, 200, "name")
@@ -94,7 +97,7 @@ describe("a stored row", () => {
   })
 
   it("with negative counts of tokens is readable by every route, the counts as 0", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const sent = await person.ask(room, "[[say ok]] How many tokens?", { wait: 20 })
     await world.database.query(
@@ -116,7 +119,7 @@ describe("a stored row", () => {
 
 describe("a page of messages", () => {
   it("ends after 1 MiB of text, and the next cursor goes on, in both directions", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const ids = await insert(person, room, "left(repeat(md5(n::text), 1000), 32000)", 100)
     for (const [path, order] of [
@@ -142,7 +145,7 @@ describe("a page of messages", () => {
 
 describe("GET /search", () => {
   it("reads 8 MiB of text at a time, and the next cursor goes on", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const [oldest] = await insert(
       person,
@@ -163,7 +166,7 @@ describe("GET /search", () => {
   })
 
   it("reads 10,000 messages at a time", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const [oldest] = await insert(person, room, "case n when 1 then 'A Needle.' else 'hay' end", 10_002)
     const pages = await walk<{ id: string }>(person, "/search?q=needle")
@@ -174,7 +177,7 @@ describe("GET /search", () => {
   })
 
   it("matches both spellings of a word, composed and decomposed, in texts and titles", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     for (const form of ["NFC", "NFD"]) {
       const room = await person.room({ title: `Crème brûlée ${form}`.normalize(form) })
       await insert(person, room, "''", 0)
@@ -205,7 +208,7 @@ describe("a room's title", () => {
     ["\u2800"],
     ["\u0301"]
   ])("that shows nothing is refused: %j", async (title) => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const refused = await person.call("POST", "/chatroom", { title })
     assert.deepStrictEqual([refused.status, refused.body.errors?.[0]?.path], [400, "/title"])
     const room = await person.room()
@@ -213,14 +216,14 @@ describe("a room's title", () => {
   })
 
   it.each([["."], ["字"], ["👩‍👩‍👧"], [" x "], ["नि"], ["e\u0301"]])("that shows something is taken: %j", async (title) => {
-    const person = await world.someone()
+    const person = await world.newUser()
     assert.strictEqual((await person.call("POST", "/chatroom", { title })).status, 201)
   })
 })
 
 describe("the cached list of rooms", () => {
   it("keeps 1 MiB of a user's pages at most, so that no user evicts the others", async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     await times(40, () => person.room({ systemPrompt: "🌊".repeat(8_000) })).reduce(async (before, room) => {
       await before
       await room
@@ -261,12 +264,12 @@ describe("a user's heavy reads", () => {
   }
   const metric = async (name: string) => {
     const { text } = await world
-      .someone()
+      .newUser()
       .then((person) => person.call("GET", "/metrics", undefined, { authorization: "Bearer operator" }))
     return Number(new RegExp(`^${name.replaceAll(/[{}]/g, "\\$&")} (\\d+)`, "m").exec(text)?.[1])
   }
   const inARoom = async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const sent = await person.ask(room, "[[say ok]] How many at once?", { wait: 20 })
     return { person, room, reply: sent.body.reply.id }
@@ -280,8 +283,8 @@ describe("a user's heavy reads", () => {
     const { person, reply, room } = await inARoom()
     const letGo = await lock("messages")
     const answers = times(30, () => person.call("GET", path(room, reply)))
-    await until(async () => (await blocked()) === atOnce)
-    await until(async () => (await metric('chat_requests_in_progress{activity="waiting"}')) > 0)
+    await until(`${atOnce} statements`, async () => (await blocked()) === atOnce)
+    await until("waiting requests", async () => (await metric('chat_requests_in_progress{activity="waiting"}')) > 0)
     assert.isAtMost(await metric('chat_requests_in_progress{activity="working"}'), atOnce)
     const refused = (await Promise.all(answers.map((answer) => Promise.race([answer, sleep(4_500)])))).flatMap(
       (answer) => answer ?? []
@@ -305,10 +308,10 @@ describe("a user's heavy reads", () => {
     const signal = AbortSignal.timeout(500)
     const url = `${world.urls[0]}${path(room, reply)}`
     const gone = fetch(url, { signal, headers: { authorization: `Bearer ${person.token}` } }).catch(() => "gone")
-    await until(async () => (await blocked()) === 1)
+    await until("a statement", async () => (await blocked()) === 1)
     assert.strictEqual(await gone, "gone")
     // The lock is still held: only an interrupted statement has ended.
-    await until(async () => (await blocked()) === 0, 5_000)
+    await until("its end", async () => (await blocked()) === 0, { seconds: 5 })
     await letGo()
     assert.strictEqual((await person.call("GET", path(room, reply))).status, 200)
   })

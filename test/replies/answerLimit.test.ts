@@ -2,7 +2,8 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ended, until } from "../chat/World.ts"
+import { ended } from "../chat/World.ts"
+import { until } from "../support/wait.ts"
 import { openStream, placeOf } from "../stream/SseClient.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
@@ -19,7 +20,7 @@ let closedAfter: ReadonlyArray<number> = []
 const endless = createServer(async (request, response) => {
   request.resume()
   let sent = 0
-  response.once("close", () => (closedAfter = [...closedAfter, sent]))
+  response.setMaxListeners(0).once("close", () => (closedAfter = [...closedAfter, sent]))
   response.writeHead(200, { "content-type": "text/event-stream" })
   const event = `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text: piece }] } }] })}\n\n`
   while (sent < 50 * mebibyte && !response.destroyed) {
@@ -65,7 +66,7 @@ describe("an answer of 50 MiB", () => {
     assert.isTrue(text.repeat(Math.ceil(mebibyte / text.length)).startsWith(reply.content))
     assert.strictEqual(await stream.closed, "end")
     assert.isTrue(stream.text() === reply.content)
-    await until(() => closedAfter.length === 1)
+    await until("the end of the call", () => closedAfter.length === 1)
     assert.isAtMost(closedAfter[0] ?? 0, text.length > mebibyte ? text.length : 50 * mebibyte - 1)
     for (const path of [`/chatroom/${room}`, `/chatroom/${room}/export`, "/user/me/export", "/search?q=e"]) {
       assert.strictEqual((await person.call("GET", path)).status, 200, path)

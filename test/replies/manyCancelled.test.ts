@@ -19,7 +19,7 @@ const timed = async <A>(work: () => Promise<A>) => {
 
 describe("a room with 4,000 cancelled exchanges", () => {
   const prepare = async () => {
-    const person = await world.someone()
+    const person = await world.newUser()
     const room = await person.room()
     const first = await person.ask(room, "[[say Before all.]] The first question.", { wait: 20 })
     await world.database.query(
