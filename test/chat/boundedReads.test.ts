@@ -111,7 +111,7 @@ describe("a stored row", () => {
     const replies = await readAll(person, room, sent.body.reply.id, "tokens")
     const usage = { promptTokens: 0, replyTokens: 0, thoughtTokens: 0, cachedTokens: 0 }
     assert.deepStrictEqual(replies.get(`/chatroom/${room}/message/${sent.body.reply.id}`)?.body.usage, usage)
-    const [day] = replies.get("/user/usage")?.body.data
+    const day = replies.get("/user/usage")?.body.data[0]
     assert.deepStrictEqual([day.promptTokens, day.replyTokens], [0, 0])
     assert.strictEqual(replies.get(`/chatroom/${room}/message/${sent.body.reply.id}/context`)?.body.promptTokens, 0)
   })
