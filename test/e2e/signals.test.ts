@@ -10,8 +10,8 @@ import { type Settings, startProcess } from "../support/Backend.ts"
 import { freePort } from "../../dev/freePort.ts"
 import { logIn, personAt, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, replyOf } from "./Fleet.ts"
 import { until } from "../support/wait.ts"
+import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -75,7 +75,7 @@ describe("a process that gets a signal", () => {
   afterEach(stopAll)
   afterAll(async () => {
     await api.kill("SIGKILL")
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
     await gemini.stop()
     await database.drop()
   })

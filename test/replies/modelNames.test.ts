@@ -1,10 +1,10 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ended } from "../chat/World.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { until } from "../support/wait.ts"
+import { awaitEnd } from "../support/messages.ts"
 
 describe("a room's model that Google refuses", () => {
   let database: TestDatabase
@@ -30,7 +30,7 @@ describe("a room's model that Google refuses", () => {
     const room = await ada.room()
     await database.query("update chatrooms set model = $2 where id = $1", [room, model])
     const before = process.output().length
-    const { body } = await ended(ada, await ada.ask(room, words))
+    const { body } = await awaitEnd(ada, await ada.ask(room, words))
     const lines = () => process.output().slice(before)
     await until("the refusal in the log", () => lines().includes(`refuses our requests for ${model}`), { seconds: 5 })
     const line = lines()

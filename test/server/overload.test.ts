@@ -7,10 +7,10 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { quickest } from "../support/quickest.ts"
 import { assertProblem } from "../auth/People.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { quickest } from "../support/measure.ts"
 
 /** Few enough that a test can fill them. */
 const slots = 3
