@@ -222,7 +222,7 @@ describe("every refusal", () => {
     assert.property(headers, "Allow")
   })
 
-  it("of a body is documented only where a body can be sent", () => {
+  it("is documented for bodies only where a body can be sent", () => {
     for (const { name, operation } of operations) {
       const codes = Object.keys(operation.responses["400"].content["application/problem+json"].examples)
       assert.strictEqual(codes.includes("bad_json"), !name.startsWith("GET "), name)
@@ -296,7 +296,7 @@ describe("every schema", () => {
 })
 
 describe("the stream", () => {
-  const { media } = bodies.find(({ type }) => type === "text/event-stream") ?? assert.fail("there is no stream")
+  const { media } = bodies.find(({ type }) => type === "text/event-stream") ?? assert.fail("no endpoint streams")
   const events: Array<Node> = resolve(media.schema.contentSchema).anyOf.map(resolve)
   const schemaOf = (name: string) => events.find(({ properties }) => properties.event.enum[0] === name)
 

@@ -24,7 +24,7 @@ const refused = async (person: Person) => {
   return reply.status === 401 && reply.body.code === "session_revoked"
 }
 
-describe("a session", () => {
+describe("the session cache", () => {
   let backends: TestBackends
   beforeAll(async () => {
     backends = await startBackends({ ROLE: "api" }, { ROLE: "api" })
@@ -39,14 +39,14 @@ describe("a session", () => {
   })
   afterAll(() => backends.stop())
 
-  it("is served from memory: what nobody was told of is not noticed", async () => {
+  it("serves a session from memory until a notification drops it", async () => {
     const processes = atEveryBackend(backends, await backends.newUser())
     for (const person of processes) assert.strictEqual((await me(person)).status, 200)
     for (const person of processes.slice(0, 1)) await revokeSilently(backends.database, person)
     for (const person of processes) assert.strictEqual((await me(person)).status, 200)
   })
 
-  it("that is revoked is refused by every process within moments", async () => {
+  it("drops a revoked session in every process within moments", async () => {
     const took: Array<number> = []
     for (let round = 0; round < 20; round++) {
       const processes = atEveryBackend(backends, await backends.newUser())
@@ -66,7 +66,7 @@ describe("a session", () => {
     assert.isBelow(median, 500)
   })
 
-  it("that is revoked while it is read is not remembered as good", async () => {
+  it("does not keep a session that is revoked while it is read", async () => {
     for (let round = 0; round < 10; round++) {
       const processes = atEveryBackend(backends, await backends.newUser())
       const [first] = processes
@@ -88,7 +88,7 @@ describe("a session", () => {
     }
   })
 
-  it("of another user is not concerned, nor is a refusal remembered", async () => {
+  it("keeps other users' sessions, and does not cache refusals", async () => {
     const [ada, bob] = [await backends.newUser(), await backends.newUser()]
     await me(bob)
     await revoke(backends.database, ada)
@@ -99,7 +99,7 @@ describe("a session", () => {
     assert.strictEqual((await me(ada)).status, 200)
   })
 
-  it("that was revoked stays so though a second one of its user is asked for at the same time", async () => {
+  it("refuses a revoked session while another session of its user is read", async () => {
     const ada = await backends.newUser()
     await forgetThrottles(backends.database)
     const again = await logIn(backends.urls[0] ?? "", ada.mobile)
@@ -122,7 +122,7 @@ describe("a session", () => {
   })
 })
 
-describe("a session without a listener", () => {
+describe("the session cache without a listener", () => {
   let database: TestDatabase
   let proxy: TcpProxy
   let cutOff: Awaited<ReturnType<typeof startBackend>>
@@ -145,7 +145,7 @@ describe("a session without a listener", () => {
   })
   const listState = async (person: Person) => (await person.call("GET", "/chatroom")).headers.get("cache-status")
 
-  it("is not served from memory: a revocation counts at once, also one that nobody could hear", async () => {
+  it("is bypassed: a revocation counts at once, also one without a notification", async () => {
     const ada = personAt(cutOff.url, await logIn(other.url))
     const bob = personAt(cutOff.url, await logIn(other.url))
     await until("a cache hit", async () => (await listState(ada)) === "chatrooms; hit")

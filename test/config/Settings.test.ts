@@ -239,9 +239,9 @@ describe("a setting that is set", () => {
   })
 
   it("uses the address that Render sets, unless APP_URL is set", async () => {
-    const told = { ...production, APP_URL: undefined, RENDER_EXTERNAL_URL: "https://chat.onrender.com" }
-    assert.strictEqual((await settings(told)).appUrl, "https://chat.onrender.com")
-    assert.strictEqual((await settings({ ...told, APP_URL: "https://chat.example" })).appUrl, "https://chat.example")
+    const onRender = { ...production, APP_URL: undefined, RENDER_EXTERNAL_URL: "https://chat.onrender.com" }
+    assert.strictEqual((await settings(onRender)).appUrl, "https://chat.onrender.com")
+    assert.strictEqual((await settings({ ...onRender, APP_URL: "https://chat.example" })).appUrl, "https://chat.example")
   })
 
   it("allows any origin with *", async () => {

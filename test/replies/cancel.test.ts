@@ -91,7 +91,7 @@ describe("cancelling a reply", () => {
     assert.isNull(cancelled.body.error)
   })
 
-  it("whose worker is gone keeps what its attempt had stored, and the next question is answered", async () => {
+  it("keeps the stored text when its worker is gone, and the next question is answered", async () => {
     const ada = await backends.newUser()
     const place = await sendQuestion(ada, "[[latency 20000]] [[say late]]")
     const next = await sendQuestion(ada, "[[say the next]]", place.room)

@@ -51,7 +51,7 @@ describe("the stream of an answer", () => {
     )
   }
   const refusal = ({ result }: Awaited<ReturnType<typeof answer>>) =>
-    Result.isFailure(result) ? result.failure : assert.fail("it was no failure")
+    Result.isFailure(result) ? result.failure : assert.fail("it did not fail")
 
   it.each([
     ["as an event", (error: string) => `data: ${JSON.stringify(JSON.parse(error))}\r\n\r\n`],
@@ -84,7 +84,7 @@ describe("the stream of an answer", () => {
   })
 
   // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
-  describe("is read as the standard says", () => {
+  describe("follows the standard", () => {
     const [first, second] = [piece("Grüße, "), piece("Ada", { finishReason: "STOP" })]
     const lines = JSON.stringify(JSON.parse(second), null, 1).split("\n")
     const multiline = lines.map((line) => `data: ${line}\n`).join("")
@@ -111,7 +111,7 @@ describe("the stream of an answer", () => {
       }
     })
 
-    it("without an event that no blank line ends", async () => {
+    it("ignores a last event without a blank line after it", async () => {
       for (const end of ["", "\n"]) {
         const { last, result, text } = await answer((response) => void response.write(`data: ${first}\n\ndata: ${second}${end}`))
         assert.isTrue(Result.isSuccess(result))
@@ -210,7 +210,7 @@ describe("the stream of an answer", () => {
     }
     const bare = JSON.stringify(status, null, 2)
 
-    it.each([["[DONE]"], ["{not: JSON}"], ["[[]"], ["{}\n{}"]])("is none when its line is no field: %s", async (line) => {
+    it.each([["[DONE]"], ["{not: JSON}"], ["[[]"], ["{}\n{}"]])("is ignored when its line is not a field: %s", async (line) => {
       const { last, result, text } = await answer((response) => {
         response.write(`data: ${piece}\n\n${line}\n\n`.repeat(3))
         response.write(`data: ${JSON.stringify({ candidates: [{ finishReason: "STOP" }] })}\n\n`)

@@ -40,7 +40,7 @@ describe("a room's model that Google refuses", () => {
   }
 
   it.each([["veo-9"], ["no-such-model"], ["-"], [".."], ["a..b"]])(
-    "fails at once, and is no error of the operator's: %s",
+    "fails at once, and is not logged as an operator's error: %s",
     async (model) => {
       assert.deepStrictEqual(await refusalOf(model, "hello"), { code: "model_misconfigured", attempt: 1, level: "WARN" })
     }

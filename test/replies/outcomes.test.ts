@@ -84,7 +84,7 @@ describe.concurrent("a candidate that was stopped", () => {
     "SAFETY_OF_TOMORROW",
     "BLOCKED_BY_POLICY"
   ]) {
-    it(`for ${reason} fails the reply as blocked at once, with or without text, without a refund`, async () => {
+    it(`fails the reply as blocked at once for ${reason}, with or without text, without a refund`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
         assertFailed(outcome, "blocked")
@@ -96,7 +96,7 @@ describe.concurrent("a candidate that was stopped", () => {
   }
 
   for (const reason of ["LANGUAGE", "OTHER", "MALFORMED_FUNCTION_CALL", "WHATEVER"]) {
-    it(`for ${reason} is retried once, with or without text, and refunded`, async () => {
+    it(`is retried once for ${reason}, with or without text, and refunded`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
         assertFailed(outcome, "model_unavailable")
@@ -105,7 +105,7 @@ describe.concurrent("a candidate that was stopped", () => {
     })
   }
 
-  it("for an unknown reason is retried", async () => {
+  it("is retried for an unknown reason", async () => {
     const { calls, reply } = await asked("[[finish WHATEVER 1 times 1]] [[say Fine.]]")
     assert.deepEqual([reply.status, reply.content, reply.finishReason, calls.length], ["completed", "Fine.", "STOP", 2])
   })
@@ -137,7 +137,7 @@ describe.concurrent("a reply that reaches its token limit", () => {
 describe.concurrent("a stream that breaks", () => {
   const whole = "The whole of it, from its beginning to its very end."
   for (const word of ["cut 1", "cut 0", "drop 1", "garbage 1", "truncate 1", "error 1", "error 1 status 500"]) {
-    it(`by [[${word}]] is retried, and the first attempt's text is discarded`, async () => {
+    it(`is retried after [[${word}]], and the first attempt's text is discarded`, async () => {
       const { calls, reply, used } = await asked(`[[${word} times 1]] [[say ${whole}]]`)
       assert.deepEqual([reply.status, reply.content, reply.error, reply.truncated], ["completed", whole, null, false])
       assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
@@ -168,7 +168,7 @@ describe.concurrent("an empty answer", () => {
 
 describe.concurrent("an outage", () => {
   for (const word of ["status 500", "status 503", "status 504", "reset", "html"]) {
-    it(`by [[${word}]] is retried`, async () => {
+    it(`is retried after [[${word}]]`, async () => {
       const { calls, reply, used } = await asked(`[[${word} times 1]] [[say Up again.]]`)
       assert.deepEqual([reply.status, reply.content, reply.error], ["completed", "Up again.", null])
       assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
@@ -225,7 +225,7 @@ describe.concurrent("an outage", () => {
 
 describe.concurrent("a rejection of our own requests", () => {
   for (const status of [400, 401, 403, 404]) {
-    it(`by ${status} fails the reply without a retry, and refunds it`, async () => {
+    it(`fails the reply for ${status} without a retry, and refunds it`, async () => {
       const outcome = await asked(`[[status ${status}]]`)
       assertFailed(outcome, "model_misconfigured")
       assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.attempt], [1, 0, 1])

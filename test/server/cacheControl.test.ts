@@ -94,7 +94,7 @@ describe("Cache-Control", () => {
     }
   )
 
-  it("is private, no-store on what was created, changed and deleted", async () => {
+  it("is private, no-store on responses to creations, changes and deletions", async () => {
     const headers = { authorization: `Bearer ${ada.token}`, "content-type": "application/json" }
     const created = await call("POST", "/chatroom", headers, "{}")
     const path = `/chatroom/${created.body.id}`

@@ -190,7 +190,7 @@ const waitsOfFive = async (question: string, seconds: number): Promise<Array<Pro
 }
 
 describe("waiting requests", () => {
-  it("for a reply hold no working slot", async () => {
+  it("hold no working slot while they wait for a reply", async () => {
     const other = await bob.room()
     const waits = [
       ...(await waitsOfFive("[[latency 4000]] slow", 15)),

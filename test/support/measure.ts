@@ -1,4 +1,4 @@
-/** The milliseconds of the quickest of three: a busy machine makes one of them slow, what is not woken is slow each time. */
+/** The milliseconds of the quickest of three runs: a busy machine slows some of them, a missed wake-up slows all. */
 export const quickest = async (work: () => Promise<unknown>): Promise<number> => {
   const took: Array<number> = []
   for (let round = 0; round < 3; round++) {
