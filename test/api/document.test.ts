@@ -59,7 +59,16 @@ ajv.addFormat("date", (text) => new Date(text).toISOString().slice(0, 10) === te
 ajv.addFormat("uri", URL.canParse)
 ajv.addFormat("uri-reference", (text) => URL.canParse(text, "http://localhost"))
 ajv.addFormat("password", true)
-const validator = (schema: Node) => ajv.compile({ ...schema, components: document.components })
+const ROOT = "document"
+ajv.addSchema({ $id: ROOT, components: document.components })
+const validators = new Map<string, ReturnType<typeof ajv.compile>>()
+/** Compiles each schema once, with the document's components as a schema of their own. */
+const validator = (schema: Node) => {
+  const text = JSON.stringify(schema).replaceAll('"#/', `"${ROOT}#/`)
+  const known = validators.get(text) ?? ajv.compile(JSON.parse(text))
+  validators.set(text, known)
+  return known
+}
 const assertFits = (schema: Node, value: unknown, what: string) => {
   const validate = validator(schema)
   assert.isTrue(validate(value), `${what}: ${ajv.errorsText(validate.errors)} ${JSON.stringify(value)}`)

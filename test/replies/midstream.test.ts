@@ -2,12 +2,13 @@ import { once } from "node:events"
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Effect, Layer, Result } from "effect"
+import { Effect, Layer, ManagedRuntime, Result } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
 import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
 import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
+import { inParallel } from "../support/inParallel.ts"
 
 const piece = (text: string, more = {}) => JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, ...more }] })
 const busy = JSON.stringify(
@@ -24,32 +25,63 @@ const busy = JSON.stringify(
 )
 
 describe("the stream of an answer", () => {
-  let write: (response: ServerResponse) => Promise<void> | void
+  type Write = (response: ServerResponse) => Promise<void> | void
+  /** What the server writes for each model name. */
+  const writes = new Map<string, Write>()
   const server = createServer((request, response) => {
     request.resume()
     response.writeHead(200, { "content-type": "text/event-stream" })
-    void Promise.resolve(write(response)).then(() => response.end())
+    const model = /models\/([^:]+):/.exec(request.url ?? "")?.[1] ?? ""
+    void Promise.resolve(writes.get(model)?.(response)).then(() => response.end())
   })
-  beforeAll(() => once(server.listen(0, "127.0.0.1"), "listening"))
-  afterAll(() => void server.close())
-
-  const answer = (writing: typeof write) => {
-    write = writing
+  let runtime: ManagedRuntime.ManagedRuntime<Gemini, unknown>
+  beforeAll(async () => {
+    await once(server.listen(0, "127.0.0.1"), "listening")
     const settings = environment({
       APP_ENV: "test",
       DATABASE_URL: "postgres://nowhere/none",
       GEMINI_API_KEY: "simulated",
       GEMINI_BASE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     })
+    runtime = ManagedRuntime.make(Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings)))
+  })
+  afterAll(async () => {
+    await runtime.dispose()
+    server.close()
+  })
+
+  let models = 0
+  const answer = (write: Write) => {
+    const model = `m${models++}`
+    writes.set(model, write)
     const deltas: Array<AnswerDelta> = []
-    const prompt = { model: "m", systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text: "?" }] }
+    const prompt = { model, systemPrompt: null, temperature: null, turns: [{ role: "user" as const, text: "?" }] }
     return Gemini.pipe(
       Effect.flatMap((gemini) => Effect.result(gemini.answer(prompt, (delta) => deltas.push(delta)))),
       Effect.map((result) => ({ result, text: deltas.map(({ text }) => text).join(""), last: deltas.at(-1) })),
-      Effect.provide(Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))),
-      Effect.runPromise
+      runtime.runPromise
     )
   }
+  /** Answers with `bytes`, cut into two chunks at every place from `first` on, eight answers at a time. */
+  const answerCut = (
+    bytes: Buffer,
+    [first, end]: readonly [number, number],
+    check: (ended: Awaited<ReturnType<typeof answer>>, cut: number) => void
+  ) =>
+    inParallel(
+      8,
+      Array.from({ length: end - first }, (_, index) => first + index),
+      async (cut) =>
+        check(
+          await answer(async (response) => {
+            response.socket?.setNoDelay(true)
+            response.write(bytes.subarray(0, cut))
+            await sleep(2)
+            response.write(bytes.subarray(cut))
+          }),
+          cut
+        )
+    )
   const refusal = ({ result }: Awaited<ReturnType<typeof answer>>) =>
     Result.isFailure(result) ? result.failure : assert.fail("it did not fail")
 
@@ -70,17 +102,11 @@ describe("the stream of an answer", () => {
   it.each([["\n"], ["\r\n"], ["\r"]])("is read wherever the chunks are cut, with lines that end in %j", async (line) => {
     const whole = `data: ${piece("Grüße, ")}${line}${line}data: ${piece("Ada 🙂", { finishReason: "STOP" })}${line}${line}`
     const bytes = Buffer.from(whole)
-    for (let cut = 1; cut < bytes.length; cut++) {
-      const { last, result, text } = await answer(async (response) => {
-        response.socket?.setNoDelay(true)
-        response.write(bytes.subarray(0, cut))
-        await sleep(2)
-        response.write(bytes.subarray(cut))
-      })
+    await answerCut(bytes, [1, bytes.length], ({ last, result, text }, cut) => {
       assert.isTrue(Result.isSuccess(result), `cut at ${cut}`)
       assert.strictEqual(text, "Grüße, Ada 🙂")
       assert.strictEqual(last?.finishReason, "STOP")
-    }
+    })
   })
 
   // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -99,16 +125,10 @@ describe("the stream of an answer", () => {
       ["empty events", `\n\n\nevent: ping\n\ndata: ${first}\n\n\n\ndata: ${second}\n\n\n`]
     ])("with %s, wherever it is cut", async (_, stream) => {
       const bytes = Buffer.from(stream)
-      for (let cut = 0; cut <= bytes.length; cut++) {
-        const { last, result, text } = await answer(async (response) => {
-          response.socket?.setNoDelay(true)
-          response.write(bytes.subarray(0, cut))
-          await sleep(2)
-          response.write(bytes.subarray(cut))
-        })
+      await answerCut(bytes, [0, bytes.length + 1], ({ last, result, text }, cut) => {
         assert.isTrue(Result.isSuccess(result), `cut at ${cut}`)
         assert.deepStrictEqual([text, last?.finishReason], ["Grüße, Ada", "STOP"], `cut at ${cut}`)
-      }
+      })
     })
 
     it("ignores a last event without a blank line after it", async () => {
