@@ -5,7 +5,7 @@ import { isTerminal, openStream, type Place, readAll } from "../stream/SseClient
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
 import { callsAbout } from "../support/geminiCalls.ts"
-import { unknownId } from "../support/responses.ts"
+import { countStatuses, unknownId } from "../support/responses.ts"
 import { sendQuestion, awaitStatus, readEnded, readMessage, uniquePrompt, usedToday } from "../support/messages.ts"
 import { bothUrls, startTwoBackends, type TestBackends } from "../support/TestBackends.ts"
 
@@ -202,6 +202,17 @@ describe("cancelling a reply", () => {
     await stream.closed
     assert.strictEqual(stream.events.filter(isTerminal).length, 1)
     assert.strictEqual(stream.text(), (await readMessage(ada, place)).body.content)
+  })
+
+  it("ends a held reply once for parallel requests", async () => {
+    const ada = await backends.newUser()
+    const first = await sendQuestion(ada, "[[latency 20000]]")
+    const held = await sendQuestion(ada, "[[say held]]", first.room)
+    const all = await Promise.all(times(10, (index) => cancel(index % 2 === 0 ? workerUrl : apiUrl, ada, held)))
+    assert.deepStrictEqual(countStatuses(all), { 200: 1, 409: 9 })
+    const rooms = await backends.database.query("select unfinished from chatrooms where id = $1", [first.room])
+    assert.deepStrictEqual(rooms, [{ unfinished: 1 }])
+    await cancel(workerUrl, ada, first)
   })
 
   it("ends the reply once when it races with completion, in fifty rounds", { timeout: 60_000 }, async () => {
