@@ -4,18 +4,19 @@ import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from
 import type { Person, Reply } from "../support/Client.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
-import { startWorld, statuses, walk, type World } from "./World.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { countStatuses, readPages } from "../support/responses.ts"
 
-let world: World
+let backends: TestBackends
 
 beforeAll(async () => {
-  world = await startWorld({ BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none", ADMIN_TOKEN: "operator" })
+  backends = await startBackends({ BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none", ADMIN_TOKEN: "operator" })
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 /** Stores messages past the product: questions and replies in turns, or all questions. Returns the ids, oldest first. */
 const insert = async (person: Person, room: string, contents: string, count: number, columns = "", values = "") => {
-  const rows = await world.database.query<{ id: string }>(
+  const rows = await backends.database.query<{ id: string }>(
     `insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at ${columns})
       select $1, ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $2, 'user', ${contents}, 'completed', now(), now() ${values}
       from generate_series(1, $3) n returning id`,
@@ -58,10 +59,10 @@ describe("a stored row", () => {
     ["50 MB of characters of four bytes", "repeat('🌊', 13107200)", "🌊🌊"],
     ["16 MB that do not compress", "(select string_agg(md5(i::text), '') from generate_series(1, 524288) i)", "0"]
   ])("with a text of %s is readable by every route, cut", { timeout: 120_000 }, async (_, content, words) => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const room = await person.room()
     const [question] = await insert(person, room, "'What is long?'", 1)
-    await world.database.query(
+    await backends.database.query(
       `insert into messages (user_id, id, chatroom_id, role, content, status, reply_to, attempt, created_at, completed_at, quota_state)
         values ($1, '01980000-0000-7000-8000-0000000000ff', $2, 'model', ${content}, 'completed', $3, 1, now(), now(), 'spent')`,
       [person.userId, room, question]
@@ -74,37 +75,37 @@ describe("a stored row", () => {
   })
 
   it("with the largest value of every column is readable by every route", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const wave = (count: number) => "🌊".repeat(count)
     const name = wave(100)
     assert.strictEqual((await person.call("PATCH", "/user/me", { name })).status, 200, "name")
     const room = await person.room({ title: wave(120), systemPrompt: wave(8_000), model: "a".repeat(100), temperature: 2 })
     const sent = await person.ask(room, `${wave(31_980)} [[say ok]]`, { wait: 20 })
     assert.strictEqual(sent.status, 201)
-    await world.database.query(
+    await backends.database.query(
       `update messages set content = repeat('🌊', 262144), finish_reason = repeat('F', 200), error_message = repeat('e', 200),
         model = repeat('m', 200), prompt_tokens = 2147483647, reply_tokens = 2147483647, thought_tokens = 2147483647,
         cached_tokens = 2147483647, context_system_prompt = repeat('🌊', 8000),
         context_ids = array(select gen_random_uuid() from generate_series(1, 401)) where id = $1`,
       [sent.body.reply.id]
     )
-    await world.database.query(
+    await backends.database.query(
       "update usage_daily set prompt_tokens = 9007199254740991, reply_tokens = 9007199254740991 where used = 1"
     )
-    await world.database.query("update sessions set user_agent = repeat('🌊', 300) where user_id = $1", [person.userId])
+    await backends.database.query("update sessions set user_agent = repeat('🌊', 300) where user_id = $1", [person.userId])
     const replies = await readAll(person, room, sent.body.reply.id, "🌊")
     assert.strictEqual(replies.get(`/chatroom/${room}/message/${sent.body.reply.id}`)?.body.content, wave(262_144))
   })
 
   it("with negative counts of tokens is readable by every route, the counts as 0", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const room = await person.room()
     const sent = await person.ask(room, "[[say ok]] How many tokens?", { wait: 20 })
-    await world.database.query(
+    await backends.database.query(
       "update messages set prompt_tokens = -1, reply_tokens = -2147483648, thought_tokens = -7, cached_tokens = null where id = $1",
       [sent.body.reply.id]
     )
-    await world.database.query(
+    await backends.database.query(
       `update usage_daily set prompt_tokens = -5, reply_tokens = -5 where quota_key = (select quota_key from users where id = $1)`,
       [person.userId]
     )
@@ -119,14 +120,14 @@ describe("a stored row", () => {
 
 describe("a page of messages", () => {
   it("ends after 1 MiB of text, and the next cursor goes on, in both directions", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const room = await person.room()
     const ids = await insert(person, room, "left(repeat(md5(n::text), 1000), 32000)", 100)
     for (const [path, order] of [
       ["?limit=100", ids.toReversed()],
       ["?limit=100&after=01980000-0000-7000-8000-000000000000", ids]
     ] as const) {
-      const pages = await walk<{ id: string; content: string }>(person, `/chatroom/${room}/messages${path}`)
+      const pages = await readPages<{ id: string; content: string }>(person, `/chatroom/${room}/messages${path}`)
       assert.deepStrictEqual(
         pages.flat().map(({ id }) => id),
         order
@@ -145,7 +146,7 @@ describe("a page of messages", () => {
 
 describe("GET /search", () => {
   it("reads 8 MiB of text at a time, and the next cursor goes on", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const room = await person.room()
     const [oldest] = await insert(
       person,
@@ -155,21 +156,21 @@ describe("GET /search", () => {
     )
     const first = await person.call("GET", "/search?q=needle")
     assert.deepStrictEqual([first.body.data, first.body.hasMore], [[], true])
-    const pages = await walk<{ id: string }>(person, "/search?q=needle")
+    const pages = await readPages<{ id: string }>(person, "/search?q=needle")
     assert.deepStrictEqual(
       pages.flat().map(({ id }) => id),
       [oldest]
     )
-    const common = await walk<{ id: string; content: string }>(person, "/search?q=a&limit=100")
+    const common = await readPages<{ id: string; content: string }>(person, "/search?q=a&limit=100")
     assert.strictEqual(common.flat().length, 300)
     for (const page of common) assert.isBelow(bytesOf(page), 1_048_576 + 32_000)
   })
 
   it("reads 10,000 messages at a time", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const room = await person.room()
     const [oldest] = await insert(person, room, "case n when 1 then 'A Needle.' else 'hay' end", 10_002)
-    const pages = await walk<{ id: string }>(person, "/search?q=needle")
+    const pages = await readPages<{ id: string }>(person, "/search?q=needle")
     assert.deepStrictEqual(
       pages.map((page) => page.map(({ id }) => id)),
       [[], [oldest]]
@@ -177,7 +178,7 @@ describe("GET /search", () => {
   })
 
   it("matches both spellings of a word, composed and decomposed, in texts and titles", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     for (const form of ["NFC", "NFD"]) {
       const room = await person.room({ title: `Crème brûlée ${form}`.normalize(form) })
       await insert(person, room, "''", 0)
@@ -208,7 +209,7 @@ describe("a room's title", () => {
     ["\u2800"],
     ["\u0301"]
   ])("that shows nothing is refused: %j", async (title) => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const refused = await person.call("POST", "/chatroom", { title })
     assert.deepStrictEqual([refused.status, refused.body.errors?.[0]?.path], [400, "/title"])
     const room = await person.room()
@@ -216,14 +217,14 @@ describe("a room's title", () => {
   })
 
   it.each([["."], ["字"], ["👩‍👩‍👧"], [" x "], ["नि"], ["e\u0301"]])("that shows something is taken: %j", async (title) => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     assert.strictEqual((await person.call("POST", "/chatroom", { title })).status, 201)
   })
 })
 
 describe("the cached list of rooms", () => {
   it("keeps 1 MiB of a user's pages at most, so that no user evicts the others", async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     await times(40, () => person.room({ systemPrompt: "🌊".repeat(8_000) })).reduce(async (before, room) => {
       await before
       await room
@@ -243,7 +244,7 @@ describe("the cached list of rooms", () => {
 describe("a user's heavy reads", () => {
   let locker: pg.Client
   beforeEach(async () => {
-    locker = new pg.Client({ connectionString: world.database.url })
+    locker = new pg.Client({ connectionString: backends.database.url })
     await locker.connect()
   })
   afterEach(() => locker.end())
@@ -256,20 +257,20 @@ describe("a user's heavy reads", () => {
   }
   /** Statements of heavy reads that wait for the lock. The process's own sweeps wait, too. */
   const blocked = async () => {
-    const [row] = await world.database.query<{ count: number }>(
+    const [row] = await backends.database.query<{ count: number }>(
       `select count(*)::int as count from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
         and (query like '%octet_length%' or query like '%context_system_prompt as%')`
     )
     return row?.count ?? 0
   }
   const metric = async (name: string) => {
-    const { text } = await world
+    const { text } = await backends
       .newUser()
       .then((person) => person.call("GET", "/metrics", undefined, { authorization: "Bearer operator" }))
     return Number(new RegExp(`^${name.replaceAll(/[{}]/g, "\\$&")} (\\d+)`, "m").exec(text)?.[1])
   }
   const inARoom = async () => {
-    const person = await world.newUser()
+    const person = await backends.newUser()
     const room = await person.room()
     const sent = await person.ask(room, "[[say ok]] How many at once?", { wait: 20 })
     return { person, room, reply: sent.body.reply.id }
@@ -290,13 +291,13 @@ describe("a user's heavy reads", () => {
       (answer) => answer ?? []
     )
     assert.strictEqual(await blocked(), atOnce)
-    assert.deepStrictEqual(statuses(refused), { 429: 30 - atOnce })
+    assert.deepStrictEqual(countStatuses(refused), { 429: 30 - atOnce })
     for (const { body, headers } of refused) {
       assert.deepStrictEqual([body.code, headers.get("retry-after")], ["too_many_requests", "1"])
     }
     await letGo()
-    assert.deepStrictEqual(statuses(await Promise.all(answers)), { 200: atOnce, 429: 30 - atOnce })
-    assert.deepStrictEqual(statuses(await Promise.all(times(4, () => person.call("GET", path(room, reply))))), { 200: 4 })
+    assert.deepStrictEqual(countStatuses(await Promise.all(answers)), { 200: atOnce, 429: 30 - atOnce })
+    assert.deepStrictEqual(countStatuses(await Promise.all(times(4, () => person.call("GET", path(room, reply))))), { 200: 4 })
   })
 
   it.each([
@@ -306,7 +307,7 @@ describe("a user's heavy reads", () => {
     const { person, reply, room } = await inARoom()
     const letGo = await lock("messages")
     const signal = AbortSignal.timeout(500)
-    const url = `${world.urls[0]}${path(room, reply)}`
+    const url = `${backends.urls[0]}${path(room, reply)}`
     const gone = fetch(url, { signal, headers: { authorization: `Bearer ${person.token}` } }).catch(() => "gone")
     await until("a statement", async () => (await blocked()) === 1)
     assert.strictEqual(await gone, "gone")
@@ -322,7 +323,7 @@ describe("a user's heavy reads", () => {
     for (const path of [`/chatroom/${room}/export`, "/user/me/export"]) {
       // Not compressed, so that the rest does not fit into the buffers on the way.
       const headers = { authorization: `Bearer ${person.token}`, "accept-encoding": "identity" }
-      const response = await fetch(`${world.urls[0]}${path}`, { headers })
+      const response = await fetch(`${backends.urls[0]}${path}`, { headers })
       assert.strictEqual(response.status, 200)
       const reader = response.body?.getReader()
       await reader?.read()
@@ -335,12 +336,12 @@ describe("a user's heavy reads", () => {
 
   it("stream the head of an account's export, with every event of the account", async () => {
     const { person } = await inARoom()
-    await world.database.query(
+    await backends.database.query(
       "insert into auth_events (user_id, id, kind) select $1, gen_random_uuid(), 'logout' from generate_series(1, 2500)",
       [person.userId]
     )
     const letGo = await lock("auth_events")
-    const response = await fetch(`${world.urls[0]}/user/me/export`, { headers: { authorization: `Bearer ${person.token}` } })
+    const response = await fetch(`${backends.urls[0]}/user/me/export`, { headers: { authorization: `Bearer ${person.token}` } })
     const reader = response.body?.getReader()
     const first = new TextDecoder().decode((await reader?.read())?.value)
     assert.match(first, /^\{"user":\{"id":/)

@@ -197,12 +197,12 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
     )[0]?.count
 
   it("stores no copy of the body, and replays a prompt of 8,000 characters from the request", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const body = { title: "Long", systemPrompt: "€".repeat(8_000), temperature: 0.1 }
     const open = () => ada.call("POST", "/chatroom", body, { "idempotency-key": "long" })
     const [first, second] = [await open(), await open()]
     assert.deepEqual([second.status, second.body], [201, first.body])
-    const [row] = await world.database.query<{ bytes: number }>(
+    const [row] = await backends.database.query<{ bytes: number }>(
       "select pg_column_size(k.*)::int as bytes from idempotency_keys k where user_id = $1",
       [ada.userId]
     )

@@ -2,12 +2,12 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ended } from "../chat/World.ts"
 import { until } from "../support/wait.ts"
 import { openStream, placeOf } from "../stream/SseClient.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { awaitEnd } from "../support/messages.ts"
 
 const mebibyte = 1_048_576
 
@@ -58,7 +58,7 @@ describe("an answer of 50 MiB", () => {
     const room = await person.room()
     const sent = await person.ask(room, "Tell me everything.")
     const stream = await openStream(backend.url, person, placeOf(sent))
-    const reply = (await ended(person, sent)).body
+    const reply = (await awaitEnd(person, sent)).body
     assert.deepStrictEqual([reply.status, reply.truncated, reply.finishReason, reply.error], ["completed", true, null, null])
     const bytes = Buffer.byteLength(reply.content)
     assert.isAtMost(bytes, mebibyte)
