@@ -9,7 +9,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     reporters: ["default", "./test/support/closingLine.ts"],
     projects: [
-      { extends: true, test: { name: "unit", include: unitTests } },
+      // Unit tests keep no state in modules, so the files of a worker share the imports.
+      { extends: true, test: { name: "unit", include: unitTests, isolate: false } },
       { extends: true, test: { name: "system", include: systemTests, globalSetup: "test/support/globalSetup.ts" } }
     ]
   }

@@ -106,12 +106,16 @@ const measure = async (
 
   const target = (requests: ReadonlyArray<string>): Target => ({ port: api.port, connections, requests })
   const hits = tokens.map((owner) => requestText("GET", path, owner))
+  const gzip = "accept-encoding: gzip\r\n"
+  const compressedHits = tokens.map((owner) => requestText("GET", path, owner, undefined, gzip))
   const asked = tokens.map((owner, index) =>
     requestText("GET", path, owner, undefined, `if-none-match: ${tags[index] ?? ""}\r\n`)
   )
   // All users with one page size, then all users with the next.
   const sizes = Array.from({ length: pageSizes }, (_, index) => 100 - index)
-  const firsts = sizes.flatMap((size) => tokens.map((owner) => requestText("GET", `${path}?limit=${size}`, owner)))
+  const firstsWith = (headers = "") =>
+    sizes.flatMap((size) => tokens.map((owner) => requestText("GET", `${path}?limit=${size}`, owner, undefined, headers)))
+  const firsts = firstsWith()
   /** Every user reads once, so that all requests that follow are hits. */
   const fill = async () => {
     await Promise.all(tokens.map(tagOf))
@@ -128,8 +132,16 @@ const measure = async (
   })
   const variants = [
     of({ what: "hit, 200 with body", status: "200", target: target(hits), reference: whole, prepare: fill }),
+    of({ what: "hit, 200 with gzip", status: "200", target: target(compressedHits), reference: whole, prepare: fill }),
     of({ what: "hit, 304 on If-None-Match", status: "304", target: target(asked), reference: unchanged, prepare: fill }),
     of({ what: "miss: first read since a change", status: "200", target: target(firsts), reference: whole, prepare: change }),
+    of({
+      what: "miss, with gzip",
+      status: "200",
+      target: target(firstsWith(gzip)),
+      reference: whole,
+      prepare: change
+    }),
     of({
       what: "no caches: listener lost",
       status: "200",

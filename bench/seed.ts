@@ -27,7 +27,7 @@ export const seedTokens = (settings: Readonly<Record<string, string>>, users: nu
   )
   const logIn = Effect.fnUntraced(function* (index: number) {
     const { user } = yield* (yield* Users).activate(mobileOf(index), "bench")
-    const session = yield* (yield* Sessions).start(user.id, "bench")
+    const session = yield* (yield* Sessions).start(user.id, { address: null, userAgent: "bench" }, false)
     const tokens = yield* Tokens
     return yield* tokens.sign(user.id, session, tokens.ttl)
   })

@@ -8,7 +8,10 @@ import m0007 from "./0007_named_outcomes.ts"
 import m0008 from "./0008_worker_locks.ts"
 import m0009 from "./0009_joined_challenges.ts"
 import m0010 from "./0010_fair_shares.ts"
-import m0011 from "./0011_models_and_money.ts"
+import m0011 from "./0011_refresh_retries.ts"
+import m0012 from "./0012_account_deletion.ts"
+import m0013 from "./0013_bounded_reads.ts"
+import m0014 from "./0014_models_and_money.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -22,5 +25,8 @@ export const migrations = {
   "0008_worker_locks": m0008,
   "0009_joined_challenges": m0009,
   "0010_fair_shares": m0010,
-  "0011_models_and_money": m0011
+  "0011_refresh_retries": m0011,
+  "0012_account_deletion": m0012,
+  "0013_bounded_reads": m0013,
+  "0014_models_and_money": m0014
 }

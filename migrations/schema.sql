@@ -225,6 +225,8 @@ create table sessions (
   expires_at timestamp with time zone not null,
   revoked_at timestamp with time zone,
   is_recovery boolean default false not null,
+  previous_counter integer,
+  exchanged_at timestamp with time zone,
   constraint sessions_pkey PRIMARY KEY (user_id, id),
   constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
@@ -258,6 +260,7 @@ create table subscriptions (
   invoice_url text,
   created_at timestamp with time zone not null,
   fetched_at timestamp with time zone not null,
+  account_deleted_at timestamp with time zone,
   constraint subscriptions_pkey PRIMARY KEY (user_id, id)
 );
 
@@ -313,6 +316,8 @@ alter table stream_log alter column body set storage external;
 CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
 
 CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;
+
+CREATE INDEX messages_of_question ON messages USING btree (user_id, chatroom_id, reply_to, id) WHERE reply_to IS NOT NULL;
 
 CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id);
 
@@ -550,7 +555,9 @@ begin
   -- Asking again: for a reply, or for the newest one of a question, that has ended.
   if p_again is not null then
     select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
-      and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+      and m.id = coalesce((
+        select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = p_again
+        order by r.id desc limit 1), p_again);
     if not found then
       return jsonb_build_object('outcome', 'message_not_found');
     elsif exists (

@@ -31,7 +31,9 @@ if (!process.argv.includes("--check")) {
 } else if (readFileSync(file, "utf8") !== document) {
   fail("openapi.json differs from the API's definition: run `npm run generate` and commit it")
 } else {
-  const report = redocly("lint", fileURLToPath(file), "--extends", "recommended", "--max-problems", "1000")
+  // The committed document names a local server; a deployment serves it with its own address.
+  const options = ["--extends", "recommended", "--max-problems", "1000", "--skip-rule", "no-server-example.com"]
+  const report = redocly("lint", fileURLToPath(file), ...options)
   for (const { location, message, ruleId, severity } of Schema.decodeUnknownSync(Report)(report).problems) {
     fail(`openapi.json ${location[0]?.pointer ?? ""}: ${message} (${severity}, ${ruleId})`)
   }

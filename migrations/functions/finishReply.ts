@@ -8,7 +8,7 @@ import { define } from "./define.ts"
  * unit is given back, to so many replies of a day. `p_calls` are the attempt's calls of the model, which
  * `record_calls` writes; what the reply has reserved of the budget is given back. `FinishOutcome` of `ReplyStore.ts` describes what it returns.
  *
- * The same lock order as in `send_message`: the user, then the room, then its messages, then the day's usage.
+ * The lock order of docs/architecture.md: the user, then the room, then its messages, then the day's usage.
  */
 export const finishReply = define(`
 create or replace function finish_reply(

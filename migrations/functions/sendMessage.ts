@@ -7,8 +7,8 @@ import { define } from "./define.ts"
  *
  * A function, so that it is one round trip in which each statement sees what the room's previous holder committed: a
  * single statement with CTEs would decide from the snapshot it took before it waited for the room's lock.
- * Lock order everywhere: the user, then the room, then its messages, then the day's usage. All changes to who runs and
- * who is held happen under the user's lock, so that the count of running replies is exact.
+ * Lock order: the user, then the room, then its messages, then the day's usage (docs/architecture.md). All changes to who
+ * runs and who is held happen under the user's lock, so that the count of running replies is exact.
  *
  * The reply is `queued` if its room has no unfinished one and fewer than `p_running_limit` replies of the user are on
  * their way; else it is `held`.
@@ -54,7 +54,9 @@ begin
   -- Asking again: for a reply, or for the newest one of a question, that has ended.
   if p_again is not null then
     select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
-      and (m.id = p_again or m.reply_to = p_again) order by m.id desc limit 1;
+      and m.id = coalesce((
+        select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = p_again
+        order by r.id desc limit 1), p_again);
     if not found then
       return jsonb_build_object('outcome', 'message_not_found');
     elsif exists (

@@ -140,6 +140,7 @@ export const folders: ReadonlyArray<Folder> = [
     })
   ]),
   folder("2. Chatrooms", "Create, list, page, change and delete chatrooms.", [
+    call("List the models", "listModels", 200),
     call("Create chatroom", "createChatroom", 201, { before: "newKey", headers: key, save: { roomId: "id" } }),
     call("Create chatroom: same idempotency key", "createChatroom", 201, { headers: key }),
     call("Create chatroom: all defaults", "createChatroom", 201, { body: {}, save: { secondRoomId: "id" } }),

@@ -1,15 +1,29 @@
-import { Context, Effect, Layer, Option, Stream } from "effect"
+import { Context, Effect, Layer, Option, type Scope, Stream, Struct } from "effect"
 import { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Chatroom } from "../api/chat/Chatroom.ts"
 import { Chatrooms, type ListPosition, positionOf } from "../chat/Chatrooms.ts"
 import { RoomExport, roomToJson } from "../chat/RoomExport.ts"
 import { iso } from "../api/Schemas.ts"
+import type { BulkheadFull } from "../ops/Bulkhead.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import type { DayOfUsage } from "../api/account/Usage.ts"
 
-/** Days of usage that are told, and rows read at once. */
+/** Days of usage that are shown. */
 const usageDays = 92
+/** Rooms, and sessions or events, that one statement reads. */
 const batch = 100
+const rowsInBatch = 500
+const beforeAll = "00000000-0000-0000-0000-000000000000"
+
+interface Kept {
+  readonly id: string
+}
+
+const text = (piece: string) => Stream.make(piece)
+const json = (value: Effect.Effect<unknown>) => Stream.fromEffect(Effect.map(value, (known) => JSON.stringify(known)))
+const join = (...pieces: ReadonlyArray<Stream.Stream<string>>) =>
+  pieces.reduce((before, piece) => Stream.concat(before, piece), Stream.empty)
 
 /** Everything that is kept of a user, for the user. */
 export class UserData extends Context.Service<
@@ -19,6 +33,8 @@ export class UserData extends Context.Service<
     readonly usage: (user: CurrentSession) => Effect.Effect<ReadonlyArray<DayOfUsage>>
     /** One JSON document, in pieces: an account can be larger than a process should hold. */
     readonly export: (user: CurrentSession) => Stream.Stream<string>
+    /** Takes the user's turn for the scope: one export of a user runs at once. */
+    readonly exportTurn: (user: CurrentSession) => Effect.Effect<void, BulkheadFull, Scope.Scope>
   }
 >()("chat-backend/account/UserData") {
   static readonly layer = Layer.effect(
@@ -30,28 +46,54 @@ export class UserData extends Context.Service<
 
       const usage = Effect.fn("UserData.usage")(function* (user: CurrentSession) {
         return yield* sql<DayOfUsage>`
-          select day::text as day, prompts, prompt_tokens::float8 as prompt_tokens, reply_tokens::float8 as reply_tokens,
-            thought_tokens::float8 as thought_tokens, cached_tokens::float8 as cached_tokens, tool_tokens::float8 as tool_tokens,
-            searches::float8 as searches, cost_micros::float8 as cost_micros
+          select day::text as day, prompts, greatest(0, prompt_tokens)::float8 as prompt_tokens,
+            greatest(0, reply_tokens)::float8 as reply_tokens, thought_tokens::float8 as thought_tokens,
+            cached_tokens::float8 as cached_tokens, tool_tokens::float8 as tool_tokens, searches::float8 as searches,
+            cost_micros::float8 as cost_micros
           from usage_daily where quota_key = ${user.quotaKey} and day > (now() at time zone 'utc')::date - ${usageDays}
           order by usage_daily.day desc
         `
       }, Effect.orDie)
 
-      const account = Effect.fnUntraced(function* (user: CurrentSession) {
-        const sessions = yield* sql`
-          select id, user_agent, created_at, last_used_at, revoked_at from sessions where user_id = ${user.userId} order by created_at
-        `
-        const authEvents = yield* sql`
-          select kind, session_id, address, user_agent, at from auth_events where user_id = ${user.userId} order by id
-        `
-        const subscriptions = yield* sql`
+      /** Rows in batches by their ids, as the elements of a JSON array. */
+      const elements = <Row extends Kept>(
+        batchAfter: (id: string) => Effect.Effect<ReadonlyArray<Row>, SqlError>,
+        shown: (row: Row) => object
+      ) =>
+        Stream.paginate<string, string>(beforeAll, (after) =>
+          Effect.map(Effect.orDie(batchAfter(after)), (rows) => {
+            const last = rows.at(-1)
+            const next = rows.length === rowsInBatch && last !== undefined ? Option.some(last.id) : Option.none()
+            return [last === undefined ? [] : [JSON.stringify(rows.map(shown)).slice(1, -1)], next] as const
+          })
+        ).pipe(Stream.intersperse(","))
+
+      const sessionsOf = ({ userId }: CurrentSession) =>
+        elements(
+          (after) => sql<Kept>`
+            select id, user_agent, created_at, last_used_at, revoked_at from sessions
+            where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (session) => session
+        )
+
+      const authEventsOf = ({ userId }: CurrentSession) =>
+        elements(
+          (after) => sql<Kept>`
+            select id, kind, session_id, address, user_agent, at from auth_events
+            where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (event) => Struct.omit(event, ["id"])
+        )
+
+      const profileOf = ({ createdAt, email, mobile, name, tier, userId }: CurrentSession) =>
+        JSON.stringify({ id: userId, mobile, name, email, tier, createdAt: iso(createdAt) })
+
+      const subscriptionsOf = Effect.fnUntraced(function* ({ userId }: CurrentSession) {
+        return yield* sql`
           select id, status, current_period_start, current_period_end, cancel_at, created_at from subscriptions
-          where user_id = ${user.userId} order by created_at
+          where user_id = ${userId} order by created_at
         `
-        const { email, mobile, name, tier } = user
-        const profile = { id: user.userId, mobile, name, email, tier, createdAt: iso(user.createdAt) }
-        return JSON.stringify({ user: profile, sessions, authEvents, subscriptions, usage: yield* usage(user) })
       }, Effect.orDie)
 
       const roomsOf = (user: CurrentSession, archived: boolean) =>
@@ -69,14 +111,22 @@ export class UserData extends Context.Service<
             Stream.concat(Stream.make(index === 0 ? "" : ","), roomToJson(room, roomExport.messages(user.userId, room.id)))
           )
         )
-        return Stream.fromEffect(account(user)).pipe(
-          Stream.map((head) => `${head.slice(0, -1)},"chatrooms":[`),
-          Stream.concat(rooms),
-          Stream.concat(Stream.make("]}"))
+        return join(
+          text(`{"user":${profileOf(user)},"sessions":[`),
+          sessionsOf(user),
+          text('],"authEvents":['),
+          authEventsOf(user),
+          text('],"subscriptions":'),
+          json(subscriptionsOf(user)),
+          text(',"usage":'),
+          json(usage(user)),
+          text(',"chatrooms":['),
+          rooms,
+          text("]}")
         )
       }
 
-      return UserData.of({ usage, export: exportAll })
+      return UserData.of({ usage, export: exportAll, exportTurn: ({ userId }) => roomExport.turn(userId) })
     })
   )
 }

@@ -1,4 +1,4 @@
-import { Effect, Stream } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
@@ -6,18 +6,25 @@ import { Membership } from "../billing/Membership.ts"
 import { Quota } from "../chat/Quota.ts"
 import { iso } from "../api/Schemas.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
+import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { AuthEvents } from "../auth/AuthEvents.ts"
+import { Throttle } from "../auth/Throttle.ts"
 import { Sessions } from "../auth/Sessions.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { UserData } from "./UserData.ts"
 import { Users } from "../auth/Users.ts"
 import { originOf } from "../http/Origin.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
+
+/** Changes of one user's name and e-mail: each records an event. */
+const profileChanges = { limit: 60, period: Duration.hours(1) }
 
 export const UserHttp = HttpApiBuilder.group(
   Api,
   "user",
   Effect.fn(function* (handlers) {
     const quota = yield* Quota
+    const throttle = yield* Throttle
     const users = yield* Users
     const sessions = yield* Sessions
     const events = yield* AuthEvents
@@ -47,17 +54,21 @@ export const UserHttp = HttpApiBuilder.group(
       updateMe: Effect.fnUntraced(function* ({ payload, request }) {
         const user = yield* CurrentUser
         const origin = yield* originOf(request)
+        const wait = yield* throttle.take(`profile:${user.userId}`, profileChanges)
+        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
         const work = [users.update(user.userId, payload), events.append(user.userId, "profile_changed", origin, user.sessionId)]
         yield* sessions.change(user.userId, Effect.all(work, { discard: true }))
         return yield* present({ ...user, ...payload })
       }),
       deleteMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
-        yield* membership.end(user.userId)
-        yield* sessions.change(user.userId, users.remove(user.userId))
+        yield* membership.prepareDeletion(user.userId)
+        yield* sessions.change(user.userId, Effect.andThen(membership.endWithAccount(user.userId), users.remove(user.userId)))
+        yield* membership.endDeleted(user.userId)
       }),
       exportMe: Effect.fnUntraced(function* () {
         const user = yield* CurrentUser
+        yield* orTooManyRequests(data.exportTurn(user))
         return HttpServerResponse.stream(Stream.encodeText(data.export(user)), {
           contentType: "application/json",
           headers: { "content-disposition": 'attachment; filename="export.json"' }

@@ -35,6 +35,6 @@ export class Api extends HttpApi.make("gemini-chat-backend")
       version: "0.1.0",
       description: overview,
       license: { name: "MIT", identifier: "MIT" },
-      servers: [{ url: "/", description: "The server that this document came from." }]
+      servers: [{ url: "http://localhost:3000", description: "A server started with `npm run dev`." }]
     })
   ) {}

@@ -66,6 +66,12 @@ export class Internal extends HttpApiError.Problem<Internal>()(
   ...problem("internal", 500, "Internal server error")
 ) {}
 
+/** A caller has as many requests of one kind in progress, or waiting, as it may have; other callers are not affected. */
+export class TooManyRequests extends HttpApiError.Problem<TooManyRequests>()(
+  "TooManyRequests",
+  ...problem("too_many_requests", 429, "Too many requests of this kind at once", retryAfter)
+) {}
+
 const unavailable = {
   timeout: "The request took too long",
   overloaded: "The server is too busy",

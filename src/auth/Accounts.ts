@@ -1,142 +1,173 @@
-import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
-import { AppConfig } from "../config/Settings.ts"
-import { AuthEvents } from "./AuthEvents.ts"
-import type { Origin } from "../http/ClientAddress.ts"
+import { Context, Duration, Effect, Layer, type Redacted } from "effect"
 import type { AuthEventKind } from "../api/account/UserExport.ts"
+import type { Login, Logout, NewUser, SignedUp, Tokens as TokenPair, VerifyOtp } from "../api/auth/AuthBodies.ts"
 import {
   CredentialsInvalid,
-  CurrentPasswordInvalid,
   type OtpAttemptsExceeded,
   type OtpInvalid,
   PasswordLoginOff,
   type PasswordsBusy,
-  ReauthenticationRequired,
-  SamePassword,
+  type PhoneTaken,
+  RefreshInvalid,
+  type RefreshReused,
+  SessionNotFound,
   TooManyAttempts,
   type WeakPassword
 } from "../api/auth/AuthErrors.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
+import type { CurrentSession, SessionId, User, UserId } from "../api/auth/User.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { clientFingerprint, type Origin } from "../http/ClientAddress.ts"
+import { AddressLimits } from "./AddressLimits.ts"
+import { AuthEvents } from "./AuthEvents.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
-import { Sessions } from "./Sessions.ts"
+import { recoverySeconds, Sessions } from "./Sessions.ts"
+import { SignupTokens } from "./SignupTokens.ts"
 import { Throttle } from "./Throttle.ts"
-import type { CurrentSession, SessionId, User, UserId } from "../api/auth/User.ts"
+import { Tokens } from "./Tokens.ts"
 import { Users } from "./Users.ts"
+import { isWrong } from "./WrongAttempts.ts"
 
-/** A first password may be set within this time of the login; later a new login is asked for. */
-const freshMillis = Duration.toMillis("10 minutes")
-/** Wrong passwords, of a number or of a user. */
-const guesses = { limit: 10, period: Duration.minutes(15), refundable: true }
+/** Logins of a user with the right password: each starts a session and records an event. */
+const passwordLogins = { limit: 60, period: Duration.hours(1) }
 
-export interface LoggedIn {
-  readonly user: User
-  readonly sessionId: SessionId
-}
-
-/** What a person does with a password. */
+/** Signing up, logging in and logging out. */
 export class Accounts extends Context.Service<
   Accounts,
   {
-    readonly changePassword: (
-      user: CurrentSession,
-      current: Redacted.Redacted | undefined,
-      next: Redacted.Redacted,
+    readonly signUp: (
+      user: typeof NewUser.Type,
       origin: Origin
-    ) => Effect.Effect<
-      void,
-      CurrentPasswordInvalid | ReauthenticationRequired | SamePassword | WeakPassword | PasswordsBusy | TooManyAttempts
-    >
-    /** A new password for whoever has the number. A weak one uses no code up. */
-    readonly resetPassword: (
-      reset: { readonly mobile: Mobile; readonly otp: string; readonly challengeId?: string | undefined },
-      next: Redacted.Redacted,
-      client: string,
+    ) => Effect.Effect<typeof SignedUp.Type, PhoneTaken | WeakPassword | PasswordsBusy | TooManyAttempts>
+    /** Logs in with a one-time code. With the purpose `reset_password` the session is a recovery. */
+    readonly verifyOtp: (
+      code: typeof VerifyOtp.Type,
       origin: Origin
-    ) => Effect.Effect<void, WeakPassword | OtpInvalid | OtpAttemptsExceeded | PasswordsBusy>
+    ) => Effect.Effect<typeof Login.Type, OtpInvalid | OtpAttemptsExceeded | TooManyAttempts>
     readonly passwordLogin: (
       mobile: Mobile,
       password: Redacted.Redacted,
       origin: Origin
-    ) => Effect.Effect<LoggedIn, CredentialsInvalid | PasswordLoginOff | PasswordsBusy | TooManyAttempts>
+    ) => Effect.Effect<typeof Login.Type, CredentialsInvalid | PasswordLoginOff | PasswordsBusy | TooManyAttempts>
+    readonly refresh: (
+      refreshToken: string,
+      origin: Origin
+    ) => Effect.Effect<typeof TokenPair.Type, RefreshInvalid | RefreshReused>
+    readonly logout: (
+      session: CurrentSession,
+      scope: NonNullable<(typeof Logout.Type)["scope"]>,
+      origin: Origin
+    ) => Effect.Effect<void>
+    /** Ends one session of the user. */
+    readonly revokeSession: (userId: UserId, sessionId: SessionId, origin: Origin) => Effect.Effect<void, SessionNotFound>
   }
 >()("chat-backend/auth/Accounts") {
   static readonly layer = Layer.effect(
     Accounts,
     Effect.gen(function* () {
-      const { passwordLogin: isLoginOn } = yield* AppConfig
+      const { passwordLogin: isPasswordLoginOn } = yield* AppConfig
+      const addressLimits = yield* AddressLimits
       const events = yield* AuthEvents
       const otp = yield* Otp
       const passwords = yield* Passwords
       const sessions = yield* Sessions
+      const signupTokens = yield* SignupTokens
       const throttle = yield* Throttle
+      const tokens = yield* Tokens
       const users = yield* Users
 
-      /** Counted before it is judged: many at once get no more guesses than one after the other. Only a wrong one stays counted. */
-      const guess = Effect.fnUntraced(function* (key: string, judge: Effect.Effect<boolean, PasswordsBusy>) {
-        const wait = yield* throttle.take(key, guesses)
-        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
-        const isRight = yield* Effect.tapError(judge, () => throttle.refund(key, guesses))
-        if (isRight) yield* throttle.refund(key, guesses)
-        return isRight
+      const issue = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId, counter: number, expiresIn: number) {
+        return {
+          token: yield* tokens.sign(userId, sessionId, expiresIn),
+          tokenType: "Bearer" as const,
+          expiresIn,
+          refreshToken: tokens.refreshToken(userId, sessionId, counter)
+        }
       })
 
-      /** The new password, the record of it and the end of sessions: all of it happens, or nothing. */
-      const adopt = Effect.fnUntraced(function* (
-        userId: UserId,
-        hash: string,
-        kind: AuthEventKind,
-        origin: Origin,
-        ended: Parameters<Sessions["Service"]["revoke"]>[1]
+      /** Starts a session of the user, records it and issues its first tokens. */
+      const startSession = Effect.fnUntraced(function* (
+        user: User,
+        event: Extract<AuthEventKind, "login" | "recovery" | "password_login">,
+        origin: Origin
       ) {
-        const work = [users.setPassword(userId, hash), events.append(userId, kind, origin), sessions.revoke(userId, ended)]
-        yield* sessions.change(userId, Effect.all(work, { discard: true }))
+        const isRecovery = event === "recovery"
+        const sessionId = yield* sessions.start(user.id, origin, isRecovery)
+        yield* events.append(user.id, event, origin, sessionId)
+        // A token must not claim to outlive its session.
+        return yield* issue(user.id, sessionId, 0, isRecovery ? Math.min(tokens.ttl, recoverySeconds) : tokens.ttl)
       })
 
-      const proveCurrent = Effect.fnUntraced(function* (user: CurrentSession, current: Redacted.Redacted | undefined) {
-        const known = yield* users.passwordHash(user.userId)
-        const judge = current === undefined ? Effect.succeed(false) : passwords.verify(known, current)
-        if (!(yield* guess(`password:user:${user.userId}`, judge))) return yield* new CurrentPasswordInvalid()
+      const signUp: Accounts["Service"]["signUp"] = Effect.fn("Accounts.signUp")(function* (
+        { email = null, mobile, name = null, password },
+        origin
+      ) {
+        yield* addressLimits.signUp(origin.address)
+        if (password !== undefined) yield* passwords.check(password, { mobile, name, email })
+        const passwordHash = password === undefined ? null : yield* passwords.hash(mobile, password)
+        const user = yield* users.signUp({ mobile, name, email, client: clientFingerprint(origin) })
+        return { user, signupToken: yield* signupTokens.make(mobile, { name, email, passwordHash }) }
       })
 
-      const changePassword: Accounts["Service"]["changePassword"] = Effect.fn("Accounts.changePassword")(
-        function* (user, current, next, origin) {
-          const isFresh = (yield* Clock.currentTimeMillis) - user.loggedInAt.getTime() <= freshMillis
-          if (!user.isRecovery && user.hasPassword) yield* proveCurrent(user, current)
-          else if (!isFresh) return yield* new ReauthenticationRequired()
-          yield* passwords.check(next)
-          if (user.hasPassword && (yield* passwords.verify(yield* users.passwordHash(user.userId), next))) {
-            return yield* new SamePassword()
-          }
-          // A recovery has done what it was for; any other session goes on alone.
-          const ended = user.isRecovery ? "all" : { except: user.sessionId }
-          yield* adopt(user.userId, yield* passwords.hash(next), "password_changed", origin, ended)
-        }
-      )
+      const verifyOtp: Accounts["Service"]["verifyOtp"] = Effect.fn("Accounts.verifyOtp")(function* (
+        { purpose = "login", signupToken, ...code },
+        origin
+      ) {
+        yield* addressLimits.guess("code", origin.address, otp.verify({ ...code, purpose, address: origin.address }), isWrong)
+        const details = signupToken === undefined ? undefined : yield* signupTokens.read(code.mobile, signupToken)
+        const { isNew, user } = yield* users.activate(code.mobile, clientFingerprint(origin), details)
+        const issued = yield* startSession(user, purpose === "login" ? "login" : "recovery", origin)
+        return { ...issued, isNewUser: isNew, user }
+      })
 
-      const resetPassword: Accounts["Service"]["resetPassword"] = Effect.fn("Accounts.resetPassword")(
-        function* (reset, next, client, origin) {
-          yield* passwords.check(next)
-          // Before the code is used up: a server that is too busy to hash must not cost the user the code.
-          const hash = yield* passwords.hash(next)
-          yield* otp.verify({ ...reset, purpose: "reset_password", address: origin.address })
-          const { user } = yield* users.activate(reset.mobile, client)
-          yield* adopt(user.id, hash, "password_reset", origin, "all")
-        }
-      )
+      const checkCredentials = Effect.fnUntraced(function* (mobile: Mobile, password: Redacted.Redacted) {
+        if (!isPasswordLoginOn) return yield* new PasswordLoginOff()
+        const credentials = yield* users.credentials(mobile)
+        const isRight = yield* passwords.guess(mobile, credentials?.passwordHash ?? null, password)
+        if (!isRight || credentials === undefined) return yield* new CredentialsInvalid()
+        const wait = yield* throttle.take(`password-login:${credentials.user.id}`, passwordLogins)
+        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
+        return credentials.user
+      })
 
       const passwordLogin: Accounts["Service"]["passwordLogin"] = Effect.fn("Accounts.passwordLogin")(
         function* (mobile, password, origin) {
-          if (!isLoginOn) return yield* new PasswordLoginOff()
-          const known = yield* users.credentials(mobile)
-          const matches = yield* guess(`password:mobile:${mobile}`, passwords.verify(known?.passwordHash ?? null, password))
-          if (!matches || known === undefined) return yield* new CredentialsInvalid()
-          const sessionId = yield* sessions.start(known.user.id, origin.userAgent)
-          yield* events.append(known.user.id, "password_login", origin, sessionId)
-          return { user: known.user, sessionId }
+          const user = yield* addressLimits.guess("password", origin.address, checkCredentials(mobile, password), isWrong)
+          return { ...(yield* startSession(user, "password_login", origin)), isNewUser: false, user }
         }
       )
 
-      return Accounts.of({ changePassword, resetPassword, passwordLogin })
+      const refresh: Accounts["Service"]["refresh"] = Effect.fn("Accounts.refresh")(function* (refreshToken, origin) {
+        const claims = tokens.readRefreshToken(refreshToken)
+        if (claims === undefined) return yield* new RefreshInvalid()
+        const { counter, sessionId, userId } = claims
+        const next = yield* sessions
+          .refresh(userId, sessionId, counter)
+          .pipe(Effect.tapErrorTag("RefreshReused", () => events.append(userId, "refresh_reused", origin, sessionId)))
+        return yield* issue(userId, sessionId, next, tokens.ttl)
+      })
+
+      const logout: Accounts["Service"]["logout"] = Effect.fn("Accounts.logout")(function* (
+        { sessionId, userId },
+        scope,
+        origin
+      ) {
+        const ended = { local: { only: sessionId }, others: { except: sessionId }, global: "all" as const }
+        const count = yield* sessions.revoke(userId, ended[scope])
+        // Without others there is nothing to record, so the events of a user are bounded by the logins.
+        if (count > 0) yield* events.append(userId, "logout", origin, sessionId)
+      })
+
+      const revokeSession: Accounts["Service"]["revokeSession"] = Effect.fn("Accounts.revokeSession")(
+        function* (userId, sessionId, origin) {
+          const ended = yield* sessions.revoke(userId, { only: sessionId })
+          if (ended === 0) return yield* new SessionNotFound()
+          yield* events.append(userId, "session_revoked", origin, sessionId)
+        }
+      )
+
+      return Accounts.of({ signUp, verifyOtp, passwordLogin, refresh, logout, revokeSession })
     })
   )
 }

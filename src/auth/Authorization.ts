@@ -3,6 +3,7 @@ import { AllowsRecovery } from "../api/Annotations.ts"
 import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
+import { SessionEnded } from "../ops/RequestSlot.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -23,7 +24,10 @@ export const AuthorizationLayer = Layer.effect(
           return yield* new ReauthenticationRequired()
         }
         if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* rejectUnexpectedBody
-        return yield* Effect.provideService(httpEffect, CurrentUser, session)
+        const context = Context.make(CurrentUser, session).pipe(
+          Context.add(SessionEnded, sessions.ended(session.userId, session.sessionId))
+        )
+        return yield* Effect.provideContext(httpEffect, context)
       })
     })
   })

@@ -71,7 +71,7 @@ export const makeCodeWebhook = ({ secret, url }: OtpWebhook) => {
       const signal = AbortSignal.timeout(deadline)
       // A connection that was kept open may be closed by the other side at the very moment it is used.
       const posted = Effect.retry(post(code, signal), { times: 1, while: ({ isUnreachable }) => isUnreachable })
-      yield* withoutSlot(posted, { onFull: Effect.fail({ detail: "too many requests wait" }) }).pipe(
+      yield* withoutSlot(posted, { kind: "delivering", onFull: Effect.fail({ detail: "too many requests wait" }) }).pipe(
         Effect.ensuring(Effect.sync(() => void underWay--))
       )
     },

@@ -5,6 +5,7 @@ import { AuthEvents } from "./AuthEvents.ts"
 import { CodeAllowances } from "./CodeAllowances.ts"
 import { CodeSender } from "./CodeSender.ts"
 import { Otp } from "./Otp.ts"
+import { PasswordChanges } from "./PasswordChanges.ts"
 import { Passwords } from "./Passwords.ts"
 import { Sessions } from "./Sessions.ts"
 import { SignupTokens } from "./SignupTokens.ts"
@@ -13,7 +14,7 @@ import { Tokens } from "./Tokens.ts"
 import { Users } from "./Users.ts"
 
 /** Logging in: codes, passwords, tokens, sessions and their limits. */
-export const AuthLayer = Accounts.layer.pipe(
+export const AuthLayer = Layer.mergeAll(Accounts.layer, PasswordChanges.layer).pipe(
   Layer.provideMerge([
     Tokens.layer,
     Users.layer,

@@ -1,20 +1,28 @@
-import { Clock, Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { Clock, Context, Effect, Fiber, Layer } from "effect"
+import { SqlClient, type Statement } from "effect/sql"
 import { isSqlError } from "effect/sql/SqlError"
 import { v7 as uuid } from "uuid"
+import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { channel, Notifications } from "../database/Notifications.ts"
+import { type Origin, storedUserAgent } from "../http/ClientAddress.ts"
 import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
 import { SessionId, UserId, type CurrentSession } from "../api/auth/User.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 
-/** Seconds without use after which a session ends, and that a recovery lasts. */
+/** Seconds without use after which a session ends. */
 const idleSeconds = 30 * 86_400
+/** Seconds that a recovery session lasts. */
 export const recoverySeconds = 600
-/** Seconds in which the previous refresh token still works: its answer may have been lost on the way. */
+/** Seconds for which the previous refresh token returns the same successor: requests at once, or a quick retry. */
 const refreshGrace = 10
-/** Sessions kept in memory, and milliseconds one is at the most. */
+/** Seconds for which the previous refresh token works while its successor is unused, because the response may have been lost. */
+const refreshRetry = 3_600
+/** Sessions that a user may have. Starting another ends the oldest. */
+const maximumOfUser = 100
+/** Sessions kept in memory, and the milliseconds after which one is read again. */
 const maximumCached = 50_000
 const timeToLive = 60_000
 
@@ -25,54 +33,58 @@ export interface ListedSession {
   readonly userAgent: string | null
 }
 
-interface Known {
-  readonly session: Omit<CurrentSession, "tier">
+/** Which sessions of a user to end. */
+export type EndedSessions = { readonly only: SessionId } | { readonly except: SessionId } | "all"
+
+/** A session with its user, without what depends on the time of the request. */
+interface CachedSession extends Omit<CurrentSession, "tier"> {
   readonly expiresAt: Date
   readonly proUntil: Date | null
 }
 
-/** By session, those of one user that were asked for. */
-type KnownOfUser = ReadonlyMap<string, Known>
+/** The sessions of one user that were read, by id. */
+type CachedSessions = ReadonlyMap<string, CachedSession>
 
 export class Sessions extends Context.Service<
   Sessions,
   {
-    readonly start: (userId: UserId, userAgent: string | null, kind?: "login" | "recovery") => Effect.Effect<SessionId>
+    readonly start: (userId: UserId, origin: Origin, isRecovery: boolean) => Effect.Effect<SessionId>
     /**
-     * Exchanges a session's refresh counter. The previous one is honoured for ten seconds more; an older one means
-     * that two hold the token, and ends the session.
+     * Exchanges a session's refresh counter for the next one. For ten seconds the previous counter returns the same
+     * successor. For an hour it returns a new successor, if the other one was never used, and voids the other one. Any
+     * other counter, a void one too, means that two clients hold the token, and ends the session.
      */
     readonly refresh: (
       userId: UserId,
       sessionId: SessionId,
       counter: number
     ) => Effect.Effect<number, RefreshInvalid | RefreshReused>
-    /** Ends sessions of the user, in every process at once; returns how many there were. */
-    readonly revoke: (
-      userId: UserId,
-      which: { readonly only: SessionId } | { readonly except: SessionId } | "all"
-    ) => Effect.Effect<number>
-    /** The newest first, from before `before` on. */
+    /** Ends sessions of the user in every process. Returns how many sessions ended. */
+    readonly revoke: (userId: UserId, ended: EndedSessions) => Effect.Effect<number>
+    /** The user's sessions before the id `before`, the newest first. */
     readonly list: (
       userId: UserId,
       page: { readonly limit: number; readonly before?: string | undefined }
     ) => Effect.Effect<{ readonly found: ReadonlyArray<ListedSession>; readonly hasMore: boolean }>
     /**
-     * Does what changes the user, or what is remembered with the sessions, in one transaction: all of it, with the
-     * notice after which no process goes on with what it remembers, or nothing.
+     * Runs `work` in a transaction that also tells every process to drop its cached sessions of this user. The work is
+     * repeated when the transaction loses a deadlock.
      */
     readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
-    /** The session with its user, or nothing when it was revoked, has expired, or its user is gone. */
+    /** Completes when the session has ended: it was revoked, or its user deleted, in any process. */
+    readonly ended: (userId: UserId, sessionId: SessionId) => Effect.Effect<void>
+    /** The session with its user; undefined when it was revoked, has expired, or its user was deleted. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
 >()("chat-backend/auth/Sessions") {
   static readonly layer = Layer.effect(
     Sessions,
     Effect.gen(function* () {
+      const { sessionMaxDays } = yield* AppConfig
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const notifications = yield* Notifications
-      const cache = yield* makeNotifiedCache<KnownOfUser>({
+      const cache = yield* makeNotifiedCache<CachedSessions>({
         notifications,
         kind: "sessions",
         maxSize: maximumCached,
@@ -80,33 +92,61 @@ export class Sessions extends Context.Service<
         ttl: timeToLive
       })
 
-      const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, userAgent, kind = "login") {
+      /** When a session that began at this time ends although it is used; infinity without `SESSION_MAX_DAYS`. */
+      const latestEnd = (began: Statement.Fragment) =>
+        sessionMaxDays === 0 ? sql`'infinity'::timestamptz` : sql`${began} + make_interval(days => ${sessionMaxDays})`
+
+      const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, origin, isRecovery) {
         const id = SessionId.make(uuid())
-        const isRecovery = kind === "recovery"
-        yield* sql`
-          insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
-          values (${userId}, ${id}, ${userAgent?.slice(0, 300) ?? null}, ${isRecovery},
-            now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}))
+        const [row] = yield* sql<{ ended: number }>`
+          with started as (
+            insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
+            values (${userId}, ${id}, ${storedUserAgent(origin)}, ${isRecovery},
+              least(now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}), ${latestEnd(sql`now()`)}))
+          ), ended as (
+            update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and id in (
+              select id from sessions where user_id = ${userId} and revoked_at is null and expires_at > now()
+              order by id desc offset ${maximumOfUser - 1}
+            ) returning 1
+          ), notified as (
+            select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0
+          )
+          select (select count(*) from ended)::int as ended, (select count(*) from notified) as notified
         `
+        if (row !== undefined && row.ended > 0) notifications.publishLocal(topicOf("sessions", userId))
         return id
       }, Effect.orDie)
 
       const refresh: Sessions["Service"]["refresh"] = Effect.fn("Sessions.refresh")(function* (userId, sessionId, counter) {
         const [row] = yield* sql<{ counter: number; reused: boolean }>`
-          with exchanged as (
-            update sessions set
-              counter = case when counter = ${counter} then counter + 1 else counter end,
-              rotated_at = case when counter = ${counter} then clock_timestamp() else rotated_at end,
-              last_used_at = clock_timestamp(),
-              expires_at = greatest(expires_at, now() + make_interval(secs => ${idleSeconds})),
-              revoked_at = case when counter = ${counter}
-                  or (counter = ${counter} + 1 and rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}))
-                then null else clock_timestamp() end
+          with found as (
+            select counter as current, coalesce(exchanged_at, rotated_at) as exchanged,
+              ${counter} = counter as is_current,
+              ${counter} = coalesce(previous_counter, counter - 1) as is_previous,
+              rotated_at > clock_timestamp() - make_interval(secs => ${refreshGrace}) as is_quick,
+              coalesce(exchanged_at, rotated_at) > clock_timestamp() - make_interval(secs => ${refreshRetry}) as is_recent
+            from sessions
             where user_id = ${userId} and id = ${sessionId} and revoked_at is null and expires_at > now() and ${counter} <= counter
               and not is_recovery
+            for no key update
+          ), judged as (
+            select *, is_current or (is_previous and not is_quick and is_recent) as is_next,
+              is_current or (is_previous and (is_quick or is_recent)) as is_valid
+            from found
+          ), exchanged as (
+            update sessions set
+              counter = case when is_next then counter + 1 else counter end,
+              rotated_at = case when is_next then clock_timestamp() else rotated_at end,
+              previous_counter = case when is_valid then ${counter}::integer else previous_counter end,
+              exchanged_at = case when is_current then clock_timestamp() else exchanged end,
+              last_used_at = clock_timestamp(),
+              expires_at = least(greatest(expires_at, now() + make_interval(secs => ${idleSeconds})), ${latestEnd(sql`created_at`)}),
+              revoked_at = case when is_valid then null else clock_timestamp() end
+            from judged
+            where user_id = ${userId} and id = ${sessionId}
             returning counter, revoked_at is not null as reused
-          ), told as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
-          select counter, reused, (select count(*) from told) as told from exchanged
+          ), notified as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
+          select counter, reused, (select count(*) from notified) as notified from exchanged
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new RefreshInvalid()
         if (row.reused) {
@@ -116,15 +156,17 @@ export class Sessions extends Context.Service<
         return row.counter
       })
 
-      /** The notice is part of the statement; this process does not wait for its own. */
-      const revoke: Sessions["Service"]["revoke"] = Effect.fn("Sessions.revoke")(function* (userId, which) {
-        const chosen = which === "all" ? sql`true` : "only" in which ? sql`id = ${which.only}` : sql`id <> ${which.except}`
+      /** The statement notifies the other processes. This process drops its cached sessions at once. */
+      const revoke: Sessions["Service"]["revoke"] = Effect.fn("Sessions.revoke")(function* (userId, ended) {
+        const chosen = ended === "all" ? sql`true` : "only" in ended ? sql`id = ${ended.only}` : sql`id <> ${ended.except}`
         const [row] = yield* sql<{ count: number }>`
           with ended as (
             update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and expires_at > now() and ${chosen}
             returning 1
-          ), told as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0)
-          select (select count(*) from ended)::int as count, (select count(*) from told) as told
+          ), notified as (
+            select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0
+          )
+          select (select count(*) from ended)::int as count, (select count(*) from notified) as notified
         `
         notifications.publishLocal(topicOf("sessions", userId))
         return row?.count ?? 0
@@ -140,61 +182,64 @@ export class Sessions extends Context.Service<
         return { found: rows.slice(0, limit), hasMore: rows.length > limit }
       }, Effect.orDie)
 
-      const change: Sessions["Service"]["change"] = (userId, work) =>
-        work.pipe(
-          Effect.tap(sql`select pg_notify(${channel}, ${topicOf("sessions", userId)})`.pipe(Effect.orDie)),
+      const change: Sessions["Service"]["change"] = Effect.fn("Sessions.change")(function* <A, E>(
+        userId: UserId,
+        work: Effect.Effect<A, E>
+      ) {
+        const topic = topicOf("sessions", userId)
+        const result = yield* work.pipe(
+          Effect.tap(sql`select pg_notify(${channel}, ${topic})`.pipe(Effect.orDie)),
           sql.withTransaction,
-          Effect.catchIf(isSqlError, Effect.die),
-          // Only now: what this process read while the transaction was open is as it was before.
-          Effect.tap(Effect.sync(() => notifications.publishLocal(topicOf("sessions", userId)))),
-          Effect.withSpan("Sessions.change")
+          retryConflicts(sql),
+          Effect.catchIf(isSqlError, Effect.die)
         )
+        // After the commit: sessions that this process read during the transaction are outdated, too.
+        notifications.publishLocal(topic)
+        return result
+      })
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const [row] = yield* readSql<{
-          mobile: string
-          name: string | null
-          email: string | null
-          quotaKey: string
-          hasPassword: boolean
-          isRecovery: boolean
-          createdAt: Date
-          loggedInAt: Date
-          expiresAt: Date
-          proUntil: Date | null
-        }>`
+        const [row] = yield* readSql<Omit<CachedSession, "userId" | "sessionId">>`
           select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until,
             u.password_hash is not null as has_password, s.is_recovery, s.created_at as logged_in_at
           from sessions s join users u on u.id = s.user_id
           where s.user_id = ${userId} and s.id = ${sessionId} and s.revoked_at is null and s.expires_at > now()
             and u.status = 'active'
         `
-        if (row === undefined) return undefined
-        const { expiresAt, proUntil, ...user } = row
-        return { session: { ...user, userId, sessionId }, expiresAt, proUntil }
+        return row === undefined ? undefined : { ...row, userId, sessionId }
       }, Effect.orDie)
 
-      /** Time passes in a cached session, too. */
-      const asOf = (known: Known, now: number): CurrentSession | undefined =>
-        known.expiresAt.getTime() <= now
-          ? undefined
-          : { ...known.session, tier: known.proUntil !== null && known.proUntil.getTime() > now ? "pro" : "basic" }
+      /** Expiry and tier depend on the time, so they are computed on every read. */
+      const at = (now: number, cached: CachedSession): CurrentSession | undefined => {
+        const { expiresAt, proUntil, ...session } = cached
+        if (expiresAt.getTime() <= now) return undefined
+        return { ...session, tier: proUntil !== null && proUntil.getTime() > now ? "pro" : "basic" }
+      }
 
       const find = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const known = cache.peek(userId)?.get(sessionId)
+        const cached = cache.peek(userId)?.get(sessionId)
         const now = yield* Clock.currentTimeMillis
-        if (known !== undefined) return asOf(known, now)
-        // A refusal is not remembered: what is not there yet may be in a moment.
-        const add = Effect.map(load(userId, sessionId), (loaded): KnownOfUser => {
-          // Read now and not before: what was forgotten meanwhile must not be brought back.
-          const others = cache.peek(userId) ?? new Map<string, Known>()
+        if (cached !== undefined) return at(now, cached)
+        const add = Effect.map(load(userId, sessionId), (loaded): CachedSessions => {
+          // Read after the query, so that sessions dropped during the query stay dropped.
+          const others = cache.peek(userId) ?? new Map<string, CachedSession>()
+          // A missing session is not cached: it may exist in a moment.
           return loaded === undefined ? others : new Map([...others, [sessionId, loaded]])
         })
         const loaded = (yield* cache.fill(userId, add)).value.get(sessionId)
-        return loaded === undefined ? undefined : asOf(loaded, now)
+        return loaded === undefined ? undefined : at(now, loaded)
       })
 
-      return Sessions.of({ start, refresh, revoke, list, change, find })
+      const ended: Sessions["Service"]["ended"] = Effect.fnUntraced(function* (userId, sessionId) {
+        while (true) {
+          // Listens before it reads, so that no end is missed between the two.
+          const notified = yield* Effect.forkChild(notifications.once(topicOf("sessions", userId)), { startImmediately: true })
+          if ((yield* find(userId, sessionId)) === undefined) return yield* Fiber.interrupt(notified)
+          yield* Fiber.join(notified)
+        }
+      })
+
+      return Sessions.of({ ended, start, refresh, revoke, list, change, find })
     })
   )
 }

@@ -6,8 +6,8 @@ import { Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { Keys } from "../keys/Keys.ts"
 import { SessionId, UserId } from "../api/auth/User.ts"
 
-const Claims = Schema.Struct({ sub: UserId, sid: SessionId, exp: Schema.Int })
-export type Claims = typeof Claims.Type
+const Claims = Schema.Struct({ sub: UserId, sid: SessionId, iat: Schema.Int, exp: Schema.Int })
+export type Claims = Pick<typeof Claims.Type, "sub" | "sid" | "exp">
 
 export interface RefreshClaims {
   readonly userId: UserId
@@ -19,7 +19,9 @@ const refreshBody = /^([\da-f-]{36})\.([\da-f-]{36})\.(\d{1,9})$/
 
 const issuer = "chat-backend"
 const audience = "chat-backend-api"
-/** A longer one is no token of ours. */
+/** Seconds that the clocks of two processes may differ. */
+const clockSkew = 60
+/** A longer text cannot be a token of this server. */
 const maximumLength = 4096
 
 /** Access tokens (JWT, HS256, RFC 9068's `at+jwt`) and refresh tokens (session id, counter, MAC). */
@@ -84,7 +86,6 @@ export class Tokens extends Context.Service<
                 issuer,
                 audience,
                 requiredClaims: ["sub", "sid", "jti", "iat", "exp"],
-                maxTokenAge: jwtTtl + 5,
                 clockTolerance: 5
               }
             ),
@@ -97,7 +98,11 @@ export class Tokens extends Context.Service<
         if (token.length > maximumLength) return yield* Unauthenticated.because("token_invalid")
         const { payload } = yield* prove(token)
         const claims = yield* decode(payload).pipe(Effect.mapError(() => Unauthenticated.because("token_invalid")))
-        verified.set(token, claims, { ttl: Math.max(1, claims.exp * 1000 - (yield* Clock.currentTimeMillis)) })
+        const now = yield* Clock.currentTimeMillis
+        // An older token than any that is issued now: the lifetime was shortened.
+        if (claims.iat + jwtTtl + clockSkew < now / 1000) return yield* Unauthenticated.because("token_expired")
+        if (claims.iat - clockSkew > now / 1000) return yield* Unauthenticated.because("token_invalid")
+        verified.set(token, claims, { ttl: Math.max(1, claims.exp * 1000 - now) })
         return claims
       })
 

@@ -5,6 +5,7 @@ import { v7 as uuid } from "uuid"
 import { PhoneTaken } from "../api/auth/AuthErrors.ts"
 import type { Mobile } from "../api/auth/Mobile.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { channel } from "../database/Notifications.ts"
 import type { SignupDetails } from "./SignupTokens.ts"
 import { User, type UserId } from "../api/auth/User.ts"
@@ -30,7 +31,7 @@ export class Users extends Context.Service<
       readonly mobile: Mobile
       readonly name: string | null
       readonly email: string | null
-      /** The fingerprint of the client that signs up (`clientOf`). */
+      /** The fingerprint of the client that signs up (`clientFingerprint`). */
       readonly client: string
     }) => Effect.Effect<User, PhoneTaken>
     /**
@@ -48,7 +49,8 @@ export class Users extends Context.Service<
       mobile: Mobile
     ) => Effect.Effect<{ readonly user: User; readonly passwordHash: string | null } | undefined>
     readonly passwordHash: (userId: UserId) => Effect.Effect<string | null>
-    readonly setPassword: (userId: UserId, hash: string) => Effect.Effect<void>
+    /** Replaces the password whose hash is `replaced` (null: none; undefined: any). False when that is not the hash now. */
+    readonly setPassword: (userId: UserId, hash: string, replaced?: string | null | undefined) => Effect.Effect<boolean>
     readonly update: (userId: UserId, change: ProfileChange) => Effect.Effect<void>
     /** Deletes the user with all rooms, messages and sessions. The number keeps what it used of today's quota. */
     readonly remove: (userId: UserId) => Effect.Effect<void>
@@ -113,8 +115,14 @@ export class Users extends Context.Service<
         return row?.passwordHash ?? null
       }, Effect.orDie)
 
-      const setPassword: Users["Service"]["setPassword"] = Effect.fn("Users.setPassword")(function* (userId, hash) {
-        yield* sql`update users set password_hash = ${hash}, updated_at = now() where id = ${userId}`
+      const setPassword: Users["Service"]["setPassword"] = Effect.fn("Users.setPassword")(function* (userId, hash, replaced) {
+        const isAny = replaced === undefined
+        const rows = yield* sql`
+          update users set password_hash = ${hash}, updated_at = now()
+          where id = ${userId} and (${isAny}::boolean or password_hash is not distinct from ${replaced ?? null})
+          returning 1
+        `
+        return rows.length > 0
       }, Effect.orDie)
 
       const update: Users["Service"]["update"] = Effect.fn("Users.update")(function* (userId, change) {
@@ -128,19 +136,23 @@ export class Users extends Context.Service<
         `
       }, Effect.orDie)
 
-      const remove: Users["Service"]["remove"] = Effect.fn("Users.remove")(function* (userId) {
-        // Notifies every process: drop the cached sessions of this user, and stop making these replies.
-        yield* sql`select release_reservations(${userId}, null)`
-        yield* sql`
-          with stopped as (
-            select pg_notify(${channel}, 'stop:' || id) from messages
-            where user_id = ${userId} and completed_at is null
-          ), removed as (
-            delete from users where id = ${userId} returning pg_notify(${channel}, ${topicOf("sessions", userId)})
-          )
-          select (select count(*) from stopped), (select count(*) from removed)
-        `
-      }, Effect.orDie)
+      const remove: Users["Service"]["remove"] = Effect.fn("Users.remove")(
+        function* (userId) {
+          // Locked in the order of every transaction (docs/architecture.md), before the cascade takes them in any order.
+          yield* sql`select from users where id = ${userId} for update`
+          yield* sql`select from chatrooms where user_id = ${userId} order by id for update`
+          // Notifies every process: stop making these replies, and drop the cached sessions of this user.
+          yield* sql`
+            select pg_notify(${channel}, 'stop:' || id) from (
+              select id from messages where user_id = ${userId} and completed_at is null order by id for update) unfinished
+          `
+          yield* sql`select release_reservations(${userId}, null)`
+          yield* sql`delete from users where id = ${userId} returning pg_notify(${channel}, ${topicOf("sessions", userId)})`
+        },
+        sql.withTransaction,
+        retryConflicts(sql),
+        Effect.orDie
+      )
 
       return Users.of({ signUp, activate, credentials, passwordHash, setPassword, update, remove })
     })

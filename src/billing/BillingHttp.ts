@@ -7,6 +7,7 @@ import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { isJson, receive } from "../http/RequestGuard.ts"
+import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
 import { Checkout } from "./Checkout.ts"
@@ -25,11 +26,20 @@ const makeRequireBilling = Effect.gen(function* () {
 /** Less than a handler may take, so that the problem names billing. */
 const stripeTimeout = "14 seconds"
 
+/** Requests of one user that use Stripe at the same time, so that no user takes the places of all. */
+const calls = { permits: 2, waiting: 30, maxWait: stripeTimeout } as const
+
 /** Runs a call for the user of the request, within the time for Stripe. */
-const withStripe = <A, E, R>(call: (user: CurrentSession) => Effect.Effect<A, E, R>) =>
-  CurrentUser.use((user) =>
-    Effect.timeoutOrElse(call(user), { duration: stripeTimeout, orElse: () => Effect.fail(BillingUnavailable.soon()) })
-  )
+const makeWithStripe = () => {
+  const bulkhead = makeBulkhead(calls)
+  const unavailable = Effect.fail(BillingUnavailable.soon())
+  return <A, E, R>(call: (user: CurrentSession) => Effect.Effect<A, E, R>) =>
+    CurrentUser.use((user) =>
+      Effect.catchTag(bulkhead.run(user.userId, call(user)), "BulkheadFull", () => unavailable).pipe(
+        Effect.timeoutOrElse({ duration: stripeTimeout, orElse: () => unavailable })
+      )
+    )
+}
 
 const BillingRoutes = HttpApiBuilder.group(
   Api,
@@ -40,6 +50,7 @@ const BillingRoutes = HttpApiBuilder.group(
     const subscriptions = yield* Subscriptions
     const idempotency = yield* Idempotency
     const requireBilling = yield* makeRequireBilling
+    const withStripe = makeWithStripe()
 
     const status = CurrentUser.use(subscriptions.status)
 

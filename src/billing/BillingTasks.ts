@@ -1,5 +1,6 @@
 import { Effect, Schema } from "effect"
 import { AppConfig } from "../config/Settings.ts"
+import { makeForgetTask } from "../queue/ForgetTask.ts"
 import type { Task } from "../queue/Tasks.ts"
 import { Reconciliation } from "./Reconciliation.ts"
 import { syncTask } from "./Webhook.ts"
@@ -28,5 +29,10 @@ export const makeBillingTasks = Effect.gen(function* () {
     { name: "stripe_reconcile", run: () => reconciliation.catchUp, cron: "*/10 * * * *" },
     { name: "stripe_reconcile_all", run: () => reconciliation.enqueueAll, cron: "17 3 * * *" }
   ]
-  return tasks
+  // Stripe neither sends nor lists an event that is 90 days old, and a checkout ends within a day.
+  const forgetting = yield* Effect.all([
+    makeForgetTask("webhook_events", "outcome <> 'pending' and received_at < now() - interval '90 days'"),
+    makeForgetTask("checkout_attempts", "status <> 'open' and created_at < now() - interval '90 days'")
+  ])
+  return [...tasks, ...forgetting]
 })

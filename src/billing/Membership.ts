@@ -1,4 +1,5 @@
 import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
 import {
@@ -14,6 +15,10 @@ import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
 import { isLive } from "../api/billing/Subscription.ts"
 import { isCancelling, Subscriptions } from "./Subscriptions.ts"
 import { Sync } from "./Sync.ts"
+import { syncTask } from "./Webhook.ts"
+
+/** How long the deletion of an account waits for Stripe to end the subscription. */
+const endTimeout = "8 seconds"
 
 /** What a user can do with a subscription. Each change is made at Stripe first, and then synced. */
 export class Membership extends Context.Service<
@@ -23,8 +28,15 @@ export class Membership extends Context.Service<
     readonly cancel: (user: CurrentSession) => Effect.Effect<void, NoSubscription | BillingUnavailable>
     /** Undoes a pending cancellation. */
     readonly reactivate: (user: CurrentSession) => Effect.Effect<void, NotCancelling | SubscriptionEnded | BillingUnavailable>
-    /** Ends the subscription and the open checkout at once, before the account is deleted. Nothing is refunded. */
-    readonly end: (userId: string) => Effect.Effect<void, BillingUnavailable>
+    /** Closes the open checkout and learns what is to be ended. While Stripe fails, an account cannot be deleted. */
+    readonly prepareDeletion: (userId: string) => Effect.Effect<void, BillingUnavailable>
+    /**
+     * In the transaction that deletes the account: a job ends the stored subscriptions, without a refund. So they end
+     * when the account is deleted, whatever happens to this process or to Stripe, and only then.
+     */
+    readonly endWithAccount: (userId: string) => Effect.Effect<void>
+    /** After that transaction: ends them at once. If that fails, the job does it. */
+    readonly endDeleted: (userId: string) => Effect.Effect<void>
     /** The URL of Stripe's page for cards, invoices and cancelling. */
     readonly portal: (user: CurrentSession) => Effect.Effect<string, NoCustomer | BillingUnavailable>
   }
@@ -32,6 +44,7 @@ export class Membership extends Context.Service<
   static readonly layer = Layer.effect(
     Membership,
     Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
       const stripe = yield* Stripe
       const customers = yield* Customers
       const subscriptions = yield* Subscriptions
@@ -71,15 +84,31 @@ export class Membership extends Context.Service<
         Effect.catchTag("StripeFailure", unavailable)
       )
 
-      const end: Membership["Service"]["end"] = Effect.fn("Membership.end")(
+      const prepareDeletion: Membership["Service"]["prepareDeletion"] = Effect.fn("Membership.prepareDeletion")(
         function* (userId) {
           // First, so that no payment can follow the sync.
           yield* checkout.abandon(userId)
-          const subscription = yield* syncedSubscription(userId)
-          if (subscription === undefined || !isLive(subscription.status)) return
-          yield* changeAndSync(subscription.customerId, stripe.cancelNow(subscription.id))
+          yield* syncedSubscription(userId)
         },
         Effect.catchTag("StripeFailure", unavailable)
+      )
+
+      const endWithAccount: Membership["Service"]["endWithAccount"] = Effect.fn("Membership.endWithAccount")(function* (userId) {
+        yield* sql`update subscriptions set account_deleted_at = clock_timestamp() where user_id = ${userId}`
+        yield* sql`
+          select count(j.id) from billing_customers c, graphile_worker.add_job(
+            ${syncTask}, json_build_object('customerId', c.customer_id), job_key => ${syncTask} || ':' || c.customer_id) j
+          where c.user_id = ${userId}
+        `
+      }, Effect.orDie)
+
+      const endDeleted: Membership["Service"]["endDeleted"] = Effect.fn("Membership.endDeleted")(
+        function* (userId) {
+          const customerId = yield* customers.find(userId)
+          if (customerId !== undefined) yield* sync.run(customerId)
+        },
+        Effect.timeout(endTimeout),
+        Effect.catchCause((cause) => Effect.logWarning("The queue ends the subscription of a deleted account", cause))
       )
 
       const portal: Membership["Service"]["portal"] = Effect.fn("Membership.portal")(
@@ -94,7 +123,7 @@ export class Membership extends Context.Service<
         )
       )
 
-      return Membership.of({ cancel, reactivate, end, portal })
+      return Membership.of({ cancel, reactivate, prepareDeletion, endWithAccount, endDeleted, portal })
     })
   )
 }

@@ -1,5 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Stripe, type StripeFailure } from "./Stripe.ts"
 import { idOf, type StripeCharge } from "./StripeObjects.ts"
 
@@ -89,7 +90,7 @@ export class PendingEvents extends Context.Service<
           yield* sql`
             update webhook_events set outcome = 'processed', processed_at = now()
             where id in (select json_array_elements_text(${processed}::text::json)) and outcome = 'pending'
-          `.pipe(Effect.orDie)
+          `.pipe(retryConflicts(sql), Effect.orDie)
           yield* sql`select decide_tier(${userId}) as changed`.pipe(Effect.orDie)
           return noneStays
         }

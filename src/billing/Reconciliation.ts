@@ -8,10 +8,6 @@ import { handledTypes, syncTask, Webhook } from "./Webhook.ts"
 
 /** How many days back undelivered events are fetched. */
 const lookBackDays = 3
-/** Days that a processed event is kept: Stripe neither sends nor lists an event that is so old. */
-const keptDays = 90
-/** Events deleted at once. */
-const deleteBatch = 10_000
 
 /** Runs the sync, and makes up for webhooks that never arrived by syncing whatever should have changed by now. */
 export class Reconciliation extends Context.Service<
@@ -23,7 +19,7 @@ export class Reconciliation extends Context.Service<
     readonly reconcilePayer: (chargeId: string) => Effect.Effect<void, StripeFailure>
     /**
      * Enqueues every customer that should have changed by now: with stuck events, an open checkout or a period that is
-     * over. Fetches undelivered events and deletes old ones.
+     * over. Fetches undelivered events.
      */
     readonly catchUp: Effect.Effect<void, StripeFailure>
     /** Enqueues every customer, including those that Stripe knows and the database lost. */
@@ -73,12 +69,6 @@ export class Reconciliation extends Context.Service<
             job_key => ${syncTask} || ':' || coalesce(c.customer_id, c.charge_id)) j
         `.pipe(Effect.asVoid, Effect.orDie)
 
-      const deleteOldEvents = sql`
-        delete from webhook_events where id in (
-          select id from webhook_events
-          where outcome <> 'pending' and received_at < now() - make_interval(days => ${keptDays}) limit ${deleteBatch})
-      `.pipe(Effect.orDie)
-
       const fetchUndelivered = Effect.gen(function* () {
         const since = Math.floor((yield* Clock.currentTimeMillis) / 1000) - lookBackDays * 86_400
         const events = yield* stripe.undelivered(handledTypes, since)
@@ -102,7 +92,7 @@ export class Reconciliation extends Context.Service<
       return Reconciliation.of({
         reconcileCustomer,
         reconcilePayer,
-        catchUp: Effect.all([enqueue(dueCustomers), deleteOldEvents, fetchUndelivered], { discard: true }).pipe(
+        catchUp: Effect.all([enqueue(dueCustomers), fetchUndelivered], { discard: true }).pipe(
           Effect.withSpan("Reconciliation.catchUp")
         ),
         enqueueAll: relinkCustomers.pipe(

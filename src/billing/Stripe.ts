@@ -87,6 +87,7 @@ const call = <S extends Schema.Codec<unknown, unknown>>(
     })
   )
   return withoutSlot(decoded, {
+    kind: "billing",
     onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many requests wait for Stripe" }))
   })
 }
@@ -123,6 +124,27 @@ const everyPage = Effect.fnUntraced(function* <A extends { readonly id: string }
   }
 })
 
+interface CheckoutRequest {
+  readonly customer: string
+  readonly userId: string
+  readonly attemptId: string
+  /** Unix seconds. */
+  readonly expiresAt: number
+  readonly returnUrl: string
+  readonly cancelUrl: string
+}
+
+const sessionParameters = (price: string, request: CheckoutRequest): Sdk.Checkout.SessionCreateParams => ({
+  mode: "subscription",
+  customer: request.customer,
+  client_reference_id: request.userId,
+  line_items: [{ price, quantity: 1 }],
+  subscription_data: { metadata: { userId: request.userId } },
+  success_url: request.returnUrl,
+  cancel_url: request.cancelUrl,
+  expires_at: request.expiresAt
+})
+
 /** Stripe's SDK behind a port: only the calls that we use, every answer decoded, every failure classified. */
 const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds"]) => ({
   /** The item that makes a subscription Pro: at our price or at a former one. */
@@ -146,29 +168,9 @@ const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds
   subscribers: Effect.forEach([priceId, ...formerPrices], (price) =>
     everyPage((after) => call(list(Subscriber), () => sdk.subscriptions.list({ price, limit: 100, ...after })))
   ).pipe(Effect.map((lists) => lists.flat())),
-  createSession: (session: {
-    readonly customer: string
-    readonly userId: string
-    readonly attemptId: string
-    /** Unix seconds. */
-    readonly expiresAt: number
-    readonly returnUrl: string
-    readonly cancelUrl: string
-  }) =>
+  createSession: (request: CheckoutRequest) =>
     call(Session, () =>
-      sdk.checkout.sessions.create(
-        {
-          mode: "subscription",
-          customer: session.customer,
-          client_reference_id: session.userId,
-          line_items: [{ price: priceId, quantity: 1 }],
-          subscription_data: { metadata: { userId: session.userId } },
-          success_url: session.returnUrl,
-          cancel_url: session.cancelUrl,
-          expires_at: session.expiresAt
-        },
-        { idempotencyKey: `checkout:${session.attemptId}` }
-      )
+      sdk.checkout.sessions.create(sessionParameters(priceId, request), { idempotencyKey: `checkout:${request.attemptId}` })
     ),
   retrieveSession: (id: string) => call(Session, () => sdk.checkout.sessions.retrieve(id)),
   expireSession: (id: string) => call(Session, () => sdk.checkout.sessions.expire(id)),

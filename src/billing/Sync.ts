@@ -1,5 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Customers } from "./Customers.ts"
 import { PendingEvents } from "./PendingEvents.ts"
 import { Stripe, type StripeFailure, undefinedIfMissing } from "./Stripe.ts"
@@ -93,23 +94,41 @@ export class Sync extends Context.Service<
           yield* sql`select decide_tier(${userId}) as changed`
         },
         sql.withTransaction,
+        retryConflicts(sql),
         Effect.orDie
       )
 
+      /** A subscription that a parallel sync has ended meanwhile is missing. */
+      const cancel = (id: string) => undefinedIfMissing(stripe.cancelNow(id))
+
+      /** The subscriptions that a deleted user had when the account was deleted. */
+      const endedWithAccount = Effect.fnUntraced(function* (userId: string) {
+        const rows = yield* sql<{ id: string }>`
+          select id from subscriptions where user_id = ${userId} and account_deleted_at is not null
+        `
+        return new Set(rows.map(({ id }) => id))
+      }, Effect.orDie)
+
       /**
-       * Ends paid subscriptions that must not continue and refunds them: every one but the oldest of a user, and all of a
-       * deleted user, who can still pay in a checkout that was open. Returns whether it ended any.
+       * Ends subscriptions that must not continue: every paid one but the oldest of a user, and all of a deleted user. They
+       * are refunded, except those that the user had when the account was deleted: a deleted user can still pay in a
+       * checkout that was open. Returns whether it ended any.
        */
       const endSurplus = Effect.fnUntraced(function* (customerId: string, subscriptions: ReadonlyArray<StripeSubscription>) {
-        const paid = subscriptions
-          .filter(({ status }) => isLive(status) && status !== "incomplete")
+        const live = subscriptions
+          .filter(({ status }) => isLive(status))
           .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id))
-        if (paid.length === 0) return false
+        if (live.length === 0) return false
         // Read after Stripe has answered: the user may have been deleted meanwhile.
         const owner = yield* customers.ownerOf(customerId)
         const isDeleted = owner?.isDeleted === true
-        const surplus = isDeleted ? paid : paid.slice(1)
+        const surplus = isDeleted ? live : live.filter(({ status }) => status !== "incomplete").slice(1)
+        const unrefunded = isDeleted ? yield* endedWithAccount(owner.userId) : new Set<string>()
         for (const { id, latest_invoice } of surplus) {
+          if (unrefunded.has(id)) {
+            yield* cancel(id)
+            continue
+          }
           yield* Effect.logWarning(`Ending ${id}: ${isDeleted ? "its user was deleted" : "the user has an older subscription"}`)
           yield* refundLatest({ id, latest_invoice }).pipe(
             // Refunded by hand already, or charged back: the subscription must end nevertheless.
@@ -119,7 +138,7 @@ export class Sync extends Context.Service<
                 : Effect.fail(failure)
             )
           )
-          yield* stripe.cancelNow(id)
+          yield* cancel(id)
         }
         return surplus.length > 0
       })

@@ -7,17 +7,24 @@ import { maximumWait } from "../api/chat/ChatApi.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
-import { matchesTag } from "../http/EntityTags.ts"
 import { Models } from "../models/Models.ts"
 import { Idempotency } from "../http/Idempotency.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
+import { plainTag, rememberGzip } from "../http/Precompressed.ts"
 import { ChatroomList } from "./ChatroomList.ts"
-import { Chatrooms } from "./Chatrooms.ts"
+import { Chatrooms, newChatroom } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
 import { Messages } from "./Messages.ts"
 import { RoomExport } from "./RoomExport.ts"
 import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
+
+/** RFC 9110, 13.1.2: the first of the listed tags that names the page, compressed or not, compared weakly; `*` names any. */
+const matching = (header: string | undefined, etag: string): string | undefined => {
+  const tags = header?.split(",").map((tag) => tag.trim().replace(/^W\//, ""))
+  return tags?.includes("*") === true ? etag : tags?.find((tag) => plainTag(tag) === etag)
+}
 
 const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.String, id: Schema.String })
 type ListPosition = typeof ListPosition.Type
@@ -49,7 +56,10 @@ export const ChatHttp = HttpApiBuilder.group(
         const { tier, userId } = yield* CurrentUser
         const request = { userId, route: "createChatroom", key: headers["idempotency-key"], body: payload }
         const create = Effect.andThen(models.check(payload.model, tier), chatrooms.create(userId, payload))
-        const { replayed, value } = yield* idempotency.once(request, create)
+        const { replayed, value } = yield* idempotency.once(request, create, {
+          keep: ({ createdAt, id, updatedAt }) => ({ createdAt, id, updatedAt }),
+          restore: (kept) => newChatroom(payload, kept)
+        })
         chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({
           body: value,
@@ -70,7 +80,9 @@ export const ChatHttp = HttpApiBuilder.group(
           "cache-control": "private, no-cache",
           "cache-status": from === "hit" ? "chatrooms; hit" : `chatrooms; fwd=${from}`
         }
-        if (matchesTag(headers["if-none-match"], value.etag)) return HttpServerResponse.empty({ status: 304, headers: fresh })
+        if (value.gzipped !== undefined) rememberGzip(value.body, value.gzipped)
+        const etag = matching(headers["if-none-match"], value.etag)
+        if (etag !== undefined) return HttpServerResponse.empty({ status: 304, headers: { ...fresh, etag } })
         const next = nextLink(request.originalUrl, value.next === null ? null : cursorOf(value.next))
         return HttpServerResponse.uint8Array(value.body, { contentType: "application/json", headers: { ...fresh, ...next } })
       }),
@@ -84,6 +96,7 @@ export const ChatHttp = HttpApiBuilder.group(
 
       exportChatroom: Effect.fnUntraced(function* ({ params, query }) {
         const { userId } = yield* CurrentUser
+        yield* orTooManyRequests(roomExport.turn(userId))
         const isMarkdown = query.format === "markdown"
         const pieces = yield* isMarkdown ? roomExport.markdown(userId, params.id) : roomExport.json(userId, params.id)
         return HttpServerResponse.stream(Stream.encodeText(pieces), {

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto"
-import { Context, Effect, Layer } from "effect"
+import { promisify } from "node:util"
+import { gzip as gzipCallback } from "node:zlib"
+import { Context, Deferred, Effect, Layer } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { type Cached, makeNotifiedCache } from "../database/NotifiedCache.ts"
@@ -9,8 +11,12 @@ import { Chatrooms, type ListPosition, type ListQuery, positionOf } from "./Chat
 /** The cache's limits: bytes of all pages, and milliseconds a page is kept. */
 const maximumBytes = 64 * 1024 * 1024
 const timeToLive = 5 * 60_000
+/** Bytes of one user's pages, so that no user evicts the pages of others. */
+const maximumBytesOfUser = 1024 * 1024
 /** Bytes that a page takes besides its body. */
 const overhead = 500
+/** Bytes from which the server sends a user's page compressed. */
+const minimumCompressed = 4_096
 
 /** A page as it is sent. */
 export interface EncodedPage {
@@ -18,11 +24,39 @@ export interface EncodedPage {
   /** RFC 9110: a strong validator, the hash of the body. */
   readonly etag: string
   readonly next: ListPosition | null
+  /** The body as gzip, of a page that is kept and is large enough. */
+  readonly gzipped?: Uint8Array | undefined
 }
 
-/** A user's first page in every size that was asked for. */
+const gzip = promisify(gzipCallback)
+
+/** A page that is kept is compressed once. */
+const withGzip = (page: EncodedPage): Effect.Effect<EncodedPage> =>
+  page.body.length < minimumCompressed
+    ? Effect.succeed(page)
+    : Effect.map(
+        Effect.promise(() => gzip(page.body, { level: 1 })),
+        (gzipped) => ({ ...page, gzipped })
+      )
+
+/** A user's first page in the sizes that were asked for. */
 interface FirstPages {
-  readonly bySize: Map<number, EncodedPage>
+  readonly bySize: ReadonlyMap<number, EncodedPage>
+}
+
+const bytesOf = (pages: Iterable<EncodedPage>): number =>
+  [...pages].reduce((sum, { body, gzipped }) => sum + body.length + (gzipped?.length ?? 0) + overhead, 0)
+
+/** The page with the user's other pages, as many as the user may keep: those asked for last. */
+const withPage = (pages: FirstPages | undefined, size: number, page: EncodedPage): FirstPages => {
+  const bySize = new Map(pages?.bySize)
+  bySize.delete(size)
+  bySize.set(size, page)
+  for (const oldest of bySize.keys()) {
+    if (bytesOf(bySize.values()) <= maximumBytesOfUser) break
+    bySize.delete(oldest)
+  }
+  return { bySize }
 }
 
 const encoder = new TextEncoder()
@@ -53,7 +87,7 @@ export class ChatroomList extends Context.Service<
         notifications,
         kind: "chatrooms",
         maxSize: maximumBytes,
-        size: ({ bySize }) => [...bySize.values()].reduce((sum, { body }) => sum + body.length + overhead, 0),
+        size: ({ bySize }) => bytesOf(bySize.values()),
         ttl: timeToLive
       })
 
@@ -66,18 +100,22 @@ export class ChatroomList extends Context.Service<
       })
 
       const page: ChatroomList["Service"]["page"] = (userId, query, toCursor) => {
-        const loaded = load(userId, query, toCursor)
         const isFirst = query.after === undefined && query.search === undefined && !query.archived
+        const loaded: Effect.Effect<EncodedPage> = isFirst
+          ? Effect.flatMap(load(userId, query, toCursor), withGzip)
+          : load(userId, query, toCursor)
         if (!isFirst) return Effect.map(loaded, (value) => ({ value, from: "bypass" as const }))
         const hit = cache.peek(userId)?.bySize.get(query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })
-        // All sizes are one entry, so that a change drops them together.
-        const fill = Effect.map(loaded, (value) => ({
-          bySize: new Map([...(cache.peek(userId)?.bySize ?? []), [query.limit, value]])
-        }))
-        return Effect.flatMap(cache.fill(userId, fill), ({ from, value }) => {
-          const page = value.bySize.get(query.limit)
-          return page === undefined ? Effect.die("a page that was just cached is missing") : Effect.succeed({ value: page, from })
+        return Effect.gen(function* () {
+          const loading = yield* Deferred.make<EncodedPage>()
+          // All sizes are one entry, so that a change drops them together.
+          const fill = loaded.pipe(
+            Effect.tap((value) => Deferred.succeed(loading, value)),
+            Effect.map((value) => withPage(cache.peek(userId), query.limit, value))
+          )
+          const { from } = yield* cache.fill(userId, fill)
+          return { value: yield* Deferred.await(loading), from }
         })
       }
 

@@ -10,10 +10,13 @@ import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
+import { contains } from "./TextMatch.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
+const defaultTitle = "New chat"
 
 const columns = columnsOf(Object.keys(Chatroom.fields))
 type Row = RowOf<Chatroom>
@@ -29,6 +32,20 @@ const toChatroom = (row: Row): Chatroom => ({
   lastMessageAt: isoOrNull(row.lastMessageAt),
   createdAt: iso(row.createdAt),
   updatedAt: iso(row.updatedAt)
+})
+
+/** A room as it was when it was created with this input. */
+export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
+  id: created.id,
+  title: input.title ?? defaultTitle,
+  systemPrompt: input.systemPrompt ?? null,
+  model: input.model ?? null,
+  temperature: input.temperature ?? null,
+  pinned: false,
+  archivedAt: null,
+  lastMessageAt: null,
+  createdAt: created.createdAt,
+  updatedAt: created.updatedAt
 })
 
 /** A room's position in the list: pinned rooms first, then by latest activity. */
@@ -88,11 +105,11 @@ export class Chatrooms extends Context.Service<
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
           insert into chatrooms (user_id, id, title, system_prompt, model, temperature)
-          select ${userId}, ${uuid()}, ${input.title ?? "New chat"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
+          select ${userId}, ${uuid()}, ${input.title ?? defaultTitle}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}
           from place
           returning ${selected}, ${notifyChange}
-        `.pipe(Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* new TooManyChatrooms({ limit: maximumChatrooms })
         return toChatroom(row)
       })
@@ -104,7 +121,7 @@ export class Chatrooms extends Context.Service<
           where ${sql.and([
             sql`user_id = ${userId}`,
             query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
-            ...(search === undefined ? [] : [sql`position(lower(${search}) in lower(title)) > 0`]),
+            ...(search === undefined ? [] : [contains(sql, sql`title`, search)]),
             ...(after === undefined
               ? []
               : [sql`(pinned, active_at, id) < (${after.pinned}, ${after.activeAt}::text::timestamptz, ${after.id}::uuid)`])
@@ -148,7 +165,7 @@ export class Chatrooms extends Context.Service<
         const [row] = yield* sql<{ deleted: Deleted | null }>`
           select delete_chatroom(p_user => ${userId}, p_room => ${id}, p_basic_running => ${userConcurrency.basic},
             p_pro_running => ${userConcurrency.pro}) as deleted
-        `.pipe(Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         const deleted = row?.deleted ?? undefined
         if (deleted === undefined) return yield* new ChatroomNotFound()
         yield* announcer.announce({

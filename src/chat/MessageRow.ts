@@ -1,4 +1,5 @@
 import { Struct } from "effect"
+import type { SqlClient, Statement } from "effect/sql"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
@@ -6,13 +7,22 @@ import { columnsOf, type RowOf } from "../database/Rows.ts"
 
 const nested = ["error", "usage"] as const
 
+/** Bytes of UTF-8 that a reply's text may have: 1 MiB. */
+export const maximumReplyBytes = 1_048_576
+
+/**
+ * A message's text. One that an earlier release stored without a limit is cut, to as many characters as a reply may have
+ * bytes: the driver refuses rows above 16 MiB.
+ */
+export const readableContent = `case when octet_length(content) > ${maximumReplyBytes} then left(content, ${maximumReplyBytes}) else content end`
+
 /** A message's columns. Its error and its usage are stored as columns of their own. */
 export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, nested)),
   "errorCode",
   "errorMessage",
   ...Object.keys(TokenUsage.fields)
-])
+]).replace("content", `${readableContent} as content`)
 
 export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>> & {
   readonly [Count in keyof TokenUsage]: number | null
@@ -21,6 +31,27 @@ export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>
   readonly errorCode: ErrorCode | null
   readonly errorMessage: string | null
 }
+
+/** Bytes of text after which a page takes no other message. */
+const pageBytes = 1_048_576
+
+/**
+ * The first of these rows of `messages`, as many as a page has bytes for, with the number of all of them (`candidates`).
+ * Sizes are known without reading the texts, so a text that the page does not have is not read.
+ */
+export const pageOf = (sql: SqlClient.SqlClient, rows: Statement.Fragment, direction: "asc" | "desc") => {
+  const order = sql.literal(`id ${direction}`)
+  return sql<MessageRow & { readonly candidates: number }>`
+    select ${sql.literal(columns)}, candidates from (
+      select rows.*, count(*) over ()::int as candidates,
+        sum(octet_length(content)) over (order by ${order} rows between unbounded preceding and 1 preceding) as bytes_before
+      from (${rows}) rows
+    ) page where coalesce(bytes_before, 0) < ${pageBytes} order by ${order}
+  `
+}
+
+/** A stored count; an earlier release also stored what no count is, which clients must not get. */
+const countOf = (stored: number | null): number => Math.max(0, stored ?? 0)
 
 export const toMessage = (row: MessageRow): Message => ({
   id: row.id,
@@ -41,11 +72,11 @@ export const toMessage = (row: MessageRow): Message => ({
     row.promptTokens === null
       ? null
       : {
-          promptTokens: row.promptTokens,
-          replyTokens: row.replyTokens ?? 0,
-          thoughtTokens: row.thoughtTokens ?? 0,
-          cachedTokens: row.cachedTokens ?? 0,
-          toolTokens: row.toolTokens ?? 0
+          promptTokens: countOf(row.promptTokens),
+          replyTokens: countOf(row.replyTokens),
+          thoughtTokens: countOf(row.thoughtTokens),
+          cachedTokens: countOf(row.cachedTokens),
+          toolTokens: countOf(row.toolTokens)
         },
   costMicros: row.costMicros === null ? null : Number(row.costMicros),
   createdAt: iso(row.createdAt),

@@ -8,13 +8,16 @@ import { ReadSql } from "../database/Database.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
-import { clientDisconnected, withoutSlot } from "../ops/RequestSlot.ts"
-import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
+import { makeBulkhead } from "../ops/Bulkhead.ts"
+import { clientDisconnected, SessionEnded, withoutSlot } from "../ops/RequestSlot.ts"
+import { columns, type MessageRow, pageOf, toMessage } from "./MessageRow.ts"
 
 /** Milliseconds after which a waiting request reads again, because a notification can be lost. */
 const recheckEvery = 2_000
 /** Milliseconds a waiting request may still wait when its process starts to drain. */
 const drainingWait = 8_000
+/** Waits of one user in one process; a further one is answered immediately, as if its time were over. */
+const maximumWaits = 5
 
 export interface HistoryQuery {
   readonly limit: number
@@ -37,7 +40,10 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       id: MessageId
     ) => Effect.Effect<Message, ChatroomNotFound | MessageNotFound>
-    /** The message as soon as it has ended, or as it is after `seconds`. */
+    /**
+     * The message as soon as it has ended, or as it is after `seconds`, or when the session of the request has ended, or at
+     * once when the user has too many waits.
+     */
     readonly awaitEnd: (
       userId: UserId,
       roomId: ChatroomId,
@@ -50,7 +56,7 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       seconds: number
     ) => Effect.Effect<{ readonly message: Message | null; readonly reply: Message | null }, ChatroomNotFound | MessageNotFound>
-    /** Newest first; with `after`, the messages after it, oldest first. */
+    /** Newest first; with `after`, the messages after it, oldest first. Fewer than the limit when their texts are long. */
     readonly history: (
       userId: UserId,
       roomId: ChatroomId,
@@ -65,6 +71,7 @@ export class Messages extends Context.Service<
       const notifications = yield* Notifications
       const draining = yield* Draining
       const selected = sql.literal(columns)
+      const waits = makeBulkhead({ permits: maximumWaits, waiting: 0, maxWait: 0 })
 
       /** Returns the rows; when there are none, fails if the room does not exist. */
       const inRoom = Effect.fnUntraced(function* <Row>(userId: UserId, roomId: ChatroomId, rows: ReadonlyArray<Row>) {
@@ -86,7 +93,7 @@ export class Messages extends Context.Service<
         Effect.map(find(userId, roomId, id), ({ message }) => message)
       )
 
-      const awaitEnd: Messages["Service"]["awaitEnd"] = Effect.fn("Messages.awaitEnd")(function* (userId, roomId, id, seconds) {
+      const waitForEnd = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, id: MessageId, seconds: number) {
         let deadline = (yield* Clock.currentTimeMillis) + seconds * 1000
         while (true) {
           // Listens before it reads, so that no end is missed between the two.
@@ -99,14 +106,25 @@ export class Messages extends Context.Service<
           if (!hasEnded(message) && left > 0) {
             const change = Effect.timeoutOption(Fiber.join(notified), Math.min(left, recheckEvery))
             const disconnected = Effect.as(clientDisconnected, undefined)
-            const waited = yield* withoutSlot(Effect.raceFirst(change, disconnected), { onFull: Effect.undefined })
-            // Too many requests wait, or the client has disconnected: return the current state, as on timeout.
+            const sessionEnded = Effect.as(Effect.flatten(SessionEnded), undefined)
+            const waited = yield* withoutSlot(Effect.raceAllFirst([change, disconnected, sessionEnded]), {
+              onFull: Effect.undefined
+            })
+            // Too many requests wait, the client has disconnected, or its session has ended: return the current state, as on timeout.
             if (waited === undefined) deadline = now
           }
           yield* Fiber.interrupt(notified)
           if (hasEnded(message) || deadline <= now) return message
         }
       })
+
+      const awaitEnd: Messages["Service"]["awaitEnd"] = Effect.fn("Messages.awaitEnd")((userId, roomId, id, seconds) =>
+        seconds === 0
+          ? get(userId, roomId, id)
+          : Effect.catchTag(waits.run(userId, waitForEnd(userId, roomId, id, seconds)), "BulkheadFull", () =>
+              get(userId, roomId, id)
+            )
+      )
 
       const latest: Messages["Service"]["latest"] = Effect.fn("Messages.latest")(function* (userId, roomId, seconds) {
         const rows = yield* sql<MessageRow>`
@@ -126,8 +144,8 @@ export class Messages extends Context.Service<
 
       const history: Messages["Service"]["history"] = Effect.fn("Messages.history")(function* (userId, roomId, query) {
         const forwards = query.after !== undefined
-        const rows = yield* sql<MessageRow>`
-          select ${selected} from messages
+        const candidates = sql`
+          select * from messages
           where ${sql.and([
             sql`user_id = ${userId}`,
             sql`chatroom_id = ${roomId}`,
@@ -135,9 +153,10 @@ export class Messages extends Context.Service<
             ...(query.after === undefined ? [] : [sql`id > ${query.after}::uuid`])
           ])}
           order by ${sql.literal(forwards ? "id asc" : "id desc")} limit ${query.limit + 1}
-        `.pipe(Effect.orDie)
-        const found = yield* inRoom(userId, roomId, rows)
-        return { messages: found.slice(0, query.limit).map(toMessage), hasMore: found.length > query.limit }
+        `
+        const rows = yield* pageOf(sql, candidates, forwards ? "asc" : "desc").pipe(Effect.orDie)
+        const found = (yield* inRoom(userId, roomId, rows)).slice(0, query.limit)
+        return { messages: found.map(toMessage), hasMore: (rows[0]?.candidates ?? 0) > found.length }
       })
 
       return Messages.of({ state, get, awaitEnd, latest, history })

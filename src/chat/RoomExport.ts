@@ -1,8 +1,9 @@
-import { Context, Effect, Layer, Option, Stream } from "effect"
+import { Context, Effect, Layer, Option, type Scope, Stream } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import type { ChatroomNotFound } from "../api/chat/ChatErrors.ts"
 import type { Chatroom, ChatroomId } from "../api/chat/Chatroom.ts"
 import type { Message } from "../api/chat/Message.ts"
+import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import { Chatrooms } from "./Chatrooms.ts"
 import { Messages } from "./Messages.ts"
 
@@ -19,6 +20,8 @@ const toMarkdown = (message: Message): string =>
 export class RoomExport extends Context.Service<
   RoomExport,
   {
+    /** Takes the user's turn for the scope: one export of a user, of a room or of the account, runs at once. */
+    readonly turn: (userId: UserId) => Effect.Effect<void, BulkheadFull, Scope.Scope>
     readonly messages: (userId: UserId, roomId: ChatroomId) => Stream.Stream<Message>
     readonly json: (userId: UserId, roomId: ChatroomId) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
     readonly markdown: (userId: UserId, roomId: ChatroomId) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
@@ -29,6 +32,7 @@ export class RoomExport extends Context.Service<
     Effect.gen(function* () {
       const chatrooms = yield* Chatrooms
       const { history } = yield* Messages
+      const { acquire } = makeBulkhead({ permits: 1, waiting: 5, maxWait: "3 seconds" })
 
       const messages = (userId: UserId, roomId: ChatroomId) =>
         Stream.paginate<string, Message>(beforeAll, (after) =>
@@ -52,7 +56,7 @@ export class RoomExport extends Context.Service<
         )
       )
 
-      return RoomExport.of({ messages, json, markdown })
+      return RoomExport.of({ turn: acquire, messages, json, markdown })
     })
   )
 }

@@ -4,6 +4,7 @@ import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 import { Search } from "./Search.ts"
 
 export const SearchHttp = HttpApiBuilder.group(
@@ -17,7 +18,9 @@ export const SearchHttp = HttpApiBuilder.group(
       search: Effect.fnUntraced(function* (call) {
         const { userId } = yield* CurrentUser
         const words = call.query.q
-        return yield* newestFirst(cursors, `search:${userId}:${words}`, call, (page) => search.find(userId, { words, ...page }))
+        return yield* newestFirst(cursors, `search:${userId}:${words}`, call, (page) =>
+          orTooManyRequests(search.find(userId, { words, ...page }))
+        )
       })
     })
   })

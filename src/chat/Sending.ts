@@ -174,7 +174,7 @@ export class Sending extends Context.Service<
             p_context_tokens => ${resolved.contextTokens}, p_input_price => ${price?.input ?? 0}::float8,
             p_output_micros => ${longestAnswer}::int8, p_budget => ${limits.budget}::int8,
             p_key => ${key}, p_hash => ${hash}, p_key_lifetime => ${keyLifetime}::text::interval) as sent
-        `.pipe(retryConflicts, Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         return row === undefined ? yield* Effect.die("send_message returned nothing") : row.sent
       })
 

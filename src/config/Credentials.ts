@@ -32,6 +32,26 @@ export interface BillingSettings {
 /** Secrets from tutorials and templates. */
 const knownSecrets = /^(?:secret|changeme|password|your[-_ ]?(?:jwt|256|secret)|supersecret|a-string-secret|test|(.)\1+$)/is
 
+/** Distinct bytes that a key must have: 32 random ones have 30, text in base64 or hexadecimal at least 10. */
+const minimumVariety = 10
+
+/** Whether a key is typed, not generated: few different bytes, or one short text again and again. */
+const isRepetitive = (bytes: Buffer): boolean => {
+  const repeats = (period: number) => bytes.every((byte, index) => byte === bytes[index % period])
+  return new Set(bytes).size < minimumVariety || Array.from({ length: 16 }, (_, index) => index + 1).some(repeats)
+}
+
+/** Characters that a secret in production must have after its prefix. */
+const minimumSecret = 16
+
+/** The token of operators. In production a short one is refused, because it could be guessed. */
+export const adminToken = Effect.fnUntraced(function* (environment: Environment) {
+  const token = yield* optionalSecret("ADMIN_TOKEN")
+  return token !== undefined && environment === "production" && Redacted.value(token).length < minimumSecret
+    ? yield* fail("ADMIN_TOKEN", `must have at least ${minimumSecret} characters in production`)
+    : token
+})
+
 /**
  * Errors name a key by its position, because the text before the colon may be the secret. A key without a name, as
  * platforms generate it, gets the kid `default`.
@@ -42,6 +62,7 @@ const jwtKey = Effect.fnUntraced(function* (entry: string, index: number) {
   const bytes = Buffer.from(encoded, "base64")
   if (bytes.length < 32) return yield* fail("JWT_KEYS", `key ${index + 1} must have at least 32 bytes of base64`)
   if (knownSecrets.test(bytes.toString("latin1"))) return yield* fail("JWT_KEYS", `key ${index + 1} is a well-known secret`)
+  if (isRepetitive(bytes)) return yield* fail("JWT_KEYS", `key ${index + 1} must be random (openssl rand -base64 32)`)
   return { kid, secret: Redacted.make(new Uint8Array(bytes), { label: "JWT_KEYS" }) }
 })
 
@@ -113,19 +134,22 @@ export const billing = Effect.fnUntraced(function* (environment: Environment) {
   }
   return {
     secretKey,
-    webhookSecrets: yield* webhookSecrets,
+    webhookSecrets: yield* webhookSecrets(environment),
     proPriceIds: yield* proPriceIds,
     apiBase: yield* optionalUrl("STRIPE_API_BASE", ["http:", "https:"]),
     isLive: mode === "live"
   }
 })
 
-const webhookSecrets = Effect.gen(function* () {
+const webhookSecrets = Effect.fnUntraced(function* (environment: Environment) {
   const configured = yield* optionalSecret("STRIPE_WEBHOOK_SECRETS")
   const secrets = configured === undefined ? [] : items(Redacted.value(configured))
   if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
   if (!secrets.every((secret) => /^whsec_\S+$/.test(secret))) {
     return yield* fail("STRIPE_WEBHOOK_SECRETS", "must each start with whsec_")
+  }
+  if (environment === "production" && secrets.some((secret) => secret.length < "whsec_".length + minimumSecret)) {
+    return yield* fail("STRIPE_WEBHOOK_SECRETS", `must each have at least ${minimumSecret} characters after whsec_ in production`)
   }
   return secrets.map((secret) => Redacted.make(secret, { label: "STRIPE_WEBHOOK_SECRETS" }))
 })

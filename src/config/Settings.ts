@@ -3,6 +3,7 @@ import { type Region, regions } from "../api/auth/Mobile.ts"
 import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { parseProxies, type TrustedProxies } from "./Proxies.ts"
 import {
+  adminToken,
   billing,
   type BillingSettings,
   type Delivery,
@@ -58,6 +59,8 @@ export interface Settings {
   readonly jwtKeys: readonly [JwtKey, ...Array<JwtKey>]
   /** Seconds an access token lives. */
   readonly jwtTtl: number
+  /** Days after the login at which a session ends, however much it is used; 0 is never. */
+  readonly sessionMaxDays: number
   readonly otpDelivery: Delivery
   /** The gateway that codes are posted to, if there is one. */
   readonly otpWebhook: OtpWebhook | undefined
@@ -190,6 +193,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     migrate: (yield* choice("MIGRATE", ["on", "off"])) === "on",
     jwtKeys: yield* jwtKeys(environment),
     jwtTtl: yield* integer("JWT_TTL", 1, 86_400),
+    sessionMaxDays: yield* integer("SESSION_MAX_DAYS", 0, 3_650),
     otpDelivery: delivery,
     otpWebhook: yield* otpWebhook(environment, delivery),
     otpCountries: yield* otpCountries,
@@ -209,7 +213,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,
     apiPrefix: yield* apiPrefix,
-    adminToken: yield* optionalSecret("ADMIN_TOKEN"),
+    adminToken: yield* adminToken(environment),
     otlpEndpoint: yield* optionalUrl("OTEL_EXPORTER_OTLP_ENDPOINT", ["http:", "https:"]),
     logLevel: yield* logLevel
   }

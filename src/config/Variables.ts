@@ -56,6 +56,11 @@ export const variables = {
     default: "required in production; else generated at each start (`npm run dev` keeps its own in `DEV_DATA_DIR`)"
   },
   JWT_TTL: { meaning: "lifetime of an access token, in seconds", defaultValue: 3600 },
+  SESSION_MAX_DAYS: {
+    meaning:
+      "days after the login at which a session ends, however much it is used; `0` is never (30 days without use always end it)",
+    defaultValue: 0
+  },
   OTP_DELIVERY: {
     meaning:
       "how one-time codes reach users: `response` (in the API's response, for trying out), `log`, `webhook` (posted to `OTP_WEBHOOK_URL`), or `none` (the server sends nothing: you replace the `CodeSender` layer in code). With `OTP_WEBHOOK_URL` set, `none` works like `webhook`",
@@ -140,7 +145,10 @@ export const variables = {
     default: "none"
   },
   API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
-  ADMIN_TOKEN: { meaning: "bearer token for `/metrics` and `/admin/queue`", default: "none: both are 404" },
+  ADMIN_TOKEN: {
+    meaning: "bearer token for `/metrics` and `/admin/queue`, 16 characters or more in production",
+    default: "none: both are 404"
+  },
   LOG_LEVEL: { meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `none`", defaultValue: "info" },
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     meaning: "base URL of an OpenTelemetry collector that receives traces",

@@ -1,35 +1,30 @@
 import { ApiError } from "@google/genai"
-import { Option, Predicate, Schema } from "effect"
+import { Predicate } from "effect"
 import type { TokenUsage } from "../api/chat/Message.ts"
 
-/** Google leaves out what has no value; a gateway in front of it may write null. */
-const optional = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
-
-/** Read leniently below: an odd count or name must not cost the answer. */
-const lenient = Schema.optionalKey(Schema.Unknown)
-
-const Part = Schema.Struct({ text: optional(Schema.String), thought: optional(Schema.Boolean) })
-const Candidate = Schema.Struct({
-  content: optional(Schema.Struct({ parts: optional(Schema.Array(Part)) })),
-  finishReason: lenient,
-  continuationToken: lenient
-})
-
-/** What is read of an event: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent */
-const AnswerEvent = Schema.Struct({
-  candidates: optional(Schema.Array(Candidate)),
-  promptFeedback: lenient,
-  usageMetadata: lenient,
-  modelVersion: lenient,
-  error: lenient
-})
-export type AnswerEvent = typeof AnswerEvent.Type
-
-const decode = Schema.decodeUnknownOption(AnswerEvent)
-// Without the schema's own words, which would quote the answer in the log.
-const unexpected = () => new Error("the event has an unexpected shape")
+/**
+ * An event: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent. A member of another type than
+ * documented is read as absent, because it must not cost the answer.
+ */
+export type AnswerEvent = object
 
 const member = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)
+
+const isAbsent = (value: unknown): boolean => value === undefined || value === null
+
+/** A candidate's text. Thoughts are not part of the answer; their tokens are counted. */
+const textOf = (candidate: unknown) => {
+  const content = member(candidate, "content")
+  const parts = member(content, "parts")
+  let text = ""
+  let isOdd = !(isAbsent(content) || Predicate.isObject(content)) || !(isAbsent(parts) || Array.isArray(parts))
+  for (const part of Array.isArray(parts) ? parts : []) {
+    const piece = member(part, "text")
+    if (typeof piece === "string") text += member(part, "thought") === true ? "" : piece
+    else isOdd ||= !isAbsent(piece)
+  }
+  return { text, isOdd }
+}
 
 /** The largest value of the columns that hold counts. */
 const maximumCount = 2 ** 31 - 1
@@ -49,10 +44,10 @@ const tokenOf = (value: unknown): string | undefined =>
 /** Reads one event. Throws the SDK's `ApiError` for an error that Google sends in mid-stream, also in a list of one. */
 export const parseEvent = (data: string): AnswerEvent => {
   const value: unknown = JSON.parse(data)
-  const event = Option.getOrThrowWith(decode(Array.isArray(value) && value.length === 1 ? value[0] : value), unexpected)
-  if (Predicate.isObject(event.error)) {
-    throw new ApiError({ message: data, status: countOf(member(event.error, "code")) ?? 500 })
-  }
+  const event: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value
+  if (!Predicate.isObject(event)) throw new Error("the event is not an object")
+  const error = member(event, "error")
+  if (Predicate.isObject(error)) throw new ApiError({ message: data, status: countOf(member(error, "code")) ?? 500 })
   return event
 }
 
@@ -68,17 +63,24 @@ export interface AnswerDelta {
   readonly continuationToken?: string | undefined
 }
 
-export const toDelta = ({ candidates, modelVersion, promptFeedback, usageMetadata: usage }: AnswerEvent): AnswerDelta => {
-  const candidate = candidates?.[0]
-  // Thoughts are not part of the answer; their tokens are counted.
-  const text = (candidate?.content?.parts ?? []).map((part) => (part.thought === true ? "" : (part.text ?? ""))).join("")
+/** Throws when the event has a text that cannot be read, and nothing else of use. */
+export const toDelta = (event: AnswerEvent): AnswerDelta => {
+  const candidates = member(event, "candidates")
+  const candidate: unknown = Array.isArray(candidates) ? candidates[0] : undefined
+  const { isOdd, text } = textOf(candidate)
+  const finishReason = nameOf(member(candidate, "finishReason"))
+  // Text may be lost. The message does not quote the event, whose text is private.
+  if ((isOdd || !(isAbsent(candidates) || Array.isArray(candidates))) && text === "" && finishReason === undefined) {
+    throw new Error("the event has an unexpected shape")
+  }
+  const usage = member(event, "usageMetadata")
   return {
     // Characters that Postgres cannot store are removed here, so that the streamed text equals the stored one.
     text: text.replaceAll("\u0000", "").toWellFormed(),
-    finishReason: nameOf(candidate?.finishReason),
-    continuationToken: tokenOf(candidate?.continuationToken),
-    blockReason: nameOf(member(promptFeedback, "blockReason")),
-    modelVersion: nameOf(modelVersion),
+    finishReason,
+    continuationToken: tokenOf(member(candidate, "continuationToken")),
+    blockReason: nameOf(member(member(event, "promptFeedback"), "blockReason")),
+    modelVersion: nameOf(member(event, "modelVersion")),
     usage: Predicate.isObject(usage)
       ? {
           promptTokens: countOf(member(usage, "promptTokenCount")) ?? 0,

@@ -9,6 +9,8 @@ import { fromUnknown, GeminiError } from "./GeminiError.ts"
 
 /** Characters of an error in mid-stream; a call with a longer one fails. */
 const maximumBare = 65_536
+/** Characters without the end of an event, which the parser keeps in memory; a call with more fails. */
+const maximumEvent = 64 * 1_048_576
 
 type Fetch = NonNullable<HttpOptions["fetch"]>
 
@@ -47,6 +49,8 @@ export const openEvents = (client: GoogleGenAI, parameters: GenerateContentParam
 /** The SDK sends no request with a model name such as `..`. */
 const refusedBySdk = (cause: unknown) => new GeminiError({ kind: "misconfigured", detail: fromUnknown(cause).detail })
 
+const tooLong = new GeminiError({ kind: "unavailable", detail: "an event is too long", maximumAttempts: 1 })
+
 /**
  * Calls `onEvent` for every event until the body ends. A plain callback, because a thousand answers at once are twenty
  * thousand events a second. An error that Google sends in mid-stream fails as the SDK's error would.
@@ -61,11 +65,13 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
       resume(result)
     }
     const handle = (data: string) => {
+      unended = 0
       if (isOver) return
       const handled = Result.try({ try: () => onEvent(parseEvent(data)), catch: fromUnknown })
       if (Result.isFailure(handled)) end(Effect.fail(handled.failure))
     }
     const parser = createParser({ onEvent: ({ data }) => handle(data) })
+    let unended = 0
     let isAtLineStart = true
     /** An error in mid-stream may also come as bare JSON between events, cut anywhere; no line of an event begins so. */
     let bare: { text: string; readonly endIn: (text: string) => number } | undefined
@@ -88,6 +94,8 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
       return text.slice(length)
     }
     const read = (text: string) => {
+      unended += text.length
+      if (unended > maximumEvent) return end(Effect.fail(tooLong))
       let rest = text
       while (rest !== "" && !isOver) rest = bare === undefined ? readLines(rest) : readBare(bare, rest)
     }

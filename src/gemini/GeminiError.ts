@@ -13,6 +13,8 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   status: Schema.optional(Schema.Number),
   /** Milliseconds that Google asked us to wait. */
   retryAfter: Schema.optional(Schema.Number),
+  /** Attempts after which to give up, when they are fewer than usual. */
+  maximumAttempts: Schema.optional(Schema.Number),
   /** Why the model stopped. */
   finishReason: Schema.optional(Schema.String)
 }) {

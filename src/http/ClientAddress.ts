@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { BlockList, isIP, SocketAddress } from "node:net"
 import type { TrustedProxies } from "../config/Proxies.ts"
 
@@ -107,3 +108,12 @@ const network6 = (groups: ReadonlyArray<number>, prefix: number): string => {
   const kept = (d >> (64 - prefix)) << (64 - prefix)
   return `${[a, b, c, kept].map((group) => group.toString(16)).join(":")}::/${prefix}`
 }
+
+/** A hash that differs between clients with another address or user agent. */
+export const clientFingerprint = ({ address, userAgent }: Origin): string =>
+  createHash("sha256")
+    .update(`${address ?? ""}\n${userAgent ?? ""}`)
+    .digest("base64url")
+
+/** The user agent as it is stored: at most 300 characters. */
+export const storedUserAgent = ({ userAgent }: Origin): string | null => userAgent?.slice(0, 300) ?? null

@@ -4,6 +4,7 @@ import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 
 export interface KeyedRequest {
   readonly userId: UserId
@@ -27,9 +28,11 @@ export class Idempotency extends Context.Service<
   Idempotency,
   {
     /** For an effect that is a transaction of ours: key and writes are one, and a second request waits for the first. */
-    readonly once: <A extends object, E>(
+    readonly once: <A, Kept extends object, E>(
       request: KeyedRequest,
-      effect: Effect.Effect<A, E>
+      effect: Effect.Effect<A, E>,
+      /** What of the answer is stored, and the answer from that and the same request: bodies are not stored twice. */
+      storage: { readonly keep: (value: A) => Kept; readonly restore: (kept: Kept) => A }
     ) => Effect.Effect<{ readonly value: A; readonly replayed: boolean }, E | IdempotencyKeyReused>
     /** For an effect that is repeatable by itself, elsewhere: its first answer is kept when it is known. */
     readonly remember: <A extends object, E>(
@@ -63,20 +66,25 @@ export class Idempotency extends Context.Service<
         return row === undefined ? undefined : { status: row.status, value: row.response, replayed: true as const }
       })
 
-      const once: Idempotency["Service"]["once"] = <A extends object, E>(request: KeyedRequest, effect: Effect.Effect<A, E>) => {
+      const once: Idempotency["Service"]["once"] = <A, Kept extends object, E>(
+        request: KeyedRequest,
+        effect: Effect.Effect<A, E>,
+        { keep, restore }: { readonly keep: (value: A) => Kept; readonly restore: (kept: Kept) => A }
+      ) => {
         if (request.key === undefined) return Effect.map(effect, (value) => ({ value, replayed: false }))
         const hash = hashOf(request)
         return Effect.gen(function* () {
           if (!(yield* take(request, hash, { status: 201, value: {} }))) {
-            return (yield* stored<A>(request, hash)) ?? (yield* Effect.die("an idempotency key vanished"))
+            const known = (yield* stored<Kept>(request, hash)) ?? (yield* Effect.die("an idempotency key vanished"))
+            return { value: restore(known.value), replayed: true }
           }
           const value = yield* effect
           yield* sql`
-            update idempotency_keys set response = ${JSON.stringify(value)}::text::jsonb
+            update idempotency_keys set response = ${JSON.stringify(keep(value))}::text::jsonb
             where user_id = ${request.userId} and route = ${request.route} and key = ${request.key}
           `
           return { value, replayed: false }
-        }).pipe(sql.withTransaction, Effect.catchTag("SqlError", Effect.die))
+        }).pipe(sql.withTransaction, retryConflicts(sql), Effect.catchTag("SqlError", Effect.die))
       }
 
       const remember: Idempotency["Service"]["remember"] = <A extends object, E>(

@@ -15,12 +15,13 @@ const maximumHeaders = 100
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
-/** `//`, dot segments (plain or escaped) and an escaped NUL: nothing of ours is there. */
-const oddPath = /\/\/|\/(?:\.|%2e){1,2}(?:\/|$)|%00/i
-
-export const isOddPath = (url: string): boolean => {
+/**
+ * A path that another server could read differently: the router takes what follows a semicolon for a query, and two slashes
+ * for one, so a proxy's rule for a path would not hold for it.
+ */
+export const isAmbiguousPath = (url: string): boolean => {
   const query = url.indexOf("?")
-  return !url.startsWith("/") || oddPath.test(query === -1 ? url : url.slice(0, query))
+  return !url.startsWith("/") || /;|\/\//.test(query === -1 ? url : url.slice(0, query))
 }
 
 /**
@@ -40,24 +41,27 @@ export const hasTooManyHeaders = ({ source }: HttpServerRequest.HttpServerReques
   source instanceof IncomingMessage && source.rawHeaders.length > 2 * maximumHeaders
 
 /**
- * The bytes of a body, as they come. Without them a request soon gives its working place back, and in the end is given
- * up. The reading itself is not interrupted, which would cut the connection before the answer: it ends with the body, or
- * with the connection. Callbacks and not a race of effects, for almost every body is there at once.
+ * The bytes of a body. One that does not come with its head gives the working slot back, and in the end is given up; so is
+ * one that has to make way for other bodies. The reading itself is not interrupted, which would close the connection before
+ * the response: it ends with the body, or with the connection. Callbacks instead of a race of effects, because almost every
+ * body is there immediately.
  */
 const arrival = (
   request: HttpServerRequest.HttpServerRequest,
   maximum: ByteSize.ByteSize
-): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | RequestTimeout | Unavailable> =>
+): Effect.Effect<ArrayBuffer, HttpServerError.HttpServerError | RequestTimeout> =>
   Effect.contextWith((context) =>
     Effect.callback((resume) => {
-      const giveUp = () => resume(Effect.fail(new RequestTimeout()))
-      const makeWay = () => {
-        if (Context.get(context, CurrentSlot)?.move("receiving") === false) {
-          return resume(Effect.fail(Unavailable.because("overloaded")))
-        }
-        timer = setTimeout(giveUp, receiveMillis - promptMillis)
+      const slot = Context.get(context, CurrentSlot)
+      const giveUp = () => {
+        clearTimeout(timer)
+        resume(Effect.fail(new RequestTimeout()))
       }
-      let timer = setTimeout(makeWay, promptMillis)
+      const makeWay = () => {
+        timer = setTimeout(giveUp, receiveMillis)
+        slot?.receive(giveUp)
+      }
+      let timer = setTimeout(makeWay, slot?.hasManyBodies() === true ? 0 : promptMillis)
       const reading = Effect.provideService(request.arrayBuffer, HttpIncomingMessage.MaxBodySize, maximum)
       Effect.runForkWith(context)(reading).addObserver((exit) => {
         clearTimeout(timer)
@@ -72,7 +76,8 @@ export const receive = Effect.fnUntraced(function* (request: HttpServerRequest.H
   const encoding = request.headers["content-encoding"]
   if (encoding !== undefined && encoding !== "identity") return yield* new UnsupportedMediaType()
   const body = new Uint8Array(yield* arrival(request, maximum))
-  if ((yield* CurrentSlot)?.tryReacquire() === false) return yield* Unavailable.because("overloaded")
+  const slot = yield* CurrentSlot
+  if (slot !== undefined && !(yield* slot.resume)) return yield* Unavailable.because("overloaded")
   return isTooDeep(body) ? yield* new BadJson({ detail: `The body nests deeper than ${maximumDepth} levels` }) : body
 })
 
@@ -111,14 +116,14 @@ const isTooDeep = (body: Uint8Array): boolean => {
  * and a missing token 401, whatever was sent. Refuses what the platform lets through: compressed bodies,
  * another charset, bytes that are not UTF-8 (they would become U+FFFD). An empty body is an empty object.
  */
-export const guarded = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
+export const withCheckedBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
   const text = Effect.gen(function* () {
     const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers["content-type"] ?? "")?.[1]
     if (charset !== undefined && !/^utf-?8$/i.test(charset)) return yield* new UnsupportedMediaType()
     const bytes = yield* receive(request, maximumBody)
     return yield* Effect.try({ try: () => parseable(decoder.decode(bytes)), catch: () => new BadJson() })
   })
-  return Object.create(request, { text: { value: text } }) as typeof request
+  return Object.defineProperty(request, "text", { value: text })
 }
 
 /** The text when it is JSON; the schema then reads it again, which costs less than a second error path. */

@@ -1,7 +1,23 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Tracer } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { OtlpSerialization, OtlpTracer } from "effect/observability"
+import { OtlpExporter, OtlpSerialization, OtlpTracer } from "effect/observability"
 import { AppConfig } from "../config/Settings.ts"
+
+/** A tracer whose spans hold no query of a URL: users' search words and Stripe's session ids are in them. */
+const withoutQueries = (tracer: Tracer.Tracer): Tracer.Tracer =>
+  Tracer.make({
+    ...tracer,
+    span: (options) => {
+      const span = tracer.span(options)
+      const attribute = span.attribute.bind(span)
+      return Object.assign(span, {
+        attribute: (key: string, value: unknown) => {
+          if (key === "url.query") return
+          attribute(key, key === "url.full" ? String(value).replace(/\?.*$/s, "") : value)
+        }
+      })
+    }
+  })
 
 /**
  * Sends traces of requests, SQL statements and jobs to an OpenTelemetry collector, when one is configured: OTLP over HTTP
@@ -11,10 +27,13 @@ export const TelemetryLayer = Layer.unwrap(
   Effect.gen(function* () {
     const { otlpEndpoint, role } = yield* AppConfig
     if (otlpEndpoint === undefined) return Layer.empty
-    return OtlpTracer.layer({
+    const tracer = OtlpTracer.make({
       url: `${otlpEndpoint}/v1/traces`,
       resource: { serviceName: "gemini-chat-backend", attributes: { "service.role": role } },
       shutdownTimeout: "2 seconds"
-    }).pipe(Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer]))
+    })
+    return Layer.effect(Tracer.Tracer, Effect.map(tracer, withoutQueries)).pipe(
+      Layer.provide([OtlpExporter.layerFlusher, OtlpSerialization.layerJson, FetchHttpClient.layer])
+    )
   })
 )

@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { channel, Notifications, packTopics } from "../database/Notifications.ts"
 import type { Topic } from "../database/Topics.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 
 /** A reply that a worker is to make, now or at `runAt`; those of a lower `priority` come first. */
 export interface Wakeup {
@@ -68,7 +69,7 @@ export class Announcer extends Context.Service<
             (select count(*) from graphile_worker.add_jobs(array(
               select json_populate_recordset(null::graphile_worker.job_spec, ${JSON.stringify(specs)}::text::json)))),
             (select count(pg_notify(${channel}, payload)) from json_array_elements_text(${JSON.stringify(payloads)}::text::json) payload)
-        `
+        `.pipe(retryConflicts(sql))
       }
 
       const flush = Effect.gen(function* () {

@@ -7,7 +7,8 @@ import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
-import { Conversation, estimateTokens } from "./Conversation.ts"
+import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
+import { Conversation, estimateTokens, tokensOfBytes } from "./Conversation.ts"
 
 /** The receipt covers at most this many messages up to the question, the newest ones. */
 const maximumCovered = 1_000
@@ -17,7 +18,8 @@ type Reason = ContextReceipt["dropped"][number]["reason"]
 interface RoomMessage {
   readonly id: string
   readonly role: "user" | "model"
-  readonly content: string
+  /** Bytes of its text, which is not read. */
+  readonly size: number
   readonly status: string
   readonly supersededBy: string | null
   readonly answered: boolean
@@ -38,7 +40,7 @@ export class ContextReceipts extends Context.Service<
       userId: UserId,
       roomId: ChatroomId,
       replyId: MessageId
-    ) => Effect.Effect<ContextReceipt, ChatroomNotFound | MessageNotFound>
+    ) => Effect.Effect<ContextReceipt, ChatroomNotFound | MessageNotFound | BulkheadFull>
   }
 >()("chat-backend/replies/ContextReceipts") {
   static readonly layer = Layer.effect(
@@ -47,6 +49,7 @@ export class ContextReceipts extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const conversation = yield* Conversation
       const models = yield* Models
+      const bulkhead = makeBulkhead({ permits: 1, waiting: 20, maxWait: "3 seconds" })
 
       const findReply = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
         const [row] = yield* sql<{
@@ -74,7 +77,7 @@ export class ContextReceipts extends Context.Service<
 
       const messagesUpTo = (userId: UserId, roomId: ChatroomId, questionId: string) =>
         sql<RoomMessage>`
-          select m.id, m.role, m.content, m.status, m.superseded_by, exists (
+          select m.id, m.role, octet_length(m.content) as size, m.status, m.superseded_by, exists (
             select 1 from messages r where r.user_id = m.user_id and r.chatroom_id = m.chatroom_id and r.reply_to = m.id
               and r.status = 'completed') as answered
           from messages m
@@ -82,7 +85,7 @@ export class ContextReceipts extends Context.Service<
           order by m.id desc limit ${maximumCovered}
         `.pipe(Effect.orDie)
 
-      const find: ContextReceipts["Service"]["find"] = Effect.fn("ContextReceipts.find")(function* (userId, roomId, replyId) {
+      const find = Effect.fn("ContextReceipts.find")(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
         const reply = yield* findReply(userId, roomId, replyId)
         const { systemPrompt } = reply
         const room = { model: reply.roomModel, temperature: reply.roomTemperature }
@@ -95,7 +98,7 @@ export class ContextReceipts extends Context.Service<
           const message = messages.get(id)
           return message === undefined
             ? []
-            : [{ id: MessageId.make(id), role: message.role, tokens: estimateTokens(message.content) }]
+            : [{ id: MessageId.make(id), role: message.role, tokens: tokensOfBytes(message.size) }]
         })
         const sent = new Set(ids)
         const dropped = [...messages.values()]
@@ -106,13 +109,15 @@ export class ContextReceipts extends Context.Service<
           included,
           dropped: dropped.toReversed(),
           systemPrompt,
-          promptTokens: reply.promptTokens ?? estimate,
+          promptTokens: Math.max(0, reply.promptTokens ?? estimate),
           model: reply.model ?? model,
           settings: { model, temperature, maxOutputTokens, contextTokens }
         }
       })
 
-      return ContextReceipts.of({ find })
+      return ContextReceipts.of({
+        find: (userId, roomId, replyId) => bulkhead.run(userId, untilDisconnected(find(userId, roomId, replyId)))
+      })
     })
   )
 }

@@ -10,8 +10,12 @@ export interface SourcedTurn extends Turn {
 /** Answered questions that are read from the room; enough to fill the budget, unless they are very short. */
 const maximumEarlier = 200
 
+/** Replies, ended in any way, that are looked at in the search for them. */
+const maximumReplies = 10_000
+
 /** About one token for four bytes of UTF-8: accurate enough to fit a budget, and needs no call to the model. */
-export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / 4)
+export const tokensOfBytes = (bytes: number): number => Math.ceil(bytes / 4)
+export const estimateTokens = (text: string): number => tokensOfBytes(Buffer.byteLength(text))
 
 export interface AnsweredQuestion {
   readonly questionId: string
@@ -61,21 +65,39 @@ export class Conversation extends Context.Service<
       const sql = yield* SqlClient.SqlClient
 
       const turnsFor: Conversation["Service"]["turnsFor"] = Effect.fn("Conversation.turnsFor")(function* (question) {
-        // Of each earlier question its newest completed reply; a question without one is left out.
-        const rows = yield* sql<AnsweredQuestion>`
-          select q.id as question_id, q.content as question, r.id as answer_id, r.content as answer
-          from messages q left join lateral (
-            select id, content from messages r
-            where r.user_id = q.user_id and r.chatroom_id = q.chatroom_id and r.reply_to = q.id and r.status = 'completed'
-              and r.content <> ''
-            order by r.id desc limit 1
-          ) r on true
-          where q.user_id = ${question.userId} and q.chatroom_id = ${question.chatroomId} and q.role = 'user'
-            and q.id <= ${question.questionId} and (r.content is not null or q.id = ${question.questionId})
-          order by q.id desc limit ${maximumEarlier + 1}
+        const inRoom = (table: string) =>
+          sql`${sql.literal(table)}.user_id = ${question.userId} and ${sql.literal(table)}.chatroom_id = ${question.chatroomId}`
+        const [asked] = yield* sql<{ readonly question: string }>`
+          select content as question from messages q where ${inRoom("q")} and q.id = ${question.questionId} and q.role = 'user'
         `
-        const [asked, ...earlier] = rows
-        return asked === undefined ? [] : fit(asked, earlier, question.systemPrompt, question.contextTokens)
+        if (asked === undefined) return []
+        // Of each earlier question its newest completed reply; a question without one is left out. Replies are read from the
+        // index by their questions, and texts only of exchanges that the budget may hold: their sizes are known without.
+        const earlier = yield* sql<AnsweredQuestion>`
+          with replies as (
+            select r.reply_to, r.id, r.status, octet_length(r.content) as size from messages r
+            where ${inRoom("r")} and r.reply_to < ${question.questionId}
+            order by r.reply_to desc, r.id desc limit ${maximumReplies}
+          ), answers as (
+            select distinct on (reply_to) reply_to, id, size from replies where status = 'completed' and size > 0
+            order by reply_to desc, id desc limit ${maximumEarlier}
+          ), exchanges as (
+            select a.reply_to, a.id, sum((a.size + octet_length(q.content)) / 4) over (order by a.reply_to desc) as tokens
+            from answers a join messages q on q.user_id = ${question.userId} and q.id = a.reply_to
+          )
+          select q.id as question_id, q.content as question, r.id as answer_id, r.content as answer
+          from exchanges e
+          join messages q on q.user_id = ${question.userId} and q.id = e.reply_to
+          join messages r on r.user_id = ${question.userId} and r.id = e.id
+          where e.tokens <= ${question.contextTokens}
+          order by q.id desc
+        `
+        return fit(
+          { questionId: question.questionId, question: asked.question },
+          earlier,
+          question.systemPrompt,
+          question.contextTokens
+        )
       }, Effect.orDie)
 
       return Conversation.of({ turnsFor })

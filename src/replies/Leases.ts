@@ -2,6 +2,7 @@ import { Context, Deferred, Effect, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { Notifications } from "../database/Notifications.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 
 /** Seconds until a lease expires that is not renewed, and how often a process renews its own. */
 export const leaseSeconds = 30
@@ -39,11 +40,16 @@ export class Leases extends Context.Service<
           entries.map(({ lease }) => ({ user_id: lease.userId, id: lease.replyId, attempt: lease.attempt }))
         )
         const renewed = yield* sql<{ id: string }>`
+          with ours as (
+            select m.user_id, m.id from messages m
+            join json_to_recordset(${leases}::text::json) as l (user_id uuid, id uuid, attempt int)
+              on m.user_id = l.user_id and m.id = l.id and m.attempt = l.attempt and m.status = 'processing'
+            order by m.user_id, m.id for no key update of m
+          )
           update messages m set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-          from json_to_recordset(${leases}::text::json) as l (user_id uuid, id uuid, attempt int)
-          where m.user_id = l.user_id and m.id = l.id and m.attempt = l.attempt and m.status = 'processing'
+          from ours where m.user_id = ours.user_id and m.id = ours.id
           returning m.id
-        `
+        `.pipe(retryConflicts(sql))
         const ours = new Set(renewed.map(({ id }) => id))
         for (const { lease, stop } of entries) {
           if (!ours.has(lease.replyId)) yield* Deferred.succeed(stop, "lost")

@@ -1,8 +1,11 @@
 import { Effect } from "effect"
 import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
-import type { AnswerEnd } from "../gemini/Gemini.ts"
+import type { AnswerEnd as CallEnd } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
+
+/** How an answer ended; `full` when its text reached the limit and the call was ended. */
+export type AnswerEnd = CallEnd | "full"
 
 /** How a reply ends. */
 export interface Outcome {
@@ -86,6 +89,7 @@ export const outcomeOf = (answer: ModelAnswer, end: AnswerEnd): Effect.Effect<Ou
   const { blockReason, finishReason, model, text, usage } = answer
   const base = { finishReason: finishReason ?? blockReason, model, usage }
   if (blockReason !== null || isBlocking(finishReason ?? "")) return Effect.succeed(failed("blocked", base))
+  if (end === "full") return Effect.succeed({ ...base, status: "completed", content: text, truncated: true, error: null })
   if (finishReason === "MAX_TOKENS" && text === "") return Effect.succeed(failed("max_tokens", base))
   if (finishReason === "STOP" || finishReason === "MAX_TOKENS" || (finishReason === "CONTINUATION" && text !== "")) {
     if (text === "") return Effect.undefined
@@ -100,6 +104,6 @@ export const outcomeOf = (answer: ModelAnswer, end: AnswerEnd): Effect.Effect<Ou
   return Effect.fail(
     finishReason === null
       ? new GeminiError({ kind: "unavailable", detail: "the answer was cut off" })
-      : new GeminiError({ kind: "stopped", detail: `finish reason ${finishReason}`, finishReason })
+      : new GeminiError({ kind: "stopped", detail: `finish reason ${finishReason}`, finishReason, maximumAttempts: 2 })
   )
 }

@@ -6,6 +6,7 @@ import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { streamCacheControl } from "../api/chat/RepliesApi.ts"
 import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Sending } from "../chat/Sending.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { Cancellation } from "./Cancellation.ts"
@@ -43,14 +44,14 @@ export const RepliesHttp = HttpApiBuilder.group(
 
       getMessageContext: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
-        return yield* receipts.find(userId, params.id, params.mid)
+        return yield* orTooManyRequests(receipts.find(userId, params.id, params.mid))
       }),
 
       streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {
-        const { userId } = yield* CurrentUser
+        const session = yield* CurrentUser
         // A browser reconnects to the same URL, so `Last-Event-ID` is newer than `after`.
         const position = parsePosition(headers["last-event-id"] ?? query.after ?? "")
-        const events = yield* replyStream.open(userId, params.id, params.mid, position)
+        const events = yield* replyStream.open(session, params.id, params.mid, position)
         return events === undefined
           ? HttpServerResponse.empty({ status: 204 })
           : HttpServerResponse.raw(events, { contentType: "text/event-stream", headers: streamHeaders })

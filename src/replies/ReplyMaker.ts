@@ -1,5 +1,7 @@
-import { Context, Duration, Effect, Layer, Random } from "effect"
+import { Context, Deferred, Duration, Effect, Layer, Random } from "effect"
+import { maximumReplyBytes } from "../chat/MessageRow.ts"
 import { topicOf } from "../database/Topics.ts"
+import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Announcer } from "../queue/Announcer.ts"
@@ -7,15 +9,14 @@ import { DeltaLog } from "../stream/DeltaLog.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { Conversation, estimateTokens } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
-import { appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
+import { type AnswerEnd, appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
+import { makeTextLimit } from "./TextLimit.ts"
 
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
 const retryWindow = Duration.toMillis("120 seconds")
-/** Attempts at a reply that the model stops for a reason that seldom passes. */
-const maximumStops = 2
 /** Every reply ends within this time from its first attempt. */
 export const replyDeadline = Duration.toMillis("10 minutes")
 /** Milliseconds to pause a model after a 429 that does not say how long. */
@@ -71,7 +72,7 @@ export class ReplyMaker extends Context.Service<
             const failures = reply.failures + 1
             const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
-            return failures >= (isStopped ? maximumStops : maximumAttempts) ||
+            return failures >= (error.maximumAttempts ?? maximumAttempts) ||
               now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
               ? yield* settle(
                   reply,
@@ -81,6 +82,19 @@ export class ReplyMaker extends Context.Service<
               : yield* postpone(reply, delay, failures)
           }
         }
+      })
+
+      /** Passes on the text as it arrives; an answer whose text reaches the limit is cut there, and the call is ended. */
+      const call = Effect.fnUntraced(function* (prompt: Prompt, onDelta: (delta: AnswerDelta) => void) {
+        const keep = makeTextLimit(maximumReplyBytes)
+        const full = yield* Deferred.make<AnswerEnd>()
+        const answered = gemini.answer(prompt, (delta) => {
+          if (Deferred.isDoneUnsafe(full)) return
+          const text = keep(delta.text)
+          onDelta({ ...delta, text })
+          if (text !== delta.text) Deferred.doneUnsafe(full, Effect.succeed("full"))
+        })
+        return yield* Effect.raceFirst(answered, Deferred.await(full))
       })
 
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
@@ -94,7 +108,7 @@ export class ReplyMaker extends Context.Service<
           for (let tries = 0; tries < 2; tries++) {
             answer = unanswered
             calls.begin(yield* reply.now)
-            const end = yield* gemini.answer(prompt, (delta) => {
+            const end = yield* call(prompt, (delta) => {
               calls.observe(delta)
               answer = appendDelta(answer, delta)
               if (delta.text !== "") onText(delta.text)

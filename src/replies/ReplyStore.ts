@@ -3,8 +3,8 @@ import { SqlClient } from "effect/sql"
 import type { Tier } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { topicOf } from "../database/Topics.ts"
-import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { retryConflicts } from "../database/Transactions.ts"
+import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { Models } from "../models/Models.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import type { AttemptCalls } from "./AttemptCalls.ts"
@@ -158,7 +158,7 @@ export class ReplyStore extends Context.Service<
             p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
             p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[]) as ended
-        `.pipe(Effect.orDie)
+        `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
         const { ended } = row
         switch (ended.outcome) {
@@ -222,7 +222,7 @@ export class ReplyStore extends Context.Service<
           yield* sql`
             select record_late_calls(${reply.userId}, ${reply.id}, ${reply.quotaKey}, ${reply.quotaDay}::date,
               ${JSON.stringify(rows)}::text::jsonb)
-          `.pipe(retryConflicts)
+          `.pipe(retryConflicts(sql))
         },
         Effect.catchCause((cause) => Effect.logError("Calls of the model could not be written into the ledger", cause))
       )

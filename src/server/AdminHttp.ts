@@ -1,24 +1,45 @@
 import { timingSafeEqual } from "node:crypto"
-import { Effect, Layer, Redacted } from "effect"
+import { Duration, Effect, Layer, Redacted } from "effect"
+import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { Api } from "../api/Api.ts"
+import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
+import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { addressKey } from "../http/ClientAddress.ts"
+import { originOf } from "../http/Origin.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { QueueState } from "../queue/QueueState.ts"
 import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "../api/ops/AdminApi.ts"
 
+/** Wrong tokens from one address. */
+const wrongTokens = { limit: 10, period: Duration.minutes(15) }
+
 export const AdminAuthorizationLayer = Layer.effect(
   AdminAuthorization,
   Effect.gen(function* () {
-    const { adminToken } = yield* AppConfig
+    const config = yield* AppConfig
+    const { adminToken } = config
+    const throttle = yield* Throttle
+
+    /** Counts a wrong token. An address that has used its guesses up is refused from memory, with the right token, too. */
+    const refuse = Effect.fnUntraced(function* (key: string | null) {
+      const wait = key === null ? 0 : yield* throttle.take(key, wrongTokens)
+      return yield* wait > 0 ? new TooManyAttempts({ retryAfter: wait }) : new AdminUnauthenticated()
+    })
 
     return AdminAuthorization.of({
       admin: Effect.fnUntraced(function* (httpEffect, { credential }) {
         if (adminToken === undefined) return yield* new AdminOff()
+        const { address } = yield* Effect.provideService(originOf(yield* HttpServerRequest.HttpServerRequest), AppConfig, config)
+        const from = addressKey(address)
+        const key = from === null ? null : `admin:from:${from}`
+        const wait = key === null ? 0 : yield* throttle.cachedWait(key)
+        if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
         const given = Buffer.from(Redacted.value(credential))
         const needed = Buffer.from(Redacted.value(adminToken))
-        if (given.length !== needed.length || !timingSafeEqual(given, needed)) return yield* new AdminUnauthenticated()
+        if (given.length !== needed.length || !timingSafeEqual(given, needed)) return yield* refuse(key)
         return yield* httpEffect
       })
     })

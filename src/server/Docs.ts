@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiScalar, OpenApi } from "effect/http-api"
-import { documentText } from "./Document.ts"
+import { documentOfPage } from "./Document.ts"
 import { pageHeaders } from "./SecurityHeaders.ts"
 
 const decoder = new TextDecoder()
@@ -29,7 +29,7 @@ const scalar = {
 }
 
 /** Scalar takes an API, not a document: this one is transformed into the committed document at the first request. */
-const Committed = HttpApi.make("committed").annotate(OpenApi.Transform, () => JSON.parse(documentText))
+const Committed = HttpApi.make("committed").annotate(OpenApi.Transform, () => ({ ...documentOfPage() }))
 
 /** The API reference. Its script is inline, so that it works offline. */
 export const Docs = HttpApiScalar.layer(Committed, { path: "/docs", scalar }).pipe(Layer.provide(withPolicy))

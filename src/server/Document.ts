@@ -1,9 +1,30 @@
 import { existsSync, readFileSync } from "node:fs"
+import { Predicate } from "effect"
+import type { OpenApi } from "effect/http-api"
 
 /** The document is beside the bundle in production, and at the repository's root otherwise. */
 const [file = ""] = ["./openapi.json", "../../openapi.json"]
   .map((path) => new URL(path, import.meta.url))
   .filter((url) => existsSync(url))
 
-/** The committed OpenAPI document, minified. `scripts/openapi.ts` generates it from `src/api`. */
-export const documentText: string = JSON.stringify(JSON.parse(readFileSync(file, "utf8")))
+/** The committed OpenAPI document. `scripts/openapi.ts` generates it from `src/api`. */
+const committed: OpenApi.OpenAPISpec = JSON.parse(readFileSync(file, "utf8"))
+
+/** The document as it is served: minified, with the public address of this server. */
+export const documentAt = (appUrl: string): string => JSON.stringify({ ...committed, servers: [{ url: appUrl }] })
+
+/** The document without a server: the reference page asks the one that it came from. */
+export const documentOfPage = (): OpenApi.OpenAPISpec => ({ ...committed, servers: [{ url: "/" }] })
+
+const headersIn = (node: unknown): ReadonlyArray<string> => {
+  if (typeof node !== "object" || node === null) return []
+  const own = "headers" in node && "description" in node && Predicate.isObject(node.headers) ? Object.keys(node.headers) : []
+  return [...own, ...Object.values(node).flatMap(headersIn)]
+}
+
+/** The names of the headers that the document names for responses, and of those that every response has. */
+export const namedHeaders: ReadonlyArray<string> = [
+  ...new Set(
+    [...headersIn(committed.paths), ...headersIn(committed.components), "X-Request-Id"].map((name) => name.toLowerCase())
+  )
+].sort()

@@ -1,12 +1,13 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
 import { noStore } from "../api/Annotations.ts"
 import type { Settings } from "../config/Settings.ts"
+import type { Draining } from "../ops/Draining.ts"
 import type { Admission } from "./Admission.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
-import { AdaptiveLifo } from "./AdaptiveLifo.ts"
 
 /** Connections of one process: streams, waits, working requests, and as many idle ones. Each is an open file. */
 const maximumConnections = 20_000
@@ -26,6 +27,8 @@ const serverOptions = {
 }
 /** Milliseconds without a byte in either direction: more than any wait, and streams send comments more often. */
 const idleTimeout = 60_000
+/** Milliseconds between two looks for unused connections in a process that drains. */
+const drainingInterval = 500
 /** Above this Node drops headers silently; the request guard refuses far fewer. */
 const maximumHeaders = 1_000
 
@@ -44,10 +47,13 @@ export class Listener extends Server {
   private readonly prefix: string | undefined
   private readonly corsOrigins: ReadonlySet<string>
   private readonly admission: Admission["Service"]
-  private readonly waiting = new AdaptiveLifo()
   private readonly headers: Readonly<Record<string, string>>
 
-  constructor(settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">, admission: Admission["Service"]) {
+  constructor(
+    settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">,
+    admission: Admission["Service"],
+    draining: Draining["Service"]
+  ) {
     super(serverOptions)
     this.prefix = settings.apiPrefix
     this.corsOrigins = new Set(settings.corsOrigins)
@@ -62,9 +68,8 @@ export class Listener extends Server {
     this.timeout = idleTimeout
     // Above this, connections are closed without a response.
     this.maxConnections = maximumConnections
-    // Deferred: the request that frees its slot is in the middle of its own code.
-    admission.onFree(() => queueMicrotask(() => this.waiting.admit(admission.free())))
     refuseUnreadable(this)
+    this.closeUnusedWhile(draining)
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
   }
 
@@ -73,14 +78,29 @@ export class Listener extends Server {
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.removePrefix(request)
-      if (this.admission.free() <= 0 && routeOf(request.method, request.url).admission === "working") {
+      if (this.admission.isFull() && routeOf(request.method, request.url).admission === "working") {
         const enter = () => super.emit(event, ...args)
-        const leave = this.waiting.add(enter, () => this.refuse(request, response))
+        const leave = this.admission.wait(enter, () => this.refuse(request, response))
         response.once("close", leave)
         return true
       }
     }
     return super.emit(event, ...args)
+  }
+
+  /** Proxies keep connections open that they do not use, some without ever having sent a request: a drain would wait for them. */
+  private closeUnusedWhile(draining: Draining["Service"]): void {
+    const sockets = new Set<Socket>()
+    this.on("connection", (socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
+    const timer = setInterval(() => {
+      if (!draining.isDraining()) return
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+      this.closeIdleConnections()
+    }, drainingInterval).unref()
+    this.once("close", () => clearInterval(timer))
   }
 
   private removePrefix(request: IncomingMessage): void {

@@ -4,11 +4,17 @@ import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } fro
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
-import { Admission } from "./Admission.ts"
+import { Admission, type AdmittedSlot } from "./Admission.ts"
+import type { Share } from "./ClientShares.ts"
+import { makeCompression } from "./Compression.ts"
 import { cameWithPrefix } from "./Listener.ts"
+import { paced } from "./PacedResponse.ts"
+import { namedHeaders } from "./Document.ts"
 import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
-import { guarded, hasOneHost, hasTooManyHeaders, isOddPath } from "../http/RequestGuard.ts"
+import { addressKey } from "../http/ClientAddress.ts"
+import { addressOf } from "../http/Origin.ts"
+import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
 import { RequestId, requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
@@ -16,18 +22,6 @@ import { securityHeaders } from "./SecurityHeaders.ts"
 /** How long a handler may take; a request that asks to wait gets the longest wait on top. */
 const handlerTimeout = "15 seconds"
 const waitingTimeout = "48 seconds"
-
-const exposedHeaders = [
-  "cache-status",
-  "etag",
-  "idempotent-replayed",
-  "link",
-  "location",
-  "ratelimit",
-  "ratelimit-policy",
-  "retry-after",
-  "x-request-id"
-]
 
 const decoder = new TextDecoder()
 
@@ -71,7 +65,7 @@ const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
   if (hasTooManyHeaders(request)) return new HeadersTooLarge()
   const { expect } = request.headers
   if (expect !== undefined && !/^100-continue$/i.test(expect)) return new ExpectationFailed()
-  return isOddPath(request.url) ? new NotFound() : undefined
+  return isAmbiguousPath(request.url) ? new NotFound() : undefined
 }
 
 /** Turns a timeout, a failure and a bare refusal of the platform into problems; an interruption stays one. */
@@ -110,6 +104,29 @@ const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effe
     return Effect.sync(() => response.off("close", done))
   })
 
+/** Keeps the slot until the response is written, or its client does not read it. */
+const keepUntilWritten = (
+  request: HttpServerRequest.HttpServerRequest,
+  slot: AdmittedSlot,
+  response: HttpServerResponse.HttpServerResponse
+) => {
+  const nodeResponse = NodeHttpServerRequest.toServerResponse(request)
+  const { bytes, response: watched } = paced(response, slot.progress)
+  if (bytes === undefined || nodeResponse.destroyed) {
+    slot.release()
+    return watched
+  }
+  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
+  const end: Share["end"] = (cause) => {
+    // The response to an earlier request of the connection is still being written.
+    if (cause === "idle" && nodeResponse.socket === null) slot.write(bytes, end)
+    else socket.destroy()
+  }
+  slot.write(bytes, end)
+  nodeResponse.once("close", slot.release)
+  return watched
+}
+
 /**
  * The one global middleware, around every route and around requests without a route: admission, request id, guard, timeout,
  * problems in one shape, and the headers of every response. One instead of several, because the order of several would
@@ -117,13 +134,15 @@ const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effe
  */
 export const RequestPipeline = HttpRouter.middleware(
   Effect.gen(function* () {
-    const { apiPrefix, appUrl, corsOrigins } = yield* AppConfig
+    const { apiPrefix, appUrl, corsOrigins, trustedProxies } = yield* AppConfig
     const admission = yield* Admission
+    const compress = yield* makeCompression
     const secure = securityHeaders(appUrl)
     const draining = yield* Draining
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
-    const cors = corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders, maxAge: 600 })
+    const cors =
+      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders, maxAge: 600 })
 
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
@@ -145,7 +164,8 @@ export const RequestPipeline = HttpRouter.middleware(
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const hadPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
         const route = routeOf(request.method, request.url)
-        const slot = admission.enter(route.admission, disconnected(request))
+        const client = { address: () => addressKey(addressOf(request, trustedProxies)), disconnected: disconnected(request) }
+        const slot = admission.enter(route.admission, client)
         if (slot === undefined) admission.countRefusal()
         const refusal = slot === undefined ? Unavailable.because("overloaded") : refusalOf(request)
         const exchange = {
@@ -156,16 +176,20 @@ export const RequestPipeline = HttpRouter.middleware(
         }
         const handled = cors(refusal === undefined ? httpEffect : toResponse(refusal))
         const responded = withProblems(handled, mayWait(request) ? waitingTimeout : handlerTimeout, route.allow).pipe(
-          Effect.map((response) => finish(response, exchange)),
+          Effect.flatMap((response) => compress(request, route, finish(response, exchange))),
           Effect.annotateLogs({ requestId }),
           Effect.provideContext(
-            Context.make(HttpServerRequest.HttpServerRequest, guarded(request)).pipe(
+            Context.make(HttpServerRequest.HttpServerRequest, withCheckedBody(request)).pipe(
               Context.add(RequestId, requestId),
               Context.add(CurrentSlot, slot)
             )
           )
         )
-        return slot === undefined ? responded : Effect.ensuring(responded, Effect.sync(slot.release))
+        if (slot === undefined) return responded
+        return responded.pipe(
+          Effect.map((response) => keepUntilWritten(request, slot, response)),
+          Effect.onError(() => Effect.sync(slot.release))
+        )
       })
   }),
   { global: true }

@@ -11,6 +11,9 @@ interface Policy {
   readonly admission: AdmissionClass
   /** The `Cache-Control` of responses that set none of their own. */
   readonly cacheControl: string | undefined
+  /** Whether the response's bytes are the same for the life of the process. */
+  readonly isConstant: boolean
+  readonly isCompressible: boolean
 }
 
 export interface Route extends Policy {
@@ -20,10 +23,16 @@ export interface Route extends Policy {
 
 /** Routes outside the API's definition. */
 const pages = ["/", "/docs", "/openapi.json"]
-const pagePolicy: Policy = { admission: "working", cacheControl: undefined }
+const pagePolicy: Policy = { admission: "working", cacheControl: undefined, isConstant: true, isCompressible: true }
 
 /** Refusals of unknown paths are not stored, because a cache may take such a path (`/user/me;x.css`) for a static file. */
-const unknownRoute: Route = { allow: undefined, admission: "working", cacheControl: noStore }
+const unknownRoute: Route = {
+  allow: undefined,
+  admission: "working",
+  cacheControl: noStore,
+  isConstant: false,
+  isCompressible: true
+}
 
 /** The annotations of the API's endpoints by path and method, read once. */
 const paths = (() => {
@@ -35,7 +44,9 @@ const paths = (() => {
       policies.set(endpoint.path, ofPath)
       ofPath.set(endpoint.method, {
         admission: Context.get(mergedAnnotations, AdmissionClass),
-        cacheControl: Context.get(mergedAnnotations, CacheControl)
+        cacheControl: Context.get(mergedAnnotations, CacheControl),
+        isConstant: false,
+        isCompressible: !endpoint.path.startsWith("/auth/")
       })
     }
   })

@@ -17,12 +17,13 @@ import { SettingError } from "../config/Reading.ts"
 import { ModelsHttp } from "../models/ModelsHttp.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
 import { AdminAuthorizationLayer, AdminHttp } from "./AdminHttp.ts"
+import { Draining } from "../ops/Draining.ts"
 import { OpsHttp } from "./OpsHttp.ts"
 import { Admission } from "./Admission.ts"
 import { Docs } from "./Docs.ts"
 import { RequestPipeline } from "./RequestPipeline.ts"
 import { Listener } from "./Listener.ts"
-import { documentText } from "./Document.ts"
+import { documentAt } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
 import { routerConfig } from "./Routes.ts"
 
@@ -41,7 +42,9 @@ const OpsRoutes = HttpApiBuilder.layer(OpsOnly).pipe(
 
 const Pages = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
-    yield* router.add("GET", "/openapi.json", HttpServerResponse.text(documentText, { contentType: "application/json" }))
+    const { appUrl } = yield* AppConfig
+    const document = HttpServerResponse.text(documentAt(appUrl), { contentType: "application/json" })
+    yield* router.add("GET", "/openapi.json", document)
     yield* router.add("GET", "/", HttpServerResponse.redirect("/docs"))
   })
 )
@@ -74,7 +77,8 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
       const settings = yield* AppConfig
       const { host, port } = settings
       const admission = yield* Admission
-      const listener = () => new Listener(settings, admission)
+      const draining = yield* Draining
+      const listener = () => new Listener(settings, admission, draining)
       return Layer.provideMerge(
         Announcement,
         HttpRouter.serve(routes, {

@@ -2,6 +2,7 @@ import { Context, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { ReadSql } from "../database/Database.ts"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
+import { observedGauge } from "../ops/Metrics.ts"
 import type { ReplyAttempt } from "./DeltaOutbox.ts"
 import { makeDeltaReader } from "./DeltaReader.ts"
 import { makeDeltaWriter } from "./DeltaWriter.ts"
@@ -39,15 +40,18 @@ export class DeltaLog extends Context.Service<
       const { subscribe } = yield* makeDeltaReader(live, number)
 
       /** Deletes what dead processes have left: their rows, and the segments of replies that have ended. */
-      const sweep = Effect.all([
+      const sweeps = [
         sql`delete from stream_log where written_at < now() - make_interval(secs => ${abandonedSeconds})`,
         sql`
           delete from stream_segments s where not exists (
             select from messages m where m.user_id = s.user_id and m.id = s.reply_id and m.completed_at is null)
         `
-      ])
+      ]
 
-      yield* backgroundStep("Sweeping the delta log failed", sweep).pipe(
+      yield* observedGauge("chat_stream_text_units", "UTF-16 units of running replies in memory.", () => live.units)
+      yield* Effect.sync(() => live.sweep()).pipe(Effect.repeat(Schedule.spaced("5 seconds")), Effect.forkScoped)
+      // Each by itself: one that fails does not stop the other.
+      yield* Effect.forEach(sweeps, (sweep) => backgroundStep("Sweeping the delta log failed", sweep)).pipe(
         Effect.repeat(Schedule.spaced("30 seconds")),
         Effect.forkScoped
       )

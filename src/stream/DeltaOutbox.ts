@@ -26,11 +26,14 @@ interface Writing {
   lastStart: number | null
 }
 
+/** UTF-16 units after which a row takes no other delta: with every character escaped, a row stays below the driver's 16 MiB. */
+const rowUnits = 1_048_576
+
 /** What the attempts of this process have written and is not yet in the delta log or in segments. No I/O. */
 export class DeltaOutbox {
   private readonly writings = new Map<string, Writing>()
   private readonly ended: Array<ReplyAttempt> = []
-  private unlogged = new Set<string>()
+  private readonly unlogged = new Set<string>()
 
   /** Returns the delta; undefined when a newer attempt at the reply writes here. */
   append({ attempt, replyId, userId }: ReplyAttempt, text: string): TextDelta | undefined {
@@ -55,18 +58,27 @@ export class DeltaOutbox {
     this.ended.push({ userId: writing.userId, replyId, attempt })
   }
 
-  /** The text since the last call, one delta for each reply. It is not returned again. */
+  /** The text since the last call, one delta for each reply, as many as a row holds. It is not returned again. */
   takeDeltas(): Array<TextDelta> {
     const deltas: Array<TextDelta> = []
+    let units = 0
     for (const replyId of this.unlogged) {
+      if (units >= rowUnits) break
+      this.unlogged.delete(replyId)
       const writing = this.writings.get(replyId)
       if (writing === undefined) continue
       const { attempt, logged, text } = writing
-      deltas.push({ replyId, attempt, offset: logged, text: text.slice(logged) })
+      const delta = text.slice(logged)
+      deltas.push({ replyId, attempt, offset: logged, text: delta })
       writing.logged = text.length
+      units += delta.length
     }
-    this.unlogged = new Set()
     return deltas
+  }
+
+  /** Whether a row could not take all deltas. */
+  hasDeltas(): boolean {
+    return this.unlogged.size > 0
   }
 
   /** The text that is not in segments, one segment for each reply. It is returned again until `markStored`. */

@@ -91,11 +91,15 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
     const deltas = outbox.takeDeltas()
     yield* hasDeltas.close
     if (deltas.length > 0) yield* rows.insert(deltas)
+    if (outbox.hasDeltas()) yield* hasDeltas.open
   })
   const writeStep = backgroundStep("Writing the delta log failed", writeRow)
-  const tidyStep = backgroundStep(
-    "Storing segments failed",
-    Effect.all([storeSegments(outbox), deleteEndedSegments(outbox), rows.deleteOld])
+  const tidyStep = Effect.andThen(
+    backgroundStep("Storing segments failed", storeSegments(outbox)),
+    Effect.andThen(
+      backgroundStep("Deleting segments failed", deleteEndedSegments(outbox)),
+      backgroundStep("Deleting old deltas failed", rows.deleteOld)
+    )
   )
 
   // The pause comes after the row, so the first words after a silence are written at once.
@@ -117,6 +121,10 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
       live.apply(delta)
       hasDeltas.openUnsafe()
     },
-    close: (replyId: string, attempt: number) => Effect.sync(() => outbox.close(replyId, attempt))
+    close: (replyId: string, attempt: number) =>
+      Effect.sync(() => {
+        outbox.close(replyId, attempt)
+        live.forget(replyId, attempt)
+      })
   }
 })

@@ -144,6 +144,8 @@ export class ReplyReader {
 
   private close(): void {
     clearInterval(this.timer)
+    const { message } = this.state
+    if (hasEnded(message)) this.source.live.forget(message.id, Infinity)
     this.unfollow()
     this.unsubscribe()
   }

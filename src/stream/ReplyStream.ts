@@ -1,9 +1,10 @@
 import { Context, Effect, Layer } from "effect"
-import type { UserId } from "../api/auth/User.ts"
+import type { CurrentSession } from "../api/auth/User.ts"
 import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type MessageId } from "../api/chat/Message.ts"
 import { StreamsBusy, TooManyStreams } from "../api/chat/StreamErrors.ts"
+import { Sessions } from "../auth/Sessions.ts"
 import { Messages } from "../chat/Messages.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -40,9 +41,12 @@ class ReaderIndex {
 export class ReplyStream extends Context.Service<
   ReplyStream,
   {
-    /** The reply's events after a position; undefined when the reply is finished and the client has all of it. */
+    /**
+     * The reply's events after a position; undefined when the reply is finished and the client has all of it. The stream
+     * also ends when the session does; the client's reconnect is then 401.
+     */
     readonly open: (
-      userId: UserId,
+      session: Pick<CurrentSession, "userId" | "sessionId">,
       roomId: ChatroomId,
       id: MessageId,
       position: Position | undefined
@@ -56,6 +60,7 @@ export class ReplyStream extends Context.Service<
       const messages = yield* Messages
       const notifications = yield* Notifications
       const draining = yield* Draining
+      const sessions = yield* Sessions
       const run = Effect.runForkWith(yield* Effect.context())
       const readers = new Set<ReplyReader>()
       yield* observedGauge("chat_streams_open", "Replies being watched in this process.", () => readers.size)
@@ -70,7 +75,8 @@ export class ReplyStream extends Context.Service<
       })
       yield* draining.begun.pipe(Effect.andThen(dismissAll), Effect.forkScoped)
 
-      const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (userId, roomId, id, position) {
+      const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (session, roomId, id, position) {
+        const { sessionId, userId } = session
         const readState = messages.state(userId, roomId, id)
         const state = yield* readState
         if (hasEnded(state.message) && position !== undefined && isFullyRead(state.message, position)) return undefined
@@ -89,7 +95,9 @@ export class ReplyStream extends Context.Service<
           readers.delete(closed)
           byUser.delete(userId, closed)
           byReply.delete(id, closed)
+          watch.interruptUnsafe()
         })
+        const watch = run(Effect.map(sessions.ended(userId, sessionId), reader.stream.dismiss))
         readers.add(reader)
         byUser.add(userId, reader)
         byReply.add(id, reader)

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { HttpApi } from "effect/http-api"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Api } from "../../src/api/Api.ts"
@@ -95,10 +96,33 @@ describe("the document", () => {
   it("is OpenAPI 3.1 with a title, a version and a description", () => {
     assert.match(String(document["openapi"]), /^3\.1\.\d$/)
     for (const member of ["title", "version", "description"]) assert.isNotEmpty(nodeAt(document, "info")[member])
-    assert.isNotEmpty(document["servers"])
+    assert.deepStrictEqual(document["servers"], [{ url: backend.url.replace("127.0.0.1", "localhost") }])
     const schemes = nodeAt(document, "components", "securitySchemes")
     assert.deepInclude(nodeAt(schemes, "bearer"), { type: "http", bearerFormat: "JWT" })
     assert.deepInclude(nodeAt(schemes, "admin"), { type: "http" })
+  })
+
+  it("is the committed file but for the server, and is not indented", async () => {
+    const committed = JSON.parse(readFileSync("openapi.json", "utf8"))
+    assert.strictEqual(committed.servers[0].url, "http://localhost:3000")
+    const { text } = await request(backend.url, "GET", "/openapi.json")
+    assert.strictEqual(text, JSON.stringify({ ...committed, servers: document["servers"] }))
+  })
+
+  it("names no response header that a page of another origin cannot read", async () => {
+    const origin = "https://app.example"
+    const crossing = await startBackend({ DATABASE_URL: database.url, ROLE: "api", CORS_ORIGINS: origin })
+    try {
+      const { headers } = await request(crossing.url, "GET", "/healthz", { headers: { origin } })
+      const exposed = new Set((headers.get("access-control-expose-headers") ?? "").split(",").map((name) => name.trim()))
+      const named = everyNode(document["paths"]).flatMap(({ responses }) =>
+        everyNode(responses).flatMap(({ headers }) => (isNode(headers) ? Object.keys(headers) : []))
+      )
+      assert.includeMembers([...exposed], [...new Set(named.map((name) => name.toLowerCase()))])
+      assert.includeMembers([...exposed], ["content-disposition", "etag", "retry-after", "x-request-id"])
+    } finally {
+      await crossing.stop()
+    }
   })
 
   it("has exactly the operations of the API", () => {
@@ -417,7 +441,8 @@ describe("the reference", () => {
     const { text } = await request(backend.url, "GET", "/docs")
     const page = text.slice(text.lastIndexOf("createApiReference("))
     const content = page.slice(page.indexOf("content:") + "content:".length, page.lastIndexOf("})"))
-    assert.deepStrictEqual(JSON.parse(content), document)
+    // The page asks the server that it came from.
+    assert.deepStrictEqual(JSON.parse(content), { ...document, servers: [{ url: "/" }] })
   })
 
   it("is where the root leads to, until there is a page", async () => {

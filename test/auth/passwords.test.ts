@@ -102,6 +102,7 @@ describe("a new password", () => {
     const ada = await someone()
     await until("hasPassword elsewhere", async () => (await elsewhere(ada).call("GET", "/user/me")).body.hasPassword === true)
     for (const person of [ada, elsewhere(ada)]) {
+      await people.forget()
       assertProblem(await change(person, { newPassword: better }), 400, "current_password_invalid")
       assertProblem(
         await change(person, { currentPassword: "wrong horse", newPassword: better }),
@@ -118,16 +119,113 @@ describe("a new password", () => {
     assert.strictEqual((await passwordLogin(ada.mobile, good)).status, 200)
   })
 
-  it("is asked for ten times in vain and then no more, also with the right one", async () => {
+  it("is asked for five times in vain and then no more, also with the right one", async () => {
     const ada = await someone()
     await people.forget()
-    const wrong = await Promise.all(times(10, (n) => change(ada, { currentPassword: `wrong horse ${n}`, newPassword: better })))
+    const wrong = await Promise.all(times(5, (n) => change(ada, { currentPassword: `wrong horse ${n}`, newPassword: better })))
     for (const reply of wrong) assertProblem(reply, 400, "current_password_invalid")
     assertProblem(await change(ada, { currentPassword: good, newPassword: better }), 429, "too_many_attempts")
     assertProblem(await change(elsewhere(ada), { currentPassword: good, newPassword: better }), 429, "too_many_attempts")
     await people.forget()
     await sleep(1_050)
     assert.strictEqual((await change(ada, { currentPassword: good, newPassword: better })).status, 204)
+  })
+
+  it("refuses the sixth wrong current password of a user for a while, from whatever address and session", async () => {
+    const ada = await someone()
+    const second = await people.enter(ada.mobile)
+    await people.forget()
+    const replies = []
+    for (const n of times(8, (index) => index)) {
+      const { token } = n % 2 === 0 ? ada : second
+      const headers = { "x-forwarded-for": `198.51.100.${n}` }
+      const body = { currentPassword: `wrong horse ${n}`, newPassword: better }
+      replies.push(
+        await request(n % 2 === 0 ? backend.url : other.url, "POST", "/auth/change-password", { body, headers, token })
+      )
+    }
+    assert.deepStrictEqual(
+      replies.map(({ status }) => status),
+      [400, 400, 400, 400, 400, 429, 429, 429]
+    )
+    for (const reply of replies.slice(5)) assertProblem(reply, 429, "too_many_attempts")
+  })
+
+  it("is set by one of several changes that verified the same current password", async () => {
+    const ada = await someone()
+    const tries = times(4, (n) => `${better} ${n}`)
+    const bases = [ada, elsewhere(ada)]
+    const replies = await Promise.all(
+      tries.map((newPassword, n) => change(bases[n % 2] ?? ada, { currentPassword: good, newPassword }))
+    )
+    assert.deepStrictEqual(replies.map(({ status }) => status).sort(), [204, 400, 400, 400])
+    for (const reply of replies.filter(({ status }) => status === 400)) assertProblem(reply, 400, "current_password_invalid")
+    const won = tries[replies.findIndex(({ status }) => status === 204)] ?? ""
+    assert.strictEqual((await passwordLogin(ada.mobile, won)).status, 200)
+  })
+
+  it("is set by one of several first ones", async () => {
+    const ada = await people.enter()
+    const replies = await Promise.all(times(4, (n) => change(ada, { newPassword: `${better} ${n}` })))
+    assert.deepStrictEqual(replies.map(({ status }) => status).sort(), [204, 400, 400, 400])
+  })
+
+  it("counts as a guess when it is the old one, in a session and in a recovery", async () => {
+    const ada = await someone()
+    await people.forget()
+    const same = { currentPassword: good, newPassword: good }
+    for (const _ of times(5, (n) => n)) assertProblem(await change(ada, same), 422, "same_password")
+    assertProblem(await change(ada, same), 429, "too_many_attempts")
+    const recovered = await people.enter(ada.mobile, "reset_password")
+    await people.forget()
+    await sleep(1_050)
+    for (const _ of times(5, (n) => n)) assertProblem(await change(recovered, { newPassword: good }), 422, "same_password")
+    assertProblem(await change(recovered, { newPassword: good }), 429, "too_many_attempts")
+  })
+
+  it("is refused when it is or contains the user's number, name or e-mail, wherever it is set", async () => {
+    const mobile = freshMobile()
+    const own = { name: "Augusta Ada", email: "countess@example.com" }
+    const national = mobile.slice(-10)
+    const weak = [
+      mobile,
+      `my number: ${national}`,
+      `00${mobile.slice(1)}`,
+      `${national.slice(0, 5)} ${national.slice(5)}`,
+      "augusta-ada!",
+      "AUGUSTA 1815",
+      "ada12345",
+      "Countess@Example.com",
+      "countess99"
+    ]
+    for (const password of weak) {
+      assertProblem(await people.post("/auth/signup", { mobile, ...own, password }), 422, "weak_password")
+    }
+    const ada = await people.enter(mobile)
+    assert.strictEqual((await ada.call("PATCH", "/user/me", own)).status, 200)
+    for (const newPassword of weak) assertProblem(await change(ada, { newPassword }), 422, "weak_password")
+    const code = await people.code(mobile, "reset_password")
+    for (const newPassword of weak) {
+      assertProblem(await people.post("/auth/reset-password", { mobile, ...code, newPassword }), 422, "weak_password")
+    }
+    assert.strictEqual(
+      (await people.post("/auth/reset-password", { mobile, ...code, newPassword: "canada is cold" })).status,
+      204
+    )
+    const again = await people.enter(mobile)
+    for (const newPassword of weak) {
+      assertProblem(await change(again, { currentPassword: "canada is cold", newPassword }), 422, "weak_password")
+    }
+  })
+
+  it("tells no client without the code that it contains the user's name", async () => {
+    const ada = await people.enter()
+    await ada.call("PATCH", "/user/me", { name: "Augusta" })
+    const { challengeId, otp } = await people.code(ada.mobile, "reset_password")
+    const wrong = { challengeId, otp: String((Number(otp) + 1) % 1_000_000).padStart(6, "0") }
+    const guess = { mobile: ada.mobile, ...wrong, newPassword: "augusta of 1815" }
+    for (const _ of times(5, (n) => n)) assertProblem(await people.post("/auth/reset-password", guess), 400, "otp_invalid")
+    assertProblem(await people.post("/auth/reset-password", guess), 429, "otp_attempts_exceeded")
   })
 
   it("is not the old one", async () => {
@@ -596,6 +694,21 @@ describe("a password chosen at the sign-up", () => {
 })
 
 describe("many passwords at once", () => {
+  it("of five accounts leave places for the login of a sixth", async () => {
+    const [victim, ...attackers] = await Promise.all(times(6, () => someone()))
+    assert.isDefined(victim)
+    await people.forget()
+    let isOver = false
+    const flood = attackers.map(async ({ mobile }) => {
+      while (!isOver) await Promise.all(times(10, () => passwordLogin(mobile, good)))
+    })
+    const logins = []
+    for (const _ of times(6, (n) => n)) logins.push(await passwordLogin(victim?.mobile ?? "", good))
+    isOver = true
+    await Promise.all(flood)
+    assert.deepStrictEqual([...new Set(logins.map(({ status }) => status))], [200])
+  })
+
   it("are worked on two at a time; 34 get in, and the rest are told to come back", async () => {
     await until("quiet", async () => argon2.running === 0)
     argon2.most = 0

@@ -46,9 +46,14 @@ const stored = async (person: LoggedIn) =>
       person.sid
     ])
   )[0]
-/** The grace of the previous token is over. */
-const later = (person: LoggedIn) =>
-  database.query("update sessions set rotated_at = rotated_at - interval '11 seconds' where id = $1", [person.sid])
+/** Moves the last exchanges into the past. */
+const age = (person: LoggedIn, interval: string) =>
+  database.query(
+    "update sessions set rotated_at = rotated_at - $2::interval, exchanged_at = exchanged_at - $2::interval where id = $1",
+    [person.sid, interval]
+  )
+/** The time for which the previous token works is over. */
+const later = (person: LoggedIn) => age(person, "3601 seconds")
 
 const assertDead = async (person: LoggedIn, successor: string) => {
   assertProblem(await person.call("GET", "/user/me"), 401, "session_revoked")
@@ -94,6 +99,46 @@ describe("a refresh token", () => {
     assert.deepStrictEqual([first.status, again.status], [200, 200])
     assert.strictEqual(again.body.refreshToken, first.body.refreshToken)
     assert.deepInclude(await stored(ada), { counter: 1, revoked_at: null })
+  })
+
+  it("is honoured for an hour while its successor is unused, and voids that one", async () => {
+    const ada = await people.enter()
+    const lost = await refresh(ada.refreshToken)
+    await age(ada, "11 seconds")
+    const retried = await refreshAt(other.url, ada.refreshToken)
+    assert.deepStrictEqual([lost.status, retried.status], [200, 200])
+    assert.notStrictEqual(retried.body.refreshToken, lost.body.refreshToken)
+    // The second answer is lost, too.
+    await age(ada, "50 minutes")
+    const again = await refresh(ada.refreshToken)
+    assert.strictEqual(again.status, 200)
+    const next = await refresh(again.body.refreshToken)
+    assert.strictEqual(next.status, 200)
+    assert.strictEqual(await statusOf(ada), 200)
+    assert.deepInclude(await stored(ada), { revoked_at: null })
+    // The successor was used now: the old token is reused.
+    assertProblem(await refresh(ada.refreshToken), 401, "refresh_reused")
+    await assertDead(ada, next.body.refreshToken)
+  })
+
+  it("ends the session when a voided successor is used: two clients hold the token", async () => {
+    const ada = await people.enter()
+    const first = await refresh(ada.refreshToken)
+    await age(ada, "11 seconds")
+    const second = await refresh(ada.refreshToken)
+    assert.strictEqual(second.status, 200)
+    assertProblem(await refreshAt(other.url, first.body.refreshToken), 401, "refresh_reused")
+    await assertDead(ada, second.body.refreshToken)
+  })
+
+  it("has one successor when many retry it at once after a lost answer", async () => {
+    const ada = await people.enter()
+    await refresh(ada.refreshToken)
+    await age(ada, "11 seconds")
+    const replies = await Promise.all(times(60, (n) => refreshAt(n % 2 === 0 ? backend.url : other.url, ada.refreshToken)))
+    assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))], [200])
+    assert.deepStrictEqual([...new Set(replies.map(({ body }) => counterOf(body.refreshToken)))], [2])
+    assert.strictEqual((await refresh(replies[0]?.body.refreshToken)).status, 200)
   })
 
   it("is reused after that: whoever holds it, the session is dead in every process", async () => {

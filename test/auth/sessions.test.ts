@@ -200,6 +200,9 @@ describe("the history of an account", () => {
     await own.call("PATCH", "/user/me", { name: "Ada" }, agent)
     await own.call("DELETE", `/auth/sessions/${second.sid}`, undefined, agent)
     await own.call("POST", "/auth/change-password", { newPassword: "correct horse battery" }, agent)
+    const third = await people.enter(mobile, "login", agent)
+    await own.call("POST", "/auth/logout", { scope: "others" }, agent)
+    // Ends no session, and so is no event.
     await own.call("POST", "/auth/logout", { scope: "others" }, agent)
     const recovery = await people.enter(mobile, "reset_password", agent)
     const rows = await database.query(
@@ -213,6 +216,7 @@ describe("the history of an account", () => {
       { kind: "profile_changed", session_id: own.sid, ...by },
       { kind: "session_revoked", session_id: second.sid, ...by },
       { kind: "password_changed", session_id: null, ...by },
+      { kind: "login", session_id: third.sid, ...by },
       { kind: "logout", session_id: own.sid, ...by },
       { kind: "recovery", session_id: recovery.sid, ...by }
     ])

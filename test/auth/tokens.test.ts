@@ -195,6 +195,16 @@ describe("a token that was good", () => {
     assertRefused(await me(`Bearer ${await forge({ claims: { iat: now() - 86_400, exp: now() + 86_400 } })}`), "token_expired")
   })
 
+  it.each([-55, 55])("accepts a new token of a process whose clock is %i seconds off", async (skew) => {
+    const iat = now() + skew
+    assert.strictEqual((await me(`Bearer ${await forge({ claims: { iat, exp: iat + 3_600 } })}`)).status, 200)
+  })
+
+  it("refuses a token of a process whose clock is two minutes ahead", async () => {
+    const iat = now() + 120
+    assertRefused(await me(`Bearer ${await forge({ claims: { iat, exp: iat + 3_600 } })}`), "token_invalid")
+  })
+
   it("expires while the server remembers it", async () => {
     const token = await forge({ claims: { iat: now() - 3_600, exp: now() - 3 } })
     // Five seconds of tolerance for clocks that differ.

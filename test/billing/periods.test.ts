@@ -161,7 +161,7 @@ describe("a refund", () => {
     assert.strictEqual(await tierOf(part), "basic")
   })
 
-  it("of something other than Pro changes nothing", async () => {
+  it("changes nothing when it is for a product other than Pro", async () => {
     const person = await newSubscriber(backend)
     const customer = await customerOf(backend, person)
     const mugs = await backend.sdk.prices.create({
@@ -181,7 +181,7 @@ describe("a refund", () => {
     assert.deepInclude(await status(person), { tier: "pro", status: "active" })
   })
 
-  it("of last month leaves the new period Pro", async () => {
+  it("leaves the new period Pro when it is for last month", async () => {
     const { person } = await renewed(backend, 33, "good", async (person) => {
       backend.stripe.refund({ charge: await subscriptionOf(person) })
       await backend.waitUntilIdle()
@@ -202,7 +202,7 @@ describe("a dispute", () => {
     ["lost", "basic"],
     ["won", "pro"]
   ] as const) {
-    it(`that is ${outcome} leads to ${tier}, though its events do not name the customer`, async () => {
+    it(`leads to ${tier} when it is ${outcome}, though its events do not name the customer`, async () => {
       const person = await newSubscriber(backend)
       const dispute = backend.stripe.openDispute({ charge: (await storedSubscriptions(backend, person))[0]?.id ?? "" })
       await backend.waitUntilIdle()
@@ -219,7 +219,7 @@ describe("a dispute", () => {
     })
   }
 
-  it("of another application's customer is stored and ignored", async () => {
+  it("is stored and ignored for another application's customer", async () => {
     const stranger = await backend.sdk.customers.create()
     const subscription = await backend.sdk.subscriptions.create({
       customer: stranger.id,
@@ -247,7 +247,7 @@ describe("a dispute", () => {
     assert.strictEqual(await tierOf(person), "basic")
   })
 
-  it("that is lost for one subscription does not affect a later one", async () => {
+  it("does not affect a later subscription when it is lost for an earlier one", async () => {
     const person = await newSubscriber(backend)
     const [first] = await storedSubscriptions(backend, person)
     const dispute = backend.stripe.openDispute({ charge: first?.id ?? "" })

@@ -2,6 +2,7 @@ import { Agent, request as httpRequest } from "node:http"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { shuffle } from "../../simulators/stripe/webhooks/Shuffle.ts"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
+import { inParallel } from "../support/inParallel.ts"
 import { newUsers } from "../support/Users.ts"
 import type { Person } from "../support/Client.ts"
 import { openCheckout, jobsOf, objects, secret, startTestBackend, status, type TestBackend } from "./TestBackend.ts"
@@ -12,19 +13,6 @@ import { until } from "../support/wait.ts"
 const customers = Number(process.env["STORM_CUSTOMERS"] ?? 50)
 const eventCount = customers * 16
 const deliveryCount = customers * 20
-
-/** Runs the items in order, `width` at a time. */
-const inParallel = async <A>(width: number, items: ReadonlyArray<A>, run: (item: A, index: number) => Promise<unknown>) => {
-  let next = 0
-  const worker = async () => {
-    while (next < items.length) {
-      const index = next++
-      const item = items[index]
-      if (item !== undefined) await run(item, index)
-    }
-  }
-  await Promise.all(times(width, worker))
-}
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 const deliver = (url: string, event: object) =>

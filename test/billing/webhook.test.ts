@@ -372,7 +372,13 @@ describe("a processed event", () => {
         [`evt_old_${outcome}_${days}`, outcome, days]
       )
     }
-    await backend.runTask("stripe_reconcile")
+    await backend.database.query("select graphile_worker.add_job('forget_webhook_events')")
+    await until("the sweep", async () => {
+      const jobs = await backend.database.query(
+        "select from graphile_worker.jobs where task_identifier = 'forget_webhook_events'"
+      )
+      return jobs.length === 0
+    })
     const kept = [...(await storedEvents(backend)).keys()].filter((id) => id.startsWith("evt_old")).sort()
     const expected = rows.flatMap(([outcome, days]) =>
       days === 89 || outcome === "pending" ? [`evt_old_${outcome}_${days}`] : []

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { everywhere, startWorld, type World } from "../chat/World.ts"
 import { logIn, type Person, personAt, type Reply } from "../support/Client.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
 import { until } from "../support/wait.ts"
+import { atEveryBackend, startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 const list = (person: Person, query = "", headers: Record<string, string> = {}) =>
   person.call("GET", `/chatroom${query}`, undefined, headers)
@@ -22,23 +22,23 @@ const miss = "chatrooms; fwd=miss"
 const bypass = "chatrooms; fwd=bypass"
 
 describe("the cached list of rooms", () => {
-  let world: World
+  let backends: TestBackends
   beforeAll(async () => {
-    world = await startWorld({ BASIC_DAILY_PROMPTS: "1000" }, { ROLE: "api", BASIC_DAILY_PROMPTS: "1000" })
+    backends = await startBackends({ BASIC_DAILY_PROMPTS: "1000" }, { ROLE: "api", BASIC_DAILY_PROMPTS: "1000" })
     // A backend serves before its listener is up.
-    const ada = await world.newUser()
-    for (const person of everywhere(world, ada)) await until("a cache hit", async () => from(await list(person)) === hit)
+    const ada = await backends.newUser()
+    for (const person of atEveryBackend(backends, ada)) await until("a cache hit", async () => from(await list(person)) === hit)
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
-  const someone = async () => {
-    const [here, there] = everywhere(world, await world.newUser())
+  const newUser = async () => {
+    const [here, there] = atEveryBackend(backends, await backends.newUser())
     if (here === undefined || there === undefined) throw new Error("two backends listen")
     return { here, there }
   }
 
   it("is a miss, then a hit with the same bytes, which the client must revalidate", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     await here.room({ title: "One" })
     const first = await list(here)
     await kept(here)
@@ -55,7 +55,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("is 304 for its ETag alone, in a list, weak, or *; 200 for others", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     await here.room({ title: "One" })
     await heard()
     const etag = (await list(here)).headers.get("etag") ?? ""
@@ -77,7 +77,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("has an ETag of its bytes: the same on every process and after a reverted change", async () => {
-    const { here, there } = await someone()
+    const { here, there } = await newUser()
     const room = await here.room({ title: "One" })
     const before = await list(here)
     assert.strictEqual((await list(there)).headers.get("etag"), before.headers.get("etag"))
@@ -88,7 +88,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("caches each page size, and drops all together", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     for (const title of ["a", "b", "c"]) await here.room({ title })
     await kept(here, "?limit=5")
     await heard()
@@ -118,7 +118,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("caches several sizes that are requested in parallel", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     await here.room({ title: "a" })
     const queries = ["?limit=1", "?limit=2", "?limit=3", "?limit=4"]
     await heard()
@@ -127,7 +127,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("does not cache archived rooms, a search or a later page", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     for (const title of ["a", "b", "c"]) await here.room({ title })
     const first = await list(here, "?limit=1")
     await heard()
@@ -140,7 +140,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("shows the user's own change at once, of every kind", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     const seen = async (what: string, expected: ReadonlyArray<string>) => {
       const reply = await list(here)
       assert.deepStrictEqual(titles(reply), expected, what)
@@ -176,7 +176,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("shows a change by another process soon", async () => {
-    const { here, there } = await someone()
+    const { here, there } = await newUser()
     const room = await here.room({ title: "0" })
     const took: Array<number> = []
     for (let round = 1; round <= 30; round++) {
@@ -200,7 +200,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("never shows another user's rooms", async () => {
-    const people = await Promise.all(Array.from({ length: 8 }, () => someone()))
+    const people = await Promise.all(Array.from({ length: 8 }, () => newUser()))
     await Promise.all(people.map(({ here }, index) => here.room({ title: `room of ${index}` })))
     await Promise.all(
       Array.from({ length: 200 }, async (_, index) => {
@@ -218,7 +218,7 @@ describe("the cached list of rooms", () => {
   })
 
   it("is correct after parallel changes and reads", async () => {
-    const { here, there } = await someone()
+    const { here, there } = await newUser()
     const rooms = await Promise.all(Array.from({ length: 5 }, (_, index) => here.room({ title: `room ${index}` })))
     for (let round = 0; round < 20; round++) {
       await Promise.all([
@@ -239,18 +239,18 @@ describe("the cached list of rooms", () => {
   })
 
   it("is bypassed while its listener is down, and empty when it is back", async () => {
-    const { here } = await someone()
+    const { here } = await newUser()
     const room = await here.room({ title: "before" })
     await heard()
     await kept(here)
-    const listeners = await world.database.query<{ pid: number }>(
+    const listeners = await backends.database.query<{ pid: number }>(
       "select pid from pg_stat_activity where datname = current_database() and application_name = 'chat-backend notifications' and query ilike 'listen%'"
     )
     assert.strictEqual(listeners.length, 2)
-    for (const { pid } of listeners) await world.database.query("select pg_terminate_backend($1)", [pid])
+    for (const { pid } of listeners) await backends.database.query("select pg_terminate_backend($1)", [pid])
     // Directly in the database, without a notification.
     await until("no cache hit", async () => from(await list(here)) !== hit, { seconds: 10 })
-    await world.database.query("update chatrooms set title = 'meanwhile' where id = $1", [room])
+    await backends.database.query("update chatrooms set title = 'meanwhile' where id = $1", [room])
     const states: Array<string> = []
     await until("a cache hit", async () => {
       const reply = await list(here)

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { everywhere, startWorld, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
-import { spread } from "../stream/Scenes.ts"
 import { until } from "../support/wait.ts"
+import { atEveryBackend, startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { spread } from "../support/measure.ts"
 
 const changes = Number(process.env["COHERENCE_CHANGES"] ?? 300)
 
@@ -16,22 +16,22 @@ const makeRandom = (seed: number) => {
   }
 }
 
-const startPair = async (): Promise<World> => {
+const startPair = async (): Promise<TestBackends> => {
   const settings = { BASIC_DAILY_PROMPTS: "1000000", LOG_LEVEL: "none" }
-  const world = await startWorld(settings, { ROLE: "api", ...settings })
-  const ada = await world.newUser()
-  for (const person of everywhere(world, ada)) {
+  const backends = await startBackends(settings, { ROLE: "api", ...settings })
+  const ada = await backends.newUser()
+  for (const person of atEveryBackend(backends, ada)) {
     await until(
       "a cache hit",
       async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit"
     )
   }
-  return world
+  return backends
 }
 
 /** The list as it is in the database. */
-const truth = async (world: World, person: Person) => {
-  const rows = await world.database.query<{ id: string; title: string; pinned: boolean }>(
+const truth = async (backends: TestBackends, person: Person) => {
+  const rows = await backends.database.query<{ id: string; title: string; pinned: boolean }>(
     `select id, title, pinned from chatrooms where user_id = $1 and archived_at is null
      order by pinned desc, active_at desc, id desc limit 20`,
     [person.userId]
@@ -56,9 +56,9 @@ interface Tally {
 }
 
 /** Changes rooms at random on both processes, and after each change reads on both until the list is right. */
-const wander = async (world: World, user: number, isOver: (made: number) => boolean, tally: Tally) => {
+const wander = async (backends: TestBackends, user: number, isOver: (made: number) => boolean, tally: Tally) => {
   const random = makeRandom(user + 1)
-  const processes = everywhere(world, await world.newUser())
+  const processes = atEveryBackend(backends, await backends.newUser())
   const rooms: Array<string> = []
   let over = false
   // Constant reads, so that fills are in progress when changes come.
@@ -86,7 +86,7 @@ const wander = async (world: World, user: number, isOver: (made: number) => bool
       rooms.splice(rooms.indexOf(room), 1)
     }
     const done = performance.now()
-    const expected = await truth(world, writer)
+    const expected = await truth(backends, writer)
     await Promise.all(
       processes.map(async (person) => {
         for (let first = true; ; first = false) {
@@ -112,16 +112,18 @@ const report = (what: string, { changes, from, stale }: Tally) =>
   )
 
 describe("the list of rooms of one user on two processes", () => {
-  let world: World
+  let backends: TestBackends
   beforeAll(async () => {
-    world = await startPair()
+    backends = await startPair()
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
   it(`agrees soon after each of ${changes} random changes`, { timeout: 600_000 }, async () => {
     const users = 4
     const tally: Tally = { stale: [], from: new Map(), changes: 0 }
-    await Promise.all(Array.from({ length: users }, (_, user) => wander(world, user, (made) => made >= changes / users, tally)))
+    await Promise.all(
+      Array.from({ length: users }, (_, user) => wander(backends, user, (made) => made >= changes / users, tally))
+    )
     report("coherence", tally)
     assert.isAtLeast(tally.changes, changes)
     assert.isBelow(Math.max(...tally.stale), 2_000)
@@ -133,14 +135,14 @@ describe("the list of rooms of one user on two processes", () => {
     let kills = 0
     const killing = (async () => {
       while (performance.now() < end) {
-        const killed = await world.database.query(
+        const killed = await backends.database.query(
           "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'chat-backend notifications' and query ilike 'listen%'"
         )
         kills += killed.length
         await sleep(1_000)
       }
     })()
-    await Promise.all(Array.from({ length: 3 }, (_, user) => wander(world, 100 + user, () => performance.now() > end, tally)))
+    await Promise.all(Array.from({ length: 3 }, (_, user) => wander(backends, 100 + user, () => performance.now() > end, tally)))
     await killing
     report(`coherence with ${kills} killed listeners`, tally)
     assert.isAbove(kills, 6, "listeners were killed")
@@ -149,10 +151,10 @@ describe("the list of rooms of one user on two processes", () => {
 
     // Two seconds after the listeners' return, nothing that was filled meanwhile is left.
     await sleep(2_000)
-    const [person] = everywhere(world, await world.newUser())
+    const [person] = atEveryBackend(backends, await backends.newUser())
     assert.isDefined(person)
     const tallyAfter: Tally = { stale: [], from: new Map(), changes: 0 }
-    await wander(world, 200, (made) => made >= 20, tallyAfter)
+    await wander(backends, 200, (made) => made >= 20, tallyAfter)
     assert.isBelow(Math.max(...tallyAfter.stale), 1_000)
     assert.isUndefined(tallyAfter.from.get("chatrooms; fwd=bypass"))
   })

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { everywhere, startWorld, type World } from "../chat/World.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, personAt } from "../support/Client.ts"
 import { createDatabase, forgetThrottles, type TestDatabase } from "../support/Database.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
 import { until } from "../support/wait.ts"
+import { atEveryBackend, startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 const me = (person: Person) => person.call("GET", "/user/me")
 
@@ -24,36 +24,36 @@ const refused = async (person: Person) => {
   return reply.status === 401 && reply.body.code === "session_revoked"
 }
 
-describe("a session", () => {
-  let world: World
+describe("the session cache", () => {
+  let backends: TestBackends
   beforeAll(async () => {
-    world = await startWorld({ ROLE: "api" }, { ROLE: "api" })
+    backends = await startBackends({ ROLE: "api" }, { ROLE: "api" })
     // A backend serves before its listener is up.
-    const ada = await world.newUser()
-    for (const person of everywhere(world, ada)) {
+    const ada = await backends.newUser()
+    for (const person of atEveryBackend(backends, ada)) {
       await until(
         "a cache hit",
         async () => (await person.call("GET", "/chatroom")).headers.get("cache-status") === "chatrooms; hit"
       )
     }
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
-  it("is served from memory: what nobody was told of is not noticed", async () => {
-    const processes = everywhere(world, await world.newUser())
+  it("serves a session from memory until a notification drops it", async () => {
+    const processes = atEveryBackend(backends, await backends.newUser())
     for (const person of processes) assert.strictEqual((await me(person)).status, 200)
-    for (const person of processes.slice(0, 1)) await revokeSilently(world.database, person)
+    for (const person of processes.slice(0, 1)) await revokeSilently(backends.database, person)
     for (const person of processes) assert.strictEqual((await me(person)).status, 200)
   })
 
-  it("that is revoked is refused by every process within moments", async () => {
+  it("drops a revoked session in every process within moments", async () => {
     const took: Array<number> = []
     for (let round = 0; round < 20; round++) {
-      const processes = everywhere(world, await world.newUser())
+      const processes = atEveryBackend(backends, await backends.newUser())
       for (const person of processes) assert.strictEqual((await me(person)).status, 200)
       const [first] = processes
       assert.isDefined(first)
-      await revoke(world.database, first)
+      await revoke(backends.database, first)
       const begun = performance.now()
       await Promise.all(processes.map((person) => until("the session to be refused", () => refused(person))))
       took.push(performance.now() - begun)
@@ -66,9 +66,9 @@ describe("a session", () => {
     assert.isBelow(median, 500)
   })
 
-  it("that is revoked while it is read is not remembered as good", async () => {
+  it("does not keep a session that is revoked while it is read", async () => {
     for (let round = 0; round < 10; round++) {
-      const processes = everywhere(world, await world.newUser())
+      const processes = atEveryBackend(backends, await backends.newUser())
       const [first] = processes
       assert.isDefined(first)
       // Fills under way on both processes when the change comes, and others right after it.
@@ -81,35 +81,36 @@ describe("a session", () => {
         )
       )
       await sleep(round)
-      await revoke(world.database, first)
+      await revoke(backends.database, first)
       await reading
       for (const person of processes) await until("the session to be refused", () => refused(person))
       for (const person of processes) assert.isTrue(await refused(person), `round ${round}`)
     }
   })
 
-  it("of another user is not concerned, nor is a refusal remembered", async () => {
-    const [ada, bob] = [await world.newUser(), await world.newUser()]
+  it("keeps other users' sessions, and does not cache refusals", async () => {
+    const [ada, bob] = [await backends.newUser(), await backends.newUser()]
     await me(bob)
-    await revoke(world.database, ada)
+    await revoke(backends.database, ada)
     await until("the session to be refused", () => refused(ada))
     assert.strictEqual((await me(bob)).status, 200)
     // Past the product and silently: what was refused is looked at again.
-    await world.database.query("update sessions set revoked_at = null where user_id = $1", [ada.userId])
+    await backends.database.query("update sessions set revoked_at = null where user_id = $1", [ada.userId])
     assert.strictEqual((await me(ada)).status, 200)
   })
 
-  it("that was revoked stays so though a second one of its user is asked for at the same time", async () => {
-    const ada = await world.newUser()
-    await forgetThrottles(world.database)
-    const again = await logIn(world.urls[0] ?? "", ada.mobile)
+  it("refuses a revoked session while another session of its user is read", async () => {
+    const ada = await backends.newUser()
+    await forgetThrottles(backends.database)
+    const again = await logIn(backends.urls[0] ?? "", ada.mobile)
     assert.strictEqual(again.userId, ada.userId)
     assert.strictEqual((await me(ada)).status, 200)
-    const [row] = await world.database.query<{ id: string }>("select id from sessions where user_id = $1 order by id limit 1", [
-      ada.userId
-    ])
+    const [row] = await backends.database.query<{ id: string }>(
+      "select id from sessions where user_id = $1 order by id limit 1",
+      [ada.userId]
+    )
     const reading = Promise.all(Array.from({ length: 20 }, () => me(again)))
-    await world.database.query(
+    await backends.database.query(
       "with gone as (update sessions set revoked_at = now() where user_id = $1 and id = $2 returning user_id) select pg_notify('changed', 'sessions:' || user_id) from gone",
       [ada.userId, row?.id]
     )
@@ -121,7 +122,7 @@ describe("a session", () => {
   })
 })
 
-describe("a session without a listener", () => {
+describe("the session cache without a listener", () => {
   let database: TestDatabase
   let proxy: TcpProxy
   let cutOff: Awaited<ReturnType<typeof startBackend>>
@@ -144,7 +145,7 @@ describe("a session without a listener", () => {
   })
   const listState = async (person: Person) => (await person.call("GET", "/chatroom")).headers.get("cache-status")
 
-  it("is not served from memory: a revocation counts at once, also one that nobody could hear", async () => {
+  it("is bypassed: a revocation counts at once, also one without a notification", async () => {
     const ada = personAt(cutOff.url, await logIn(other.url))
     const bob = personAt(cutOff.url, await logIn(other.url))
     await until("a cache hit", async () => (await listState(ada)) === "chatrooms; hit")

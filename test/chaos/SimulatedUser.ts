@@ -1,12 +1,11 @@
-import { request } from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
-import { isUnsure, type Question, type Shown } from "./Ledger.ts"
+import { type Answer, anyApi, expect, other } from "./Experiment.ts"
+import type { Question, Shown } from "./Ledger.ts"
 import { makePrompt } from "./Prompts.ts"
-import type { Random } from "./Random.ts"
-import { type Listed, Room } from "./Rooms.ts"
+import type { Room } from "./Rooms.ts"
+import { type Repeatable, RoomUser } from "./RoomUser.ts"
 import { follow } from "./Streaming.ts"
-import { type Answer, anyApi, ask, expect, honestAddress, other, type Experiment } from "./Experiment.ts"
+import type { SupervisedProcess } from "./SupervisedProcess.ts"
 
 interface Sent {
   readonly message: { readonly id: string; readonly content: string }
@@ -14,168 +13,13 @@ interface Sent {
   readonly quota: { readonly limit: number | null; readonly used: number }
 }
 
-/** A request that can be repeated at any process. */
-type Repeatable<Body> = (api: SupervisedProcess) => Promise<Answer<Body>>
-
 /** A user who does at random what a client may do, and records the answers in the ledger. */
-export class SimulatedUser {
-  readonly number: number
-  readonly userId: string
-  readonly rooms: Array<Room> = []
+export class SimulatedUser extends RoomUser {
   /** Streams that are followed in parallel. */
   readonly following = new Set<Promise<void>>()
-  protected readonly experiment: Experiment
-  private readonly token: string
-  protected readonly random: Random
-  private counter = 0
-
-  constructor(
-    experiment: Experiment,
-    number: number,
-    login: { readonly token: string; readonly userId: string },
-    random: Random
-  ) {
-    this.experiment = experiment
-    this.number = number
-    this.userId = login.userId
-    this.token = login.token
-    this.random = random
-  }
-
-  call<Body>(
-    api: SupervisedProcess,
-    method: string,
-    path: string,
-    body?: unknown,
-    headers: Record<string, string> = {}
-  ): Promise<Answer<Body>> {
-    return ask<Body>(this.experiment, api, { method, path, token: this.token, headers, ...(body === undefined ? {} : { body }) })
-  }
-
-  /** Repeats the request, at alternating processes, until the answer is sure; after sixty tries returns the last one. */
-  private async repeatUntilSure<Body>(
-    first: SupervisedProcess,
-    attempt: Repeatable<Body>,
-    onAnswer: (answer: Answer<Body>) => void = () => {}
-  ): Promise<Answer<Body>> {
-    let api = first
-    for (let tries = 1; ; tries++) {
-      const answer = await attempt(api)
-      onAnswer(answer)
-      if (!isUnsure(answer) || tries === 60) return answer
-      await sleep(this.random.between(100, 700))
-      api = other(this.experiment, api)
-    }
-  }
-
-  // --- rooms
-
-  /** A long system prompt makes the list of rooms slow to read, so that a change can overtake the read. */
-  async openRoom(api: SupervisedProcess, promptLength = 0): Promise<Room | undefined> {
-    const number = ++this.counter
-    const key = `room-${this.number}-${number}`
-    const ids = new Set<string>()
-    this.experiment.ledger.createdRooms.set(key, ids)
-    const settings = { systemPrompt: "x".repeat(promptLength), model: this.random.chance(0.2) ? "gemini-3.5-flash" : null }
-    const answer = await this.repeatUntilSure<{ id: string }>(
-      api,
-      (to) => this.call(to, "POST", "/chatroom", { title: `room ${number} v0`, ...settings }, { "idempotency-key": key }),
-      ({ body, status }) => void (status === 201 && ids.add(body.id))
-    )
-    expect(this.experiment, "create", answer, [201])
-    return answer.status === 201 ? new Room(answer.body.id, number, answer) : undefined
-  }
-
-  async rename(room: Room, api: SupervisedProcess): Promise<void> {
-    if (room.isRenaming) return
-    room.isRenaming = true
-    const title = room.nextTitle()
-    const answer = await this.call(api, "PATCH", `/chatroom/${room.id}`, { title })
-    expect(this.experiment, "rename", answer, [200])
-    room.renamed(title, answer)
-    room.isRenaming = false
-    this.experiment.ledger.count("renames")
-  }
-
-  /** Reads the list, and notes every acknowledged change that it lacks. */
-  async list(api: SupervisedProcess): Promise<Answer<{ data: ReadonlyArray<Listed> }>> {
-    const { ledger } = this.experiment
-    const rooms = [...this.rooms]
-    const answer = await this.call<{ data: ReadonlyArray<Listed> }>(api, "GET", "/chatroom?limit=100")
-    expect(this.experiment, "list", answer, [200])
-    if (answer.status !== 200) return answer
-    const cache = answer.headers.get("cache-status") ?? ""
-    ledger.count(`lists (${cache.replace("chatrooms; ", "")})`)
-    for (const room of rooms) {
-      const listed = answer.body.data.find(({ id }) => id === room.id)
-      for (const change of room.missing(listed, answer.askedAt))
-        ledger.stale.push({
-          change,
-          askedAt: answer.askedAt,
-          process: api.name,
-          cache,
-          silentFor: api.silentFor(answer.askedAt, answer.at)
-        })
-    }
-    return answer
-  }
-
-  /** Creates a room, renames it and deletes it. */
-  private async createAndDelete(api: SupervisedProcess): Promise<void> {
-    const room = await this.openRoom(api)
-    if (room === undefined) return
-    this.rooms.push(room)
-    await this.list(other(this.experiment, api))
-    await this.rename(room, api)
-    room.removing()
-    const answer = await this.repeatUntilSure(api, (to) => this.call(to, "DELETE", `/chatroom/${room.id}`))
-    // 404 when the answer to an earlier try was lost.
-    expect(this.experiment, "remove", answer, [204, 404])
-    if (answer.status === 204 || answer.status === 404) room.removed(answer)
-    await this.list(other(this.experiment, api))
-  }
-
-  /**
-   * Renames rooms at one process while the other is asked for the list repeatedly, then reads the list when the changes
-   * must have arrived. The renames follow each other closely, so that one arrives while the cache is being refilled.
-   */
-  private async race(api: SupervisedProcess): Promise<void> {
-    const { random, experiment } = this
-    let isOver = false
-    const readers = Array.from({ length: 8 }, async () => {
-      while (!isOver) if ((await this.list(other(experiment, api))).status !== 200) await sleep(100)
-    })
-    for (let times = random.whole(3, 6); times > 0; times--) {
-      await Promise.all(this.rooms.slice(0, 3).map((room) => sleep(random.between(0, 8)).then(() => this.rename(room, api))))
-    }
-    isOver = true
-    await Promise.all(readers)
-    await sleep(random.between(2_050, 2_600))
-    for (const process of experiment.apis) await this.list(process)
-  }
-
-  // --- messages
 
   protected nextMarker(room: Room): string {
     return `#${this.number}.${room.number}.${++this.counter}#`
-  }
-
-  /** The status of a PATCH whose body comes later than its head; 0 when the connection breaks. */
-  slowRequest(api: SupervisedProcess, path: string, bodyDelay: number): Promise<number> {
-    const { promise, resolve } = Promise.withResolvers<number>()
-    const headers = {
-      "content-type": "application/json",
-      "content-length": "2",
-      authorization: `Bearer ${this.token}`,
-      ...honestAddress
-    }
-    const outgoing = request(api.url + path, { method: "PATCH", headers, agent: false }, (answer) => {
-      answer.resume().once("end", () => resolve(answer.statusCode ?? 0))
-    })
-    outgoing.once("error", () => resolve(0))
-    outgoing.flushHeaders()
-    setTimeout(() => outgoing.end("{}"), bodyDelay)
-    return promise
   }
 
   protected ask(room: Room, prompt: string, key: string | undefined): Question {
@@ -290,8 +134,6 @@ export class SimulatedUser {
     ).finally(() => this.following.delete(following))
     this.following.add(following)
   }
-
-  // --- sessions
 
   /** One window of a user who chats: one action after the other, each at a random process. */
   async chat(): Promise<void> {

@@ -3,48 +3,37 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { personAt, request } from "../support/Client.ts"
-import {
-  callsAbout,
-  ended,
-  everywhere,
-  faultPaths,
-  isoTime,
-  nextOf,
-  nobodysId,
-  startWorld,
-  statuses,
-  usedToday,
-  uuidV7,
-  walk,
-  type World
-} from "./World.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
 import { modelsWith } from "../support/Models.ts"
+import { callsAbout } from "../support/geminiCalls.ts"
+import { awaitEnd, usedToday } from "../support/messages.ts"
+import { atEveryBackend, startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { countStatuses, faultPaths, isoTime, nextLink, readPages, unknownId, uuidV7 } from "../support/responses.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
 
 /** The longest name of a model. */
 const longName = "0.-".repeat(33) + "z"
 
-let world: World
+let backends: TestBackends
 
 beforeAll(async () => {
   // The worker is another process, so everything reaches it through the database.
-  world = await startWorld(
+  backends = await startBackends(
     { ROLE: "api", MODELS: modelsWith("gemini-a", "gemini-b", "g", longName) },
     { ROLE: "api" },
     { ROLE: "worker" }
   )
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 const problem = (reply: { status: number; body: { code?: string } }, status: number, code: string) =>
   assert.deepEqual([reply.status, reply.body.code], [status, code])
 
 describe.concurrent("POST /chatroom", () => {
   it("fills in the defaults for an empty body", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const { body, headers, status } = await ada.call("POST", "/chatroom", {})
     assert.strictEqual(status, 201)
     assert.match(body.id, uuidV7)
@@ -70,12 +59,12 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("accepts a request without a body", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     assert.strictEqual((await ada.call("POST", "/chatroom")).status, 201)
   })
 
   it("stores every given setting", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const settings = {
       title: "Fjord 🌊 " + "é".repeat(3),
       systemPrompt: "Be brief.\nReally.",
@@ -91,7 +80,7 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("accepts each field at its bounds, counted in code points", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const good = [
       { title: "x" },
       { title: "🧭".repeat(120) },
@@ -115,7 +104,7 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("rejects each field past its bounds, and names it", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const bad: ReadonlyArray<readonly [string, unknown]> = [
       ["title", ""],
       ["title", "x".repeat(121)],
@@ -163,10 +152,10 @@ describe.concurrent("POST /chatroom", () => {
   })
 
   it("ignores unknown fields and does not store them", async () => {
-    const ada = await world.newUser()
-    const bob = await world.newUser()
+    const ada = await backends.newUser()
+    const bob = await backends.newUser()
     const strange = {
-      id: nobodysId,
+      id: unknownId,
       userId: bob.userId,
       user_id: bob.userId,
       pinned: true,
@@ -176,9 +165,9 @@ describe.concurrent("POST /chatroom", () => {
     const created = await ada.call("POST", "/chatroom", { title: "Plain", ...strange }, { "idempotency-key": "strange" })
     assert.strictEqual(created.status, 201)
     assert.notInclude(created.text, "mallory")
-    assert.notStrictEqual(created.body.id, nobodysId)
+    assert.notStrictEqual(created.body.id, unknownId)
     assert.deepEqual([created.body.pinned, created.body.archivedAt], [false, null])
-    const [row] = await world.database.query<{ stored: string }>(
+    const [row] = await backends.database.query<{ stored: string }>(
       "select (select jsonb_agg(c)::text from chatrooms c where user_id = $1) || (select jsonb_agg(k)::text from idempotency_keys k where user_id = $1) as stored",
       [ada.userId]
     )
@@ -191,16 +180,16 @@ describe.concurrent("POST /chatroom", () => {
     const routes = [
       ["POST", ""],
       ["GET", ""],
-      ["GET", `/${nobodysId}`],
-      ["PATCH", `/${nobodysId}`],
-      ["DELETE", `/${nobodysId}`],
-      ["GET", `/${nobodysId}/messages`],
-      ["POST", `/${nobodysId}/message`],
-      ["GET", `/${nobodysId}/latest`],
-      ["GET", `/${nobodysId}/message/${nobodysId}`]
+      ["GET", `/${unknownId}`],
+      ["PATCH", `/${unknownId}`],
+      ["DELETE", `/${unknownId}`],
+      ["GET", `/${unknownId}/messages`],
+      ["POST", `/${unknownId}/message`],
+      ["GET", `/${unknownId}/latest`],
+      ["GET", `/${unknownId}/message/${unknownId}`]
     ] as const
     for (const [method, path] of routes) {
-      const refused = await request(world.urls[0] ?? "", method, `/chatroom${path}`)
+      const refused = await request(backends.urls[0] ?? "", method, `/chatroom${path}`)
       problem(refused, 401, "unauthenticated")
       assert.include(refused.headers.get("www-authenticate"), "Bearer")
     }
@@ -210,11 +199,26 @@ describe.concurrent("POST /chatroom", () => {
 describe.concurrent("the idempotency key of POST /chatroom", () => {
   const roomsOf = async (userId: string) =>
     (
-      await world.database.query<{ count: number }>("select count(*)::int as count from chatrooms where user_id = $1", [userId])
+      await backends.database.query<{ count: number }>("select count(*)::int as count from chatrooms where user_id = $1", [
+        userId
+      ])
     )[0]?.count
 
+  it("stores no copy of the body, and replays a prompt of 8,000 characters from the request", async () => {
+    const ada = await backends.newUser()
+    const body = { title: "Long", systemPrompt: "€".repeat(8_000), temperature: 0.1 }
+    const open = () => ada.call("POST", "/chatroom", body, { "idempotency-key": "long" })
+    const [first, second] = [await open(), await open()]
+    assert.deepEqual([second.status, second.body], [201, first.body])
+    const [row] = await backends.database.query<{ bytes: number }>(
+      "select pg_column_size(k.*)::int as bytes from idempotency_keys k where user_id = $1",
+      [ada.userId]
+    )
+    assert.isAtMost(row?.bytes ?? Infinity, 400)
+  })
+
   it("replays status, body and Location, even after the room has changed", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const open = () => ada.call("POST", "/chatroom", { title: "Once", temperature: 1.5 }, { "idempotency-key": "a key" })
     const first = await open()
     await ada.call("PATCH", `/chatroom/${first.body.id}`, { title: "Renamed" })
@@ -227,7 +231,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("is rejected with another body, and no room is created", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     await ada.call("POST", "/chatroom", { title: "One" }, { "idempotency-key": "k" })
     for (const body of [{ title: "Two" }, {}, { title: "One", temperature: 0 }]) {
       problem(await ada.call("POST", "/chatroom", body, { "idempotency-key": "k" }), 422, "idempotency_key_reused")
@@ -236,8 +240,8 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("creates one room for fifty parallel requests to two processes", async () => {
-    const ada = await world.newUser()
-    const [here, there] = everywhere(world, ada)
+    const ada = await backends.newUser()
+    const [here, there] = atEveryBackend(backends, ada)
     const replies = await Promise.all(
       times(
         50,
@@ -246,27 +250,27 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
           Promise.reject()
       )
     )
-    assert.deepEqual(statuses(replies), { 201: 50 })
+    assert.deepEqual(countStatuses(replies), { 201: 50 })
     assert.strictEqual(new Set(replies.map(({ text }) => text)).size, 1)
     assert.strictEqual(replies.filter(({ headers }) => headers.get("idempotent-replayed") === "true").length, 49)
     assert.strictEqual(await roomsOf(ada.userId), 1)
   })
 
   it("is not stored by a rejected request", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const open = (title: unknown) => ada.call("POST", "/chatroom", { title }, { "idempotency-key": "retry" })
     problem(await open(""), 400, "validation_failed")
-    await world.database.query("update users set chatrooms = 1000 where id = $1", [ada.userId])
+    await backends.database.query("update users set chatrooms = 1000 where id = $1", [ada.userId])
     problem(await open("Full"), 409, "too_many_chatrooms")
-    await world.database.query("update users set chatrooms = 0 where id = $1", [ada.userId])
+    await backends.database.query("update users set chatrooms = 0 where id = $1", [ada.userId])
     const opened = await open("Other")
     assert.strictEqual(opened.status, 201)
     assert.isNull(opened.headers.get("idempotent-replayed"))
   })
 
   it("is separate by user and by route", async () => {
-    const ada = await world.newUser()
-    const bob = await world.newUser()
+    const ada = await backends.newUser()
+    const bob = await backends.newUser()
     const [adas, bobs] = await Promise.all(
       [ada, bob].map((person) => person.call("POST", "/chatroom", { title: "Mine" }, { "idempotency-key": "same" }))
     )
@@ -285,18 +289,19 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
   })
 
   it("expires after 24 hours, and may have 255 characters", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const key = "k".repeat(255)
     const open = (headers: Record<string, string>) => ada.call("POST", "/chatroom", { title: "Day" }, headers)
     const first = await open({ "idempotency-key": key })
-    await world.database.query(
+    await backends.database.query(
       "update idempotency_keys set created_at = created_at - interval '23 hours 59 minutes' where user_id = $1",
       [ada.userId]
     )
     assert.strictEqual((await open({ "idempotency-key": key })).body.id, first.body.id)
-    await world.database.query("update idempotency_keys set created_at = created_at - interval '2 minutes' where user_id = $1", [
-      ada.userId
-    ])
+    await backends.database.query(
+      "update idempotency_keys set created_at = created_at - interval '2 minutes' where user_id = $1",
+      [ada.userId]
+    )
     const next = await open({ "idempotency-key": key })
     assert.strictEqual(next.status, 201)
     assert.notStrictEqual(next.body.id, first.body.id)
@@ -308,7 +313,7 @@ describe.concurrent("the idempotency key of POST /chatroom", () => {
 
 describe.concurrent("GET /chatroom", () => {
   it("lists pinned rooms first, then by latest activity", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [old, middle, young] = [
       await ada.room({ title: "old" }),
       await ada.room({ title: "middle" }),
@@ -340,17 +345,17 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("pages by cursor without gaps or duplicates, over ties, pins and new rooms", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     await Promise.all(times(57, (index) => ada.room({ title: `room ${index}` })))
     // Rooms of the same moment are ordered by their ids.
-    await world.database.query(
+    await backends.database.query(
       "update chatrooms set created_at = date_trunc('second', created_at), pinned = right(id::text, 1) < '3' where user_id = $1",
       [ada.userId]
     )
     const whole = (await ada.call("GET", "/chatroom?limit=100")).body
     assert.deepEqual([whole.data.length, whole.hasMore, whole.nextCursor], [57, false, null])
     const ids = (rooms: ReadonlyArray<{ id: string }>) => rooms.map(({ id }) => id)
-    const pages = await walk<{ id: string }>(ada, "/chatroom?limit=10")
+    const pages = await readPages<{ id: string }>(ada, "/chatroom?limit=10")
     assert.deepEqual(
       pages.map(({ length }) => length),
       [10, 10, 10, 10, 10, 7]
@@ -362,7 +367,7 @@ describe.concurrent("GET /chatroom", () => {
     while (next !== undefined) {
       const page = await ada.call("GET", next)
       linked.push(...ids(page.body.data))
-      next = nextOf(page)
+      next = nextLink(page)
       assert.strictEqual(next !== undefined, page.body.hasMore)
       if (next !== undefined) assert.include(next, "limit=19")
       await ada.room({ title: "created meanwhile" })
@@ -371,7 +376,7 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("has twenty rooms a page by default", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     await Promise.all(times(21, () => ada.room()))
     const first = await ada.call("GET", "/chatroom")
     assert.deepEqual([first.body.data.length, first.body.hasMore], [20, true])
@@ -384,14 +389,14 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("rejects a forged, altered or foreign cursor", async () => {
-    const ada = await world.newUser()
-    const bob = await world.newUser()
+    const ada = await backends.newUser()
+    const bob = await backends.newUser()
     await Promise.all([ada, ada, ada, bob, bob].map((person) => person.room({ title: "a" })))
     const { nextCursor } = (await ada.call("GET", "/chatroom?limit=1")).body
     const bobs = (await bob.call("GET", "/chatroom?limit=1")).body.nextCursor
     const searched = (await ada.call("GET", "/chatroom?limit=1&q=a")).body.nextCursor
     const [body = "", mac = ""] = nextCursor.split(".")
-    const forged = Buffer.from(JSON.stringify({ pinned: true, activeAt: "2999-01-01T00:00:00.000Z", id: nobodysId })).toString(
+    const forged = Buffer.from(JSON.stringify({ pinned: true, activeAt: "2999-01-01T00:00:00.000Z", id: unknownId })).toString(
       "base64url"
     )
     const bad = [
@@ -417,16 +422,16 @@ describe.concurrent("GET /chatroom", () => {
     }
     problem(await ada.call("GET", `/chatroom?limit=1&archived=true&cursor=${nextCursor}`), 400, "validation_failed")
     assert.strictEqual((await ada.call("GET", `/chatroom?limit=1&cursor=${nextCursor}`)).status, 200)
-    const [, elsewhere] = everywhere(world, ada)
+    const [, elsewhere] = atEveryBackend(backends, ada)
     assert.strictEqual((await elsewhere?.call("GET", `/chatroom?limit=1&cursor=${nextCursor}`))?.status, 200)
   })
 
   it("links to the next page by path, without the request's Host", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     await Promise.all([ada.room(), ada.room()])
     const link = await new Promise<string>((resolve, reject) => {
       const headers = { host: "evil.example:8080", authorization: `Bearer ${ada.token}` }
-      get(`${world.urls[0]}/chatroom?limit=1`, { headers }, (response) => {
+      get(`${backends.urls[0]}/chatroom?limit=1`, { headers }, (response) => {
         response.resume()
         resolve(String(response.headers["link"]))
       }).on("error", reject)
@@ -435,7 +440,7 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("lists archived rooms only on request", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [kept, shelved] = [await ada.room({ title: "kept" }), await ada.room({ title: "shelved" })]
     await ada.call("PATCH", `/chatroom/${shelved}`, { archived: true })
     const ids = async (query: string) =>
@@ -449,8 +454,8 @@ describe.concurrent("GET /chatroom", () => {
   })
 
   it("searches for a part of the title, case-insensitively and literally", async () => {
-    const ada = await world.newUser()
-    const bob = await world.newUser()
+    const ada = await backends.newUser()
+    const bob = await backends.newUser()
     await bob.room({ title: "100% Blue" })
     for (const title of ["100% Blue", "1000 blues", "snake_case", "snakeXcase", "Ünïcode 🌊"]) await ada.room({ title })
     const found = async (q: string, rest = "") =>
@@ -463,7 +468,7 @@ describe.concurrent("GET /chatroom", () => {
     assert.deepEqual(await found("ÜNÏ"), ["Ünïcode 🌊"])
     assert.deepEqual(await found("🌊"), ["Ünïcode 🌊"])
     assert.deepEqual(await found("' or 1=1 --"), [])
-    const pages = await walk<{ title: string }>(ada, "/chatroom?q=blue&limit=1")
+    const pages = await readPages<{ title: string }>(ada, "/chatroom?q=blue&limit=1")
     assert.deepEqual(
       pages.flat().map(({ title }) => title),
       ["1000 blues", "100% Blue"]
@@ -475,10 +480,10 @@ describe.concurrent("GET /chatroom", () => {
 
 describe.concurrent("a chatroom", () => {
   it("has its last fifty messages, oldest first", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const ids = times(60, (index) => uuid({ msecs: 1_800_000_000_000 + index }))
-    await world.database.query(
+    await backends.database.query(
       `insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
        select $1, id, $2, 'user', 'message ' || n, 'completed', now(), now() from unnest($3::uuid[]) with ordinality as m (id, n)`,
       [ada.userId, room, ids]
@@ -493,7 +498,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("keeps the fields that a patch omits", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const before = (await ada.call("POST", "/chatroom", { title: "A", systemPrompt: "S", model: "gemini-a", temperature: 1 }))
       .body
     const path = `/chatroom/${before.id}`
@@ -520,7 +525,7 @@ describe.concurrent("a chatroom", () => {
     }
     assert.isAbove(Date.parse(expected.updatedAt), Date.parse(before.createdAt))
     const ignored = await ada.call("PATCH", path, {
-      id: nobodysId,
+      id: unknownId,
       createdAt: "2000-01-01T00:00:00.000Z",
       lastMessageAt: null,
       evil: 1
@@ -529,7 +534,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("rejects a patch past the bounds and stays unchanged", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const before = (await ada.call("POST", "/chatroom", { title: "A" })).body
     const bad = [
       ["title", ""],
@@ -554,7 +559,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("keeps its first archivedAt, stays usable, and can be unarchived", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const archived = (await ada.call("PATCH", `/chatroom/${room}`, { archived: true })).body
     assert.match(archived.archivedAt, isoTime)
@@ -566,7 +571,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("is deleted with all its messages", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room, other] = [await ada.room(), await ada.room()]
     const sent = await ada.ask(room, "hello", { wait: 10 })
     const deleted = await ada.call("DELETE", `/chatroom/${room}`)
@@ -586,25 +591,25 @@ describe.concurrent("a chatroom", () => {
       (await ada.call("GET", "/chatroom")).body.data.map(({ id }: { id: string }) => id),
       [other]
     )
-    const left = await world.database.query("select 1 from messages where user_id = $1", [ada.userId])
+    const left = await backends.database.query("select 1 from messages where user_id = $1", [ada.userId])
     assert.deepEqual(left, [])
     assert.strictEqual(await usedToday(ada), 1)
   })
 
   it("is deleted once by parallel requests, and is counted down once", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     await ada.room()
     const replies = await Promise.all(
-      everywhere(world, ada).flatMap((person) => times(5, () => person.call("DELETE", `/chatroom/${room}`)))
+      atEveryBackend(backends, ada).flatMap((person) => times(5, () => person.call("DELETE", `/chatroom/${room}`)))
     )
-    assert.deepEqual(statuses(replies), { 204: 1, 404: 9 })
-    const [user] = await world.database.query<{ chatrooms: number }>("select chatrooms from users where id = $1", [ada.userId])
+    assert.deepEqual(countStatuses(replies), { 204: 1, 404: 9 })
+    const [user] = await backends.database.query<{ chatrooms: number }>("select chatrooms from users where id = $1", [ada.userId])
     assert.strictEqual(user?.chatrooms, 1)
   })
 
   it("stops the model call at once when it is deleted, and no other room's", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [doomed, other] = [await ada.room(), await ada.room()]
     const slow = "[[chunks 100 delay 100]]"
     const [, held, kept] = [
@@ -613,29 +618,29 @@ describe.concurrent("a chatroom", () => {
       await ada.ask(other, "[[chunks 20 delay 100]] kept question")
     ]
     assert.deepEqual([held.status, kept.status], [202, 202])
-    await until("the first call for the doomed question", () => callsAbout(world, "doomed question")[0]?.chunksSent)
-    await until("the first call for the kept question", () => callsAbout(world, "kept question")[0]?.chunksSent)
+    await until("the first call for the doomed question", () => callsAbout(backends, "doomed question")[0]?.chunksSent)
+    await until("the first call for the kept question", () => callsAbout(backends, "kept question")[0]?.chunksSent)
     assert.strictEqual((await ada.call("DELETE", `/chatroom/${doomed}`)).status, 204)
     const deletedAt = Date.now()
     const stopped = await until("the end of the call for the doomed question", () =>
-      callsAbout(world, "doomed question").find(({ inFlight }) => !inFlight)
+      callsAbout(backends, "doomed question").find(({ inFlight }) => !inFlight)
     )
     assert.isTrue(stopped.aborted)
     // Sooner than by the next renewal of the lease, which happens every eight seconds.
     assert.isBelow((stopped.endedAt ?? Infinity) - deletedAt, 5_000)
-    const whole = await ended(ada, kept)
+    const whole = await awaitEnd(ada, kept)
     assert.strictEqual(whole.body.status, "completed")
-    assert.isFalse(callsAbout(world, "kept question")[0]?.aborted)
-    assert.deepEqual(callsAbout(world, "doomed and held"), [])
-    assert.strictEqual(callsAbout(world, "doomed question").length, 1)
+    assert.isFalse(callsAbout(backends, "kept question")[0]?.aborted)
+    assert.deepEqual(callsAbout(backends, "doomed and held"), [])
+    assert.strictEqual(callsAbout(backends, "doomed question").length, 1)
     assert.strictEqual(await usedToday(ada), 3)
   })
 
   it("ends the wait for its reply when it is deleted", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const waiting = ada.ask(room, "[[chunks 100 delay 100]] waited for", { wait: 20 })
-    await until("the call for the question that is waited for", () => callsAbout(world, "waited for")[0]?.chunksSent)
+    await until("the call for the question that is waited for", () => callsAbout(backends, "waited for")[0]?.chunksSent)
     const began = Date.now()
     await ada.call("DELETE", `/chatroom/${room}`)
     assert.strictEqual((await waiting).status, 202)
@@ -643,8 +648,8 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("is 404 for another user, on every route", async () => {
-    const ada = await world.newUser()
-    const eve = await world.newUser()
+    const ada = await backends.newUser()
+    const eve = await backends.newUser()
     const room = await ada.room({ title: "Private" })
     const { message, reply } = (await ada.ask(room, "secret", { wait: 10 })).body
     const before = (await ada.call("GET", `/chatroom/${room}`)).text
@@ -671,17 +676,17 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("has no message of another room, even of the same user", async () => {
-    const ada = await world.newUser()
-    const eve = await world.newUser()
+    const ada = await backends.newUser()
+    const eve = await backends.newUser()
     const [one, two, hers] = [await ada.room(), await ada.room(), await eve.room()]
     const { reply } = (await ada.ask(one, "hello", { wait: 10 })).body
     problem(await ada.call("GET", `/chatroom/${two}/message/${reply.id}`), 404, "message_not_found")
     problem(await eve.call("GET", `/chatroom/${hers}/message/${reply.id}`), 404, "message_not_found")
-    problem(await ada.call("GET", `/chatroom/${one}/message/${nobodysId}`), 404, "message_not_found")
+    problem(await ada.call("GET", `/chatroom/${one}/message/${unknownId}`), 404, "message_not_found")
   })
 
   it("is 400 for an id that is not a UUID, and 404 for an unknown id", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const paths = [
       ["GET", ""],
@@ -690,11 +695,11 @@ describe.concurrent("a chatroom", () => {
       ["GET", "/messages"],
       ["POST", "/message", { content: "x" }],
       ["GET", "/latest"],
-      ["GET", `/message/${nobodysId}`]
+      ["GET", `/message/${unknownId}`]
     ] as const
     for (const [method, path, body] of paths) {
-      problem(await ada.call(method, `/chatroom/${nobodysId}${path}`, body), 404, "chatroom_not_found")
-      for (const id of ["1", "not-a-uuid", `${nobodysId}0`, "%27", "null"]) {
+      problem(await ada.call(method, `/chatroom/${unknownId}${path}`, body), 404, "chatroom_not_found")
+      for (const id of ["1", "not-a-uuid", `${unknownId}0`, "%27", "null"]) {
         const refused = await ada.call(method, `/chatroom/${id}${path}`, body)
         assert.deepEqual([refused.status, ...faultPaths(refused)], [400, "params.id"], `${method} ${id}${path}`)
       }
@@ -704,7 +709,7 @@ describe.concurrent("a chatroom", () => {
   })
 
   it("accepts its id in upper case", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const upper = `/chatroom/${room.toUpperCase()}`
     assert.strictEqual((await ada.call("GET", upper)).body.id, room)
@@ -716,19 +721,19 @@ describe.concurrent("a chatroom", () => {
 
 describe.concurrent("the limit of chatrooms", () => {
   it("is exactly a thousand, also under parallel requests", async () => {
-    const ada = await world.newUser()
-    await world.database.query("update users set chatrooms = 995 where id = $1", [ada.userId])
-    const people = everywhere(world, ada)
+    const ada = await backends.newUser()
+    await backends.database.query("update users set chatrooms = 995 where id = $1", [ada.userId])
+    const people = atEveryBackend(backends, ada)
     const replies = await Promise.all(times(30, (index) => (people[index % 2] ?? ada).call("POST", "/chatroom", {})))
-    assert.deepEqual(statuses(replies), { 201: 5, 409: 25 })
+    assert.deepEqual(countStatuses(replies), { 201: 5, 409: 25 })
     const refused = replies.find(({ status }) => status === 409)
     assert.deepEqual([refused?.body.code, refused?.body.limit], ["too_many_chatrooms", 1000])
     const [opened] = replies.filter(({ status }) => status === 201)
     await ada.call("DELETE", `/chatroom/${opened?.body.id}`)
-    assert.deepEqual(statuses([await ada.call("POST", "/chatroom", {}), await ada.call("POST", "/chatroom", {})]), {
+    assert.deepEqual(countStatuses([await ada.call("POST", "/chatroom", {}), await ada.call("POST", "/chatroom", {})]), {
       201: 1,
       409: 1
     })
-    assert.strictEqual((await personAt(world.urls[1] ?? "", ada).call("GET", "/chatroom?limit=100")).body.data.length, 5)
+    assert.strictEqual((await personAt(backends.urls[1] ?? "", ada).call("GET", "/chatroom?limit=100")).body.data.length, 5)
   })
 })

@@ -1,37 +1,24 @@
 import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import type { Person } from "../support/Client.ts"
-import { quickest } from "../support/quickest.ts"
-import {
-  callsAbout,
-  ended,
-  everywhere,
-  faultPaths,
-  isoTime,
-  isPresent,
-  nextOf,
-  nobodysId,
-  startWorld,
-  statuses,
-  turnsOf,
-  usedToday,
-  uuidV7,
-  walk,
-  type World
-} from "./World.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { quickest } from "../support/measure.ts"
+import { callsAbout, turnsOf } from "../support/geminiCalls.ts"
+import { awaitEnd, usedToday } from "../support/messages.ts"
+import { atEveryBackend, startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { countStatuses, faultPaths, isPresent, isoTime, nextLink, readPages, unknownId, uuidV7 } from "../support/responses.ts"
 
 // Most of these tests mainly wait, so they run together; those that measure time run alone.
 vi.setConfig({ maxConcurrency: 20 })
 
-let world: World
+let backends: TestBackends
 
 beforeAll(async () => {
   // The first process has no worker: its waiting clients are woken by the other process.
-  world = await startWorld({ ROLE: "api" }, {})
+  backends = await startBackends({ ROLE: "api" }, {})
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 const slow = "[[chunks 100 delay 100]]"
 
@@ -41,7 +28,7 @@ const problem = (reply: { status: number; text: string; body: { code?: string } 
 /** Everything of this user that a rejected request must not change. */
 const stored = async ({ userId }: Person) =>
   (
-    await world.database.query(
+    await backends.database.query(
       `select (select count(*)::int from messages where user_id = u.id) as messages,
          (select count(*)::int from idempotency_keys where user_id = u.id) as keys,
          (select coalesce(sum(used), 0)::int from usage_daily d where d.quota_key = u.quota_key) as used,
@@ -75,7 +62,7 @@ const nextMidnight = () => new Date((Math.floor(Date.now() / 86_400_000) + 1) * 
 
 describe.concurrent("sending a question", () => {
   it("returns 202 with the question, its queued reply and the quota", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const { body, headers, status } = await ada.ask(room, `${slow} What is a fjord?`)
     assert.strictEqual(status, 202)
@@ -131,7 +118,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("takes from the day's quota, across all rooms", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const rooms = [await ada.room(), await ada.room()]
     for (const used of [1, 2, 3, 4, 5]) {
       const sent = await ada.ask(rooms[used % 2] ?? "", `question ${used}`, { wait: 10 })
@@ -147,7 +134,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("updates the room's activity and stores the content unchanged", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const content = "  \u200b«Zażółć» 🌊👩‍👩‍👧 \r\n\t日本 \u202egnirts\u202c <b>&amp;</b> \\u0000 ${x} %00 '; --  "
     const sent = await ada.ask(room, content, { wait: 10 })
@@ -155,12 +142,12 @@ describe.concurrent("sending a question", () => {
     const found = (await ada.call("GET", `/chatroom/${room}`)).body
     assert.strictEqual(found.messages[0].content, content)
     assert.isAtLeast(Date.parse(found.lastMessageAt), Date.parse(sent.body.message.createdAt))
-    assert.deepEqual(turnsOf(callsAbout(world, "Zażółć")[0]), [`user: ${content}`])
+    assert.deepEqual(turnsOf(callsAbout(backends, "Zażółć")[0]), [`user: ${content}`])
   })
 
   it("accepts 1 to 32,000 characters, counted in code points", async () => {
-    const ada = await world.newUser()
-    await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
+    const ada = await backends.newUser()
+    await backends.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     const room = await ada.room()
     for (const content of ["x", "🌊".repeat(32_000), "x".repeat(32_000), "\u0001", "字".repeat(32_000)]) {
       const sent = await ada.ask(room, content, { wait: 10 })
@@ -171,7 +158,7 @@ describe.concurrent("sending a question", () => {
   })
 
   it("rejects empty, blank, too long and ill-formed content, and stores nothing", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const before = await stored(ada)
     const bad: ReadonlyArray<unknown> = [
@@ -198,25 +185,25 @@ describe.concurrent("sending a question", () => {
     assert.deepEqual(faultPaths(await ada.call("POST", `/chatroom/${room}/message`, {})), ["/content"])
     problem(await ada.call("POST", `/chatroom/${room}/message`, '{"content":'), 400, "bad_json")
     problem(await ada.call("POST", `/chatroom/${room}/message`, { content: "x".repeat(256 * 1024) }), 413, "payload_too_large")
-    problem(await ada.ask(nobodysId, "hello", { key: "bad" }), 404, "chatroom_not_found")
+    problem(await ada.ask(unknownId, "hello", { key: "bad" }), 404, "chatroom_not_found")
     assert.deepEqual(await stored(ada), before)
     const good = await ada.ask(room, "hello", { key: "bad" })
     assert.deepEqual([good.status, good.headers.get("idempotent-replayed")], [202, null])
   })
 
   it("ignores unknown fields and does not store them", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const sent = await ada.call("POST", `/chatroom/${room}/message`, {
       content: "hi",
       role: "model",
       status: "failed",
-      id: nobodysId,
+      id: unknownId,
       evil: "mallory"
     })
     assert.deepEqual([sent.status, sent.body.message.role, sent.body.message.status], [202, "user", "completed"])
-    assert.notStrictEqual(sent.body.message.id, nobodysId)
-    const [row] = await world.database.query<{ all: string }>(
+    assert.notStrictEqual(sent.body.message.id, unknownId)
+    const [row] = await backends.database.query<{ all: string }>(
       "select jsonb_agg(m)::text as all from messages m where user_id = $1",
       [ada.userId]
     )
@@ -226,9 +213,9 @@ describe.concurrent("sending a question", () => {
 
 describe("waiting for the reply", () => {
   it("returns 201 with the ended reply promptly, on any process", async () => {
-    for (const index of world.urls.keys()) {
-      const ada = await world.newUser()
-      const person = everywhere(world, ada)[index] ?? assert.fail()
+    for (const index of backends.urls.keys()) {
+      const ada = await backends.newUser()
+      const person = atEveryBackend(backends, ada)[index] ?? assert.fail()
       const room = await ada.room()
       const path = `/chatroom/${room}/message`
       const took = await quickest(async () => {
@@ -246,7 +233,7 @@ describe("waiting for the reply", () => {
   })
 
   it("returns 202 on timeout, without delay", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const waits = [
       ["?wait=1", {}],
       ["", { prefer: "wait=1" }]
@@ -280,12 +267,12 @@ describe("waiting for the reply", () => {
   })
 
   it("accepts at most 30 whole seconds", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     for (const wait of ["31", "-1", "1.5", "soon", "NaN"]) {
       const refused = await ada.call("POST", `/chatroom/${room}/message?wait=${wait}`, { content: "hello" })
       assert.deepEqual([refused.status, ...faultPaths(refused)], [400, "query.wait"], wait)
-      for (const path of ["latest", `message/${nobodysId}`]) {
+      for (const path of ["latest", `message/${unknownId}`]) {
         assert.deepEqual(faultPaths(await ada.call("GET", `/chatroom/${room}/${path}?wait=${wait}`)), ["query.wait"])
       }
     }
@@ -298,7 +285,7 @@ describe("waiting for the reply", () => {
   })
 
   it("ends promptly when the reply fails", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const took = await quickest(async () => {
       const sent = await ada.ask(await ada.room(), "[[latency 200]] [[blocked]] never", { wait: 20 })
       assert.deepEqual([sent.status, sent.body.reply.status, sent.body.reply.error.code], [201, "failed", "blocked"])
@@ -309,7 +296,7 @@ describe("waiting for the reply", () => {
 
 describe.concurrent("the daily quota", () => {
   it("rejects the sixth prompt with 429, when it resets, and where to upgrade", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     for (const index of [1, 2, 3, 4, 5]) await ada.ask(await ada.room(), `question ${index}`)
     const before = await stored(ada)
     const refused = await ada.ask(await ada.room(), "one more", { key: "sixth" })
@@ -338,13 +325,13 @@ describe.concurrent("the daily quota", () => {
   })
 
   it("accepts exactly five of two hundred parallel sends to two processes", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const rooms = await Promise.all(times(50, () => ada.room()))
-    const people = everywhere(world, ada)
+    const people = atEveryBackend(backends, ada)
     const replies = await Promise.all(
       times(200, (index) => (people[index % 2] ?? ada).ask(rooms[index % 50] ?? "", `crowd ${index}`))
     )
-    assert.deepEqual(statuses(replies), { 202: 5, 429: 195 })
+    assert.deepEqual(countStatuses(replies), { 202: 5, 429: 195 })
     assert.deepEqual(
       replies
         .filter(({ status }) => status === 202)
@@ -354,16 +341,16 @@ describe.concurrent("the daily quota", () => {
     )
     const { messages, prompts, used } = (await stored(ada)) ?? {}
     assert.deepEqual([messages, prompts, used], [10, 5, 5])
-    await Promise.all(replies.filter(({ status }) => status === 202).map((sent) => ended(ada, sent)))
+    await Promise.all(replies.filter(({ status }) => status === 202).map((sent) => awaitEnd(ada, sent)))
     assert.deepEqual(await stored(ada), { messages: 10, keys: 0, used: 5, prompts: 5, unfinished: 0 })
   })
 
   it("resets at midnight UTC", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     for (const index of [1, 2, 3, 4, 5]) await ada.ask(room, `question ${index}`, { wait: 10 })
     problem(await ada.ask(room, "too many"), 429, "quota_exceeded")
-    await world.database.query(
+    await backends.database.query(
       "update usage_daily set day = day - 1 where quota_key = (select quota_key from users where id = $1)",
       [ada.userId]
     )
@@ -373,10 +360,10 @@ describe.concurrent("the daily quota", () => {
   })
 
   it("is a thousand for Pro, and five again when Pro ends", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const pro = (interval: string) =>
-      world.database.query("update users set pro_until = now() + $2::interval where id = $1", [ada.userId, interval])
+      backends.database.query("update users set pro_until = now() + $2::interval where id = $1", [ada.userId, interval])
     await pro("1 hour")
     for (const index of times(6, (index) => index)) {
       const sent = await ada.ask(room, `question ${index}`, { wait: 10 })
@@ -391,11 +378,11 @@ describe.concurrent("the daily quota", () => {
 
 describe.concurrent("the idempotency key of a question", () => {
   it("asks once for fifty parallel requests to two processes, and replays the others", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
-    const people = everywhere(world, ada)
+    const people = atEveryBackend(backends, ada)
     const replies = await Promise.all(times(50, (index) => (people[index % 2] ?? ada).ask(room, "ask me once", { key: "fifty" })))
-    assert.deepEqual(statuses(replies), { 202: 50 })
+    assert.deepEqual(countStatuses(replies), { 202: 50 })
     assert.strictEqual(new Set(replies.map(({ text }) => text)).size, 1)
     assert.strictEqual(new Set(replies.map(({ headers }) => headers.get("location"))).size, 1)
     assert.strictEqual(replies.filter(({ headers }) => headers.get("idempotent-replayed") === "true").length, 49)
@@ -403,13 +390,13 @@ describe.concurrent("the idempotency key of a question", () => {
       assert.deepEqual([headers.get("retry-after"), headers.get("ratelimit-policy")], ["1", '"daily";q=5;w=86400'])
     const [first] = replies
     assert.isDefined(first)
-    await ended(ada, first)
+    await awaitEnd(ada, first)
     assert.deepEqual(await stored(ada), { messages: 2, keys: 1, used: 1, prompts: 1, unfinished: 0 })
-    assert.strictEqual(callsAbout(world, "ask me once").length, 1)
+    assert.strictEqual(callsAbout(backends, "ask me once").length, 1)
   })
 
   it("replays the first response: the ended reply after 201, the queued one after 202", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const finished = () => ada.ask(room, "wait for it", { wait: 10, key: "finished" })
     const first = await finished()
@@ -419,13 +406,13 @@ describe.concurrent("the idempotency key of a question", () => {
     assert.strictEqual(again.headers.get("idempotent-replayed"), "true")
     assert.isNull(again.headers.get("retry-after"))
     const accepted = await ada.ask(room, "do not wait", { key: "accepted" })
-    await ended(ada, accepted)
+    await awaitEnd(ada, accepted)
     const late = await ada.ask(room, "do not wait", { key: "accepted", wait: 10 })
     assert.deepEqual([late.status, late.text], [202, accepted.text])
   })
 
   it("is rejected with other content or in another room, and stores nothing", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room, other] = [await ada.room(), await ada.room()]
     await ada.ask(room, "one", { wait: 10, key: "k" })
     const before = await stored(ada)
@@ -436,22 +423,22 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("asks in one room when two rooms use it in parallel", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const rooms = [await ada.room(), await ada.room()]
-    const people = everywhere(world, ada)
+    const people = atEveryBackend(backends, ada)
     for (const round of [1, 2, 3, 4, 5]) {
       const replies = await Promise.all(
         times(12, (index) => (people[index % 2] ?? ada).ask(rooms[(index >> 1) % 2] ?? "", "either", { key: `k${round}` }))
       )
-      assert.deepEqual(statuses(replies), { 202: 6, 422: 6 })
+      assert.deepEqual(countStatuses(replies), { 202: 6, 422: 6 })
       assert.strictEqual(replies.filter(({ headers }) => headers.get("idempotent-replayed") === "true").length, 5)
       assert.strictEqual(await usedToday(ada), round)
-      for (const sent of replies) if (sent.status === 202) await ended(ada, sent)
+      for (const sent of replies) if (sent.status === 202) await awaitEnd(ada, sent)
     }
   })
 
   it("is separate by user", async () => {
-    const [ada, bob] = [await world.newUser(), await world.newUser()]
+    const [ada, bob] = [await backends.newUser(), await backends.newUser()]
     const [adas, bobs] = await Promise.all(
       [ada, bob].map(async (person) => person.ask(await person.room(), "same", { key: "shared" }))
     )
@@ -465,7 +452,7 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("replays also when the quota is used up or the room is busy", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const first = await ada.ask(room, `${slow} keyed`, { key: "first" })
     for (const index of [2, 3, 4]) await ada.ask(room, `question ${index}`)
@@ -476,7 +463,7 @@ describe.concurrent("the idempotency key of a question", () => {
     problem(await ada.ask(await ada.room(), "sixth", { key: "sixth" }), 429, "quota_exceeded")
     const again = await ada.ask(room, `${slow} keyed`, { key: "first" })
     assert.deepEqual([again.status, again.text, again.headers.get("idempotent-replayed")], [202, first.text, "true"])
-    const [keys] = await world.database.query<{ count: number }>(
+    const [keys] = await backends.database.query<{ count: number }>(
       "select count(*)::int from idempotency_keys where user_id = $1",
       [ada.userId]
     )
@@ -486,11 +473,11 @@ describe.concurrent("the idempotency key of a question", () => {
   })
 
   it("expires after 24 hours, and must have 1 to 255 characters", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const key = "k".repeat(255)
     const first = await ada.ask(room, "daily", { wait: 10, key })
-    await world.database.query(
+    await backends.database.query(
       "update idempotency_keys set created_at = created_at - interval '24 hours 1 second' where user_id = $1",
       [ada.userId]
     )
@@ -504,12 +491,12 @@ describe.concurrent("the idempotency key of a question", () => {
 
 describe.concurrent("a room with unanswered questions", () => {
   it("accepts four of them, and rejects a fifth as room_busy", async () => {
-    const ada = await world.newUser()
-    await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
+    const ada = await backends.newUser()
+    await backends.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     const room = await ada.room()
-    const people = everywhere(world, ada)
+    const people = atEveryBackend(backends, ada)
     const replies = await Promise.all(times(20, (index) => (people[index % 2] ?? ada).ask(room, `${slow} busy ${index}`)))
-    assert.deepEqual(statuses(replies), { 202: 4, 409: 16 })
+    assert.deepEqual(countStatuses(replies), { 202: 4, 409: 16 })
     const refused = replies.find(({ status }) => status === 409)
     assert.deepEqual([refused?.body.code, refused?.headers.get("content-type")], ["room_busy", "application/problem+json"])
     assert.deepEqual(await stored(ada), { messages: 8, keys: 0, used: 4, prompts: 4, unfinished: 4 })
@@ -518,20 +505,20 @@ describe.concurrent("a room with unanswered questions", () => {
   })
 
   it("accepts the next one as soon as one is answered", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const head = await ada.ask(room, "[[latency 1500]] first")
     await Promise.all([2, 3, 4].map((index) => ada.ask(room, `[[latency 3000]] question ${index}`)))
     problem(await ada.ask(room, "too early"), 409, "room_busy")
-    await ended(ada, head)
+    await awaitEnd(ada, head)
     assert.strictEqual((await ada.ask(room, "in time")).status, 202)
     await ada.call("DELETE", `/chatroom/${room}`)
   })
 
   it("answers them one at a time, in order, each with the history before it", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
-    const people = everywhere(world, ada)
+    const people = atEveryBackend(backends, ada)
     const sent = []
     for (const index of [0, 1, 2, 3])
       sent.push(
@@ -541,8 +528,8 @@ describe.concurrent("a room with unanswered questions", () => {
       sent.map(({ body }) => body.reply.status),
       ["queued", "queued", "queued", "queued"]
     )
-    for (const reply of sent) assert.strictEqual((await ended(ada, reply)).body.status, "completed")
-    const calls = callsAbout(world, "ordered").toSorted((one, other) => one.at - other.at)
+    for (const reply of sent) assert.strictEqual((await awaitEnd(ada, reply)).body.status, "completed")
+    const calls = callsAbout(backends, "ordered").toSorted((one, other) => one.at - other.at)
     assert.deepEqual(
       calls.map((call) => turnsOf(call).at(-1)?.slice(-9)),
       ["ordered 0", "ordered 1", "ordered 2", "ordered 3"]
@@ -560,7 +547,7 @@ describe.concurrent("a room with unanswered questions", () => {
   })
 
   it("continues after a failed reply", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const sent = [
       await ada.ask(room, "[[latency 100]] [[status 400]] fails"),
@@ -568,17 +555,17 @@ describe.concurrent("a room with unanswered questions", () => {
       await ada.ask(room, "works")
     ]
     const replies = []
-    for (const reply of sent) replies.push((await ended(ada, reply)).body.status)
+    for (const reply of sent) replies.push((await awaitEnd(ada, reply)).body.status)
     assert.deepEqual(replies, ["failed", "failed", "completed"])
   })
 
   it("does not delay other rooms", async () => {
-    const [ada, bob] = [await world.newUser(), await world.newUser()]
+    const [ada, bob] = [await backends.newUser(), await backends.newUser()]
     const sent = await Promise.all(
       [ada, ada, bob].map(async (person) => person.ask(await person.room(), "[[latency 800]] side by side"))
     )
-    await Promise.all(sent.map((reply, index) => ended(index === 2 ? bob : ada, reply)))
-    const calls = callsAbout(world, "side by side")
+    await Promise.all(sent.map((reply, index) => awaitEnd(index === 2 ? bob : ada, reply)))
+    const calls = callsAbout(backends, "side by side")
     const firstEnd = Math.min(...calls.map(({ endedAt }) => endedAt ?? 0))
     assert.strictEqual(calls.length, 3)
     for (const { at } of calls) assert.isBelow(at, firstEnd)
@@ -587,14 +574,14 @@ describe.concurrent("a room with unanswered questions", () => {
 
 describe("GET /chatroom/:id/latest", () => {
   it("has nulls for an empty room", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const latest = await ada.call("GET", `/chatroom/${await ada.room()}/latest?wait=5`)
     assert.deepEqual([latest.status, latest.body], [200, { message: null, reply: null }])
     assert.isNull(latest.headers.get("retry-after"))
   })
 
   it("has the newest question and its reply, with Retry-After until the reply ends", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     await ada.ask(room, "the first", { wait: 10 })
     const sent = await ada.ask(room, "[[latency 1500]] [[say Here.]] the second")
@@ -612,7 +599,7 @@ describe("GET /chatroom/:id/latest", () => {
   })
 
   it("has the last question when several are held", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     await ada.ask(room, `${slow} head`)
     const held = await ada.ask(room, "held")
@@ -624,7 +611,7 @@ describe("GET /chatroom/:id/latest", () => {
 
 describe("GET /chatroom/:id/message/:mid", () => {
   it("returns a message by id, and waits for an unfinished reply", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const sent = await ada.ask(room, `[[latency 1500]] [[say Later.]] slow`)
     const path = `/chatroom/${room}/message/${sent.body.reply.id}`
@@ -644,7 +631,7 @@ describe("GET /chatroom/:id/message/:mid", () => {
   })
 
   it("returns the current state on timeout", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const sent = await ada.ask(room, `${slow} endless`)
     const began = Date.now()
@@ -659,10 +646,10 @@ describe("GET /chatroom/:id/message/:mid", () => {
 
 describe.concurrent("GET /chatroom/:id/messages", () => {
   const written = async (count: number) => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const ids = times(count, (index) => uuid({ msecs: 1_800_000_000_000 + index }))
-    await world.database.query(
+    await backends.database.query(
       `insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
        select $1, id, $2, 'user', 'message ' || n, 'completed', now(), now() from unnest($3::uuid[]) with ordinality as m (id, n)`,
       [ada.userId, room, ids]
@@ -693,19 +680,19 @@ describe.concurrent("GET /chatroom/:id/messages", () => {
   it("pages by cursor in both directions, without gaps or duplicates", async () => {
     const { ada, ids, path } = await written(57)
     const flat = (pages: Array<Array<{ id: string }>>) => pages.flat().map(({ id }) => id)
-    const back = await walk<{ id: string }>(ada, `${path}?limit=10`)
+    const back = await readPages<{ id: string }>(ada, `${path}?limit=10`)
     assert.deepEqual(
       back.map(({ length }) => length),
       [10, 10, 10, 10, 10, 7]
     )
     assert.deepEqual(flat(back), ids.toReversed())
-    assert.deepEqual(flat(await walk(ada, `${path}?limit=10&after=${ids[6]}`)), ids.slice(7))
-    assert.deepEqual(flat(await walk(ada, `${path}?limit=10&before=${ids[50]}`)), ids.slice(0, 50).toReversed())
-    assert.deepEqual(flat(await walk(ada, `${path}?limit=7&after=${ids[6]}&before=${ids[40]}`)), ids.slice(7, 40))
+    assert.deepEqual(flat(await readPages(ada, `${path}?limit=10&after=${ids[6]}`)), ids.slice(7))
+    assert.deepEqual(flat(await readPages(ada, `${path}?limit=10&before=${ids[50]}`)), ids.slice(0, 50).toReversed())
+    assert.deepEqual(flat(await readPages(ada, `${path}?limit=7&after=${ids[6]}&before=${ids[40]}`)), ids.slice(7, 40))
     const first = await ada.call("GET", `${path}?limit=50`)
-    const next = await ada.call("GET", nextOf(first) ?? "")
+    const next = await ada.call("GET", nextLink(first) ?? "")
     assert.deepEqual(flat([first.body.data, next.body.data]), ids.toReversed())
-    assert.isUndefined(nextOf(next))
+    assert.isUndefined(nextLink(next))
   })
 
   it("rejects a cursor of another room or user, or a forged one", async () => {
@@ -726,7 +713,7 @@ describe.concurrent("GET /chatroom/:id/messages", () => {
   })
 
   it("has an empty page for an empty room", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const page = await ada.call("GET", `/chatroom/${await ada.room()}/messages`)
     assert.deepEqual([page.status, page.body], [200, { data: [], hasMore: false, nextCursor: null }])
   })

@@ -5,8 +5,8 @@ import { startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts
 import { startBackend } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { ended } from "./World.ts"
 import { until } from "../support/wait.ts"
+import { awaitEnd } from "../support/messages.ts"
 
 /** Ended messages of others: so many that a scan of the table is not the cheapest plan. */
 const others = 20_000
@@ -56,7 +56,7 @@ describe("unfinished replies among many that have ended", () => {
     const answered = await person.ask(room, "[[say hello]]", { wait: 20 })
     assert.strictEqual(answered.body.reply.status, "completed")
     const path = `/chatroom/${room}/message/${answered.body.reply.id}`
-    assert.strictEqual((await ended(person, await person.call("POST", `${path}/regenerate`))).body.content, "hello")
+    assert.strictEqual((await awaitEnd(person, await person.call("POST", `${path}/regenerate`))).body.content, "hello")
     const slow = await person.ask(room, "[[latency 20000]] [[say never]]")
     const held = await person.ask(room, "[[latency 20000]] [[say never, either]]")
     const cancelled = await person.call("POST", `/chatroom/${room}/message/${held.body.reply.id}/cancel`)

@@ -1,13 +1,13 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { startWorld, type World } from "./World.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 /** Replaces a function of the product by one that returns a word of its own. */
-const answerOf = async (world: World, name: string, outcome: string) => {
-  const [known] = await world.database.query<{ signature: string }>(
+const answerOf = async (backends: TestBackends, name: string, outcome: string) => {
+  const [known] = await backends.database.query<{ signature: string }>(
     "select pg_get_function_arguments(oid) as signature from pg_proc where proname = $1 and prorettype = 'jsonb'::regtype",
     [name]
   )
-  await world.database.query(`
+  await backends.database.query(`
     create or replace function ${name}(${known?.signature}) returns jsonb language sql as $$
       select jsonb_build_object('outcome', '${outcome}')
     $$
@@ -15,27 +15,27 @@ const answerOf = async (world: World, name: string, outcome: string) => {
 }
 
 describe("an outcome that this release does not know", () => {
-  let world: World
+  let backends: TestBackends
   beforeAll(async () => {
-    world = await startWorld({ ROLE: "api", LOG_LEVEL: "none" })
+    backends = await startBackends({ ROLE: "api", LOG_LEVEL: "none" })
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
   it("is a fault of the server, not one of the refusals", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const { reply } = (await ada.ask(room, "Who answers?")).body
 
-    await answerOf(world, "finish_reply", "postponed")
+    await answerOf(backends, "finish_reply", "postponed")
     const cancelled = await ada.call("POST", `/chatroom/${room}/message/${reply.id}/cancel`)
     assert.deepStrictEqual([cancelled.status, cancelled.body.code], [500, "internal"])
 
-    await answerOf(world, "send_message", "postponed")
+    await answerOf(backends, "send_message", "postponed")
     const sent = await ada.ask(room, "And now?")
     assert.deepStrictEqual([sent.status, sent.body.code], [500, "internal"])
 
     // A word that it knows is the refusal of that name.
-    await answerOf(world, "send_message", "room_busy")
+    await answerOf(backends, "send_message", "room_busy")
     const refused = await ada.ask(room, "And now?")
     assert.deepStrictEqual([refused.status, refused.body.code], [409, "room_busy"])
   })

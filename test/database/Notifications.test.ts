@@ -59,7 +59,7 @@ describe("the listeners of two processes", () => {
       )
     ).length
 
-  it("receive what is notified, by topic and by kind", async () => {
+  it("receive notifications by topic and by kind", async () => {
     const heard: Array<string> = []
     const scope = Scope.makeUnsafe()
     await Effect.runPromise(
@@ -80,7 +80,7 @@ describe("the listeners of two processes", () => {
     assert.deepStrictEqual(heard, ["1"])
   })
 
-  it("pass what is published locally to their own process alone", async () => {
+  it("pass local publications to their own process only", async () => {
     const mine = Effect.runPromise(one.service.once("reply:8"))
     const theirs = Effect.runPromise(Effect.timeoutOption(other.service.once("reply:8"), "300 millis"))
     one.service.publishLocal("reply:8")

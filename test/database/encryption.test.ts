@@ -128,7 +128,7 @@ describe("both drivers", { timeout: 60_000 }, () => {
     }
   })
 
-  it("reach a server that demands TLS without being told", async () => {
+  it("reach a server that demands TLS without a setting", async () => {
     await allow("hostssl")
     assert.deepStrictEqual(await by(""), both(true))
     await allow("host")

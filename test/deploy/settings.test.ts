@@ -31,7 +31,7 @@ const typed: Variables = {
   APP_URL: "https://chat.example",
   GEMINI_API_KEY: "a-key-of-ai-studio",
   STRIPE_SECRET_KEY: "sk_live_1234",
-  STRIPE_WEBHOOK_SECRETS: "whsec_1234",
+  STRIPE_WEBHOOK_SECRETS: "whsec_1234567890abcdef",
   STRIPE_PRO_PRICE_ID: "price_1234"
 }
 

@@ -4,9 +4,9 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import type { Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, jobs, repliesOf } from "./Fleet.ts"
 import { newUsers } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
+import { jobs, repliesOf, violatedInvariants } from "../support/Invariants.ts"
 
 /** `FLEET_MESSAGES=500 FLEET_PER_USER=10 EMBEDDED_POSTGRES_BIN=/usr/lib/postgresql/15/bin` runs it at full length. */
 const total = Number(process.env["FLEET_MESSAGES"] ?? 150)
@@ -92,7 +92,7 @@ describe("a fleet of one api and two workers", () => {
     await until("all replies", async () => (await finished()) === total, { seconds: 120 })
     const seconds = (Date.now() - begun) / 1000
 
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
     const replies = await repliesOf(database)
     assert.strictEqual(replies.length, total)
     for (const reply of replies) {

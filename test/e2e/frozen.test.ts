@@ -5,8 +5,8 @@ import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
-import { brokenPromises, replyOf } from "./Fleet.ts"
 import { until } from "../support/wait.ts"
+import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -137,7 +137,7 @@ describe("a process whose connections to Postgres go silent without closing", ()
     assert.match(frozen.output(), /Lost the notification listener/)
     await until("readiness", async () => (await call("GET", "/readyz")).status === 200)
     // The lease of the reply in progress may have to end first.
-    await until("all replies", async () => (await brokenPromises(database)).length === 0, { seconds: 60 })
+    await until("all replies", async () => (await violatedInvariants(database)).length === 0, { seconds: 60 })
     assert.notMatch(frozen.output(), /cannot go on/)
     const again = await call("POST", `/chatroom/${room}/message?wait=10`, { content: "[[say again]]" })
     assert.strictEqual(again.status, 201, again.text)
@@ -149,6 +149,6 @@ describe("a process whose connections to Postgres go silent without closing", ()
     assert.strictEqual((await call("GET", "/readyz")).status, 200)
     const answered = await call("POST", `/chatroom/${room}/message?wait=10`, { content: "[[say thawed]]" })
     assert.strictEqual(answered.body.reply.content, "thawed")
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
   })
 })

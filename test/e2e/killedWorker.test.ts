@@ -3,8 +3,8 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, jobs, replyOf } from "./Fleet.ts"
 import { until } from "../support/wait.ts"
+import { jobs, replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -77,7 +77,7 @@ describe("a worker killed in the middle of a reply", () => {
     assert.isBelow(Date.now() - killedAt, 45_000)
     assert.strictEqual(reply.attempt, 2)
     assert.strictEqual(reply.content.length, 600)
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
     assert.strictEqual((await ada.call("GET", "/user/me")).body.quota.used, 1)
     assert.strictEqual((await ada.call("GET", `/chatroom/${room}/messages`)).body.data.length, 2)
   })

@@ -9,8 +9,8 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { freePort } from "../../dev/freePort.ts"
 import { logIn, type Person, request } from "../support/Client.ts"
-import { brokenPromises, replyOf } from "./Fleet.ts"
 import { until } from "../support/wait.ts"
+import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -125,7 +125,7 @@ describe("Postgres away for 8 seconds", () => {
   })
 
   it("loses and doubles nothing", { timeout: 90_000 }, async () => {
-    await until("all replies", async () => (await brokenPromises(database)).length === 0, { seconds: 60 })
+    await until("all replies", async () => (await violatedInvariants(database)).length === 0, { seconds: 60 })
     for (const process of running.slice(0, 1)) assert.strictEqual(await probe(process, "/readyz"), 200)
     assert.deepStrictEqual(exits, [])
   })

@@ -9,9 +9,9 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startProcess } from "../support/Backend.ts"
 import { freePort } from "../../dev/freePort.ts"
 import { type Person, type Reply, request } from "../support/Client.ts"
-import { brokenPromises, repliesOf } from "./Fleet.ts"
 import { newUsers } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
+import { repliesOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 interface Answer {
@@ -147,7 +147,7 @@ describe("a restart of Postgres under load", () => {
     })
     const replies = await repliesOf(database)
     assert.strictEqual(replies.length, total)
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
     for (const reply of replies) {
       if (reply.status === "failed") assert.strictEqual(reply.quota_state, "refunded")
       else assert.strictEqual(reply.content, /\[\[say (.*?)\]\]/.exec(reply.question)?.[1])

@@ -10,8 +10,8 @@ import { type Settings, startProcess } from "../support/Backend.ts"
 import { freePort } from "../../dev/freePort.ts"
 import { logIn, personAt, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, replyOf } from "./Fleet.ts"
 import { until } from "../support/wait.ts"
+import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -75,7 +75,7 @@ describe("a process that gets a signal", () => {
   afterEach(stopAll)
   afterAll(async () => {
     await api.kill("SIGKILL")
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
     await gemini.stop()
     await database.drop()
   })
@@ -288,7 +288,7 @@ describe("the start of a process", () => {
     )
 
   for (const migrate of ["on", "off"]) {
-    it(`without a database waits, alive and not ready, with one line and without the password (MIGRATE=${migrate})`, async () => {
+    it(`waits without a database, alive and not ready, with one line that omits the password (MIGRATE=${migrate})`, async () => {
       const url = `postgres://user:hunter2@127.0.0.1:${await freePort()}/none`
       const process = await start({ DATABASE_URL: url, MIGRATE: migrate })
       await until("the probes", async () => (await probe(process.url, "/healthz")) === 200, { seconds: 30 })
@@ -300,7 +300,7 @@ describe("the start of a process", () => {
       assert.deepStrictEqual(await process.kill("SIGTERM"), { code: 0, signal: null })
     })
 
-    it(`with a wrong password ends with one clear line and without it (MIGRATE=${migrate})`, async () => {
+    it(`fails with a wrong password in one line that omits it (MIGRATE=${migrate})`, async () => {
       const url = Object.assign(new URL(inject("postgresUrl")), { password: "hunter2" }).href
       const process = await start({ DATABASE_URL: url, MIGRATE: migrate })
       assert.deepStrictEqual(await process.exited, { code: 1, signal: null })

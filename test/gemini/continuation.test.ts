@@ -1,22 +1,24 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { callsAbout, ended, startWorld, usedToday, type World } from "../chat/World.ts"
 import { until } from "../support/wait.ts"
+import { callsAbout } from "../support/geminiCalls.ts"
+import { awaitEnd, usedToday } from "../support/messages.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
-let world: World
+let backends: TestBackends
 beforeAll(async () => {
-  world = await startWorld({ LOG_LEVEL: "none" })
+  backends = await startBackends({ LOG_LEVEL: "none" })
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 const words = 900
 let questions = 0
 
 /** Asks a new user's only question, and waits until its reply has ended. */
 const asked = async (script: string) => {
-  const ada = await world.newUser()
+  const ada = await backends.newUser()
   const about = `[hops ${questions++}]`
-  const { body: reply } = await ended(ada, await ada.ask(await ada.room(), `[[length ${words}]] ${script} ${about}`))
-  return { reply, calls: callsAbout(world, about), used: await usedToday(ada) }
+  const { body: reply } = await awaitEnd(ada, await ada.ask(await ada.room(), `[[length ${words}]] ${script} ${about}`))
+  return { reply, calls: callsAbout(backends, about), used: await usedToday(ada) }
 }
 
 const tokenOf = (body: unknown) => (body as { readonly continuationToken?: string }).continuationToken
@@ -70,11 +72,11 @@ describe("an answer over several requests", () => {
   })
 
   it("ends when its user cancels it in the second request", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const sent = await ada.ask(room, `[[length ${words}]] [[continue 3]] [[chunks 20 delay 100]] [stopped]`)
     const path = `/chatroom/${room}/message/${sent.body.reply.id}`
-    await until("text of the second request", () => (callsAbout(world, "[stopped]")[1]?.textSent.length ?? 0) > 0)
+    await until("text of the second request", () => (callsAbout(backends, "[stopped]")[1]?.textSent.length ?? 0) > 0)
     const cancelled = await ada.call("POST", `${path}/cancel`)
     assert.strictEqual(cancelled.body.status, "cancelled")
     assert.isAbove(cancelled.body.content.length, words / 3)

@@ -204,7 +204,7 @@ describe("the body of a Stripe event", () => {
 })
 
 describe("an Expect header", () => {
-  it("of 100-continue gets 100 Continue when the body is needed", async () => {
+  it("gets 100 Continue for 100-continue when the body is needed", async () => {
     const body = '{"title":"expected"}'
     const line = dial(
       post("/chatroom", "", `Expect: 100-continue\r\n${last}`).replace("Content-Length: 0", `Content-Length: ${body.length}`)

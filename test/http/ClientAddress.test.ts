@@ -64,7 +64,7 @@ describe("clientAddress behind a count of proxies", () => {
 })
 
 describe("addressKey", () => {
-  it("is one for all clients whose address cannot be told", () => {
+  it("is the same for all clients of unknown address", () => {
     assert.strictEqual(addressKey(null), "unknown")
     for (const text of ["junk", "", "8.8.8.8:80"]) assert.strictEqual(addressKey(text), "unknown")
   })

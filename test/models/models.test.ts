@@ -1,20 +1,22 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { builtInModels } from "../../src/config/BuiltInModels.ts"
-import { ended, faultPaths, startWorld, type World } from "../chat/World.ts"
 import { request } from "../support/Client.ts"
 import { modelsWith, plainModel } from "../support/Models.ts"
+import { awaitEnd } from "../support/messages.ts"
+import { faultPaths } from "../support/responses.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 const retired = plainModel("gemini-retired", { retiresAt: "2020-01-01", replacement: "gemini-also-retired" })
 const alsoRetired = plainModel("gemini-also-retired", { retiresAt: "2020-01-02", replacement: "gemini-3.5-flash" })
 
-let world: World
+let backends: TestBackends
 beforeAll(async () => {
-  world = await startWorld({ MODELS: modelsWith(retired, alsoRetired) })
+  backends = await startBackends({ MODELS: modelsWith(retired, alsoRetired) })
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 const makePro = (userId: string) =>
-  world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [userId])
+  backends.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [userId])
 type Listed = {
   readonly id: string
   readonly available: boolean
@@ -25,7 +27,7 @@ const find = (models: ReadonlyArray<Listed>, id: string) => models.find((model) 
 
 describe("GET /models", () => {
   it("lists every model with the limits of the user's tier", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const { body, headers, status } = await ada.call("GET", "/models")
     assert.deepStrictEqual(
       [status, headers.get("cache-control"), body.data.length],
@@ -50,25 +52,25 @@ describe("GET /models", () => {
     assert.deepStrictEqual(Object.keys(price), ["input", "output", "currency", "perTokens"])
     const pro = find(body.data, "gemini-3.1-pro-preview")
     assert.deepStrictEqual([pro?.available, pro?.requiredTier], [false, "pro"])
-    const later = await world.newUser()
+    const later = await backends.newUser()
     await makePro(later.userId)
     const fresh = find((await later.call("GET", "/models")).body.data, "gemini-3.1-pro-preview")
     assert.deepStrictEqual([fresh?.available, fresh?.maxOutputTokens], [true, 8_192])
   })
 
   it("answers 304 to the list's ETag, and 401 without a token", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const { headers } = await ada.call("GET", "/models")
     const etag = headers.get("etag") ?? ""
     const again = await ada.call("GET", "/models", undefined, { "if-none-match": etag })
     assert.deepStrictEqual([again.status, again.headers.get("etag"), again.text], [304, etag, ""])
-    assert.strictEqual((await request(world.urls[0] ?? "", "GET", "/models")).status, 401)
+    assert.strictEqual((await request(backends.urls[0] ?? "", "GET", "/models")).status, 401)
   })
 })
 
 describe("a room's model", () => {
   it("is refused with its path when the server does not offer it", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     for (const [method, path] of [
       ["POST", "/chatroom"],
@@ -80,7 +82,7 @@ describe("a room's model", () => {
   })
 
   it("is refused with the tier that it needs when the plan does not have it", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     for (const [method, path] of [
       ["POST", "/chatroom"],
@@ -96,8 +98,8 @@ describe("a room's model", () => {
   })
 
   it("is replaced by what replaces its replacement, once both are retired", async () => {
-    const ada = await world.newUser()
-    const { body } = await ended(ada, await ada.ask(await ada.room({ model: "gemini-retired" }), "hello"))
+    const ada = await backends.newUser()
+    const { body } = await awaitEnd(ada, await ada.ask(await ada.room({ model: "gemini-retired" }), "hello"))
     assert.deepStrictEqual([body.status, body.model], ["completed", "gemini-3.5-flash"])
   })
 })

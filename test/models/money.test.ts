@@ -1,9 +1,12 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { callsAbout, ended, startWorld, statuses, usedToday, type World } from "../chat/World.ts"
 import type { Person } from "../support/Client.ts"
 import { modelsWith, plainModel } from "../support/Models.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { callsAbout } from "../support/geminiCalls.ts"
+import { awaitEnd, usedToday } from "../support/messages.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { countStatuses } from "../support/responses.ts"
 
 /** A dollar for a million tokens of any kind, so that a token costs a millionth. */
 const dear = plainModel("gemini-dear", {
@@ -14,20 +17,20 @@ const dollars = (micros: number) => (micros / 1_000_000).toFixed(4)
 /** What a short question reserves: its own few tokens, and the longest answer. */
 const perQuestion = 1_100
 
-let world: World
+let backends: TestBackends
 beforeAll(async () => {
-  world = await startWorld({
+  backends = await startBackends({
     MODELS: modelsWith(dear),
     BASIC_DAILY_PROMPTS: "1000",
     BASIC_DAILY_BUDGET: dollars(3 * perQuestion + 700),
     LOG_LEVEL: "none"
   })
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 const rooms = (person: Person, count: number) => Promise.all(times(count, () => person.room({ model: "gemini-dear" })))
 const ledgerOf = (person: Person) =>
-  world.database.query<{ prompt: number; reply: number; cost: number; attempt: number; estimated: boolean }>(
+  backends.database.query<{ prompt: number; reply: number; cost: number; attempt: number; estimated: boolean }>(
     `select prompt_tokens as prompt, reply_tokens as reply, cost_micros::int as cost, attempt, is_estimated as estimated
       from model_calls where user_id = $1 order by attempt, id`,
     [person.userId]
@@ -37,12 +40,12 @@ const dayOf = async (person: Person) => (await person.call("GET", "/user/usage")
 describe("a budget", () => {
   it("lets exactly as many parallel questions pass as it pays for", { timeout: 120_000 }, async () => {
     for (let round = 0; round < 3; round++) {
-      const ada = await world.newUser()
+      const ada = await backends.newUser()
       const opened = await rooms(ada, 25)
       const answers = await Promise.all(
         opened.flatMap((room) => [0, 1].map(() => ada.ask(room, "[[latency 1500]] [[say Yes.]]")))
       )
-      assert.deepStrictEqual(statuses(answers), { 202: 3, 429: 47 })
+      assert.deepStrictEqual(countStatuses(answers), { 202: 3, 429: 47 })
       const refused = answers.find(({ status }) => status === 429)
       assert.strictEqual(refused?.body.code, "budget_exceeded")
       assert.deepStrictEqual(Object.keys(refused?.body ?? {}).toSorted(), [
@@ -57,7 +60,7 @@ describe("a budget", () => {
         "upgradeUrl"
       ])
       assert.strictEqual(await usedToday(ada), 3)
-      await Promise.all(answers.filter(({ status }) => status === 202).map((sent) => ended(ada, sent)))
+      await Promise.all(answers.filter(({ status }) => status === 202).map((sent) => awaitEnd(ada, sent)))
       const { budget } = (await ada.call("GET", "/user/me")).body
       assert.strictEqual(budget.reservedMicros, 0)
       const ledger = await ledgerOf(ada)
@@ -70,7 +73,7 @@ describe("a budget", () => {
   })
 
   it("shows what is reserved, and gives it back with a deleted room", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room = ""] = await rooms(ada, 1)
     const sent = await ada.ask(room, "[[latency 3000]]")
     const { budget } = sent.body.quota
@@ -82,9 +85,9 @@ describe("a budget", () => {
   })
 
   it("ends a reply before its attempt is repeated, once the money is spent", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room = ""] = await rooms(ada, 1)
-    const { body } = await ended(ada, await ada.ask(room, "[[length 24000]] [[chunks 5 delay 1]] [[drop 5 times 4]]"))
+    const { body } = await awaitEnd(ada, await ada.ask(room, "[[length 24000]] [[chunks 5 delay 1]] [[drop 5 times 4]]"))
     assert.deepStrictEqual([body.status, body.error.code], ["failed", "budget_exceeded"])
     assert.strictEqual(await usedToday(ada), 0)
   })
@@ -92,11 +95,11 @@ describe("a budget", () => {
 
 describe("the ledger", () => {
   it("has every attempt, and a reply costs what they cost together", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room = ""] = await rooms(ada, 1)
-    const { body } = await ended(ada, await ada.ask(room, "[[length 100]] [[chunks 5 delay 1]] [[drop 2 times 2]] [ledger]"))
+    const { body } = await awaitEnd(ada, await ada.ask(room, "[[length 100]] [[chunks 5 delay 1]] [[drop 2 times 2]] [ledger]"))
     assert.deepStrictEqual([body.status, body.attempt], ["completed", 3])
-    const calls = callsAbout(world, "[ledger]")
+    const calls = callsAbout(backends, "[ledger]")
     const ledger = await ledgerOf(ada)
     assert.deepStrictEqual(
       ledger.map(({ attempt, estimated, reply }) => [attempt, estimated, reply]),
@@ -115,13 +118,13 @@ describe("the ledger", () => {
 
   it("has a cancelled reply at what its last piece counted", async () => {
     for (const piece of [1, 2, 4]) {
-      const ada = await world.newUser()
+      const ada = await backends.newUser()
       const [room = ""] = await rooms(ada, 1)
       const about = `[cancelled ${piece}]`
       const sent = await ada.ask(room, `[[length 120]] [[chunks 6 delay 400]] ${about}`)
-      await until("pieces", () => (callsAbout(world, about)[0]?.chunksSent ?? 0) >= piece)
+      await until("pieces", () => (callsAbout(backends, about)[0]?.chunksSent ?? 0) >= piece)
       const { body } = await ada.call("POST", `/chatroom/${room}/message/${sent.body.reply.id}/cancel`)
-      const [call] = callsAbout(world, about)
+      const [call] = callsAbout(backends, about)
       const [row] = await ledgerOf(ada)
       assert.strictEqual(body.usage.replyTokens, Math.ceil((call?.textSent.length ?? 0) / 4))
       assert.deepStrictEqual([row?.reply, row?.cost], [body.usage.replyTokens, body.costMicros])
@@ -129,19 +132,21 @@ describe("the ledger", () => {
   })
 
   it("has no call that the model refused", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room = ""] = await rooms(ada, 1)
-    await ended(ada, await ada.ask(room, "[[status 400]]"))
+    await awaitEnd(ada, await ada.ask(room, "[[status 400]]"))
     assert.deepStrictEqual(await ledgerOf(ada), [])
   })
 
   it("counts thoughts, and asks the model for no more tokens than the tier has", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const [room = ""] = await rooms(ada, 1)
-    const { body } = await ended(ada, await ada.ask(room, "[[thoughts]] [bounded]"))
+    const { body } = await awaitEnd(ada, await ada.ask(room, "[[thoughts]] [bounded]"))
     assert.isAbove(body.usage.thoughtTokens, 0)
     assert.strictEqual((await dayOf(ada))["thoughtTokens"], body.usage.thoughtTokens)
-    const asked = callsAbout(world, "[bounded]")[0]?.body as { readonly generationConfig: { readonly maxOutputTokens: number } }
+    const asked = callsAbout(backends, "[bounded]")[0]?.body as {
+      readonly generationConfig: { readonly maxOutputTokens: number }
+    }
     assert.strictEqual(asked.generationConfig.maxOutputTokens, 1_000)
   })
 })

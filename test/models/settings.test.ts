@@ -1,19 +1,21 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { callsAbout, ended, startWorld, usedToday, type World } from "../chat/World.ts"
 import { modelsWith, plainModel } from "../support/Models.ts"
 import { until } from "../support/wait.ts"
+import { callsAbout } from "../support/geminiCalls.ts"
+import { awaitEnd, usedToday } from "../support/messages.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 const small = plainModel("gemini-small", { maxOutputTokens: { basic: 1_000, pro: 1_000 } })
 
-let world: World
+let backends: TestBackends
 beforeAll(async () => {
-  world = await startWorld({ MODELS: modelsWith(small), BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none" })
+  backends = await startBackends({ MODELS: modelsWith(small), BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none" })
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 describe("settings of a question", () => {
   const configOf = (about: string) => {
-    const call = callsAbout(world, about)[0]
+    const call = callsAbout(backends, about)[0]
     const body = call?.body as {
       readonly systemInstruction?: { readonly parts: ReadonlyArray<{ readonly text: string }> }
       readonly generationConfig: { readonly temperature?: number; readonly maxOutputTokens: number }
@@ -23,11 +25,11 @@ describe("settings of a question", () => {
   }
 
   it("are valid for its reply alone, within the tier's limits", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room({ model: "gemini-3.5-flash", temperature: 1, systemPrompt: "Room." })
     const settings = { model: "gemini-small", temperature: 0, maxOutputTokens: 5_000, systemPrompt: "Mine.", colour: "red" }
     const path = `/chatroom/${room}/message`
-    const { body } = await ended(ada, await ada.call("POST", path, { content: "[own settings]", settings }))
+    const { body } = await awaitEnd(ada, await ada.call("POST", path, { content: "[own settings]", settings }))
     assert.deepStrictEqual(configOf("[own settings]"), ["gemini-small", 0, 1_000, "Mine."])
     assert.deepStrictEqual((await ada.call("GET", `${path}/${body.id}/context`)).body.settings, {
       model: "gemini-small",
@@ -35,14 +37,14 @@ describe("settings of a question", () => {
       maxOutputTokens: 1_000,
       contextTokens: 32_000
     })
-    await ended(ada, await ada.ask(room, "[room's settings]"))
+    await awaitEnd(ada, await ada.ask(room, "[room's settings]"))
     assert.deepStrictEqual(configOf("[room's settings]"), ["gemini-3.5-flash", 1, 2_048, "Room."])
     const again = await ada.call("POST", `${path}/${body.id}/regenerate`, { settings: { model: "gemini-3.5-flash-lite" } })
-    assert.strictEqual((await ended(ada, again)).body.model, "gemini-3.5-flash-lite")
+    assert.strictEqual((await awaitEnd(ada, again)).body.model, "gemini-3.5-flash-lite")
   })
 
   it("are refused with their path, and nothing is stored", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     for (const [settings, path] of [
       [{ model: "gpt-5" }, "/settings/model"],
@@ -61,27 +63,27 @@ describe("settings of a question", () => {
   })
 
   it("are the room's, at the moment of acceptance, on every process", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     for (const [index, model] of ["gemini-small", "gemini-3.5-flash", null, "gemini-small"].entries()) {
       await ada.call("PATCH", `/chatroom/${room}`, { model })
       const sent = await ada.ask(room, `[moment ${index}]`)
       await ada.call("PATCH", `/chatroom/${room}`, { model: "gemini-3.5-flash-lite" })
-      assert.strictEqual((await ended(ada, sent)).body.model, model ?? "gemini-3.8-flash")
+      assert.strictEqual((await awaitEnd(ada, sent)).body.model, model ?? "gemini-3.8-flash")
     }
   })
 
   it("are refused after a downgrade, until the room is changed", async () => {
-    const ada = await world.newUser()
-    await world.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
-    await world.database.query("select pg_notify('changed', $1)", [`sessions:${ada.userId}`])
+    const ada = await backends.newUser()
+    await backends.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
+    await backends.database.query("select pg_notify('changed', $1)", [`sessions:${ada.userId}`])
     const room = await until("pro", async () => {
       const opened = await ada.call("POST", "/chatroom", { model: "gemini-3.1-pro-preview" })
       return opened.status === 201 ? (opened.body.id as string) : undefined
     })
-    assert.strictEqual((await ended(ada, await ada.ask(room, "as pro"))).body.model, "gemini-3.1-pro-preview")
+    assert.strictEqual((await awaitEnd(ada, await ada.ask(room, "as pro"))).body.model, "gemini-3.1-pro-preview")
     // The session's cache does not hear of it: the transaction decides.
-    await world.database.query("update users set pro_until = null where id = $1", [ada.userId])
+    await backends.database.query("update users set pro_until = null where id = $1", [ada.userId])
     const refused = await ada.ask(room, "as basic")
     assert.deepStrictEqual([refused.status, refused.body.code], [403, "model_not_in_plan"])
     await ada.call("PATCH", `/chatroom/${room}`, { model: null })

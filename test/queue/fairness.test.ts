@@ -1,14 +1,16 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { openCheckout, startTestBackend, type TestBackend, tierOf } from "../billing/TestBackend.ts"
-import { ended, startWorld, turnsOf, type World } from "../chat/World.ts"
-import { brokenPromises, replyOf } from "../e2e/Fleet.ts"
 import { startProcess } from "../support/Backend.ts"
 import type { Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { times } from "../support/times.ts"
 import { newUsers } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
+import { awaitEnd } from "../support/messages.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { turnsOf } from "../support/geminiCalls.ts"
+import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 const makePro = (database: Pick<TestDatabase, "query">, people: ReadonlyArray<Person>) =>
   database.query("update users set pro_until = 'infinity' where id = any($1)", [people.map(({ userId }) => userId)])
@@ -16,18 +18,18 @@ const makePro = (database: Pick<TestDatabase, "query">, people: ReadonlyArray<Pe
 const askInNewRoom = async (person: Person, content: string) => person.ask(await person.room(), content)
 
 describe("the priority of Pro, in a fleet that makes one reply at a time", () => {
-  let world: World
+  let backends: TestBackends
   const settings = { WORKER_CONCURRENCY: "1", BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none", ADMIN_TOKEN: "operator" }
-  beforeAll(async () => void (world = await startWorld(settings)))
-  afterAll(() => world.stop())
+  beforeAll(async () => void (backends = await startBackends(settings)))
+  afterAll(() => backends.stop())
 
   it("starts a Pro reply before Basic ones that were asked for earlier", { timeout: 60_000 }, async () => {
-    const [runner, payer, ...waiting] = await world.newUsers(7)
+    const [runner, payer, ...waiting] = await backends.newUsers(7)
     assert.isDefined(runner)
     assert.isDefined(payer)
-    await makePro(world.database, [payer])
+    await makePro(backends.database, [payer])
     const running = await askInNewRoom(runner, "[[latency 4000]] [[say so]] order: running")
-    await until("a running reply", () => world.gemini.stats().inFlight === 1)
+    await until("a running reply", () => backends.gemini.stats().inFlight === 1)
     const basic = await Promise.all(waiting.map((person) => askInNewRoom(person, "[[say so]] order: basic")))
     const pro = await askInNewRoom(payer, "[[say so]] order: pro")
     const counts = await until("the queue's counts", async () => {
@@ -36,19 +38,19 @@ describe("the priority of Pro, in a fleet that makes one reply at a time", () =>
     })
     assert.deepStrictEqual([counts.basic.running, counts.basic.ready, counts.pro.running], [1, waiting.length, 0])
     const replies = await Promise.all(
-      [running, ...basic, pro].map((sent, index) => ended([runner, ...waiting, payer][index] ?? runner, sent))
+      [running, ...basic, pro].map((sent, index) => awaitEnd([runner, ...waiting, payer][index] ?? runner, sent))
     )
     assert.deepStrictEqual(new Set(replies.map((reply) => reply.body.status)), new Set(["completed"]))
     assert.deepStrictEqual(
-      world.gemini.log("order: ").map((call) => turnsOf(call).at(-1)?.split("order: ")[1]),
+      backends.gemini.log("order: ").map((call) => turnsOf(call).at(-1)?.split("order: ")[1]),
       ["running", "pro", ...waiting.map(() => "basic")]
     )
   })
 
   it("ends a Basic reply during a steady stream of Pro replies", { timeout: 90_000 }, async () => {
-    const [patient, ...payers] = await world.newUsers(5)
+    const [patient, ...payers] = await backends.newUsers(5)
     assert.isDefined(patient)
-    await makePro(world.database, payers)
+    await makePro(backends.database, payers)
     let isStreaming = true
     const lastAt = Date.now() + 40_000
     const streams = payers.map(async (payer) => {
@@ -60,9 +62,9 @@ describe("the priority of Pro, in a fleet that makes one reply at a time", () =>
       }
       return answers
     })
-    await until("a running reply", () => world.gemini.stats().inFlight === 1)
+    await until("a running reply", () => backends.gemini.stats().inFlight === 1)
     const askedAt = Date.now()
-    const reply = await ended(patient, await askInNewRoom(patient, "[[say patience]]"))
+    const reply = await awaitEnd(patient, await askInNewRoom(patient, "[[say patience]]"))
     const waited = Date.now() - askedAt
     isStreaming = false
     const answers = (await Promise.all(streams)).reduce((sum, count) => sum + count, 0)
@@ -91,7 +93,7 @@ describe("the share of one user, in a fleet that makes five replies at a time", 
     await Promise.all(times(5, () => askInNewRoom(many, slow)))
     await until("the user's share", async () => (await running()) === 2)
     const askedAt = Date.now()
-    const reply = await ended(other, await askInNewRoom(other, "[[say at once]]"))
+    const reply = await awaitEnd(other, await askInNewRoom(other, "[[say at once]]"))
     assert.strictEqual(reply.body.content, "at once")
     assert.isBelow(Date.now() - askedAt, 10_000)
     assert.strictEqual(await running(), 2)
@@ -176,7 +178,7 @@ describe("held replies", () => {
       { seconds: 120 }
     )
     assert.strictEqual(most, 2)
-    assert.deepStrictEqual(await brokenPromises(database), [])
+    assert.deepStrictEqual(await violatedInvariants(database), [])
     for (const { body } of sent) assert.strictEqual((await replyOf(database, body.reply.id)).status, "completed")
   })
 

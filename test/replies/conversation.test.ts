@@ -1,17 +1,24 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
-import { callsAbout, ended, nobodysId, startWorld, turnsOf, type World } from "../chat/World.ts"
 import { modelsWith } from "../support/Models.ts"
 import { times } from "../support/times.ts"
+import { callsAbout, turnsOf } from "../support/geminiCalls.ts"
+import { awaitEnd } from "../support/messages.ts"
+import { unknownId } from "../support/responses.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 vi.setConfig({ maxConcurrency: 20 })
 
-let world: World
+let backends: TestBackends
 
 beforeAll(async () => {
-  world = await startWorld({ BASIC_DAILY_PROMPTS: "1000", LOG_LEVEL: "none", MODELS: modelsWith("gemini-old", "gemini-new") })
+  backends = await startBackends({
+    BASIC_DAILY_PROMPTS: "1000",
+    LOG_LEVEL: "none",
+    MODELS: modelsWith("gemini-old", "gemini-new")
+  })
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 interface Body {
   readonly contents: ReadonlyArray<object>
@@ -21,14 +28,14 @@ interface Body {
 
 /** A user in a room, and the last call that the simulator received about a text. */
 const inRoom = async (settings: Record<string, unknown> = {}) => {
-  const person = await world.newUser()
+  const person = await backends.newUser()
   const room = await person.room(settings)
   return {
     person,
     room,
-    ask: async (content: string) => (await ended(person, await person.ask(room, content))).body,
-    call: (about: string) => callsAbout(world, about).at(-1),
-    body: (about: string) => callsAbout(world, about).at(-1)?.body as Body
+    ask: async (content: string) => (await awaitEnd(person, await person.ask(room, content))).body,
+    call: (about: string) => callsAbout(backends, about).at(-1),
+    body: (about: string) => callsAbout(backends, about).at(-1)?.body as Body
   }
 }
 
@@ -72,10 +79,10 @@ describe.concurrent("the prompt", () => {
     const { ask, call, person, room } = await inRoom()
     const sent = []
     for (const index of [1, 2, 3]) sent.push(await person.ask(room, `[[latency 100]] [[say Answer ${index}.]] queue ${index}`))
-    for (const reply of sent) await ended(person, reply)
+    for (const reply of sent) await awaitEnd(person, reply)
     assert.deepEqual(turnsOf(call("queue 1")).length, 1)
     assert.deepEqual(turnsOf(call("queue 2")).slice(1), ["model: Answer 1.", "user: [[latency 100]] [[say Answer 2.]] queue 2"])
-    await world.database.query("update messages set status = 'cancelled' where id = $1", [sent[1]?.body.reply.id])
+    await backends.database.query("update messages set status = 'cancelled' where id = $1", [sent[1]?.body.reply.id])
     await ask("queue 4")
     assert.deepEqual(
       turnsOf(call("queue 4")).filter((turn) => turn.startsWith("model")),
@@ -90,9 +97,9 @@ describe.concurrent("the prompt", () => {
     await ask("[[say Later.]] again c")
     const sent = await person.call("POST", `/chatroom/${room}/message/${id}/regenerate`)
     assert.strictEqual(sent.status, 202, sent.text)
-    await ended(person, sent)
+    await awaitEnd(person, sent)
     assert.deepEqual(turnsOf(call("again b")), ["user: [[say Base.]] again a", "model: Base.", "user: [[say First.]] again b"])
-    assert.strictEqual(callsAbout(world, "again b").length, 2)
+    assert.strictEqual(callsAbout(backends, "again b").length, 2)
   })
 
   it("has nothing of another room or another user", async () => {
@@ -100,7 +107,7 @@ describe.concurrent("the prompt", () => {
     await ada.ask("[[say Secret.]] border a")
     await bob.ask("[[say Hidden.]] border b")
     const other = await ada.person.room()
-    await ended(ada.person, await ada.person.ask(other, "border c"))
+    await awaitEnd(ada.person, await ada.person.ask(other, "border c"))
     assert.deepEqual(turnsOf(ada.call("border c")), ["user: border c"])
     await bob.ask("border d")
     assert.deepEqual(turnsOf(bob.call("border d")), ["user: [[say Hidden.]] border b", "model: Hidden.", "user: border d"])
@@ -166,7 +173,7 @@ describe.concurrent("the prompt", () => {
     const { ask } = await inRoom({ systemPrompt: "Stay." })
     await ask("[[say Sure.]] repeat a")
     await ask("[[status 503 times 1]] repeat b")
-    const [first, second, ...more] = callsAbout(world, "repeat b")
+    const [first, second, ...more] = callsAbout(backends, "repeat b")
     assert.deepEqual(more, [])
     assert.deepEqual(first?.body, second?.body)
   })
@@ -215,7 +222,7 @@ describe("fit", () => {
 
   it("keeps everything in order when it fits", () => {
     const turns = fit(
-      { questionId: nobodysId, question: "now?" },
+      { questionId: unknownId, question: "now?" },
       [exchange(2, "later?", "Later."), exchange(1, "first?", "First.")],
       "Be kind.",
       contextBudget
@@ -224,7 +231,7 @@ describe("fit", () => {
       turns.map(({ role, text }) => `${role}: ${text}`),
       ["user: first?", "model: First.", "user: later?", "model: Later.", "user: now?"]
     )
-    assert.deepEqual(turns.at(-1), { role: "user", text: "now?", messageId: nobodysId })
+    assert.deepEqual(turns.at(-1), { role: "user", text: "now?", messageId: unknownId })
     assert.deepEqual(fitted("now?", []), ["asked"])
   })
 

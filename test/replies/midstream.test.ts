@@ -2,12 +2,13 @@ import { once } from "node:events"
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Effect, Layer, Result } from "effect"
+import { Effect, Layer, ManagedRuntime, Result } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
 import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
 import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
+import { inParallel } from "../support/inParallel.ts"
 
 const piece = (text: string, more = {}) => JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, ...more }] })
 const busy = JSON.stringify(
@@ -24,26 +25,38 @@ const busy = JSON.stringify(
 )
 
 describe("the stream of an answer", () => {
-  let write: (response: ServerResponse) => Promise<void> | void
+  type Write = (response: ServerResponse) => Promise<void> | void
+  /** What the server writes for each model name. */
+  const writes = new Map<string, Write>()
   const server = createServer((request, response) => {
     request.resume()
     response.writeHead(200, { "content-type": "text/event-stream" })
-    void Promise.resolve(write(response)).then(() => response.end())
+    const model = /models\/([^:]+):/.exec(request.url ?? "")?.[1] ?? ""
+    void Promise.resolve(writes.get(model)?.(response)).then(() => response.end())
   })
-  beforeAll(() => once(server.listen(0, "127.0.0.1"), "listening"))
-  afterAll(() => void server.close())
-
-  const answer = (writing: typeof write) => {
-    write = writing
+  let runtime: ManagedRuntime.ManagedRuntime<Gemini, unknown>
+  beforeAll(async () => {
+    await once(server.listen(0, "127.0.0.1"), "listening")
     const settings = environment({
       APP_ENV: "test",
       DATABASE_URL: "postgres://nowhere/none",
       GEMINI_API_KEY: "simulated",
       GEMINI_BASE_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     })
+    runtime = ManagedRuntime.make(Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings)))
+  })
+  afterAll(async () => {
+    await runtime.dispose()
+    server.close()
+  })
+
+  let models = 0
+  const answer = (write: Write) => {
+    const model = `m${models++}`
+    writes.set(model, write)
     const deltas: Array<AnswerDelta> = []
     const prompt = {
-      model: "m",
+      model,
       systemPrompt: null,
       temperature: null,
       maxOutputTokens: 2_048,
@@ -52,12 +65,31 @@ describe("the stream of an answer", () => {
     return Gemini.pipe(
       Effect.flatMap((gemini) => Effect.result(gemini.answer(prompt, (delta) => deltas.push(delta)))),
       Effect.map((result) => ({ result, text: deltas.map(({ text }) => text).join(""), last: deltas.at(-1) })),
-      Effect.provide(Gemini.layer.pipe(Layer.provide(AppConfig.layer), Layer.provide(settings))),
-      Effect.runPromise
+      runtime.runPromise
     )
   }
+  /** Answers with `bytes`, cut into two chunks at every place from `first` on, eight answers at a time. */
+  const answerCut = (
+    bytes: Buffer,
+    [first, end]: readonly [number, number],
+    check: (ended: Awaited<ReturnType<typeof answer>>, cut: number) => void
+  ) =>
+    inParallel(
+      8,
+      Array.from({ length: end - first }, (_, index) => first + index),
+      async (cut) =>
+        check(
+          await answer(async (response) => {
+            response.socket?.setNoDelay(true)
+            response.write(bytes.subarray(0, cut))
+            await sleep(2)
+            response.write(bytes.subarray(cut))
+          }),
+          cut
+        )
+    )
   const refusal = ({ result }: Awaited<ReturnType<typeof answer>>) =>
-    Result.isFailure(result) ? result.failure : assert.fail("it was no failure")
+    Result.isFailure(result) ? result.failure : assert.fail("it did not fail")
 
   it.each([
     ["as an event", (error: string) => `data: ${JSON.stringify(JSON.parse(error))}\r\n\r\n`],
@@ -76,21 +108,15 @@ describe("the stream of an answer", () => {
   it.each([["\n"], ["\r\n"], ["\r"]])("is read wherever the chunks are cut, with lines that end in %j", async (line) => {
     const whole = `data: ${piece("Grüße, ")}${line}${line}data: ${piece("Ada 🙂", { finishReason: "STOP" })}${line}${line}`
     const bytes = Buffer.from(whole)
-    for (let cut = 1; cut < bytes.length; cut++) {
-      const { last, result, text } = await answer(async (response) => {
-        response.socket?.setNoDelay(true)
-        response.write(bytes.subarray(0, cut))
-        await sleep(2)
-        response.write(bytes.subarray(cut))
-      })
+    await answerCut(bytes, [1, bytes.length], ({ last, result, text }, cut) => {
       assert.isTrue(Result.isSuccess(result), `cut at ${cut}`)
       assert.strictEqual(text, "Grüße, Ada 🙂")
       assert.strictEqual(last?.finishReason, "STOP")
-    }
+    })
   })
 
   // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
-  describe("is read as the standard says", () => {
+  describe("follows the standard", () => {
     const [first, second] = [piece("Grüße, "), piece("Ada", { finishReason: "STOP" })]
     const lines = JSON.stringify(JSON.parse(second), null, 1).split("\n")
     const multiline = lines.map((line) => `data: ${line}\n`).join("")
@@ -105,19 +131,13 @@ describe("the stream of an answer", () => {
       ["empty events", `\n\n\nevent: ping\n\ndata: ${first}\n\n\n\ndata: ${second}\n\n\n`]
     ])("with %s, wherever it is cut", async (_, stream) => {
       const bytes = Buffer.from(stream)
-      for (let cut = 0; cut <= bytes.length; cut++) {
-        const { last, result, text } = await answer(async (response) => {
-          response.socket?.setNoDelay(true)
-          response.write(bytes.subarray(0, cut))
-          await sleep(2)
-          response.write(bytes.subarray(cut))
-        })
+      await answerCut(bytes, [0, bytes.length + 1], ({ last, result, text }, cut) => {
         assert.isTrue(Result.isSuccess(result), `cut at ${cut}`)
         assert.deepStrictEqual([text, last?.finishReason], ["Grüße, Ada", "STOP"], `cut at ${cut}`)
-      }
+      })
     })
 
-    it("without an event that no blank line ends", async () => {
+    it("ignores a last event without a blank line after it", async () => {
       for (const end of ["", "\n"]) {
         const { last, result, text } = await answer((response) => void response.write(`data: ${first}\n\ndata: ${second}${end}`))
         assert.isTrue(Result.isSuccess(result))
@@ -146,6 +166,32 @@ describe("the stream of an answer", () => {
     assert.isTrue(Result.isSuccess(result))
     assert.strictEqual(text, "A")
     assert.deepStrictEqual([last?.finishReason, last?.usage], [undefined, undefined])
+  })
+
+  it.each([
+    [{ content: { parts: [{ text: "A", thought: "no" }], role: 7 } }],
+    [{ content: { parts: [{ text: "A" }, { text: 7 }, "odd", null] } }],
+    [{ content: { parts: [{ text: "A" }] }, index: "first", safetyRatings: 7, citationMetadata: [], tokenCount: "many" }],
+    [{ content: { parts: [{ text: "A" }] }, finishReason: { reason: "STOP" }, finishMessage: 7 }]
+  ])("keeps the text of a candidate with members of other types than documented: %j", async (candidate) => {
+    const events = [{ candidates: [candidate] }, { candidates: [{ content: 7, finishReason: "STOP" }] }]
+    const { last, result, text } = await answer((response) => {
+      for (const event of events) response.write(`data: ${JSON.stringify(event)}\n\n`)
+    })
+    assert.isTrue(Result.isSuccess(result))
+    assert.deepStrictEqual([text, last?.finishReason], ["A", "STOP"])
+  })
+
+  it("fails at once on an event without an end", { timeout: 60_000 }, async () => {
+    const { detail, kind, maximumAttempts } = refusal(
+      await answer(async (response) => {
+        response.write(`data: ${piece("A")}\n\ndata: `)
+        for (let sent = 0; sent < 66 && !response.destroyed; sent++) {
+          if (!response.write("x".repeat(1_048_576))) await once(response, "drain")
+        }
+      })
+    )
+    assert.deepStrictEqual([kind, detail, maximumAttempts], ["unavailable", "an event is too long", 1])
   })
 
   it("fails as unavailable on an event that is not JSON", async () => {
@@ -190,7 +236,7 @@ describe("the stream of an answer", () => {
     }
     const bare = JSON.stringify(status, null, 2)
 
-    it.each([["[DONE]"], ["{not: JSON}"], ["[[]"], ["{}\n{}"]])("is none when its line is no field: %s", async (line) => {
+    it.each([["[DONE]"], ["{not: JSON}"], ["[[]"], ["{}\n{}"]])("is ignored when its line is not a field: %s", async (line) => {
       const { last, result, text } = await answer((response) => {
         response.write(`data: ${piece}\n\n${line}\n\n`.repeat(3))
         response.write(`data: ${JSON.stringify({ candidates: [{ finishReason: "STOP" }] })}\n\n`)

@@ -1,11 +1,11 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ended } from "../chat/World.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startProcess } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { modelsWith } from "../support/Models.ts"
 import { until } from "../support/wait.ts"
+import { awaitEnd } from "../support/messages.ts"
 
 describe("a room's model", () => {
   let database: TestDatabase
@@ -30,7 +30,7 @@ describe("a room's model", () => {
   const replyOf = async (model: string, words: string) => {
     const room = await ada.room()
     await database.query("update chatrooms set model = $2 where id = $1", [room, model])
-    return (await ended(ada, await ada.ask(room, words))).body
+    return (await awaitEnd(ada, await ada.ask(room, words))).body
   }
 
   it.each([["no-such-model"], ["-"], [".."], ["a..b"]])(

@@ -1,17 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import type { Person } from "../support/Client.ts"
-import { callsAbout, ended, isPresent, startWorld, usedToday, type World } from "../chat/World.ts"
-import { modelsWith } from "../support/Models.ts"
 import { times } from "../support/times.ts"
+import { modelsWith } from "../support/Models.ts"
 import { until } from "../support/wait.ts"
+import { callsAbout } from "../support/geminiCalls.ts"
+import { awaitEnd, usedToday } from "../support/messages.ts"
+import { isPresent } from "../support/responses.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 // These tests wait for back-offs and pauses, so they run together.
 vi.setConfig({ maxConcurrency: 60, testTimeout: 90_000 })
 
 const apiKey = "AIza-a-very-secret-key"
 
-let world: World
+let backends: TestBackends
 
 beforeAll(async () => {
   const MODELS = modelsWith(
@@ -25,19 +28,19 @@ beforeAll(async () => {
     "no-such-model"
   )
   const settings = { GEMINI_API_KEY: apiKey, LOG_LEVEL: "none", MODELS }
-  world = await startWorld(settings, settings)
+  backends = await startBackends(settings, settings)
 })
-afterAll(() => world.stop())
+afterAll(() => backends.stop())
 
 let questions = 0
 
 /** Asks the only question of a new user, and waits for its reply to end. */
 const asked = async (words: string, room: Record<string, unknown> = {}) => {
-  const person = await world.newUser()
+  const person = await backends.newUser()
   const about = `[question ${questions++}]`
   const sent = await person.ask(await person.room(room), `${words} ${about}`)
-  const { body: reply, text } = await ended(person, sent)
-  return { person, about, reply, text, calls: callsAbout(world, about), used: await usedToday(person) }
+  const { body: reply, text } = await awaitEnd(person, sent)
+  return { person, about, reply, text, calls: callsAbout(backends, about), used: await usedToday(person) }
 }
 
 /** The user sees nothing of Google's messages, of the key or of our internals. */
@@ -93,7 +96,7 @@ describe.concurrent("a candidate that was stopped", () => {
     "SAFETY_OF_TOMORROW",
     "BLOCKED_BY_POLICY"
   ]) {
-    it(`for ${reason} fails the reply as blocked at once, with or without text, without a refund`, async () => {
+    it(`fails the reply as blocked at once for ${reason}, with or without text, without a refund`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
         assertFailed(outcome, "blocked")
@@ -105,7 +108,7 @@ describe.concurrent("a candidate that was stopped", () => {
   }
 
   for (const reason of ["LANGUAGE", "OTHER", "MALFORMED_FUNCTION_CALL", "WHATEVER"]) {
-    it(`for ${reason} is retried once, with or without text, and refunded`, async () => {
+    it(`is retried once for ${reason}, with or without text, and refunded`, async () => {
       for (const after of [0, 3]) {
         const outcome = await asked(`[[finish ${reason} ${after}]]`)
         assertFailed(outcome, "model_stopped")
@@ -114,7 +117,7 @@ describe.concurrent("a candidate that was stopped", () => {
     })
   }
 
-  it("for an unknown reason is retried", async () => {
+  it("is retried for an unknown reason", async () => {
     const { calls, reply } = await asked("[[finish WHATEVER 1 times 1]] [[say Fine.]]")
     assert.deepEqual([reply.status, reply.content, reply.finishReason, calls.length], ["completed", "Fine.", "STOP", 2])
   })
@@ -146,7 +149,7 @@ describe.concurrent("a reply that reaches its token limit", () => {
 describe.concurrent("a stream that breaks", () => {
   const whole = "The whole of it, from its beginning to its very end."
   for (const word of ["cut 1", "cut 0", "drop 1", "garbage 1", "truncate 1", "error 1", "error 1 status 500"]) {
-    it(`by [[${word}]] is retried, and the first attempt's text is discarded`, async () => {
+    it(`is retried after [[${word}]], and the first attempt's text is discarded`, async () => {
       const { calls, reply, used } = await asked(`[[${word} times 1]] [[say ${whole}]]`)
       assert.deepEqual([reply.status, reply.content, reply.error, reply.truncated], ["completed", whole, null, false])
       assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
@@ -177,7 +180,7 @@ describe.concurrent("an empty answer", () => {
 
 describe.concurrent("an outage", () => {
   for (const word of ["status 500", "status 503", "status 504", "reset", "html"]) {
-    it(`by [[${word}]] is retried`, async () => {
+    it(`is retried after [[${word}]]`, async () => {
       const { calls, reply, used } = await asked(`[[${word} times 1]] [[say Up again.]]`)
       assert.deepEqual([reply.status, reply.content, reply.error], ["completed", "Up again.", null])
       assert.deepEqual([calls.length, reply.attempt, used], [2, 2, 1])
@@ -199,16 +202,16 @@ describe.concurrent("an outage", () => {
     const gaps = outcome.calls.slice(1).map(({ at }, index) => at - (outcome.calls[index]?.at ?? 0))
     for (const [index, gap] of gaps.entries()) assert.isAtLeast(gap, 500 * 2 ** index, String(gaps))
     await sleep(3_000)
-    assert.strictEqual(callsAbout(world, outcome.about).length, 4)
+    assert.strictEqual(callsAbout(backends, outcome.about).length, 4)
     assert.strictEqual(
-      (await world.database.query("select 1 from graphile_worker.jobs where key = $1", [outcome.reply.id])).length,
+      (await backends.database.query("select 1 from graphile_worker.jobs where key = $1", [outcome.reply.id])).length,
       0
     )
   })
 
   it("counts from the start of the failed attempt", async () => {
     const { calls, reply } = await asked("[[latency 1500]] [[status 503 times 1]]")
-    const [row] = await world.database.query<{ since: Date }>("select failing_since as since from messages where id = $1", [
+    const [row] = await backends.database.query<{ since: Date }>("select failing_since as since from messages where id = $1", [
       reply.id
     ])
     assert.isAtMost(row?.since.getTime() ?? Infinity, (calls[0]?.at ?? 0) + 200)
@@ -221,20 +224,20 @@ describe.concurrent("an outage", () => {
   })
 
   it("makes the room's next question wait, not fail", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const first = await ada.ask(room, "[[status 503 times 2]] [[say One.]] in order")
     const second = await ada.ask(room, "[[say Two.]] in order")
-    assert.strictEqual((await ended(ada, second)).body.content, "Two.")
-    assert.strictEqual((await ended(ada, first)).body.content, "One.")
-    const calls = callsAbout(world, "in order").map(({ status }) => status)
+    assert.strictEqual((await awaitEnd(ada, second)).body.content, "Two.")
+    assert.strictEqual((await awaitEnd(ada, first)).body.content, "One.")
+    const calls = callsAbout(backends, "in order").map(({ status }) => status)
     assert.deepEqual(calls, [503, 503, 200, 200])
   })
 })
 
 describe.concurrent("a rejection of our own requests", () => {
   for (const status of [400, 401, 403, 404]) {
-    it(`by ${status} fails the reply without a retry, and refunds it`, async () => {
+    it(`fails the reply for ${status} without a retry, and refunds it`, async () => {
       const outcome = await asked(`[[status ${status}]]`)
       assertFailed(outcome, "model_misconfigured")
       assert.deepEqual([outcome.calls.length, outcome.used, outcome.reply.attempt], [1, 0, 1])
@@ -258,13 +261,13 @@ describe.concurrent("a rate limit of a model", () => {
   }
 
   it("pauses the model for all users, and no other model", async () => {
-    const [ada, bob, eve] = [await world.newUser(), await world.newUser(), await world.newUser()]
+    const [ada, bob, eve] = [await backends.newUser(), await backends.newUser(), await backends.newUser()]
     const model = "gemini-paused"
     const rooms = [await ada.room({ model }), await bob.room({ model }), await eve.room({ model: "gemini-unaffected" })]
     const first = await ada.ask(rooms[0] ?? "", "[[status 429 retry 8 times 1]] [[say Through.]] first of the pause")
     const waiting = await seen(ada, first, "waiting")
     assert.deepEqual([waiting.headers.get("retry-after"), waiting.body.error, waiting.body.completedAt], ["1", null, null])
-    const refusedAt = callsAbout(world, "first of the pause")[0]?.at ?? 0
+    const refusedAt = callsAbout(backends, "first of the pause")[0]?.at ?? 0
 
     const others = await Promise.all(
       times(3, async (index) =>
@@ -275,11 +278,11 @@ describe.concurrent("a rate limit of a model", () => {
     assert.deepEqual([unaffected.status, unaffected.body.reply.status], [201, "completed"])
     assert.isBelow(Date.now() - refusedAt, 7_500)
     for (const sent of others) await seen(bob, sent, "waiting")
-    assert.deepEqual(callsAbout(world, "second of the pause"), [])
+    assert.deepEqual(callsAbout(backends, "second of the pause"), [])
 
-    assert.strictEqual((await ended(ada, first)).body.content, "Through.")
-    for (const sent of others) assert.strictEqual((await ended(bob, sent)).body.status, "completed")
-    const later = [...callsAbout(world, "first of the pause").slice(1), ...callsAbout(world, "second of the pause")]
+    assert.strictEqual((await awaitEnd(ada, first)).body.content, "Through.")
+    for (const sent of others) assert.strictEqual((await awaitEnd(bob, sent)).body.status, "completed")
+    const later = [...callsAbout(backends, "first of the pause").slice(1), ...callsAbout(backends, "second of the pause")]
     assert.strictEqual(later.length, 4)
     for (const { at } of later) {
       assert.isAtLeast(at - refusedAt, 8_000)
@@ -329,9 +332,9 @@ describe.concurrent("a completed reply", () => {
       [reply.status, reply.content, reply.model, reply.finishReason, reply.truncated, reply.error, reply.attempt],
       ["completed", "Sixteen letters.", "gemini-2.5-flash", "STOP", false, null, 1]
     )
-    assert.deepEqual(usage, { replyTokens: 4, thoughtTokens: 14, cachedTokens: 3 })
+    assert.deepEqual(usage, { replyTokens: 4, thoughtTokens: 14, cachedTokens: 3, toolTokens: 0 })
     assert.strictEqual(promptTokens, Math.ceil(("[[thoughts]] [[cached 3]] [[say Sixteen letters.]] ".length + about.length) / 4))
-    const [day] = await world.database.query(
+    const [day] = await backends.database.query(
       "select prompt_tokens::int, reply_tokens::int from usage_daily d join users u using (quota_key) where u.id = $1",
       [person.userId]
     )
@@ -359,17 +362,17 @@ describe.concurrent("a completed reply", () => {
 
 describe.concurrent("the refund of a failed reply", () => {
   it("is given for at most five failures a day", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const room = await ada.room()
     const used = []
     for (const index of times(7, (n) => n)) {
       const sent = await ada.ask(room, `[[status 400]] failure ${index}`)
       assert.strictEqual(sent.status, 202)
-      await ended(ada, sent)
+      await awaitEnd(ada, sent)
       used.push(await usedToday(ada))
     }
     assert.deepEqual(used, [0, 0, 0, 0, 0, 1, 2])
-    const rows = await world.database.query<{ quota_state: string }>(
+    const rows = await backends.database.query<{ quota_state: string }>(
       "select quota_state from messages where user_id = $1 and role = 'model' order by id",
       [ada.userId]
     )
@@ -380,16 +383,16 @@ describe.concurrent("the refund of a failed reply", () => {
   })
 
   it("goes to the day from which it was taken", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const sent = await ada.ask(await ada.room(), "[[latency 1500]] [[status 400]] over midnight")
-    await world.database.query("update messages set quota_day = quota_day - 1 where id = $1", [sent.body.reply.id])
-    await world.database.query(
+    await backends.database.query("update messages set quota_day = quota_day - 1 where id = $1", [sent.body.reply.id])
+    await backends.database.query(
       "update usage_daily set day = day - 1 where quota_key = (select quota_key from users where id = $1)",
       [ada.userId]
     )
     await ada.ask(await ada.room(), "of today", { wait: 10 })
-    assert.strictEqual((await ended(ada, sent)).body.status, "failed")
-    const days = await world.database.query(
+    assert.strictEqual((await awaitEnd(ada, sent)).body.status, "failed")
+    const days = await backends.database.query(
       "select used, refunded from usage_daily d join users u using (quota_key) where u.id = $1 order by day",
       [ada.userId]
     )
@@ -400,18 +403,18 @@ describe.concurrent("the refund of a failed reply", () => {
   })
 
   it("lets the user ask again when the day's quota was used up", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     for (const index of [1, 2, 3, 4]) await ada.ask(await ada.room(), `question ${index}`)
-    await ended(ada, await ada.ask(await ada.room(), "[[status 403]] the fifth"))
+    await awaitEnd(ada, await ada.ask(await ada.room(), "[[status 403]] the fifth"))
     const again = await ada.ask(await ada.room(), "the fifth again")
     assert.deepEqual([again.status, again.body.quota.remaining], [202, 0])
     assert.strictEqual((await ada.ask(await ada.room(), "the sixth")).status, 429)
   })
 
   it("is given once for each of several parallel failures", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const sent = await Promise.all(times(5, async (index) => ada.ask(await ada.room(), `[[status 404]] together ${index}`)))
-    const replies = await Promise.all(sent.filter(isPresent).map((reply) => ended(ada, reply)))
+    const replies = await Promise.all(sent.filter(isPresent).map((reply) => awaitEnd(ada, reply)))
     assert.deepEqual(
       replies.map(({ body }) => body.error.code),
       times(5, () => "model_misconfigured")

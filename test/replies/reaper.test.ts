@@ -4,8 +4,8 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { brokenPromises, replyOf } from "../e2e/Fleet.ts"
 import { until } from "../support/wait.ts"
+import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 describe.concurrent("the reaper", () => {
   let database: TestDatabase
@@ -217,5 +217,5 @@ describe.concurrent("the reaper", () => {
     )
   })
 
-  afterAll(async () => assert.deepStrictEqual(await brokenPromises(database), []))
+  afterAll(async () => assert.deepStrictEqual(await violatedInvariants(database), []))
 })

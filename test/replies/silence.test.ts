@@ -12,8 +12,8 @@ import type { AnswerDelta } from "../../src/gemini/AnswerEvent.ts"
 import { Gemini } from "../../src/gemini/Gemini.ts"
 import { environment } from "../../src/ops/Launch.ts"
 import { appendDelta, emptyAnswer, outcomeOf } from "../../src/replies/Outcome.ts"
-import { callsTo } from "../chat/World.ts"
 import { until } from "../support/wait.ts"
+import { callsTo } from "../support/geminiCalls.ts"
 
 let gemini: GeminiSimulator
 

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, describe, it, beforeAll } from "vitest"
-import { ended, callsTo } from "../chat/World.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend, startProcess } from "../support/Backend.ts"
 import { logIn } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { modelsWith } from "../support/Models.ts"
+import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { awaitEnd } from "../support/messages.ts"
+import { callsTo } from "../support/geminiCalls.ts"
 
 const MODELS = modelsWith(...[660, 150, -150, -660].map((offset) => `gemini-at${offset}`))
 
@@ -45,7 +46,7 @@ describe("a worker whose clock is wrong", () => {
         ["[[status 429 retry 3 times 1]] [[say Fine.]]", 2, 3]
       ] as const) {
         const about = `${words} at ${offset}`
-        const { body } = await ended(ada, await ada.ask(await ada.room({ model }), about))
+        const { body } = await awaitEnd(ada, await ada.ask(await ada.room({ model }), about))
         assert.deepStrictEqual([body.status, body.content, body.attempt], ["completed", "Fine.", calls], about)
         const seen = callsTo(gemini, about)
         assert.strictEqual(seen.length, calls)

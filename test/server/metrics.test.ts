@@ -13,6 +13,7 @@ const families = [
   ["chat_requests_in_progress", "gauge", "Requests in progress in this process."],
   ["chat_requests_refused_total", "counter", "Requests refused for being too many."],
   ["chat_streams_open", "gauge", "Replies being watched in this process."],
+  ["chat_stream_text_units", "gauge", "UTF-16 units of running replies in memory."],
   ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue."],
   ["chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."]
 ] as const
@@ -100,5 +101,23 @@ describe("GET /metrics", () => {
     abort.abort()
     await until("the stream is closed", async () => (await scrape()).series.get("chat_streams_open") === 0)
     await person.call("POST", `/chatroom/${room}/message/${id}/cancel`)
+  })
+
+  it("holds no text of replies that have ended, streamed or not", async () => {
+    const person = await logIn(backend.url)
+    const units = async () => (await scrape()).series.get("chat_stream_text_units") ?? -1
+    let most = 0
+    for (const _ of [1, 2, 3]) {
+      const room = await person.room()
+      const id = (await person.ask(room, "[[length 20000]] [[chunks 40 delay 5]] long")).body.reply.id
+      const stream = await fetch(`${backend.url}/chatroom/${room}/message/${id}/stream`, {
+        headers: { authorization: `Bearer ${person.token}` }
+      })
+      const read = stream.text()
+      await until("text in memory", async () => (most = Math.max(most, await units())) > 0)
+      assert.include(await read, "event: completed")
+    }
+    await person.ask(await person.room(), "[[length 20000]] not streamed", { wait: 10 })
+    await until("no text in memory", async () => (await units()) === 0, { seconds: 4 })
   })
 })

@@ -7,10 +7,10 @@ import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gem
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person, type Reply } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
-import { quickest } from "../support/quickest.ts"
 import { assertProblem } from "../auth/People.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { quickest } from "../support/measure.ts"
 
 /** Few enough that a test can fill them. */
 const slots = 3
@@ -175,14 +175,26 @@ describe("a process at its request limit", () => {
   })
 })
 
+/** Five users who wait for replies of their own, as often as each may. */
+const waitsOfFive = async (question: string, seconds: number): Promise<Array<Promise<Reply>>> => {
+  const waits: Array<Promise<Reply>> = []
+  for (const person of [ada, ...(await Promise.all(times(4, () => logIn(backend.url))))]) {
+    const slow = await person.room()
+    const asked = (await person.ask(slow, question)).body.reply.id
+    waits.push(
+      ...times(4, () => person.call("GET", `/chatroom/${slow}/message/${asked}?wait=${seconds}`)),
+      person.call("GET", `/chatroom/${slow}/latest?wait=${seconds}`)
+    )
+  }
+  return waits
+}
+
 describe("waiting requests", () => {
-  it("for a reply hold no working slot", async () => {
-    const [slow, other] = [await ada.room(), await ada.room()]
-    const asked = (await ada.ask(slow, "[[latency 4000]] slow")).body.reply.id
+  it("hold no working slot while they wait for a reply", async () => {
+    const other = await bob.room()
     const waits = [
-      ...times(20, () => ada.call("GET", `/chatroom/${slow}/message/${asked}?wait=15`)),
-      ...times(5, () => ada.call("GET", `/chatroom/${slow}/latest?wait=15`)),
-      ada.call("POST", `/chatroom/${other}/message`, { content: "[[latency 3000]] slow, too" }, { prefer: "wait=15" })
+      ...(await waitsOfFive("[[latency 4000]] slow", 15)),
+      bob.call("POST", `/chatroom/${other}/message`, { content: "[[latency 3000]] slow, too" }, { prefer: "wait=15" })
     ]
     await until("all of them wait", async () => (await inProgress("waiting")) === waits.length)
     await noneIs("working")
@@ -197,13 +209,13 @@ describe("waiting requests", () => {
     const slow = await ada.room()
     const asked = (await ada.ask(slow, "[[latency 60000]] never")).body.reply.id
     const gone = new AbortController()
-    const waits = times(20, () =>
+    const waits = times(5, () =>
       fetch(`${backend.url}/chatroom/${slow}/message/${asked}?wait=30`, {
         headers: { authorization: `Bearer ${ada.token}` },
         signal: gone.signal
       }).catch(() => "gone")
     )
-    await until("all of them wait", async () => (await inProgress("waiting")) === 20)
+    await until("all of them wait", async () => (await inProgress("waiting")) === 5)
     gone.abort()
     await Promise.all(waits)
     await noneIs("waiting")

@@ -89,12 +89,23 @@ describe("an unknown path", () => {
     "/healthz%00",
     "/%00",
     "/user/me%00.css",
-    "/chatroom/%00",
-    "/chatroom/01900000-0000-7000-8000-000000000001%00"
+    "/healthz;x",
+    "/healthz/;x?y",
+    "/user/me;x.css",
+    "/auth/send-otp;a=b",
+    "/;"
   ])("is 404 and not normalised: %s", async (path) => {
     assertProblem(await get(path, token), 404, "not_found")
     assertProblem(await post(path, "{", { ...token, ...json }), 404, "not_found")
   })
+
+  it.each(["/chatroom/%00/latest", "/chatroom/%2e%2e/latest", "/chatroom/../latest", "/chatroom/%00", "/chatroom/x%00"])(
+    "with a malformed id is 400 like every malformed id, as the document lists: %s",
+    async (path) => {
+      assertProblem(await get(path, token), 400, "validation_failed")
+      assertProblem(await get(path), 401, "unauthenticated")
+    }
+  )
 
   it("is judged without its query, which may hold anything", async () => {
     assert.strictEqual((await get("/healthz?next=//evil.example/../%00")).status, 200)

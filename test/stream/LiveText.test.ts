@@ -156,4 +156,59 @@ describe("the live texts of a process", () => {
     assert.isUndefined(texts.get("0"))
     assert.isDefined(texts.get("19999"))
   })
+
+  it("forget 3,000 ended replies of 100,000 characters, followed or not", () => {
+    const texts = new LiveTexts()
+    for (let reply = 0; reply < 3_000; reply++) {
+      const replyId = String(reply)
+      const unfollow = texts.follow(replyId, () => {})
+      texts.apply({ replyId, attempt: 1, offset: 0, text })
+      texts.forget(replyId, 1)
+      unfollow()
+      texts.apply({ replyId: `other ${reply}`, attempt: 1, offset: 0, text: "x".repeat(10_000) })
+      texts.forget(`other ${reply}`, 1)
+    }
+    assert.deepStrictEqual([texts.size, texts.units], [0, 0])
+  })
+
+  it("keep the text of a newer attempt than the ended one", () => {
+    const texts = new LiveTexts()
+    const unfollow = texts.follow("r", () => {})
+    texts.forget("r", 1)
+    texts.apply({ replyId: "r", attempt: 2, offset: 0, text: "again" })
+    unfollow()
+    texts.forget("r", 1)
+    assert.deepStrictEqual(texts.get("r"), { attempt: 2, start: 0, text: "again" })
+  })
+
+  it("bound the tails in characters, and cut the text that its last follower leaves", () => {
+    const texts = new LiveTexts()
+    for (let reply = 0; reply < 3_000; reply++) {
+      const replyId = String(reply)
+      const unfollow = texts.follow(replyId, () => {})
+      texts.apply({ replyId, attempt: 1, offset: 0, text })
+      unfollow()
+    }
+    assert.isAtMost(texts.units, 16_000_000)
+    assert.deepStrictEqual(texts.get("2999"), { attempt: 1, start: 100_000 - 8_192, text: text.slice(-8_192) })
+  })
+
+  it("cut followed texts while all of them together are too long", () => {
+    const texts = new LiveTexts(1_000_000)
+    for (let reply = 0; reply < 100; reply++) {
+      texts.follow(String(reply), () => {})
+      texts.apply({ replyId: String(reply), attempt: 1, offset: 0, text })
+    }
+    assert.isAtMost(texts.units, 2_000_000)
+    assert.deepStrictEqual(texts.get("0"), { attempt: 1, start: 0, text })
+    assert.deepStrictEqual(texts.get("99"), { attempt: 1, start: 100_000 - 8_192, text: text.slice(-8_192) })
+  })
+
+  it("drop tails that are too old at a sweep", async () => {
+    const texts = new LiveTexts(1, 20)
+    texts.apply({ replyId: "r", attempt: 1, offset: 0, text })
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    texts.sweep()
+    assert.strictEqual(texts.units, 0)
+  })
 })

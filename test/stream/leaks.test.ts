@@ -5,38 +5,38 @@ import v8 from "node:v8"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { EventStream } from "../../src/stream/EventStream.ts"
 import { ReplyFeed } from "../../src/stream/ReplyFeed.ts"
-import type { World } from "../chat/World.ts"
-import type { Person } from "../support/Client.ts"
-import { asked, at, both, inState, startTwo } from "./Scenes.ts"
+import { type Person, personAt } from "../support/Client.ts"
 import { openStream, type Place, readAll } from "./SseClient.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { bothUrls, startTwoBackends, type TestBackends } from "../support/TestBackends.ts"
+import { sendQuestion, awaitStatus } from "../support/messages.ts"
 
 /** Counts reachable objects; `queryObjects` collects garbage first. */
 const streams = () => v8.queryObjects(EventStream, { format: "count" })
 const feeds = () => v8.queryObjects(ReplyFeed, { format: "count" })
 
 describe("a thousand connects and disconnects", () => {
-  let world: World
+  let backends: TestBackends
   let apiOnly: string
   let withWorker: string
   let users: Array<{ readonly person: Person; readonly running: Place; readonly held: Place }>
 
   beforeAll(async () => {
-    world = await startTwo()
-    ;[apiOnly, withWorker] = both(world)
+    backends = await startTwoBackends()
+    ;[apiOnly, withWorker] = bothUrls(backends)
     users = await Promise.all(
-      (await world.newUsers(20)).map(async (person) => {
-        const running = await asked(person, "[[length 4000]] [[chunks 400 delay 100]] A long one.")
-        return { person, running, held: await asked(person, "[[say in a moment]]", running.room) }
+      (await backends.newUsers(20)).map(async (person) => {
+        const running = await sendQuestion(person, "[[length 4000]] [[chunks 400 delay 100]] A long one.")
+        return { person, running, held: await sendQuestion(person, "[[say in a moment]]", running.room) }
       })
     )
-    await Promise.all(users.map(({ person, running }) => inState(person, running, "processing")))
+    await Promise.all(users.map(({ person, running }) => awaitStatus(person, running, "processing")))
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
-  const backends = async () =>
-    (await world.database.query("select 1 from pg_stat_activity where datname = current_database()")).length
+  const connections = async () =>
+    (await backends.database.query("select 1 from pg_stat_activity where datname = current_database()")).length
   const descriptors = () => readdirSync("/proc/self/fd").length
   /** The least number of each kind in twenty samples, because ticks, polls and queries come and go. */
   const resources = async () => {
@@ -103,7 +103,7 @@ describe("a thousand connects and disconnects", () => {
     await churn(100)
     await until("all streams to end", () => streams() === 0, { seconds: 30 })
     await sleep(500)
-    const before = { backends: await backends(), descriptors: descriptors(), resources: await resources() }
+    const before = { connections: await connections(), descriptors: descriptors(), resources: await resources() }
 
     const statuses = await churn(1_000)
     assert.strictEqual(statuses.length, 1_000)
@@ -116,7 +116,9 @@ describe("a thousand connects and disconnects", () => {
     // A busy machine takes a while to notice that a thousand have left.
     await until("all streams and feeds to end", () => streams() === 0 && feeds() === 0, { seconds: 30 })
     // Pools may have grown meanwhile; a leaked connection for each stream would be a hundred times that.
-    await until("the connections to Postgres to end", async () => (await backends()) <= before.backends + 10, { seconds: 30 })
+    await until("the connections to Postgres to end", async () => (await connections()) <= before.connections + 10, {
+      seconds: 30
+    })
     await until("the descriptors to close", () => descriptors() <= before.descriptors + 20, { seconds: 30 }).catch(() => {})
     assert.isAtMost(descriptors(), before.descriptors + 20)
     const after = await resources()
@@ -144,7 +146,7 @@ describe("a thousand connects and disconnects", () => {
 
   it("leave the replies as they were", async () => {
     for (const { person, running } of users) {
-      const { body } = await at(withWorker, person).call("GET", `/chatroom/${running.room}/message/${running.reply}`)
+      const { body } = await personAt(withWorker, person).call("GET", `/chatroom/${running.room}/message/${running.reply}`)
       assert.strictEqual(body.status, "processing")
       assert.strictEqual(body.attempt, 1)
     }
@@ -152,7 +154,7 @@ describe("a thousand connects and disconnects", () => {
 
   it("leave no running text in the database once the replies have ended", { timeout: 40_000 }, async () => {
     const rows = async (table: string) =>
-      Number((await world.database.query<{ count: string }>(`select count(*) from ${table}`))[0]?.count)
+      Number((await backends.database.query<{ count: string }>(`select count(*) from ${table}`))[0]?.count)
     assert.isAbove(await rows("stream_log"), 0)
     assert.isAbove(await rows("stream_segments"), 0)
     await Promise.all(
@@ -171,17 +173,17 @@ describe("a thousand connects and disconnects", () => {
   it("are followed by a sweep of what dead workers have left", { timeout: 60_000 }, async () => {
     const [user] = users
     assert.isDefined(user)
-    await world.database.query(
+    await backends.database.query(
       "insert into stream_log (worker_no, tick, body, written_at) values (1000, 1, '[]', now() - interval '2 minutes'), (1000, 2, '[]', now())"
     )
-    await world.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [
+    await backends.database.query("insert into stream_segments values ($1, $2, 1, 0, 'of an ended reply')", [
       user.person.userId,
       user.running.reply
     ])
-    await until("no stream segments", async () => (await world.database.query("select 1 from stream_segments")).length === 0, {
+    await until("no stream segments", async () => (await backends.database.query("select 1 from stream_segments")).length === 0, {
       seconds: 35
     })
-    const left = await world.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
+    const left = await backends.database.query<{ tick: string }>("select tick from stream_log where worker_no = 1000")
     assert.deepStrictEqual(
       left.map(({ tick }) => Number(tick)),
       [2]

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { usedToday } from "../chat/World.ts"
 import { startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { newUser } from "../support/Users.ts"
-import { asked, at, endOf } from "./Scenes.ts"
 import { isTerminal, openStream, readAll } from "./SseClient.ts"
 import { until } from "../support/wait.ts"
+import { sendQuestion, readEnded, usedToday } from "../support/messages.ts"
+import { personAt } from "../support/Client.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
@@ -44,8 +44,8 @@ describe("streams and processes that end", () => {
 
   it("ends the streams of an api on SIGTERM, and another api resumes them", async () => {
     const ada = await newUser(other.url, database)
-    const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 100 delay 60]]")
-    const queued = await asked(ada, "[[say next]]", place.room)
+    const place = await sendQuestion(ada, "[[length 2000]] [[unicode]] [[chunks 100 delay 60]]")
+    const queued = await sendQuestion(ada, "[[say next]]", place.room)
     const [reading, idle] = await Promise.all([openStream(one.url, ada, place), openStream(one.url, ada, queued)])
     await reading.first(({ text }) => text.length > 300)
     const signalledAt = performance.now()
@@ -61,7 +61,7 @@ describe("streams and processes that end", () => {
     assert.isBelow(reading.text().length, 2_000)
 
     const resumed = await readAll(other.url, ada, place, { lastEventId: reading.parser.lastId ?? "", having: reading.text() })
-    assert.strictEqual(resumed.text(), (await endOf(ada, place)).content)
+    assert.strictEqual(resumed.text(), (await readEnded(ada, place)).content)
     assert.notInclude(
       resumed.events.map(({ name }) => name),
       "replace"
@@ -75,9 +75,9 @@ describe("streams and processes that end", () => {
     { timeout: 90_000 },
     async () => {
       const [ada, bob] = [await newUser(other.url, database), await newUser(other.url, database)]
-      const place = await asked(ada, "[[length 1500]] [[chunks 50 delay 100]]")
-      const his = await asked(bob, "[[length 2000]] [[chunks 100 delay 100]]")
-      const next = await asked(bob, "[[say and on it goes]]", his.room)
+      const place = await sendQuestion(ada, "[[length 1500]] [[chunks 50 delay 100]]")
+      const his = await sendQuestion(bob, "[[length 2000]] [[chunks 100 delay 100]]")
+      const next = await sendQuestion(bob, "[[say and on it goes]]", his.room)
       const [stream, hisStream] = await Promise.all([openStream(other.url, ada, place), openStream(other.url, bob, his)])
       await Promise.all([stream, hisStream].map((reading) => reading.first(({ text }) => text.length > 500)))
       await worker.kill("SIGKILL")
@@ -87,7 +87,7 @@ describe("streams and processes that end", () => {
 
       // No worker is there to stop the reply: the cancel answers with the stored text.
       const begun = performance.now()
-      const cancelled = await at(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
+      const cancelled = await personAt(other.url, bob).call("POST", `/chatroom/${his.room}/message/${his.reply}/cancel`)
       assert.strictEqual(cancelled.status, 200)
       assert.isBelow(performance.now() - begun, 10_000)
       assert.strictEqual(cancelled.body.status, "cancelled")
@@ -103,14 +103,14 @@ describe("streams and processes that end", () => {
       assert.strictEqual(await usedToday(bob), 2)
 
       worker = await start("worker")
-      assert.strictEqual((await endOf(bob, next)).content, "and on it goes")
+      assert.strictEqual((await readEnded(bob, next)).content, "and on it goes")
       const replaced = await stream.first(({ name }) => name === "replace")
       assert.isDefined(replaced)
       assert.strictEqual(await stream.closed, "end")
       const took = performance.now() - killed
       process.stdout.write(`the client of a killed worker has the whole answer after ${(took / 1000).toFixed(1)} s\n`)
       assert.isBelow(took, 45_000)
-      const message = await endOf(ada, place)
+      const message = await readEnded(ada, place)
       assert.strictEqual(message.status, "completed")
       assert.strictEqual(message.attempt, 2)
       assert.strictEqual(message.content.length, 1_500)
@@ -129,12 +129,12 @@ describe("streams and processes that end", () => {
   it("resumes at another api from the last event when an api is killed", async () => {
     const third = await start("api")
     const ada = await newUser(other.url, database)
-    const place = await asked(ada, "[[length 1000]] [[chunks 50 delay 40]]")
+    const place = await sendQuestion(ada, "[[length 1000]] [[chunks 50 delay 40]]")
     const stream = await openStream(third.url, ada, place)
     await stream.first(({ text }) => text.length > 300)
     await third.kill("SIGKILL")
     assert.strictEqual(await stream.closed, "cut")
     const resumed = await readAll(other.url, ada, place, { lastEventId: stream.parser.lastId ?? "", having: stream.text() })
-    assert.strictEqual(resumed.text(), (await endOf(ada, place)).content)
+    assert.strictEqual(resumed.text(), (await readEnded(ada, place)).content)
   })
 })

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { isPresent, isoTime, nobodysId, type World } from "../chat/World.ts"
-import { personAt } from "../support/Client.ts"
-import { asked, at, both, endOf, inParallel, messageAt, spread, startTwo, unique } from "./Scenes.ts"
+import { peopleAt } from "../auth/People.ts"
+import { type Person, personAt, type Reply } from "../support/Client.ts"
 import { isTerminal, openStream, placeOf, readAll, type SseEvent, type SseStream, terminals } from "./SseClient.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
+import { isPresent, isoTime, unknownId } from "../support/responses.ts"
+import { bothUrls, startTwoBackends, type TestBackends } from "../support/TestBackends.ts"
+import { sendQuestion, readEnded, readMessage, uniquePrompt } from "../support/messages.ts"
+import { inParallel } from "../support/inParallel.ts"
+import { spread } from "../support/measure.ts"
 
 const names = (events: ReadonlyArray<SseEvent>) => events.map(({ name }) => name)
 /** The names, without repetitions of the one before. */
@@ -14,26 +18,26 @@ const statusesOf = (events: ReadonlyArray<SseEvent>) => events.filter(({ name })
 const last = ({ events }: SseStream) => events.at(-1)
 
 describe("the stream of a reply", () => {
-  let world: World
+  let backends: TestBackends
   /** Has no worker, so the other process makes every reply. */
   let apiOnly: string
   /** Has the worker. */
   let withWorker: string
 
   beforeAll(async () => {
-    world = await startTwo()
-    ;[apiOnly, withWorker] = both(world)
+    backends = await startTwoBackends()
+    ;[apiOnly, withWorker] = bothUrls(backends)
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
   it("sends the status, the text, the tokens, and the end with the message", async () => {
-    const ada = await world.newUser()
-    const place = await asked(ada, "[[length 300]] [[chunks 15 delay 30]]")
+    const ada = await backends.newUser()
+    const place = await sendQuestion(ada, "[[length 300]] [[chunks 15 delay 30]]")
     for (const base of [withWorker, apiOnly]) {
       const stream = await readAll(base, ada, place)
       assert.strictEqual(stream.status, 200)
       assert.strictEqual(await stream.closed, "end")
-      const message = await endOf(ada, place)
+      const message = await readEnded(ada, place)
       assert.strictEqual(stream.text(), message.content)
       assert.strictEqual(message.content.length, 300)
       assert.deepStrictEqual(names(stream.events).slice(-2), ["usage", "completed"])
@@ -44,9 +48,46 @@ describe("the stream of a reply", () => {
     }
   })
 
+  describe("of a session that ends", () => {
+    const logOut = (scope: string) => (person: Person) => person.call("POST", "/auth/logout", { scope })
+    const ends: ReadonlyArray<readonly [string, (person: Person) => Promise<Reply>]> = [
+      ["logout", logOut("local")],
+      ["logout of all sessions", logOut("global")],
+      ["deletion of the account", (person) => person.call("DELETE", "/user/me")]
+    ]
+    it.each(ends)("ends, and so does a wait, after the %s", async (_, end) => {
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[length 400]] [[chunks 400 delay 50]]")
+      const streams = await Promise.all([apiOnly, withWorker].map((base) => openStream(base, ada, place)))
+      let waited = 0
+      const wait = readMessage(personAt(apiOnly, ada), place, "?wait=15").finally(() => (waited = performance.now()))
+      await until("text", async () => streams.every(({ events }) => events.some(({ name }) => name === "delta")))
+      const began = performance.now()
+      assert.strictEqual((await end(ada)).status, 204)
+      for (const stream of streams) assert.strictEqual(await stream.closed, "end")
+      assert.isBelow(performance.now() - began, 4_000)
+      await wait
+      assert.isBelow(waited - began, 4_000)
+      for (const stream of streams) assert.notInclude(terminals, last(stream)?.name)
+      assert.strictEqual((await readAll(apiOnly, ada, place)).status, 401)
+    })
+
+    it("ends with the others of its user, and the stream of the remaining session goes on", async () => {
+      const ada = await backends.newUser()
+      const other = await peopleAt(apiOnly, backends.database).enter(ada.mobile)
+      const place = await sendQuestion(ada, "[[length 200]] [[chunks 100 delay 50]]")
+      const [own, ended] = [await openStream(apiOnly, ada, place), await openStream(apiOnly, other, place)]
+      assert.strictEqual((await logOut("others")(ada)).status, 204)
+      assert.strictEqual(await ended.closed, "end")
+      assert.notInclude(terminals, last(ended)?.name)
+      assert.strictEqual(await own.closed, "end")
+      assert.strictEqual(last(own)?.name, "completed")
+    })
+  })
+
   it("sends events in the order of the contract, with headers against buffering", async () => {
-    const ada = await world.newUser()
-    const stream = await readAll(apiOnly, ada, await asked(ada, "[[length 300]] [[chunks 15 delay 30]]"))
+    const ada = await backends.newUser()
+    const stream = await readAll(apiOnly, ada, await sendQuestion(ada, "[[length 300]] [[chunks 15 delay 30]]"))
     assert.deepStrictEqual(shape(stream.events), ["status", "delta", "usage", "completed"])
     assert.deepStrictEqual(statusesOf(stream.events).at(-1), { status: "processing", attempt: 1 })
     assert.strictEqual(stream.headers["content-type"], "text/event-stream")
@@ -58,25 +99,25 @@ describe("the stream of a reply", () => {
   })
 
   it("keeps every character, including astral ones and those of the event format", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     const odd = 'a\nb\r\nc\rd\u2028e\u0085f\tg "h" \\n 👩‍👩‍👧‍👦 é e\u0301 \u{10ffff} data: x\n\nevent: completed\n\n: ping'
     for (const content of [`[[say ${odd}]] [[chunks 40 delay 5]]`, "[[unicode]] [[length 1500]] [[chunks 300 delay 2]]"]) {
-      const place = await asked(ada, content)
+      const place = await sendQuestion(ada, content)
       for (const base of [apiOnly, withWorker]) {
         const stream = await readAll(base, ada, place)
-        assert.strictEqual(stream.text(), (await endOf(ada, place)).content)
+        assert.strictEqual(stream.text(), (await readEnded(ada, place)).content)
         assert.strictEqual(last(stream)?.name, "completed")
       }
     }
-    const say = await endOf(ada, await asked(ada, `[[say ${odd}]]`))
+    const say = await readEnded(ada, await sendQuestion(ada, `[[say ${odd}]]`))
     assert.strictEqual(say.content, odd)
   })
 
   it("sends the same to two clients, of one process or of two", async () => {
-    const ada = await world.newUser()
-    const place = await asked(ada, "[[length 800]] [[chunks 30 delay 20]] [[unicode]]")
+    const ada = await backends.newUser()
+    const place = await sendQuestion(ada, "[[length 800]] [[chunks 30 delay 20]] [[unicode]]")
     const streams = await Promise.all([withWorker, withWorker, apiOnly, apiOnly].map((base) => readAll(base, ada, place)))
-    const { content } = await endOf(ada, place)
+    const { content } = await readEnded(ada, place)
     for (const stream of streams) {
       assert.strictEqual(stream.text(), content)
       assert.deepStrictEqual(last(stream)?.data, last(streams[0] ?? stream)?.data)
@@ -84,8 +125,8 @@ describe("the stream of a reply", () => {
   })
 
   it("reaches clients of another process while the reply is written, also one that joins in the middle", async () => {
-    const ada = await world.newUser()
-    const place = await asked(ada, "[[length 1200]] [[chunks 60 delay 50]]")
+    const ada = await backends.newUser()
+    const place = await sendQuestion(ada, "[[length 1200]] [[chunks 60 delay 50]]")
     const [near, far] = await Promise.all([openStream(withWorker, ada, place), openStream(apiOnly, ada, place)])
     await near.first(({ text }) => text.length > 500)
     const joined = await openStream(apiOnly, ada, place)
@@ -94,7 +135,7 @@ describe("the stream of a reply", () => {
     const delay = (caughtUp?.at ?? Infinity) - joinedAt
     await Promise.all([near.closed, far.closed, joined.closed])
 
-    const { content } = await endOf(ada, place)
+    const { content } = await readEnded(ada, place)
     for (const stream of [near, far, joined]) assert.strictEqual(stream.text(), content)
     const deltas = far.events.filter(({ name }) => name === "delta")
     assert.isAbove(deltas.length, 30)
@@ -103,7 +144,7 @@ describe("the stream of a reply", () => {
     // For each length of text, how much later the other process had it: the cost of the way through the database.
     const lags = near.events
       .filter(({ name }) => name === "delta")
-      .map(({ at, text }) => (far.events.find((event) => event.text.length >= text.length)?.at ?? Infinity) - at)
+      .map(({ at: personAt, text }) => (far.events.find((event) => event.text.length >= text.length)?.at ?? Infinity) - personAt)
     process.stdout.write(
       `a delta reaches another process after ${spread(lags)}; a client that joins in the middle has the text after ${delay.toFixed(0)} ms\n`
     )
@@ -112,21 +153,21 @@ describe("the stream of a reply", () => {
   })
 
   it("does not cancel the reply when all clients disconnect", async () => {
-    const ada = await world.newUser()
-    const place = await asked(ada, "[[length 300]] [[chunks 20 delay 30]]")
+    const ada = await backends.newUser()
+    const place = await sendQuestion(ada, "[[length 300]] [[chunks 20 delay 30]]")
     const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
     await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
     for (const stream of streams) stream.leave()
-    const message = await endOf(ada, place)
+    const message = await readEnded(ada, place)
     assert.strictEqual(message.status, "completed")
     assert.strictEqual(message.content.length, 300)
   })
 
   describe("when the reply is finished", () => {
     it("sends the text in one delta, the tokens and the end", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[length 500]]")
-      const message = await endOf(ada, place)
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[length 500]]")
+      const message = await readEnded(ada, place)
       for (const base of [apiOnly, withWorker]) {
         const stream = await readAll(base, ada, place)
         assert.deepStrictEqual(names(stream.events), ["delta", "usage", "completed"])
@@ -136,9 +177,9 @@ describe("the stream of a reply", () => {
     })
 
     it("resumes on any process at each of 2,000 characters with the identical text", { timeout: 60_000 }, async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[length 2000]] [[unicode]]")
-      const { content } = await endOf(ada, place)
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[length 2000]] [[unicode]]")
+      const { content } = await readEnded(ada, place)
       const offsets = times(content.length, (index) => index)
       assert.isAtLeast(offsets.length, 1_999)
       await inParallel(8, offsets, async (offset) => {
@@ -157,23 +198,23 @@ describe("the stream of a reply", () => {
     })
 
     it("answers 204 when the client has all of it, and only then", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[length 50]]")
-      await endOf(ada, place)
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[length 50]]")
+      await readEnded(ada, place)
       for (const base of [withWorker, apiOnly]) {
         assert.strictEqual((await readAll(base, ada, place, { after: "1:50" })).status, 204)
         assert.strictEqual((await readAll(base, ada, place, { lastEventId: "1:50" })).status, 204)
         assert.strictEqual((await readAll(base, ada, place, { after: "1:49" })).status, 200)
         // A client that claims to have more text than there is has another text, and gets the right one.
         const wrong = await readAll(base, ada, place, { after: "1:51", having: "x".repeat(51) })
-        assert.strictEqual(wrong.text(), (await endOf(ada, place)).content)
+        assert.strictEqual(wrong.text(), (await readEnded(ada, place)).content)
       }
     })
 
     it("prefers the header over the query, because a browser reconnects with its old URL", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[length 50]]")
-      await endOf(ada, place)
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[length 50]]")
+      await readEnded(ada, place)
       assert.strictEqual((await readAll(withWorker, ada, place, { after: "1:10", lastEventId: "1:50" })).status, 204)
     })
   })
@@ -182,10 +223,10 @@ describe("the stream of a reply", () => {
     "resumes while the reply is written, on another process, at any of 100 positions with the identical text",
     { timeout: 60_000 },
     async () => {
-      const readers = await world.newUsers(20)
+      const readers = await backends.newUsers(20)
       const done = await Promise.all(
         readers.map(async (ada, user) => {
-          const place = await asked(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
+          const place = await sendQuestion(ada, "[[length 2000]] [[unicode]] [[chunks 80 delay 40]]")
           const main = await openStream(withWorker, ada, place)
           const cuts: Array<{ offset: number; unfinished: boolean; stream: Promise<SseStream> }> = []
           for (let cut = 0; cut < 5; cut++) {
@@ -201,7 +242,7 @@ describe("the stream of a reply", () => {
             if (cut >= 2) await main.first(({ text }) => text.length >= offset + 100)
           }
           await main.closed
-          const { content } = await endOf(ada, place)
+          const { content } = await readEnded(ada, place)
           assert.strictEqual(main.text(), content)
           for (const { offset, stream } of cuts) {
             const resumed = await stream
@@ -222,14 +263,18 @@ describe("the stream of a reply", () => {
 
   describe("when things go wrong", () => {
     it("shows that a reply waits for a rate-limited model", async () => {
-      const ada = await world.newUser()
+      const ada = await backends.newUser()
       const room = await ada.room({ model: "gemini-2.5-flash" })
       const first = await ada.ask(room, "[[length 200]] [[chunks 10 delay 30]]")
       const before = Date.now()
       // Behind another reply, so that it is seen queued.
-      const place = await asked(ada, "[[latency 500]] [[status 429 retry 2 times 1]] [[length 200]] [[chunks 10 delay 30]]", room)
+      const place = await sendQuestion(
+        ada,
+        "[[latency 500]] [[status 429 retry 2 times 1]] [[length 200]] [[chunks 10 delay 30]]",
+        room
+      )
       const streams = await Promise.all([withWorker, apiOnly].map((base) => readAll(base, ada, place)))
-      await endOf(ada, placeOf(first))
+      await readEnded(ada, placeOf(first))
       for (const stream of streams) {
         const statuses = statusesOf(stream.events)
         assert.deepStrictEqual(
@@ -248,10 +293,10 @@ describe("the stream of a reply", () => {
     })
 
     it("starts over with replace when an attempt breaks in the middle", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, uniquePrompt("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
       const [near, far] = await Promise.all([readAll(withWorker, ada, place), readAll(apiOnly, ada, place)])
-      const message = await endOf(ada, place)
+      const message = await readEnded(ada, place)
       assert.strictEqual(message.status, "completed")
       assert.isAbove(message.attempt, 1)
       for (const stream of [near, far]) {
@@ -270,8 +315,8 @@ describe("the stream of a reply", () => {
     })
 
     it("resumes a client of the broken attempt, on either process", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, unique("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, uniquePrompt("[[length 400]] [[chunks 20 delay 40]] [[drop 8 times 1]]"))
       const stream = await openStream(apiOnly, ada, place)
       const delta = await stream.first(({ text }) => text.length > 60)
       stream.leave()
@@ -279,7 +324,7 @@ describe("the stream of a reply", () => {
       const resumed = await Promise.all(
         [withWorker, apiOnly].map((base) => readAll(base, ada, place, { lastEventId: delta.id ?? "", having: delta.text }))
       )
-      const { content } = await endOf(ada, place)
+      const { content } = await readEnded(ada, place)
       for (const { parser } of resumed) assert.strictEqual(parser.text, content)
       // Also after the end: the text that the client has is of another attempt.
       const late = await readAll(withWorker, ada, place, { lastEventId: delta.id ?? "", having: delta.text })
@@ -288,22 +333,22 @@ describe("the stream of a reply", () => {
     })
 
     it("serves a client that joins in a second attempt that began at once after the first", { timeout: 60_000 }, async () => {
-      const ada = await world.newUser()
+      const ada = await backends.newUser()
       // The first attempt's segments are deleted while the second is written.
       const places = await Promise.all(
-        times(4, () => asked(ada, unique("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]")))
+        times(4, () => sendQuestion(ada, uniquePrompt("[[length 3000]] [[chunks 60 delay 100]] [[drop 3 times 1]]")))
       )
       await Promise.all(
-        places.map((place) => until("the second attempt", async () => (await messageAt(ada, place)).body.attempt === 2))
+        places.map((place) => until("the second attempt", async () => (await readMessage(ada, place)).body.attempt === 2))
       )
       await sleep(3_000)
-      const running = await world.database.query<{ body: string }>(
+      const running = await backends.database.query<{ body: string }>(
         "select string_agg(body, '' order by start_offset) as body from stream_segments where attempt = 2 group by reply_id"
       )
       assert.strictEqual(running.length, 4)
       const joined = await Promise.all(places.map((place) => openStream(apiOnly, ada, place)))
       const behind = await Promise.all(joined.map((stream) => stream.first(({ name }) => name === "delta" || name === "replace")))
-      const contents = await Promise.all(places.map(async (place) => (await endOf(ada, place)).content))
+      const contents = await Promise.all(places.map(async (place) => (await readEnded(ada, place)).content))
       for (const [index, content] of contents.entries()) {
         assert.isDefined(behind[index])
         assert.isBelow(behind[index].text.length, content.length)
@@ -315,19 +360,19 @@ describe("the stream of a reply", () => {
     })
 
     it("ends a failed reply with failed and the message", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[status 400]]")
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[status 400]]")
       const stream = await readAll(apiOnly, ada, place)
       assert.strictEqual(last(stream)?.name, "failed")
       assert.strictEqual(last(stream)?.data.status, "failed")
       assert.strictEqual(last(stream)?.data.error.code, "model_misconfigured")
-      assert.deepStrictEqual(last(stream)?.data, await endOf(ada, place))
+      assert.deepStrictEqual(last(stream)?.data, await readEnded(ada, place))
       assert.strictEqual(stream.text(), "")
     })
 
     it("replaces the streamed text of a reply that is blocked in the middle", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[finish SAFETY 12]] [[length 400]] [[chunks 20 delay 40]]")
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[finish SAFETY 12]] [[length 400]] [[chunks 20 delay 40]]")
       const [near, far, left] = await Promise.all([
         openStream(withWorker, ada, place),
         openStream(apiOnly, ada, place),
@@ -336,7 +381,7 @@ describe("the stream of a reply", () => {
       const seen = await left.first(({ text }) => text.length > 20)
       left.leave()
       await Promise.all([near.closed, far.closed])
-      const message = await endOf(ada, place)
+      const message = await readEnded(ada, place)
       assert.strictEqual(message.error.code, "blocked")
       for (const stream of [near, far]) {
         assert.isAbove(Math.max(...stream.events.map(({ text }) => text.length)), 20)
@@ -353,8 +398,8 @@ describe("the stream of a reply", () => {
     })
 
     it("ends as cancelled when the room is deleted", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[length 2000]] [[chunks 100 delay 50]]")
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[length 2000]] [[chunks 100 delay 50]]")
       const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
       await Promise.all(streams.map((stream) => stream.first(({ name }) => name === "delta")))
       const begun = performance.now()
@@ -378,8 +423,8 @@ describe("the stream of a reply", () => {
 
   describe("is refused", () => {
     it("with 400 at a malformed position", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[say x]]")
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[say x]]")
       for (const wrong of ["x", "1", "1:", "1:-1", "1:2:3", "1.5:1", "1:99999999999"]) {
         const byQuery = await readAll(withWorker, ada, place, { after: wrong })
         assert.strictEqual(byQuery.status, 400, wrong)
@@ -391,15 +436,15 @@ describe("the stream of a reply", () => {
     })
 
     it("with 404 for another user's message, an unknown one, one of another room", async () => {
-      const [ada, bob] = await world.newUsers(2)
+      const [ada, bob] = await backends.newUsers(2)
       assert.isDefined(ada)
       assert.isDefined(bob)
-      const place = await asked(ada, "[[say x]]")
-      const other = await asked(ada, "[[say y]]")
+      const place = await sendQuestion(ada, "[[say x]]")
+      const other = await sendQuestion(ada, "[[say y]]")
       const cases: Array<[typeof ada, typeof place, string]> = [
         [bob, place, "chatroom_not_found"],
-        [ada, { room: place.room, reply: nobodysId }, "message_not_found"],
-        [ada, { room: nobodysId, reply: place.reply }, "chatroom_not_found"],
+        [ada, { room: place.room, reply: unknownId }, "message_not_found"],
+        [ada, { room: unknownId, reply: place.reply }, "chatroom_not_found"],
         [ada, { room: place.room, reply: other.reply }, "message_not_found"]
       ]
       for (const [person, where, code] of cases) {
@@ -411,19 +456,19 @@ describe("the stream of a reply", () => {
     })
 
     it("with 401 without a valid token", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[say x]]")
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[say x]]")
       const stream = await readAll(withWorker, personAt(withWorker, { ...ada, token: "nonsense" }), place)
       assert.strictEqual(stream.status, 401)
       assert.strictEqual(stream.problem.code, "token_invalid")
     })
 
     it("with 429 to a user with five open streams, until one closes; other users are served", async () => {
-      const [ada, bob] = await world.newUsers(2)
+      const [ada, bob] = await backends.newUsers(2)
       assert.isDefined(ada)
       assert.isDefined(bob)
-      const place = await asked(ada, "[[length 400]] [[chunks 200 delay 50]]")
-      const his = await asked(bob, "[[length 400]] [[chunks 200 delay 50]]")
+      const place = await sendQuestion(ada, "[[length 400]] [[chunks 200 delay 50]]")
+      const his = await sendQuestion(bob, "[[length 400]] [[chunks 200 delay 50]]")
       const open = await Promise.all(times(5, () => openStream(apiOnly, ada, place)))
       for (const stream of open) assert.strictEqual(stream.status, 200)
       const sixth = await readAll(apiOnly, ada, place)
@@ -443,20 +488,20 @@ describe("the stream of a reply", () => {
       )
       for (const stream of [...open, again, bobs]) stream.leave()
       await Promise.all([
-        at(withWorker, ada).call("DELETE", `/chatroom/${place.room}`),
-        at(withWorker, bob).call("DELETE", `/chatroom/${his.room}`)
+        personAt(withWorker, ada).call("DELETE", `/chatroom/${place.room}`),
+        personAt(withWorker, bob).call("DELETE", `/chatroom/${his.room}`)
       ])
     })
 
     it("without taking a slot: neither 404, 204 nor HEAD counts as an open stream", async () => {
-      const ada = await world.newUser()
-      const place = await asked(ada, "[[say x]]")
-      await endOf(ada, place)
+      const ada = await backends.newUser()
+      const place = await sendQuestion(ada, "[[say x]]")
+      await readEnded(ada, place)
       for (let round = 0; round < 8; round++) {
         assert.strictEqual((await readAll(withWorker, ada, place, { after: "1:1" })).status, 204)
-        assert.strictEqual((await readAll(withWorker, ada, { ...place, reply: nobodysId })).status, 404)
+        assert.strictEqual((await readAll(withWorker, ada, { ...place, reply: unknownId })).status, 404)
         assert.strictEqual(
-          (await at(withWorker, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status,
+          (await personAt(withWorker, ada).call("HEAD", `/chatroom/${place.room}/message/${place.reply}/stream`)).status,
           200
         )
       }
@@ -465,14 +510,14 @@ describe("the stream of a reply", () => {
   })
 
   it("delays no other client when one is slow, and sends the slow one everything in the end", { timeout: 60_000 }, async () => {
-    const ada = await world.newUser()
-    const place = await asked(ada, "[[length 1000000]] [[chunks 400 delay 2]]")
+    const ada = await backends.newUser()
+    const place = await sendQuestion(ada, "[[length 1000000]] [[chunks 400 delay 2]]")
     const slow = await Promise.all(times(4, (index) => openStream(index % 2 === 0 ? withWorker : apiOnly, ada, place)))
     for (const stream of slow) stream.pause()
     const begun = performance.now()
     const fast = await readAll(apiOnly, ada, place)
     const took = performance.now() - begun
-    const { content } = await endOf(ada, place)
+    const { content } = await readEnded(ada, place)
     assert.strictEqual(content.length, 1_000_000)
     assert.isTrue(fast.text() === content, "the fast client has it all")
     assert.isBelow(took, 30_000)
@@ -487,8 +532,8 @@ describe("the stream of a reply", () => {
   })
 
   it("sends a comment when nothing happens for fifteen seconds", { timeout: 40_000 }, async () => {
-    const ada = await world.newUser()
-    const place = await asked(ada, "[[latency 16500]] [[say late]]")
+    const ada = await backends.newUser()
+    const place = await sendQuestion(ada, "[[latency 16500]] [[say late]]")
     const streams = await Promise.all([withWorker, apiOnly].map((base) => openStream(base, ada, place)))
     await Promise.all(streams.map((stream) => stream.closed))
     for (const stream of streams) {

@@ -44,10 +44,10 @@ const build = async (env: Record<string, string>) => {
   }
 }
 
-/** Whether a free port was taken by somebody else before we listened on it. */
+/** Whether another process took the free port before this one listened on it. */
 const isPortTaken = (error: unknown): boolean => error instanceof SettingError && error.setting === "PORT"
 
-/** The product's own layers, in this process, on a port of their own. */
+/** Starts the backend's layers in this process, on a free port. */
 export const startBackend = async (settings: Settings) => {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -58,14 +58,14 @@ export const startBackend = async (settings: Settings) => {
   }
 }
 
-/** What runs the product: Node and its sources, unless it was built or installed somewhere. */
+/** The command that runs the backend; by default Node on its sources. */
 export interface Program {
   readonly command?: string
   readonly args?: ReadonlyArray<string>
   readonly cwd?: string
 }
 
-/** A real process of the production entry, to be killed for real. */
+/** Starts the production entry as a process, which a test can kill. */
 export const startProcess = async (settings: Settings, program: Program = {}) => {
   const env = await complete({ LOG_LEVEL: "info", ...settings })
   const { PATH, HOME } = process.env

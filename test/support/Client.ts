@@ -51,7 +51,7 @@ export interface Person {
   readonly ask: (room: string, content: string, options?: { readonly wait?: number; readonly key?: string }) => Promise<Reply>
 }
 
-/** A person at this base URL with a token got elsewhere. */
+/** The user of an existing token, at this base URL. */
 export const personAt = (base: string, login: { mobile: string; token: string; userId: string }): Person => {
   const call: Person["call"] = (method, path, body, headers = {}) =>
     request(base, method, path, { body, token: login.token, headers })

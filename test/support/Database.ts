@@ -4,7 +4,7 @@ import { template } from "./globalSetup.ts"
 
 export interface TestDatabase {
   readonly url: string
-  /** Rows of one statement, past the product: to look at what it stored, or to move a clock. */
+  /** Queries the database directly, to check stored rows or to move times. */
   readonly query: <Row extends pg.QueryResultRow>(sql: string, values?: ReadonlyArray<unknown>) => Promise<Array<Row>>
   readonly drop: () => Promise<void>
 }
@@ -19,7 +19,7 @@ const asAdmin = async (sql: string) => {
   }
 }
 
-/** A migrated database of one's own, or a copy of another one; some 25 ms. */
+/** Creates a migrated database, or a copy of another one, in about 25 ms. */
 export const createDatabase = async (from = template): Promise<TestDatabase> => {
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`
   await asAdmin(`create database ${name} template ${from} strategy file_copy`)
@@ -36,6 +36,6 @@ export const createDatabase = async (from = template): Promise<TestDatabase> => 
   }
 }
 
-/** Whoever was throttled is so no more. In the order in which the product takes the rows: tests run side by side. */
+/** Ends all throttling. Deletes in the order in which the backend locks the rows, because tests run in parallel. */
 export const forgetThrottles = (database: Pick<TestDatabase, "query">) =>
   database.query("delete from throttles where key in (select key from throttles order by key for update)")

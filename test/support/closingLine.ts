@@ -1,6 +1,6 @@
 import type { Reporter, TestModule } from "vitest/node"
 
-/** The run's last line, as CI reads it: `N passed, N failed`. What broke around tests, a set-up for one, counts as failed. */
+/** Prints the run's last line, which CI reads: `N passed, N failed`. A broken set-up counts as failed. */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>, errors: ReadonlyArray<unknown>) {
     const tests = modules.flatMap((module) => [...module.children.allTests()])

@@ -15,8 +15,8 @@ declare module "vitest" {
 export const template = "chat_template"
 
 /**
- * One ephemeral Postgres for the whole run, with a migrated template that every test file copies. Files run side by
- * side and start several processes each, which takes more than the default 100 connections.
+ * Starts one ephemeral Postgres for the whole run, with a migrated template that every test file copies. Files run in
+ * parallel and start several processes each, which takes more than the default 100 connections.
  */
 export default async function setup(project: TestProject) {
   const configured = process.env["TEST_DATABASE_URL"]

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path"
 
 /** Modules that need Postgres, or start the product or other slow programs. */
 const needsSystem =
-  /^(test\/support\/(Database|Backend)|dev\/EmbeddedPostgres|scripts\/postman\/Server|scripts\/redocly|test\/(?:deploy|readme)\/\w+)\.ts$/
+  /^(test\/support\/(Database|Backend|runToEnd)|dev\/EmbeddedPostgres|scripts\/postman\/Server|scripts\/redocly|test\/(?:deploy|readme)\/\w+)\.ts$/
 
 const importsOf = (file: string): ReadonlyArray<string> =>
   [...readFileSync(file, "utf8").matchAll(/^(?:import|export)\s[^"]*?from "(\.{1,2}\/[^"]+\.ts)"/gm)].map(([, path = ""]) =>

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { TooManyAttempts } from "../auth/AuthErrors.ts"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { CacheControl, noStore } from "../Annotations.ts"
 import { BillingUnavailable } from "../billing/BillingErrors.ts"
@@ -6,6 +7,7 @@ import { describe } from "../Describe.ts"
 import { ada } from "../Examples.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { Email, Name } from "../auth/User.ts"
+import { TooManyRequests } from "../Problems.ts"
 import { Me } from "./Me.ts"
 import { DayOfUsage, exampleDay } from "./Usage.ts"
 import { UserExport } from "./UserExport.ts"
@@ -20,18 +22,26 @@ export class UserApi extends HttpApiGroup.make("user")
         name: Schema.optionalKey(Schema.NullOr(Name)),
         email: Schema.optionalKey(Schema.NullOr(Email))
       }).annotate({ identifier: "UpdateMe", examples: [{ name: ada.name, email: ada.email }] }),
-      success: Me
+      success: Me,
+      error: TooManyAttempts
     }).annotateMerge(describe("updateMe", "Change the name or e-mail", "Set to null to remove the value.")),
     HttpApiEndpoint.delete("deleteMe", "/me", { success: HttpApiSchema.NoContent, error: BillingUnavailable }).annotateMerge(
       describe(
         "deleteMe",
         "Delete the account",
-        "Deletes all rooms and messages. A subscription is canceled immediately, before the deletion."
+        "Deletes all rooms and messages. A subscription is canceled immediately, without a refund. While Stripe cannot be reached, nothing is deleted and nothing is canceled."
       )
     ),
     HttpApiEndpoint.get("exportMe", "/me/export", {
-      success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String })
-    }).annotateMerge(describe("exportMe", "Export all of the user's data", "One JSON file, streamed.")),
+      success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String }),
+      error: TooManyRequests
+    }).annotateMerge(
+      describe(
+        "exportMe",
+        "Export all of the user's data",
+        "One JSON file, streamed. One export of a user runs at once, of the account or of a room; more wait for three seconds, then get 429."
+      )
+    ),
     HttpApiEndpoint.get("usage", "/usage", {
       success: Schema.Struct({ data: Schema.Array(DayOfUsage) }).annotate({
         identifier: "UsageByDay",

@@ -47,7 +47,8 @@ const Otp = Schema.String.annotate(sixDigits)
 const Password = text(1, 1_000)
   .annotate({
     format: "password",
-    description: "8 to 128 characters, and not a common password; otherwise 422 `weak_password`."
+    description:
+      "8 to 128 characters, not a common password, and without the user's number, name or e-mail; otherwise 422 `weak_password`."
   })
   .pipe(Schema.RedactedFromValue)
 

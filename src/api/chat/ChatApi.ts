@@ -4,6 +4,7 @@ import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { ids } from "../Examples.ts"
 import { describe } from "../Describe.ts"
+import { TooManyRequests } from "../Problems.ts"
 import { IdempotencyKey, Replayed, IdempotencyKeyReused } from "../Idempotency.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import { integerFromText, text } from "../Schemas.ts"
@@ -25,7 +26,9 @@ import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Me
 
 /** Seconds that a request may wait for its reply. */
 export const maximumWait = 30
-const Wait = integerFromText(0, maximumWait).annotate({ description: "Seconds to wait for the reply." })
+const Wait = integerFromText(0, maximumWait).annotate({
+  description: "Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over."
+})
 const Prefer = Schema.String.annotate({
   description: "`Prefer: wait=N` (RFC 7240) works like `?wait=N`; other preferences are ignored.",
   examples: ["wait=20"]
@@ -122,7 +125,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "listMessages",
         "List the messages of a chatroom",
-        "Newest first. With `after`: the messages after that one, oldest first."
+        "Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on."
       )
     ),
     HttpApiEndpoint.post("sendMessage", "/:id/message", {
@@ -166,9 +169,13 @@ export class ChatApi extends HttpApiGroup.make("chat")
         HttpApiSchema.WithHeaders(ChatroomExport, asFile),
         Markdown.pipe(HttpApiSchema.asText({ contentType: "text/markdown" }))
       ],
-      error: ChatroomNotFound
+      error: [ChatroomNotFound, TooManyRequests]
     }).annotateMerge(
-      describe("exportChatroom", "Export a chatroom with all its messages", "JSON, or text/markdown with `format=markdown`.")
+      describe(
+        "exportChatroom",
+        "Export a chatroom with all its messages",
+        "JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429."
+      )
     )
   )
   .prefix("/chatroom")

@@ -5,7 +5,11 @@ import { text, Timestamp, Uuid } from "../Schemas.ts"
 export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type
 
-export const Title = text(1, 120)
+/** Any character but blanks, marks, controls and those that are shown as nothing (zero-width, fillers, the braille blank). */
+const visible = /[^\s\p{Cc}\p{Cf}\p{M}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/u
+
+// A filter, because generators of clients do not know the classes of the pattern.
+export const Title = text(1, 120).check(Schema.makeFilter((title) => visible.test(title) || "must have a visible character"))
 export const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
   description: "Instructions that the model gets with every question."
 })

@@ -4,7 +4,9 @@ import { exampleQuestion, exampleReply, Message } from "./Message.ts"
 
 export const ChatroomWithMessages = Schema.Struct({
   ...Chatroom.fields,
-  messages: Schema.Array(Message).annotate({ description: "The last 50, oldest first." })
+  messages: Schema.Array(Message).annotate({
+    description: "The last 50, oldest first; fewer when they have more than 1 MiB of text."
+  })
 }).annotate({
   identifier: "ChatroomWithMessages",
   description: "A chatroom with its last messages.",

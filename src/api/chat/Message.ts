@@ -88,7 +88,10 @@ export const Message = Schema.Struct({
   supersededBy: Schema.NullOr(MessageId).annotate({ description: "The newer reply to the same question." }),
   attempt: Count.annotate({ description: "The attempt that wrote the content; 0 before the first attempt." }),
   finishReason: Schema.NullOr(Schema.String).annotate({ description: "Gemini's finish reason." }),
-  truncated: Schema.Boolean.annotate({ description: "Whether the model ran out of tokens before the end." }),
+  truncated: Schema.Boolean.annotate({
+    description:
+      "Whether the text lacks its end: the model ran out of tokens, or the text reached 1 MiB in UTF-8, where a reply is cut."
+  }),
   error: Schema.NullOr(ReplyError).annotate({ description: "Why the reply failed." }),
   model: Schema.NullOr(Schema.String).annotate({ description: "The model that wrote the reply." }),
   usage: Schema.NullOr(TokenUsage),

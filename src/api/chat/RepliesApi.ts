@@ -16,6 +16,7 @@ import {
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
 import { ModelNotInPlan } from "../models/ModelErrors.ts"
+import { TooManyRequests } from "../Problems.ts"
 import { Message } from "./Message.ts"
 import { AskSettings } from "./Settings.ts"
 import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
@@ -77,12 +78,12 @@ export class RepliesApi extends HttpApiGroup.make("replies")
     HttpApiEndpoint.get("getMessageContext", "/:id/message/:mid/context", {
       params: message,
       success: ContextReceipt,
-      error: [ChatroomNotFound, MessageNotFound]
+      error: [ChatroomNotFound, MessageNotFound, TooManyRequests]
     }).annotateMerge(
       describe(
         "getMessageContext",
         "Get what was sent to the model for a reply",
-        "Before the first attempt: what would be sent now."
+        "Before the first attempt: what would be sent now. One such request of a user runs at once; more wait for three seconds, then get 429."
       )
     )
   )

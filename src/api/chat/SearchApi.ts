@@ -3,6 +3,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
+import { TooManyRequests } from "../Problems.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import { text } from "../Schemas.ts"
 import { exampleReply, FoundMessage } from "./Message.ts"
@@ -17,8 +18,15 @@ export class SearchApi extends HttpApiGroup.make("search")
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor)
       },
-      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage", exampleFound), linkHeader)
-    }).annotateMerge(describe("search", "Search the user's messages", "Newest first."))
+      success: HttpApiSchema.WithHeaders(page(FoundMessage, "FoundMessagePage", exampleFound), linkHeader),
+      error: TooManyRequests
+    }).annotateMerge(
+      describe(
+        "search",
+        "Search the user's messages",
+        "Newest first. One search reads the newest 8 MiB of text, or 10,000 messages: a page can have fewer messages than `limit`, or none, and `nextCursor` goes on from there. Two searches of a user run at once; more wait for three seconds, then get 429."
+      )
+    )
   )
   .middleware(Authorization)
   .annotate(CacheControl, noStore)

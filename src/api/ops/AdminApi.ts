@@ -9,6 +9,7 @@ import {
   OpenApi
 } from "effect/http-api"
 import { AdmissionClass } from "../Annotations.ts"
+import { TooManyAttempts } from "../auth/AuthErrors.ts"
 import { describe } from "../Describe.ts"
 import { problem } from "../Problem.ts"
 import { QueueCounts } from "./QueueCounts.ts"
@@ -27,7 +28,7 @@ export class AdminAuthorization extends HttpApiMiddleware.Service<AdminAuthoriza
       HttpApiSecurity.annotateMerge(OpenApi.annotations({ description: "The server's ADMIN_TOKEN." }))
     )
   },
-  error: [AdminOff, AdminUnauthenticated]
+  error: [AdminOff, AdminUnauthenticated, TooManyAttempts]
 }) {}
 
 const Metrics = Schema.String.annotate({

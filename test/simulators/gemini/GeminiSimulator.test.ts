@@ -138,7 +138,7 @@ describe("a reply of the Gemini simulator", () => {
     assert.isAtLeast(performance.now() - start, 185)
   })
 
-  it("stays of a bearable size whatever is asked", async () => {
+  it("limits its size whatever the prompt asks for", async () => {
     simulator.settings({ chunkMillis: 0 })
     assert.lengthOf((await whole("[[length 99999999]]")).text ?? "", 1_000_000)
     assert.lengthOf((await stream("[[chunks 99999999]]")).chunks, 10_000)
@@ -160,7 +160,7 @@ describe("a reply of the Gemini simulator", () => {
     assert.strictEqual(usage?.totalTokenCount, 9 + 1 + 14)
   })
 
-  it("tells in each chunk of [[clock]] when that was sent", async () => {
+  it("puts the time of sending into each chunk of [[clock]]", async () => {
     const now = () => performance.timeOrigin + performance.now()
     const start = now()
     const { chunks, text } = await stream("[[clock]] [[chunks 5 delay 10]]")
@@ -233,7 +233,7 @@ describe("the Gemini simulator refuses", () => {
     ["two turns of one role", "contents[1] is user", { contents: [user("a"), user("b"), user("c")] }],
     ["a temperature over 2", "range [0.0, 2.0]: 2.1", { contents: [user("a")], generationConfig: { temperature: 2.1 } }],
     ["a temperature under 0", "range [0.0, 2.0]: -0.1", { contents: [user("a")], generationConfig: { temperature: -0.1 } }],
-    ["a temperature that is no number", "TYPE_FLOAT", { contents: [user("a")], generationConfig: { temperature: "1" } }],
+    ["a temperature that is not a number", "TYPE_FLOAT", { contents: [user("a")], generationConfig: { temperature: "1" } }],
     ["a system instruction that is text", "system_instruction", { contents: [user("a")], systemInstruction: "be brief" }],
     [
       "an empty system instruction",
@@ -320,7 +320,7 @@ describe("an HTTP fault of the Gemini simulator", () => {
     assert.include(JSON.parse(apiError(error).message).error.message, "<html")
   })
 
-  it("ends after as many requests with the same prompt as it says", async () => {
+  it("ends after `times` requests with the same prompt", async () => {
     const prompt = "[[status 503 times 2]] [[status 429 times 1]] [[say fine]]"
     const statuses = []
     for (let attempt = 0; attempt < 5; attempt++) {
@@ -331,7 +331,7 @@ describe("an HTTP fault of the Gemini simulator", () => {
     assert.strictEqual(apiError((await stream(`${prompt} again`)).error).status, 503)
   })
 
-  it("is asked for by the last turn alone, and by words it knows", async () => {
+  it("is triggered only by known words in the last turn", async () => {
     const words = "[[status soon]] [[status 503.5]] [[status 200]] [[finish]] [[flood]]"
     const { error, text } = await stream([user("[[status 503]]"), answered("[[hang]]"), user(words)])
     assert.isUndefined(error)
@@ -396,7 +396,7 @@ describe("a connection fault of the Gemini simulator", () => {
     assert.isUndefined((await whole("[[cut 2]]")).candidates?.[0]?.finishReason)
   })
 
-  it("takes everything with it when all chunks are sent at once", async () => {
+  it("loses the whole answer when all chunks are sent at once", async () => {
     simulator.settings({ chunkMillis: 0 })
     assert.lengthOf((await stream("[[drop 2]]")).chunks, 2)
     assert.lengthOf((await stream("[[cut 2]]")).chunks, 2)
@@ -430,7 +430,7 @@ describe("an unusual end in the Gemini simulator", () => {
 })
 
 describe("the rules of the Gemini simulator", () => {
-  it("hit prompts that contain their text and the model they name, as often as they say", async () => {
+  it("apply to prompts that contain their text and to the model they name, `times` times", async () => {
     simulator.addFault({ match: "apple", model, times: 1, fault: { kind: "status", status: 500 } })
     assert.isUndefined((await stream("pear")).error)
     const other = await gemini.models.generateContent({ model: "gemini-2.5-flash", contents: "apple" })
@@ -483,7 +483,7 @@ describe("the control of the Gemini simulator", () => {
     assert.strictEqual((await control("PUT", "settings", { chunkChars: 0 })).status, 400)
   })
 
-  it("logs what was asked and what was sent", async () => {
+  it("logs requests and responses", async () => {
     const { chunks, text } = await stream('find "me"', { temperature: 0.5 })
     await stream("not this")
     await until("no call in flight", () => simulator.stats().inFlight === 0, { seconds: 1 })
@@ -525,7 +525,7 @@ describe("the control of the Gemini simulator", () => {
     assert.isAtLeast(json.maxInFlight, 2)
   })
 
-  it("notices at once that a client left in the middle of a stream", async () => {
+  it("notices at once when a client disconnects in the middle of a stream", async () => {
     const leaving = new AbortController()
     const config = { abortSignal: leaving.signal }
     const reply = await gemini.models.generateContentStream({ model, contents: "[[chunks 100 delay 20]]", config })
@@ -577,7 +577,7 @@ describe("the Gemini simulator's life", () => {
     assert.propertyVal(error, "code", "EADDRINUSE")
   })
 
-  it("runs as a process that says where it is and ends with 0 on SIGTERM", async () => {
+  it("runs as a process that prints its URL and exits with 0 on SIGTERM", async () => {
     const { child, url } = await startMain("simulators/gemini/main.ts", ["0"])
     assert.strictEqual((await makeClient("key", url).models.generateContent({ model, contents: "[[say up]]" })).text, "up")
     child.kill("SIGTERM")

@@ -122,10 +122,14 @@ export const objectComplaints = (object: {
 
 /** The violations of an answer to an operation of the subset. */
 export const answerComplaints = (operation: string, answer: unknown): ReadonlyArray<string> => {
+  const known = validators.get(operation)
+  if (known !== undefined) return complaints(known, answer, operation)
   const schema = findOperation(operation)?.responses[200].content["application/json"].schema
   if (!schema) return [`no schema for ${operation}`]
   const absolute = JSON.parse(JSON.stringify(toJsonSchema(schema)).replaceAll('"#/', `"${ROOT}#/`)) as Json
-  return complaints(ajv.compile(absolute), answer, operation)
+  const validator = ajv.compile(absolute)
+  validators.set(operation, validator)
+  return complaints(validator, answer, operation)
 }
 
 export const errorComplaints = (answer: unknown) => complaints(validatorOf("error"), answer, "error")

@@ -32,7 +32,7 @@ export const replyOf = async (database: Pick<TestDatabase, "query">, id: string)
 }
 
 /** Checks what must hold when all work is done, and describes each violation. */
-export const brokenPromises = async (database: Pick<TestDatabase, "query">): Promise<Array<string>> => {
+export const violatedInvariants = async (database: Pick<TestDatabase, "query">): Promise<Array<string>> => {
   const replies = await repliesOf(database)
   const broken: Array<string> = []
   for (const { id, status, completed_at } of replies) {

@@ -1,0 +1,86 @@
+import { promisify } from "node:util"
+import { constants, gzip as gzipCallback } from "node:zlib"
+import { Effect } from "effect"
+import { HttpPlatform, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { gzipOf, gzipTag } from "../http/Precompressed.ts"
+import type { Route } from "./Routes.ts"
+
+/** Bytes from which a body is compressed. Below the second one, compressing a body for one response costs more than it saves. */
+const minimumBytes = 1_024
+const minimumPrivateBytes = 4_096
+/** Fast, for a body that is compressed for one response. */
+const level = 1
+
+const compressible = /^(?:application\/(?:problem\+)?json|image\/svg\+xml|text\/(?!event-stream))/i
+
+/** RFC 9110, 12.5.3: whether gzip is acceptable; `identity` is sent otherwise, even to a client that refuses it. */
+export const acceptsGzip = (header: string | undefined): boolean => {
+  const weights = new Map<string, number>()
+  for (const member of (header ?? "").toLowerCase().split(",")) {
+    const [coding = "", weight] = member.split(";").map((part) => part.trim())
+    weights.set(coding, weight === undefined ? 1 : Number(/^q\s*=\s*([\d.]+)$/.exec(weight)?.[1] ?? 0))
+  }
+  return (weights.get("gzip") ?? weights.get("*") ?? 0) > 0
+}
+
+/** Adds `Accept-Encoding` to what the response already varies by. */
+const varying = (response: HttpServerResponse.HttpServerResponse) => {
+  const { vary } = response.headers
+  return HttpServerResponse.setHeader(response, "vary", vary === undefined ? "Accept-Encoding" : `${vary}, Accept-Encoding`)
+}
+
+const mayCompress = ({ headers, status }: HttpServerResponse.HttpServerResponse): boolean =>
+  status !== 204 &&
+  headers["content-encoding"] === undefined &&
+  !/\bno-transform\b/i.test(headers["cache-control"] ?? "") &&
+  (status === 304 || compressible.test(headers["content-type"] ?? ""))
+
+const gzip = promisify(gzipCallback)
+const best = { level: constants.Z_BEST_COMPRESSION }
+
+/**
+ * Compresses responses for clients that accept gzip. A constant page is compressed once, a cached one when it is cached
+ * (`Precompressed.ts`), everything else for its response, by threads of zlib. Never `/auth`: there are secrets beside what the
+ * client sent, which the length of a compressed body would show bit by bit (BREACH).
+ */
+export const makeCompression = Effect.gen(function* () {
+  const { compression } = yield* HttpPlatform.HttpPlatform
+  const pages = new Map<Route, Promise<Uint8Array>>()
+
+  /** The compressed body where it is kept. */
+  const kept = ({ body }: HttpServerResponse.HttpServerResponse, route: Route) => {
+    if (body._tag !== "Uint8Array") return undefined
+    if (!route.isConstant) return gzipOf(body.body)
+    const page = pages.get(route) ?? gzip(body.body, best)
+    pages.set(route, page)
+    return page
+  }
+
+  const compress = Effect.fnUntraced(function* (response: HttpServerResponse.HttpServerResponse, route: Route) {
+    const { etag } = response.headers
+    const known = kept(response, route)
+    const compressed =
+      known === undefined
+        ? yield* compression.compressResponse(response, "gzip", { level })
+        : HttpServerResponse.uint8Array(yield* Effect.promise(async () => known), {
+            status: response.status,
+            headers: { ...response.headers, "content-encoding": "gzip" }
+          })
+    return etag === undefined ? compressed : HttpServerResponse.setHeader(compressed, "etag", gzipTag(etag))
+  })
+
+  return (
+    request: HttpServerRequest.HttpServerRequest,
+    route: Route,
+    response: HttpServerResponse.HttpServerResponse
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+    if (!route.isCompressible || !mayCompress(response)) return Effect.succeed(response)
+    const varied = varying(response)
+    const { body } = response
+    const minimum = request.headers["authorization"] === undefined ? minimumBytes : minimumPrivateBytes
+    const isWorthwhile = body._tag === "Stream" || (body._tag === "Uint8Array" && body.contentLength >= minimum)
+    return isWorthwhile && request.method !== "HEAD" && acceptsGzip(request.headers["accept-encoding"])
+      ? compress(varied, route)
+      : Effect.succeed(varied)
+  }
+})

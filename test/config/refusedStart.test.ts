@@ -1,0 +1,37 @@
+import { assert, describe, it } from "vitest"
+import { runToEnd } from "../support/runToEnd.ts"
+
+const base64 = (text: string) => Buffer.from(text).toString("base64")
+const goodKey = `k1:${base64("0123456789abcdef0123456789ABCDEF")}`
+const production = {
+  DATABASE_URL: "postgres://app:database-password@db.example/chat",
+  JWT_KEYS: goodKey,
+  OTP_DELIVERY: "log",
+  GEMINI_API_KEY: "gemini-api-key",
+  APP_URL: "https://chat.example",
+  BILLING: "off"
+}
+
+describe("the process", () => {
+  it("prints one line with the setting's name and exits with 1", async () => {
+    const { code, stderr, stdout } = await runToEnd("src/main.ts", { ...production, JWT_KEYS: `k1:${base64("hunter2")}` })
+    assert.strictEqual(stderr, "cannot start: JWT_KEYS: key 1 must have at least 32 bytes of base64\n")
+    assert.strictEqual(stdout, "")
+    assert.strictEqual(code, 1)
+  })
+
+  it("treats an empty setting as a missing one", async () => {
+    const { code, stderr } = await runToEnd("src/main.ts", { ...production, DATABASE_URL: "" })
+    assert.match(stderr, /^cannot start: DATABASE_URL: [^\n]+\n$/)
+    assert.strictEqual(code, 1)
+  })
+
+  it("names the database's URL without a part of it when it cannot be read", async () => {
+    for (const url of ["postgres://app:hunter2/2@127.0.0.1/chat", "postgres://app:hunter2%@127.0.0.1/chat", "hunter2"]) {
+      const { code, stderr, stdout } = await runToEnd("src/main.ts", { ...production, DATABASE_URL: url })
+      assert.strictEqual(code, 1)
+      assert.match(stderr, /^cannot start: DATABASE_URL: /)
+      assert.notInclude(stdout + stderr, "hunter2")
+    }
+  })
+})
