@@ -45,6 +45,7 @@ export default Effect.gen(function* () {
       reply_id uuid not null,
       attempt int not null,
       kind text not null check (kind in ('reply', 'title', 'summary')),
+      tier text not null,
       model text not null,
       model_version text,
       prompt_tokens int not null,

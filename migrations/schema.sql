@@ -160,6 +160,7 @@ create table model_calls (
   reply_id uuid not null,
   attempt integer not null,
   kind text not null,
+  tier text not null,
   model text not null,
   model_version text,
   prompt_tokens integer not null,
@@ -451,11 +452,11 @@ declare
   v_cost bigint; v_prompt bigint; v_cached bigint; v_tool bigint; v_reply bigint; v_thought bigint; v_searches bigint;
 begin
   with written as (
-    insert into model_calls as c (user_id, id, reply_id, attempt, kind, model, model_version, prompt_tokens, cached_tokens,
+    insert into model_calls as c (user_id, id, reply_id, attempt, kind, tier, model, model_version, prompt_tokens, cached_tokens,
         tool_tokens, reply_tokens, thought_tokens, searches, cost_micros, is_priced, is_estimated)
-      select p_user, n.id, p_reply, n.attempt, n.kind, n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
+      select p_user, n.id, p_reply, n.attempt, n.kind, n.tier, n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
         n.tool_tokens, n.reply_tokens, n.thought_tokens, n.searches, n.cost_micros, n.is_priced, n.is_estimated
-      from jsonb_to_recordset(p_calls) as n (id uuid, attempt int, kind text, model text, model_version text,
+      from jsonb_to_recordset(p_calls) as n (id uuid, attempt int, kind text, tier text, model text, model_version text,
         prompt_tokens int, cached_tokens int, tool_tokens int, reply_tokens int, thought_tokens int, searches int,
         cost_micros bigint, is_priced boolean, is_estimated boolean)
       on conflict (user_id, id) do nothing
@@ -681,7 +682,7 @@ AS $function$
     p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
     p_tool_tokens => null,
     p_calls => case when p_prompt_tokens is null then '[]' else jsonb_build_array(jsonb_build_object(
-      'id', md5(p_reply || '/' || coalesce(p_attempt, 0))::uuid, 'attempt', coalesce(p_attempt, 0), 'kind', 'reply',
+      'id', md5(p_reply || '/' || coalesce(p_attempt, 0))::uuid, 'attempt', coalesce(p_attempt, 0), 'kind', 'reply', 'tier', 'basic',
       'model', coalesce(p_model, ''), 'prompt_tokens', p_prompt_tokens, 'cached_tokens', coalesce(p_cached_tokens, 0),
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,

@@ -21,6 +21,7 @@ import { QueueState } from "./queue/QueueState.ts"
 import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
+import { makeModelTasks } from "./models/ModelTasks.ts"
 import { ModelsLayer } from "./models/Layer.ts"
 import { ReaperLayer } from "./replies/Reaper.ts"
 import { makeReplyTasks } from "./replies/ReplyTask.ts"
@@ -30,7 +31,9 @@ import { answeringProbes } from "./server/StartupServer.ts"
 /** What jobs can ask of a worker. */
 const TasksLayer = Layer.effect(
   Tasks,
-  Effect.map(Effect.all([makeReplyTasks, makeChatTasks, makeBillingTasks, makeAuthTasks]), (tasks) => tasks.flat())
+  Effect.map(Effect.all([makeReplyTasks, makeChatTasks, makeModelTasks, makeBillingTasks, makeAuthTasks]), (tasks) =>
+    tasks.flat()
+  )
 )
 const Worker = WorkerLayer.pipe(Layer.provide(TasksLayer))
 

@@ -43,7 +43,7 @@ create or replace function finish_reply(
     p_reply_tokens => p_reply_tokens, p_thought_tokens => p_thought_tokens, p_cached_tokens => p_cached_tokens,
     p_tool_tokens => null,
     p_calls => case when p_prompt_tokens is null then '[]' else jsonb_build_array(jsonb_build_object(
-      'id', md5(p_reply || '/' || coalesce(p_attempt, 0))::uuid, 'attempt', coalesce(p_attempt, 0), 'kind', 'reply',
+      'id', md5(p_reply || '/' || coalesce(p_attempt, 0))::uuid, 'attempt', coalesce(p_attempt, 0), 'kind', 'reply', 'tier', 'basic',
       'model', coalesce(p_model, ''), 'prompt_tokens', p_prompt_tokens, 'cached_tokens', coalesce(p_cached_tokens, 0),
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,

@@ -15,11 +15,11 @@ declare
   v_cost bigint; v_prompt bigint; v_cached bigint; v_tool bigint; v_reply bigint; v_thought bigint; v_searches bigint;
 begin
   with written as (
-    insert into model_calls as c (user_id, id, reply_id, attempt, kind, model, model_version, prompt_tokens, cached_tokens,
+    insert into model_calls as c (user_id, id, reply_id, attempt, kind, tier, model, model_version, prompt_tokens, cached_tokens,
         tool_tokens, reply_tokens, thought_tokens, searches, cost_micros, is_priced, is_estimated)
-      select p_user, n.id, p_reply, n.attempt, n.kind, n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
+      select p_user, n.id, p_reply, n.attempt, n.kind, n.tier, n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
         n.tool_tokens, n.reply_tokens, n.thought_tokens, n.searches, n.cost_micros, n.is_priced, n.is_estimated
-      from jsonb_to_recordset(p_calls) as n (id uuid, attempt int, kind text, model text, model_version text,
+      from jsonb_to_recordset(p_calls) as n (id uuid, attempt int, kind text, tier text, model text, model_version text,
         prompt_tokens int, cached_tokens int, tool_tokens int, reply_tokens int, thought_tokens int, searches int,
         cost_micros bigint, is_priced boolean, is_estimated boolean)
       on conflict (user_id, id) do nothing

@@ -326,6 +326,9 @@ export const folders: ReadonlyArray<Folder> = [
   folder("9. Health and operations", "The last two need the variable `adminToken`; while it is empty they must be refused.", [
     call("Health", "getHealth", 200),
     call("Readiness", "getReadiness", 200),
+    call("Usage of the model by all users", "getUsageReport", [200, "401 unauthenticated", "404 not_found"], {
+      before: "operator"
+    }),
     call("Queue", "getQueue", [200, "401 unauthenticated", "404 not_found"], { before: "operator" }),
     call("Metrics", "getMetrics", [200, "401 unauthenticated", "404 not_found"], { before: "operator" })
   ])

@@ -1,5 +1,6 @@
 import { v5 as uuid } from "uuid"
 import type { TokenUsage } from "../api/chat/Message.ts"
+import type { Tier } from "../api/auth/User.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import type { CallCost, FinishedCall } from "../models/Prices.ts"
 
@@ -8,6 +9,7 @@ export interface CallRow {
   readonly id: string
   readonly attempt: number
   readonly kind: "reply"
+  readonly tier: Tier
   readonly model: string
   readonly model_version: string | null
   readonly prompt_tokens: number
@@ -20,6 +22,14 @@ export interface CallRow {
   readonly is_priced: boolean
   /** The model told no counts, or its process was lost before it could write them. */
   readonly is_estimated: boolean
+}
+
+/** The attempt that makes the calls. */
+interface CallsOf {
+  readonly id: string
+  readonly attempt: number
+  readonly model: string
+  readonly tier: Tier
 }
 
 interface Call {
@@ -43,11 +53,11 @@ export class AttemptCalls {
   /** Whether the ledger has them. */
   isRecorded = false
   private readonly calls: Array<Call> = []
-  private readonly reply: { readonly id: string; readonly attempt: number; readonly model: string }
+  private readonly reply: CallsOf
   private readonly promptTokens: number
 
   /** `promptTokens` is an estimate, for calls that tell no counts. */
-  constructor(reply: { readonly id: string; readonly attempt: number; readonly model: string }, promptTokens: number) {
+  constructor(reply: CallsOf, promptTokens: number) {
     this.reply = reply
     this.promptTokens = promptTokens
   }
@@ -76,7 +86,7 @@ export class AttemptCalls {
   }
 
   rows(costOf: (call: FinishedCall, startedAt: number) => CallCost): ReadonlyArray<CallRow> {
-    const { attempt, id, model } = this.reply
+    const { attempt, id, model, tier } = this.reply
     return this.calls.flatMap((call, index) => {
       if (!call.isAnswered) return []
       const estimate = { replyTokens: tokensOf(call.bytes), thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
@@ -87,6 +97,7 @@ export class AttemptCalls {
           id: uuid(`${id}/${attempt}/${index}`, namespace),
           attempt,
           kind: "reply",
+          tier,
           model,
           model_version: call.modelVersion,
           prompt_tokens: usage.promptTokens,

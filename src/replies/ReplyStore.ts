@@ -41,6 +41,7 @@ export interface Claim {
   /** The day whose quota and budget it takes, and of whom. */
   readonly quotaDay: string
   readonly quotaKey: string
+  readonly tier: Tier
   /** Whether the day's budget is used up: asked before an attempt is repeated. */
   readonly isOverBudget: boolean
   /** Bytes that the attempt before had written when its process was lost; 0 when it was not lost. */
@@ -101,7 +102,6 @@ export class ReplyStore extends Context.Service<
             readonly roomModel: string | null
             readonly roomPrompt: string | null
             readonly roomTemperature: number | null
-            readonly tier: Tier
             readonly taken: number
             readonly pauses: Readonly<Record<string, string>> | null
           }
@@ -127,7 +127,8 @@ export class ReplyStore extends Context.Service<
         if (row === undefined) return undefined
         const start = yield* Clock.monotonicTimeNanos
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
-        const { pauses, roomModel, roomPrompt, roomTemperature, taken, tier, ...claimed } = row
+        const { pauses, roomModel, roomPrompt, roomTemperature, taken, ...claimed } = row
+        const { tier } = claimed
         const settings = row.settings ?? (yield* models.defaults({ model: roomModel, temperature: roomTemperature }, tier))
         const until = pauses?.[settings.model]
         return {

@@ -10,6 +10,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { addressKey } from "../http/ClientAddress.ts"
 import { originOf } from "../http/Origin.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
+import { CallLedger } from "../models/CallLedger.ts"
 import { QueueState } from "../queue/QueueState.ts"
 import { AdminAuthorization, AdminOff, AdminUnauthenticated } from "../api/ops/AdminApi.ts"
 
@@ -51,11 +52,14 @@ export const AdminHttp = HttpApiBuilder.group(
   "admin",
   Effect.fn(function* (handlers) {
     const queue = yield* QueueState
+    const callLedger = yield* CallLedger
     const context = yield* Effect.context<never>()
 
     return handlers.handleAll({
       queue: () => unslotted(queue.read),
-      metrics: () => Effect.map(unslotted(queue.measure), () => PrometheusMetrics.formatUnsafe(context))
+      usage: ({ query }) => callLedger.report(query),
+      metrics: () =>
+        Effect.map(unslotted(Effect.andThen(queue.measure, callLedger.measure)), () => PrometheusMetrics.formatUnsafe(context))
     })
   })
 )

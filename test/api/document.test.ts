@@ -272,6 +272,8 @@ describe("every header", () => {
     const others = new Map([
       ["GET /chatroom 200", "private, no-cache"],
       ["GET /chatroom 304", "private, no-cache"],
+      ["GET /models 200", "private, max-age=300"],
+      ["GET /models 304", "private, max-age=300"],
       ["GET /chatroom/{id}/message/{mid}/stream 200", "no-cache, no-transform"]
     ])
     const toUsers = responses.filter(({ name }) => at(name).security?.some((scheme: Node) => "bearer" in scheme))

@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import type { Person } from "../support/Client.ts"
+import { type Person, request } from "../support/Client.ts"
 import { modelsWith, plainModel } from "../support/Models.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
@@ -23,6 +23,7 @@ beforeAll(async () => {
     MODELS: modelsWith(dear),
     BASIC_DAILY_PROMPTS: "1000",
     BASIC_DAILY_BUDGET: dollars(3 * perQuestion + 700),
+    ADMIN_TOKEN: "an-operator's-token",
     LOG_LEVEL: "none"
   })
 })
@@ -148,5 +149,43 @@ describe("the ledger", () => {
       readonly generationConfig: { readonly maxOutputTokens: number }
     }
     assert.strictEqual(asked.generationConfig.maxOutputTokens, 1_000)
+  })
+})
+
+describe("GET /admin/usage", () => {
+  const report = (query: string) =>
+    request(backends.urls[0] ?? "", "GET", `/admin/usage${query}`, { token: "an-operator's-token" })
+
+  it("sums the ledger by day, model or tier, and counts calls without an exact price", async () => {
+    const ada = await backends.newUser()
+    const [room = ""] = await rooms(ada, 1)
+    await awaitEnd(ada, await ada.ask(room, "[[version gemini-unheard-of]] [[say Yes.]]"))
+    const [total] = await backends.database.query<{ calls: number; cost: number }>(
+      "select count(*)::int as calls, sum(cost_micros)::int as cost from model_calls"
+    )
+    for (const by of ["day", "model", "tier"]) {
+      const { body, status } = await report(`?by=${by}`)
+      assert.deepStrictEqual([status, body.by, body.unpriced], [200, by, 1])
+      const sum = (name: string) =>
+        body.data.reduce((all: number, row: Readonly<Record<string, number>>) => all + (row[name] ?? 0), 0)
+      assert.deepStrictEqual([sum("calls"), sum("costMicros")], [total?.calls, total?.cost])
+    }
+    const models = (await report("?by=model")).body.data.map(({ key }: { key: string }) => key)
+    assert.includeMembers(models, ["gemini-dear", "gemini-unheard-of"])
+    assert.deepStrictEqual((await report("?from=2020-01-01&to=2020-12-31")).body.data, [])
+    const { text } = await request(backends.urls[0] ?? "", "GET", "/metrics", { token: "an-operator's-token" })
+    assert.match(text, /^chat_model_calls_unpriced 1$/m)
+  })
+
+  it("refuses days that do not exist, periods that are too long, and callers without the token", async () => {
+    for (const query of [
+      "?from=2026-02-30",
+      "?to=yesterday",
+      "?from=2020-01-01&to=2026-01-01",
+      "?from=2026-02-01&to=2026-01-01"
+    ]) {
+      assert.strictEqual((await report(query)).status, 400, query)
+    }
+    assert.strictEqual((await request(backends.urls[0] ?? "", "GET", "/admin/usage")).status, 401)
   })
 })

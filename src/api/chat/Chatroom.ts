@@ -5,11 +5,15 @@ import { text, Timestamp, Uuid } from "../Schemas.ts"
 export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type
 
-/** Any character but blanks, marks, controls and those that are shown as nothing (zero-width, fillers, the braille blank). */
-const visible = /[^\s\p{Cc}\p{Cf}\p{M}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/u
+/**
+ * Any character but blanks, controls, combining marks, and those that are shown as nothing (zero-width, fillers). By
+ * their numbers, because other languages' patterns do not know the classes of characters.
+ */
+const visible =
+  // oxlint-disable-next-line no-control-regex, no-misleading-character-class -- they are what is refused
+  /[^\s\u0000-\u001f\u007f-\u009f\u00ad\u0300-\u036f\u0483-\u0489\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f\u2028-\u202e\u2060-\u206f\u20d0-\u20ff\u2800\u3164\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\uffa0\ufff0-\ufffb]/u
 
-// A filter, because generators of clients do not know the classes of the pattern.
-export const Title = text(1, 120).check(Schema.makeFilter((title) => visible.test(title) || "must have a visible character"))
+export const Title = text(1, 120).check(Schema.isPattern(visible, { message: "must have a visible character" }))
 export const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
   description: "Instructions that the model gets with every question."
 })

@@ -12,6 +12,7 @@ import { AdmissionClass } from "../Annotations.ts"
 import { TooManyAttempts } from "../auth/AuthErrors.ts"
 import { describe } from "../Describe.ts"
 import { problem } from "../Problem.ts"
+import { Count } from "../Schemas.ts"
 import { QueueCounts } from "./QueueCounts.ts"
 
 export class AdminOff extends HttpApiError.Problem<AdminOff>()("AdminOff", ...problem("not_found", 404, "No such route")) {}
@@ -38,10 +39,76 @@ const Metrics = Schema.String.annotate({
   ]
 })
 
+const Day = Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/u, { message: "must be a date like 2026-11-30" })).annotate(
+  {
+    format: "date"
+  }
+)
+const Group = Schema.Literals(["day", "model", "tier"])
+
+const UsageSum = Schema.Struct({
+  key: Schema.String.annotate({ description: "The day, model or tier." }),
+  calls: Count,
+  promptTokens: Count,
+  cachedTokens: Count,
+  toolTokens: Count,
+  replyTokens: Count,
+  thoughtTokens: Count,
+  searches: Count,
+  costMicros: Count.annotate({ description: "In millionths of a US dollar." })
+}).annotate({ identifier: "UsageSum", description: "What calls of the model have used." })
+
+export const UsageReport = Schema.Struct({
+  from: Day,
+  to: Day,
+  by: Group,
+  data: Schema.Array(UsageSum),
+  unpriced: Count.annotate({
+    description: "Calls for whose model the server has no price, or the price of the asked model alone."
+  })
+}).annotate({
+  identifier: "UsageReport",
+  description: "What the model's calls of all users have used.",
+  examples: [
+    {
+      from: "2026-11-01",
+      to: "2026-11-30",
+      by: "model",
+      data: [
+        {
+          key: "gemini-3.8-flash",
+          calls: 1,
+          promptTokens: 12,
+          cachedTokens: 0,
+          toolTokens: 0,
+          replyTokens: 31,
+          thoughtTokens: 0,
+          searches: 0,
+          costMicros: 126
+        }
+      ],
+      unpriced: 0
+    }
+  ]
+})
+export type UsageReport = typeof UsageReport.Type
+
 export class AdminApi extends HttpApiGroup.make("admin")
   .add(
     HttpApiEndpoint.get("queue", "/admin/queue", { success: QueueCounts }).annotateMerge(
       describe("getQueue", "Get the state of the queue", "404 when ADMIN_TOKEN is unset.")
+    ),
+    HttpApiEndpoint.get("usage", "/admin/usage", {
+      query: {
+        from: Schema.optionalKey(
+          Day.annotate({ description: "The first UTC day; 29 days before the last one when omitted.", examples: ["2026-11-01"] })
+        ),
+        to: Schema.optionalKey(Day.annotate({ description: "The last UTC day; today when omitted.", examples: ["2026-11-30"] })),
+        by: Schema.optionalKey(Group.annotate({ description: "What the sums are of.", default: "day" }))
+      },
+      success: UsageReport
+    }).annotateMerge(
+      describe("getUsageReport", "Get what the model's calls have used", "At most 400 days. 404 when ADMIN_TOKEN is unset.")
     ),
     HttpApiEndpoint.get("metrics", "/metrics", {
       success: Metrics.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" }))
