@@ -35,6 +35,17 @@ export interface Evidence {
   readonly rooms: ReadonlyArray<RoomRow>
   readonly users: ReadonlyArray<{ readonly id: string; readonly chatrooms: number }>
   readonly usage: ReadonlyArray<{ readonly user_id: string; readonly day: string; readonly used: number }>
+  /** Of each user, in all: what the days and the ledger say. Money is in millionths of a dollar. */
+  readonly money: ReadonlyArray<{
+    readonly user_id: string
+    readonly reserved: number
+    readonly day_cost: number
+    readonly day_tokens: number
+    readonly cost: number
+    readonly tokens: number
+  }>
+  /** Tokens of answers in the ledger that the model has counted, of all users. */
+  readonly countedTokens: number
   readonly audit: ReadonlyMap<string, ReadonlyArray<AuditEntry>>
 }
 
@@ -61,6 +72,23 @@ export const gather = async (database: RestartablePostgres, hostile: ReadonlyArr
       "select u.id as user_id, d.day::text as day, d.used from usage_daily d join users u on u.quota_key = d.quota_key where u.id <> all($1)",
       [hostile]
     ),
+    money: await database.query(
+      `
+      select u.id as user_id, d.reserved::int, d.cost::int as day_cost, d.tokens::int as day_tokens, l.cost::int, l.tokens::int
+      from users u
+      cross join lateral (
+        select coalesce(sum(reserved_micros), 0) as reserved, coalesce(sum(cost_micros), 0) as cost,
+          coalesce(sum(reply_tokens), 0) as tokens from usage_daily where quota_key = u.quota_key) d
+      cross join lateral (
+        select coalesce(sum(cost_micros), 0) as cost, coalesce(sum(reply_tokens), 0) as tokens from model_calls where user_id = u.id) l
+      where u.id <> all($1)`,
+      [hostile]
+    ),
+    countedTokens: (
+      await database.query<{ tokens: number }>(
+        "select coalesce(sum(reply_tokens), 0)::int as tokens from model_calls where not is_estimated"
+      )
+    ).reduce((sum, { tokens }) => sum + tokens, 0),
     audit: Map.groupBy(audit, ({ reply_id }) => reply_id)
   }
 }

@@ -83,6 +83,8 @@ export const startModel = async () => {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
+    /** Tokens of all answers, also of those that were cut off. */
+    writtenTokens: () => simulator.log().reduce((sum, { textSent }) => sum + Math.ceil(textSent.length / 4), 0),
     /** Adds faults of all calls, beside those that questions ask for. */
     addFault: simulator.addFault,
     clearFaults: simulator.clearFaults,

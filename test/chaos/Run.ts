@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { counters, exits, finalLists, freshness, quotas } from "./AccountRules.ts"
+import { counters, exits, finalLists, freshness, money, quotas } from "./AccountRules.ts"
 import { installAudit } from "./Audit.ts"
 import { SimulatedUser } from "./SimulatedUser.ts"
 import { gather } from "./Evidence.ts"
@@ -105,6 +105,7 @@ const judge = async (
   const evidence = await gather(experiment.database, [experiment.hostile.userId])
   for (const check of messageRules) check(evidence, experiment.ledger, experiment.model.calls)
   quotas(experiment, evidence, limitOf)
+  money(experiment, evidence)
   counters(experiment, evidence)
   await finalLists(experiment, evidence, simulatedUsers)
   freshness(experiment)
