@@ -7,6 +7,9 @@ import type { Random } from "./Random.ts"
 /** Milliseconds after which a client gives up a request; every answer must be faster. */
 export const maxWaitMillis = 30_000
 
+/** What the latency of honest users is measured beside. */
+export type Beside = "honest users alone" | "hostile users"
+
 /** The processes under test, and what all parts of the experiment share. */
 export interface Experiment {
   readonly processes: ReadonlyArray<SupervisedProcess>
@@ -18,8 +21,8 @@ export interface Experiment {
   isClosing: boolean
   /** Whether a stream that has not ended by now is a violation. */
   readonly closesStreams: () => boolean
-  /** Whether the latency of requests that begin now is measured. */
-  isMeasured: boolean
+  /** Beside what the latency of requests that begin now is measured; undefined when it is not. */
+  measuredBeside: Beside | undefined
 }
 
 /** What the trusted proxy reports of honest users. */
@@ -49,7 +52,7 @@ export interface Ask {
 
 /** Sends one request to one process. A broken connection is an answer of status 0; forbidden answers are violations. */
 export const ask = async <Body>(
-  { isMeasured, ledger }: Experiment,
+  { measuredBeside, ledger }: Experiment,
   api: SupervisedProcess,
   { method, path, token, body, headers }: Ask
 ): Promise<Answer<Body>> => {
@@ -87,7 +90,7 @@ export const ask = async <Body>(
   const isJson = received.get("content-type")?.includes("json") === true
   const parsed = (isJson && text !== "" ? JSON.parse(text) : {}) as Body & { code?: string }
   // A request that waits for its reply takes as long as the reply does.
-  if (isMeasured && !path.includes("wait=")) ledger.answered("requests", status, at - askedAt)
+  if (measuredBeside !== undefined && !path.includes("wait=")) ledger.answered(measuredBeside, "requests", status, at - askedAt)
   return {
     status,
     body: parsed,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Experiment } from "./Experiment.ts"
+import type { Beside, Experiment } from "./Experiment.ts"
 import { attacks, type HostileUser } from "./HostileUser.ts"
 import type { SupervisedProcess } from "./SupervisedProcess.ts"
 import type { SimulatedUser } from "./SimulatedUser.ts"
@@ -10,32 +10,45 @@ const maximumP99 = 5_000
 const bodyDelay = 200
 
 /** A request whose body comes later than its head, as on a slow network. */
-const renameSlowly = async (experiment: Experiment, user: SimulatedUser, api: SupervisedProcess): Promise<void> => {
+const renameSlowly = async (
+  experiment: Experiment,
+  beside: Beside,
+  user: SimulatedUser,
+  api: SupervisedProcess
+): Promise<void> => {
   const room = user.rooms[0]
   if (room === undefined) return
   const begun = Date.now()
   const status = await user.slowRequest(api, `/chatroom/${room.id}`, bodyDelay)
-  experiment.ledger.answered("requests with a late body", status, Date.now() - begun - bodyDelay)
+  experiment.ledger.answered(beside, "requests with a late body", status, Date.now() - begun - bodyDelay)
 }
 
-/** Lets hostile users do all they can at once, without other disruptions, and measures the answers to the honest ones. */
-export const measureBesideHostile = async (
+const measure = async (experiment: Experiment, beside: Beside, honest: SimulatedUser, seconds: number): Promise<void> => {
+  const until = Date.now() + seconds * 1_000
+  experiment.measuredBeside = beside
+  while (Date.now() < until) {
+    await Promise.all(experiment.apis.map((api) => renameSlowly(experiment, beside, honest, api)))
+    await sleep(200)
+  }
+  experiment.measuredBeside = undefined
+}
+
+/**
+ * Measures the answers to honest users without other disruptions: first alone for half the time, then while hostile users
+ * do all they can at once.
+ */
+export const measureLatency = async (
   experiment: Experiment,
   hostile: HostileUser,
   honest: SimulatedUser,
   seconds: number
 ): Promise<void> => {
+  await measure(experiment, "honest users alone", honest, seconds / 2)
   experiment.ledger.disruption(`hostile users for ${seconds} s: ${attacks.join(", ")}`)
   const ending = new AbortController()
   const attacking = attacks.map((kind, index) => hostile.attack(kind, experiment.apis[index % 2 === 0 ? 0 : 1], ending.signal))
-  const until = Date.now() + seconds * 1_000
   await sleep(1_000)
-  experiment.isMeasured = true
-  while (Date.now() < until) {
-    await Promise.all(experiment.apis.map((api) => renameSlowly(experiment, honest, api)))
-    await sleep(200)
-  }
-  experiment.isMeasured = false
+  await measure(experiment, "hostile users", honest, seconds - 1)
   ending.abort()
   await Promise.all(attacking)
   experiment.ledger.disruption("the hostile users are gone")
@@ -47,12 +60,11 @@ export const latency = ({ ledger }: Experiment): void => {
     const sorted = latencies.toSorted((a, b) => a - b)
     const percentile = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0
     const p99 = percentile(0.99)
-    const name = `beside hostile users: ${kind}`
-    ledger.most(name, sorted.length)
-    ledger.most(`${name}, refused`, sorted.filter((took) => took === Infinity).length)
-    ledger.most(`${name}, p50 (ms)`, percentile(0.5))
-    ledger.most(`${name}, p99 (ms)`, p99)
+    ledger.most(kind, sorted.length)
+    ledger.most(`${kind}, refused`, sorted.filter((took) => took === Infinity).length)
+    ledger.most(`${kind}, p50 (ms)`, percentile(0.5))
+    ledger.most(`${kind}, p99 (ms)`, p99)
     if (p99 > maximumP99)
-      ledger.violate("honest-latency", `p99 of ${sorted.length} ${kind} is ${p99} ms, more than ${maximumP99} ms`)
+      ledger.violate("honest-latency", `p99 of ${sorted.length} (${kind}) is ${p99} ms, more than ${maximumP99} ms`)
   }
 }

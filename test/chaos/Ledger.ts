@@ -1,3 +1,4 @@
+import type { Beside } from "./Experiment.ts"
 import type { Incarnation } from "./SupervisedProcess.ts"
 
 /** What must hold, whichever process is killed at whatever time. */
@@ -131,8 +132,9 @@ export class Ledger {
     this.disruptions.push(`${this.clock()} ${text}`)
   }
 
-  /** Notes an answer to an honest user beside hostile ones. */
-  answered(kind: string, status: number, millis: number): void {
+  /** Notes an answer to an honest user, and beside whom it was asked for. */
+  answered(beside: Beside, what: string, status: number, millis: number): void {
+    const kind = `beside ${beside}: ${what}` as const
     const latencies = this.latencies.get(kind) ?? []
     this.latencies.set(kind, latencies)
     latencies.push(status === 0 || status === 503 ? Infinity : millis)

@@ -15,7 +15,7 @@ import { noteFigures } from "./Report.ts"
 import { settle, awaitCleanUp } from "./Settling.ts"
 import type { Experiment } from "./Experiment.ts"
 import { HostileUser } from "./HostileUser.ts"
-import { latency, measureBesideHostile } from "./Latency.ts"
+import { latency, measureLatency } from "./Latency.ts"
 import { Recovery } from "./Recovery.ts"
 import { newUser } from "../support/Users.ts"
 
@@ -89,7 +89,7 @@ const disruptAndUse = async (
   )
   const busy = Promise.all(sessions)
   await Promise.all([
-    (plan.isHarsh ? measureBesideHostile(experiment, experiment.hostile, experiment.recovery, hostileSeconds) : Promise.resolve())
+    (plan.isHarsh ? measureLatency(experiment, experiment.hostile, experiment.recovery, hostileSeconds) : Promise.resolve())
       .then(() => disrupt(experiment, random.fork(), plan))
       .then(() => (experiment.isClosing = true)),
     busy
@@ -142,7 +142,7 @@ export const run = async (plan: Plan): Promise<Ledger> => {
       model,
       ledger: new Ledger(),
       isClosing: false,
-      isMeasured: false,
+      measuredBeside: undefined,
       closesStreams: () => Date.now() > closesStreamsAt
     }
     const isPro = (number: number) => number % 2 === 1 || number >= chattingUsers
