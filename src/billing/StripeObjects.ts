@@ -7,7 +7,14 @@ import { Id } from "../api/billing/StripeEvent.ts"
 const orNull = <S extends Schema.Constraint>(value: S) =>
   Schema.NullOr(value).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
 
-export const Customer = Schema.Struct({ id: Schema.String, deleted: Schema.optionalKey(Schema.Boolean) })
+/** Characters of the longest id and of the longest address of Stripe's, by its documentation. */
+export const maximumId = 255
+const maximumUrl = 5_000
+
+const Name = Schema.String.check(Schema.isMaxLength(maximumId))
+const Url = Schema.String.check(Schema.isMaxLength(maximumUrl))
+
+export const Customer = Schema.Struct({ id: Name, deleted: Schema.optionalKey(Schema.Boolean) })
 
 /** The id of an object that may be expanded. */
 export const idOf = (reference: typeof Id.Type | null | undefined): string | null =>
@@ -16,12 +23,12 @@ export const idOf = (reference: typeof Id.Type | null | undefined): string | nul
 const Invoice = Schema.Struct({
   id: Schema.optionalKey(Schema.String),
   status: orNull(Schema.String),
-  hosted_invoice_url: orNull(Schema.String)
+  hosted_invoice_url: orNull(Url)
 })
 
 export const StripeSubscription = Schema.Struct({
-  id: Schema.String,
-  status: Schema.String,
+  id: Name,
+  status: Name,
   customer: Id,
   created: Schema.Int,
   cancel_at: orNull(Schema.Int),
@@ -40,14 +47,14 @@ export const StripeSubscription = Schema.Struct({
 export type StripeSubscription = typeof StripeSubscription.Type
 
 export const Subscriber = Schema.Struct({
-  id: Schema.String,
+  id: Name,
   customer: Id,
   metadata: Schema.Record(Schema.String, Schema.String)
 })
 
 export const Session = Schema.Struct({
-  id: Schema.String,
-  url: orNull(Schema.String),
+  id: Name,
+  url: orNull(Url),
   status: orNull(Schema.String),
   payment_status: Schema.String,
   customer: orNull(Id),
@@ -55,7 +62,7 @@ export const Session = Schema.Struct({
 })
 
 export const Charge = Schema.Struct({
-  id: Schema.String,
+  id: Name,
   created: Schema.Int,
   refunded: Schema.Boolean,
   customer: orNull(Id),
@@ -74,7 +81,7 @@ export const InvoiceOfPayment = Schema.Struct({
     parent: orNull(Schema.Struct({ subscription_details: orNull(Schema.Struct({ subscription: Id })) }))
   })
 })
-export const Portal = Schema.Struct({ url: Schema.String })
+export const Portal = Schema.Struct({ url: Url })
 export const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
 
 /** One page of a list. */

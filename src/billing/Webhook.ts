@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { EventUnreadable, SignatureInvalid } from "../api/billing/BillingErrors.ts"
 import { Stripe } from "./Stripe.ts"
-import { idOf } from "./StripeObjects.ts"
+import { idOf, maximumId } from "./StripeObjects.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
 
 /** Seconds that the timestamp of a signature may differ from now, in either direction. */
@@ -49,11 +49,13 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** The end of the year 9999 in Unix seconds. */
 const latest = 253_402_300_799
 
-/** Postgres cannot store NUL, which no id or type of Stripe's contains, nor every number as a time. */
+/** Stripe's ids and types are short and without NUL, which Postgres cannot store, nor can it store every number as a time. */
 const isStorable = (event: StripeEvent): boolean =>
   event.created >= 0 &&
   event.created <= latest &&
-  ![event.id, event.type, event.data.object.id, customerOf(event), idOf(event.data.object.charge)].join().includes("\u0000")
+  [event.id, event.type, event.data.object.id, customerOf(event), idOf(event.data.object.charge)].every(
+    (name) => name === null || name === undefined || (name.length <= maximumId && !name.includes("\u0000"))
+  )
 
 const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(StripeEvent))
 

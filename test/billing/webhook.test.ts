@@ -189,6 +189,9 @@ describe("a signed body that is not a snapshot event", () => {
     ["with NUL in its object's id", event({ data: { object: { id: "sub_\u0000", customer: "cus_nobody" } } })],
     ["with NUL in its customer", event({ data: { object: { id: "sub_1", customer: "cus_\u0000" } } })],
     ["with NUL in its charge", event({ data: { object: { id: "dp_1", object: "dispute", charge: "ch_\u0000" } } })],
+    ["with an id of more than 255 characters", event({ id: "evt_odd".padEnd(256, "x") })],
+    ["with a type of more than 255 characters", event({ type: "t".repeat(256) })],
+    ["with a customer of more than 255 characters", event({ data: { object: { id: "sub_1", customer: "c".repeat(256) } } })],
     ["with a byte order mark", `\ufeff${event({})}`],
     ...["null", "[]", "1", `"evt"`, "{}", "{not json", `{"id":"evt_x","object":"event"}`].map((body): [string, string] => [
       body,
