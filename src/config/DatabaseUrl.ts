@@ -11,6 +11,8 @@ import type { VariableName } from "./Variables.ts"
  * and a process must neither reach two databases nor encrypt only some of its connections.
  */
 export interface DatabaseEndpoint {
+  /** The setting that it was read from. */
+  readonly setting: VariableName
   readonly host: string
   readonly port: number
   readonly database: string
@@ -92,6 +94,7 @@ export const databaseEndpoint = Effect.fnUntraced(function* (
   // A Unix socket is never encrypted, whatever is asked for.
   const isLocal = hosts.startsWith("/")
   return {
+    setting: name,
     host: hosts === "" ? "localhost" : hosts,
     port: portNumber,
     database: (parameter("dbname") ?? database) || role,

@@ -103,6 +103,9 @@ export const isPassing = (error: unknown): boolean => {
   return code === "" && /closed|timed? ?out|has not answered|terminated/i.test(reasonOf(error))
 }
 
+/** What Postgres says when the role lacks a right (SQLSTATE 42501); undefined for every other error. */
+export const forbiddenReason = (error: unknown): string | undefined => (codeOf(error) === "42501" ? reasonOf(error) : undefined)
+
 /** A failed first connection, reported as a bad setting. */
-export const unusable = (error: unknown) =>
-  new SettingError({ setting: "DATABASE_URL", problem: `cannot connect: ${reasonOf(error)}` })
+export const unusable = (endpoint: DatabaseEndpoint) => (error: unknown) =>
+  new SettingError({ setting: endpoint.setting, problem: `cannot connect: ${reasonOf(error)}` })

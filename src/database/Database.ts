@@ -5,6 +5,7 @@ import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { type ConnectionOptions, isPassing, makeClient, reasonOf, unusable } from "./Connections.ts"
 import { migrate, refuseUnmigrated } from "./Migrations.ts"
+import { refuseDirectWithoutRights, refuseWithoutRights } from "./Rights.ts"
 import { limitRequestConnections } from "./RequestPool.ts"
 
 /** A statement is given up after `statementMillis`; a connection that has not answered by then and a little more is dead. */
@@ -19,7 +20,7 @@ const ownConnections = 2
 const connect = (options: ConnectionOptions) =>
   makeClient(options).pipe(
     Effect.tap((sql) => sql`select 1`),
-    Effect.mapError(unusable)
+    Effect.mapError(unusable(options.endpoint))
   )
 
 /**
@@ -42,7 +43,7 @@ export const awaitDatabase = Effect.fnUntraced(function* (options: { readonly tr
       return Effect.logWarning(`Waiting for the database: ${reasonOf(error)}`)
     }),
     Effect.retry({ while: isPassing, schedule: Schedule.spaced("500 millis"), times: options.tries }),
-    Effect.mapError(unusable)
+    Effect.mapError(unusable(databaseDirect))
   )
 })
 
@@ -70,6 +71,9 @@ export const DatabaseLayer = Layer.effect(
     const { database, databasePoolSize, isPooled, migrate: migrates } = yield* AppConfig
     if (migrates) yield* migrate()
     const pool = yield* connect({ ...writes, endpoint: database, isPooled, connections: databasePoolSize })
+    // Before the migrations are looked up: a role that sees no table would find none.
+    yield* refuseWithoutRights(pool, database)
+    yield* refuseDirectWithoutRights
     if (!migrates) yield* refuseUnmigrated(pool)
     return yield* limitRequestConnections(pool, databasePoolSize - ownConnections)
   })

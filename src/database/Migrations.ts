@@ -6,6 +6,7 @@ import pg from "pg"
 import { migrations } from "../../migrations/index.ts"
 import { SettingError } from "../config/Reading.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { explainForbidden } from "./Rights.ts"
 import { type ConnectionOptions, makeClient, pgConfig, unusable } from "./Connections.ts"
 
 /** Any number that every process of this product uses. */
@@ -43,13 +44,13 @@ const exclusively = Effect.gen(function* () {
         client.on("error", () => {})
         return client.connect().then(() => client)
       },
-      catch: unusable
+      catch: unusable(options.endpoint)
     }),
     (client) => Effect.promise(() => client.end().catch(() => {})).pipe(Effect.timeoutOption("5 seconds"))
   )
   const tryLock = Effect.tryPromise({
     try: () => client.query<{ ours: boolean }>("select pg_try_advisory_lock($1) as ours", [migrationLock]),
-    catch: unusable
+    catch: unusable(options.endpoint)
   })
   yield* tryLock.pipe(
     Effect.flatMap(({ rows }) => (rows[0]?.ours === true ? Effect.void : Effect.fail("taken" as const))),
@@ -87,9 +88,11 @@ export const migrate = Effect.fn("Migrations.migrate")(function* () {
     }),
     (pool) => Effect.promise(() => pool.end()).pipe(Effect.timeoutOption("5 seconds"))
   )
-  yield* Effect.promise(() => runQueueMigrations({ pgPool: pool }))
+  yield* Effect.tryPromise({ try: () => runQueueMigrations({ pgPool: pool }), catch: explainForbidden(options.endpoint) }).pipe(
+    Effect.catchIf((error) => !(error instanceof SettingError), Effect.die)
+  )
   const client = yield* Layer.build(PgClient.layerFrom(makeClient(options)))
-  const applied = yield* runOwnMigrations.pipe(Effect.provide(client))
+  const applied = yield* runOwnMigrations.pipe(Effect.provide(client), Effect.mapError(explainForbidden(options.endpoint)))
   for (const [id, name] of applied) yield* Effect.logInfo(`Applied migration ${id} ${name}`)
 }, Effect.scoped)
 

@@ -5,6 +5,7 @@ import { Api } from "../api/Api.ts"
 import { Stripe } from "../billing/Stripe.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { appliedMigration, newestMigration } from "../database/Migrations.ts"
+import { missingRights, summaryOf } from "../database/Rights.ts"
 import { ClockSkew, maximumSkewSeconds } from "../database/ClockSkew.ts"
 import { statementMillis } from "../database/Database.ts"
 import { longestSilenceMillis } from "../database/PostgresSocket.ts"
@@ -32,6 +33,24 @@ export const OpsHttp = HttpApiBuilder.group(
       Effect.catchCause(() => Effect.undefined)
     )
 
+    /** A right that was lost while the process runs is logged once, and again after it was lost again. */
+    let logged: string | undefined
+    const rights = missingRights(sql).pipe(
+      unslotted,
+      Effect.map(summaryOf),
+      Effect.tap((problem) => {
+        const isNew = problem !== undefined && problem !== logged
+        logged = problem
+        return isNew ? Effect.logError(`DATABASE_URL: ${problem}`) : Effect.void
+      }),
+      Effect.timeout("2 seconds"),
+      Effect.map((problem) => (problem === undefined ? ("ok" as const) : ("failed" as const))),
+      // An unreachable database is another check's failure.
+      Effect.catchCause(() => Effect.succeed("ok" as const)),
+      Effect.cachedWithTTL("3 seconds")
+    )
+    const rightsCheck = yield* rights
+
     const { billing } = yield* AppConfig
     const stripe = yield* Stripe
     /** Fails on a price that Stripe does not know, which is a wrong setting; an outage of Stripe leaves the process ready. */
@@ -50,6 +69,7 @@ export const OpsHttp = HttpApiBuilder.group(
         const checks: Checks = {
           database: migration === undefined ? "failed" : "ok",
           migrations: migration !== undefined && migration >= newestMigration ? "ok" : "failed",
+          rights: yield* rightsCheck,
           notifications: notifications.connected() ? "ok" : "failed",
           // Reads, writes, notifications and the queue: none may have waited for longer than a statement may take.
           connections: longestSilenceMillis() > statementMillis ? "failed" : "ok",

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "vitest"
+import { ownTables } from "../../src/database/Rights.ts"
 
 const text = readFileSync("docs/operations.md", "utf8")
 const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
@@ -25,6 +26,13 @@ describe("the documented bounds of tables", () => {
     assert.isNotEmpty(tables)
     assert.sameMembers(
       [...rows.keys()],
+      tables.map(({ name }) => name)
+    )
+  })
+
+  it("are those whose rights a start checks", () => {
+    assert.sameMembers(
+      [...ownTables],
       tables.map(({ name }) => name)
     )
   })

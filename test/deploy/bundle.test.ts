@@ -44,6 +44,7 @@ describe("the bundle", () => {
     assert.deepStrictEqual(ready.body.checks, {
       database: "ok",
       migrations: "ok",
+      rights: "ok",
       notifications: "ok",
       connections: "ok",
       clock: "ok",
