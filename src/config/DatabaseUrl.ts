@@ -60,6 +60,13 @@ export const databaseEndpoint = Effect.fnUntraced(function* (
   url: Redacted.Redacted,
   defaults: { readonly ca: string | undefined; readonly mode: string | undefined }
 ) {
+  // With such a character in a password its rest would be taken for the host, which errors show.
+  if (/^[^:]*:\/\/[^/?#]*(?:#|[/?].*[@#])/s.test(Redacted.value(url))) {
+    return yield* fail(
+      name,
+      "has a special character that is not percent-encoded: write # as %23, / as %2F, ? as %3F and @ as %40"
+    )
+  }
   const location = parsed(Redacted.value(url))
   if (Result.isFailure(location) || !/^postgres(ql)?:$/.test(location.success.protocol)) {
     return yield* fail(name, "must be a URL like postgres://user:password@host/database, with special characters percent-encoded")

@@ -29,7 +29,8 @@ const patterns: ReadonlyArray<readonly [RegExp, string]> = [
   // Our tokens: JWTs, and refresh tokens, which end in a MAC.
   [/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]+/g, "<redacted>"],
   [/(?<![\w-])[\w-]{90,}\.[\w-]{43}(?![\w-])/g, "<redacted>"],
-  // Stripe's and Google's keys, and the user part of a URL.
+  // Stripe's and Google's keys, and the user part of a URL. A password of a database may have an unescaped @ or /.
+  [/(postgres(?:ql)?:\/\/)[^\s"'\\]+@/gi, "$1<redacted>@"],
   [/\b(?:[sr]k_(?:live|test)|whsec)_\w{8,}/g, "<redacted>"],
   [/\bAIza[\w-]{30,}/g, "<redacted>"],
   [/(:\/\/)[^\s/@"'\\]+@/g, "$1<redacted>@"]
