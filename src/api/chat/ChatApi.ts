@@ -11,6 +11,7 @@ import { integerFromText, text } from "../Schemas.ts"
 import { Accepted, Answered, Latest, Markdown, NewChatroom } from "./ChatBodies.ts"
 import {
   ChatroomNotFound,
+  ChatroomsLimited,
   MessageNotFound,
   DayUsedUpWithHeaders,
   RoomBusy,
@@ -62,8 +63,10 @@ export class ChatApi extends HttpApiGroup.make("chat")
         location: Schema.String,
         ...Replayed
       }),
-      error: [TooManyChatrooms, IdempotencyKeyReused, ModelNotInPlan]
-    }).annotateMerge(describe("createChatroom", "Create a chatroom", "Without a title it is called `New chat`.")),
+      error: [TooManyChatrooms, ChatroomsLimited, IdempotencyKeyReused, ModelNotInPlan]
+    }).annotateMerge(
+      describe("createChatroom", "Create a chatroom", "Without a title it is called `New chat`. A user may create 1,200 an hour.")
+    ),
     HttpApiEndpoint.get("listChatrooms", "/", {
       query: {
         limit: Schema.optionalKey(Limit),

@@ -21,6 +21,11 @@ export class TooManyChatrooms extends HttpApiError.Problem<TooManyChatrooms>()(
   })
 ) {}
 
+export class ChatroomsLimited extends HttpApiError.Problem<ChatroomsLimited>()(
+  "ChatroomsLimited",
+  ...problem("chatrooms_limited", 429, "Too many new chatrooms in the last hour", retryAfter)
+) {}
+
 export class RoomBusy extends HttpApiError.Problem<RoomBusy>()(
   "RoomBusy",
   ...problem("room_busy", 409, "Too many unanswered questions in this chatroom")
