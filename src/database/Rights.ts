@@ -16,6 +16,7 @@ export const ownTables = [
   "idempotency_keys",
   "messages",
   "migrations",
+  "model_calls",
   "model_pauses",
   "otp_challenges",
   "otp_joined_challenges",

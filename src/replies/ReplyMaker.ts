@@ -1,5 +1,6 @@
-import { Context, Deferred, Duration, Effect, Layer, Random } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Layer, Random } from "effect"
 import { maximumReplyBytes } from "../chat/MessageRow.ts"
+import { isPassing } from "../database/Connections.ts"
 import { topicOf } from "../database/Topics.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
@@ -41,7 +42,7 @@ export class ReplyMaker extends Context.Service<
       const leases = yield* Leases
       const rateLimitPause = yield* RateLimitPause
       const deltaLog = yield* DeltaLog
-      const { claim, finish, handBack, postpone, record, settle } = yield* ReplyStore
+      const { claim, finish, handBack, handBackAfterOutage, postpone, record, settle } = yield* ReplyStore
 
       /** Postpones the reply, or ends it when the wait would outlast its deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
@@ -176,6 +177,10 @@ export class ReplyMaker extends Context.Service<
           }
           yield* announcer.announce({ topics: [topicOf("reply", replyId)] })
           return yield* make(reply).pipe(
+            // Where Postgres was away for a read, the reply starts again when it is back, before the lease expires.
+            Effect.tapCause((cause) =>
+              Cause.hasDies(cause) && isPassing(Cause.squash(cause)) ? handBackAfterOutage(reply) : Effect.void
+            ),
             Effect.onInterrupt(() => handBack(reply)),
             Effect.ensuring(deltaLog.close(replyId, reply.attempt))
           )

@@ -1,7 +1,8 @@
-import { Clock, Context, Data, Effect, Layer } from "effect"
+import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Tier } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { isPassing } from "../database/Connections.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
@@ -14,6 +15,25 @@ import { isRefunded, type Outcome } from "./Outcome.ts"
 
 /** Failures a day whose quota is given back. */
 const refundsADay = 5
+/** Repetitions, four a second, of a change that Postgres was away for; after two minutes the lease decides. */
+const outageRetries = 480
+
+/** A statement failed because Postgres was away. */
+class Outage extends Data.TaggedError("Outage")<{ readonly cause: unknown }> {}
+
+/**
+ * Repeats a change that Postgres was away for: its result is kept, and the user's place becomes free when Postgres is
+ * back and not when the lease expires. A change that was committed, or a lease that was lost, fences the repetition off.
+ */
+const retryOutages = <A, E, R>(change: Effect.Effect<A, E, R>) =>
+  change.pipe(
+    Effect.catchDefect((cause) => (isPassing(cause) ? Effect.fail(new Outage({ cause })) : Effect.die(cause))),
+    Effect.retry({ while: (error) => error instanceof Outage, schedule: Schedule.spaced("250 millis"), times: outageRetries }),
+    Effect.catchIf(
+      (error) => error instanceof Outage,
+      ({ cause }) => Effect.die(cause)
+    )
+  )
 
 /** Another worker has taken the reply over; what was made of it here is thrown away. */
 export class LeaseLost extends Data.TaggedError("LeaseLost")<{ readonly replyId: string }> {}
@@ -82,6 +102,8 @@ export class ReplyStore extends Context.Service<
     readonly postpone: (reply: Claim, milliseconds: number, failures: number) => Effect.Effect<void, LeaseLost>
     /** Of a process that is going: the reply starts again elsewhere, at once. */
     readonly handBack: (reply: Claim) => Effect.Effect<void>
+    /** The same when Postgres is back; a second later, so that a full server is not asked at once. */
+    readonly handBackAfterOutage: (reply: Claim) => Effect.Effect<void>
     /** Writes the calls of an attempt into the ledger, unless they came with the reply's end. */
     readonly record: (reply: Claim, calls: AttemptCalls) => Effect.Effect<void>
   }
@@ -185,7 +207,7 @@ export class ReplyStore extends Context.Service<
       })
 
       const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work?: Work) {
-        const finished = yield* finish(reply, reply.attempt, outcome, work)
+        const finished = yield* retryOutages(finish(reply, reply.attempt, outcome, work))
         if (!finished) return yield* new LeaseLost({ replyId: reply.id })
       })
 
@@ -197,7 +219,7 @@ export class ReplyStore extends Context.Service<
             failing_since = case when ${failures} > 0 then coalesce(failing_since, ${reply.claimedAt}) end, lease_until = null, worker_id = null
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
           returning retry_at
-        `.pipe(Effect.orDie)
+        `.pipe(Effect.orDie, retryOutages)
         if (kept === undefined) return yield* new LeaseLost({ replyId: reply.id })
         yield* announcer.announce({
           replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority, runAt: kept.retryAt }],
@@ -205,16 +227,17 @@ export class ReplyStore extends Context.Service<
         })
       })
 
-      const handBack = Effect.fnUntraced(
-        function* (reply: Claim) {
-          yield* sql`
-            update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
-            where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
-          `
-          yield* announcer.announce({ replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority }] })
-        },
-        Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
-      )
+      const giveBack = Effect.fnUntraced(function* (reply: Claim) {
+        yield* sql`
+          update messages set status = 'queued', queued_at = clock_timestamp(), lease_until = null, worker_id = null
+          where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
+        `
+        yield* announcer.announce({ replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority }] })
+      }, Effect.orDie)
+      const orExpire = Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
+      const handBack = (reply: Claim) => giveBack(reply).pipe(orExpire)
+      const handBackAfterOutage = (reply: Claim) =>
+        Effect.sleep("1 second").pipe(Effect.andThen(giveBack(reply)), retryOutages, orExpire)
 
       const record = Effect.fnUntraced(
         function* (reply: Claim, calls: AttemptCalls) {
@@ -228,7 +251,7 @@ export class ReplyStore extends Context.Service<
         Effect.catchCause((cause) => Effect.logError("Calls of the model could not be written into the ledger", cause))
       )
 
-      return ReplyStore.of({ claim, finish, settle, postpone, handBack, record })
+      return ReplyStore.of({ claim, finish, settle, postpone, handBack, handBackAfterOutage, record })
     })
   )
 }

@@ -1,19 +1,19 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { request } from "../support/Client.ts"
-import { startWorld, type World } from "./World.ts"
+import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
 describe("creating and deleting rooms for ever", () => {
-  let world: World
+  let backends: TestBackends
   let url = ""
   beforeAll(async () => {
-    world = await startWorld({ ROLE: "api" })
-    url = world.urls[0] ?? ""
+    backends = await startBackends({ ROLE: "api" })
+    url = backends.urls[0] ?? ""
   })
-  afterAll(() => world.stop())
+  afterAll(() => backends.stop())
 
   /** As if the user had created rooms for so many of the 3,600 seconds of the allowance. */
   const use = (userId: string, seconds: number) =>
-    world.database.query(
+    backends.database.query(
       `insert into throttles (key, tat) values ('chatrooms:' || $1, now() + make_interval(secs => $2))
         on conflict (key) do update set tat = excluded.tat`,
       [userId, seconds]
@@ -26,7 +26,7 @@ describe("creating and deleting rooms for ever", () => {
     })
 
   it("is 429 with Retry-After after 1,200 an hour, of one user alone", async () => {
-    const [ada, bob] = await world.newUsers(2)
+    const [ada, bob] = await backends.newUsers(2)
     assert.isDefined(ada)
     assert.isDefined(bob)
     const kept = await create(ada.token, "kept-before-the-limit")
@@ -51,19 +51,19 @@ describe("creating and deleting rooms for ever", () => {
   })
 
   it("keeps no idempotency key of a refused request", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     await use(ada.userId, 7_200)
     assert.strictEqual((await create(ada.token, "key-of-a-refused-request")).status, 429)
-    const keys = await world.database.query("select from idempotency_keys where user_id = $1", [ada.userId])
+    const keys = await backends.database.query("select from idempotency_keys where user_id = $1", [ada.userId])
     assert.strictEqual(keys.length, 0)
   })
 
   it("lets a user create all rooms that a user may have", async () => {
-    const ada = await world.newUser()
+    const ada = await backends.newUser()
     await use(ada.userId, 599)
     // The other 1,000 of the hour's 1,200 need 3,000 seconds of allowance.
     assert.strictEqual((await create(ada.token)).status, 201)
-    const [row] = await world.database.query<{ left: number }>(
+    const [row] = await backends.database.query<{ left: number }>(
       "select 3600 - extract(epoch from tat - now())::float8 as left from throttles where key = 'chatrooms:' || $1",
       [ada.userId]
     )
