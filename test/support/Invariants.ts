@@ -10,6 +10,7 @@ export type ReplyRow = {
   readonly attempt: number
   readonly error_code: string | null
   readonly quota_state: string
+  readonly cost_micros: string | null
   readonly worker_id: string | null
   readonly question: string
   readonly started_at: Date | null
