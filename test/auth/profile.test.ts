@@ -346,7 +346,8 @@ describe("usage", () => {
     const reply = await ada.call("GET", "/user/usage")
     assert.strictEqual(reply.headers.get("cache-control"), "private, no-store")
     const day = (back: number) => new Date(Date.now() - back * 86_400_000).toISOString().slice(0, 10)
-    const old = { prompts: 4, promptTokens: 3_000_000_000, replyTokens: 7 }
+    const none = { thoughtTokens: 0, cachedTokens: 0, toolTokens: 0, searches: 0, costMicros: 0 }
+    const old = { prompts: 4, promptTokens: 3_000_000_000, replyTokens: 7, ...none }
     const [today, ...rest] = reply.body.data
     assert.deepStrictEqual(rest, [
       { day: day(1), ...old },
@@ -354,6 +355,10 @@ describe("usage", () => {
     ])
     assert.deepInclude(today, { day: day(0), prompts: 2, promptTokens: sum("promptTokens") })
     assert.isAtLeast(today.replyTokens, sum("replyTokens"))
-    assert.sameMembers(Object.keys(today), ["day", "prompts", "promptTokens", "replyTokens"])
+    assert.sameMembers(Object.keys(today), ["day", ...Object.keys(old)])
+    assert.strictEqual(
+      today.costMicros,
+      replies.reduce((total, { body }) => total + body.reply.costMicros, 0)
+    )
   })
 })

@@ -21,7 +21,7 @@ export const template = "chat_template"
 export default async function setup(project: TestProject) {
   const configured = process.env["TEST_DATABASE_URL"]
   const postgres =
-    configured === undefined ? await startPostgres({ ephemeral: true, settings: { max_connections: "200" } }) : undefined
+    configured === undefined ? await startPostgres({ ephemeral: true, settings: { max_connections: "500" } }) : undefined
   const url = configured ?? postgres?.url ?? ""
   const admin = new pg.Client({ connectionString: url })
   await admin.connect()
