@@ -113,7 +113,9 @@ const agree = async (person: Person, tier: "basic" | "pro") => {
   const me = (await person.call("GET", "/user/me")).body
   assert.deepStrictEqual([own.tier, me.tier], [tier, tier])
   const { daily, ...usage } = own.limits
-  assert.deepStrictEqual({ limit: daily, ...usage }, me.quota)
+  const { budget, ...quota } = me.quota
+  assert.deepStrictEqual({ limit: daily, ...usage }, quota)
+  assert.isNull(budget)
 }
 
 describe("each status of Stripe's", () => {

@@ -256,7 +256,7 @@ describe("the start of a process", () => {
     await comesUpTwice(postgres.url).finally(() => postgres.stop())
   })
 
-  it("names the setting in one line when it cannot listen or migrations are missing", async () => {
+  it("names the setting in one line when it cannot listen or migrations are missing", { timeout: 120_000 }, async () => {
     const database = await emptyDatabase(inject("postgresUrl"))
     const taken = createServer().listen(0, "127.0.0.1")
     await once(taken, "listening")
