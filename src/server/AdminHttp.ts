@@ -57,7 +57,7 @@ export const AdminHttp = HttpApiBuilder.group(
 
     return handlers.handleAll({
       queue: () => unslotted(queue.read),
-      usage: ({ query }) => callLedger.report(query),
+      usageReport: ({ query }) => callLedger.report(query),
       metrics: () =>
         Effect.map(unslotted(Effect.andThen(queue.measure, callLedger.measure)), () => PrometheusMetrics.formatUnsafe(context))
     })

@@ -42,7 +42,7 @@ const open = new Set([
   "readyz"
 ])
 /** Routes that need `ADMIN_TOKEN`; 404 when it is unset. */
-const forOperators = new Set(["queue", "metrics"])
+const forOperators = new Set(["queue", "usageReport", "metrics"])
 
 const key = Buffer.from("5f4e3d2c1b0a99887766554433221100").toString("base64")
 let database: TestDatabase

@@ -15,7 +15,7 @@ const families = [
   ["chat_streams_open", "gauge", "Replies being watched in this process."],
   ["chat_stream_text_units", "gauge", "UTF-16 units of running replies in memory."],
   ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue."],
-  ["chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."]
+  ["chat_model_calls_unpriced", "chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."]
 ] as const
 
 let database: TestDatabase

@@ -98,7 +98,7 @@ export class AdminApi extends HttpApiGroup.make("admin")
     HttpApiEndpoint.get("queue", "/admin/queue", { success: QueueCounts }).annotateMerge(
       describe("getQueue", "Get the state of the queue", "404 when ADMIN_TOKEN is unset.")
     ),
-    HttpApiEndpoint.get("usage", "/admin/usage", {
+    HttpApiEndpoint.get("usageReport", "/admin/usage", {
       query: {
         from: Schema.optionalKey(
           Day.annotate({ description: "The first UTC day; 29 days before the last one when omitted.", examples: ["2026-11-01"] })
