@@ -15,7 +15,12 @@ const families = [
   ["chat_streams_open", "gauge", "Replies being watched in this process."],
   ["chat_stream_text_units", "gauge", "UTF-16 units of running replies in memory."],
   ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue."],
-  ["chat_model_calls_unpriced", "chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."]
+  ["chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."],
+  [
+    "chat_model_calls_unpriced",
+    "gauge",
+    "Calls of the last hour for whose model the server has no price, or the price of the asked model alone."
+  ]
 ] as const
 
 let database: TestDatabase
