@@ -118,7 +118,8 @@ export const gemini = Effect.fnUntraced(function* (environment: Environment) {
   return {
     apiKey: apiKey ?? Redacted.make("unset"),
     baseUrl: yield* optionalUrl("GEMINI_BASE_URL", ["http:", "https:"]),
-    apiVersion: yield* text("GEMINI_API_VERSION")
+    apiVersion: yield* text("GEMINI_API_VERSION"),
+    safetyThreshold: yield* choice("SAFETY_THRESHOLD", ["default", "off", "high", "medium", "low"])
   }
 })
 

@@ -74,6 +74,7 @@ export interface Settings {
     readonly apiKey: Redacted.Redacted
     readonly baseUrl: string | undefined
     readonly apiVersion: string
+    readonly safetyThreshold: "default" | "off" | "high" | "medium" | "low"
   }
   /** The models that users may choose, and the default. */
   readonly models: ModelSettings["models"]

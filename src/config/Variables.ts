@@ -100,6 +100,11 @@ export const variables = {
   },
   GEMINI_BASE_URL: { meaning: "another host that speaks Google's protocol", default: "Google's" },
   GEMINI_API_VERSION: { meaning: "Google's API version", defaultValue: "v1beta" },
+  SAFETY_THRESHOLD: {
+    meaning:
+      "from which probability of harm Google blocks harassment, hate speech, sexually explicit and dangerous content: `high`, `medium` or `low` and above, `off`, or `default` for the model's own default",
+    defaultValue: "default"
+  },
   BILLING: { meaning: "`off` runs without Stripe; every user is Basic", defaultValue: "on" },
   STRIPE_SECRET_KEY: {
     meaning: "`sk_test_…`, or `sk_live_…` in production",

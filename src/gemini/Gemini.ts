@@ -1,6 +1,6 @@
-import { type GenerateContentParameters, GoogleGenAI } from "@google/genai"
+import { type GenerateContentParameters, GoogleGenAI, HarmBlockThreshold, HarmCategory, type SafetySetting } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
-import { AppConfig } from "../config/Settings.ts"
+import { AppConfig, type Settings } from "../config/Settings.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
 import { Continuation } from "./Continuation.ts"
@@ -27,7 +27,30 @@ const idleSeconds = 60
 /** Whether Google ended the answer, or an open connection was given up after its finish reason: more may have come. */
 export type AnswerEnd = "ended" | "given_up"
 
-const toParameters = (prompt: Prompt, abortSignal: AbortSignal, token: string | undefined): GenerateContentParameters => ({
+const thresholds = {
+  off: HarmBlockThreshold.OFF,
+  high: HarmBlockThreshold.BLOCK_ONLY_HIGH,
+  medium: HarmBlockThreshold.BLOCK_MEDIUM_AND_ABOVE,
+  low: HarmBlockThreshold.BLOCK_LOW_AND_ABOVE
+} as const
+
+/** Undefined for the model's own default. */
+const safetySettingsOf = (level: Settings["gemini"]["safetyThreshold"]): Array<SafetySetting> | undefined =>
+  level === "default"
+    ? undefined
+    : [
+        HarmCategory.HARM_CATEGORY_HARASSMENT,
+        HarmCategory.HARM_CATEGORY_HATE_SPEECH,
+        HarmCategory.HARM_CATEGORY_SEXUALLY_EXPLICIT,
+        HarmCategory.HARM_CATEGORY_DANGEROUS_CONTENT
+      ].map((category) => ({ category, threshold: thresholds[level] }))
+
+const toParameters = (
+  prompt: Prompt,
+  safetySettings: Array<SafetySetting> | undefined,
+  abortSignal: AbortSignal,
+  token: string | undefined
+): GenerateContentParameters => ({
   model: prompt.model,
   contents: prompt.turns.map(({ role, text }) => ({ role, parts: [{ text }] })),
   config: {
@@ -35,6 +58,7 @@ const toParameters = (prompt: Prompt, abortSignal: AbortSignal, token: string | 
     ...(token === undefined ? {} : { continuationToken: token }),
     ...(prompt.systemPrompt === null || prompt.systemPrompt === "" ? {} : { systemInstruction: prompt.systemPrompt }),
     maxOutputTokens: prompt.maxOutputTokens,
+    ...(safetySettings === undefined ? {} : { safetySettings }),
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature })
   }
 })
@@ -53,7 +77,8 @@ export class Gemini extends Context.Service<
   static readonly layer = Layer.effect(
     Gemini,
     Effect.gen(function* () {
-      const { apiKey, apiVersion, baseUrl } = (yield* AppConfig).gemini
+      const { apiKey, apiVersion, baseUrl, safetyThreshold } = (yield* AppConfig).gemini
+      const safetySettings = safetySettingsOf(safetyThreshold)
       const client = new GoogleGenAI({
         apiKey: Redacted.value(apiKey),
         apiVersion,
@@ -69,7 +94,7 @@ export class Gemini extends Context.Service<
         const continuation = new Continuation()
         const hop = Effect.suspend(() => {
           continuation.startHop()
-          return openEvents(client, toParameters(prompt, controller.signal, continuation.token))
+          return openEvents(client, toParameters(prompt, safetySettings, controller.signal, continuation.token))
         }).pipe(
           Effect.flatMap((body) =>
             readEvents(body, (event) => {
