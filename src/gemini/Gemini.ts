@@ -1,5 +1,6 @@
 import { type GenerateContentParameters, GoogleGenAI } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
+import type { ResponseFormat } from "../api/chat/Settings.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
@@ -17,6 +18,7 @@ export interface Prompt {
   readonly temperature: number | null
   /** Tokens of the answer, thoughts included. */
   readonly maxOutputTokens: number
+  readonly responseFormat?: ResponseFormat | undefined
   /** The roles alternate; the first and the last turn are the user's. */
   readonly turns: ReadonlyArray<Turn>
 }
@@ -27,6 +29,11 @@ const idleSeconds = 60
 /** Whether Google ended the answer, or an open connection was given up after its finish reason: more may have come. */
 export type AnswerEnd = "ended" | "given_up"
 
+const jsonOf = ({ schema }: ResponseFormat) => ({
+  responseMimeType: "application/json",
+  ...(schema === undefined ? {} : { responseJsonSchema: schema })
+})
+
 const toParameters = (prompt: Prompt, abortSignal: AbortSignal, token: string | undefined): GenerateContentParameters => ({
   model: prompt.model,
   contents: prompt.turns.map(({ role, text }) => ({ role, parts: [{ text }] })),
@@ -35,7 +42,8 @@ const toParameters = (prompt: Prompt, abortSignal: AbortSignal, token: string | 
     ...(token === undefined ? {} : { continuationToken: token }),
     ...(prompt.systemPrompt === null || prompt.systemPrompt === "" ? {} : { systemInstruction: prompt.systemPrompt }),
     maxOutputTokens: prompt.maxOutputTokens,
-    ...(prompt.temperature === null ? {} : { temperature: prompt.temperature })
+    ...(prompt.temperature === null ? {} : { temperature: prompt.temperature }),
+    ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {})
   }
 })
 
