@@ -3,8 +3,12 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js"
 import { Option } from "effect"
 import { faultOfSchema, type SchemaFault } from "./JsonSchema.ts"
 
-/** Milliseconds that a check may take: nested `anyOf` over a recursive `$ref` takes exponential time. */
+/**
+ * Milliseconds that a check may take, and that it may take when it is repeated, because the process may have been paused:
+ * nested `anyOf` over a recursive `$ref` takes exponential time.
+ */
 const checkTime = 50
+const repeatedCheckTime = 250
 /** Deeper values overflow the stack of whatever reads them recursively. */
 const maximumDepth = 100
 
@@ -29,9 +33,9 @@ const context: { check: () => boolean } = { check: () => false }
 createContext(context)
 const script = new Script("check()")
 /** Runs a check, and throws when it takes too long. */
-const runBounded = Option.liftThrowable((check: () => boolean): boolean => {
+const runBounded = Option.liftThrowable((check: () => boolean, timeout: number): boolean => {
   context.check = check
-  return script.runInContext(context, { timeout: checkTime }) === true
+  return script.runInContext(context, { timeout }) === true
 })
 
 const depthOf = (text: string): number => {
@@ -53,11 +57,10 @@ export const isOutput = (text: string, schema: object | undefined): boolean => {
   if (Option.isNone(value)) return false
   if (schema === undefined) return true
   const validate = compile(schema)
-  return (
-    Option.isSome(validate) &&
-    Option.getOrElse(
-      runBounded(() => validate.value(value.value)),
-      () => false
-    )
+  if (Option.isNone(validate)) return false
+  const check = () => validate.value(value.value)
+  return runBounded(check, checkTime).pipe(
+    Option.orElse(() => runBounded(check, repeatedCheckTime)),
+    Option.getOrElse(() => false)
   )
 }
