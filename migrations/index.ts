@@ -12,6 +12,7 @@ import m0011 from "./0011_refresh_retries.ts"
 import m0012 from "./0012_account_deletion.ts"
 import m0013 from "./0013_bounded_reads.ts"
 import m0014 from "./0014_models_and_money.ts"
+import m0015 from "./0015_json_output.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -28,5 +29,6 @@ export const migrations = {
   "0011_refresh_retries": m0011,
   "0012_account_deletion": m0012,
   "0013_bounded_reads": m0013,
-  "0014_models_and_money": m0014
+  "0014_models_and_money": m0014,
+  "0015_json_output": m0015
 }

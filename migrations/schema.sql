@@ -140,6 +140,7 @@ create table messages (
   tool_tokens integer,
   cost_micros bigint,
   reserved_micros bigint default 0 not null,
+  output json,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -395,7 +396,7 @@ begin
     release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[])
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -430,7 +431,7 @@ begin
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids,
+      context_ids = p_context_ids, output = p_output,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
@@ -687,7 +688,7 @@ AS $function$
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids) f
+    p_context_ids => p_context_ids, p_output => null) f
 $function$;
 
 CREATE OR REPLACE FUNCTION public.release_reservations(p_user uuid, p_room uuid)

@@ -1,5 +1,6 @@
 import { isRecord } from "./Body.ts"
 import { invalid } from "./GoogleError.ts"
+import { type AnswerFormat, readFormat } from "./JsonAnswer.ts"
 
 /** The parts of a generateContent request that the simulator's answer depends on. */
 export interface GenerateRequest {
@@ -9,6 +10,8 @@ export interface GenerateRequest {
   /** The system instruction, or "". */
   readonly system: string
   readonly promptTokens: number
+  /** The form of the answer; undefined for text. */
+  readonly format: AnswerFormat | undefined
   /** Of the hop that the request goes on from. */
   readonly continuationToken: string | undefined
 }
@@ -46,6 +49,7 @@ export const readGenerateRequest = (body: unknown): GenerateRequest => {
     prompt: texts.at(-1) ?? "",
     system,
     promptTokens: countTokens(characters),
+    format: readFormat(body["generationConfig"]),
     continuationToken: readToken(body["continuationToken"])
   }
 }

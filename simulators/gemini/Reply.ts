@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { invalid } from "./GoogleError.ts"
 import { countTokens } from "./GenerateRequest.ts"
 import type { GenerateRequest } from "./GenerateRequest.ts"
+import { answerInJson } from "./JsonAnswer.ts"
 import { isBreaking } from "./Script.ts"
 import type { Fault, Script } from "./Script.ts"
 
@@ -37,7 +38,7 @@ export const makeChunks = (
   const before = fault && chunksBefore(fault)
   const wanted = Math.max(before === undefined ? 0 : before + 1, script.chunks ?? 0)
   const whole = makeText(model, request, script, wanted * chunkChars)
-  const { next, text } = hopOf(whole, request, script)
+  const { next, text } = hopOf(misfitOf(fault) ?? whole, request, script)
   const pieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
     script.clock ? { text, clock: true } : { text }
   )
@@ -58,6 +59,10 @@ export const makeChunks = (
   }
   return [...thoughts, ...finished(pieces, "STOP"), ...(late ? [late] : [])]
 }
+
+/** The text of an answer that is not JSON, or that fits no schema of an object or a list. */
+const misfitOf = (fault: Fault | undefined): string | undefined =>
+  fault?.kind === "badjson" ? '{"half":' : fault?.kind === "notfit" ? '"This fits no schema."' : undefined
 
 /** The part of a text that a request of `[[continue N]]` gets, and the token of the next one. */
 const hopOf = (text: string, request: GenerateRequest, { hops = 1 }: Script) => {
@@ -91,6 +96,7 @@ export const stampClock = (chunk: Chunk): Chunk =>
 const makeText = (model: string, request: GenerateRequest, script: Script, atLeast: number): string => {
   if (script.say !== undefined) return script.say
   if (script.length !== undefined) return numberedWords(script.length, script.unicode)
+  if (request.format !== undefined) return answerInJson(request.format, request.prompt)
   const { prompt, system, turns } = request
   const quote = prompt.length > 1000 ? `${prompt.slice(0, 1000).replace(/[\ud800-\udbff]$/, "")}…` : prompt
   const instructions = system === "" ? "" : ` My instructions begin "${system.trim().split(/\s+/, 5).join(" ")}".`

@@ -23,6 +23,8 @@ export type Fault =
   | { readonly kind: "finish"; readonly reason: string; readonly after?: number }
   /** STOP without text. */
   | { readonly kind: "empty" }
+  /** A text that is not JSON, and one that fits no schema. */
+  | { readonly kind: "badjson" | "notfit" }
   /** A normal reply with a thought (`thought: true`) before its text. */
   | { readonly kind: "thoughts" }
   | BreakingFault
@@ -47,9 +49,20 @@ export const isBreaking = (fault: Fault): fault is BreakingFault =>
   fault.kind === "error" || BREAKING_KINDS.some((kind) => kind === fault.kind)
 
 export const isFaultKind = (kind: unknown): kind is Fault["kind"] =>
-  ["status", "html", "reset", "hang", "blocked", "finish", "empty", "thoughts", "error", ...BREAKING_KINDS].some(
-    (known) => known === kind
-  )
+  [
+    "status",
+    "html",
+    "reset",
+    "hang",
+    "blocked",
+    "finish",
+    "empty",
+    "badjson",
+    "notfit",
+    "thoughts",
+    "error",
+    ...BREAKING_KINDS
+  ].some((known) => known === kind)
 
 /** A fault, and how many requests it hits. */
 export interface LimitedFault {
@@ -114,6 +127,7 @@ const MOST_CHUNKS = 10_000
  * | `[[blocked REASON]]` | refused prompt (SAFETY) |
  * | `[[finish REASON K]]` | finish reason after K chunks of text (0) |
  * | `[[empty]]` | STOP without text |
+ * | `[[badjson]]`, `[[notfit]]` | a text that is not JSON, or that fits no schema |
  *
  * `times N` in any fault word limits it to the first N requests with the same prompt. Several fault words apply one
  * after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
@@ -157,6 +171,8 @@ const readFault = (word: string, args: ReadonlyArray<string>): Fault | undefined
     case "reset":
     case "hang":
     case "empty":
+    case "badjson":
+    case "notfit":
       return { kind: word }
     case "error":
       return { kind: "error", after, status: toStatus(args[args.indexOf("status") + 1]) ?? 503 }

@@ -79,6 +79,7 @@ export const toMessage = (row: MessageRow): Message => ({
           toolTokens: countOf(row.toolTokens)
         },
   costMicros: row.costMicros === null ? null : Number(row.costMicros),
+  output: row.output,
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
 })
@@ -98,7 +99,8 @@ const unanswered = {
   error: null,
   model: null,
   usage: null,
-  costMicros: null
+  costMicros: null,
+  output: null
 }
 
 /** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */

@@ -25,7 +25,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
-import { Models } from "../models/Models.ts"
+import { checkFormat, Models } from "../models/Models.ts"
 import type { RoomSettings } from "../models/Settings.ts"
 import { Spending } from "../models/Spending.ts"
 import { Announcer } from "../queue/Announcer.ts"
@@ -125,7 +125,11 @@ interface Basis {
 const hashOf = (parts: ReadonlyArray<string>, settings: AskSettings): string => {
   const names = Object.keys(settings).toSorted()
   const request = names.length === 0 ? parts : [...parts, JSON.stringify(settings, names)]
-  return createHash("sha256").update(request.join("\n")).digest("base64url")
+  // A list of names drops the members of nested objects.
+  const format = settings.responseFormat === undefined ? [] : [JSON.stringify(settings.responseFormat)]
+  return createHash("sha256")
+    .update([...request, ...format].join("\n"))
+    .digest("base64url")
 }
 
 /** Accepts questions. */
@@ -206,6 +210,7 @@ export class Sending extends Context.Service<
         content: string,
         again: MessageId | null
       ) {
+        yield* checkFormat(settings.responseFormat)
         const key = idempotencyKey ?? null
         const hash = key === null ? null : hashOf([roomId, again ?? "", content], settings)
         yield* spending.check

@@ -26,6 +26,8 @@ export const Model = Schema.Struct({
   thinking: Schema.NullOr(Schema.Struct({ levels: Schema.NonEmptyArray(Level), default: Schema.NullOr(Level) })),
   tools: Schema.Array(Schema.Literals(["search", "url"])),
   input: Schema.NonEmptyArray(Schema.Literals(["text", "image", "pdf", "audio"])),
+  /** False when it cannot be made to answer in JSON. */
+  json: Schema.optionalKey(Schema.Boolean),
   /** Tokens of an answer, thoughts included. */
   maxOutputTokens: PerTier,
   /** Tokens of a prompt: system prompt, history and question. */

@@ -1,5 +1,6 @@
 import { type GenerateContentParameters, GoogleGenAI, HarmBlockThreshold, HarmCategory, type SafetySetting } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
+import type { ResponseFormat } from "../api/chat/Settings.ts"
 import { AppConfig, type Settings } from "../config/Settings.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
@@ -17,6 +18,7 @@ export interface Prompt {
   readonly temperature: number | null
   /** Tokens of the answer, thoughts included. */
   readonly maxOutputTokens: number
+  readonly responseFormat?: ResponseFormat | undefined
   /** The roles alternate; the first and the last turn are the user's. */
   readonly turns: ReadonlyArray<Turn>
 }
@@ -26,6 +28,11 @@ const idleSeconds = 60
 
 /** Whether Google ended the answer, or an open connection was given up after its finish reason: more may have come. */
 export type AnswerEnd = "ended" | "given_up"
+
+const jsonOf = ({ schema }: ResponseFormat) => ({
+  responseMimeType: "application/json",
+  ...(schema === undefined ? {} : { responseJsonSchema: schema })
+})
 
 const thresholds = {
   off: HarmBlockThreshold.OFF,
@@ -59,7 +66,8 @@ const toParameters = (
     ...(prompt.systemPrompt === null || prompt.systemPrompt === "" ? {} : { systemInstruction: prompt.systemPrompt }),
     maxOutputTokens: prompt.maxOutputTokens,
     ...(safetySettings === undefined ? {} : { safetySettings }),
-    ...(prompt.temperature === null ? {} : { temperature: prompt.temperature })
+    ...(prompt.temperature === null ? {} : { temperature: prompt.temperature }),
+    ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {})
   }
 })
 

@@ -15,6 +15,8 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   retryAfter: Schema.optional(Schema.Number),
   /** Attempts after which to give up, when they are fewer than usual. */
   maximumAttempts: Schema.optional(Schema.Number),
+  /** Google's name of the error: `API_KEY_INVALID` is a 400, too. */
+  reason: Schema.optional(Schema.String),
   /** Why the model stopped. */
   finishReason: Schema.optional(Schema.String)
 }) {
@@ -58,6 +60,8 @@ const namesDailyQuota = (detail: unknown): boolean =>
 /** 408 time-out, 409 conflict (ABORTED), 499 cancelled on the way. */
 const transient = new Set([408, 409, 499])
 
+const reasonOf = (detail: unknown): unknown => member(detail, "reason")
+
 /** Classifies what the SDK threw. Anything but an answer of Google's is a failure of the network. */
 export const fromUnknown = (cause: unknown): GeminiError => {
   if (!(cause instanceof ApiError)) {
@@ -77,5 +81,10 @@ export const fromUnknown = (cause: unknown): GeminiError => {
   // Every 5xx (also a proxy's HTML page) and these are transient; other statuses mean that our request or key is wrong.
   return cause.status >= 500 || transient.has(cause.status)
     ? new GeminiError({ kind: "unavailable", detail, retryAfter })
-    : new GeminiError({ kind: "misconfigured", detail, status: cause.status })
+    : new GeminiError({
+        kind: "misconfigured",
+        detail,
+        status: cause.status,
+        reason: details.map(reasonOf).find(Predicate.isString)
+      })
 }

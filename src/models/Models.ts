@@ -1,4 +1,4 @@
-import type { AskSettings } from "../api/chat/Settings.ts"
+import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Tier } from "../api/auth/User.ts"
 import { ModelNotInPlan } from "../api/models/ModelErrors.ts"
@@ -7,6 +7,7 @@ import { ValidationFailed } from "../api/Problems.ts"
 import type { Model, Price } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
 
+import { faultOfOutputSchema } from "./JsonOutput.ts"
 import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
 import { chosen, type ReplySettings, type RoomSettings } from "./Settings.ts"
 
@@ -19,10 +20,23 @@ const settingsFor = (model: Model, asked: AskSettings, room: RoomSettings, tier:
   temperature: chosen("temperature", asked, room),
   maxOutputTokens: Math.min(asked.maxOutputTokens ?? Infinity, model.maxOutputTokens[tier]),
   contextTokens: model.contextTokens[tier],
-  ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt })
+  ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt }),
+  ...(asked.responseFormat?.type === "json" ? { responseFormat: asked.responseFormat } : {})
 })
 
-const unknownModel = (path: string) => new ValidationFailed({ errors: [{ path, message: "is not one of this server's models" }] })
+const invalid = (path: string, message: string) => new ValidationFailed({ errors: [{ path, message }] })
+
+/** Fails when the model cannot be asked for this form of the answer. */
+export const checkFormat = (format: ResponseFormat | undefined): Effect.Effect<void, ValidationFailed> => {
+  const schema = format?.schema
+  if (schema === undefined) return Effect.void
+  const path = "/settings/responseFormat/schema"
+  if (format?.type !== "json") return Effect.fail(invalid(path, "is allowed for the type json alone"))
+  const fault = faultOfOutputSchema(schema)
+  return fault === undefined ? Effect.void : Effect.fail(invalid(`${path}${fault.path}`, fault.message))
+}
+
+const unknownModel = (path: string) => invalid(path, "is not one of this server's models")
 
 /** The models that the server offers: who may choose which, and what answers in place of a model that is retired. */
 export class Models extends Context.Service<
@@ -67,7 +81,7 @@ export class Models extends Context.Service<
       }
 
       const infoOf = (model: Model, tier: Tier, time: number): ModelInfo => {
-        const { contextTokens, id, input, maxOutputTokens, name, replacement, retiresAt, thinking, tools } = model
+        const { contextTokens, id, input, json = true, maxOutputTokens, name, replacement, retiresAt, thinking, tools } = model
         const price = priceAt(model, time)
         const limitsOf = includes(model, tier) ? tier : requiredTier(model)
         return {
@@ -79,6 +93,7 @@ export class Models extends Context.Service<
           thinking,
           tools,
           input,
+          json,
           maxOutputTokens: maxOutputTokens[limitsOf],
           contextTokens: contextTokens[limitsOf],
           price: price === undefined ? null : { input: price.input, output: price.output, currency: "USD", perTokens: 1_000_000 },
@@ -115,6 +130,9 @@ export class Models extends Context.Service<
         const time = yield* Clock.currentTimeMillis
         const model = resolveAt(chosen("model", asked, room), time)
         if (!includes(model, tier)) return yield* notInPlan(model)
+        if (asked.responseFormat?.type === "json" && model.json === false) {
+          return yield* invalid("/settings/responseFormat/type", `is not text, which alone ${model.id} answers with`)
+        }
         return { settings: settingsFor(model, asked, room, tier), price: priceAt(model, time) }
       })
 

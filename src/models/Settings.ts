@@ -1,4 +1,4 @@
-import type { AskSettings } from "../api/chat/Settings.ts"
+import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
 
 /** A room's settings that a reply may take over. */
 export interface RoomSettings {
@@ -17,6 +17,8 @@ export interface ReplySettings {
   /** The tier's bound of the prompt. */
   readonly contextTokens: number
   readonly systemPrompt?: string | null
+  /** Absent for text. */
+  readonly responseFormat?: ResponseFormat
 }
 
 /** The question's value where it has one, or else the room's. */

@@ -89,7 +89,8 @@ export class ContextReceipts extends Context.Service<
         const reply = yield* findReply(userId, roomId, replyId)
         const { systemPrompt } = reply
         const room = { model: reply.roomModel, temperature: reply.roomTemperature }
-        const { contextTokens, maxOutputTokens, model, temperature } = reply.settings ?? (yield* models.defaults(room, "basic"))
+        const { contextTokens, maxOutputTokens, model, responseFormat, temperature } =
+          reply.settings ?? (yield* models.defaults(room, "basic"))
         const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens }
         const ids =
           reply.ids === null ? (yield* conversation.turnsFor(question)).map(({ messageId }) => messageId) : reply.ids.split(",")
@@ -111,7 +112,13 @@ export class ContextReceipts extends Context.Service<
           systemPrompt,
           promptTokens: Math.max(0, reply.promptTokens ?? estimate),
           model: reply.model ?? model,
-          settings: { model, temperature, maxOutputTokens, contextTokens }
+          settings: {
+            model,
+            temperature,
+            maxOutputTokens,
+            contextTokens,
+            ...(responseFormat === undefined ? {} : { responseFormat })
+          }
         }
       })
 

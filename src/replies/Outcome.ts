@@ -1,8 +1,10 @@
 import { Effect } from "effect"
 import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
+import type { ResponseFormat } from "../api/chat/Settings.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import type { AnswerEnd as CallEnd } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
+import { isOutput } from "../models/JsonOutput.ts"
 
 /** How an answer ended; `full` when its text reached the limit and the call was ended. */
 export type AnswerEnd = CallEnd | "full"
@@ -17,17 +19,21 @@ export interface Outcome {
   readonly error: { readonly code: ErrorCode; readonly message: string } | null
   readonly model: string | null
   readonly usage: TokenUsage | null
+  /** The answer in JSON, when that was asked for and it fits. */
+  readonly output?: string | null | undefined
 }
 
 const messages: Record<ErrorCode, string> = {
   blocked: "The model's safety rules refused this question or its answer.",
   budget_exceeded: "The budget for today was used up before the reply was complete.",
   empty_response: "The model gave an empty answer twice.",
+  invalid_output: "The model's answer was not JSON that fits the schema, twice.",
   max_tokens: "The model used all its tokens before it wrote any text.",
   model_misconfigured: "The model rejects our requests; the operator has been alerted.",
   model_quota_exhausted: "The model's quota for today is used up.",
   model_stopped: "The model stopped before it had finished, twice.",
-  model_unavailable: "The model could not be reached; please ask again."
+  model_unavailable: "The model could not be reached; please ask again.",
+  schema_rejected: "The model rejects this schema; a simpler one may work."
 }
 
 /** These reasons are about the user's content, not faults: https://ai.google.dev/api/generate-content#FinishReason */
@@ -48,6 +54,16 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
   status: "failed",
   error: { code, message: messages[code] }
 })
+
+/**
+ * The outcome of an answer in this format: one whose text is complete is parsed and checked. The text that does not fit
+ * is kept.
+ */
+export const withOutput = (outcome: Outcome, format: ResponseFormat | undefined): Outcome => {
+  if (format?.type !== "json" || outcome.status !== "completed" || outcome.truncated) return outcome
+  const text = outcome.content ?? ""
+  return isOutput(text, format.schema) ? { ...outcome, output: text } : failed("invalid_output", outcome)
+}
 
 /** The user stopped it: what was written stays. */
 export const cancelled = (content: string | null, model: string | null, usage: TokenUsage | null = null): Outcome => ({

@@ -10,7 +10,17 @@ import { DeltaLog } from "../stream/DeltaLog.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { Conversation, estimateTokens } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
-import { type AnswerEnd, appendDelta, cancelled, emptyAnswer, failed, type ModelAnswer, outcomeOf } from "./Outcome.ts"
+import {
+  type AnswerEnd,
+  appendDelta,
+  cancelled,
+  emptyAnswer,
+  failed,
+  type ModelAnswer,
+  type Outcome,
+  outcomeOf,
+  withOutput
+} from "./Outcome.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
 import { makeTextLimit } from "./TextLimit.ts"
@@ -22,6 +32,9 @@ const retryWindow = Duration.toMillis("120 seconds")
 export const replyDeadline = Duration.toMillis("10 minutes")
 /** Milliseconds to pause a model after a 429 that does not say how long. */
 const defaultPause = 5_000
+
+/** Milliseconds until the model is asked again for an answer that is not the JSON that it should be. */
+const retryDelay = 500
 
 /** Makes replies: claims one under a lease, asks the model, and ends it once, fenced by its attempt. */
 export class ReplyMaker extends Context.Service<
@@ -57,6 +70,11 @@ export class ReplyMaker extends Context.Service<
         const jitter = yield* Random.next
         switch (error.kind) {
           case "misconfigured": {
+            const hasSchema = reply.settings.responseFormat?.schema !== undefined
+            if (hasSchema && error.status === 400 && error.reason !== "API_KEY_INVALID") {
+              yield* Effect.logWarning(`Gemini refuses a schema for ${reply.settings.model}`, error)
+              return yield* settle(reply, failed("schema_rejected"), work)
+            }
             yield* Effect.logError(`Gemini refuses our requests for ${reply.settings.model}`, error)
             return yield* settle(reply, failed("model_misconfigured"), work)
           }
@@ -85,6 +103,13 @@ export class ReplyMaker extends Context.Service<
         }
       })
 
+      /** Ends the reply with its answer, or asks once more for one that is not the JSON that it should be. */
+      const end = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work: Work) {
+        if (outcome.error?.code !== "invalid_output" || reply.failures > 0) return yield* settle(reply, outcome, work)
+        yield* Effect.logWarning(`Attempt ${reply.attempt} gave JSON that does not fit`)
+        return yield* postpone(reply, retryDelay, reply.failures + 1)
+      })
+
       /** Passes on the text as it arrives; an answer whose text reaches the limit is cut there, and the call is ended. */
       const call = Effect.fnUntraced(function* (prompt: Prompt, onDelta: (delta: AnswerDelta) => void) {
         const keep = makeTextLimit(maximumReplyBytes)
@@ -101,8 +126,8 @@ export class ReplyMaker extends Context.Service<
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
         function* (reply: Claim, turns: Prompt["turns"], calls: AttemptCalls, onText: (text: string) => void) {
-          const { maxOutputTokens, model, temperature } = reply.settings
-          const prompt: Prompt = { model, systemPrompt: reply.systemPrompt, temperature, maxOutputTokens, turns }
+          const { maxOutputTokens, model, responseFormat, temperature } = reply.settings
+          const prompt: Prompt = { model, systemPrompt: reply.systemPrompt, temperature, maxOutputTokens, responseFormat, turns }
           // Replaced by `modelVersion` when the answer has one.
           const unanswered: ModelAnswer = { ...emptyAnswer, model }
           let answer = unanswered
@@ -115,7 +140,7 @@ export class ReplyMaker extends Context.Service<
               if (delta.text !== "") onText(delta.text)
             })
             const outcome = yield* outcomeOf(answer, end)
-            if (outcome !== undefined) return outcome
+            if (outcome !== undefined) return withOutput(outcome, responseFormat)
           }
           return failed("empty_response", { finishReason: "STOP", model: answer.model, usage: answer.usage })
         },
@@ -159,9 +184,7 @@ export class ReplyMaker extends Context.Service<
             return yield* Effect.asVoid(finish(reply, reply.attempt, outcome, work))
           }
           if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
-          return result._tag === "Success"
-            ? yield* settle(reply, result.success, work)
-            : yield* recover(reply, result.failure, work)
+          return result._tag === "Success" ? yield* end(reply, result.success, work) : yield* recover(reply, result.failure, work)
         }).pipe(Effect.ensuring(record(reply, calls)))
       }, Effect.scoped)
 

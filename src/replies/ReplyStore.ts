@@ -180,7 +180,8 @@ export class ReplyStore extends Context.Service<
             p_tool_tokens => ${usage?.toolTokens ?? null}::int, p_calls => ${JSON.stringify(work?.calls.rows(models.costOf) ?? [])}::text::jsonb,
             p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
-            p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[]) as ended
+            p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[],
+            p_output => ${outcome.output ?? null}::text::json) as ended
         `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
         const { ended } = row

@@ -80,6 +80,7 @@ describe("fromUnknown of an SDK error", () => {
       assert.strictEqual(await kindOf(`[[status ${status}]]`), "misconfigured", String(status))
     const { error } = await thrownFor("hello", { key: "invalid" })
     assert.strictEqual(error.kind, "misconfigured")
+    assert.strictEqual(error.reason, "API_KEY_INVALID")
     assert.include(error.detail, "API key not valid")
     assert.strictEqual((await thrownFor("hello", { model: "unknown-1" })).error.kind, "misconfigured")
   })

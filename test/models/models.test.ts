@@ -44,6 +44,7 @@ describe("GET /models", () => {
       thinking: { levels: ["low", "medium", "high"], default: "medium" },
       tools: ["search", "url"],
       input: ["text", "image", "pdf", "audio"],
+      json: true,
       maxOutputTokens: 2_048,
       contextTokens: 32_000,
       retiresAt: null,

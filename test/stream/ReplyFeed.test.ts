@@ -21,6 +21,7 @@ const message = (status: Status, attempt: number, content = ""): Message => ({
   model: null,
   usage: null,
   costMicros: null,
+  output: null,
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 })

@@ -25,6 +25,7 @@ const processing: Message = {
   model: null,
   usage: null,
   costMicros: null,
+  output: null,
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 }

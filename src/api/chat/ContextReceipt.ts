@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { Count } from "../Schemas.ts"
+import { ResponseFormat } from "./Settings.ts"
 import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
 
 /** The messages that a reply's prompt included, and those it left out, with the reason. Tokens are estimates. */
@@ -22,7 +23,8 @@ export const ContextReceipt = Schema.Struct({
     model: Schema.String,
     temperature: Schema.NullOr(Schema.Finite),
     maxOutputTokens: Count,
-    contextTokens: Count
+    contextTokens: Count,
+    responseFormat: Schema.optionalKey(ResponseFormat)
   }).annotate({ identifier: "ReplySettings", description: "The reply's settings, as they were when its question was accepted." })
 }).annotate({
   identifier: "ContextReceipt",

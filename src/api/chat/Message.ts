@@ -20,6 +20,8 @@ export const ErrorCode = Schema.Literals([
   "max_tokens",
   "model_stopped",
   "budget_exceeded",
+  "invalid_output",
+  "schema_rejected",
   "blocked"
 ])
 export type ErrorCode = typeof ErrorCode.Type
@@ -53,6 +55,7 @@ export const exampleQuestion = {
   model: null,
   usage: null,
   costMicros: null,
+  output: null,
   createdAt: times.asked,
   completedAt: times.asked
 }
@@ -97,6 +100,9 @@ export const Message = Schema.Struct({
   usage: Schema.NullOr(TokenUsage),
   costMicros: Schema.NullOr(Count).annotate({
     description: "What the reply's calls of the model cost, in millionths of a US dollar; null until a priced call has ended."
+  }),
+  output: Schema.Unknown.annotate({
+    description: "The value of an answer in JSON (`settings.responseFormat`); null for text, and for one that is not complete."
   }),
   createdAt: Timestamp,
   completedAt: Schema.NullOr(Timestamp)

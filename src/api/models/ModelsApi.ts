@@ -20,6 +20,7 @@ const exampleModel = {
   thinking: { levels: ["low" as const, "medium" as const, "high" as const], default: "medium" as const },
   tools: ["search" as const, "url" as const],
   input: ["text" as const],
+  json: true,
   maxOutputTokens: 2_048,
   contextTokens: 32_000,
   price: { input: 0.75, output: 3.75, currency: "USD" as const, perTokens: 1_000_000 as const },
@@ -38,6 +39,7 @@ export const ModelInfo = Schema.Struct({
   ),
   tools: Schema.Array(Tool),
   input: Schema.Array(Input),
+  json: Schema.Boolean.annotate({ description: "Whether it can answer in JSON (`responseFormat`)." }),
   maxOutputTokens: Count.annotate({ description: "Tokens of an answer for the user's tier, thoughts included." }),
   contextTokens: Count.annotate({ description: "Tokens of a prompt for the user's tier." }),
   price: Schema.NullOr(
