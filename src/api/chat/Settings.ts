@@ -10,7 +10,7 @@ export const ResponseFormat = Schema.Struct({
         "A JSON Schema (2020-12) that the answer fits, with `object` or `array` at the root: at most 16 KiB, 10 nested schemas, and 900 as the sum of `maxItems`. Keywords: $id $defs $ref $anchor type format title description enum items prefixItems minItems maxItems minimum maximum anyOf oneOf properties additionalProperties required propertyOrdering."
     })
   )
-}).annotate({ identifier: "ResponseFormat", description: "Text, or JSON that is parsed into the message's `output`." })
+}).annotate({ identifier: "AnswerFormat", description: "Text, or JSON that is parsed into the message's `output`." })
 export type ResponseFormat = typeof ResponseFormat.Type
 
 /** What a question may set for its reply alone. An omitted setting is the room's. */
