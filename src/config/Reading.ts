@@ -5,7 +5,9 @@ import { type NameWithDefault, type VariableName, variables } from "./Variables.
 /** A setting that is missing or not usable. The process prints its message as one line and does not start. */
 export class SettingError extends Schema.TaggedError<SettingError>()("SettingError", {
   setting: Schema.String,
-  problem: Schema.String
+  problem: Schema.String,
+  /** Whether it may pass by itself, as an outage of the database does. */
+  isPassing: Schema.optional(Schema.Boolean)
 }) {
   override get message() {
     return `${this.setting}: ${this.problem}`

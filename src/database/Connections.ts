@@ -108,4 +108,8 @@ export const forbiddenReason = (error: unknown): string | undefined => (codeOf(e
 
 /** A failed first connection, reported as a bad setting. */
 export const unusable = (endpoint: DatabaseEndpoint) => (error: unknown) =>
-  new SettingError({ setting: endpoint.setting, problem: `cannot connect: ${reasonOf(error)}` })
+  new SettingError({
+    setting: endpoint.setting,
+    problem: `cannot connect: ${reasonOf(error)}`,
+    isPassing: isPassing(error)
+  })
