@@ -12,9 +12,10 @@ import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Models } from "../models/Models.ts"
+import { matchingTag } from "../http/EntityTags.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
-import { plainTag, rememberGzip } from "../http/Precompressed.ts"
+import { rememberGzip } from "../http/Precompressed.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms, newChatroom } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
@@ -23,12 +24,6 @@ import { RoomExport } from "./RoomExport.ts"
 import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
-
-/** RFC 9110, 13.1.2: the first of the listed tags that names the page, compressed or not, compared weakly; `*` names any. */
-const matching = (header: string | undefined, etag: string): string | undefined => {
-  const tags = header?.split(",").map((tag) => tag.trim().replace(/^W\//, ""))
-  return tags?.includes("*") === true ? etag : tags?.find((tag) => plainTag(tag) === etag)
-}
 
 const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.String, id: Schema.String })
 type ListPosition = typeof ListPosition.Type
@@ -96,7 +91,7 @@ export const ChatHttp = HttpApiBuilder.group(
           "cache-status": from === "hit" ? "chatrooms; hit" : `chatrooms; fwd=${from}`
         }
         if (value.gzipped !== undefined) rememberGzip(value.body, value.gzipped)
-        const etag = matching(headers["if-none-match"], value.etag)
+        const etag = matchingTag(headers["if-none-match"], value.etag)
         if (etag !== undefined) return HttpServerResponse.empty({ status: 304, headers: { ...fresh, etag } })
         const next = nextLink(request.originalUrl, value.next === null ? null : cursorOf(value.next))
         return HttpServerResponse.uint8Array(value.body, { contentType: "application/json", headers: { ...fresh, ...next } })

@@ -65,6 +65,9 @@ describe("GET /models", () => {
     const etag = headers.get("etag") ?? ""
     const again = await ada.call("GET", "/models", undefined, { "if-none-match": etag })
     assert.deepStrictEqual([again.status, again.headers.get("etag"), again.text], [304, etag, ""])
+    const compressed = etag.replace(/"$/, '-gz"')
+    const compressedAgain = await ada.call("GET", "/models", undefined, { "if-none-match": `W/"other", ${compressed}` })
+    assert.deepStrictEqual([compressedAgain.status, compressedAgain.headers.get("etag")], [304, compressed])
     assert.strictEqual((await request(backends.urls[0] ?? "", "GET", "/models")).status, 401)
   })
 })
