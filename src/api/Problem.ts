@@ -6,6 +6,15 @@ export const retryAfter = {
   retryAfter: Count.annotate({ description: "Seconds to wait before a retry.", examples: [30] })
 }
 
+/** A member of problems that a higher tier does not have. */
+export const upgradeUrl = {
+  upgradeUrl: Schema.String.annotate({
+    description: "Where to upgrade.",
+    format: "uri",
+    examples: ["https://chat.example.com/subscribe/pro"]
+  })
+}
+
 /**
  * The declaration and members of one problem (RFC 9457), to be spread into `HttpApiError.Problem`:
  * clients branch on `code`, people read `detail`. The server adds `requestId`.

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs"
 import { Effect, Option, Result, Schema } from "effect"
+import { Tier } from "../api/auth/User.ts"
+import { Input, ThinkingLevel, Tool } from "../api/models/ModelsApi.ts"
 import { builtInModels } from "./BuiltInModels.ts"
 import { fail, optional } from "./Reading.ts"
 
@@ -8,7 +10,6 @@ const Id = Schema.String.check(Schema.isMaxLength(100), Schema.isPattern(/^[a-z0
 const Dollars = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
 const PerTier = Schema.Struct({ basic: Tokens, pro: Tokens })
-const Level = Schema.Literals(["minimal", "low", "medium", "high"])
 
 /** US dollars per million tokens from a UTC day on, until the next price. */
 const Price = Schema.Struct({ from: Day, input: Dollars, cached: Dollars, output: Dollars })
@@ -19,13 +20,13 @@ export const Model = Schema.Struct({
   id: Id,
   name: Schema.String.check(Schema.isBetweenCodePoints(1, 100)),
   /** The tiers whose users may choose it. */
-  tiers: Schema.NonEmptyArray(Schema.Literals(["basic", "pro"])),
+  tiers: Schema.NonEmptyArray(Tier),
   /** One model is the default. `GEMINI_MODEL` overrides it. */
   default: Schema.optionalKey(Schema.Boolean),
   /** Null: the model does not think, or its thinking cannot be set. `default` is the level that Google chooses. */
-  thinking: Schema.NullOr(Schema.Struct({ levels: Schema.NonEmptyArray(Level), default: Schema.NullOr(Level) })),
-  tools: Schema.Array(Schema.Literals(["search", "url"])),
-  input: Schema.NonEmptyArray(Schema.Literals(["text", "image", "pdf", "audio"])),
+  thinking: Schema.NullOr(Schema.Struct({ levels: Schema.NonEmptyArray(ThinkingLevel), default: Schema.NullOr(ThinkingLevel) })),
+  tools: Schema.Array(Tool),
+  input: Schema.NonEmptyArray(Input),
   /** False when it cannot be made to answer in JSON. */
   json: Schema.optionalKey(Schema.Boolean),
   /** Tokens of an answer, thoughts included. */

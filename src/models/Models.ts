@@ -42,7 +42,6 @@ const unknownModel = (path: string) => invalid(path, "is not one of this server'
 export class Models extends Context.Service<
   Models,
   {
-    readonly defaultModel: string
     /** Every model, with its limits for a user of the tier. */
     readonly list: (tier: Tier) => Effect.Effect<ReadonlyArray<ModelInfo>>
     /** Fails when a user of the tier may not choose the model for a room; null is the default model. */
@@ -60,11 +59,6 @@ export class Models extends Context.Service<
     readonly defaults: (room: RoomSettings, tier: Tier) => Effect.Effect<ReplySettings>
     /** What a call that began at the time (milliseconds since 1970) cost. */
     readonly costOf: (call: FinishedCall, startedAt: number) => CallCost
-    /**
-     * The model that answers for a room's choice: the default for none or for one that the server no longer offers, and
-     * the replacement of one that is retired.
-     */
-    readonly resolve: (choice: string | null) => Effect.Effect<Model>
   }
 >()("chat-backend/models/Models") {
   static readonly layer = Layer.effect(
@@ -114,13 +108,12 @@ export class Models extends Context.Service<
         if (!includes(model, tier)) return yield* notInPlan(model)
       })
 
+      /** The default for no choice or one that the server no longer offers; the replacement of one that is retired. */
       const resolveAt = (choice: string | null, time: number): Model => {
         let model = (choice === null ? undefined : byId.get(choice)) ?? fallback
         while (isRetired(model, time) && model.replacement !== null) model = byId.get(model.replacement) ?? fallback
         return model
       }
-      const resolve: Models["Service"]["resolve"] = (choice) =>
-        Effect.map(Clock.currentTimeMillis, (time) => resolveAt(choice, time))
 
       const notInPlan = (model: Model) =>
         new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: `${appUrl}/subscribe/pro` })
@@ -137,11 +130,11 @@ export class Models extends Context.Service<
       })
 
       const defaults: Models["Service"]["defaults"] = (room, tier) =>
-        Effect.map(resolve(room.model), (model) => settingsFor(model, {}, room, tier))
+        Effect.map(Clock.currentTimeMillis, (time) => settingsFor(resolveAt(room.model, time), {}, room, tier))
 
       const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt)
 
-      return Models.of({ defaultModel, list, check, settle, defaults, costOf, resolve })
+      return Models.of({ list, check, settle, defaults, costOf })
     })
   )
 }

@@ -2,6 +2,7 @@ import { v5 as uuid } from "uuid"
 import type { TokenUsage } from "../api/chat/Message.ts"
 import type { Tier } from "../api/auth/User.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
+import { tokensOfBytes } from "./Conversation.ts"
 import type { CallCost, FinishedCall } from "../models/Prices.ts"
 
 /** A row of `model_calls`, by the names of its columns. */
@@ -45,9 +46,6 @@ interface Call {
 /** Any UUID: the ids of calls are made of it, so that a call that is written twice has one id. */
 const namespace = "5d4f2a52-6f0e-4d2a-9d1d-3a1d0f6b7c10"
 
-/** Four bytes a token, as all estimates here. */
-const tokensOf = (bytes: number) => Math.ceil(bytes / 4)
-
 /** The calls of the model that one attempt at a reply makes, with what each has counted so far. */
 export class AttemptCalls {
   /** Whether the ledger has them. */
@@ -89,7 +87,7 @@ export class AttemptCalls {
     const { attempt, id, model, tier } = this.reply
     return this.calls.flatMap((call, index) => {
       if (!call.isAnswered) return []
-      const estimate = { replyTokens: tokensOf(call.bytes), thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
+      const estimate = { replyTokens: tokensOfBytes(call.bytes), thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
       const usage = call.usage ?? { promptTokens: this.promptTokens, ...estimate }
       const { costMicros, isPriced } = costOf({ model, modelVersion: call.modelVersion, usage }, call.startedAt)
       return [

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiError, HttpApiSchema } from "effect/http-api"
 import { times } from "../Examples.ts"
-import { problem, retryAfter } from "../Problem.ts"
+import { problem, retryAfter, upgradeUrl } from "../Problem.ts"
 import { Count, Timestamp } from "../Schemas.ts"
 
 export class ChatroomNotFound extends HttpApiError.Problem<ChatroomNotFound>()(
@@ -46,11 +46,7 @@ export class QuotaExceeded extends HttpApiError.Problem<QuotaExceeded>()(
   ...problem("quota_exceeded", 429, "Today's prompts are used up", {
     limit: Count.annotate({ description: "Prompts per UTC day.", examples: [5] }),
     resetsAt: Timestamp.annotate({ description: "When the quota resets.", examples: [times.midnight] }),
-    upgradeUrl: Schema.String.annotate({
-      description: "Where to upgrade.",
-      format: "uri",
-      examples: ["https://chat.example.com/subscribe/pro"]
-    }),
+    ...upgradeUrl,
     retryAfter: retryAfter.retryAfter.annotate({ examples: [52_080] })
   })
 ) {}
@@ -59,11 +55,7 @@ export class BudgetExceeded extends HttpApiError.Problem<BudgetExceeded>()(
   "BudgetExceeded",
   ...problem("budget_exceeded", 429, "Today's budget is used up", {
     resetsAt: Timestamp.annotate({ description: "When the budget resets.", examples: [times.midnight] }),
-    upgradeUrl: Schema.String.annotate({
-      description: "Where to upgrade.",
-      format: "uri",
-      examples: ["https://chat.example.com/subscribe/pro"]
-    }),
+    ...upgradeUrl,
     retryAfter: retryAfter.retryAfter.annotate({ examples: [52_080] })
   })
 ) {}

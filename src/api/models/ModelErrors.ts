@@ -1,17 +1,13 @@
 import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
 import { Tier } from "../auth/User.ts"
-import { problem } from "../Problem.ts"
+import { problem, upgradeUrl } from "../Problem.ts"
 
 export class ModelNotInPlan extends HttpApiError.Problem<ModelNotInPlan>()(
   "ModelNotInPlan",
   ...problem("model_not_in_plan", 403, "The model is not in the user's plan", {
     model: Schema.String.annotate({ description: "The model.", examples: ["gemini-3.1-pro-preview"] }),
     requiredTier: Tier.annotate({ description: "The tier that has the model.", examples: ["pro"] }),
-    upgradeUrl: Schema.String.annotate({
-      description: "Where to upgrade.",
-      format: "uri",
-      examples: ["https://chat.example.com/subscribe/pro"]
-    })
+    ...upgradeUrl
   })
 ) {}

@@ -7,8 +7,8 @@ import { describe } from "../Describe.ts"
 import { Count } from "../Schemas.ts"
 
 export const ThinkingLevel = Schema.Literals(["minimal", "low", "medium", "high"])
-const Tool = Schema.Literals(["search", "url"])
-const Input = Schema.Literals(["text", "image", "pdf", "audio"])
+export const Tool = Schema.Literals(["search", "url"])
+export const Input = Schema.Literals(["text", "image", "pdf", "audio"])
 const Day = Schema.String.annotate({ format: "date" })
 
 const exampleModel = {
