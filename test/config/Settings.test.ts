@@ -4,6 +4,7 @@ import { assert, describe, it } from "vitest"
 import { AppConfig, type Settings } from "../../src/config/Settings.ts"
 import { SettingError } from "../../src/config/Reading.ts"
 import { variables } from "../../src/config/Variables.ts"
+import { base64, goodKey, production } from "./production.ts"
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -30,17 +31,7 @@ const refusal = async (environment: Environment): Promise<string> => {
   return exit.message
 }
 
-const base64 = (text: string | Uint8Array) => Buffer.from(text).toString("base64")
-const goodKey = `k1:${base64("0123456789abcdef0123456789ABCDEF")}`
 const test = { APP_ENV: "test", DATABASE_URL: "postgres://app:database-password@db.example/chat" }
-const production = {
-  DATABASE_URL: "postgres://app:database-password@db.example/chat",
-  JWT_KEYS: goodKey,
-  OTP_DELIVERY: "log",
-  GEMINI_API_KEY: "gemini-api-key",
-  APP_URL: "https://chat.example",
-  BILLING: "off"
-}
 
 const gateway = {
   OTP_DELIVERY: "webhook",

@@ -1,16 +1,6 @@
 import { assert, describe, it } from "vitest"
 import { runToEnd } from "../support/runToEnd.ts"
-
-const base64 = (text: string) => Buffer.from(text).toString("base64")
-const goodKey = `k1:${base64("0123456789abcdef0123456789ABCDEF")}`
-const production = {
-  DATABASE_URL: "postgres://app:database-password@db.example/chat",
-  JWT_KEYS: goodKey,
-  OTP_DELIVERY: "log",
-  GEMINI_API_KEY: "gemini-api-key",
-  APP_URL: "https://chat.example",
-  BILLING: "off"
-}
+import { base64, production } from "./production.ts"
 
 describe("the process", () => {
   it("prints one line with the setting's name and exits with 1", async () => {
