@@ -58,7 +58,8 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSk
 /** The role on top of the features on top of the infrastructure. */
 const RunningLayer = RoleLayer.pipe(
   Layer.provide([UserData.layer, BillingLayer, RepliesLayer]),
-  Layer.provide([AuthLayer, ChatLayer]),
+  Layer.provide(ChatLayer),
+  Layer.provide(AuthLayer),
   Layer.provide(ModelsLayer),
   Layer.provide(Infrastructure)
 )

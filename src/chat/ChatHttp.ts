@@ -1,12 +1,8 @@
-import { Clock, Duration, Effect, Schema, Stream } from "effect"
+import { Clock, Effect, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
-import type { UserId } from "../api/auth/User.ts"
-import type { CreateChatroom } from "../api/chat/Chatroom.ts"
-import { ChatroomsLimited } from "../api/chat/ChatErrors.ts"
-import { Throttle } from "../auth/Throttle.ts"
 import { maximumWait } from "../api/chat/ChatApi.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
@@ -37,9 +33,6 @@ const preferredWait = (prefer: string | undefined): number => {
 
 const pollAgain = (message: Message | null) => (message === null || hasEnded(message) ? {} : { "retry-after": "1" })
 
-/** New rooms of a user: all that a user may have at once, but not for ever by creating and deleting them. */
-const newRooms = { limit: 1_200, period: Duration.hours(1) }
-
 export const ChatHttp = HttpApiBuilder.group(
   Api,
   "chat",
@@ -53,19 +46,11 @@ export const ChatHttp = HttpApiBuilder.group(
     const idempotency = yield* Idempotency
     const models = yield* Models
 
-    const throttle = yield* Throttle
-
-    const create = Effect.fnUntraced(function* (userId: UserId, payload: CreateChatroom) {
-      const retryAfter = yield* throttle.take(`chatrooms:${userId}`, newRooms)
-      if (retryAfter > 0) return yield* new ChatroomsLimited({ retryAfter })
-      return yield* chatrooms.create(userId, payload)
-    })
-
     return handlers.handleAll({
       createChatroom: Effect.fnUntraced(function* ({ headers, payload }) {
         const { tier, userId } = yield* CurrentUser
         const request = { userId, route: "createChatroom", key: headers["idempotency-key"], body: payload }
-        const checked = Effect.andThen(models.check(payload.model, tier), create(userId, payload))
+        const checked = Effect.andThen(models.check(payload.model, tier), chatrooms.create(userId, payload))
         const { replayed, value } = yield* idempotency.once(request, checked, {
           keep: ({ createdAt, id, updatedAt }) => ({ createdAt, id, updatedAt }),
           restore: (kept) => newChatroom(payload, kept)

@@ -1,10 +1,11 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
-import { ChatroomNotFound, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
+import { ChatroomNotFound, ChatroomsLimited, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
 import { Chatroom, type ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
+import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
@@ -16,6 +17,8 @@ import { contains } from "./TextMatch.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
+/** New rooms of a user: all that a user may have at once, but not for ever by creating and deleting them. */
+const newRooms = { limit: 1_200, period: Duration.hours(1) }
 const defaultTitle = "New chat"
 
 const columns = columnsOf(Object.keys(Chatroom.fields))
@@ -76,7 +79,7 @@ interface Deleted {
 export class Chatrooms extends Context.Service<
   Chatrooms,
   {
-    readonly create: (userId: UserId, input: CreateChatroom) => Effect.Effect<Chatroom, TooManyChatrooms>
+    readonly create: (userId: UserId, input: CreateChatroom) => Effect.Effect<Chatroom, TooManyChatrooms | ChatroomsLimited>
     readonly list: (
       userId: UserId,
       query: ListQuery
@@ -93,12 +96,15 @@ export class Chatrooms extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const announcer = yield* Announcer
+      const throttle = yield* Throttle
       const { userConcurrency } = yield* AppConfig
       // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
       const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
       const selected = sql.literal(columns)
 
       const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
+        const retryAfter = yield* throttle.take(`chatrooms:${userId}`, newRooms)
+        if (retryAfter > 0) return yield* new ChatroomsLimited({ retryAfter })
         // One statement counts and creates, so that parallel requests cannot exceed the limit.
         const [row] = yield* sql<Row>`
           with place as (
