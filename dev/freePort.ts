@@ -1,12 +1,29 @@
+import { randomInt } from "node:crypto"
 import { once } from "node:events"
-import { type AddressInfo, createServer } from "node:net"
+import { createServer } from "node:net"
 
-/** A port of this machine that no process listens on now. */
-export const freePort = async (): Promise<number> => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as AddressInfo
+/** The lowest port that Linux gives to a socket that asks for any, unless it is configured differently. */
+const firstEphemeralPort = 32_768
+
+const isFree = async (port: number): Promise<boolean> => {
+  const probe = createServer().listen(port, "127.0.0.1")
+  try {
+    await once(probe, "listening")
+  } catch {
+    return false
+  }
   probe.close()
   await once(probe, "close")
-  return port
+  return true
+}
+
+/**
+ * A port of this machine that no process listens on now. It lies below the ephemeral ports, so that no other socket is
+ * given it before the caller listens on it.
+ */
+export const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = randomInt(10_000, firstEphemeralPort)
+    if (await isFree(port)) return port
+  }
 }
