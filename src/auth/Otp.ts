@@ -21,10 +21,11 @@ import { Throttle } from "./Throttle.ts"
 
 /** Seconds until a code expires. */
 const lifetime = 300
-/** Guesses of a code by the client that it was sent for, and the same number by all other clients together. */
+/** Guesses of a code, and how many of them may come from others than the client that the code was sent for. */
 const tries = 5
+const triesOfOthers = 2
 /** Guesses of a number by clients that have asked for none of its codes and name no challenge. */
-const openGuesses = { limit: tries, period: Duration.minutes(15) }
+const openGuesses = { limit: 5, period: Duration.minutes(15) }
 
 /** Whose challenge a guess is for: the one that the code was sent for, one that joined it, or none. */
 type Role = "own" | "joined" | "open"
@@ -46,8 +47,8 @@ export interface Guess {
 }
 
 /**
- * One-time codes: six random digits, stored as their HMAC, each used once at most. The client that a code was sent for
- * has five guesses of it, and no other client can use them up. All other clients together have five more.
+ * One-time codes: six random digits, stored as their HMAC, each used once at most. A code has five guesses. At most two of
+ * them are for other clients than the one that the code was sent for, which therefore has at least three.
  */
 export class Otp extends Context.Service<
   Otp,
@@ -107,7 +108,7 @@ export class Otp extends Context.Service<
               and expires_at > clock_timestamp() + interval '1 second'
             order by created_at desc limit 1
           ) newest
-          where client is distinct from ${client} and tries_open < ${tries}
+          where client is distinct from ${client} and tries_open < ${triesOfOthers} and tries_bound + tries_open < ${tries}
         `.pipe(Effect.orDie)
         if (code === undefined) return yield* permission.refusal
         yield* permission.take
@@ -151,15 +152,18 @@ export class Otp extends Context.Service<
           )`
       }
 
-      /** Whether the challenge that is meant has guesses left, in a statement that joins `otp_challenges c` and `meant`. */
-      const hasTries =
-        sql.literal(`case meant.role when 'own' then tries_bound < ${tries} when 'joined' then tries_open < ${tries}
-        else tries_bound + tries_open < ${tries} end`)
+      /**
+       * Whether the challenge that is meant has guesses left, in a statement that joins `otp_challenges c` and `meant`.
+       * Clients with private addresses cannot be told apart: without a challenge they are the client that the code was sent
+       * for.
+       */
+      const hasTries = (client: string | null) => sql`tries_bound + tries_open < ${tries} and (meant.role = 'own'
+        or tries_open < ${triesOfOthers} or (meant.role = 'open' and c.client is null and ${client}::text is null))`
 
       const evaluate = Effect.fnUntraced(function* (guess: Guess, isOpenAllowed: boolean) {
         const { mobile, purpose } = guess
         const macs = keys.macs("otp", bind(mobile, purpose, guess.otp)).join(",")
-        const [row] = yield* sql<{ ok: boolean; role: Role; triesOpen: number }>`
+        const [row] = yield* sql<{ ok: boolean; role: Role; isUsedUp: boolean }>`
           with ${meantBy(guess)}, today as (
             select coalesce(sum(tries_bound + tries_open), 0) as guesses from otp_challenges
             where mobile = ${mobile} and created_at > now() - interval '1 day'
@@ -169,17 +173,18 @@ export class Otp extends Context.Service<
               tries_open = tries_open + (meant.role <> 'own')::int,
               consumed_at = case when code_mac = any (string_to_array(${macs}, ',')) then clock_timestamp() end
             from meant, today
-            where c.id = meant.code and consumed_at is null and expires_at > clock_timestamp() and ${hasTries}
+            where c.id = meant.code and consumed_at is null and expires_at > clock_timestamp() and ${hasTries(addressKey(guess.address))}
               and (meant.role <> 'open' or ${isOpenAllowed})
               and (today.guesses < ${guessesADay} or meant.role = 'own' and c.is_familiar)
-            returning created_at, consumed_at is not null as ok, meant.role, tries_open
+            returning created_at, consumed_at is not null as ok, meant.role,
+              tries_open >= ${triesOfOthers} or tries_bound + tries_open >= ${tries} as is_used_up
           ), superseded as (
             -- Otherwise the code before this one would be the newest again, and valid without its challenge.
             update otp_challenges as o set consumed_at = clock_timestamp() from guessed
             where guessed.ok and o.mobile = ${mobile} and o.purpose = ${purpose} and o.consumed_at is null
               and o.created_at < guessed.created_at
           )
-          select ok, role, tries_open from guessed
+          select ok, role, is_used_up from guessed
         `
         return row
       }, Effect.orDie)
@@ -204,8 +209,8 @@ export class Otp extends Context.Service<
         const judged = yield* evaluate(guess, wait === 0)
         if (judged?.ok === true) return yield* endCooldowns(guess)
         const role = judged === undefined ? yield* refuse(guess, wait) : judged.role
-        // The clients that share these guesses need another code: the next request may send one.
-        if (role !== "own" && judged?.triesOpen === tries) yield* allowances.endSharedCooldown(guess)
+        // Other clients cannot use this code any more: the next one that asks may be sent another.
+        if (judged?.isUsedUp === true) yield* allowances.endSharedCooldown(guess)
         if (role === "open") yield* throttle.take(openKey, openGuesses)
         return yield* new OtpInvalid()
       })
