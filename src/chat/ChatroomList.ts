@@ -15,8 +15,8 @@ const timeToLive = 5 * 60_000
 const maximumBytesOfUser = 1024 * 1024
 /** Bytes that a page takes besides its body. */
 const overhead = 500
-/** Bytes from which the server sends a user's page compressed. */
-const minimumCompressed = 4_096
+/** Bytes from which a page that is kept is sent compressed. */
+const minimumCompressed = 1_024
 
 /** A page as it is sent. */
 export interface EncodedPage {

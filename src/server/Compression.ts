@@ -5,9 +5,9 @@ import { HttpPlatform, HttpServerRequest, HttpServerResponse } from "effect/http
 import { gzipOf, gzipTag } from "../http/Precompressed.ts"
 import type { Route } from "./Routes.ts"
 
-/** Bytes from which a body is compressed. Below the second one, compressing a body for one response costs more than it saves. */
+/** Bytes from which a body is compressed. Below the second one, compressing a body for one user costs more than it saves. */
 const minimumBytes = 1_024
-const minimumPrivateBytes = 4_096
+const minimumPrivateBytes = 8_192
 /** Fast, for a body that is compressed for one response. */
 const level = 1
 
@@ -77,7 +77,9 @@ export const makeCompression = Effect.gen(function* () {
     if (!route.isCompressible || !mayCompress(response)) return Effect.succeed(response)
     const varied = varying(response)
     const { body } = response
-    const minimum = request.headers["authorization"] === undefined ? minimumBytes : minimumPrivateBytes
+    const isForOneResponse =
+      request.headers["authorization"] !== undefined && (body._tag !== "Uint8Array" || gzipOf(body.body) === undefined)
+    const minimum = isForOneResponse ? minimumPrivateBytes : minimumBytes
     const isWorthwhile = body._tag === "Stream" || (body._tag === "Uint8Array" && body.contentLength >= minimum)
     return isWorthwhile && request.method !== "HEAD" && acceptsGzip(request.headers["accept-encoding"])
       ? compress(varied, route)
