@@ -13,6 +13,7 @@ import m0012 from "./0012_account_deletion.ts"
 import m0013 from "./0013_bounded_reads.ts"
 import m0014 from "./0014_models_and_money.ts"
 import m0015 from "./0015_json_output.ts"
+import m0016 from "./0016_titles.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -30,5 +31,6 @@ export const migrations = {
   "0012_account_deletion": m0012,
   "0013_bounded_reads": m0013,
   "0014_models_and_money": m0014,
-  "0015_json_output": m0015
+  "0015_json_output": m0015,
+  "0016_titles": m0016
 }

@@ -71,7 +71,9 @@ create table chatrooms (
   updated_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
   settings_version integer default 0 not null,
   text_bytes bigint default 0,
+  title_source text default 'user'::text not null,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
+  constraint chatrooms_title_source_check CHECK (title_source = ANY (ARRAY['default'::text, 'words'::text, 'model'::text, 'user'::text])),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
   constraint chatrooms_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
@@ -487,6 +489,11 @@ begin
   if not found then
     return;
   end if;
+  if v_last ->> 'kind' = 'title' then
+    insert into usage_daily (quota_key, day, used) values (p_quota_key, p_day, 0) on conflict (quota_key, day) do nothing;
+    perform record_calls(p_user, p_reply, p_quota_key, p_day, p_calls, 0, 0);
+    return;
+  end if;
   perform 1 from messages m where m.user_id = p_user and m.id = p_reply for update;
   v_cost := record_calls(p_user, p_reply, p_quota_key, p_day, p_calls, 0, 0);
   update messages m set cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end
@@ -524,14 +531,14 @@ begin
   return v_released;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval)
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
 declare
   v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
-  v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_priority smallint;
+  v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
   v_response jsonb;
 begin
@@ -615,6 +622,7 @@ begin
   v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := coalesce(v_old.reply_to, p_question);
+  v_is_titled := p_title is not null and v_room.title_source = 'default';
   if p_again is null then
     insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
       values (p_user, p_question, p_room, 'user', p_content, 'completed', v_sent_at, v_sent_at);
@@ -626,7 +634,9 @@ begin
       reserved_micros, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
       v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
-  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content)
+  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
+      title = case when v_is_titled then p_title else c.title end,
+      title_source = case when v_is_titled then 'words' else c.title_source end
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
@@ -644,7 +654,7 @@ begin
     end if;
   end if;
 
-  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority);
+  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority, 'isTitled', v_is_titled);
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.take_throttles(p_asked json)
@@ -717,7 +727,7 @@ AS $function$
     select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
     p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
-    p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_settings => null,
+    p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
     p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $function$;
 

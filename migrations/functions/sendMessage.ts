@@ -15,20 +15,20 @@ import { define } from "./define.ts"
  *
  * `p_settings` are the reply's settings, which the caller has resolved for the user's tier and from the room's settings of
  * a version; when either is another by now, nothing is taken and `settings_changed` says what they are. The limits are
- * those of the tier. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for four
+ * those of the tier. With `p_title` a room that has no title yet gets it, and `isTitled` is true. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for four
  * bytes) at `p_input_price` millionths of a dollar a token, and `p_output_micros` for the longest answer.
  */
 export const sendMessage = define(`
 create or replace function send_message(
   p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid,
   p_tier text, p_daily_limit int, p_running_limit int, p_room_limit int,
-  p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint, p_budget bigint,
+  p_title text, p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint, p_budget bigint,
   p_key text, p_hash text, p_key_lifetime interval
 ) returns jsonb language plpgsql as $$
 declare
   v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
-  v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_priority smallint;
+  v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
   v_response jsonb;
 begin
@@ -112,6 +112,7 @@ begin
   v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := coalesce(v_old.reply_to, p_question);
+  v_is_titled := p_title is not null and v_room.title_source = 'default';
   if p_again is null then
     insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
       values (p_user, p_question, p_room, 'user', p_content, 'completed', v_sent_at, v_sent_at);
@@ -123,7 +124,9 @@ begin
       reserved_micros, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
       v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
-  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content)
+  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
+      title = case when v_is_titled then p_title else c.title end,
+      title_source = case when v_is_titled then 'words' else c.title_source end
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
@@ -141,6 +144,6 @@ begin
     end if;
   end if;
 
-  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority);
+  return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority, 'isTitled', v_is_titled);
 end $$
 `)

@@ -25,7 +25,7 @@ import { faultError, GoogleError, invalid, invalidApiKey, missingApiKey, unknown
 import { Player } from "./Player.ts"
 import { makeChunks } from "./Reply.ts"
 import { RequestLog } from "./RequestLog.ts"
-import { isBreaking, readScript } from "./Script.ts"
+import { isBreaking, readScript, readTitleScript } from "./Script.ts"
 
 export type { GeminiSimulatorControl, Settings } from "./Control.ts"
 export type { LogEntry, Stats } from "./RequestLog.ts"
@@ -168,8 +168,9 @@ const answer = (simulation: Simulation, call: Call, player: Player, request: Inc
 
 const generate = ({ control, faults }: Simulation, model: string, player: Player) => {
   const request = readGenerateRequest(parseJson(player.entry.bodyText))
-  const script = readScript(request.prompt)
-  const fault = faults.take(request.prompt, model, script.faults)
+  const isTitle = request.system.startsWith(TITLE_INSTRUCTION)
+  const script = isTitle ? readTitleScript(request.prompt) : readScript(request.prompt)
+  const fault = faults.take(isTitle ? `title of ${request.prompt}` : request.prompt, model, script.faults)
   const { chunkChars, chunkMillis, latencyMillis } = control.settings()
   const chunks = makeChunks(model, request, script, fault, chunkChars)
   player.after(script.latencyMillis ?? latencyMillis, () => {
@@ -197,6 +198,9 @@ const generate = ({ control, faults }: Simulation, model: string, player: Player
     }
   })
 }
+
+/** How the system instruction of a request for a room's title begins. */
+const TITLE_INSTRUCTION = "Name the topic"
 
 const MODELS = [
   "gemini-3.8-flash",

@@ -144,6 +144,28 @@ export const readScript = (prompt: string): Script => {
   return script
 }
 
+/**
+ * Parses the magic words of a request for a room's title. Those of the question's reply do not count, so that a fault is
+ * not used up by both.
+ *
+ * | word | the title |
+ * |---|---|
+ * | `[[title TEXT]]` | is exactly TEXT; without it, the first words of the question |
+ * | `[[title empty]]` | is empty |
+ * | `[[title latency MS]]`, `[[title status CODE times N]]` and so on | the words of {@link readScript} with numbers |
+ */
+export const readTitleScript = (prompt: string): Script => {
+  const words = [...prompt.matchAll(/\[\[title ([^]*?)\]\]/g)].map(([, word = ""]) => word)
+  const isPlain = (word: string) => !/^(?:empty$|(?:latency|status|finish) )/.test(word)
+  const script = readScript(
+    words
+      .filter((word) => !isPlain(word))
+      .map((word) => `[[${word}]]`)
+      .join(" ")
+  )
+  return { ...script, say: words.find(isPlain) ?? prompt.trim().split(/\s+/, 4).join(" ") }
+}
+
 const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyArray<string>) => {
   const number = toCount(args[0])
   if (word === "say") script.say = rest

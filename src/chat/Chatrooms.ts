@@ -14,12 +14,12 @@ import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { contains } from "./TextMatch.ts"
+import { defaultTitle, wordsOf } from "./Titles.ts"
 
 /** How many rooms a user may have. */
 const maximumChatrooms = 1_000
 /** New rooms of a user: all that a user may have at once, but not for ever by creating and deleting them. */
 const newRooms = { limit: 1_200, period: Duration.hours(1) }
-const defaultTitle = "New chat"
 
 const columns = columnsOf(Object.keys(Chatroom.fields))
 type Row = RowOf<Chatroom>
@@ -27,6 +27,7 @@ type Row = RowOf<Chatroom>
 const toChatroom = (row: Row): Chatroom => ({
   id: row.id,
   title: row.title,
+  titleSource: row.titleSource,
   systemPrompt: row.systemPrompt,
   model: row.model,
   temperature: row.temperature,
@@ -41,6 +42,7 @@ const toChatroom = (row: Row): Chatroom => ({
 export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
   id: created.id,
   title: input.title ?? defaultTitle,
+  titleSource: input.title === undefined ? "default" : "user",
   systemPrompt: input.systemPrompt ?? null,
   model: input.model ?? null,
   temperature: input.temperature ?? null,
@@ -86,6 +88,8 @@ export class Chatrooms extends Context.Service<
     ) => Effect.Effect<{ readonly rooms: Array<Chatroom>; readonly hasMore: boolean }>
     readonly get: (userId: UserId, id: ChatroomId) => Effect.Effect<Chatroom, ChatroomNotFound>
     readonly update: (userId: UserId, id: ChatroomId, input: UpdateChatroom) => Effect.Effect<Chatroom, ChatroomNotFound>
+    /** Names the room, unless its user has; `userId` and `id` are those of a job. */
+    readonly nameByModel: (userId: string, id: string, title: string) => Effect.Effect<void>
     /** Deletes the room and its messages, and stops the replies in progress. */
     readonly remove: (userId: UserId, id: ChatroomId) => Effect.Effect<void, ChatroomNotFound>
   }
@@ -97,7 +101,7 @@ export class Chatrooms extends Context.Service<
       const readSql = yield* ReadSql
       const announcer = yield* Announcer
       const throttle = yield* Throttle
-      const { userConcurrency } = yield* AppConfig
+      const { autoTitles, userConcurrency } = yield* AppConfig
       // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
       const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
       const selected = sql.literal(columns)
@@ -110,8 +114,9 @@ export class Chatrooms extends Context.Service<
           with place as (
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
-          insert into chatrooms (user_id, id, title, system_prompt, model, temperature)
-          select ${userId}, ${uuid()}, ${input.title ?? defaultTitle}, ${input.systemPrompt ?? null}, ${input.model ?? null},
+          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature)
+          select ${userId}, ${uuid()}, ${input.title ?? defaultTitle},
+            ${input.title === undefined ? "default" : "user"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}
           from place
           returning ${selected}, ${notifyChange}
@@ -145,11 +150,17 @@ export class Chatrooms extends Context.Service<
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
 
-      const update: Chatrooms["Service"]["update"] = Effect.fn("Chatrooms.update")(function* (userId, id, input) {
+      const updateRow = Effect.fnUntraced(function* (
+        userId: UserId,
+        id: ChatroomId,
+        input: UpdateChatroom,
+        title: Pick<Chatroom, "title" | "titleSource"> | undefined
+      ) {
         const given = (key: keyof UpdateChatroom) => Object.hasOwn(input, key)
         const [row] = yield* sql<Row>`
           update chatrooms set
-            title = coalesce(${input.title ?? null}, title),
+            title = coalesce(${title?.title ?? null}, title),
+            title_source = coalesce(${title?.titleSource ?? null}, title_source),
             system_prompt = case when ${given("systemPrompt")} then ${input.systemPrompt ?? null} else system_prompt end,
             model = case when ${given("model")} then ${input.model ?? null} else model end,
             temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
@@ -162,10 +173,57 @@ export class Chatrooms extends Context.Service<
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
           returning ${selected}, ${notifyChange}
-        `.pipe(Effect.orDie)
-        if (row === undefined) return yield* new ChatroomNotFound()
-        return toChatroom(row)
+        `
+        return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
+
+      /** The automatic title of the room, which stays locked: that of its first question, if it has one. */
+      const automaticTitle = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId) {
+        yield* sql`select 1 from chatrooms where user_id = ${userId} and id = ${roomId} for update`
+        const [first] =
+          autoTitles === "off"
+            ? []
+            : yield* sql<{ questionId: string; replyId: string; content: string }>`
+          select q.id as question_id, r.id as reply_id, left(q.content, 2000) as content
+          from (
+            select id, content from messages where user_id = ${userId} and chatroom_id = ${roomId} and role = 'user'
+            order by id limit 1
+          ) q, lateral (
+            select id from messages where user_id = ${userId} and chatroom_id = ${roomId} and reply_to = q.id order by id limit 1
+          ) r
+        `
+        const words = first === undefined ? undefined : wordsOf(first.content)
+        return first === undefined || words === undefined
+          ? { title: { title: defaultTitle, titleSource: "default" as const }, titles: [] }
+          : {
+              title: { title: words, titleSource: "words" as const },
+              titles: [{ userId, roomId, questionId: first.questionId, replyId: first.replyId }]
+            }
+      })
+
+      const update: Chatrooms["Service"]["update"] = Effect.fn("Chatrooms.update")(
+        function* (userId, id, input) {
+          if (input.title !== null) {
+            const title = input.title === undefined ? undefined : { title: input.title, titleSource: "user" as const }
+            return yield* updateRow(userId, id, input, title)
+          }
+          const { room, titles } = yield* Effect.gen(function* () {
+            const { title, titles } = yield* automaticTitle(userId, id)
+            return { room: yield* updateRow(userId, id, input, title), titles }
+          }).pipe(sql.withTransaction, retryConflicts(sql))
+          if (autoTitles === "model") yield* announcer.announce({ titles })
+          return room
+        },
+        Effect.catchTag("SqlError", Effect.die)
+      )
+
+      const nameByModel: Chatrooms["Service"]["nameByModel"] = Effect.fn("Chatrooms.nameByModel")(function* (userId, id, title) {
+        yield* sql`
+          update chatrooms set title = ${title}, title_source = 'model'
+          where user_id = ${userId} and id = ${id} and title_source in ('default', 'words')
+          returning ${notifyChange}
+        `
+      }, Effect.orDie)
 
       const remove: Chatrooms["Service"]["remove"] = Effect.fn("Chatrooms.remove")(function* (userId, id) {
         const [row] = yield* sql<{ deleted: Deleted | null }>`
@@ -180,7 +238,7 @@ export class Chatrooms extends Context.Service<
         })
       })
 
-      return Chatrooms.of({ create, list, get, update, remove })
+      return Chatrooms.of({ create, list, get, update, nameByModel, remove })
     })
   )
 }

@@ -32,6 +32,7 @@ import { Announcer } from "../queue/Announcer.ts"
 import { newQuestion, newReply } from "./MessageRow.ts"
 import { Messages } from "./Messages.ts"
 import { Quota, quotaState, secondsUntil } from "./Quota.ts"
+import { wordsOf } from "./Titles.ts"
 
 /** Questions of a room that may be unanswered at once. */
 const maximumUnanswered = 4
@@ -65,7 +66,7 @@ interface Taken {
 
 /** What `send_message` returns. */
 export type SendOutcome =
-  | (Taken & { readonly outcome: "accepted"; readonly isHead: boolean; readonly priority: number })
+  | (Taken & { readonly outcome: "accepted"; readonly isHead: boolean; readonly priority: number; readonly isTitled: boolean })
   | (Taken & { readonly outcome: "replayed"; readonly status: number })
   | { readonly outcome: "chatroom_not_found" }
   | { readonly outcome: "message_not_found" }
@@ -159,7 +160,7 @@ export class Sending extends Context.Service<
       const messages = yield* Messages
       const models = yield* Models
       const spending = yield* Spending
-      const { appUrl, userConcurrency } = yield* AppConfig
+      const { appUrl, autoTitles, userConcurrency } = yield* AppConfig
       const knownRooms = new LRUCache<string, KnownRoom>({ max: maximumKnownRooms })
 
       /** One try, with settings that are resolved from what is known of the room and the tier. */
@@ -169,12 +170,13 @@ export class Sending extends Context.Service<
       ) {
         const { price, settings: resolved } = yield* models.settle(settings, room, tier)
         const limits = quota.limitsOf(tier)
+        const title = autoTitles === "off" || again !== null ? null : (wordsOf(content) ?? null)
         const longestAnswer = Math.ceil(resolved.maxOutputTokens * (price?.output ?? 0))
         const [row] = yield* sql<{ sent: SendOutcome }>`
           select send_message(p_user => ${userId}, p_room => ${roomId}, p_question => ${uuid()}, p_reply => ${uuid()},
             p_content => ${content}, p_again => ${again}::uuid, p_tier => ${tier}, p_daily_limit => ${limits.prompts}::int,
             p_running_limit => ${userConcurrency[tier]}, p_room_limit => ${maximumUnanswered},
-            p_settings => ${JSON.stringify(resolved)}::text::jsonb, p_settings_version => ${room.version},
+            p_title => ${title}, p_settings => ${JSON.stringify(resolved)}::text::jsonb, p_settings_version => ${room.version},
             p_context_tokens => ${resolved.contextTokens}, p_input_price => ${price?.input ?? 0}::float8,
             p_output_micros => ${longestAnswer}::int8, p_budget => ${limits.budget}::int8,
             p_key => ${key}, p_hash => ${hash}, p_key_lifetime => ${keyLifetime}::text::interval) as sent
@@ -225,9 +227,10 @@ export class Sending extends Context.Service<
         }
         switch (sent.outcome) {
           case "accepted": {
-            const { isHead, priority, replyId } = sent
+            const { isHead, isTitled, priority, questionId, replyId } = sent
             yield* announcer.announce({
               replies: isHead ? [{ userId, replyId, priority }] : [],
+              titles: isTitled && autoTitles === "model" ? [{ userId, roomId, questionId, replyId }] : [],
               topics: [topicOf("chatrooms", userId)]
             })
             return { ...answer(sent), replayed: false, status: 202 }

@@ -3,7 +3,7 @@ import { Effect, Option, Result, Schema } from "effect"
 import { Tier } from "../api/auth/User.ts"
 import { Input, ThinkingLevel, Tool } from "../api/models/ModelsApi.ts"
 import { builtInModels } from "./BuiltInModels.ts"
-import { fail, optional } from "./Reading.ts"
+import { fail, optional, text } from "./Reading.ts"
 
 const Day = Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/u, { message: "must be a date like 2026-11-30" }))
 const Id = Schema.String.check(Schema.isMaxLength(100), Schema.isPattern(/^[a-z0-9](?:\.?[a-z0-9-])*$/u))
@@ -116,4 +116,9 @@ export const modelSettings = Effect.gen(function* () {
     defaultModel
   }
   return settings
+})
+
+export const titleModel = Effect.gen(function* () {
+  const model = yield* text("TITLE_MODEL")
+  return Schema.is(Id)(model) ? model : yield* fail("TITLE_MODEL", "must be a model name of [a-z0-9.-]")
 })

@@ -15,7 +15,7 @@ import {
   type OtpWebhook,
   otpWebhook
 } from "./Credentials.ts"
-import { type ModelSettings, modelSettings } from "./Models.ts"
+import { type ModelSettings, modelSettings, titleModel } from "./Models.ts"
 import {
   choice,
   fail,
@@ -79,6 +79,9 @@ export interface Settings {
   /** The models that users may choose, and the default. */
   readonly models: ModelSettings["models"]
   readonly defaultModel: string
+  /** How a room without a title gets one, and the model that names it. */
+  readonly autoTitles: "model" | "words" | "off"
+  readonly titleModel: string
   /** Undefined with `BILLING=off`, and outside production without a key. */
   readonly billing: BillingSettings | undefined
   /** Public base URL for links, without a trailing slash. */
@@ -202,6 +205,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     ...(yield* modelSettings),
+    autoTitles: yield* choice("AUTO_TITLES", ["model", "words", "off"]),
+    titleModel: yield* titleModel,
     billing: yield* billing(environment),
     appUrl: yield* appUrl(environment, port),
     dailyBudget: { basic: yield* optionalDollars("BASIC_DAILY_BUDGET"), pro: yield* optionalDollars("PRO_DAILY_BUDGET") },

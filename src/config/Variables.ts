@@ -98,6 +98,12 @@ export const variables = {
       "models that users may choose, with tiers, limits and prices ([docs/models.md](models.md)): a JSON array, or the path of a JSON file",
     default: "Google's current text models"
   },
+  AUTO_TITLES: {
+    meaning:
+      "titles of rooms that were made without one ([docs/models.md](models.md#titles)): `model` asks `TITLE_MODEL` after the first question, `words` takes the question's first words, `off` leaves `New chat`",
+    defaultValue: "model"
+  },
+  TITLE_MODEL: { meaning: "model that names rooms; `MODELS` need not have it", defaultValue: "gemini-3.5-flash-lite" },
   GEMINI_BASE_URL: { meaning: "another host that speaks Google's protocol", default: "Google's" },
   GEMINI_API_VERSION: { meaning: "Google's API version", defaultValue: "v1beta" },
   SAFETY_THRESHOLD: {

@@ -1,4 +1,11 @@
-import { type GenerateContentParameters, GoogleGenAI, HarmBlockThreshold, HarmCategory, type SafetySetting } from "@google/genai"
+import {
+  type GenerateContentParameters,
+  GoogleGenAI,
+  HarmBlockThreshold,
+  HarmCategory,
+  type SafetySetting,
+  ThinkingLevel
+} from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
 import type { ResponseFormat } from "../api/chat/Settings.ts"
 import { AppConfig, type Settings } from "../config/Settings.ts"
@@ -19,9 +26,18 @@ export interface Prompt {
   /** Tokens of the answer, thoughts included. */
   readonly maxOutputTokens: number
   readonly responseFormat?: ResponseFormat | undefined
+  /** Google's default when it is absent. */
+  readonly thinkingLevel?: keyof typeof thinkingLevels | undefined
   /** The roles alternate; the first and the last turn are the user's. */
   readonly turns: ReadonlyArray<Turn>
 }
+
+const thinkingLevels = {
+  minimal: ThinkingLevel.MINIMAL,
+  low: ThinkingLevel.LOW,
+  medium: ThinkingLevel.MEDIUM,
+  high: ThinkingLevel.HIGH
+} as const
 
 /** A call is given up after this many seconds without an event. */
 const idleSeconds = 60
@@ -67,7 +83,8 @@ const toParameters = (
     maxOutputTokens: prompt.maxOutputTokens,
     ...(safetySettings === undefined ? {} : { safetySettings }),
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature }),
-    ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {})
+    ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {}),
+    ...(prompt.thinkingLevel === undefined ? {} : { thinkingConfig: { thinkingLevel: thinkingLevels[prompt.thinkingLevel] } })
   }
 })
 

@@ -22,12 +22,48 @@ export interface ReleasedReply {
 export const wakeupsOf = (userId: string, released: ReadonlyArray<ReleasedReply>): ReadonlyArray<Wakeup> =>
   released.map(({ id, priority }) => ({ userId, replyId: id, priority }))
 
+/** A room whose title a worker is to ask a model for, beside the reply to its first question. */
+export interface TitleWakeup {
+  readonly userId: string
+  readonly roomId: string
+  readonly questionId: string
+  readonly replyId: string
+}
+
 interface Announcement {
   readonly replies?: ReadonlyArray<Wakeup> | undefined
+  readonly titles?: ReadonlyArray<TitleWakeup> | undefined
   readonly topics?: ReadonlyArray<Topic> | undefined
 }
 
 export const replyTask = "reply"
+export const titleTask = "title"
+/** Titles come after every reply. */
+const titlePriority = 20
+
+/** A job as graphile-worker's `job_spec` names its members. */
+interface JobSpec {
+  readonly identifier: string
+  readonly payload: object
+  readonly job_key: string
+  readonly priority: number
+  readonly run_at?: string
+}
+
+const replyJob = ({ priority, replyId, runAt, userId }: Wakeup): JobSpec => ({
+  identifier: replyTask,
+  payload: { userId, replyId },
+  job_key: replyId,
+  priority,
+  ...(runAt === undefined ? {} : { run_at: runAt.toISOString() })
+})
+
+const titleJob = (title: TitleWakeup): JobSpec => ({
+  identifier: titleTask,
+  payload: title,
+  job_key: `title:${title.roomId}`,
+  priority: titlePriority
+})
 
 /** Announcements that wait for the database at most; further ones are dropped. */
 const maximumPending = 20_000
@@ -35,10 +71,10 @@ const maximumPending = 20_000
 const batch = 1_000
 
 /**
- * Adds jobs for replies and notifies other processes, in one statement for all announcements of two milliseconds. It
+ * Adds jobs for replies and titles, and notifies other processes, in one statement for all announcements of two milliseconds. It
  * is called after the commit, never inside the transaction: NOTIFY serialises commits, and one `add_job` costs more
  * than the rest of sending a message. An announcement is only a hint and may be lost: the reaper finds replies that
- * were not announced, and subscribers look again after a while.
+ * were not announced, a title that was not stays the question's words, and subscribers look again after a while.
  */
 export class Announcer extends Context.Service<
   Announcer,
@@ -53,33 +89,25 @@ export class Announcer extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const notifications = yield* Notifications
       const ready = yield* Latch.make(false)
-      const replies = new Map<string, Wakeup>()
+      const jobs = new Map<string, JobSpec>()
       let topics = new Set<Topic>()
 
-      const send = (wakeups: ReadonlyArray<Wakeup>, payloads: ReadonlyArray<string>) => {
-        const specs = wakeups.map(({ priority, replyId, runAt, userId }) => ({
-          identifier: replyTask,
-          payload: { userId, replyId },
-          job_key: replyId,
-          priority,
-          ...(runAt === undefined ? {} : { run_at: runAt.toISOString() })
-        }))
-        return sql`
+      const send = (specs: ReadonlyArray<JobSpec>, payloads: ReadonlyArray<string>) =>
+        sql`
           select set_config('synchronous_commit', 'off', true),
             (select count(*) from graphile_worker.add_jobs(array(
               select json_populate_recordset(null::graphile_worker.job_spec, ${JSON.stringify(specs)}::text::json)))),
             (select count(pg_notify(${channel}, payload)) from json_array_elements_text(${JSON.stringify(payloads)}::text::json) payload)
         `.pipe(retryConflicts(sql))
-      }
 
       const flush = Effect.gen(function* () {
         yield* ready.close
-        const wakeups = [...replies.values()].slice(0, batch)
-        for (const { replyId } of wakeups) replies.delete(replyId)
+        const specs = [...jobs.values()].slice(0, batch)
+        for (const { job_key } of specs) jobs.delete(job_key)
         const payloads = packTopics(topics)
         topics = new Set()
-        if (replies.size > 0) yield* ready.open
-        if (wakeups.length > 0 || payloads.length > 0) yield* send(wakeups, payloads)
+        if (jobs.size > 0) yield* ready.open
+        if (specs.length > 0 || payloads.length > 0) yield* send(specs, payloads)
       })
       const flushStep = backgroundStep("Announcements were lost; the reaper will repeat those of replies", flush, { pause: 0 })
 
@@ -93,7 +121,8 @@ export class Announcer extends Context.Service<
 
       const announce: Announcer["Service"]["announce"] = (announcement) =>
         Effect.suspend(() => {
-          for (const wakeup of announcement.replies ?? []) if (replies.size < maximumPending) replies.set(wakeup.replyId, wakeup)
+          const specs = [...(announcement.replies ?? []).map(replyJob), ...(announcement.titles ?? []).map(titleJob)]
+          for (const spec of specs) if (jobs.size < maximumPending) jobs.set(spec.job_key, spec)
           for (const topic of announcement.topics ?? []) {
             if (topics.size < maximumPending) topics.add(topic)
             notifications.publishLocal(topic)

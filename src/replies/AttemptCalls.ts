@@ -5,11 +5,13 @@ import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { tokensOfBytes } from "./Conversation.ts"
 import type { CallCost, FinishedCall } from "../models/Prices.ts"
 
+export type CallKind = "reply" | "title"
+
 /** A row of `model_calls`, by the names of its columns. */
 export interface CallRow {
   readonly id: string
   readonly attempt: number
-  readonly kind: "reply"
+  readonly kind: CallKind
   readonly tier: Tier
   readonly model: string
   readonly model_version: string | null
@@ -27,7 +29,9 @@ export interface CallRow {
 
 /** The attempt that makes the calls. */
 interface CallsOf {
+  /** Of the reply, or of one job for a title: with the attempt, the ids of the calls are made of it. */
   readonly id: string
+  readonly kind: CallKind
   readonly attempt: number
   readonly model: string
   readonly tier: Tier
@@ -84,7 +88,7 @@ export class AttemptCalls {
   }
 
   rows(costOf: (call: FinishedCall, startedAt: number) => CallCost): ReadonlyArray<CallRow> {
-    const { attempt, id, model, tier } = this.reply
+    const { attempt, id, kind, model, tier } = this.reply
     return this.calls.flatMap((call, index) => {
       if (!call.isAnswered) return []
       const estimate = { replyTokens: tokensOfBytes(call.bytes), thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
@@ -94,7 +98,7 @@ export class AttemptCalls {
         {
           id: uuid(`${id}/${attempt}/${index}`, namespace),
           attempt,
-          kind: "reply",
+          kind,
           tier,
           model,
           model_version: call.modelVersion,

@@ -9,9 +9,16 @@ import { Leases } from "./Leases.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
 import { ReplyStore } from "./ReplyStore.ts"
+import { TitleMaker } from "./TitleMaker.ts"
 
 /** Makes replies and streams them. */
-export const RepliesLayer = Layer.mergeAll(ReplyMaker.layer, ContextReceipts.layer, Cancellation.layer, ReplyStream.layer).pipe(
+export const RepliesLayer = Layer.mergeAll(
+  ReplyMaker.layer,
+  TitleMaker.layer,
+  ContextReceipts.layer,
+  Cancellation.layer,
+  ReplyStream.layer
+).pipe(
   Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer]),
   Layer.provide(Gemini.layer)
 )

@@ -162,7 +162,7 @@ export class ReplyMaker extends Context.Service<
         })
         const promptTokens = turns.reduce((sum, { text }) => sum + estimateTokens(text), estimateTokens(reply.systemPrompt ?? ""))
         const callsOf = (attempt: number) =>
-          new AttemptCalls({ id: reply.id, attempt, model: reply.settings.model, tier: reply.tier }, promptTokens)
+          new AttemptCalls({ id: reply.id, kind: "reply", attempt, model: reply.settings.model, tier: reply.tier }, promptTokens)
         if (reply.lostBytes > 0) {
           const lost = callsOf(reply.attempt - 1)
           lost.addLost(reply.lostBytes, reply.claimedAt.getTime())

@@ -1,8 +1,9 @@
 import { Effect, Schema } from "effect"
-import { replyTask } from "../queue/Announcer.ts"
+import { replyTask, titleTask } from "../queue/Announcer.ts"
 import { makeForgetTask } from "../queue/ForgetTask.ts"
 import type { Task } from "../queue/Tasks.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
+import { TitleMaker } from "./TitleMaker.ts"
 
 const decode = Schema.decodeUnknownEffect(Schema.Struct({ userId: Schema.String, replyId: Schema.String }))
 
@@ -15,5 +16,20 @@ const makeAttemptTask = Effect.map(ReplyMaker, (replyMaker): Task => ({
   interruptedIsDone: true
 }))
 
-/** The tasks of replies. */
-export const makeReplyTasks = Effect.all([makeAttemptTask, makeForgetTask("model_pauses", "until < now() - interval '1 day'")])
+const decodeTitle = Schema.decodeUnknownEffect(
+  Schema.Struct({ userId: Schema.String, roomId: Schema.String, questionId: Schema.String, replyId: Schema.String })
+)
+
+/** Names a room. A job that the shutdown or a crash interrupts runs again on another worker. */
+const makeTitleTask = Effect.map(TitleMaker, (titleMaker): Task => ({
+  name: titleTask,
+  run: (payload) => Effect.flatMap(decodeTitle(payload), titleMaker.make),
+  asksModel: true
+}))
+
+/** The tasks of replies and titles. */
+export const makeReplyTasks = Effect.all([
+  makeAttemptTask,
+  makeTitleTask,
+  makeForgetTask("model_pauses", "until < now() - interval '1 day'")
+])

@@ -41,6 +41,7 @@ describe.concurrent("POST /chatroom", () => {
     assert.deepEqual(body, {
       id: body.id,
       title: "New chat",
+      titleSource: "default",
       systemPrompt: null,
       model: null,
       temperature: null,
@@ -538,7 +539,7 @@ describe.concurrent("a chatroom", () => {
     const before = (await ada.call("POST", "/chatroom", { title: "A" })).body
     const bad = [
       ["title", ""],
-      ["title", null],
+      ["title", 7],
       ["title", "🧭".repeat(121)],
       ["title", "\u0000"],
       ["systemPrompt", "x".repeat(8_001)],

@@ -65,7 +65,11 @@ export class ChatApi extends HttpApiGroup.make("chat")
       }),
       error: [TooManyChatrooms, ChatroomsLimited, IdempotencyKeyReused, ModelNotInPlan]
     }).annotateMerge(
-      describe("createChatroom", "Create a chatroom", "Without a title it is called `New chat`. A user may create 1,200 an hour.")
+      describe(
+        "createChatroom",
+        "Create a chatroom",
+        "Without a title it is called `New chat` until its first question, whose first words become its title; a better one may follow from a model. `titleSource` says which. A user may create 1,200 an hour."
+      )
     ),
     HttpApiEndpoint.get("listChatrooms", "/", {
       query: {

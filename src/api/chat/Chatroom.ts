@@ -32,6 +32,7 @@ export const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ 
 export const exampleChatroom = {
   id: ChatroomId.make(ids.room),
   title: "Looms and numbers",
+  titleSource: "user" as const,
   systemPrompt: "Answer in one sentence.",
   model: null,
   temperature: 0.5,
@@ -45,6 +46,10 @@ export const exampleChatroom = {
 export const Chatroom = Schema.Struct({
   id: ChatroomId,
   title: Schema.String,
+  titleSource: Schema.Literals(["default", "words", "model", "user"]).annotate({
+    description:
+      "Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen."
+  }),
   systemPrompt: Schema.NullOr(Schema.String),
   model: Schema.NullOr(Schema.String).annotate({ description: "Null: the server's default model." }),
   temperature: Schema.NullOr(Schema.Finite),
@@ -71,6 +76,9 @@ export type CreateChatroom = typeof CreateChatroom.Type
 
 export const UpdateChatroom = Schema.Struct({
   ...settings,
+  title: Schema.optionalKey(
+    Schema.NullOr(Title).annotate({ description: "Null: an automatic title from the first question, as if none was chosen." })
+  ),
   pinned: Schema.optionalKey(Schema.Boolean),
   archived: Schema.optionalKey(Schema.Boolean)
 }).annotate({ identifier: "UpdateChatroom", examples: [{ title: "Looms, numbers and flowers", pinned: true }] })

@@ -1,0 +1,155 @@
+import { Context, Duration, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { v4 as uuid } from "uuid"
+import type { Tier } from "../api/auth/User.ts"
+import { Chatrooms } from "../chat/Chatrooms.ts"
+import { Quota } from "../chat/Quota.ts"
+import { titleOf } from "../chat/Titles.ts"
+import { builtInModels } from "../config/BuiltInModels.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { retryConflicts } from "../database/Transactions.ts"
+import { Gemini, type Prompt } from "../gemini/Gemini.ts"
+import { GeminiError } from "../gemini/GeminiError.ts"
+import { Models } from "../models/Models.ts"
+import { Spending } from "../models/Spending.ts"
+import type { TitleWakeup } from "../queue/Announcer.ts"
+import { AttemptCalls } from "./AttemptCalls.ts"
+import { estimateTokens } from "./Conversation.ts"
+
+const instruction = "Name the topic in 2 to 6 words, in the question's language. Only the title."
+/** Of the question, for the model. */
+const maximumCharacters = 2_000
+/** Thoughts count, so that a smaller bound may leave no token for the title. */
+const maximumTokens = 512
+/** Characters of an answer that are read: a longer one is no title. */
+const maximumAnswer = 10_000
+const maximumTries = 2
+const tryTimeout = "30 seconds"
+/** Milliseconds before the second try; Google may ask for more. */
+const pause = { shortest: 2_000, longest: 30_000 }
+
+/** What a title is asked for. */
+interface Asked {
+  readonly content: string
+  readonly quotaKey: string
+  readonly tier: Tier
+  /** Millionths of a dollar that the user's day has spent or reserved. */
+  readonly spent: number
+  /** By the database's clock. */
+  readonly startedAt: Date
+}
+
+const levels = ["minimal", "low", "medium", "high"] as const
+
+const tooSlow = new GeminiError({ kind: "unavailable", detail: "the title took too long" })
+
+/** Names rooms by their first question, beside its reply. A room whose title cannot be made keeps the question's words. */
+export class TitleMaker extends Context.Service<
+  TitleMaker,
+  {
+    /** Asks for the title, unless the user has chosen one or has no money left. */
+    readonly make: (room: TitleWakeup) => Effect.Effect<void>
+  }
+>()("chat-backend/replies/TitleMaker") {
+  static readonly layer = Layer.effect(
+    TitleMaker,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const chatrooms = yield* Chatrooms
+      const gemini = yield* Gemini
+      const models = yield* Models
+      const quota = yield* Quota
+      const spending = yield* Spending
+      const { autoTitles, models: listed, titleModel } = yield* AppConfig
+      const thinking = [...listed, ...builtInModels].find(({ id }) => id === titleModel)?.thinking?.levels
+      const thinkingLevel = levels.find((level) => thinking?.includes(level))
+
+      const find = ({ questionId, roomId, userId }: TitleWakeup) => sql<Asked>`
+        select left(q.content, ${maximumCharacters}) as content, u.quota_key,
+          case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
+          coalesce(d.cost_micros + d.reserved_micros, 0)::float8 as spent, clock_timestamp() as started_at
+        from chatrooms c
+          join users u on u.id = c.user_id
+          join messages q on q.user_id = c.user_id and q.chatroom_id = c.id and q.id = ${questionId}
+          left join usage_daily d on d.quota_key = u.quota_key and d.day = (clock_timestamp() at time zone 'utc')::date
+        where c.user_id = ${userId} and c.id = ${roomId} and c.title_source in ('default', 'words')
+      `
+
+      const hasMoney = ({ content, spent, startedAt, tier }: Asked): boolean => {
+        const { budget } = quota.limitsOf(tier)
+        if (budget === null) return true
+        const promptTokens = estimateTokens(instruction) + estimateTokens(content)
+        const usage = { promptTokens, replyTokens: maximumTokens, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
+        const { costMicros } = models.costOf({ model: titleModel, modelVersion: null, usage }, startedAt.getTime())
+        return spent < budget && spent + (costMicros ?? 0) <= budget
+      }
+
+      /** The title, or why this try has none. */
+      const tryOnce = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
+        let text = ""
+        let finishReason: string | undefined
+        calls.begin(startedAt)
+        yield* gemini
+          .answer(prompt, (delta) => {
+            calls.observe(delta)
+            if (text.length < maximumAnswer) text += delta.text
+            finishReason = delta.finishReason ?? finishReason
+          })
+          .pipe(Effect.timeoutOrElse({ duration: tryTimeout, orElse: () => Effect.fail(tooSlow) }))
+        const title = finishReason === "STOP" ? titleOf(text) : undefined
+        return title ?? (yield* new GeminiError({ kind: "stopped", detail: `no title (${finishReason ?? "cut off"})` }))
+      })
+
+      const ask = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
+        for (let tries = 1; ; tries++) {
+          const asked = yield* Effect.result(tryOnce(prompt, calls, startedAt))
+          if (asked._tag === "Success") return asked.success
+          const { kind, retryAfter = 0 } = asked.failure
+          const isFinal = tries === maximumTries || kind === "misconfigured" || kind === "daily_quota"
+          if (isFinal || retryAfter > pause.longest) {
+            yield* Effect.logWarning(`The room keeps the words of its question as its title`, asked.failure)
+            return undefined
+          }
+          yield* Effect.sleep(Duration.millis(Math.max(pause.shortest, retryAfter)))
+        }
+      })
+
+      const record = Effect.fnUntraced(
+        function* ({ replyId, userId }: TitleWakeup, quotaKey: string, calls: AttemptCalls) {
+          const rows = calls.rows(models.costOf)
+          if (rows.length === 0) return
+          yield* sql`
+            select record_late_calls(${userId}, ${replyId}, ${quotaKey}, (clock_timestamp() at time zone 'utc')::date,
+              ${JSON.stringify(rows)}::text::jsonb)
+          `.pipe(retryConflicts(sql))
+        },
+        Effect.catchCause((cause) => Effect.logError("Calls for a title could not be written into the ledger", cause))
+      )
+
+      const make: TitleMaker["Service"]["make"] = Effect.fn("TitleMaker.make")(
+        function* (room) {
+          if (autoTitles !== "model") return
+          const [asked] = yield* find(room).pipe(Effect.orDie)
+          if (asked === undefined || !hasMoney(asked)) return
+          if ((yield* Effect.result(spending.check))._tag === "Failure") return
+          const { content, quotaKey, startedAt, tier } = asked
+          const promptTokens = estimateTokens(instruction) + estimateTokens(content)
+          const calls = new AttemptCalls({ id: uuid(), kind: "title", attempt: 0, model: titleModel, tier }, promptTokens)
+          const prompt: Prompt = {
+            model: titleModel,
+            systemPrompt: instruction,
+            temperature: null,
+            maxOutputTokens: maximumTokens,
+            thinkingLevel,
+            turns: [{ role: "user", text: content.toWellFormed() }]
+          }
+          const title = yield* ask(prompt, calls, startedAt.getTime()).pipe(Effect.ensuring(record(room, quotaKey, calls)))
+          if (title !== undefined) yield* chatrooms.nameByModel(room.userId, room.roomId, title)
+        },
+        (effect, { roomId }) => Effect.annotateLogs(effect, { roomId })
+      )
+
+      return TitleMaker.of({ make })
+    })
+  )
+}
