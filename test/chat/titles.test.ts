@@ -82,7 +82,7 @@ describe("the title of a room that was made without one", () => {
     await ada.ask(room, `[wire] ${"x".repeat(5_000)} [[title Never read]]`)
     await until("the call", () => titleCalls("[wire]").length === 1)
     const [call] = titleCalls("[wire]")
-    const { contents, generationConfig, systemInstruction } = call?.body as {
+    const { contents, generationConfig, systemInstruction } = (call?.body ?? {}) as {
       readonly contents: ReadonlyArray<{ readonly role: string; readonly parts: ReadonlyArray<{ readonly text: string }> }>
       readonly generationConfig: object
       readonly systemInstruction: { readonly parts: ReadonlyArray<{ readonly text: string }> }
