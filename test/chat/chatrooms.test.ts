@@ -341,6 +341,7 @@ describe.concurrent("GET /chatroom", () => {
       "systemPrompt",
       "temperature",
       "title",
+      "titleSource",
       "updatedAt"
     ])
   })

@@ -162,15 +162,15 @@ describe("PATCH /chatroom/:id with the title null", () => {
   it("takes the first question's words again and asks the model again", async () => {
     const ada = await backends.newUser()
     const room = await ada.room({ title: "Mine" })
-    const first = await ada.ask(room, "[again] First? [[title latency 1500]] [[title Anew]]")
+    const first = await ada.ask(room, "[again] First? [[title latency 1500]] [[title Looms again]]")
     await ada.ask(room, "Second?")
     const { body, status } = await ada.call("PATCH", `/chatroom/${room}`, { title: null, pinned: true })
     assert.deepStrictEqual(
       [status, body.title, body.titleSource, body.pinned],
-      [200, "[again] First? [[title latency 1500]] [[title Anew]]", "words", true]
+      [200, "[again] First? [[title latency 1500]] [[title Looms again]]", "words", true]
     )
     await untilNamed(ada, room)
-    assert.deepStrictEqual(await shown(ada, room), ["Anew", "model"])
+    assert.deepStrictEqual(await shown(ada, room), ["Looms again", "model"])
     await until("the ledger", async () => (await ledgerOf(ada))[0]?.reply === first.body.reply.id)
   })
 
