@@ -126,7 +126,8 @@ begin
       v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
   update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
       title = case when v_is_titled then p_title else c.title end,
-      title_source = case when v_is_titled then 'words' else c.title_source end
+      title_source = case when v_is_titled then 'words' else c.title_source end,
+      titled_at = case when v_is_titled then v_sent_at else c.titled_at end
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,

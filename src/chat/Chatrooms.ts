@@ -104,6 +104,10 @@ export class Chatrooms extends Context.Service<
       const { autoTitles, userConcurrency } = yield* AppConfig
       // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
       const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
+      /** The same for an automatic title, which the open streams of the room send. */
+      const notifyTitle = sql.literal(
+        `pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id || chr(10) || '${topicOf("title", "")}' || id)`
+      )
       const selected = sql.literal(columns)
 
       const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
@@ -157,10 +161,12 @@ export class Chatrooms extends Context.Service<
         title: Pick<Chatroom, "title" | "titleSource"> | undefined
       ) {
         const given = (key: keyof UpdateChatroom) => Object.hasOwn(input, key)
+        const isAutomatic = title?.titleSource === "words"
         const [row] = yield* sql<Row>`
           update chatrooms set
             title = coalesce(${title?.title ?? null}, title),
             title_source = coalesce(${title?.titleSource ?? null}, title_source),
+            titled_at = case when ${isAutomatic} then date_trunc('milliseconds', clock_timestamp()) else titled_at end,
             system_prompt = case when ${given("systemPrompt")} then ${input.systemPrompt ?? null} else system_prompt end,
             model = case when ${given("model")} then ${input.model ?? null} else model end,
             temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
@@ -172,7 +178,7 @@ export class Chatrooms extends Context.Service<
             settings_version = settings_version + case when ${given("systemPrompt") || given("model") || given("temperature")} then 1 else 0 end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
-          returning ${selected}, ${notifyChange}
+          returning ${selected}, ${isAutomatic ? notifyTitle : notifyChange}
         `
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
@@ -219,9 +225,9 @@ export class Chatrooms extends Context.Service<
 
       const nameByModel: Chatrooms["Service"]["nameByModel"] = Effect.fn("Chatrooms.nameByModel")(function* (userId, id, title) {
         yield* sql`
-          update chatrooms set title = ${title}, title_source = 'model'
+          update chatrooms set title = ${title}, title_source = 'model', titled_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id} and title_source in ('default', 'words')
-          returning ${notifyChange}
+          returning ${notifyTitle}
         `
       }, Effect.orDie)
 

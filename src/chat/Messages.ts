@@ -1,4 +1,5 @@
 import { Clock, Context, Effect, Fiber, Layer } from "effect"
+import type { Statement } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
@@ -25,16 +26,24 @@ export interface HistoryQuery {
   readonly after?: string | undefined
 }
 
+/** A message, and what the stream of a reply needs besides. */
+export interface MessageState {
+  readonly message: Message
+  /** When the next attempt at a waiting reply is due. */
+  readonly retryAt: string | null
+  /** The automatic title that the room has got since the question was accepted; null when there is none. */
+  readonly title: string | null
+}
+
 /** Reads messages: one, the newest, a page, or one as soon as it has ended. */
 export class Messages extends Context.Service<
   Messages,
   {
-    /** A message, and for a waiting reply when its next attempt is due. */
     readonly state: (
       userId: UserId,
       roomId: ChatroomId,
       id: MessageId
-    ) => Effect.Effect<{ readonly message: Message; readonly retryAt: string | null }, ChatroomNotFound | MessageNotFound>
+    ) => Effect.Effect<MessageState, ChatroomNotFound | MessageNotFound>
     readonly get: (
       userId: UserId,
       roomId: ChatroomId,
@@ -80,17 +89,33 @@ export class Messages extends Context.Service<
         return room === undefined ? yield* new ChatroomNotFound() : rows
       })
 
-      const find = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, id: MessageId) {
-        const rows = yield* sql<MessageRow & { retryAt: Date | null }>`
-          select ${selected}, retry_at from messages where user_id = ${userId} and id = ${id} and chatroom_id = ${roomId}
+      const find = Effect.fnUntraced(function* <Row extends MessageRow>(
+        userId: UserId,
+        roomId: ChatroomId,
+        id: MessageId,
+        selected: Statement.Fragment
+      ) {
+        const rows = yield* sql<Row>`
+          select ${selected} from messages m where user_id = ${userId} and id = ${id} and chatroom_id = ${roomId}
         `.pipe(Effect.orDie)
         const [row] = yield* inRoom(userId, roomId, rows)
-        return row === undefined ? yield* new MessageNotFound() : { message: toMessage(row), retryAt: isoOrNull(row.retryAt) }
+        return row ?? (yield* new MessageNotFound())
       })
 
-      const state: Messages["Service"]["state"] = Effect.fn("Messages.state")(find)
+      const state: Messages["Service"]["state"] = Effect.fn("Messages.state")(function* (userId, roomId, id) {
+        const row = yield* find<MessageRow & { retryAt: Date | null; title: string | null }>(
+          userId,
+          roomId,
+          id,
+          sql`${selected}, retry_at, (
+            select c.title from chatrooms c where c.user_id = m.user_id and c.id = m.chatroom_id
+              and c.title_source in ('words', 'model') and c.titled_at > m.created_at
+          ) as title`
+        )
+        return { message: toMessage(row), retryAt: isoOrNull(row.retryAt), title: row.title }
+      })
       const get: Messages["Service"]["get"] = Effect.fn("Messages.get")((userId, roomId, id) =>
-        Effect.map(find(userId, roomId, id), ({ message }) => message)
+        Effect.map(find(userId, roomId, id, selected), toMessage)
       )
 
       const waitForEnd = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, id: MessageId, seconds: number) {
@@ -98,7 +123,7 @@ export class Messages extends Context.Service<
         while (true) {
           // Listens before it reads, so that no end is missed between the two.
           const notified = yield* Effect.forkChild(notifications.once(topicOf("reply", id)), { startImmediately: true })
-          const { message } = yield* find(userId, roomId, id)
+          const message = toMessage(yield* find(userId, roomId, id, selected))
           const now = yield* Clock.currentTimeMillis
           // A draining process answers soon with the current state; the client can ask another process.
           if (draining.isDraining()) deadline = Math.min(deadline, now + drainingWait - recheckEvery)

@@ -4,9 +4,10 @@
  * - `chatrooms:<user id>`: the user's list of rooms changed.
  * - `sessions:<user id>`: a session ended, or the user or the tier changed. The writer notifies in its transaction.
  * - `reply:<reply id>`: a reply changed; above all, it ended.
+ * - `title:<room id>`: a room with replies in progress got an automatic title.
  * - `stop:<reply id>`: the worker that makes the reply must stop.
  */
-export type TopicKind = "chatrooms" | "sessions" | "reply" | "stop"
+export type TopicKind = "chatrooms" | "sessions" | "reply" | "title" | "stop"
 
 export type Topic = `${TopicKind}:${string}`
 

@@ -1,5 +1,6 @@
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { event } from "../api/chat/StreamEvents.ts"
+import type { MessageState } from "../chat/Messages.ts"
 import type { LiveText } from "./LiveText.ts"
 
 /** A position in a reply's text: the attempt, and UTF-16 units from its start. As an SSE id: `attempt:offset`. */
@@ -19,17 +20,23 @@ export interface Progress {
 
 /**
  * The events that one client of a reply gets next, from its position and what is known of the reply. It keeps the
- * position and the last status it has sent, not the text.
+ * position and the last status and title it has sent, not the text.
  */
 export class ReplyFeed {
   private position: Position
   private sentStatus: string | undefined
+  private sentTitle: string | null = null
 
   constructor(position: Position | undefined) {
     this.position = position ?? { attempt: 0, offset: 0 }
   }
 
-  next(live: LiveText | undefined, message: Message, retryAt: string | null): Progress {
+  next(live: LiveText | undefined, state: MessageState): Progress {
+    const progress = this.follow(live, state)
+    return { ...progress, text: this.title(state.title) + progress.text }
+  }
+
+  private follow(live: LiveText | undefined, { message, retryAt }: MessageState): Progress {
     if (hasEnded(message))
       return { text: this.reach(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
     const attempt = Math.max(live?.attempt ?? 0, message.attempt)
@@ -40,11 +47,11 @@ export class ReplyFeed {
       return { text, ended: false, gap: false }
     const reached = live.attempt === this.position.attempt ? this.position.offset : 0
     if (live.start > reached) return { text, ended: false, gap: true }
-    return { text: text + this.follow(live), ended: false, gap: false }
+    return { text: text + this.append(live), ended: false, gap: false }
   }
 
   /** The running text from the client's position on. */
-  private follow(live: LiveText): string {
+  private append(live: LiveText): string {
     const end = live.start + live.text.length
     if (live.attempt !== this.position.attempt) return live.start === 0 ? this.reach(live.attempt, live.text) : ""
     if (end <= this.position.offset) return ""
@@ -60,6 +67,13 @@ export class ReplyFeed {
     if (before.offset === 0 || before.attempt === 0) return whole === "" ? "" : event("delta", { text: whole }, id(this.position))
     if (before.attempt !== attempt || before.offset > whole.length) return event("replace", { text: whole }, id(this.position))
     return before.offset === whole.length ? "" : event("delta", { text: whole.slice(before.offset) }, id(this.position))
+  }
+
+  /** An automatic title that the client does not know. */
+  private title(title: string | null): string {
+    if (title === this.sentTitle) return ""
+    this.sentTitle = title
+    return title === null ? "" : event("title", { title })
   }
 
   private status(status: string, attempt: number, retryAt: string | null): string {

@@ -2,6 +2,7 @@ import { Clock, Effect } from "effect"
 import { iso } from "../api/Schemas.ts"
 import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
+import type { MessageState } from "../chat/Messages.ts"
 import { EventStream, retry } from "./EventStream.ts"
 import type { LiveTexts } from "./LiveText.ts"
 import { type Position, ReplyFeed } from "./ReplyFeed.ts"
@@ -12,15 +13,9 @@ const recheckMillis = 2_000
 /** Milliseconds between two attempts to fetch missing text; segments are stored once a second. */
 const healMillis = 300
 
-/** A reply's row, and when its next attempt is due. */
-export interface ReplyState {
-  readonly message: Message
-  readonly retryAt: string | null
-}
-
 /** Where a reader gets its reply from. */
 export interface ReplySource {
-  readonly readState: Effect.Effect<ReplyState, ChatroomNotFound | MessageNotFound>
+  readonly readState: Effect.Effect<MessageState, ChatroomNotFound | MessageNotFound>
   /** The stored part of an attempt's text, from its start. */
   readonly readStored: (attempt: number) => Effect.Effect<string>
   readonly live: LiveTexts
@@ -39,7 +34,7 @@ export class ReplyReader {
   readonly stream: EventStream
   private readonly source: ReplySource
   private readonly feed: ReplyFeed
-  private state: ReplyState
+  private state: MessageState
   /** One query at a time; a refresh that is asked for meanwhile follows it. */
   private isReading = false
   private isStale = false
@@ -48,7 +43,7 @@ export class ReplyReader {
   private readonly unfollow: () => void
   private readonly timer: NodeJS.Timeout
 
-  constructor(source: ReplySource, state: ReplyState, position: Position | undefined, onClose: (reader: ReplyReader) => void) {
+  constructor(source: ReplySource, state: MessageState, position: Position | undefined, onClose: (reader: ReplyReader) => void) {
     this.source = source
     this.state = state
     this.feed = new ReplyFeed(position)
@@ -117,14 +112,13 @@ export class ReplyReader {
   }
 
   private produce() {
-    const { message, retryAt } = this.state
-    const progress = this.feed.next(this.source.live.get(message.id), message, retryAt)
+    const progress = this.feed.next(this.source.live.get(this.state.message.id), this.state)
     if (progress.text !== "") this.lastEventAt = performance.now()
     if (progress.gap && !this.isReading) this.heal()
     return progress
   }
 
-  private update(state: ReplyState): void {
+  private update(state: MessageState): void {
     this.state = state
     this.stream.wake()
   }
@@ -135,7 +129,8 @@ export class ReplyReader {
     if (hasEnded(message)) return this.stream.wake()
     const live = this.source.live.get(message.id)
     const known = live?.start === 0 ? { attempt: live.attempt, content: live.text } : {}
-    this.update({ message: { ...message, ...known, status: "cancelled", completedAt: iso(new Date(now)) }, retryAt: null })
+    const cancelled: Message = { ...message, ...known, status: "cancelled", completedAt: iso(new Date(now)) }
+    this.update({ ...this.state, message: cancelled, retryAt: null })
   }
 
   private recheck(): void {

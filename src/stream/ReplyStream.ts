@@ -18,7 +18,7 @@ import { ReplyReader } from "./ReplyReader.ts"
 const maximumOfUser = 5
 const maximumOfProcess = 5_000
 
-/** Readers under a key: a user, a reply. */
+/** Readers under a key: a user, a reply, a room. */
 class ReaderIndex {
   private readonly sets = new Map<string, Set<ReplyReader>>()
 
@@ -66,9 +66,13 @@ export class ReplyStream extends Context.Service<
       yield* observedGauge("chat_streams_open", "Replies being watched in this process.", () => readers.size)
       const byUser = new ReaderIndex()
       const byReply = new ReaderIndex()
+      const byRoom = new ReaderIndex()
 
       yield* notifications.onKind("reply", (replyId) => {
         for (const reader of byReply.get(replyId)) reader.refresh()
+      })
+      yield* notifications.onKind("title", (roomId) => {
+        for (const reader of byRoom.get(roomId)) reader.refresh()
       })
       const dismissAll = Effect.sync(() => {
         for (const { stream } of readers) stream.dismiss()
@@ -95,12 +99,14 @@ export class ReplyStream extends Context.Service<
           readers.delete(closed)
           byUser.delete(userId, closed)
           byReply.delete(id, closed)
+          byRoom.delete(roomId, closed)
           watch.interruptUnsafe()
         })
         const watch = run(Effect.map(sessions.ended(userId, sessionId), reader.stream.dismiss))
         readers.add(reader)
         byUser.add(userId, reader)
         byReply.add(id, reader)
+        byRoom.add(roomId, reader)
         if (draining.isDraining()) reader.stream.dismiss()
         return reader.stream
       })

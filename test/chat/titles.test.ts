@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { startProcess } from "../support/Backend.ts"
+import { openStream, placeOf, readAll, type SseStream } from "../stream/SseClient.ts"
+import { startBackend, startProcess } from "../support/Backend.ts"
 import type { Person } from "../support/Client.ts"
-import { awaitEnd, usedToday } from "../support/messages.ts"
+import { awaitEnd, readEnded, usedToday } from "../support/messages.ts"
 import { modelsWith, plainModel } from "../support/Models.ts"
 import { startBackends, type TestBackends } from "../support/TestBackends.ts"
+import { TcpProxy } from "../support/TcpProxy.ts"
+import { newUser } from "../support/Users.ts"
 import { until } from "../support/wait.ts"
 
 const titleModel = "gemini-namer"
@@ -28,6 +31,9 @@ beforeAll(async () => {
   backends = await startBackends({ ...settings, ROLE: "api" }, { ...settings, ROLE: "worker" })
 })
 afterAll(() => backends.stop())
+
+/** Of the process without a worker. */
+const url = () => backends.urls[0] ?? ""
 
 const shown = async (person: Person, room: string) => {
   const { title, titleSource } = (await person.call("GET", `/chatroom/${room}`)).body
@@ -148,6 +154,26 @@ describe("the title of a room that was made without one", () => {
     assert.deepStrictEqual(await shown(ada, room), ["Second thoughts", "model"])
   })
 
+  it("may take ten seconds, and the room's replies do not wait for it", async () => {
+    const ada = await backends.newUser()
+    const room = await ada.room()
+    await awaitEnd(ada, await ada.ask(room, "[slow] Hello? [[title latency 10000]] [[title At last]]"))
+    await awaitEnd(ada, await ada.ask(room, "[slow] And now?"))
+    assert.strictEqual((await shown(ada, room))[1], "words")
+    await untilNamed(ada, room)
+    assert.deepStrictEqual(await shown(ada, room), ["At last", "model"])
+    assert.strictEqual(titleCalls("[slow]").length, 1)
+  })
+
+  it("has no control characters, whatever the model writes", async () => {
+    const ada = await backends.newUser()
+    const room = await ada.room()
+    await ada.ask(room, "Hello? [[title <b>Looms</b>\u0007\r\n\u202eand\u2028weavers\u0085]]")
+    await untilNamed(ada, room)
+    // Marks of HTML are text, which the client escapes.
+    assert.deepStrictEqual(await shown(ada, room), ["<b>Looms</b> and weavers", "model"])
+  })
+
   it("does not depend on the reply", async () => {
     const ada = await backends.newUser()
     const room = await ada.room()
@@ -155,6 +181,50 @@ describe("the title of a room that was made without one", () => {
     assert.strictEqual(body.status, "failed")
     await untilNamed(ada, room)
     assert.deepStrictEqual(await shown(ada, room), ["Still named", "model"])
+  })
+})
+
+describe("the streams of a room that gets a title", () => {
+  const long = "[[length 600]] [[chunks 120 delay 50]]"
+  const titlesOf = ({ events }: SseStream) => events.filter(({ name }) => name === "title").map(({ data }) => data)
+
+  it("send it while the reply is written, without an id, and again after a reconnect", async () => {
+    const ada = await backends.newUser()
+    const room = await ada.room()
+    const first = placeOf(await ada.ask(room, `Hello? ${long} [[title latency 1000]] [[title Looms and weavers]]`))
+    const second = placeOf(await ada.ask(room, "And now?"))
+    const [stream, waiting] = [await openStream(url(), ada, first), await openStream(url(), ada, second)]
+    for (const open of [stream, waiting]) {
+      const event = await open.first(({ name }) => name === "title")
+      assert.deepStrictEqual([event?.data, event?.id], [{ title: "Looms and weavers" }, undefined])
+    }
+    // Text follows it, so that it came by a notification and not with the end.
+    const place = stream.events.findIndex(({ name }) => name === "title")
+    await until("text", () => stream.events.slice(place).some(({ name }) => name === "delta"))
+    stream.leave()
+    await stream.closed
+    assert.match(stream.parser.lastId ?? "", /^1:\d+$/)
+    await waiting.closed
+    const resumed = await readAll(url(), ada, first, { lastEventId: stream.parser.lastId ?? "", having: stream.text() })
+    for (const read of [stream, resumed, waiting]) assert.deepStrictEqual(titlesOf(read), [{ title: "Looms and weavers" }])
+    assert.strictEqual(resumed.text(), (await readEnded(ada, first)).content)
+
+    // A question that is accepted afterwards knows the title.
+    assert.deepStrictEqual(titlesOf(await readAll(url(), ada, placeOf(await ada.ask(room, "Later?")))), [])
+  })
+
+  it("send the words that replace a title, and no title of the user", async () => {
+    const ada = await backends.newUser()
+    const room = await ada.room({ title: "Mine" })
+    const place = placeOf(await ada.ask(room, `Words? ${long} [[title status 400]]`))
+    const stream = await openStream(url(), ada, place)
+    await stream.first(({ name }) => name === "delta")
+    await ada.call("PATCH", `/chatroom/${room}`, { title: "Still mine" })
+    const { title } = (await ada.call("PATCH", `/chatroom/${room}`, { title: null })).body
+    assert.deepStrictEqual((await stream.first(({ name }) => name === "title"))?.data, { title })
+    await ada.call("PATCH", `/chatroom/${room}`, { title: "Mine again" })
+    await stream.closed
+    assert.deepStrictEqual(titlesOf(stream), [{ title }])
   })
 })
 
@@ -204,6 +274,67 @@ describe("a used-up budget", () => {
 })
 
 describe("AUTO_TITLES", () => {
+  it("asks the default `TITLE_MODEL` at its lowest level, not the model of the room", async () => {
+    const plain = await startBackends({ AUTO_TITLES: "model", LOG_LEVEL: "none" })
+    try {
+      const ada = await plain.newUser()
+      const room = await ada.room()
+      await ada.ask(room, "[default] Hello? [[title Looms]]")
+      await until("the title", async () => (await shown(ada, room))[0] === "Looms")
+      const call = plain.gemini.log("[default]").find(({ model }) => model === "gemini-3.5-flash-lite")
+      const { generationConfig } = (call?.body ?? {}) as { readonly generationConfig?: object }
+      assert.deepStrictEqual(generationConfig, { maxOutputTokens: 512, thinkingConfig: { thinkingLevel: "MINIMAL" } })
+    } finally {
+      await plain.stop()
+    }
+  })
+
+  it("adds no statement to a send", { timeout: 120_000 }, async () => {
+    const questions = 20
+    /** The frequent statements of first questions, with their numbers. */
+    const statementsOf = async (mode: string) => {
+      const quiet = await startBackends({ ...settings, AUTO_TITLES: mode, ROLE: "worker" })
+      const sent: Array<string> = []
+      const proxy = await TcpProxy.start(quiet.database.url, (bytes) => {
+        // Parse of the Postgres protocol: a length, the name of a prepared statement, the statement.
+        for (const [, text = ""] of bytes.toString("latin1").matchAll(/P[^]{4}[^\0]*\0(\s*\w[^\0]+)\0/g)) sent.push(text)
+      })
+      const api = await startBackend({
+        ...settings,
+        AUTO_TITLES: mode,
+        ROLE: "api",
+        DATABASE_URL: proxy.through(quiet.database.url),
+        // With two URLs no statement is prepared by name, so that each is sent as text.
+        DATABASE_DIRECT_URL: quiet.database.url,
+        GEMINI_BASE_URL: quiet.gemini.url
+      })
+      try {
+        const ada = await newUser(api.url, quiet.database)
+        const rooms: Array<string> = []
+        for (let count = 0; count < questions; count++) rooms.push(await ada.room())
+        await awaitEnd(ada, await ada.ask(await ada.room(), "Before?"))
+        sent.length = 0
+        for (const room of rooms) {
+          assert.strictEqual((await ada.ask(room, "[counted] Hello?")).status, 202)
+          await sleep(50)
+        }
+        const groups = Object.groupBy(sent, (text) => /send_message|add_jobs/.exec(text)?.[0] ?? text)
+        return Object.entries(groups).flatMap(([text, { length = 0 } = []]) => (length < questions ? [] : [[text, length]]))
+      } finally {
+        await api.stop()
+        await proxy.stop()
+        await quiet.stop()
+      }
+    }
+    const without = await statementsOf("off")
+    // The first try of a question finds out the settings of a room that the process does not know.
+    assert.sameDeepMembers(without, [
+      ["send_message", 2 * questions],
+      ["add_jobs", questions]
+    ])
+    assert.sameDeepMembers(await statementsOf("model"), without)
+  })
+
   it("`words` asks no model, and `off` leaves `New chat`", async () => {
     for (const [mode, ...expected] of [
       ["words", "Hello?", "words"],

@@ -38,9 +38,9 @@ class Reader {
     this.client = new SseParser(having)
     this.feed = new ReplyFeed(position)
   }
-  next(live: LiveText | undefined, state: Message, retryAt: string | null = null) {
+  next(live: LiveText | undefined, message: Message, retryAt: string | null = null, title: string | null = null) {
     const before = this.client.events.length
-    const progress = this.feed.next(live, state, retryAt)
+    const progress = this.feed.next(live, { message, retryAt, title })
     this.client.feed(Buffer.from(progress.text))
     return { ...progress, events: this.client.events.slice(before) }
   }
@@ -169,6 +169,26 @@ describe("the feed of a reply", () => {
     assert.deepStrictEqual(sent(undefined, "waiting", 1, "then"), [{ status: "waiting", attempt: 1, retryAt: "then" }])
     assert.deepStrictEqual(sent(undefined, "waiting", 1, "later"), [{ status: "waiting", attempt: 1, retryAt: "later" }])
     assert.deepStrictEqual(sent(undefined, "processing", 2, "old"), [{ status: "processing", attempt: 2 }])
+  })
+
+  it("sends a title once, before the end, and again after the room had another", () => {
+    const reader = new Reader(undefined)
+    const titles = ["Looms", "Looms", null, "Looms"].flatMap((title) =>
+      reader.next(undefined, message("processing", 1), null, title).events.filter(({ name }) => name === "title")
+    )
+    assert.deepStrictEqual(
+      titles.map(({ data, id }) => [data, id]),
+      [
+        [{ title: "Looms" }, undefined],
+        [{ title: "Looms" }, undefined]
+      ]
+    )
+    assert.deepStrictEqual(names(reader.next(undefined, completed(1, "a"), null, "Weavers").events), [
+      "title",
+      "delta",
+      "usage",
+      "completed"
+    ])
   })
 
   it("sends the processing status before the first text", () => {

@@ -5,8 +5,9 @@ import { assert, describe, it, vi } from "vitest"
 import { MessageNotFound } from "../../src/api/chat/ChatErrors.ts"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
 import { type Message, MessageId } from "../../src/api/chat/Message.ts"
+import type { MessageState } from "../../src/chat/Messages.ts"
 import { LiveTexts } from "../../src/stream/LiveText.ts"
-import { ReplyReader, type ReplySource, type ReplyState } from "../../src/stream/ReplyReader.ts"
+import { ReplyReader, type ReplySource } from "../../src/stream/ReplyReader.ts"
 import { SseParser } from "./SseClient.ts"
 
 const replyId = MessageId.make("01980000-0000-7000-8000-000000000001")
@@ -32,9 +33,9 @@ const processing: Message = {
 const completed = (content: string): Message => ({ ...processing, status: "completed", content })
 
 /** A reader of a reply whose row and segments the test decides, with what its client has received. */
-const startReader = (options: { readonly state?: ReplyState; readonly readState?: ReplySource["readState"] } = {}) => {
+const startReader = (options: { readonly state?: MessageState; readonly readState?: ReplySource["readState"] } = {}) => {
   const live = new LiveTexts()
-  const state = options.state ?? { message: processing, retryAt: null }
+  const state = options.state ?? { message: processing, retryAt: null, title: null }
   const counts = { reads: 0, storedReads: 0, subscriptions: 0, closed: 0 }
   const row = { stored: "", read: options.readState ?? Effect.succeed(state) }
   const source: ReplySource = {
@@ -70,7 +71,7 @@ describe("the reader of a reply", () => {
     append(live, 0, "abc")
     append(live, 3, "de")
     await vi.waitFor(() => assert.strictEqual(client.text, "abcde"))
-    row.read = Effect.succeed({ message: completed("abcde"), retryAt: null })
+    row.read = Effect.succeed({ message: completed("abcde"), retryAt: null, title: null })
     reader.refresh()
     await once(reader.stream, "close")
     assert.deepStrictEqual(names(client), ["status", "delta", "completed"])
@@ -104,7 +105,7 @@ describe("the reader of a reply", () => {
 
   it("reads the row once more, not once each, for refreshes that come during a read", async () => {
     const gate = Deferred.makeUnsafe<void>()
-    const state = { message: processing, retryAt: null }
+    const state = { message: processing, retryAt: null, title: null }
     const { counts, reader } = startReader({ readState: Effect.as(Deferred.await(gate), state) })
     await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
     for (let count = 0; count < 10; count++) reader.refresh()
@@ -127,17 +128,34 @@ describe("the reader of a reply", () => {
     assert.deepStrictEqual([status, content], ["cancelled", "abc"])
   })
 
+  it("sends a title that the room gets meanwhile, without an id, and each only once", async () => {
+    const { client, live, reader, row } = startReader()
+    append(live, 0, "abc")
+    await vi.waitFor(() => assert.strictEqual(client.text, "abc"))
+    for (const title of ["Looms", "Looms", "Weavers"]) {
+      row.read = Effect.succeed({ message: processing, retryAt: null, title })
+      reader.refresh()
+      await vi.waitFor(() => assert.strictEqual(client.events.at(-1)?.data.title, title))
+    }
+    assert.deepStrictEqual(names(client), ["status", "delta", "title", "title"])
+    assert.strictEqual(client.lastId, "1:3")
+    row.read = Effect.fail(new MessageNotFound())
+    reader.refresh()
+    await once(reader.stream, "close")
+    assert.deepStrictEqual(names(client).slice(4), ["cancelled"])
+  })
+
   it("survives a failed read", async () => {
     const { client, counts, reader, row } = startReader({ readState: Effect.die("no database") })
     await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
-    row.read = Effect.succeed({ message: completed("abc"), retryAt: null })
+    row.read = Effect.succeed({ message: completed("abc"), retryAt: null, title: null })
     reader.refresh()
     await once(reader.stream, "close")
     assert.strictEqual(client.text, "abc")
   })
 
   it("reads nothing of a reply that has ended", async () => {
-    const { client, counts, reader } = startReader({ state: { message: completed("abc"), retryAt: null } })
+    const { client, counts, reader } = startReader({ state: { message: completed("abc"), retryAt: null, title: null } })
     await once(reader.stream, "close")
     assert.deepStrictEqual(names(client), ["delta", "completed"])
     assert.deepStrictEqual([counts.reads, counts.storedReads], [0, 0])

@@ -57,7 +57,7 @@ export class TcpProxy {
   private isCut = false
   private refusals = 0
 
-  private constructor(target: URL, server: ReturnType<typeof createServer>) {
+  private constructor(target: URL, server: ReturnType<typeof createServer>, observe: (sent: Buffer) => void) {
     this.server = server
     this.port = (server.address() as AddressInfo).port
     server.on("connection", (inner) => {
@@ -68,6 +68,7 @@ export class TcpProxy {
       }
       const link = new Link(inner, connect(Number(target.port), target.hostname))
       this.links.add(link)
+      inner.on("data", observe)
       if (!this.takesNewOnes) link.freeze()
       inner.once("close", () => {
         if (!link.isFrozen) this.links.delete(link)
@@ -75,11 +76,11 @@ export class TcpProxy {
     })
   }
 
-  /** In front of the server of this URL. */
-  static async start(target: string): Promise<TcpProxy> {
+  /** In front of the server of this URL. `observe` gets what clients send. */
+  static async start(target: string, observe: (sent: Buffer) => void = () => {}): Promise<TcpProxy> {
     const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1")
     await once(server, "listening")
-    return new TcpProxy(new URL(target), server)
+    return new TcpProxy(new URL(target), server, observe)
   }
 
   /** The same URL by way of this proxy. */

@@ -37,8 +37,16 @@ export const ReplyEvent = Schema.Union([
   one("usage", TokenUsage.fields, "Token counts, once they are known; without an id."),
   one("completed", Message.fields, "The end: the stored reply."),
   one("failed", Message.fields, "The end: the reply with its `error`."),
-  one("cancelled", Message.fields, "The end: the text written before the stop.")
-]).annotate({ identifier: "ReplyEvent", description: "An event of the stream; `data` is JSON." })
+  one("cancelled", Message.fields, "The end: the text written before the stop."),
+  one(
+    "title",
+    { title: Schema.String },
+    "The room got this title from a model, or from its first question, after the reply's question was accepted; without an id. A new connection gets it again."
+  )
+]).annotate({
+  identifier: "ReplyEvent",
+  description: "An event of the stream; `data` is JSON. Skip events with other names: later releases may add some."
+})
 
 const half = exampleReply.content.length / 2
 const words = [exampleReply.content.slice(0, half), exampleReply.content.slice(half)]
