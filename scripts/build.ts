@@ -11,6 +11,13 @@ import { type OutputChunk, rolldown } from "rolldown"
  */
 const folder = process.argv[2] ?? "dist"
 
+/** What the product imports when it first needs it. */
+const loadedLater = {
+  "api-reference": /httpApiScalar/,
+  "common-passwords": /[\\/]node_modules[\\/]@zxcvbn-ts[\\/]/,
+  stripe: /[\\/]node_modules[\\/]stripe[\\/]/
+}
+
 const bundle = await rolldown({
   input: { main: "src/main.ts", migrate: "scripts/migrate.ts" },
   platform: "node",
@@ -23,8 +30,18 @@ const { output } = await bundle.generate({
   sourcemapExcludeSources: true,
   entryFileNames: "[name].mjs",
   chunkFileNames: "[name].mjs",
-  codeSplitting: { groups: [{ name: "packages", test: /[\\/]node_modules[\\/]/ }] }
+  codeSplitting: {
+    groups: [
+      // Loaded when they are first needed, so not in one file with the others.
+      ...Object.entries(loadedLater).map(([name, test]) => ({ name, test, priority: 2 })),
+      { name: "packages", test: /[\\/]node_modules[\\/]/, priority: 1 }
+    ]
+  }
 })
+
+/** Node keeps the text of modules in memory: with one character outside Latin-1 it takes two bytes for each. */
+const escaped = (code: string): string =>
+  code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 const isOurs = (chunk: OutputChunk) => chunk.moduleIds.some((id) => id.endsWith(".ts") && !/[\\/]node_modules[\\/]/.test(id))
 
@@ -34,7 +51,7 @@ for (const file of output) {
   const map = isOurs(file) ? file.map : null
   writeFileSync(
     join(folder, file.fileName),
-    map === null ? file.code : `${file.code}\n//# sourceMappingURL=${file.fileName}.map\n`
+    map === null ? escaped(file.code) : `${file.code}\n//# sourceMappingURL=${file.fileName}.map\n`
   )
   if (map !== null) writeFileSync(join(folder, `${file.fileName}.map`), map.toString())
 }

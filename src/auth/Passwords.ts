@@ -1,5 +1,3 @@
-import { hash as argonHash, verify as argonVerify } from "@node-rs/argon2"
-import { dictionary } from "@zxcvbn-ts/language-common"
 import { Context, Duration, Effect, Layer, Redacted } from "effect"
 import {
   CurrentPasswordInvalid,
@@ -18,8 +16,14 @@ const cost = { algorithm: argon2id, memoryCost: 19_456, timeCost: 2, parallelism
 const minimumLength = 8
 const maximumLength = 128
 
-/** NIST SP 800-63B: refuse common passwords, and require no mix of character kinds. */
-const common: ReadonlySet<string> = new Set(dictionary["passwords-common"].filter((word) => word.length >= minimumLength))
+/** The native addon, loaded with the first password that is hashed: most users have none. */
+const argon2 = () => import("@node-rs/argon2")
+
+/** NIST SP 800-63B: refuse common passwords, and require no mix of character kinds. Loaded with the first check. */
+const loadCommon = async (): Promise<ReadonlySet<string>> => {
+  const { dictionary } = await import("@zxcvbn-ts/language-common")
+  return new Set(dictionary["passwords-common"].filter((word) => word.length >= minimumLength))
+}
 
 /** Wrong passwords at the login for a number, and of a user who changes the password. */
 const limits = {
@@ -65,11 +69,18 @@ export class Passwords extends Context.Service<
     Effect.gen(function* () {
       const throttle = yield* Throttle
       const queued = yield* makePasswordQueue
-      const unknownHash = yield* Effect.promise(() => argonHash(crypto.randomUUID(), cost))
+      const common = yield* Effect.cached(Effect.promise(loadCommon))
+      const argonHash = async (password: string) => (await argon2()).hash(password, cost)
+      let unknownHash: Promise<string> | undefined
 
       const verify = (mobile: string, hash: string | null, password: Redacted.Redacted) =>
         Effect.map(
-          queued(mobile, () => argonVerify(hash ?? unknownHash, Redacted.value(password))),
+          queued(mobile, async () => {
+            // Made for a known number as well, so that the first guess of a process takes as long for both.
+            unknownHash ??= argonHash(crypto.randomUUID())
+            const other = await unknownHash
+            return (await argon2()).verify(hash ?? other, Redacted.value(password))
+          }),
           (matches) => matches && hash !== null
         )
 
@@ -94,7 +105,7 @@ export class Passwords extends Context.Service<
         if (length < minimumLength || length > maximumLength) {
           return yield* new WeakPassword({ detail: `A password has ${minimumLength} to ${maximumLength} characters` })
         }
-        if (common.has(text.toLowerCase())) {
+        if ((yield* common).has(text.toLowerCase())) {
           return yield* new WeakPassword({ detail: "This password is one of the most common ones" })
         }
         if (containsOwnDetails(text, own)) {
@@ -103,7 +114,7 @@ export class Passwords extends Context.Service<
       })
 
       const hash: Passwords["Service"]["hash"] = Effect.fn("Passwords.hash")((mobile, password) =>
-        queued(mobile, () => argonHash(Redacted.value(password), cost))
+        queued(mobile, () => argonHash(Redacted.value(password)))
       )
 
       const guess: Passwords["Service"]["guess"] = Effect.fn("Passwords.guess")((mobile, hashed, password) =>

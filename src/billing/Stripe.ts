@@ -1,5 +1,5 @@
-import { Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
-import { Stripe as Sdk } from "stripe"
+import { Context, Effect, Layer, Redacted, Result, Schedule, Schema } from "effect"
+import type { Stripe as Sdk } from "stripe"
 import { AppConfig } from "../config/Settings.ts"
 import type { BillingSettings } from "../config/Credentials.ts"
 import { withoutSlot } from "../ops/RequestSlot.ts"
@@ -39,8 +39,17 @@ export class StripeFailure extends Schema.TaggedError<StripeFailure>()("StripeFa
   }
 }
 
+/** What we read of an error of the SDK. By its shape, because the SDK's classes are loaded with the first call. */
+const SdkError = Schema.Struct({
+  type: Schema.String,
+  code: Schema.optional(Schema.String),
+  statusCode: Schema.optional(Schema.Number),
+  requestId: Schema.optional(Schema.String)
+})
+const isSdkError = Schema.is(SdkError)
+
 const fromUnknown = (cause: unknown): StripeFailure => {
-  if (!(cause instanceof Sdk.errors.StripeError)) return new StripeFailure({ kind: "unavailable", detail: String(cause) })
+  if (!isSdkError(cause)) return new StripeFailure({ kind: "unavailable", detail: String(cause) })
   // The message of an authentication error quotes the key.
   const detail = `${cause.type} ${cause.code ?? ""} ${cause.statusCode ?? ""} ${cause.requestId ?? ""}`.trim()
   if (cause.code === "resource_missing") return new StripeFailure({ kind: "missing", detail })
@@ -62,38 +71,42 @@ export const undefinedIfMissing = <A, R>(
   )
 
 /** One call, its answer decoded: the SDK resolves a non-2xx body without `error` as if it were the object. */
-const call = <S extends Schema.Codec<unknown, unknown>>(
-  schema: S,
-  request: () => Promise<unknown>
-): Effect.Effect<S["Type"], StripeFailure> => {
-  const decode = Schema.decodeUnknownEffect(schema)
-  const decoded = Effect.tryPromise({ try: request, catch: (cause) => cause }).pipe(
-    // The SDK does not retry 429; two more tries cover a short burst.
-    Effect.retry({
-      times: 2,
-      schedule: Schedule.exponential("500 millis"),
-      while: (cause) => cause instanceof Sdk.errors.StripeRateLimitError
-    }),
-    Effect.mapError(fromUnknown),
-    Effect.flatMap((answer) =>
-      Effect.mapError(
-        decode(answer),
-        (error) => new StripeFailure({ kind: "unavailable", detail: `unexpected answer: ${error.message}` })
-      )
-    ),
-    Effect.timeoutOrElse({
-      duration: 3 * timeout,
-      orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
+const callWith =
+  (load: () => Promise<Sdk>) =>
+  <S extends Schema.Codec<unknown, unknown>>(
+    schema: S,
+    request: (sdk: Sdk) => Promise<unknown>
+  ): Effect.Effect<S["Type"], StripeFailure> => {
+    const decode = Schema.decodeUnknownEffect(schema)
+    const decoded = Effect.tryPromise({ try: async () => request(await load()), catch: (cause) => cause }).pipe(
+      // The SDK does not retry 429; two more tries cover a short burst.
+      Effect.retry({
+        times: 2,
+        schedule: Schedule.exponential("500 millis"),
+        while: (cause) => isSdkError(cause) && cause.type === "StripeRateLimitError"
+      }),
+      Effect.mapError(fromUnknown),
+      Effect.flatMap((answer) =>
+        Effect.mapError(
+          decode(answer),
+          (error) => new StripeFailure({ kind: "unavailable", detail: `unexpected answer: ${error.message}` })
+        )
+      ),
+      Effect.timeoutOrElse({
+        duration: 3 * timeout,
+        orElse: () => Effect.fail(new StripeFailure({ kind: "unavailable", detail: "no answer in time" }))
+      })
+    )
+    return withoutSlot(decoded, {
+      kind: "billing",
+      onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many requests wait for Stripe" }))
     })
-  )
-  return withoutSlot(decoded, {
-    kind: "billing",
-    onFull: Effect.fail(new StripeFailure({ kind: "unavailable", detail: "too many requests wait for Stripe" }))
-  })
-}
+  }
 
-const makeSdk = (options: { readonly secretKey: Redacted.Redacted; readonly apiBase: string | undefined }) => {
+/** Loads the SDK, which takes ten megabytes of memory, with the first call. */
+const makeSdk = async (options: { readonly secretKey: Redacted.Redacted; readonly apiBase: string | undefined }) => {
   const base = options.apiBase === undefined ? undefined : new URL(options.apiBase)
+  const { Stripe: Sdk } = await import("stripe")
   return new Sdk(Redacted.value(options.secretKey), {
     apiVersion,
     timeout,
@@ -146,64 +159,76 @@ const sessionParameters = (price: string, request: CheckoutRequest): Sdk.Checkou
 })
 
 /** Stripe's SDK behind a port: only the calls that we use, every answer decoded, every failure classified. */
-const make = (sdk: Sdk, [priceId, ...formerPrices]: BillingSettings["proPriceIds"]) => ({
-  /** The item that makes a subscription Pro: at our price or at a former one. */
-  proItem: ({ items }: StripeSubscription) =>
-    items.data.find(({ price }) => price.id === priceId || formerPrices.includes(price.id)),
-  price: call(Price, () => sdk.prices.retrieve(priceId)),
-  /** `after` is the user's previous customer: with another idempotency key Stripe creates another customer. */
-  createCustomer: (userId: string, mobile: string, after: string) =>
-    call(Customer, () =>
-      sdk.customers.create({ phone: mobile, metadata: { userId } }, { idempotencyKey: `customer:${userId}:${after}` })
-    ),
-  retrieveCustomer: (id: string) => call(Customer, () => sdk.customers.retrieve(id)),
-  /** Every subscription of a customer, whatever its status. */
-  subscriptions: (customer: string) =>
-    everyPage((after) =>
-      call(list(StripeSubscription), () =>
-        sdk.subscriptions.list({ customer, status: "all", limit: 100, expand: ["data.latest_invoice"], ...after })
+const make = (load: () => Promise<Sdk>, [priceId, ...formerPrices]: BillingSettings["proPriceIds"]) => {
+  const call = callWith(load)
+  return {
+    /** The item that makes a subscription Pro: at our price or at a former one. */
+    proItem: ({ items }: StripeSubscription) =>
+      items.data.find(({ price }) => price.id === priceId || formerPrices.includes(price.id)),
+    price: call(Price, (sdk) => sdk.prices.retrieve(priceId)),
+    /** `after` is the user's previous customer: with another idempotency key Stripe creates another customer. */
+    createCustomer: (userId: string, mobile: string, after: string) =>
+      call(Customer, (sdk) =>
+        sdk.customers.create({ phone: mobile, metadata: { userId } }, { idempotencyKey: `customer:${userId}:${after}` })
+      ),
+    retrieveCustomer: (id: string) => call(Customer, (sdk) => sdk.customers.retrieve(id)),
+    /** Every subscription of a customer, whatever its status. */
+    subscriptions: (customer: string) =>
+      everyPage((after) =>
+        call(list(StripeSubscription), (sdk) =>
+          sdk.subscriptions.list({ customer, status: "all", limit: 100, expand: ["data.latest_invoice"], ...after })
+        )
+      ),
+    /** Every subscription at our prices that was not cancelled, with its customer and user. */
+    subscribers: Effect.forEach([priceId, ...formerPrices], (price) =>
+      everyPage((after) => call(list(Subscriber), (sdk) => sdk.subscriptions.list({ price, limit: 100, ...after })))
+    ).pipe(Effect.map((lists) => lists.flat())),
+    createSession: (request: CheckoutRequest) =>
+      call(Session, (sdk) =>
+        sdk.checkout.sessions.create(sessionParameters(priceId, request), { idempotencyKey: `checkout:${request.attemptId}` })
+      ),
+    retrieveSession: (id: string) => call(Session, (sdk) => sdk.checkout.sessions.retrieve(id)),
+    expireSession: (id: string) => call(Session, (sdk) => sdk.checkout.sessions.expire(id)),
+    cancelAtPeriodEnd: (id: string) =>
+      call(StripeSubscription, (sdk) => sdk.subscriptions.update(id, { cancel_at_period_end: true })),
+    /** Undoes a pending cancellation in either form: `cancel_at_period_end` or `cancel_at`. */
+    undoCancellation: (subscription: { readonly id: string; readonly hasCancelAt: boolean }) =>
+      call(StripeSubscription, (sdk) =>
+        sdk.subscriptions.update(subscription.id, subscription.hasCancelAt ? { cancel_at: "" } : { cancel_at_period_end: false })
+      ),
+    cancelNow: (id: string) =>
+      call(StripeSubscription, (sdk) => sdk.subscriptions.cancel(id, {}, { idempotencyKey: `cancel:${id}` })),
+    invoicePayments: (invoice: string) => call(list(InvoicePayment), (sdk) => sdk.invoicePayments.list({ invoice, limit: 10 })),
+    /** The subscription that a payment was for, or null. */
+    subscriptionPaidBy: (payment_intent: string) =>
+      call(list(InvoiceOfPayment), (sdk) =>
+        sdk.invoicePayments.list({ payment: { type: "payment_intent", payment_intent }, limit: 1, expand: ["data.invoice"] })
+      ).pipe(Effect.map(({ data }) => idOf(data[0]?.invoice.parent?.subscription_details?.subscription ?? null))),
+    refund: (payment: { readonly payment_intent: string } | { readonly charge: string }, key: string) =>
+      call(Refund, (sdk) => sdk.refunds.create(payment, { idempotencyKey: key })),
+    charge: (id: string) => call(Charge, (sdk) => sdk.charges.retrieve(id)),
+    dispute: (id: string) => call(Dispute, (sdk) => sdk.disputes.retrieve(id)),
+    portal: (customer: string, returnUrl: string) =>
+      call(Portal, (sdk) => sdk.billingPortal.sessions.create({ customer, return_url: returnUrl })),
+    /** Events since a Unix time in seconds that were not delivered to our endpoint, newest first. */
+    undelivered: (types: ReadonlyArray<string>, since: number) =>
+      everyPage((after) =>
+        call(list(StripeEvent), (sdk) =>
+          sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100, ...after })
+        )
+      ),
+    /** Whether the header signs exactly this text, by this secret and not longer ago than the tolerance. */
+    verify: (text: string, header: string, secret: string, toleranceSeconds: number): Effect.Effect<boolean> =>
+      Effect.promise(load).pipe(
+        Effect.map((sdk) =>
+          Result.getOrElse(
+            Result.try(() => sdk.webhooks.signature?.verifyHeader(text, header, secret, toleranceSeconds) ?? false),
+            () => false
+          )
+        )
       )
-    ),
-  /** Every subscription at our prices that was not cancelled, with its customer and user. */
-  subscribers: Effect.forEach([priceId, ...formerPrices], (price) =>
-    everyPage((after) => call(list(Subscriber), () => sdk.subscriptions.list({ price, limit: 100, ...after })))
-  ).pipe(Effect.map((lists) => lists.flat())),
-  createSession: (request: CheckoutRequest) =>
-    call(Session, () =>
-      sdk.checkout.sessions.create(sessionParameters(priceId, request), { idempotencyKey: `checkout:${request.attemptId}` })
-    ),
-  retrieveSession: (id: string) => call(Session, () => sdk.checkout.sessions.retrieve(id)),
-  expireSession: (id: string) => call(Session, () => sdk.checkout.sessions.expire(id)),
-  cancelAtPeriodEnd: (id: string) => call(StripeSubscription, () => sdk.subscriptions.update(id, { cancel_at_period_end: true })),
-  /** Undoes a pending cancellation in either form: `cancel_at_period_end` or `cancel_at`. */
-  undoCancellation: (subscription: { readonly id: string; readonly hasCancelAt: boolean }) =>
-    call(StripeSubscription, () =>
-      sdk.subscriptions.update(subscription.id, subscription.hasCancelAt ? { cancel_at: "" } : { cancel_at_period_end: false })
-    ),
-  cancelNow: (id: string) => call(StripeSubscription, () => sdk.subscriptions.cancel(id, {}, { idempotencyKey: `cancel:${id}` })),
-  invoicePayments: (invoice: string) => call(list(InvoicePayment), () => sdk.invoicePayments.list({ invoice, limit: 10 })),
-  /** The subscription that a payment was for, or null. */
-  subscriptionPaidBy: (payment_intent: string) =>
-    call(list(InvoiceOfPayment), () =>
-      sdk.invoicePayments.list({ payment: { type: "payment_intent", payment_intent }, limit: 1, expand: ["data.invoice"] })
-    ).pipe(Effect.map(({ data }) => idOf(data[0]?.invoice.parent?.subscription_details?.subscription ?? null))),
-  refund: (payment: { readonly payment_intent: string } | { readonly charge: string }, key: string) =>
-    call(Refund, () => sdk.refunds.create(payment, { idempotencyKey: key })),
-  charge: (id: string) => call(Charge, () => sdk.charges.retrieve(id)),
-  dispute: (id: string) => call(Dispute, () => sdk.disputes.retrieve(id)),
-  portal: (customer: string, returnUrl: string) =>
-    call(Portal, () => sdk.billingPortal.sessions.create({ customer, return_url: returnUrl })),
-  /** Events since a Unix time in seconds that were not delivered to our endpoint, newest first. */
-  undelivered: (types: ReadonlyArray<string>, since: number) =>
-    everyPage((after) =>
-      call(list(StripeEvent), () =>
-        sdk.events.list({ delivery_success: false, types: [...types], created: { gte: since }, limit: 100, ...after })
-      )
-    ),
-  /** Whether the header signs exactly this text. Throws the SDK's error otherwise. */
-  verify: (text: string, header: string, secret: string, toleranceSeconds: number): boolean =>
-    sdk.webhooks.signature?.verifyHeader(text, header, secret, toleranceSeconds) ?? false
-})
+  }
+}
 
 export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("chat-backend/billing/Stripe") {
   static readonly layer = Layer.effect(
@@ -213,7 +238,8 @@ export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("
       // With `BILLING=off` there is no key: a call that is made anyway fails, and its request answers 503.
       const off = { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, proPriceIds: [""] as const }
       const settings = billing ?? off
-      return Stripe.of(make(makeSdk(settings), settings.proPriceIds))
+      let sdk: Promise<Sdk> | undefined
+      return Stripe.of(make(() => (sdk ??= makeSdk(settings)), settings.proPriceIds))
     })
   )
 }

@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { EventUnreadable, SignatureInvalid } from "../api/billing/BillingErrors.ts"
@@ -89,8 +89,7 @@ export class Webhook extends Context.Service<
         const invalid = () => new SignatureInvalid()
         const text = yield* Effect.try({ try: () => decoder.decode(body), catch: invalid })
         for (const secret of secrets) {
-          const verified = Result.try(() => stripe.verify(text, signature, Redacted.value(secret), tolerance))
-          if (Result.isSuccess(verified) && verified.success) return text
+          if (yield* stripe.verify(text, signature, Redacted.value(secret), tolerance)) return text
         }
         return yield* invalid()
       })

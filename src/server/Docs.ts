@@ -1,23 +1,10 @@
-import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { Effect } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiScalar, OpenApi } from "effect/http-api"
 import { documentOfPage } from "./Document.ts"
 import { pageHeaders } from "./SecurityHeaders.ts"
 
 const decoder = new TextDecoder()
-
-/** Adds the page's own CSP. The page is constant and megabytes long, so its hashes are computed once. */
-const withPolicy = HttpRouter.middleware(
-  Effect.sync(() => {
-    let headers: Readonly<Record<string, string>> | undefined
-    return (httpEffect) =>
-      Effect.map(httpEffect, (response) => {
-        if (response.body._tag !== "Uint8Array") return response
-        headers ??= pageHeaders(decoder.decode(response.body.body))
-        return HttpServerResponse.setHeaders(response, headers)
-      })
-  })
-).layer
 
 /** No foreign fonts, no telemetry, no links to Scalar's own services. */
 const scalar = {
@@ -28,8 +15,22 @@ const scalar = {
   authentication: { preferredSecurityScheme: "bearer" }
 }
 
-/** Scalar takes an API, not a document: this one is transformed into the committed document at the first request. */
+/** Scalar takes an API, not a document: this one is transformed into the committed document. */
 const Committed = HttpApi.make("committed").annotate(OpenApi.Transform, () => ({ ...documentOfPage() }))
 
-/** The API reference. Its script is inline, so that it works offline. */
-export const Docs = HttpApiScalar.layer(Committed, { path: "/docs", scalar }).pipe(Layer.provide(withPolicy))
+/** The page with a CSP of its own. Its script is inline, so that it works offline. */
+const render = Effect.gen(function* () {
+  const page = yield* HttpRouter.toHttpEffect(HttpApiScalar.layer(Committed, { path: "/docs", scalar }))
+  const request = HttpServerRequest.fromWeb(new Request("http://localhost/docs"))
+  const response = yield* Effect.provideService(page, HttpServerRequest.HttpServerRequest, request)
+  if (response.body._tag !== "Uint8Array") return response
+  return HttpServerResponse.setHeaders(response, pageHeaders(decoder.decode(response.body.body)))
+})
+
+/** The API reference. It is made at the first request, because the script takes megabytes of memory. */
+export const Docs = HttpRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const page = yield* Effect.cached(Effect.uninterruptible(Effect.scoped(render)))
+    yield* router.add("GET", "/docs", page)
+  })
+)

@@ -7,14 +7,17 @@ const [file = ""] = ["./openapi.json", "../../openapi.json"]
   .map((path) => new URL(path, import.meta.url))
   .filter((url) => existsSync(url))
 
-/** The committed OpenAPI document. `scripts/openapi.ts` generates it from `src/api`. */
-const committed: OpenApi.OpenAPISpec = JSON.parse(readFileSync(file, "utf8"))
+/**
+ * The committed OpenAPI document. `scripts/openapi.ts` generates it from `src/api`. It is read where it is needed and not
+ * kept, because it takes several megabytes as objects.
+ */
+const readCommitted = (): OpenApi.OpenAPISpec => JSON.parse(readFileSync(file, "utf8"))
 
 /** The document as it is served: minified, with the public address of this server. */
-export const documentAt = (appUrl: string): string => JSON.stringify({ ...committed, servers: [{ url: appUrl }] })
+export const documentAt = (appUrl: string): string => JSON.stringify({ ...readCommitted(), servers: [{ url: appUrl }] })
 
 /** The document without a server: the reference page asks the one that it came from. */
-export const documentOfPage = (): OpenApi.OpenAPISpec => ({ ...committed, servers: [{ url: "/" }] })
+export const documentOfPage = (): OpenApi.OpenAPISpec => ({ ...readCommitted(), servers: [{ url: "/" }] })
 
 const headersIn = (node: unknown): ReadonlyArray<string> => {
   if (typeof node !== "object" || node === null) return []
@@ -23,8 +26,7 @@ const headersIn = (node: unknown): ReadonlyArray<string> => {
 }
 
 /** The names of the headers that the document names for responses, and of those that every response has. */
-export const namedHeaders: ReadonlyArray<string> = [
-  ...new Set(
-    [...headersIn(committed.paths), ...headersIn(committed.components), "X-Request-Id"].map((name) => name.toLowerCase())
-  )
-].sort()
+export const namedHeaders = (): ReadonlyArray<string> => {
+  const { components, paths } = readCommitted()
+  return [...new Set([...headersIn(paths), ...headersIn(components), "X-Request-Id"].map((name) => name.toLowerCase()))].sort()
+}

@@ -142,7 +142,7 @@ export const RequestPipeline = HttpRouter.middleware(
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
     const cors =
-      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders, maxAge: 600 })
+      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders(), maxAge: 600 })
 
     const finish = (
       response: HttpServerResponse.HttpServerResponse,
