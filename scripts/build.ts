@@ -15,6 +15,7 @@ const folder = process.argv[2] ?? "dist"
 const loadedLater = {
   "api-reference": /httpApiScalar/,
   "common-passwords": /[\\/]node_modules[\\/]@zxcvbn-ts[\\/]/,
+  google: /[\\/]node_modules[\\/](?:@google[\\/]genai|undici)[\\/]/,
   stripe: /[\\/]node_modules[\\/]stripe[\\/]/
 }
 
@@ -34,6 +35,8 @@ const { output } = await bundle.generate({
     groups: [
       // Loaded when they are first needed, so not in one file with the others.
       ...Object.entries(loadedLater).map(([name, test]) => ({ name, test, priority: 2 })),
+      // Google's SDK needs it, too.
+      { name: "websocket", test: /[\\/]node_modules[\\/]ws[\\/]/, priority: 3 },
       { name: "packages", test: /[\\/]node_modules[\\/]/, priority: 1 }
     ]
   }

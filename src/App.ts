@@ -1,10 +1,7 @@
 import { Effect, Layer } from "effect"
 import { UserData } from "./account/UserData.ts"
-import { makeAuthTasks } from "./auth/AuthTasks.ts"
 import { AuthLayer } from "./auth/Layer.ts"
-import { makeBillingTasks } from "./billing/BillingTasks.ts"
 import { BillingLayer } from "./billing/Layer.ts"
-import { makeChatTasks } from "./chat/ChatTasks.ts"
 import { ChatLayer } from "./chat/Layer.ts"
 import { AppConfig } from "./config/Settings.ts"
 import { ClockSkew } from "./database/ClockSkew.ts"
@@ -18,24 +15,19 @@ import { MetricsLayer } from "./ops/Metrics.ts"
 import { TelemetryLayer } from "./ops/Telemetry.ts"
 import { Announcer } from "./queue/Announcer.ts"
 import { QueueState } from "./queue/QueueState.ts"
-import { Tasks } from "./queue/Tasks.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
-import { makeModelTasks } from "./models/ModelTasks.ts"
 import { ModelsLayer } from "./models/Layer.ts"
-import { ReaperLayer } from "./replies/Reaper.ts"
-import { makeReplyTasks } from "./replies/ReplyTask.ts"
 import { OpsServerLayer, ServerLayer } from "./server/Server.ts"
 import { answeringProbes } from "./server/StartupServer.ts"
 
-/** What jobs can ask of a worker. */
-const TasksLayer = Layer.effect(
-  Tasks,
-  Effect.map(Effect.all([makeReplyTasks, makeChatTasks, makeModelTasks, makeBillingTasks, makeAuthTasks]), (tasks) =>
-    tasks.flat()
+/** The worker with its tasks, which an API process neither needs nor loads. */
+const Worker = Layer.unwrap(
+  Effect.map(
+    Effect.promise(() => import("./WorkerTasks.ts")),
+    ({ TasksLayer }) => WorkerLayer.pipe(Layer.provide(TasksLayer))
   )
 )
-const Worker = WorkerLayer.pipe(Layer.provide(TasksLayer))
 
 /** The API, the worker, or both, by `ROLE`. A worker alone serves probes and metrics, and only where `PORT` is set. */
 const RoleLayer = Layer.unwrap(
@@ -47,7 +39,7 @@ const RoleLayer = Layer.unwrap(
     const working = role === "worker" ? Layer.effectDiscard(Effect.logInfo("Working")) : Layer.empty
     return Layer.merge(serving, working).pipe(Layer.provide(Worker))
   })
-).pipe(Layer.merge(ReaperLayer))
+)
 
 const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSkew.layer, HttpKitLayer).pipe(
   Layer.provideMerge(Notifications.layer),

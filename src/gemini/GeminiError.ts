@@ -1,4 +1,4 @@
-import { ApiError } from "@google/genai"
+import type { ApiError } from "@google/genai"
 import { Option, Predicate, Schema } from "effect"
 
 /**
@@ -62,9 +62,13 @@ const transient = new Set([408, 409, 499])
 
 const reasonOf = (detail: unknown): unknown => member(detail, "reason")
 
+/** By its name, so that a process that asks no model does not load the SDK for its class. */
+const isApiError = (cause: unknown): cause is ApiError =>
+  cause instanceof Error && cause.name === "ApiError" && typeof member(cause, "status") === "number"
+
 /** Classifies what the SDK threw. Anything but an answer of Google's is a failure of the network. */
 export const fromUnknown = (cause: unknown): GeminiError => {
-  if (!(cause instanceof ApiError)) {
+  if (!isApiError(cause)) {
     return new GeminiError({
       kind: "unavailable",
       detail: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)

@@ -3,7 +3,7 @@ import type { Settings } from "../config/Settings.ts"
 import { replyTask } from "../queue/Announcer.ts"
 import { lockKey } from "../queue/WorkerLock.ts"
 import { leaseSeconds } from "./Leases.ts"
-import { replyDeadline } from "./ReplyMaker.ts"
+import { replyDeadline } from "./ReplyDeadline.ts"
 
 /** Seconds that a reply may lie unannounced before a sweep finds it. */
 const unannounced = 2

@@ -1,10 +1,11 @@
 import { Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { ReplyMaker } from "./ReplyMaker.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { leftovers } from "./Leftovers.ts"
+import { failed } from "./Outcome.ts"
+import { ReplyStore } from "./ReplyStore.ts"
 
 const sweepEvery = "3 seconds"
 const sweepLock = 4_211_962
@@ -19,7 +20,7 @@ export const ReaperLayer = Layer.effectDiscard(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const announcer = yield* Announcer
-    const replies = yield* ReplyMaker
+    const replies = yield* ReplyStore
     const { userConcurrency } = yield* AppConfig
 
     const { endLeasesOfKilled, forgetReplaced, overdue, promoteAged, unlockDead, usersToRelease } = leftovers(
@@ -53,12 +54,15 @@ export const ReaperLayer = Layer.effectDiscard(
       return { found, waiting: yield* usersToRelease }
     })
 
+    /** Ends, without an attempt, a reply whose deadline has passed. */
+    const expire = (userId: string, id: string) => replies.finish({ userId, id }, null, failed("model_unavailable"))
+
     const sweep = Effect.gen(function* () {
       const { found, waiting } = (yield* alone(sweepLock, look)) ?? { found: [], waiting: [] }
       const [live, expired] = [found.filter((reply) => !reply.expired), found.filter((reply) => reply.expired)]
       if (found.length > 0) yield* Effect.logInfo(`Announcing ${live.length} replies again, ending ${expired.length}`)
       yield* announcer.announce({ replies: live.map(({ id, priority, userId }) => ({ userId, replyId: id, priority })) })
-      yield* Effect.forEach(expired, ({ id, userId }) => replies.expire(userId, id), { discard: true })
+      yield* Effect.forEach(expired, ({ id, userId }) => expire(userId, id), { discard: true })
       yield* Effect.forEach(waiting, ({ userId }) => release(userId), { discard: true })
     })
 

@@ -21,6 +21,7 @@ import {
   outcomeOf,
   withOutput
 } from "./Outcome.ts"
+import { replyDeadline } from "./ReplyDeadline.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
 import { makeTextLimit } from "./TextLimit.ts"
@@ -28,8 +29,6 @@ import { makeTextLimit } from "./TextLimit.ts"
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
 const retryWindow = Duration.toMillis("120 seconds")
-/** Every reply ends within this time from its first attempt. */
-export const replyDeadline = Duration.toMillis("10 minutes")
 /** Milliseconds to pause a model after a 429 that does not say how long. */
 const defaultPause = 5_000
 
@@ -42,8 +41,6 @@ export class ReplyMaker extends Context.Service<
   {
     /** Makes one attempt at the reply; does nothing when another worker holds it, or when it has ended or is not due. */
     readonly attempt: (userId: string, replyId: string) => Effect.Effect<void, LeaseLost>
-    /** Ends, without an attempt, a reply whose deadline has passed. */
-    readonly expire: (userId: string, replyId: string) => Effect.Effect<void>
   }
 >()("chat-backend/replies/ReplyMaker") {
   static readonly layer = Layer.effect(
@@ -211,11 +208,7 @@ export class ReplyMaker extends Context.Service<
         (effect, _, replyId) => Effect.annotateLogs(effect, { replyId })
       )
 
-      const expire: ReplyMaker["Service"]["expire"] = Effect.fn("ReplyMaker.expire")((userId, replyId) =>
-        Effect.asVoid(finish({ userId, id: replyId }, null, failed("model_unavailable")))
-      )
-
-      return ReplyMaker.of({ attempt, expire })
+      return ReplyMaker.of({ attempt })
     })
   )
 }
