@@ -48,6 +48,8 @@ export interface Settings {
   readonly port: number
   /** Where probes are answered: `port`, or nowhere in a worker without a `PORT`. */
   readonly opsPort: number | undefined
+  /** Processes that share the port. */
+  readonly webConcurrency: number
   readonly database: DatabaseEndpoint
   /** A session connection for LISTEN, the queue, migrations and advisory locks. */
   readonly databaseDirect: DatabaseEndpoint
@@ -180,6 +182,15 @@ const userConcurrency = Effect.fnUntraced(function* (workerConcurrency: number) 
   }
 })
 
+/** A worker alone shares no port; more workers are started by hand. Processes that make keys of their own do not share tokens. */
+const webConcurrency = Effect.fnUntraced(function* (role: Settings["role"]) {
+  const processes = yield* integer("WEB_CONCURRENCY", 1, 128)
+  if (role === "worker") return 1
+  if (processes > 1 && (yield* optionalSecret("JWT_KEYS")) === undefined)
+    return yield* fail("WEB_CONCURRENCY", "needs JWT_KEYS, which all processes share")
+  return processes
+})
+
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const environment = yield* choice("APP_ENV", ["development", "test", "production"])
   const port = yield* integer("PORT", 0, 65_535)
@@ -193,6 +204,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     host: (yield* optional("HOST")) ?? (environment === "development" ? "127.0.0.1" : "0.0.0.0"),
     port,
     opsPort: role === "worker" && (yield* optional("PORT")) === undefined ? undefined : port,
+    webConcurrency: yield* webConcurrency(role),
     ...database,
     migrate: (yield* choice("MIGRATE", ["on", "off"])) === "on",
     jwtKeys: yield* jwtKeys(environment),

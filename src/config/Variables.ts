@@ -22,6 +22,11 @@ export const variables = {
     defaultValue: 3000
   },
   HOST: { meaning: "address that the API listens on", default: "`0.0.0.0`; `127.0.0.1` in development" },
+  WEB_CONCURRENCY: {
+    meaning:
+      "processes with the role that share the port, one for each core of the machine; a process that ends is started again",
+    defaultValue: 1
+  },
   DATABASE_URL: {
     meaning: "`postgres://…` of a Postgres 15 or newer",
     default: "required; `npm run dev` starts its own Postgres"

@@ -317,6 +317,7 @@ describe("a setting that is not usable", () => {
     ["PRO_DAILY_PROMPTS", "negative", { ...test, PRO_DAILY_PROMPTS: "-1" }],
     ["REQUEST_CONCURRENCY", "0", { ...test, REQUEST_CONCURRENCY: "0" }],
     ["WORKER_CONCURRENCY", "0", { ...test, WORKER_CONCURRENCY: "0" }],
+    ["WEB_CONCURRENCY", "0", { ...test, WEB_CONCURRENCY: "0" }],
     ["WORKER_CONCURRENCY", "too many", { ...test, WORKER_CONCURRENCY: "100000" }],
     ["OTP_DELIVERY", "unknown", { ...test, OTP_DELIVERY: "sms" }],
     ...["India", "in", "IN,XX", "IN US", "001", "+91"].map(
