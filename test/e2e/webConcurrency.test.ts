@@ -77,7 +77,10 @@ describe("WEB_CONCURRENCY=2", () => {
     const person = await logIn(parent.url)
     const room = await person.room()
     const waiting = person.ask(room, "[[chunks 20 delay 100]] Two seconds, please.", { wait: 20 })
-    await until("the question", async () => (await database.query("select 1 from messages where status = 'processing'")).length > 0)
+    await until(
+      "the question",
+      async () => (await database.query("select 1 from messages where status = 'processing'")).length > 0
+    )
     assert.deepStrictEqual(await parent.kill("SIGTERM"), { code: 0, signal: null })
     const answered = await waiting
     assert.include([201, 202], answered.status, answered.text)
