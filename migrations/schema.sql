@@ -144,6 +144,10 @@ create table messages (
   cost_micros bigint,
   reserved_micros bigint default 0 not null,
   output json,
+  error_detail jsonb,
+  is_moderated boolean default false not null,
+  feedback jsonb,
+  feedback_at timestamp with time zone,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -322,6 +326,8 @@ CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS N
 
 CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;
 
+CREATE INDEX messages_feedback ON messages USING btree (feedback_at DESC, id DESC) WHERE feedback_at IS NOT NULL;
+
 CREATE INDEX messages_of_question ON messages USING btree (user_id, chatroom_id, reply_to, id) WHERE reply_to IS NOT NULL;
 
 CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id);
@@ -399,7 +405,7 @@ begin
     release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json)
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_error_detail jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -429,7 +435,7 @@ begin
       where s.user_id = p_user and s.reply_id = p_reply and s.attempt = v_reply.attempt;
   end if;
   update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
-      truncated = p_truncated, error_code = p_error_code, error_message = p_error_message,
+      truncated = p_truncated, error_code = p_error_code, error_message = p_error_message, error_detail = p_error_detail,
       model = coalesce(p_model, m.model), prompt_tokens = p_prompt_tokens, reply_tokens = p_reply_tokens,
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,

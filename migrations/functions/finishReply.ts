@@ -15,7 +15,7 @@ create or replace function finish_reply(
   p_user uuid, p_reply uuid, p_attempt int, p_status text, p_content text, p_finish_reason text, p_truncated boolean,
   p_error_code text, p_error_message text, p_model text,
   p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int, p_tool_tokens int, p_calls jsonb,
-  p_refunds_a_day int, p_basic_running int, p_pro_running int, p_context_ids uuid[], p_output json
+  p_refunds_a_day int, p_basic_running int, p_pro_running int, p_context_ids uuid[], p_output json, p_error_detail jsonb default null
 ) returns jsonb language plpgsql as $$
 declare
   v_reply messages; v_quota_key text; v_refunded boolean; v_cost bigint; v_next jsonb := '[]';
@@ -43,7 +43,7 @@ begin
       where s.user_id = p_user and s.reply_id = p_reply and s.attempt = v_reply.attempt;
   end if;
   update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
-      truncated = p_truncated, error_code = p_error_code, error_message = p_error_message,
+      truncated = p_truncated, error_code = p_error_code, error_message = p_error_message, error_detail = p_error_detail,
       model = coalesce(p_model, m.model), prompt_tokens = p_prompt_tokens, reply_tokens = p_reply_tokens,
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,

@@ -171,6 +171,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("Stream reply: resume at the end", "streamMessage", 204, { headers: { "Last-Event-ID": "{{lastEventId}}" } }),
     call("Get context of reply", "getMessageContext", 200),
     call("List messages", "listMessages", 200, { query: { limit: "50" } }),
+    call("Rate reply", "rateMessage", 200),
     call("Regenerate reply", "regenerateMessage", 202, { save: { replyId: "reply.id" } }),
     call("Get reply: wait until it is completed", "getMessage", 200, { query: { wait: "20" }, until: { status: "completed" } }),
     call("Cancel reply: already completed", "cancelMessage", "409 already_finished"),
@@ -323,12 +324,13 @@ export const folders: ReadonlyArray<Folder> = [
     call("Get profile: logged out", "getMe", "401 session_revoked", { as: "secondToken" }),
     call("Delete account: new user", "deleteMe", 204)
   ]),
-  folder("9. Health and operations", "The last two need the variable `adminToken`; while it is empty they must be refused.", [
+  folder("9. Health and operations", "The last four need the variable `adminToken`; while it is empty they must be refused.", [
     call("Health", "getHealth", 200),
     call("Readiness", "getReadiness", 200),
     call("Usage of the model by all users", "getUsageReport", [200, "401 unauthenticated", "404 not_found"], {
       before: "operator"
     }),
+    call("Feedback of all users", "listFeedback", [200, "401 unauthenticated", "404 not_found"], { before: "operator" }),
     call("Queue", "getQueue", [200, "401 unauthenticated", "404 not_found"], { before: "operator" }),
     call("Metrics", "getMetrics", [200, "401 unauthenticated", "404 not_found"], { before: "operator" })
   ])

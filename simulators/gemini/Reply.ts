@@ -164,9 +164,22 @@ export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, 
     ...(thoughts > 0 ? { thoughtsTokenCount: thoughts } : {})
   }
   const blockReason = chunks[0]?.blockReason
-  const outcome = blockReason ? { promptFeedback: { blockReason } } : { candidates: [toCandidate(chunks)] }
+  const outcome = blockReason
+    ? { promptFeedback: { blockReason, ...ratingsOf(blockReason) } }
+    : { candidates: [toCandidate(chunks)] }
   return { ...outcome, usageMetadata, modelVersion, responseId }
 }
+
+/** Ratings come with `SAFETY` alone: https://ai.google.dev/api/generate-content#SafetyRating */
+const ratingsOf = (reason: string): object =>
+  reason === "SAFETY"
+    ? {
+        safetyRatings: [
+          { category: "HARM_CATEGORY_HARASSMENT", probability: "NEGLIGIBLE" },
+          { category: "HARM_CATEGORY_DANGEROUS_CONTENT", probability: "HIGH", blocked: true }
+        ]
+      }
+    : {}
 
 /** A candidate without text has a content without parts; one that was stopped has no content. */
 const toCandidate = (chunks: ReadonlyArray<Chunk>): object => {
@@ -177,7 +190,7 @@ const toCandidate = (chunks: ReadonlyArray<Chunk>): object => {
   const stopped = parts.length === 0 && finishReason !== "STOP" && finishReason !== "MAX_TOKENS"
   return {
     ...(stopped ? {} : { content: { ...(parts.length > 0 ? { parts } : {}), role: "model" } }),
-    ...(finishReason ? { finishReason } : {}),
+    ...(finishReason ? { finishReason, ...ratingsOf(finishReason) } : {}),
     ...(continuationToken ? { continuationToken } : {}),
     index: 0
   }

@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms } from "./Chatrooms.ts"
+import { Feedbacks } from "./Feedbacks.ts"
 import { Messages } from "./Messages.ts"
 import { Quota } from "./Quota.ts"
 import { RoomExport } from "./RoomExport.ts"
@@ -8,6 +9,6 @@ import { Search } from "./Search.ts"
 import { Sending } from "./Sending.ts"
 
 /** Chatrooms, their messages, and the quota within which questions are accepted. */
-export const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, RoomExport.layer, Search.layer).pipe(
+export const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, RoomExport.layer, Search.layer, Feedbacks.layer).pipe(
   Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer])
 )

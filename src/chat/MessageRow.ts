@@ -1,7 +1,7 @@
 import { Struct } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
-import { type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
+import { type BlockDetail, type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 
@@ -21,6 +21,7 @@ export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, nested)),
   "errorCode",
   "errorMessage",
+  "errorDetail",
   ...Object.keys(TokenUsage.fields)
 ]).replace("content", `${readableContent} as content`)
 
@@ -30,6 +31,7 @@ export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>
   readonly status: Status | "held"
   readonly errorCode: ErrorCode | null
   readonly errorMessage: string | null
+  readonly errorDetail: BlockDetail | null
 }
 
 /** Bytes of text after which a page takes no other message. */
@@ -66,7 +68,7 @@ export const toMessage = (row: MessageRow): Message => ({
   attempt: row.attempt,
   finishReason: row.finishReason,
   truncated: row.truncated,
-  error: row.errorCode === null ? null : { code: row.errorCode, message: row.errorMessage ?? "" },
+  error: row.errorCode === null ? null : { code: row.errorCode, message: row.errorMessage ?? "", ...row.errorDetail },
   model: row.model,
   usage:
     row.promptTokens === null
@@ -80,6 +82,7 @@ export const toMessage = (row: MessageRow): Message => ({
         },
   costMicros: row.costMicros === null ? null : Number(row.costMicros),
   output: row.output,
+  feedback: row.feedback,
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
 })
@@ -100,7 +103,8 @@ const unanswered = {
   model: null,
   usage: null,
   costMicros: null,
-  output: null
+  output: null,
+  feedback: null
 }
 
 /** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */

@@ -11,7 +11,8 @@ export interface JwtKey {
   readonly secret: Redacted.Redacted<Uint8Array>
 }
 
-export interface OtpWebhook {
+/** A service of the operator's that gets signed posts. */
+export interface Gateway {
   /** Redacted, because a gateway's URL may contain a token. */
   readonly url: Redacted.Redacted
   /** The key of the signatures, used as it is written (not base64). */
@@ -96,20 +97,39 @@ export const otpDelivery = Effect.fnUntraced(function* (environment: Environment
   return delivery
 })
 
+/** The gateway with this URL, whose secret is required. */
+const gatewayAt = Effect.fnUntraced(function* (
+  environment: Environment,
+  target: Redacted.Redacted,
+  urlName: "OTP_WEBHOOK_URL" | "MODERATION_URL",
+  secretName: "OTP_WEBHOOK_SECRET" | "MODERATION_SECRET"
+) {
+  const address = Redacted.value(target)
+  yield* url(urlName, address, environment === "production" ? ["https:"] : ["https:", "http:"])
+  const { password, username } = new URL(address)
+  if (username !== "" || password !== "") return yield* fail(urlName, "must not contain a user name or a password")
+  const secret = yield* optionalSecret(secretName)
+  if (secret === undefined) return yield* fail(secretName, `is required with ${urlName}`)
+  if (Buffer.byteLength(Redacted.value(secret)) < 32) return yield* fail(secretName, "must have at least 32 bytes")
+  if (knownSecrets.test(Redacted.value(secret))) return yield* fail(secretName, "is a well-known secret")
+  return { url: target, secret }
+})
+
 export const otpWebhook = Effect.fnUntraced(function* (environment: Environment, delivery: Delivery) {
   const target = yield* optionalSecret("OTP_WEBHOOK_URL")
   // `none` means a sender of the operator's own. A gateway is one, too.
   if (delivery !== "webhook" && (delivery !== "none" || target === undefined)) return undefined
   if (target === undefined) return yield* fail("OTP_WEBHOOK_URL", "is required with OTP_DELIVERY=webhook")
-  const address = Redacted.value(target)
-  yield* url("OTP_WEBHOOK_URL", address, environment === "production" ? ["https:"] : ["https:", "http:"])
-  const { password, username } = new URL(address)
-  if (username !== "" || password !== "") return yield* fail("OTP_WEBHOOK_URL", "must not contain a user name or a password")
-  const secret = yield* optionalSecret("OTP_WEBHOOK_SECRET")
-  if (secret === undefined) return yield* fail("OTP_WEBHOOK_SECRET", "is required with OTP_WEBHOOK_URL")
-  if (Buffer.byteLength(Redacted.value(secret)) < 32) return yield* fail("OTP_WEBHOOK_SECRET", "must have at least 32 bytes")
-  if (knownSecrets.test(Redacted.value(secret))) return yield* fail("OTP_WEBHOOK_SECRET", "is a well-known secret")
-  return { url: target, secret }
+  return yield* gatewayAt(environment, target, "OTP_WEBHOOK_URL", "OTP_WEBHOOK_SECRET")
+})
+
+/** Undefined when texts are not moderated. */
+export const moderation = Effect.fnUntraced(function* (environment: Environment) {
+  const target = yield* optionalSecret("MODERATION_URL")
+  const fail = yield* choice("MODERATION_FAIL", ["closed", "open"])
+  return target === undefined
+    ? undefined
+    : { fail, gateway: yield* gatewayAt(environment, target, "MODERATION_URL", "MODERATION_SECRET") }
 })
 
 export const gemini = Effect.fnUntraced(function* (environment: Environment) {

@@ -8,11 +8,12 @@ import {
   type BillingSettings,
   type Delivery,
   type Environment,
+  type Gateway,
   gemini,
   type JwtKey,
   jwtKeys,
   otpDelivery,
-  type OtpWebhook,
+  moderation,
   otpWebhook
 } from "./Credentials.ts"
 import { type ModelSettings, modelSettings, titleModel } from "./Models.ts"
@@ -65,7 +66,7 @@ export interface Settings {
   readonly sessionMaxDays: number
   readonly otpDelivery: Delivery
   /** The gateway that codes are posted to, if there is one. */
-  readonly otpWebhook: OtpWebhook | undefined
+  readonly otpWebhook: Gateway | undefined
   /** The countries whose numbers get codes; undefined for all. */
   readonly otpCountries: ReadonlySet<Region> | undefined
   /** The country whose numbers are also read without a country code, if there is one. */
@@ -78,6 +79,8 @@ export interface Settings {
     readonly apiVersion: string
     readonly safetyThreshold: "default" | "off" | "high" | "medium" | "low"
   }
+  /** The gateway that checks texts before the model gets them, if there is one, and what an error of it means. */
+  readonly moderation: { readonly gateway: Gateway; readonly fail: "open" | "closed" } | undefined
   /** The models that users may choose, and the default. */
   readonly models: ModelSettings["models"]
   readonly defaultModel: string
@@ -216,6 +219,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     defaultRegion: yield* defaultRegion,
     passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
+    moderation: yield* moderation(environment),
     ...(yield* modelSettings),
     autoTitles: yield* choice("AUTO_TITLES", ["model", "words", "off"]),
     titleModel: yield* titleModel,

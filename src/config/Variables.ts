@@ -116,6 +116,20 @@ export const variables = {
       "from which probability of harm Google blocks harassment, hate speech, sexually explicit and dangerous content: `high`, `medium` or `low` and above, `off`, or `default` for the model's own default",
     defaultValue: "default"
   },
+  MODERATION_URL: {
+    meaning:
+      "URL that questions are posted to before the model gets them ([docs/models.md](models.md#moderation)); `https` in production",
+    default: "none: nothing is posted"
+  },
+  MODERATION_SECRET: {
+    meaning: "key that signs the posted questions, 32 bytes or more",
+    default: "required with `MODERATION_URL`"
+  },
+  MODERATION_FAIL: {
+    meaning:
+      "what an error of that gateway means: `closed` asks it again for up to two minutes and then fails the reply with a refund, `open` asks the model without a check",
+    defaultValue: "closed"
+  },
   BILLING: { meaning: "`off` runs without Stripe; every user is Basic", defaultValue: "on" },
   STRIPE_SECRET_KEY: {
     meaning: "`sk_test_…`, or `sk_live_…` in production",
@@ -162,7 +176,7 @@ export const variables = {
   },
   API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
   ADMIN_TOKEN: {
-    meaning: "bearer token for `/metrics` and `/admin/queue`, 16 characters or more in production",
+    meaning: "bearer token for `/metrics` and `/admin`, 16 characters or more in production",
     default: "none: both are 404"
   },
   LOG_LEVEL: { meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `none`", defaultValue: "info" },

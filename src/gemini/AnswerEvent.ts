@@ -41,6 +41,16 @@ const nameOf = (value: unknown): string | undefined =>
 const tokenOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^[\w+/=-]{1,65536}$/.test(value) ? value : undefined
 
+const maximumCategories = 16
+
+/** The categories whose rating says `blocked`; undefined when there are none, as in all but the last event. */
+const blockedCategoriesOf = (ratings: unknown): ReadonlyArray<string> | undefined => {
+  if (!Array.isArray(ratings)) return undefined
+  const blocked = ratings.slice(0, 100).filter((rating) => member(rating, "blocked") === true)
+  const names = blocked.flatMap((rating) => nameOf(member(rating, "category")) ?? [])
+  return names.length === 0 ? undefined : [...new Set(names)].slice(0, maximumCategories)
+}
+
 /** Reads one event. Throws the SDK's `ApiError` for an error that Google sends in mid-stream, also in a list of one. */
 export const parseEvent = (data: string): AnswerEvent => {
   const value: unknown = JSON.parse(data)
@@ -57,6 +67,8 @@ export interface AnswerDelta {
   readonly finishReason?: string | undefined
   /** The prompt itself was refused. */
   readonly blockReason?: string | undefined
+  /** Categories of harm for which the prompt or the answer was blocked. */
+  readonly blockedCategories?: ReadonlyArray<string> | undefined
   readonly usage?: TokenUsage | undefined
   readonly modelVersion?: string | undefined
   /** With which the same request goes on. */
@@ -74,12 +86,15 @@ export const toDelta = (event: AnswerEvent): AnswerDelta => {
     throw new Error("the event has an unexpected shape")
   }
   const usage = member(event, "usageMetadata")
+  const feedback = member(event, "promptFeedback")
   return {
     // Characters that Postgres cannot store are removed here, so that the streamed text equals the stored one.
     text: text.replaceAll("\u0000", "").toWellFormed(),
     finishReason,
     continuationToken: tokenOf(member(candidate, "continuationToken")),
-    blockReason: nameOf(member(member(event, "promptFeedback"), "blockReason")),
+    blockReason: nameOf(member(feedback, "blockReason")),
+    blockedCategories:
+      blockedCategoriesOf(member(feedback, "safetyRatings")) ?? blockedCategoriesOf(member(candidate, "safetyRatings")),
     modelVersion: nameOf(member(event, "modelVersion")),
     usage: Predicate.isObject(usage)
       ? {

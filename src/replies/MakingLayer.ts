@@ -3,6 +3,7 @@ import { Gemini } from "../gemini/Gemini.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { Conversation } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
+import { Moderation } from "./Moderation.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
 import { ReplyStore } from "./ReplyStore.ts"
@@ -10,6 +11,6 @@ import { TitleMaker } from "./TitleMaker.ts"
 
 /** Makes replies and titles. Only workers import it, because Google's SDK takes fifteen megabytes. */
 export const ReplyMakingLayer = Layer.mergeAll(ReplyMaker.layer, TitleMaker.layer).pipe(
-  Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer]),
+  Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer, Moderation.layer]),
   Layer.provide(Gemini.layer)
 )

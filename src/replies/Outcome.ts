@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { ErrorCode, TokenUsage } from "../api/chat/Message.ts"
+import type { BlockDetail, ErrorCode, TokenUsage } from "../api/chat/Message.ts"
 import type { ResponseFormat } from "../api/chat/Settings.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import type { AnswerEnd as CallEnd } from "../gemini/Gemini.ts"
@@ -16,7 +16,7 @@ export interface Outcome {
   readonly content: string | null
   readonly finishReason: string | null
   readonly truncated: boolean
-  readonly error: { readonly code: ErrorCode; readonly message: string } | null
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly detail?: BlockDetail | undefined } | null
   readonly model: string | null
   readonly usage: TokenUsage | null
   /** The answer in JSON, when that was asked for and it fits. */
@@ -24,7 +24,7 @@ export interface Outcome {
 }
 
 const messages: Record<ErrorCode, string> = {
-  blocked: "The model's safety rules refused this question or its answer.",
+  blocked: "Safety rules refused this question or its answer.",
   budget_exceeded: "The budget for today was used up before the reply was complete.",
   empty_response: "The model gave an empty answer twice.",
   invalid_output: "The model's answer was not JSON that fits the schema, twice.",
@@ -32,6 +32,7 @@ const messages: Record<ErrorCode, string> = {
   model_misconfigured: "The model rejects our requests; the operator has been alerted.",
   model_quota_exhausted: "The model's quota for today is used up.",
   model_stopped: "The model stopped before it had finished, twice.",
+  moderation_unavailable: "The question could not be checked; please ask again.",
   model_unavailable: "The model could not be reached; please ask again.",
   schema_rejected: "The model rejects this schema; a simpler one may work."
 }
@@ -53,6 +54,12 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
   ...from,
   status: "failed",
   error: { code, message: messages[code] }
+})
+
+/** The question or its answer may not be: `from` says what is known of the answer. */
+export const blocked = (detail: BlockDetail, from: Partial<Outcome> = {}): Outcome => ({
+  ...failed("blocked", from),
+  error: { code: "blocked", message: messages.blocked, detail }
 })
 
 /**
@@ -81,16 +88,25 @@ export interface ModelAnswer {
   readonly text: string
   readonly finishReason: string | null
   readonly blockReason: string | null
+  readonly blockedCategories: ReadonlyArray<string>
   readonly usage: TokenUsage | null
   readonly model: string | null
 }
 
-export const emptyAnswer: ModelAnswer = { text: "", finishReason: null, blockReason: null, usage: null, model: null }
+export const emptyAnswer: ModelAnswer = {
+  text: "",
+  finishReason: null,
+  blockReason: null,
+  blockedCategories: [],
+  usage: null,
+  model: null
+}
 
 export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswer => ({
   text: answer.text + delta.text,
   finishReason: delta.finishReason ?? answer.finishReason,
   blockReason: delta.blockReason ?? answer.blockReason,
+  blockedCategories: delta.blockedCategories ?? answer.blockedCategories,
   usage: delta.usage ?? answer.usage,
   model: delta.modelVersion ?? answer.model
 })
@@ -102,9 +118,12 @@ export const appendDelta = (answer: ModelAnswer, delta: AnswerDelta): ModelAnswe
  * many requests as one may.
  */
 export const outcomeOf = (answer: ModelAnswer, end: AnswerEnd): Effect.Effect<Outcome | undefined, GeminiError> => {
-  const { blockReason, finishReason, model, text, usage } = answer
+  const { blockReason, blockedCategories: categories, finishReason, model, text, usage } = answer
   const base = { finishReason: finishReason ?? blockReason, model, usage }
-  if (blockReason !== null || isBlocking(finishReason ?? "")) return Effect.succeed(failed("blocked", base))
+  if (blockReason !== null) return Effect.succeed(blocked({ reason: blockReason, about: "question", categories }, base))
+  if (finishReason !== null && isBlocking(finishReason)) {
+    return Effect.succeed(blocked({ reason: finishReason, about: "answer", categories }, base))
+  }
   if (end === "full") return Effect.succeed({ ...base, status: "completed", content: text, truncated: true, error: null })
   if (finishReason === "MAX_TOKENS" && text === "") return Effect.succeed(failed("max_tokens", base))
   if (finishReason === "STOP" || finishReason === "MAX_TOKENS" || (finishReason === "CONTINUATION" && text !== "")) {

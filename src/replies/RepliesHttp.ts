@@ -5,6 +5,7 @@ import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { streamCacheControl } from "../api/chat/RepliesApi.ts"
 import { exchangeResponse } from "../chat/ExchangeHttp.ts"
+import { Feedbacks } from "../chat/Feedbacks.ts"
 import { Sending } from "../chat/Sending.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
@@ -22,6 +23,7 @@ export const RepliesHttp = HttpApiBuilder.group(
     const sending = yield* Sending
     const cancellation = yield* Cancellation
     const replyStream = yield* ReplyStream
+    const feedbacks = yield* Feedbacks
     const receipts = yield* ContextReceipts
 
     return handlers.handleAll({
@@ -40,6 +42,11 @@ export const RepliesHttp = HttpApiBuilder.group(
       cancelMessage: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
         return yield* cancellation.cancel(userId, params.id, params.mid)
+      }),
+
+      rateMessage: Effect.fnUntraced(function* ({ params, payload }) {
+        const { userId } = yield* CurrentUser
+        return yield* feedbacks.give(userId, params.id, params.mid, payload)
       }),
 
       getMessageContext: Effect.fnUntraced(function* ({ params }) {

@@ -13,6 +13,7 @@ import { Leases } from "./Leases.ts"
 import {
   type AnswerEnd,
   appendDelta,
+  blocked,
   cancelled,
   emptyAnswer,
   failed,
@@ -22,6 +23,7 @@ import {
   withOutput
 } from "./Outcome.ts"
 import { replyDeadline } from "./ReplyDeadline.ts"
+import { Moderation, ModerationUnavailable } from "./Moderation.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
 import { makeTextLimit } from "./TextLimit.ts"
@@ -50,6 +52,7 @@ export class ReplyMaker extends Context.Service<
       const gemini = yield* Gemini
       const conversation = yield* Conversation
       const leases = yield* Leases
+      const moderation = yield* Moderation
       const rateLimitPause = yield* RateLimitPause
       const deltaLog = yield* DeltaLog
       const { claim, finish, handBack, handBackAfterOutage, postpone, record, settle } = yield* ReplyStore
@@ -61,10 +64,23 @@ export class ReplyMaker extends Context.Service<
           : yield* postpone(reply, at - (yield* reply.now), failures)
       })
 
+      /** Postpones the reply with backoff after a failed attempt, or ends it with the outcome when it has had enough. */
+      const retryOrEnd = Effect.fnUntraced(function* (
+        reply: Claim,
+        outcome: Outcome,
+        work: Work,
+        limits: { readonly attempts?: number | undefined; readonly retryAfter?: number | undefined } = {}
+      ) {
+        const failures = reply.failures + 1
+        const delay = Math.max(limits.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + (yield* Random.next) / 2))
+        return failures >= (limits.attempts ?? maximumAttempts) ||
+          (yield* reply.now) + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
+          ? yield* settle(reply, outcome, work)
+          : yield* postpone(reply, delay, failures)
+      })
+
       /** Ends or postpones the reply after a call that failed. */
       const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, work: Work) {
-        const now = yield* reply.now
-        const jitter = yield* Random.next
         switch (error.kind) {
           case "misconfigured": {
             const hasSchema = reply.settings.responseFormat?.schema !== undefined
@@ -80,22 +96,16 @@ export class ReplyMaker extends Context.Service<
             return yield* settle(reply, failed("model_quota_exhausted"), work)
           case "rate_limited": {
             const until = yield* rateLimitPause.pause(reply.settings.model, error.retryAfter ?? defaultPause)
-            return yield* waitUntil(reply, until.getTime() + jitter * 1_000, reply.failures)
+            return yield* waitUntil(reply, until.getTime() + (yield* Random.next) * 1_000, reply.failures)
           }
           case "stopped":
           case "unavailable": {
-            const isStopped = error.kind === "stopped"
-            const failures = reply.failures + 1
-            const delay = Math.max(error.retryAfter ?? 0, 500 * 2 ** failures * (0.5 + jitter / 2))
             yield* Effect.logWarning(`Attempt ${reply.attempt} failed`, error)
-            return failures >= (error.maximumAttempts ?? maximumAttempts) ||
-              now + delay > (reply.failingSince ?? reply.claimedAt).getTime() + retryWindow
-              ? yield* settle(
-                  reply,
-                  isStopped ? failed("model_stopped", { finishReason: error.finishReason ?? null }) : failed("model_unavailable"),
-                  work
-                )
-              : yield* postpone(reply, delay, failures)
+            const outcome =
+              error.kind === "stopped"
+                ? failed("model_stopped", { finishReason: error.finishReason ?? null })
+                : failed("model_unavailable")
+            return yield* retryOrEnd(reply, outcome, work, { attempts: error.maximumAttempts, retryAfter: error.retryAfter })
           }
         }
       })
@@ -166,13 +176,22 @@ export class ReplyMaker extends Context.Service<
           yield* record(reply, lost)
         }
         const calls = callsOf(reply.attempt)
-        const work: Work = { messageIds: turns.map(({ messageId }) => messageId), calls }
         let written = ""
         const onText = (text: string) => {
           written += text
           deltaLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
         }
-        const answered = Effect.result(ask(reply, turns, calls, onText))
+        // Filled when moderation allows the question, so that the receipt of a refused one is empty.
+        const work = { messageIds: new Array<string>(), calls }
+        let isModerated = reply.isModerated
+        const answered = Effect.gen(function* () {
+          const text = turns.at(-1)?.text ?? ""
+          const verdict = isModerated ? undefined : yield* moderation.check({ text, replyId: reply.id, quotaKey: reply.quotaKey })
+          if (verdict?.allow === false) return refused(verdict.category)
+          isModerated ||= verdict?.isChecked === true
+          work.messageIds = turns.map(({ messageId }) => messageId)
+          return yield* ask(reply, turns, calls, onText)
+        }).pipe(Effect.result)
         return yield* Effect.gen(function* () {
           const result = yield* Effect.raceFirst(answered, stopped)
           if (result === "stopped") {
@@ -181,7 +200,11 @@ export class ReplyMaker extends Context.Service<
             return yield* Effect.asVoid(finish(reply, reply.attempt, outcome, work))
           }
           if (result === "lost") return yield* new LeaseLost({ replyId: reply.id })
-          return result._tag === "Success" ? yield* end(reply, result.success, work) : yield* recover(reply, result.failure, work)
+          const attempted = { ...reply, isModerated }
+          if (result._tag === "Success") return yield* end(attempted, result.success, work)
+          return result.failure instanceof ModerationUnavailable
+            ? yield* retryOrEnd(attempted, failed("moderation_unavailable"), work)
+            : yield* recover(attempted, result.failure, work)
         }).pipe(Effect.ensuring(record(reply, calls)))
       }, Effect.scoped)
 
@@ -212,5 +235,8 @@ export class ReplyMaker extends Context.Service<
     })
   )
 }
+
+const refused = (category: string | null): Outcome =>
+  blocked({ reason: "MODERATION", about: "question", categories: category === null ? [] : [category] })
 
 const deadlinePassed = new GeminiError({ kind: "unavailable", detail: "the answer took too long" })

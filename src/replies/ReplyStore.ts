@@ -64,6 +64,8 @@ export interface Claim {
   readonly tier: Tier
   /** Whether the day's budget is used up: asked before an attempt is repeated. */
   readonly isOverBudget: boolean
+  /** Whether moderation has allowed its question in an earlier attempt. */
+  readonly isModerated: boolean
   /** Bytes that the attempt before had written when its process was lost; 0 when it was not lost. */
   readonly lostBytes: number
 }
@@ -137,7 +139,7 @@ export class ReplyStore extends Context.Service<
               and (m.status = 'queued'
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
-            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
+            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.is_moderated, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
               m.settings, c.system_prompt as room_prompt, c.model as room_model, c.temperature as room_temperature,
               m.quota_day::text as quota_day, u.quota_key, case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
               coalesce((select d.cost_micros + d.reserved_micros from usage_daily d
@@ -181,7 +183,8 @@ export class ReplyStore extends Context.Service<
             p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
             p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[],
-            p_output => ${outcome.output ?? null}::text::json) as ended
+            p_output => ${outcome.output ?? null}::text::json,
+            p_error_detail => ${error?.detail === undefined ? null : JSON.stringify(error.detail)}::text::jsonb) as ended
         `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
         const { ended } = row
@@ -215,7 +218,7 @@ export class ReplyStore extends Context.Service<
       const postpone = Effect.fnUntraced(function* (reply: Claim, milliseconds: number, failures: number) {
         // In whole milliseconds, as a job's time is: one that came earlier would find nothing to do.
         const [kept] = yield* sql<{ retryAt: Date }>`
-          update messages set status = 'waiting', failures = ${failures},
+          update messages set status = 'waiting', failures = ${failures}, is_moderated = ${reply.isModerated},
             retry_at = date_trunc('milliseconds', clock_timestamp() + make_interval(secs => ${milliseconds / 1_000})),
             failing_since = case when ${failures} > 0 then coalesce(failing_since, ${reply.claimedAt}) end, lease_until = null, worker_id = null
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'

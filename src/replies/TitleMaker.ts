@@ -15,6 +15,7 @@ import { Spending } from "../models/Spending.ts"
 import type { TitleWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { estimateTokens } from "./Conversation.ts"
+import { Moderation } from "./Moderation.ts"
 
 const instruction = "Name the topic in 2 to 6 words, in the question's language. Only the title."
 /** Of the question, for the model. */
@@ -58,6 +59,7 @@ export class TitleMaker extends Context.Service<
       const chatrooms = yield* Chatrooms
       const gemini = yield* Gemini
       const models = yield* Models
+      const moderation = yield* Moderation
       const quota = yield* Quota
       const spending = yield* Spending
       const { autoTitles, models: listed, titleModel } = yield* AppConfig
@@ -132,7 +134,11 @@ export class TitleMaker extends Context.Service<
           const [asked] = yield* find(room).pipe(Effect.orDie)
           if (asked === undefined || !hasMoney(asked)) return
           if ((yield* Effect.result(spending.check))._tag === "Failure") return
-          const { content, quotaKey, startedAt, tier } = asked
+          const { quotaKey, startedAt, tier } = asked
+          const content = asked.content.toWellFormed()
+          // The reply's own check may run at the same time in another process.
+          const checked = yield* Effect.result(moderation.check({ text: content, replyId: room.replyId, quotaKey }))
+          if (checked._tag === "Failure" || !checked.success.allow) return
           const promptTokens = estimateTokens(instruction) + estimateTokens(content)
           const calls = new AttemptCalls({ id: uuid(), kind: "title", attempt: 0, model: titleModel, tier }, promptTokens)
           const prompt: Prompt = {
@@ -141,7 +147,7 @@ export class TitleMaker extends Context.Service<
             temperature: null,
             maxOutputTokens: maximumTokens,
             thinkingLevel,
-            turns: [{ role: "user", text: content.toWellFormed() }]
+            turns: [{ role: "user", text: content }]
           }
           const title = yield* ask(prompt, calls, startedAt.getTime()).pipe(Effect.ensuring(record(room, quotaKey, calls)))
           if (title !== undefined) yield* chatrooms.nameByModel(room.userId, room.roomId, title)

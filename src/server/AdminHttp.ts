@@ -1,13 +1,16 @@
 import { timingSafeEqual } from "node:crypto"
-import { Duration, Effect, Layer, Redacted } from "effect"
+import { Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { HttpServerRequest } from "effect/http"
-import { HttpApiBuilder } from "effect/http-api"
+import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { Api } from "../api/Api.ts"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { defaultLimit, nextLink } from "../api/Pagination.ts"
+import { Feedbacks } from "../chat/Feedbacks.ts"
 import { addressKey } from "../http/ClientAddress.ts"
+import { Cursors } from "../http/Cursors.ts"
 import { originOf } from "../http/Origin.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { CallLedger } from "../models/CallLedger.ts"
@@ -47,17 +50,31 @@ export const AdminAuthorizationLayer = Layer.effect(
   })
 )
 
+const FeedbackPosition = Schema.Struct({ at: Schema.String, id: Schema.String })
+
 export const AdminHttp = HttpApiBuilder.group(
   Api,
   "admin",
   Effect.fn(function* (handlers) {
     const queue = yield* QueueState
     const callLedger = yield* CallLedger
+    const feedbacks = yield* Feedbacks
+    const cursors = yield* Cursors
     const context = yield* Effect.context<never>()
 
     return handlers.handleAll({
       queue: () => unslotted(queue.read),
       usageReport: ({ query }) => callLedger.report(query),
+      feedback: Effect.fnUntraced(function* ({ query, request }) {
+        const after = query.cursor === undefined ? undefined : yield* cursors.decode("feedback", FeedbackPosition, query.cursor)
+        const { found, hasMore } = yield* feedbacks.list({ limit: query.limit ?? defaultLimit, after })
+        const last = found.at(-1)
+        const nextCursor = hasMore && last !== undefined ? cursors.encode("feedback", { at: last.at, id: last.messageId }) : null
+        return HttpApiSchema.withHeaders({
+          body: { data: found, hasMore, nextCursor },
+          headers: nextLink(request.originalUrl, nextCursor)
+        })
+      }),
       metrics: () =>
         Effect.map(unslotted(Effect.andThen(queue.measure, callLedger.measure)), () => PrometheusMetrics.formatUnsafe(context))
     })

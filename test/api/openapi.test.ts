@@ -39,6 +39,7 @@ const open = new Set([
   "GET /metrics",
   "GET /admin/queue",
   "GET /admin/usage",
+  "GET /admin/feedback",
   "POST /webhook/stripe"
 ])
 
@@ -240,7 +241,7 @@ describe("the document", () => {
     for (const endpoint of endpoints) {
       const operation = nodeAt(document, "paths", ...documented(endpoint))
       const isProtected = !open.has(nameOf(endpoint))
-      const isAdmin = ["GET /admin/queue", "GET /admin/usage", "GET /metrics"].includes(nameOf(endpoint))
+      const isAdmin = ["GET /admin/queue", "GET /admin/usage", "GET /admin/feedback", "GET /metrics"].includes(nameOf(endpoint))
       const scheme = isProtected ? [{ bearer: [] }] : isAdmin ? [{ admin: [] }] : []
       assert.deepStrictEqual(operation["security"], scheme, nameOf(endpoint))
       // A password or a refresh token can be refused with 401 where no access token is needed.

@@ -27,7 +27,11 @@ HttpApi.reflect(Api, {
 const named = (names: ReadonlySet<string>) => endpoints.filter(({ name }) => names.has(name))
 
 /** Valid bodies, so that the response depends on the path alone. */
-const bodies: Readonly<Record<string, unknown>> = { sendMessage: { content: "mine?" }, updateChatroom: { title: "mine" } }
+const bodies: Readonly<Record<string, unknown>> = {
+  sendMessage: { content: "mine?" },
+  updateChatroom: { title: "mine" },
+  rateMessage: { rating: "up" }
+}
 /** Routes that need no token; every other one must be protected. */
 const open = new Set([
   "signUp",
@@ -42,7 +46,7 @@ const open = new Set([
   "readyz"
 ])
 /** Routes that need `ADMIN_TOKEN`; 404 when it is unset. */
-const forOperators = new Set(["queue", "usageReport", "metrics"])
+const forOperators = new Set(["queue", "usageReport", "feedback", "metrics"])
 
 const key = Buffer.from("5f4e3d2c1b0a99887766554433221100").toString("base64")
 let database: TestDatabase

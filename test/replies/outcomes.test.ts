@@ -71,6 +71,9 @@ const assertFailed = ({ reply, text }: Awaited<ReturnType<typeof asked>>, code: 
   assertDiscreet(text)
 }
 
+/** The category whose rating the simulator marks as blocked. */
+const dangerous = ["HARM_CATEGORY_DANGEROUS_CONTENT"]
+
 describe.concurrent("a blocked prompt", () => {
   for (const reason of ["SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "OTHER", "IMAGE_SAFETY"]) {
     it(`fails as blocked at once, without a refund: ${reason}`, async () => {
@@ -78,6 +81,8 @@ describe.concurrent("a blocked prompt", () => {
       assertFailed(outcome, "blocked")
       assert.deepEqual([outcome.reply.finishReason, outcome.reply.content], [reason, ""])
       assert.deepEqual([outcome.calls.length, outcome.used], [1, 1])
+      const { about, categories, reason: given } = outcome.reply.error
+      assert.deepEqual([given, about, categories], [reason, "question", reason === "SAFETY" ? dangerous : []])
     })
   }
 })
@@ -103,6 +108,9 @@ describe.concurrent("a candidate that was stopped", () => {
         assert.strictEqual(outcome.reply.finishReason, reason)
         assert.deepEqual([outcome.calls.length, outcome.used], [1, 1])
         assert.isAbove(outcome.reply.usage.promptTokens, 0)
+        const { about, categories, reason: given } = outcome.reply.error
+        assert.deepEqual([outcome.reply.content, given, about], ["", reason, "answer"])
+        assert.deepEqual(categories, reason === "SAFETY" ? dangerous : [])
       }
     })
   }

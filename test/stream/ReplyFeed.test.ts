@@ -22,6 +22,7 @@ const message = (status: Status, attempt: number, content = ""): Message => ({
   usage: null,
   costMicros: null,
   output: null,
+  feedback: null,
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 })

@@ -27,6 +27,7 @@ const processing: Message = {
   usage: null,
   costMicros: null,
   output: null,
+  feedback: null,
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 }

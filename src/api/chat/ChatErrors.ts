@@ -36,6 +36,11 @@ export class NotFinished extends HttpApiError.Problem<NotFinished>()(
   ...problem("not_finished", 409, "The reply has not ended yet")
 ) {}
 
+export class NotAReply extends HttpApiError.Problem<NotAReply>()(
+  "NotAReply",
+  ...problem("not_a_reply", 409, "The message is a question; only replies can be rated")
+) {}
+
 export class AlreadyFinished extends HttpApiError.Problem<AlreadyFinished>()(
   "AlreadyFinished",
   ...problem("already_finished", 409, "The message has already ended")

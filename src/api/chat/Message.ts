@@ -22,9 +22,12 @@ export const ErrorCode = Schema.Literals([
   "budget_exceeded",
   "invalid_output",
   "schema_rejected",
+  "moderation_unavailable",
   "blocked"
 ])
 export type ErrorCode = typeof ErrorCode.Type
+
+const exampleFeedback = { rating: "down" as const, reasons: ["wrong"], comment: "A loom weaves cloth." }
 
 export const TokenUsage = Schema.Struct({
   promptTokens: Count,
@@ -35,10 +38,48 @@ export const TokenUsage = Schema.Struct({
 }).annotate({ identifier: "Usage", description: "Tokens as counted by the model." })
 export type TokenUsage = typeof TokenUsage.Type
 
-const ReplyError = Schema.Struct({ code: ErrorCode, message: Schema.String }).annotate({
-  identifier: "ReplyError",
-  description: "Why the reply failed; `message` is for people."
+/** What is known of a reply that was blocked. */
+export const BlockDetail = Schema.Struct({
+  reason: Schema.String.annotate({
+    description: "Google's reason (`SAFETY`, `PROHIBITED_CONTENT`, …), or `MODERATION` when the server's own check refused it."
+  }),
+  about: Schema.Literals(["question", "answer"]).annotate({ description: "What was refused." }),
+  categories: Schema.Array(Schema.String).annotate({
+    description: "The categories of harm for which it was refused, as far as they are known."
+  })
 })
+export type BlockDetail = typeof BlockDetail.Type
+
+const ReplyError = Schema.Struct({
+  code: ErrorCode,
+  message: Schema.String,
+  reason: Schema.optionalKey(BlockDetail.fields.reason),
+  about: Schema.optionalKey(BlockDetail.fields.about),
+  categories: Schema.optionalKey(BlockDetail.fields.categories)
+}).annotate({
+  identifier: "ReplyError",
+  description:
+    "Why the reply failed; `message` is for people. With the code `blocked`, `reason`, `about` and `categories` say what was refused."
+})
+
+const Reasons = Schema.Array(text(1, 100)).check(Schema.isMaxLength(5))
+const Comment = text(1, 1_000)
+
+/** What a user thinks of a reply. */
+export const Feedback = Schema.Struct({
+  rating: Schema.Literals(["up", "down"]),
+  reasons: Reasons,
+  comment: Schema.NullOr(Comment)
+}).annotate({ identifier: "Feedback", description: "The user's rating of a reply.", examples: [exampleFeedback] })
+export type Feedback = typeof Feedback.Type
+
+/** What replaces a reply's feedback; a null rating removes it. */
+export const GiveFeedback = Schema.Struct({
+  rating: Schema.NullOr(Feedback.fields.rating).annotate({ description: "Null removes the feedback." }),
+  reasons: Schema.optionalKey(Reasons.annotate({ description: "The client's own names of reasons." })),
+  comment: Schema.optionalKey(Comment)
+}).annotate({ identifier: "GiveFeedback", examples: [exampleFeedback] })
+export type GiveFeedback = typeof GiveFeedback.Type
 
 export const exampleQuestion = {
   id: MessageId.make(ids.question),
@@ -56,6 +97,7 @@ export const exampleQuestion = {
   usage: null,
   costMicros: null,
   output: null,
+  feedback: null,
   createdAt: times.asked,
   completedAt: times.asked
 }
@@ -104,6 +146,7 @@ export const Message = Schema.Struct({
   output: Schema.Unknown.annotate({
     description: "The value of an answer in JSON (`settings.responseFormat`); null for text, and for one that is not complete."
   }),
+  feedback: Schema.NullOr(Feedback).annotate({ description: "The user's rating of the reply." }),
   createdAt: Timestamp,
   completedAt: Schema.NullOr(Timestamp)
 }).annotate({ identifier: "Message", description: "A question, or a model's reply to one.", examples: [exampleReply] })

@@ -9,6 +9,7 @@ import {
   AlreadyFinished,
   ChatroomNotFound,
   MessageNotFound,
+  NotAReply,
   NotFinished,
   DayUsedUpWithHeaders,
   RoomBusy,
@@ -17,7 +18,7 @@ import {
 import { ContextReceipt } from "./ContextReceipt.ts"
 import { ModelNotInPlan } from "../models/ModelErrors.ts"
 import { TooManyRequests } from "../Problems.ts"
-import { Message } from "./Message.ts"
+import { GiveFeedback, Message } from "./Message.ts"
 import { AskSettings } from "./Settings.ts"
 import { StreamsBusy, TooManyStreams } from "./StreamErrors.ts"
 
@@ -33,7 +34,7 @@ const RegenerateBody = Schema.Struct({ settings: Schema.optionalKey(AskSettings)
   examples: [{ settings: { model: "gemini-3.5-flash" } }]
 })
 
-/** Operations on a reply: stream, stop, regenerate, show its context. */
+/** Operations on a reply: stream, stop, regenerate, rate, show its context. */
 export class RepliesApi extends HttpApiGroup.make("replies")
   .add(
     HttpApiEndpoint.get("streamMessage", "/:id/message/:mid/stream", {
@@ -74,6 +75,18 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       ]
     }).annotateMerge(
       describe("regenerateMessage", "Answer a question again", "Takes quota like a new question. The old reply stays readable.")
+    ),
+    HttpApiEndpoint.put("rateMessage", "/:id/message/:mid/feedback", {
+      params: message,
+      payload: GiveFeedback,
+      success: Message,
+      error: [ChatroomNotFound, MessageNotFound, NotAReply]
+    }).annotateMerge(
+      describe(
+        "rateMessage",
+        "Rate a reply",
+        "Replaces the earlier feedback. Operators see it with the ids of the user, the room and the reply, without their texts."
+      )
     ),
     HttpApiEndpoint.get("getMessageContext", "/:id/message/:mid/context", {
       params: message,

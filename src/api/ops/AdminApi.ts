@@ -11,8 +11,13 @@ import {
 import { AdmissionClass } from "../Annotations.ts"
 import { TooManyAttempts } from "../auth/AuthErrors.ts"
 import { describe } from "../Describe.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import { problem } from "../Problem.ts"
-import { Count } from "../Schemas.ts"
+import { ada, ids, times } from "../Examples.ts"
+import { UserId } from "../auth/User.ts"
+import { ChatroomId } from "../chat/Chatroom.ts"
+import { Feedback, MessageId } from "../chat/Message.ts"
+import { Count, Timestamp } from "../Schemas.ts"
 import { QueueCounts } from "./QueueCounts.ts"
 
 export class AdminOff extends HttpApiError.Problem<AdminOff>()("AdminOff", ...problem("not_found", 404, "No such route")) {}
@@ -93,6 +98,27 @@ export const UsageReport = Schema.Struct({
 })
 export type UsageReport = typeof UsageReport.Type
 
+export const GivenFeedback = Schema.Struct({
+  messageId: MessageId,
+  chatroomId: ChatroomId,
+  userId: UserId,
+  model: Schema.NullOr(Schema.String).annotate({ description: "The model that wrote the reply, or was asked for it." }),
+  ...Feedback.fields,
+  at: Timestamp.annotate({ description: "When the user last changed it." })
+}).annotate({ identifier: "GivenFeedback", description: "A user's rating of a reply, for operators." })
+export type GivenFeedback = typeof GivenFeedback.Type
+
+const exampleFeedback: GivenFeedback = {
+  messageId: MessageId.make(ids.reply),
+  chatroomId: ChatroomId.make(ids.room),
+  userId: UserId.make(ada.id),
+  model: "gemini-3.8-flash",
+  rating: "down",
+  reasons: ["wrong"],
+  comment: "A loom weaves cloth.",
+  at: times.answered
+}
+
 export class AdminApi extends HttpApiGroup.make("admin")
   .add(
     HttpApiEndpoint.get("queue", "/admin/queue", { success: QueueCounts }).annotateMerge(
@@ -109,6 +135,16 @@ export class AdminApi extends HttpApiGroup.make("admin")
       success: UsageReport
     }).annotateMerge(
       describe("getUsageReport", "Get what the model's calls have used", "At most 400 days. 404 when ADMIN_TOKEN is unset.")
+    ),
+    HttpApiEndpoint.get("feedback", "/admin/feedback", {
+      query: { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
+      success: HttpApiSchema.WithHeaders(page(GivenFeedback, "FeedbackPage", exampleFeedback), linkHeader)
+    }).annotateMerge(
+      describe(
+        "listFeedback",
+        "List the feedback of users",
+        "Newest first, without the texts of questions and replies. 404 when ADMIN_TOKEN is unset."
+      )
     ),
     HttpApiEndpoint.get("metrics", "/metrics", {
       success: Metrics.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4" }))
