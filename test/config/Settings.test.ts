@@ -33,6 +33,10 @@ const refusal = async (environment: Environment): Promise<string> => {
 
 const test = { APP_ENV: "test", DATABASE_URL: "postgres://app:database-password@db.example/chat" }
 
+const moderation = {
+  MODERATION_URL: "https://moderation.example/token-of-the-path",
+  MODERATION_SECRET: "0123456789-the-key-of-moderation"
+}
 const gateway = {
   OTP_DELIVERY: "webhook",
   OTP_WEBHOOK_URL: "https://gateway.example/token-of-the-path/codes?to=sms",
@@ -269,6 +273,16 @@ describe("a setting that is set", () => {
     assert.isUndefined((await settings({ ...production, OTP_DELIVERY: "none" })).otpWebhook)
   })
 
+  it("names a gateway for moderation, which is off by default and closed by default", async () => {
+    assert.isUndefined((await settings(production)).moderation)
+    const { moderation: closed } = await settings({ ...production, ...moderation })
+    assert.strictEqual(closed?.fail, "closed")
+    assert.strictEqual(closed && Redacted.value(closed.gateway.url), moderation.MODERATION_URL)
+    assert.strictEqual(closed && Redacted.value(closed.gateway.secret), moderation.MODERATION_SECRET)
+    const local = await settings({ ...test, ...moderation, MODERATION_URL: "http://127.0.0.1:9000", MODERATION_FAIL: "open" })
+    assert.strictEqual(local.moderation?.fail, "open")
+  })
+
   it("lists the countries that codes go to, all by default", async () => {
     assert.deepStrictEqual((await settings({ ...test, OTP_COUNTRIES: "IN, US" })).otpCountries, new Set(["IN", "US"] as const))
     assert.isUndefined((await settings(test)).otpCountries)
@@ -373,6 +387,11 @@ describe("a setting that is not usable", () => {
     ["OTP_WEBHOOK_URL", "with a user", { ...test, ...gateway, OTP_WEBHOOK_URL: "https://hunter2@gateway.example" }],
     ["OTP_WEBHOOK_URL", "http in production", { ...production, ...gateway, OTP_WEBHOOK_URL: "http://gateway.example/hunter2" }],
     ["OTP_WEBHOOK_URL", "loopback in production", { ...production, ...gateway, OTP_WEBHOOK_URL: "http://127.0.0.1/hunter2" }],
+    ["MODERATION_URL", "http in production", { ...production, ...moderation, MODERATION_URL: "http://gateway.example/hunter2" }],
+    ["MODERATION_URL", "with a password", { ...test, ...moderation, MODERATION_URL: "https://u:hunter2@gateway.example" }],
+    ["MODERATION_SECRET", "missing", { ...test, ...moderation, MODERATION_SECRET: undefined }],
+    ["MODERATION_SECRET", "short", { ...test, ...moderation, MODERATION_SECRET: "hunter2-hunter2-hunter2-hunter2" }],
+    ["MODERATION_FAIL", "unknown", { ...test, ...moderation, MODERATION_FAIL: "hunter2" }],
     ["OTP_WEBHOOK_SECRET", "missing", { ...test, ...gateway, OTP_WEBHOOK_SECRET: undefined }],
     ["OTP_WEBHOOK_SECRET", "short", { ...test, ...gateway, OTP_WEBHOOK_SECRET: "hunter2-hunter2-hunter2-hunter2" }],
     ["OTP_WEBHOOK_SECRET", "well known", { ...test, ...gateway, OTP_WEBHOOK_SECRET: `changeme-${"hunter2".repeat(5)}` }],
