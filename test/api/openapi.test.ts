@@ -274,7 +274,7 @@ describe("the server", () => {
       const id = await ada.room()
       const sent = await ada.ask(id, "Mine?")
       const [path, method] = documented(endpoint)
-      const options = method === "get" || method === "delete" ? {} : { body: { content: "Yours?" } }
+      const options = method === "get" || method === "delete" ? {} : { body: { content: "Yours?", rating: "up" } }
       const reply = await call(
         method.toUpperCase(),
         path,
