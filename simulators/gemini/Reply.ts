@@ -175,7 +175,7 @@ const ratingsOf = (reason: string): object =>
   reason === "SAFETY"
     ? {
         safetyRatings: [
-          { category: "HARM_CATEGORY_HARASSMENT", probability: "NEGLIGIBLE" },
+          { category: "HARM_CATEGORY_HARASSMENT", probability: "NEGLIGIBLE", blocked: false },
           { category: "HARM_CATEGORY_DANGEROUS_CONTENT", probability: "HIGH", blocked: true }
         ]
       }
