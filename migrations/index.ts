@@ -14,7 +14,7 @@ import m0013 from "./0013_bounded_reads.ts"
 import m0014 from "./0014_models_and_money.ts"
 import m0015 from "./0015_json_output.ts"
 import m0016 from "./0016_titles.ts"
-import m0019 from "./0019_safety.ts"
+import m0017 from "./0017_safety.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -34,5 +34,5 @@ export const migrations = {
   "0014_models_and_money": m0014,
   "0015_json_output": m0015,
   "0016_titles": m0016,
-  "0019_safety": m0019
+  "0017_safety": m0017
 }
