@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { text as readText } from "node:stream/consumers"
 import { isRecord, parseJson } from "./Body.ts"
 import { GoogleError, invalid } from "./GoogleError.ts"
-import type { LogEntry, Stats } from "./RequestLog.ts"
+import type { BilledCall, LogEntry, Stats } from "./RequestLog.ts"
 import { isFaultKind } from "./Script.ts"
 import type { FaultRule } from "./Script.ts"
 
@@ -20,6 +20,8 @@ export interface GeminiSimulatorControl {
   stats(): Stats
   /** The newest 20,000 requests, oldest first; with `contains`, only those whose body contains it. */
   log(contains?: string): ReadonlyArray<LogEntry>
+  /** What the calls among the newest 20,000 requests would have cost, oldest first. */
+  bills(): ReadonlyArray<BilledCall>
   /** Clears log, counters and faults, and restores the initial settings. */
   reset(): void
   /** Changes the given settings and returns all of them. */
@@ -47,6 +49,8 @@ const runControl = (control: GeminiSimulatorControl, route: string, query: URLSe
   switch (route) {
     case "GET /__control/log":
       return control.log(query.get("contains") ?? "")
+    case "GET /__control/bills":
+      return control.bills()
     case "GET /__control/stats":
       return control.stats()
     case "PUT /__control/settings":

@@ -8,8 +8,8 @@
  * It answers with an echo of the last turn. Magic words in that turn (see the table at `readScript`) and rules added by
  * `addFault` change the answer or make it fail. Faults apply only to generation; counting and listing always work.
  *
- * Control routes, equal to the methods of `GeminiSimulatorControl`: GET /__control/log?contains=, GET /__control/stats,
- * PUT /__control/settings, POST and DELETE /__control/faults, POST /__control/reset.
+ * Control routes, equal to the methods of `GeminiSimulatorControl`: GET /__control/log?contains=, GET /__control/bills,
+ * GET /__control/stats, PUT /__control/settings, POST and DELETE /__control/faults, POST /__control/reset.
  *
  * Like Google's, an error response to `?alt=sse` is JSON with the media type text/event-stream.
  */
@@ -28,13 +28,15 @@ import { RequestLog } from "./RequestLog.ts"
 import { isBreaking, readScript, readTitleScript } from "./Script.ts"
 
 export type { GeminiSimulatorControl, Settings } from "./Control.ts"
-export type { LogEntry, Stats } from "./RequestLog.ts"
+export type { BilledCall, LogEntry, Stats } from "./RequestLog.ts"
 export type { Fault } from "./Script.ts"
 
 export interface GeminiSimulatorOptions extends Partial<Settings> {
   /** Any free port when absent. */
   readonly port?: number
   readonly host?: string
+  /** Ends every `modelVersion` with the call's number, `-call-17`, so that a ledger of calls names them. */
+  readonly numbersVersions?: boolean
 }
 
 export interface GeminiSimulator extends GeminiSimulatorControl {
@@ -45,8 +47,8 @@ export interface GeminiSimulator extends GeminiSimulatorControl {
 }
 
 export const startGeminiSimulator = async (options: GeminiSimulatorOptions = {}): Promise<GeminiSimulator> => {
-  const { host = "127.0.0.1", port = 0, ...given } = options
-  const simulation = makeSimulation({ latencyMillis: 0, chunkMillis: 15, chunkChars: 24, ...given })
+  const { host = "127.0.0.1", numbersVersions = false, port = 0, ...given } = options
+  const simulation = makeSimulation({ latencyMillis: 0, chunkMillis: 15, chunkChars: 24, ...given }, numbersVersions)
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     void handle(simulation, request, response)
   })
@@ -83,15 +85,17 @@ interface Simulation {
   readonly log: RequestLog
   readonly faults: FaultBook
   readonly control: GeminiSimulatorControl
+  readonly numbersVersions: boolean
 }
 
-const makeSimulation = (initial: Settings): Simulation => {
+const makeSimulation = (initial: Settings, numbersVersions: boolean): Simulation => {
   const log = new RequestLog()
   const faults = new FaultBook()
   let settings = initial
   const control: GeminiSimulatorControl = {
     stats: () => log.stats(),
     log: (contains) => log.list(contains),
+    bills: () => log.bills(),
     reset: () => {
       log.reset()
       faults.reset()
@@ -101,7 +105,7 @@ const makeSimulation = (initial: Settings): Simulation => {
     addFault: (rule) => faults.add(rule),
     clearFaults: () => faults.clearRules()
   }
-  return { log, faults, control }
+  return { log, faults, control, numbersVersions }
 }
 
 /** A request to the API, parsed. */
@@ -166,12 +170,13 @@ const answer = (simulation: Simulation, call: Call, player: Player, request: Inc
   }
 }
 
-const generate = ({ control, faults }: Simulation, model: string, player: Player) => {
+const generate = ({ control, faults, numbersVersions }: Simulation, model: string, player: Player) => {
   const request = readGenerateRequest(parseJson(player.entry.bodyText))
   const isTitle = request.system.startsWith(TITLE_INSTRUCTION)
   const script = isTitle ? readTitleScript(request.prompt) : readScript(request.prompt)
   const fault = faults.take(isTitle ? `title of ${request.prompt}` : request.prompt, model, script.faults)
   const { chunkChars, chunkMillis, latencyMillis } = control.settings()
+  const version = script.version ?? model
   const chunks = makeChunks(model, request, script, fault, chunkChars)
   player.after(script.latencyMillis ?? latencyMillis, () => {
     switch (fault?.kind) {
@@ -189,7 +194,7 @@ const generate = ({ control, faults }: Simulation, model: string, player: Player
           chunkMillis: script.chunkMillis ?? chunkMillis,
           fault: fault && isBreaking(fault) ? fault : undefined,
           context: {
-            model: script.version ?? model,
+            model: numbersVersions ? `${version}-call-${player.entry.id}` : version,
             responseId: `simulated-${player.entry.id}`,
             promptTokens: request.promptTokens,
             cachedTokens: script.cachedTokens

@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http"
+import { billOf } from "./Bill.ts"
 import { faultError } from "./GoogleError.ts"
 import type { GoogleError } from "./GoogleError.ts"
 import { stampClock, toResponse } from "./Reply.ts"
@@ -84,8 +85,9 @@ export class Player {
       this.response.cork()
       for (let index = first; index < next; index++) {
         const chunk = chunks.slice(index, index + 1).map(stampClock)
-        this.response.write(toEvent(JSON.stringify(toResponse(context, chunk, sent))))
-        this.note(chunk)
+        const response = toResponse(context, chunk, sent)
+        this.response.write(toEvent(JSON.stringify(response)))
+        this.note(chunk, response)
       }
       if (next < chunks.length) this.timer = setTimeout(playFrom, chunks[next]?.pauseMillis ?? chunkMillis, next)
       else if (fault) this.timer = setTimeout(() => this.breakStream(fault, context.model), Math.max(chunkMillis, 1))
@@ -129,13 +131,16 @@ export class Player {
         return this.finish(200, JSON_TYPE, HALF_JSON)
       case "error":
         return this.refuse(faultError(context.model, fault.status ?? 503))
-      default:
-        this.note(chunks)
-        return this.json(toResponse(context, chunks, { text: 0, thought: 0 }))
+      default: {
+        const response = toResponse(context, chunks, { text: 0, thought: 0 })
+        this.note(chunks, response)
+        return this.json(response)
+      }
     }
   }
 
-  private note(chunks: ReadonlyArray<Chunk>) {
+  private note(chunks: ReadonlyArray<Chunk>, response: object) {
+    this.entry.bill = billOf(response, this.entry.bill)
     this.entry.chunksSent += chunks.length
     for (const { text, thought } of chunks) if (!thought) this.entry.textSent += text
   }

@@ -1,3 +1,5 @@
+import type { Bill } from "./Bill.ts"
+
 /** How many requests the log keeps. */
 const LIMIT = 20_000
 
@@ -15,6 +17,8 @@ export interface LogEntry {
   readonly chunksSent: number
   /** The reply's text so far, thoughts excluded. */
   readonly textSent: string
+  /** By the last response that was written, also when the client had disconnected; null without one. */
+  readonly bill: Bill | null
   readonly endedAt: number | null
   /** Whether the client disconnected before the answer was complete. */
   readonly aborted: boolean
@@ -39,8 +43,20 @@ export interface OpenEntry {
   status: number | null
   chunksSent: number
   textSent: string
+  bill: Bill | null
   endedAt: number | null
   aborted: boolean
+}
+
+/** What a call would have cost, without its text. */
+export interface BilledCall extends Bill {
+  /** Of the log's entry; the answer's `responseId` ends with it. */
+  readonly id: number
+  readonly at: number
+  /** The model that was asked. */
+  readonly model: string | null
+  readonly aborted: boolean
+  readonly inFlight: boolean
 }
 
 /** The newest requests, oldest first, and counters of all requests. */
@@ -59,6 +75,7 @@ export class RequestLog {
       status: null,
       chunksSent: 0,
       textSent: "",
+      bill: null,
       endedAt: null,
       aborted: false
     }
@@ -85,6 +102,13 @@ export class RequestLog {
   list(contains = ""): ReadonlyArray<LogEntry> {
     const needle = JSON.stringify(contains).slice(1, -1)
     return this.entries.filter(({ bodyText }) => bodyText.includes(needle)).map(toLogEntry)
+  }
+
+  /** The calls among all entries that would have been billed: refused ones would not. */
+  bills(): ReadonlyArray<BilledCall> {
+    return this.entries.flatMap(({ aborted, at, bill, endedAt, id, model }) =>
+      bill === null ? [] : [{ id, at, model, aborted, inFlight: endedAt === null, ...bill }]
+    )
   }
 
   /** Clears everything except the requests in flight. */

@@ -32,17 +32,13 @@ export const quotas = (
   if (users.length === 0) ledger.violate("settles", "there are no users")
 }
 
-/** The ledger of the model's calls against the days, and against what the model has written. */
-export const money = ({ ledger, model }: Experiment, { countedTokens, money }: Evidence): void => {
+/** The ledger of the model's calls against the days. */
+export const money = ({ ledger }: Experiment, { money }: Evidence): void => {
   for (const { cost, day_cost, day_tokens, reserved, tokens, user_id } of money) {
     if (reserved !== 0) ledger.violate("money-exact", `${user_id}: ${reserved} stay reserved`)
     if (cost !== day_cost || tokens !== day_tokens)
       ledger.violate("money-exact", `${user_id}: days ${day_cost}, ${day_tokens} tokens; ledger ${cost}, ${tokens} tokens`)
   }
-  const written = model.writtenTokens()
-  ledger.most("answer tokens that the model counted", written)
-  ledger.most("answer tokens in the ledger", countedTokens)
-  if (countedTokens > written) ledger.violate("money-exact", `${countedTokens} tokens in the ledger, ${written} written`)
 }
 
 export const counters = ({ ledger }: Experiment, { rooms, users }: Evidence): void => {

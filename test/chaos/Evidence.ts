@@ -1,5 +1,6 @@
 import type { QueryResultRow } from "pg"
 import { type AuditEntry, readAudit } from "./Audit.ts"
+import { markerIn } from "./Prompts.ts"
 import type { RestartablePostgres } from "./RestartablePostgres.ts"
 
 export type MessageRow = QueryResultRow & {
@@ -27,6 +28,25 @@ export type RoomRow = QueryResultRow & {
   readonly last_message_at: Date | null
 }
 
+/** A row of the ledger of the model's calls, with the status and the question of its reply, null when its room is gone. */
+export type CallRow = QueryResultRow & {
+  readonly reply_id: string
+  readonly kind: string
+  readonly model: string
+  readonly model_version: string | null
+  readonly prompt: number
+  readonly cached: number
+  readonly tool: number
+  readonly reply: number
+  readonly thought: number
+  readonly searches: number
+  readonly cost: number | null
+  readonly is_estimated: boolean
+  readonly at: Date
+  readonly status: string | null
+  readonly question: string | null
+}
+
 /** The contents of the database after everything has settled. */
 export interface Evidence {
   readonly messages: ReadonlyMap<string, MessageRow>
@@ -44,8 +64,8 @@ export interface Evidence {
     readonly cost: number
     readonly tokens: number
   }>
-  /** Tokens of answers in the ledger that the model has counted, of all users. */
-  readonly countedTokens: number
+  /** Of all users, also of hostile ones. */
+  readonly calls: ReadonlyArray<CallRow & { readonly marker: string | undefined }>
   readonly audit: ReadonlyMap<string, ReadonlyArray<AuditEntry>>
 }
 
@@ -84,11 +104,15 @@ export const gather = async (database: RestartablePostgres, hostile: ReadonlyArr
       where u.id <> all($1)`,
       [hostile]
     ),
-    countedTokens: (
-      await database.query<{ tokens: number }>(
-        "select coalesce(sum(reply_tokens), 0)::int as tokens from model_calls where not is_estimated"
-      )
-    ).reduce((sum, { tokens }) => sum + tokens, 0),
+    calls: (
+      await database.query<CallRow>(`
+        select c.reply_id, c.kind, c.model, c.model_version, c.prompt_tokens as prompt, c.cached_tokens as cached,
+          c.tool_tokens as tool, c.reply_tokens as reply, c.thought_tokens as thought, c.searches, c.cost_micros::int as cost,
+          c.is_estimated, c.at, m.status, q.content as question
+        from model_calls c
+          left join messages m on m.user_id = c.user_id and m.id = c.reply_id
+          left join messages q on q.user_id = c.user_id and q.id = m.reply_to`)
+    ).map((call) => ({ ...call, marker: markerIn(call.question ?? "") })),
     audit: Map.groupBy(audit, ({ reply_id }) => reply_id)
   }
 }

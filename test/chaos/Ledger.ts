@@ -16,7 +16,9 @@ export const rules = {
   "stream-ends": "every stream that is followed ends",
   "quota-exact": "used today = accepted - refunded",
   "quota-limit": "no user is over the limit",
-  "money-exact": "nothing stays reserved, a day costs what its calls cost, and the ledger has no more than the model counted",
+  "money-exact": "nothing stays reserved, and a day costs what its calls cost",
+  "ledger-billed":
+    "every call that the model bills is in the ledger once, with what the model counted, unless its process is lost",
   order: "the replies of a room are made in the order of its questions",
   "one-at-a-time": "a room's next reply begins after the one before has ended",
   "room-counter": "no room counts unfinished replies",

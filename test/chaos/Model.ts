@@ -9,12 +9,27 @@ export interface Call {
   /** Tells the calls for one question apart; every word that the call writes contains it. */
   readonly letter: string
   readonly at: number
+  /** The process that made it, by its key. */
+  readonly caller: string
+  /** When the first piece of an answer was passed on. */
+  firstAt: number | undefined
+  /** The simulator's number, once it has begun to answer. */
+  number: number | undefined
   endedAt: number | undefined
   /** Whether the caller disconnected before the end. */
   aborted: boolean
 }
 
 const letters = "abcdefghijklmnopqrstuvwxyz"
+
+/** The key with which a process of this name calls the model. */
+export const keyOf = (process: string) => `key-of-${process}`
+
+/** The number of the call in one of its responses. */
+const numberIn = (chunk: Buffer): number | undefined => {
+  const number = /"responseId":"simulated-(\d+)"/.exec(chunk.toString("latin1"))?.[1]
+  return number === undefined ? undefined : Number(number)
+}
 
 const lastTurn = (body: string): string => {
   const { contents } = JSON.parse(body) as { contents?: ReadonlyArray<{ parts?: ReadonlyArray<{ text?: string }> }> }
@@ -37,21 +52,32 @@ const sign = (chunk: Buffer, letter: string): Buffer => {
  * words each time; the mark tells which attempt a stored text is of, and whether two were mixed.
  */
 export const startModel = async () => {
-  const simulator = await startGeminiSimulator({ chunkMillis: 20 })
+  const simulator = await startGeminiSimulator({ chunkMillis: 20, numbersVersions: true })
   const calls: Array<Call> = []
   const counts = new Map<string, number>()
 
-  const begin = (body: string): Call => {
+  const begin = (body: string, key: unknown): Call => {
     const marker = markerIn(lastTurn(body)) ?? ""
     const count = counts.get(marker) ?? 0
     counts.set(marker, count + 1)
-    const call = { marker, letter: letters.charAt(count % letters.length), at: Date.now(), endedAt: undefined, aborted: false }
+    const letter = letters.charAt(count % letters.length)
+    const caller = String(key).replace(keyOf(""), "")
+    const call = {
+      marker,
+      letter,
+      at: Date.now(),
+      caller,
+      firstAt: undefined,
+      number: undefined,
+      endedAt: undefined,
+      aborted: false
+    }
     calls.push(call)
     return call
   }
 
   const forward = (request: http.IncomingMessage, response: http.ServerResponse, body: Buffer) => {
-    const call = begin(body.toString())
+    const call = begin(body.toString(), request.headers["x-goog-api-key"])
     const { connection: _, ...headers } = request.headers
     const upstream = http.request(
       simulator.url + request.url,
@@ -59,7 +85,11 @@ export const startModel = async () => {
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers)
         response.flushHeaders()
-        answer.on("data", (chunk: Buffer) => response.write(sign(chunk, call.letter)))
+        answer.on("data", (chunk: Buffer) => {
+          call.firstAt ??= Date.now()
+          call.number ??= numberIn(chunk)
+          response.write(sign(chunk, call.letter))
+        })
         answer.once("end", () => response.end())
         answer.on("error", () => response.destroy())
       }
@@ -83,8 +113,9 @@ export const startModel = async () => {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
-    /** Tokens of all answers, also of those that were cut off. */
-    writtenTokens: () => simulator.log().reduce((sum, { textSent }) => sum + Math.ceil(textSent.length / 4), 0),
+    /** What the simulator would have billed, and the number of requests that it had in all. */
+    bills: simulator.bills,
+    requests: () => simulator.stats().started,
     /** Adds faults of all calls, beside those that questions ask for. */
     addFault: simulator.addFault,
     clearFaults: simulator.clearFaults,

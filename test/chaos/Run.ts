@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { counters, exits, finalLists, freshness, money, quotas } from "./AccountRules.ts"
 import { installAudit } from "./Audit.ts"
+import { billedCalls } from "./BilledCalls.ts"
 import { SimulatedUser } from "./SimulatedUser.ts"
 import { gather } from "./Evidence.ts"
 import { startProcesses, type SupervisedProcess } from "./SupervisedProcess.ts"
@@ -106,6 +107,7 @@ const judge = async (
   for (const check of messageRules) check(evidence, experiment.ledger, experiment.model.calls)
   quotas(experiment, evidence, limitOf)
   money(experiment, evidence)
+  billedCalls(experiment, evidence)
   counters(experiment, evidence)
   await finalLists(experiment, evidence, simulatedUsers)
   freshness(experiment)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Settings, startProcess } from "../support/Backend.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
+import { keyOf } from "./Model.ts"
 import { stablePort } from "./StablePort.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
@@ -162,7 +163,8 @@ export const startProcesses = async (settings: Settings): Promise<Array<Supervis
     ["worker-1", "worker"],
     ["worker-2", "worker"]
   ] as const) {
-    processes.push(new SupervisedProcess(name, role, await stablePort(), settings, await TcpProxy.start(settings.DATABASE_URL)))
+    const own = { ...settings, GEMINI_API_KEY: keyOf(name) }
+    processes.push(new SupervisedProcess(name, role, await stablePort(), own, await TcpProxy.start(settings.DATABASE_URL)))
   }
   return processes
 }
