@@ -1,4 +1,5 @@
 import { isRecord } from "./Body.ts"
+import { checkFields } from "./Fields.ts"
 import { invalid } from "./GoogleError.ts"
 import { type AnswerFormat, readFormat } from "./JsonAnswer.ts"
 
@@ -16,30 +17,13 @@ export interface GenerateRequest {
   readonly continuationToken: string | undefined
 }
 
-/** The fields of GenerateContentRequest: https://ai.google.dev/api/generate-content */
-const FIELDS = new Set([
-  "cachedContent",
-  "contents",
-  "continuationToken",
-  "generationConfig",
-  "model",
-  "safetySettings",
-  "serviceTier",
-  "store",
-  "systemInstruction",
-  "toolConfig",
-  "tools"
-])
-
 /** Four characters a token, rounded up: Google's rule of thumb. */
 export const countTokens = (characters: number): number => Math.ceil(characters / 4)
 
 /** Validates a request as strictly as Google does; throws Google's 400. */
 export const readGenerateRequest = (body: unknown): GenerateRequest => {
   if (!isRecord(body)) throw invalid("Invalid JSON payload received. Root element must be a message.")
-  for (const name of Object.keys(body)) {
-    if (!FIELDS.has(name)) throw invalid(`Invalid JSON payload received. Unknown name "${name}": Cannot find field.`)
-  }
+  checkFields(body)
   checkTemperature(body["generationConfig"])
   const system = body["systemInstruction"] === undefined ? "" : readSystem(body["systemInstruction"])
   const texts = readContents(body["contents"])

@@ -40,6 +40,16 @@ interface Asked {
   readonly startedAt: Date
 }
 
+/** The request for the title of a room whose first question begins so. */
+export const titlePrompt = (model: string, thinkingLevel: Prompt["thinkingLevel"], content: string): Prompt => ({
+  model,
+  systemPrompt: instruction,
+  temperature: null,
+  maxOutputTokens: maximumTokens,
+  thinkingLevel,
+  turns: [{ role: "user", text: content.toWellFormed() }]
+})
+
 const levels = ["minimal", "low", "medium", "high"] as const
 
 const tooSlow = new GeminiError({ kind: "unavailable", detail: "the title took too long" })
@@ -141,14 +151,7 @@ export class TitleMaker extends Context.Service<
           if (checked._tag === "Failure" || !checked.success.allow) return
           const promptTokens = estimateTokens(instruction) + estimateTokens(content)
           const calls = new AttemptCalls({ id: uuid(), kind: "title", attempt: 0, model: titleModel, tier }, promptTokens)
-          const prompt: Prompt = {
-            model: titleModel,
-            systemPrompt: instruction,
-            temperature: null,
-            maxOutputTokens: maximumTokens,
-            thinkingLevel,
-            turns: [{ role: "user", text: content }]
-          }
+          const prompt = titlePrompt(titleModel, thinkingLevel, content)
           const title = yield* ask(prompt, calls, startedAt.getTime()).pipe(Effect.ensuring(record(room, quotaKey, calls)))
           if (title !== undefined) yield* chatrooms.nameByModel(room.userId, room.roomId, title)
         },

@@ -69,6 +69,9 @@ const newest = (): LogEntry => {
   return entry
 }
 
+/** A request with these settings. */
+const asked = (generationConfig: object) => ({ contents: [user("a")], generationConfig })
+
 const user = (text: string): Content => ({ role: "user", parts: [{ text }] })
 const answered = (text: string): Content => ({ role: "model", parts: [{ text }] })
 
@@ -243,7 +246,31 @@ describe("the Gemini simulator refuses", () => {
         systemInstruction: { parts: [{ text: "" }] }
       }
     ],
-    ["an unknown field", 'Unknown name "temperature"', { contents: [user("a")], temperature: 1 }]
+    ["an unknown field", 'Unknown name "temperature"', { contents: [user("a")], temperature: 1 }],
+    ["a field of the SDK's alone", 'Unknown name "httpOptions"', { contents: [user("a")], httpOptions: {} }],
+    ["a setting in snake case", `Unknown name "max_output_tokens" at 'generation_config'`, asked({ max_output_tokens: 9 })],
+    ["a setting of another API", 'Unknown name "routingConfig"', asked({ routingConfig: {} })],
+    ["half a token of text", "generation_config.max_output_tokens' (TYPE_INT32)", asked({ maxOutputTokens: 0.5 })],
+    ["a level in lower case", "thinking_config.thinking_level' (TYPE_ENUM)", asked({ thinkingConfig: { thinkingLevel: "low" } })],
+    ["an unknown thought", `"level" at 'generation_config.thinking_config'`, asked({ thinkingConfig: { level: "LOW" } })],
+    ["null for a setting", "generation_config.temperature' (TYPE_FLOAT)", asked({ temperature: null })],
+    [
+      "an unknown field of a part",
+      `"markdown" at 'contents[0].parts[0]'`,
+      { contents: [{ role: "user", parts: [{ text: "a", markdown: true }] }] }
+    ],
+    ["an unknown field of a turn", `"name" at 'contents[0]'`, { contents: [{ ...user("a"), name: "Ada" }] }],
+    ["an unknown tool", `"search" at 'tools[0]'`, { contents: [user("a")], tools: [{ search: {} }] }],
+    [
+      "a tool of another API",
+      'Unknown name "enterpriseWebSearch"',
+      { contents: [user("a")], tools: [{ enterpriseWebSearch: {} }] }
+    ],
+    [
+      "an unknown threshold",
+      "safety_settings[0].threshold' (TYPE_ENUM)",
+      { contents: [user("a")], safetySettings: [{ category: "HARM_CATEGORY_HARASSMENT", threshold: "high" }] }
+    ]
   ])("%s", async (_, message, body) => {
     const { json, status } = await post(`/v1beta/models/${model}:generateContent`, JSON.stringify(body))
     assert.deepStrictEqual([status, json.error.code, json.error.status], [400, 400, "INVALID_ARGUMENT"])
@@ -510,6 +537,47 @@ describe("the control of the Gemini simulator", () => {
       simulator.log().map(({ method, status }) => [method, status]),
       [["generateContent", 400]]
     )
+  })
+
+  it("bills every call by the last response that it wrote, and no refused one", async () => {
+    const { chunks } = await stream("[[thoughts]] [[cached 2]] bill me")
+    await stream("[[status 503]]")
+    const leaving = new AbortController()
+    const config = { abortSignal: leaving.signal }
+    const left = await gemini.models.generateContentStream({ model, contents: "[[chunks 9 delay 30]] [[length 90]]", config })
+    await left.next()
+    leaving.abort()
+    await until("no call in flight", () => simulator.stats().inFlight === 0, { seconds: 1 })
+    const usage = chunks.at(-1)?.usageMetadata
+    const [whole, cut, ...others] = simulator.bills()
+    assert.deepInclude(whole, {
+      id: simulator.log()[0]?.id ?? -1,
+      model,
+      modelVersion: model,
+      promptTokens: usage?.promptTokenCount ?? -1,
+      cachedTokens: 2,
+      toolTokens: 0,
+      replyTokens: usage?.candidatesTokenCount ?? -1,
+      thoughtTokens: usage?.thoughtsTokenCount ?? -1,
+      searches: 0,
+      aborted: false
+    })
+    assert.isAbove(whole?.thoughtTokens ?? 0, 0)
+    const { textSent } = newest()
+    assert.isBelow(textSent.length, 90)
+    assert.deepInclude(cut, { replyTokens: Math.ceil(textSent.length / 4), aborted: true })
+    assert.deepStrictEqual(others, [])
+    assert.deepStrictEqual((await control("GET", "bills")).json, simulator.bills())
+  })
+
+  it("names the call in the version when it is asked to", async () => {
+    const numbering = await startGeminiSimulator({ numbersVersions: true })
+    const client = makeClient("key", numbering.url)
+    for (const id of [1, 2]) {
+      const { modelVersion } = await client.models.generateContent({ model, contents: "[[say x]]" })
+      assert.deepStrictEqual([modelVersion, numbering.bills().at(-1)?.id], [`${model}-call-${id}`, id])
+    }
+    await numbering.stop()
   })
 
   it("counts what started, ended and runs", async () => {
