@@ -197,7 +197,8 @@ const generate = ({ control, faults, numbersVersions }: Simulation, model: strin
             model: numbersVersions ? `${version}-call-${player.entry.id}` : version,
             responseId: `simulated-${player.entry.id}`,
             promptTokens: request.promptTokens,
-            cachedTokens: script.cachedTokens
+            cachedTokens: script.cachedTokens,
+            retiresAt: script.retiresAt
           }
         })
     }

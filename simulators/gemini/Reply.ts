@@ -142,6 +142,7 @@ export interface ReplyContext {
   readonly responseId: string
   readonly promptTokens: number
   readonly cachedTokens: number | undefined
+  readonly retiresAt: string | undefined
 }
 
 /** Characters sent so far, for the cumulative counts in each response. */
@@ -153,7 +154,7 @@ export interface Sent {
 /** A GenerateContentResponse of these chunks: https://ai.google.dev/api/generate-content#generatecontentresponse */
 export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, sent: Sent): object => {
   for (const { text, thought } of chunks) sent[thought ? "thought" : "text"] += text.length
-  const { cachedTokens, model: modelVersion, promptTokens, responseId } = context
+  const { cachedTokens, model: modelVersion, promptTokens, responseId, retiresAt } = context
   const candidates = countTokens(sent.text)
   const thoughts = countTokens(sent.thought)
   const usageMetadata = {
@@ -167,7 +168,8 @@ export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, 
   const outcome = blockReason
     ? { promptFeedback: { blockReason, ...ratingsOf(blockReason) } }
     : { candidates: [toCandidate(chunks)] }
-  return { ...outcome, usageMetadata, modelVersion, responseId }
+  const modelStatus = retiresAt && { modelStage: "DEPRECATED", retirementTime: retiresAt, message: "Use a newer model." }
+  return { ...outcome, usageMetadata, modelVersion, responseId, ...(modelStatus ? { modelStatus } : {}) }
 }
 
 /** Ratings come with `SAFETY` alone: https://ai.google.dev/api/generate-content#SafetyRating */

@@ -95,6 +95,8 @@ export interface Script {
   hops?: number
   /** The `modelVersion` of the answer. */
   version?: string
+  /** When the model retires, which each response says. */
+  retiresAt?: string
   late?: { readonly millis: number; readonly text: string }
 }
 
@@ -117,6 +119,7 @@ const MOST_CHUNKS = 10_000
  * | `[[cached N]]` | reports N prompt tokens as cached |
  * | `[[continue N]]` | takes N requests: all but the last end with `CONTINUATION` and a token for the next |
  * | `[[version NAME]]` | has NAME as its `modelVersion` |
+ * | `[[retires TIME]]` | says that its model is deprecated and retires at TIME (`modelStatus`) |
  *
  * | word | the fault |
  * |---|---|
@@ -177,6 +180,7 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   if (word === "cached" && number !== undefined) script.cachedTokens = number
   if (word === "continue" && number !== undefined) script.hops = Math.max(1, Math.min(number, 100))
   if (word === "version") script.version = rest
+  if (word === "retires") script.retiresAt = rest
   if (word === "late" && number !== undefined) script.late = { millis: number, text: args.slice(1).join(" ") }
   if (word !== "chunks" || number === undefined) return
   script.chunks = Math.max(1, Math.min(number, MOST_CHUNKS))

@@ -8,7 +8,7 @@ import type { TokenUsage } from "../api/chat/Message.ts"
  */
 export type AnswerEvent = object
 
-const member = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)
+export const member = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null
 
@@ -34,7 +34,7 @@ const countOf = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= maximumCount ? value : undefined
 
 /** A name that can be stored; undefined for anything else. */
-const nameOf = (value: unknown): string | undefined =>
+export const nameOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^[\x20-\x7e]{1,200}$/.test(value) ? value : undefined
 
 /** A token in base64, at most 64 KiB; undefined for anything else. */

@@ -13,6 +13,7 @@ import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
 import { Continuation } from "./Continuation.ts"
 import { GeminiError } from "./GeminiError.ts"
+import { type EndOfModel, endOfModel, makeModelNotices } from "./ModelStatus.ts"
 
 export interface Turn {
   readonly role: "user" | "model"
@@ -110,6 +111,8 @@ export class Gemini extends Context.Service<
         ...(baseUrl === undefined ? {} : { httpOptions: { baseUrl } })
       })
 
+      const notice = makeModelNotices()
+
       const answer: Gemini["Service"]["answer"] = Effect.fn("Gemini.answer")(function* (prompt, onDelta) {
         const controller = yield* Effect.acquireRelease(
           Effect.sync(() => new AbortController()),
@@ -117,12 +120,14 @@ export class Gemini extends Context.Service<
         )
         const idle = yield* watchIdle
         const continuation = new Continuation()
+        let end: EndOfModel | undefined
         const hop = Effect.suspend(() => {
           continuation.startHop()
           return openEvents(client, toParameters(prompt, safetySettings, controller.signal, continuation.token))
         }).pipe(
           Effect.flatMap((body) =>
             readEvents(body, (event) => {
+              end ??= endOfModel(event)
               const delta = continuation.observe(toDelta(event))
               idle.reset(delta.finishReason !== undefined)
               onDelta(delta)
@@ -132,6 +137,7 @@ export class Gemini extends Context.Service<
         const answered = Effect.gen(function* () {
           while (true) {
             const read = yield* hop
+            if (end !== undefined) yield* notice(prompt.model, end)
             if (continuation.endHop()) continue
             return yield* Effect.as(Effect.fromResult(read), "ended" as const)
           }

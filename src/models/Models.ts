@@ -11,6 +11,9 @@ import { faultOfOutputSchema } from "./JsonOutput.ts"
 import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
 import { chosen, type ReplySettings, type RoomSettings } from "./Settings.ts"
 
+/** How long before its retirement the default model is reported. */
+const noticeMillis = 30 * 86_400_000
+
 const requiredTier = ({ tiers }: Model): Tier => (tiers.includes("basic") ? "basic" : "pro")
 
 const includes = (model: Model, tier: Tier): boolean => model.tiers.includes(tier)
@@ -55,6 +58,8 @@ export class Models extends Context.Service<
       room: RoomSettings,
       tier: Tier
     ) => Effect.Effect<{ readonly settings: ReplySettings; readonly price: Price | undefined }, ValidationFailed | ModelNotInPlan>
+    /** Whether the model that answers in rooms that choose none is retired, or retires within thirty days. */
+    readonly isDefaultRetiring: Effect.Effect<boolean>
     /** The settings of a reply that was accepted without any, by a process of the previous release. */
     readonly defaults: (room: RoomSettings, tier: Tier) => Effect.Effect<ReplySettings>
     /** What a call that began at the time (milliseconds since 1970) cost. */
@@ -69,8 +74,8 @@ export class Models extends Context.Service<
       const fallback = byId.get(defaultModel)
       if (fallback === undefined) return yield* Effect.die(new Error("the settings have no default model"))
 
-      const now = yield* Clock.currentTimeMillis
-      if (isRetired(fallback, now + 30 * 86_400_000)) {
+      const isDefaultRetiring = Effect.map(Clock.currentTimeMillis, (now) => isRetired(fallback, now + noticeMillis))
+      if (yield* isDefaultRetiring) {
         yield* Effect.logWarning(`The default model ${fallback.id} retires on ${fallback.retiresAt}`)
       }
 
@@ -134,7 +139,7 @@ export class Models extends Context.Service<
 
       const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt)
 
-      return Models.of({ list, check, settle, defaults, costOf })
+      return Models.of({ list, check, settle, isDefaultRetiring, defaults, costOf })
     })
   )
 }

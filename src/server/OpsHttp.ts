@@ -10,6 +10,7 @@ import { ClockSkew, maximumSkewSeconds } from "../database/ClockSkew.ts"
 import { statementMillis } from "../database/Database.ts"
 import { longestSilenceMillis } from "../database/PostgresSocket.ts"
 import { Notifications } from "../database/Notifications.ts"
+import { Models } from "../models/Models.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { WorkerHealth } from "../queue/Worker.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -23,6 +24,7 @@ export const OpsHttp = HttpApiBuilder.group(
     const notifications = yield* Notifications
     const worker = yield* WorkerHealth
     const draining = yield* Draining
+    const models = yield* Models
 
     const skew = yield* ClockSkew
 
@@ -75,11 +77,15 @@ export const OpsHttp = HttpApiBuilder.group(
           connections: longestSilenceMillis() > statementMillis ? "failed" : "ok",
           clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isDraining() ? "draining" : "ok",
+          model: (yield* models.isDefaultRetiring) ? "retiring" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),
           ...(billing === undefined ? {} : { billing: yield* priceCheck })
         }
-        const ready = Object.values(checks).every((check) => check === "ok")
-        return ready ? { status: "ready" as const, checks } : yield* new NotReady({ checks, retryAfter: 1 })
+        const found = new Set(Object.values(checks))
+        const isDegraded = found.delete("retiring")
+        found.delete("ok")
+        if (found.size > 0) return yield* new NotReady({ checks, retryAfter: 1 })
+        return { status: isDegraded ? ("degraded" as const) : ("ready" as const), checks }
       })
     })
   })

@@ -3,7 +3,6 @@ import { type Person, request } from "../support/Client.ts"
 import { modelsWith, plainModel } from "../support/Models.ts"
 import { inParallel } from "../support/inParallel.ts"
 import { times } from "../support/times.ts"
-import { setTimeout as sleep } from "node:timers/promises"
 import { until } from "../support/wait.ts"
 import { callsAbout } from "../support/geminiCalls.ts"
 import { awaitEnd, usedToday } from "../support/messages.ts"
@@ -41,6 +40,14 @@ const ledgerOf = (person: Person) =>
       from model_calls where user_id = $1 order by attempt, id`,
     [person.userId]
   )
+/** Bytes of an unfinished reply that its worker has stored. */
+const writtenBytes = async (replyId: string) => {
+  const [row] = await backends.database.query<{ bytes: number }>(
+    "select coalesce(sum(octet_length(body)), 0)::int as bytes from stream_segments where reply_id = $1",
+    [replyId]
+  )
+  return row?.bytes
+}
 const dayOf = async (person: Person) => (await person.call("GET", "/user/usage")).body.data[0] as Readonly<Record<string, number>>
 
 describe("a budget", () => {
@@ -131,8 +138,7 @@ describe("the ledger", () => {
       const about = `[cancelled ${piece}]`
       const sent = await ada.ask(room, `[[length 120]] [[chunks ${pieces}]] [[stall ${piece}]] ${about}`)
       await until("all pieces", () => callsAbout(backends, about)[0]?.chunksSent === piece)
-      // They have been written, and are read at once.
-      await sleep(300)
+      await until("the pieces in the database", async () => (await writtenBytes(sent.body.reply.id)) === 20 * piece)
       const { body } = await ada.call("POST", `/chatroom/${room}/message/${sent.body.reply.id}/cancel`)
       const ledger = await ledgerOf(ada)
       const bill = backends.gemini.bills().find(({ id }) => id === callsAbout(backends, about)[0]?.id)

@@ -73,8 +73,13 @@ describe("settings of a question", () => {
     }
   })
 
-  it("are refused after a downgrade, until the room is changed", async () => {
+  it("take a model of Pro from the upgrade on, and refuse it after the downgrade until the room is changed", async () => {
     const ada = await backends.newUser()
+    const beforehand = await ada.room()
+    const askPro = () =>
+      ada.call("POST", `/chatroom/${beforehand}/message`, { content: "pro", settings: { model: "gemini-3.1-pro-preview" } })
+    const early = await askPro()
+    assert.deepStrictEqual([early.status, early.body.code], [403, "model_not_in_plan"])
     await backends.database.query("update users set pro_until = now() + interval '1 day' where id = $1", [ada.userId])
     await backends.database.query("select pg_notify('changed', $1)", [`sessions:${ada.userId}`])
     const room = await until("pro", async () => {
@@ -82,10 +87,12 @@ describe("settings of a question", () => {
       return opened.status === 201 ? (opened.body.id as string) : undefined
     })
     assert.strictEqual((await awaitEnd(ada, await ada.ask(room, "as pro"))).body.model, "gemini-3.1-pro-preview")
+    assert.strictEqual((await awaitEnd(ada, await askPro())).body.model, "gemini-3.1-pro-preview")
     // The session's cache does not hear of it: the transaction decides.
     await backends.database.query("update users set pro_until = null where id = $1", [ada.userId])
     const refused = await ada.ask(room, "as basic")
     assert.deepStrictEqual([refused.status, refused.body.code], [403, "model_not_in_plan"])
+    assert.strictEqual((await askPro()).status, 403)
     await ada.call("PATCH", `/chatroom/${room}`, { model: null })
     assert.strictEqual((await ada.ask(room, "as basic")).status, 202)
   })

@@ -4,7 +4,7 @@ import { AdmissionClass } from "../Annotations.ts"
 import { describe } from "../Describe.ts"
 import { problem, retryAfter } from "../Problem.ts"
 
-const Check = Schema.Literals(["ok", "failed", "draining"])
+const Check = Schema.Literals(["ok", "failed", "draining", "retiring"])
 const Checks = Schema.Record(Schema.String, Check).annotate({
   description: "The state of everything that the process needs."
 })
@@ -15,17 +15,18 @@ const exampleChecks = {
   connections: "ok",
   clock: "ok",
   process: "ok",
+  model: "ok",
   worker: "ok",
   billing: "ok"
 } as const
 export type Checks = typeof Checks.Type
 
 const Readiness = Schema.Struct({
-  status: Schema.Literal("ready"),
+  status: Schema.Literals(["ready", "degraded"]),
   checks: Checks
 }).annotate({
   identifier: "Readiness",
-  description: "Ready.",
+  description: "Ready; `degraded` when the default model is retired or retires within thirty days (`model` is `retiring`).",
   examples: [{ status: "ready", checks: exampleChecks }]
 })
 
@@ -62,7 +63,7 @@ export class OpsApi extends HttpApiGroup.make("ops")
       describe(
         "getReadiness",
         "Check that the process is ready",
-        "Checks the database, its migrations, the notification listener, its connections, the clock and, where they run, the worker and billing."
+        "Checks the database, its migrations, the notification listener, its connections, the clock, the default model and, where they run, the worker and billing."
       )
     )
   )

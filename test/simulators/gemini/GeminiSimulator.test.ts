@@ -147,6 +147,15 @@ describe("a reply of the Gemini simulator", () => {
     assert.lengthOf((await stream("[[chunks 99999999]]")).chunks, 10_000)
   })
 
+  it("says that its model ends, with [[retires]]", async () => {
+    const { chunks } = await stream("[[retires 2027-03-01T00:00:00Z]] hello hello hello")
+    assert.isAbove(chunks.length, 1)
+    for (const { modelStatus } of chunks) {
+      assert.deepInclude(modelStatus, { modelStage: "DEPRECATED", retirementTime: "2027-03-01T00:00:00Z" })
+    }
+    assert.isUndefined((await stream("hello")).chunks[0]?.modelStatus)
+  })
+
   it("starts after [[latency]]", async () => {
     const start = performance.now()
     await whole("[[latency 120]]")
