@@ -151,7 +151,7 @@ describe("a reply of the Gemini simulator", () => {
     const { chunks } = await stream("[[retires 2027-03-01T00:00:00Z]] hello hello hello")
     assert.isAbove(chunks.length, 1)
     for (const { modelStatus } of chunks) {
-      assert.deepInclude(modelStatus, { modelStage: "DEPRECATED", retirementTime: "2027-03-01T00:00:00Z" })
+      assert.deepStrictEqual([modelStatus?.modelStage, modelStatus?.retirementTime], ["DEPRECATED", "2027-03-01T00:00:00Z"])
     }
     assert.isUndefined((await stream("hello")).chunks[0]?.modelStatus)
   })
