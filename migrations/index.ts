@@ -15,6 +15,7 @@ import m0014 from "./0014_models_and_money.ts"
 import m0015 from "./0015_json_output.ts"
 import m0016 from "./0016_titles.ts"
 import m0017 from "./0017_safety.ts"
+import m0018 from "./0018_thinking.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -34,5 +35,6 @@ export const migrations = {
   "0014_models_and_money": m0014,
   "0015_json_output": m0015,
   "0016_titles": m0016,
-  "0017_safety": m0017
+  "0017_safety": m0017,
+  "0018_thinking": m0018
 }

@@ -73,6 +73,7 @@ create table chatrooms (
   text_bytes bigint default 0,
   title_source text default 'user'::text not null,
   titled_at timestamp with time zone,
+  thinking jsonb default '{"level": null, "summaries": false}'::jsonb not null,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
   constraint chatrooms_title_source_check CHECK (title_source = ANY (ARRAY['default'::text, 'words'::text, 'model'::text, 'user'::text])),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
@@ -148,6 +149,7 @@ create table messages (
   is_moderated boolean default false not null,
   feedback jsonb,
   feedback_at timestamp with time zone,
+  thoughts text,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -405,7 +407,7 @@ begin
     release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_error_detail jsonb DEFAULT NULL::jsonb)
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_thoughts text, p_error_detail jsonb DEFAULT NULL::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -431,7 +433,10 @@ begin
     case when v_refunded then 1 else 0 end);
 
   if p_content is null then
-    select string_agg(s.body, '' order by s.start_offset) into p_content from stream_segments s
+    -- Segments of thoughts have negative offsets, from -1 down.
+    select string_agg(s.body, '' order by s.start_offset) filter (where s.start_offset >= 0),
+        string_agg(s.body, '' order by s.start_offset desc) filter (where s.start_offset < 0)
+      into p_content, p_thoughts from stream_segments s
       where s.user_id = p_user and s.reply_id = p_reply and s.attempt = v_reply.attempt;
   end if;
   update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
@@ -440,7 +445,7 @@ begin
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids, output = p_output,
+      context_ids = p_context_ids, output = p_output, thoughts = p_thoughts,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
@@ -590,7 +595,7 @@ begin
   v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version then
     return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
-      'model', v_room.model, 'temperature', v_room.temperature);
+      'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking);
   end if;
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
@@ -706,7 +711,7 @@ AS $function$
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids, p_output => null) f
+    p_context_ids => p_context_ids, p_output => null, p_thoughts => null) f
 $function$;
 
 CREATE OR REPLACE FUNCTION public.release_reservations(p_user uuid, p_room uuid)

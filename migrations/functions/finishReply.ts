@@ -15,7 +15,8 @@ create or replace function finish_reply(
   p_user uuid, p_reply uuid, p_attempt int, p_status text, p_content text, p_finish_reason text, p_truncated boolean,
   p_error_code text, p_error_message text, p_model text,
   p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int, p_tool_tokens int, p_calls jsonb,
-  p_refunds_a_day int, p_basic_running int, p_pro_running int, p_context_ids uuid[], p_output json, p_error_detail jsonb default null
+  p_refunds_a_day int, p_basic_running int, p_pro_running int, p_context_ids uuid[], p_output json, p_thoughts text,
+  p_error_detail jsonb default null
 ) returns jsonb language plpgsql as $$
 declare
   v_reply messages; v_quota_key text; v_refunded boolean; v_cost bigint; v_next jsonb := '[]';
@@ -39,7 +40,10 @@ begin
     case when v_refunded then 1 else 0 end);
 
   if p_content is null then
-    select string_agg(s.body, '' order by s.start_offset) into p_content from stream_segments s
+    -- Segments of thoughts have negative offsets, from -1 down.
+    select string_agg(s.body, '' order by s.start_offset) filter (where s.start_offset >= 0),
+        string_agg(s.body, '' order by s.start_offset desc) filter (where s.start_offset < 0)
+      into p_content, p_thoughts from stream_segments s
       where s.user_id = p_user and s.reply_id = p_reply and s.attempt = v_reply.attempt;
   end if;
   update messages m set status = p_status, content = coalesce(p_content, m.content), finish_reason = p_finish_reason,
@@ -48,7 +52,7 @@ begin
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids, output = p_output,
+      context_ids = p_context_ids, output = p_output, thoughts = p_thoughts,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;

@@ -48,7 +48,7 @@ create or replace function finish_reply(
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids, p_output => null) f
+    p_context_ids => p_context_ids, p_output => null, p_thoughts => null) f
 $$
 `)
 )

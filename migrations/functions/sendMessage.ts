@@ -73,7 +73,7 @@ begin
   v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version then
     return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
-      'model', v_room.model, 'temperature', v_room.temperature);
+      'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking);
   end if;
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;

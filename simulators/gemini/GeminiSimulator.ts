@@ -23,7 +23,7 @@ import { FaultBook } from "./FaultBook.ts"
 import { readCountRequest, readGenerateRequest } from "./GenerateRequest.ts"
 import { faultError, GoogleError, invalid, invalidApiKey, missingApiKey, unknownModel } from "./GoogleError.ts"
 import { Player } from "./Player.ts"
-import { makeChunks } from "./Reply.ts"
+import { charactersOf, makeChunks, makeThoughts } from "./Reply.ts"
 import { RequestLog } from "./RequestLog.ts"
 import { isBreaking, readScript, readTitleScript } from "./Script.ts"
 
@@ -159,7 +159,7 @@ const answer = (simulation: Simulation, call: Call, player: Player, request: Inc
   if (request.method !== "POST") throw new GoogleError(404)
   switch (method) {
     case "countTokens":
-      return player.json({ totalTokens: readCountRequest(parseJson(player.entry.bodyText)) })
+      return player.json({ totalTokens: readCountRequest(parseJson(player.entry.bodyText), model) })
     case "streamGenerateContent":
       if (!player.sse) throw invalid("This simulator streams only with alt=sse.")
       return generate(simulation, model, player)
@@ -171,7 +171,7 @@ const answer = (simulation: Simulation, call: Call, player: Player, request: Inc
 }
 
 const generate = ({ control, faults, numbersVersions }: Simulation, model: string, player: Player) => {
-  const request = readGenerateRequest(parseJson(player.entry.bodyText))
+  const request = readGenerateRequest(parseJson(player.entry.bodyText), model)
   const isTitle = request.system.startsWith(TITLE_INSTRUCTION)
   const script = isTitle ? readTitleScript(request.prompt) : readScript(request.prompt)
   const fault = faults.take(isTitle ? `title of ${request.prompt}` : request.prompt, model, script.faults)
@@ -198,7 +198,8 @@ const generate = ({ control, faults, numbersVersions }: Simulation, model: strin
             responseId: `simulated-${player.entry.id}`,
             promptTokens: request.promptTokens,
             cachedTokens: script.cachedTokens,
-            retiresAt: script.retiresAt
+            retiresAt: script.retiresAt,
+            hiddenThoughts: request.includeThoughts ? 0 : charactersOf(makeThoughts(script, fault))
           }
         })
     }

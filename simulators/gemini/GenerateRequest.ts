@@ -2,6 +2,7 @@ import { isRecord } from "./Body.ts"
 import { checkFields } from "./Fields.ts"
 import { invalid } from "./GoogleError.ts"
 import { type AnswerFormat, readFormat } from "./JsonAnswer.ts"
+import { readThinking } from "./ThinkingConfig.ts"
 
 /** The parts of a generateContent request that the simulator's answer depends on. */
 export interface GenerateRequest {
@@ -15,13 +16,15 @@ export interface GenerateRequest {
   readonly format: AnswerFormat | undefined
   /** Of the hop that the request goes on from. */
   readonly continuationToken: string | undefined
+  /** Whether the answer shows its thoughts. */
+  readonly includeThoughts: boolean
 }
 
 /** Four characters a token, rounded up: Google's rule of thumb. */
 export const countTokens = (characters: number): number => Math.ceil(characters / 4)
 
 /** Validates a request as strictly as Google does; throws Google's 400. */
-export const readGenerateRequest = (body: unknown): GenerateRequest => {
+export const readGenerateRequest = (body: unknown, model: string): GenerateRequest => {
   if (!isRecord(body)) throw invalid("Invalid JSON payload received. Root element must be a message.")
   checkFields(body)
   checkTemperature(body["generationConfig"])
@@ -34,7 +37,8 @@ export const readGenerateRequest = (body: unknown): GenerateRequest => {
     system,
     promptTokens: countTokens(characters),
     format: readFormat(body["generationConfig"]),
-    continuationToken: readToken(body["continuationToken"])
+    continuationToken: readToken(body["continuationToken"]),
+    includeThoughts: readThinking(body["generationConfig"], model)
   }
 }
 
@@ -44,9 +48,9 @@ const readToken = (token: unknown): string | undefined => {
 }
 
 /** The tokens of a countTokens request, which has either contents or a whole generateContentRequest. */
-export const readCountRequest = (body: unknown): number => {
+export const readCountRequest = (body: unknown, model: string): number => {
   const wrapped = isRecord(body) ? body["generateContentRequest"] : undefined
-  return readGenerateRequest(wrapped ?? body).promptTokens
+  return readGenerateRequest(wrapped ?? body, model).promptTokens
 }
 
 const checkTemperature = (config: unknown) => {

@@ -77,7 +77,7 @@ export class Player {
   }
 
   private playStream({ chunkMillis, chunks, context, fault }: Playback) {
-    const sent: Sent = { text: 0, thought: 0 }
+    const sent: Sent = { text: 0, thought: context.hiddenThoughts }
     const playFrom = (first: number) => {
       // Without a delay all chunks are sent at once, up to one that has its own.
       const pause = chunks.findIndex(({ pauseMillis }, index) => index > first && pauseMillis !== undefined)
@@ -132,7 +132,7 @@ export class Player {
       case "error":
         return this.refuse(faultError(context.model, fault.status ?? 503))
       default: {
-        const response = toResponse(context, chunks, { text: 0, thought: 0 })
+        const response = toResponse(context, chunks, { text: 0, thought: context.hiddenThoughts })
         this.note(chunks, response)
         return this.json(response)
       }

@@ -23,6 +23,32 @@ const WORDS = ["river", "stone", "amber", "cloud", "lantern", "meadow", "signal"
 const SYMBOLS = ["🌊", "🪨", "🔶", "🌥", "🏮", "🌾", "📡", "🚢", "🥉", "🌳"]
 const THOUGHT = "The user wrote to me. I shall answer with what was said."
 
+/** The thoughts of an answer, piece by piece. */
+export const makeThoughts = ({ thoughts }: Script, fault: Fault | undefined): ReadonlyArray<Chunk> => {
+  const count = Math.max(thoughts, fault?.kind === "thoughts" ? 1 : 0)
+  if (count === 1) return [{ text: THOUGHT, thought: true }]
+  return times(count).map((index) => ({
+    text: `(${index + 1} of ${count}) ${THOUGHT} ${SYMBOLS[index % SYMBOLS.length]} `,
+    thought: true
+  }))
+}
+
+export const charactersOf = (chunks: ReadonlyArray<Chunk>): number => joinText(chunks).length
+
+/** Half of the thoughts, then the text with the others between its pieces. */
+const interleave = (thoughts: ReadonlyArray<Chunk>, pieces: ReadonlyArray<Chunk>): ReadonlyArray<Chunk> => {
+  const first = Math.ceil(thoughts.length / 2)
+  const rest = thoughts.slice(first)
+  // None comes after the last piece, which has the finish reason.
+  const gaps = pieces.length - 1
+  const before = gaps < 1 ? rest.length : 0
+  const all = pieces.flatMap((piece, index) => [
+    piece,
+    ...(gaps < 1 ? [] : rest.slice(Math.ceil((index * rest.length) / gaps), Math.ceil(((index + 1) * rest.length) / gaps)))
+  ])
+  return [...thoughts.slice(0, first), ...rest.slice(0, before), ...all]
+}
+
 /** The chunks of the answer to a request, up to the point where the fault ends it. */
 export const makeChunks = (
   model: string,
@@ -32,7 +58,7 @@ export const makeChunks = (
   chunkChars: number
 ): ReadonlyArray<Chunk> => {
   if (fault?.kind === "blocked") return [{ text: "", blockReason: fault.reason ?? "SAFETY" }]
-  const thoughts: ReadonlyArray<Chunk> = script.thoughts || fault?.kind === "thoughts" ? [{ text: THOUGHT, thought: true }] : []
+  const thoughts = request.includeThoughts ? makeThoughts(script, fault) : []
   if (fault?.kind === "empty") return [...thoughts, { text: "", finishReason: "STOP" }]
 
   const before = fault && chunksBefore(fault)
@@ -42,22 +68,21 @@ export const makeChunks = (
   const pieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
     script.clock ? { text, clock: true } : { text }
   )
-  if (fault?.kind === "finish") return [...thoughts, ...finished(pieces.slice(0, before), fault.reason)]
+  if (fault?.kind === "finish") return interleave(thoughts, finished(pieces.slice(0, before), fault.reason))
   if (fault && isBreaking(fault)) {
     const checkpoint = next === undefined ? [] : [{ text: "", continuationToken: next }]
-    return [...thoughts, ...pieces, ...checkpoint].slice(0, before)
+    return [...interleave(thoughts, pieces), ...checkpoint].slice(0, before)
   }
   const late = script.late && { text: script.late.text, pauseMillis: script.late.millis, finishReason: "STOP" }
   if (next !== undefined) {
     // The token comes once as a checkpoint and once with the finish reason.
     return [
-      ...thoughts,
-      ...pieces,
+      ...interleave(thoughts, pieces),
       { text: "", continuationToken: next },
       { text: "", continuationToken: next, finishReason: "CONTINUATION" }
     ]
   }
-  return [...thoughts, ...finished(pieces, "STOP"), ...(late ? [late] : [])]
+  return [...interleave(thoughts, finished(pieces, "STOP")), ...(late ? [late] : [])]
 }
 
 /** The text of an answer that is not JSON, or that fits no schema of an object or a list. */
@@ -143,6 +168,8 @@ export interface ReplyContext {
   readonly promptTokens: number
   readonly cachedTokens: number | undefined
   readonly retiresAt: string | undefined
+  /** Characters of thoughts that are counted and not shown. */
+  readonly hiddenThoughts: number
 }
 
 /** Characters sent so far, for the cumulative counts in each response. */

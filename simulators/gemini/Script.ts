@@ -25,7 +25,7 @@ export type Fault =
   | { readonly kind: "empty" }
   /** A text that is not JSON, and one that fits no schema. */
   | { readonly kind: "badjson" | "notfit" }
-  /** A normal reply with a thought (`thought: true`) before its text. */
+  /** A normal reply with a thought before its text. */
   | { readonly kind: "thoughts" }
   | BreakingFault
 
@@ -85,7 +85,8 @@ export interface Script {
   say?: string
   length?: number
   unicode: boolean
-  thoughts: boolean
+  /** Pieces of thoughts. */
+  thoughts: number
   clock: boolean
   cachedTokens?: number
   latencyMillis?: number
@@ -114,7 +115,7 @@ const MOST_CHUNKS = 10_000
  * | `[[unicode]]` | has numbered words with characters outside the basic plane |
  * | `[[latency MS]]` | starts after MS milliseconds |
  * | `[[chunks N delay MS]]` | is sent in N chunks, MS milliseconds apart |
- * | `[[thoughts]]` | has a thought before its text |
+ * | `[[thoughts N]]` | has N pieces of thoughts (1): half of them before its text, the others between its chunks; they are counted, and shown with `includeThoughts` |
  * | `[[late MS TEXT]]` | goes on with TEXT and another STOP, MS milliseconds after its first STOP |
  * | `[[cached N]]` | reports N prompt tokens as cached |
  * | `[[continue N]]` | takes N requests: all but the last end with `CONTINUATION` and a token for the next |
@@ -136,7 +137,7 @@ const MOST_CHUNKS = 10_000
  * after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
  */
 export const readScript = (prompt: string): Script => {
-  const script: Script = { faults: [], unicode: false, thoughts: false, clock: false }
+  const script: Script = { faults: [], unicode: false, thoughts: 0, clock: false }
   if (!prompt.includes("[[")) return script
   for (const [, word = "", rest = ""] of prompt.matchAll(/\[\[(\w+)(?: ([^]*?))?\]\]/g)) {
     const args = rest.split(/\s+/)
@@ -173,7 +174,7 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   const number = toCount(args[0])
   if (word === "say") script.say = rest
   if (word === "unicode") script.unicode = true
-  if (word === "thoughts") script.thoughts = true
+  if (word === "thoughts") script.thoughts = Math.min(number ?? 1, MOST_CHUNKS)
   if (word === "clock") script.clock = true
   if (word === "length" && number !== undefined) script.length = number
   if (word === "latency" && number !== undefined) script.latencyMillis = number

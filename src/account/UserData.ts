@@ -31,8 +31,8 @@ export class UserData extends Context.Service<
   {
     /** Prompts and tokens by UTC day, the newest first. */
     readonly usage: (user: CurrentSession) => Effect.Effect<ReadonlyArray<DayOfUsage>>
-    /** One JSON document, in pieces: an account can be larger than a process should hold. */
-    readonly export: (user: CurrentSession) => Stream.Stream<string>
+    /** One JSON document, in pieces: an account can be larger than a process should hold. Thoughts are in it if so asked. */
+    readonly export: (user: CurrentSession, thoughts: boolean) => Stream.Stream<string>
     /** Takes the user's turn for the scope: one export of a user runs at once. */
     readonly exportTurn: (user: CurrentSession) => Effect.Effect<void, BulkheadFull, Scope.Scope>
   }
@@ -104,11 +104,14 @@ export class UserData extends Context.Service<
           })
         )
 
-      const exportAll = (user: CurrentSession) => {
+      const exportAll = (user: CurrentSession, thoughts: boolean) => {
         const rooms = Stream.concat(roomsOf(user, false), roomsOf(user, true)).pipe(
           Stream.zipWithIndex,
           Stream.flatMap(([room, index]) =>
-            Stream.concat(Stream.make(index === 0 ? "" : ","), roomToJson(room, roomExport.messages(user.userId, room.id)))
+            Stream.concat(
+              Stream.make(index === 0 ? "" : ","),
+              roomToJson(room, roomExport.messages(user.userId, room.id, thoughts))
+            )
           )
         )
         return join(

@@ -66,10 +66,10 @@ export const UserHttp = HttpApiBuilder.group(
         yield* sessions.change(user.userId, Effect.andThen(membership.endWithAccount(user.userId), users.remove(user.userId)))
         yield* membership.endDeleted(user.userId)
       }),
-      exportMe: Effect.fnUntraced(function* () {
+      exportMe: Effect.fnUntraced(function* ({ query }) {
         const user = yield* CurrentUser
         yield* orTooManyRequests(data.exportTurn(user))
-        return HttpServerResponse.stream(Stream.encodeText(data.export(user)), {
+        return HttpServerResponse.stream(Stream.encodeText(data.export(user, query.thoughts === "true")), {
           contentType: "application/json",
           headers: { "content-disposition": 'attachment; filename="export.json"' }
         })

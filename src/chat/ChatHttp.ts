@@ -3,11 +3,14 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
+import type { Tier, UserId } from "../api/auth/User.ts"
 import { maximumWait } from "../api/chat/ChatApi.ts"
+import type { ChatroomId, CreateChatroom, UpdateChatroom } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Models } from "../models/Models.ts"
+import { mergeThinking } from "../models/Thinking.ts"
 import { matchingTag } from "../http/EntityTags.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
@@ -46,11 +49,21 @@ export const ChatHttp = HttpApiBuilder.group(
     const idempotency = yield* Idempotency
     const models = yield* Models
 
+    const checkNew = ({ model, thinking }: CreateChatroom, tier: Tier) =>
+      Effect.andThen(models.check(model, tier), models.checkThinking(model ?? null, thinking?.level ?? null, tier))
+
+    /** The room's model must have the room's level of thinking after the change. */
+    const checkThinking = Effect.fnUntraced(function* (userId: UserId, id: ChatroomId, change: UpdateChatroom, tier: Tier) {
+      const room = yield* chatrooms.get(userId, id)
+      const { level } = mergeThinking(room.thinking, change.thinking)
+      yield* models.checkThinking(change.model === undefined ? room.model : change.model, level, tier)
+    })
+
     return handlers.handleAll({
       createChatroom: Effect.fnUntraced(function* ({ headers, payload }) {
         const { tier, userId } = yield* CurrentUser
         const request = { userId, route: "createChatroom", key: headers["idempotency-key"], body: payload }
-        const checked = Effect.andThen(models.check(payload.model, tier), chatrooms.create(userId, payload))
+        const checked = Effect.andThen(checkNew(payload, tier), chatrooms.create(userId, payload))
         const { replayed, value } = yield* idempotency.once(request, checked, {
           keep: ({ createdAt, id, updatedAt }) => ({ createdAt, id, updatedAt }),
           restore: (kept) => newChatroom(payload, kept)
@@ -93,7 +106,10 @@ export const ChatHttp = HttpApiBuilder.group(
         const { userId } = yield* CurrentUser
         yield* orTooManyRequests(roomExport.turn(userId))
         const isMarkdown = query.format === "markdown"
-        const pieces = yield* isMarkdown ? roomExport.markdown(userId, params.id) : roomExport.json(userId, params.id)
+        const thoughts = query.thoughts === "true"
+        const pieces = yield* isMarkdown
+          ? roomExport.markdown(userId, params.id, thoughts)
+          : roomExport.json(userId, params.id, thoughts)
         return HttpServerResponse.stream(Stream.encodeText(pieces), {
           contentType: isMarkdown ? "text/markdown; charset=utf-8" : "application/json",
           headers: { "content-disposition": `attachment; filename="chatroom.${isMarkdown ? "md" : "json"}"` }
@@ -103,6 +119,8 @@ export const ChatHttp = HttpApiBuilder.group(
       updateChatroom: Effect.fnUntraced(function* ({ params, payload }) {
         const { tier, userId } = yield* CurrentUser
         yield* models.check(payload.model, tier)
+        if (payload.model !== undefined || payload.thinking?.level !== undefined)
+          yield* checkThinking(userId, params.id, payload, tier)
         const room = yield* chatrooms.update(userId, params.id, payload)
         chatroomList.forget(userId)
         return room
@@ -121,7 +139,8 @@ export const ChatHttp = HttpApiBuilder.group(
         const found = yield* messages.history(userId, params.id, {
           limit: query.limit ?? defaultLimit,
           before: position.before,
-          after: position.after
+          after: position.after,
+          thoughts: query.thoughts === "true"
         })
         const last = found.messages.at(-1)
         // A page read forwards is continued forwards, up to the same `before`.

@@ -4,6 +4,7 @@ import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
 import { ChatroomNotFound, ChatroomsLimited, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
 import { Chatroom, type ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
+import { defaultThinking } from "../api/chat/Thinking.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
@@ -12,6 +13,7 @@ import { channel } from "../database/Notifications.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
+import { mergeThinking } from "../models/Thinking.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { contains } from "./TextMatch.ts"
 import { defaultTitle, wordsOf } from "./Titles.ts"
@@ -31,12 +33,16 @@ const toChatroom = (row: Row): Chatroom => ({
   systemPrompt: row.systemPrompt,
   model: row.model,
   temperature: row.temperature,
+  thinking: row.thinking,
   pinned: row.pinned,
   archivedAt: isoOrNull(row.archivedAt),
   lastMessageAt: isoOrNull(row.lastMessageAt),
   createdAt: iso(row.createdAt),
   updatedAt: iso(row.updatedAt)
 })
+
+/** What a reply takes over from its room. */
+const settings = ["systemPrompt", "model", "temperature", "thinking"] as const
 
 /** A room as it was when it was created with this input. */
 export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
@@ -46,6 +52,7 @@ export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" 
   systemPrompt: input.systemPrompt ?? null,
   model: input.model ?? null,
   temperature: input.temperature ?? null,
+  thinking: mergeThinking(defaultThinking, input.thinking),
   pinned: false,
   archivedAt: null,
   lastMessageAt: null,
@@ -118,10 +125,10 @@ export class Chatrooms extends Context.Service<
           with place as (
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
-          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature)
+          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking)
           select ${userId}, ${uuid()}, ${input.title ?? defaultTitle},
             ${input.title === undefined ? "default" : "user"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
-            ${input.temperature ?? null}
+            ${input.temperature ?? null}, ${JSON.stringify(mergeThinking(defaultThinking, input.thinking))}::text::jsonb
           from place
           returning ${selected}, ${notifyChange}
         `.pipe(retryConflicts(sql), Effect.orDie)
@@ -170,12 +177,13 @@ export class Chatrooms extends Context.Service<
             system_prompt = case when ${given("systemPrompt")} then ${input.systemPrompt ?? null} else system_prompt end,
             model = case when ${given("model")} then ${input.model ?? null} else model end,
             temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
+            thinking = thinking || ${JSON.stringify(input.thinking ?? {})}::text::jsonb,
             pinned = coalesce(${input.pinned ?? null}, pinned),
             archived_at = case ${input.archived ?? null}::boolean
               when true then coalesce(archived_at, date_trunc('milliseconds', clock_timestamp()))
               when false then null
               else archived_at end,
-            settings_version = settings_version + case when ${given("systemPrompt") || given("model") || given("temperature")} then 1 else 0 end,
+            settings_version = settings_version + case when ${settings.some(given)} then 1 else 0 end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
           where user_id = ${userId} and id = ${id}
           returning ${selected}, ${isAutomatic ? notifyTitle : notifyChange}

@@ -6,6 +6,8 @@ import { iso, isoOrNull } from "../api/Schemas.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 
 const nested = ["error", "usage"] as const
+/** Long, so lists are read without them. */
+const thoughts = "thoughts" as const
 
 /** Bytes of UTF-8 that a reply's text may have: 1 MiB. */
 export const maximumReplyBytes = 1_048_576
@@ -16,22 +18,27 @@ export const maximumReplyBytes = 1_048_576
  */
 export const readableContent = `case when octet_length(content) > ${maximumReplyBytes} then left(content, ${maximumReplyBytes}) else content end`
 
-/** A message's columns. Its error and its usage are stored as columns of their own. */
+/** A message's columns, but for its thoughts. Its error and its usage are stored as columns of their own. */
 export const columns = columnsOf([
-  ...Object.keys(Struct.omit(Message.fields, nested)),
+  ...Object.keys(Struct.omit(Message.fields, [...nested, thoughts])),
   "errorCode",
   "errorMessage",
   "errorDetail",
   ...Object.keys(TokenUsage.fields)
 ]).replace("content", `${readableContent} as content`)
 
-export type MessageRow = RowOf<Omit<Message, "status" | (typeof nested)[number]>> & {
+/** All columns of a message. */
+export const columnsWithThoughts = `${columns}, ${thoughts}`
+
+export type MessageRow = RowOf<Omit<Message, "status" | typeof thoughts | (typeof nested)[number]>> & {
   readonly [Count in keyof TokenUsage]: number | null
 } & {
   readonly status: Status | "held"
   readonly errorCode: ErrorCode | null
   readonly errorMessage: string | null
   readonly errorDetail: BlockDetail | null
+  /** Absent where it was not selected. */
+  readonly thoughts?: string | null
 }
 
 /** Bytes of text after which a page takes no other message. */
@@ -41,12 +48,13 @@ const pageBytes = 1_048_576
  * The first of these rows of `messages`, as many as a page has bytes for, with the number of all of them (`candidates`).
  * Sizes are known without reading the texts, so a text that the page does not have is not read.
  */
-export const pageOf = (sql: SqlClient.SqlClient, rows: Statement.Fragment, direction: "asc" | "desc") => {
+export const pageOf = (sql: SqlClient.SqlClient, rows: Statement.Fragment, direction: "asc" | "desc", hasThoughts = false) => {
+  const size = hasThoughts ? "octet_length(content) + coalesce(octet_length(thoughts), 0)" : "octet_length(content)"
   const order = sql.literal(`id ${direction}`)
   return sql<MessageRow & { readonly candidates: number }>`
-    select ${sql.literal(columns)}, candidates from (
+    select ${sql.literal(hasThoughts ? columnsWithThoughts : columns)}, candidates from (
       select rows.*, count(*) over ()::int as candidates,
-        sum(octet_length(content)) over (order by ${order} rows between unbounded preceding and 1 preceding) as bytes_before
+        sum(${sql.literal(size)}) over (order by ${order} rows between unbounded preceding and 1 preceding) as bytes_before
       from (${rows}) rows
     ) page where coalesce(bytes_before, 0) < ${pageBytes} order by ${order}
   `
@@ -83,6 +91,7 @@ export const toMessage = (row: MessageRow): Message => ({
   costMicros: row.costMicros === null ? null : Number(row.costMicros),
   output: row.output,
   feedback: row.feedback,
+  ...(row.thoughts === undefined ? {} : { thoughts: row.thoughts }),
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
 })
@@ -104,7 +113,8 @@ const unanswered = {
   usage: null,
   costMicros: null,
   output: null,
-  feedback: null
+  feedback: null,
+  thoughts: null
 }
 
 /** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */

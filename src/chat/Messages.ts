@@ -11,7 +11,7 @@ import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
 import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { clientDisconnected, SessionEnded, withoutSlot } from "../ops/RequestSlot.ts"
-import { columns, type MessageRow, pageOf, toMessage } from "./MessageRow.ts"
+import { columnsWithThoughts, type MessageRow, pageOf, toMessage } from "./MessageRow.ts"
 
 /** Milliseconds after which a waiting request reads again, because a notification can be lost. */
 const recheckEvery = 2_000
@@ -24,6 +24,8 @@ export interface HistoryQuery {
   readonly limit: number
   readonly before?: string | undefined
   readonly after?: string | undefined
+  /** Whether the messages have their thoughts. */
+  readonly thoughts?: boolean | undefined
 }
 
 /** A message, and what the stream of a reply needs besides. */
@@ -33,6 +35,8 @@ export interface MessageState {
   readonly retryAt: string | null
   /** The automatic title that the room has got since the question was accepted; null when there is none. */
   readonly title: string | null
+  /** Whether the reply shows summaries of the model's thoughts. */
+  readonly summaries: boolean
 }
 
 /** Reads messages: one, the newest, a page, or one as soon as it has ended. */
@@ -79,7 +83,7 @@ export class Messages extends Context.Service<
       const sql = yield* ReadSql
       const notifications = yield* Notifications
       const draining = yield* Draining
-      const selected = sql.literal(columns)
+      const selected = sql.literal(columnsWithThoughts)
       const waits = makeBulkhead({ permits: maximumWaits, waiting: 0, maxWait: 0 })
 
       /** Returns the rows; when there are none, fails if the room does not exist. */
@@ -103,16 +107,16 @@ export class Messages extends Context.Service<
       })
 
       const state: Messages["Service"]["state"] = Effect.fn("Messages.state")(function* (userId, roomId, id) {
-        const row = yield* find<MessageRow & { retryAt: Date | null; title: string | null }>(
+        const row = yield* find<MessageRow & { retryAt: Date | null; title: string | null; summaries: boolean }>(
           userId,
           roomId,
           id,
           sql`${selected}, retry_at, (
             select c.title from chatrooms c where c.user_id = m.user_id and c.id = m.chatroom_id
               and c.title_source in ('words', 'model') and c.titled_at > m.created_at
-          ) as title`
+          ) as title, coalesce((settings #>> '{thinking,summaries}')::boolean, false) as summaries`
         )
-        return { message: toMessage(row), retryAt: isoOrNull(row.retryAt), title: row.title }
+        return { message: toMessage(row), retryAt: isoOrNull(row.retryAt), title: row.title, summaries: row.summaries }
       })
       const get: Messages["Service"]["get"] = Effect.fn("Messages.get")((userId, roomId, id) =>
         Effect.map(find(userId, roomId, id, selected), toMessage)
@@ -179,7 +183,7 @@ export class Messages extends Context.Service<
           ])}
           order by ${sql.literal(forwards ? "id asc" : "id desc")} limit ${query.limit + 1}
         `
-        const rows = yield* pageOf(sql, candidates, forwards ? "asc" : "desc").pipe(Effect.orDie)
+        const rows = yield* pageOf(sql, candidates, forwards ? "asc" : "desc", query.thoughts).pipe(Effect.orDie)
         const found = (yield* inRoom(userId, roomId, rows)).slice(0, query.limit)
         return { messages: found.map(toMessage), hasMore: (rows[0]?.candidates ?? 0) > found.length }
       })

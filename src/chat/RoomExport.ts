@@ -13,8 +13,13 @@ const beforeAll = "00000000-0000-0000-0000-000000000000"
 
 const heading = (message: Message) => `## ${message.role === "user" ? "You" : (message.model ?? "Model")}, ${message.createdAt}`
 
+/** A quotation, as each of its lines begins with a mark. */
+const quoted = (text: string): string => text.replaceAll(/^/gm, "> ")
+
+const thoughtsOf = ({ thoughts = null }: Message): string => (thoughts === null ? "" : `${quoted(thoughts)}\n\n`)
+
 const toMarkdown = (message: Message): string =>
-  `\n${heading(message)}\n\n${message.content}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
+  `\n${heading(message)}\n\n${thoughtsOf(message)}${message.content}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
 
 /** A room with all its messages, oldest first, as a stream, because a room can be larger than a process should hold. */
 export class RoomExport extends Context.Service<
@@ -22,9 +27,18 @@ export class RoomExport extends Context.Service<
   {
     /** Takes the user's turn for the scope: one export of a user, of a room or of the account, runs at once. */
     readonly turn: (userId: UserId) => Effect.Effect<void, BulkheadFull, Scope.Scope>
-    readonly messages: (userId: UserId, roomId: ChatroomId) => Stream.Stream<Message>
-    readonly json: (userId: UserId, roomId: ChatroomId) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
-    readonly markdown: (userId: UserId, roomId: ChatroomId) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
+    /** With their thoughts, or without. */
+    readonly messages: (userId: UserId, roomId: ChatroomId, thoughts: boolean) => Stream.Stream<Message>
+    readonly json: (
+      userId: UserId,
+      roomId: ChatroomId,
+      thoughts: boolean
+    ) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
+    readonly markdown: (
+      userId: UserId,
+      roomId: ChatroomId,
+      thoughts: boolean
+    ) => Effect.Effect<Stream.Stream<string>, ChatroomNotFound>
   }
 >()("chat-backend/chat/RoomExport") {
   static readonly layer = Layer.effect(
@@ -34,9 +48,9 @@ export class RoomExport extends Context.Service<
       const { history } = yield* Messages
       const { acquire } = makeBulkhead({ permits: 1, waiting: 5, maxWait: "3 seconds" })
 
-      const messages = (userId: UserId, roomId: ChatroomId) =>
+      const messages = (userId: UserId, roomId: ChatroomId, thoughts: boolean) =>
         Stream.paginate<string, Message>(beforeAll, (after) =>
-          history(userId, roomId, { limit: batch, after }).pipe(
+          history(userId, roomId, { limit: batch, after, thoughts }).pipe(
             // The room was deleted during the export: there are no more messages.
             Effect.catchTag("ChatroomNotFound", () => Effect.succeed({ messages: [], hasMore: false })),
             Effect.map(({ hasMore, messages: found }) => {
@@ -46,13 +60,13 @@ export class RoomExport extends Context.Service<
           )
         )
 
-      const json = Effect.fn("RoomExport.json")((userId: UserId, roomId: ChatroomId) =>
-        Effect.map(chatrooms.get(userId, roomId), (room) => roomToJson(room, messages(userId, roomId)))
+      const json = Effect.fn("RoomExport.json")((userId: UserId, roomId: ChatroomId, thoughts: boolean) =>
+        Effect.map(chatrooms.get(userId, roomId), (room) => roomToJson(room, messages(userId, roomId, thoughts)))
       )
 
-      const markdown = Effect.fn("RoomExport.markdown")((userId: UserId, roomId: ChatroomId) =>
+      const markdown = Effect.fn("RoomExport.markdown")((userId: UserId, roomId: ChatroomId, thoughts: boolean) =>
         Effect.map(chatrooms.get(userId, roomId), (room) =>
-          Stream.concat(Stream.make(`# ${room.title}\n`), Stream.map(messages(userId, roomId), toMarkdown))
+          Stream.concat(Stream.make(`# ${room.title}\n`), Stream.map(messages(userId, roomId, thoughts), toMarkdown))
         )
       )
 

@@ -17,6 +17,7 @@ import {
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { Message, MessageId } from "../api/chat/Message.ts"
 import type { AskSettings } from "../api/chat/Settings.ts"
+import { defaultThinking } from "../api/chat/Thinking.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import type { ModelNotInPlan } from "../api/models/ModelErrors.ts"
 import type { ValidationFailed } from "../api/Problems.ts"
@@ -114,7 +115,7 @@ interface KnownRoom extends RoomSettings {
   readonly version: number
 }
 /** No room has this version, so the first try finds out what the room's settings are. */
-const unknownRoom: KnownRoom = { version: -1, model: null, temperature: null }
+const unknownRoom: KnownRoom = { version: -1, model: null, temperature: null, thinking: defaultThinking }
 
 /** What the reply's settings are resolved from. */
 interface Basis {
@@ -128,8 +129,10 @@ const hashOf = (parts: ReadonlyArray<string>, settings: AskSettings): string => 
   const request = names.length === 0 ? parts : [...parts, JSON.stringify(settings, names)]
   // A list of names drops the members of nested objects.
   const format = settings.responseFormat === undefined ? [] : [JSON.stringify(settings.responseFormat)]
+  const { level, summaries } = settings.thinking ?? {}
+  const thinking = settings.thinking === undefined ? [] : [`thinking ${level} ${summaries}`]
   return createHash("sha256")
-    .update([...request, ...format].join("\n"))
+    .update([...request, ...format, ...thinking].join("\n"))
     .digest("base64url")
 }
 
@@ -194,8 +197,8 @@ export class Sending extends Context.Service<
         for (let tries = 0; tries < maximumTries; tries++) {
           const sent = yield* tryAccept(acceptance, basis)
           if (sent.outcome !== "settings_changed") return sent
-          const { model, temperature, version } = sent
-          basis = { tier: sent.tier, room: { model, temperature, version } }
+          const { model, temperature, thinking, version } = sent
+          basis = { tier: sent.tier, room: { model, temperature, thinking, version } }
           knownRooms.set(cacheKey, basis.room)
         }
         return yield* Effect.die(new Error("a room's settings change faster than a question is accepted"))

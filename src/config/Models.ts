@@ -9,6 +9,8 @@ const Day = Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/u, { messa
 const Id = Schema.String.check(Schema.isMaxLength(100), Schema.isPattern(/^[a-z0-9](?:\.?[a-z0-9-])*$/u))
 const Dollars = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
+const ThoughtTokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
+const Levels = Schema.Array(ThinkingLevel)
 const PerTier = Schema.Struct({ basic: Tokens, pro: Tokens })
 
 /** US dollars per million tokens from a UTC day on, until the next price. */
@@ -24,12 +26,27 @@ export const Model = Schema.Struct({
   /** One model is the default. `GEMINI_MODEL` overrides it. */
   default: Schema.optionalKey(Schema.Boolean),
   /** Null: the model does not think, or its thinking cannot be set. `default` is the level that Google chooses. */
-  thinking: Schema.NullOr(Schema.Struct({ levels: Schema.NonEmptyArray(ThinkingLevel), default: Schema.NullOr(ThinkingLevel) })),
+  thinking: Schema.NullOr(
+    Schema.Struct({
+      /** For every tier, or by tier. */
+      levels: Schema.Union([Levels, Schema.Struct({ basic: Levels, pro: Levels })]),
+      default: Schema.NullOr(ThinkingLevel),
+      /** Tokens that thoughts may take at a level; those above the default level's are added to `maxOutputTokens`. */
+      tokens: Schema.optionalKey(
+        Schema.Struct({
+          minimal: Schema.optionalKey(ThoughtTokens),
+          low: Schema.optionalKey(ThoughtTokens),
+          medium: Schema.optionalKey(ThoughtTokens),
+          high: Schema.optionalKey(ThoughtTokens)
+        })
+      )
+    })
+  ),
   tools: Schema.Array(Tool),
   input: Schema.NonEmptyArray(Input),
   /** False when it cannot be made to answer in JSON. */
   json: Schema.optionalKey(Schema.Boolean),
-  /** Tokens of an answer, thoughts included. */
+  /** Tokens of an answer, thoughts at the default level included. */
   maxOutputTokens: PerTier,
   /** Tokens of a prompt: system prompt, history and question. */
   contextTokens: PerTier,

@@ -12,18 +12,24 @@ export const member = (value: unknown, name: string): unknown => (Predicate.hasP
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null
 
-/** A candidate's text. Thoughts are not part of the answer; their tokens are counted. */
+/**
+ * A candidate's text, and its thoughts, which are not part of the answer. Signatures of thoughts, which may come in a part
+ * with an empty text, are needed for function calls alone and are ignored.
+ */
 const textOf = (candidate: unknown) => {
   const content = member(candidate, "content")
   const parts = member(content, "parts")
   let text = ""
+  let thought = ""
   let isOdd = !(isAbsent(content) || Predicate.isObject(content)) || !(isAbsent(parts) || Array.isArray(parts))
   for (const part of Array.isArray(parts) ? parts : []) {
     const piece = member(part, "text")
-    if (typeof piece === "string") text += member(part, "thought") === true ? "" : piece
-    else isOdd ||= !isAbsent(piece)
+    if (typeof piece === "string") {
+      if (member(part, "thought") === true) thought += piece
+      else text += piece
+    } else isOdd ||= !isAbsent(piece)
   }
-  return { text, isOdd }
+  return { text, thought, isOdd }
 }
 
 /** The largest value of the columns that hold counts. */
@@ -64,6 +70,8 @@ export const parseEvent = (data: string): AnswerEvent => {
 /** One piece of an answer: some text, and what else the model said with it. */
 export interface AnswerDelta {
   readonly text: string
+  /** A summary of the model's thoughts. */
+  readonly thought?: string | undefined
   readonly finishReason?: string | undefined
   /** The prompt itself was refused. */
   readonly blockReason?: string | undefined
@@ -75,11 +83,13 @@ export interface AnswerDelta {
   readonly continuationToken?: string | undefined
 }
 
+const storable = (text: string): string => text.replaceAll("\u0000", "").toWellFormed()
+
 /** Throws when the event has a text that cannot be read, and nothing else of use. */
 export const toDelta = (event: AnswerEvent): AnswerDelta => {
   const candidates = member(event, "candidates")
   const candidate: unknown = Array.isArray(candidates) ? candidates[0] : undefined
-  const { isOdd, text } = textOf(candidate)
+  const { isOdd, text, thought } = textOf(candidate)
   const finishReason = nameOf(member(candidate, "finishReason"))
   // Text may be lost. The message does not quote the event, whose text is private.
   if ((isOdd || !(isAbsent(candidates) || Array.isArray(candidates))) && text === "" && finishReason === undefined) {
@@ -89,7 +99,8 @@ export const toDelta = (event: AnswerEvent): AnswerDelta => {
   const feedback = member(event, "promptFeedback")
   return {
     // Characters that Postgres cannot store are removed here, so that the streamed text equals the stored one.
-    text: text.replaceAll("\u0000", "").toWellFormed(),
+    text: storable(text),
+    ...(thought === "" ? {} : { thought: storable(thought) }),
     finishReason,
     continuationToken: tokenOf(member(candidate, "continuationToken")),
     blockReason: nameOf(member(feedback, "blockReason")),

@@ -46,7 +46,8 @@ export class Continuation {
 
   /** Notes a piece of the hop, and returns it as a piece of the whole answer. */
   observe({ continuationToken, ...delta }: AnswerDelta): AnswerDelta {
-    if (delta.text !== "") this.hasText = this.hasTextSinceToken = true
+    // Thoughts, too, would come again.
+    if (delta.text !== "" || delta.thought !== undefined) this.hasText = this.hasTextSinceToken = true
     if (continuationToken !== undefined && continuationToken !== this.token) {
       this.newToken = continuationToken
       this.hasTextSinceToken = false

@@ -4,6 +4,7 @@ import {
   HarmBlockThreshold,
   HarmCategory,
   type SafetySetting,
+  type ThinkingConfig,
   ThinkingLevel
 } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
@@ -29,6 +30,8 @@ export interface Prompt {
   readonly responseFormat?: ResponseFormat | undefined
   /** Google's default when it is absent. */
   readonly thinkingLevel?: keyof typeof thinkingLevels | undefined
+  /** Whether the answer has summaries of the model's thoughts. */
+  readonly includeThoughts?: boolean | undefined
   /** The roles alternate; the first and the last turn are the user's. */
   readonly turns: ReadonlyArray<Turn>
 }
@@ -69,6 +72,17 @@ const safetySettingsOf = (level: Settings["gemini"]["safetyThreshold"]): Array<S
         HarmCategory.HARM_CATEGORY_DANGEROUS_CONTENT
       ].map((category) => ({ category, threshold: thresholds[level] }))
 
+/** A level is never sent together with a budget of tokens, which Google refuses. */
+const thinkingConfigOf = ({ includeThoughts = false, thinkingLevel }: Prompt): { thinkingConfig?: ThinkingConfig } => {
+  if (thinkingLevel === undefined && !includeThoughts) return {}
+  return {
+    thinkingConfig: {
+      ...(thinkingLevel === undefined ? {} : { thinkingLevel: thinkingLevels[thinkingLevel] }),
+      ...(includeThoughts ? { includeThoughts } : {})
+    }
+  }
+}
+
 const toParameters = (
   prompt: Prompt,
   safetySettings: Array<SafetySetting> | undefined,
@@ -85,7 +99,7 @@ const toParameters = (
     ...(safetySettings === undefined ? {} : { safetySettings }),
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature }),
     ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {}),
-    ...(prompt.thinkingLevel === undefined ? {} : { thinkingConfig: { thinkingLevel: thinkingLevels[prompt.thinkingLevel] } })
+    ...thinkingConfigOf(prompt)
   }
 })
 

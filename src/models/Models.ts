@@ -1,4 +1,5 @@
 import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
+import type { Thinking } from "../api/chat/Thinking.ts"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Tier } from "../api/auth/User.ts"
 import { ModelNotInPlan } from "../api/models/ModelErrors.ts"
@@ -10,6 +11,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { faultOfOutputSchema } from "./JsonOutput.ts"
 import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
 import { chosen, type ReplySettings, type RoomSettings } from "./Settings.ts"
+import { hasLevel, levelsFor, mergeThinking, outputTokens, thinkingFor } from "./Thinking.ts"
 
 /** How long before its retirement the default model is reported. */
 const noticeMillis = 30 * 86_400_000
@@ -18,14 +20,18 @@ const requiredTier = ({ tiers }: Model): Tier => (tiers.includes("basic") ? "bas
 
 const includes = (model: Model, tier: Tier): boolean => model.tiers.includes(tier)
 
-const settingsFor = (model: Model, asked: AskSettings, room: RoomSettings, tier: Tier): ReplySettings => ({
-  model: model.id,
-  temperature: chosen("temperature", asked, room),
-  maxOutputTokens: Math.min(asked.maxOutputTokens ?? Infinity, model.maxOutputTokens[tier]),
-  contextTokens: model.contextTokens[tier],
-  ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt }),
-  ...(asked.responseFormat?.type === "json" ? { responseFormat: asked.responseFormat } : {})
-})
+const settingsFor = (model: Model, asked: AskSettings, room: RoomSettings, tier: Tier): ReplySettings => {
+  const thinking = thinkingFor(model, tier, mergeThinking(room.thinking, asked.thinking))
+  return {
+    model: model.id,
+    temperature: chosen("temperature", asked, room),
+    maxOutputTokens: Math.min(asked.maxOutputTokens ?? Infinity, outputTokens(model, tier, thinking.level)),
+    contextTokens: model.contextTokens[tier],
+    ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt }),
+    ...(thinking.level === null && !thinking.summaries ? {} : { thinking }),
+    ...(asked.responseFormat?.type === "json" ? { responseFormat: asked.responseFormat } : {})
+  }
+}
 
 const invalid = (path: string, message: string) => new ValidationFailed({ errors: [{ path, message }] })
 
@@ -49,6 +55,8 @@ export class Models extends Context.Service<
     readonly list: (tier: Tier) => Effect.Effect<ReadonlyArray<ModelInfo>>
     /** Fails when a user of the tier may not choose the model for a room; null is the default model. */
     readonly check: (model: string | null | undefined, tier: Tier) => Effect.Effect<void, ValidationFailed | ModelNotInPlan>
+    /** Fails when the room's model has no such level of thinking for a user of the tier. */
+    readonly checkThinking: (model: string | null, level: Thinking["level"], tier: Tier) => Effect.Effect<void, ValidationFailed>
     /**
      * The settings of a reply: the question's, or else the room's, within the limits of the tier; and what an attempt may
      * cost. A model that is retired is replaced.
@@ -89,7 +97,7 @@ export class Models extends Context.Service<
           default: id === defaultModel,
           available: includes(model, tier) && !isRetired(model, time),
           requiredTier: requiredTier(model),
-          thinking,
+          thinking: thinking === null ? null : { levels: levelsFor(model, limitsOf), default: thinking.default },
           tools,
           input,
           json,
@@ -120,6 +128,14 @@ export class Models extends Context.Service<
         return model
       }
 
+      const checkLevel = (model: Model, tier: Tier, level: Thinking["level"], path: string) =>
+        hasLevel(model, tier, level)
+          ? Effect.void
+          : Effect.fail(invalid(path, `is not a level of ${model.id} for the user's tier`))
+
+      const checkThinking: Models["Service"]["checkThinking"] = (choice, level, tier) =>
+        Effect.flatMap(Clock.currentTimeMillis, (time) => checkLevel(resolveAt(choice, time), tier, level, "/thinking/level"))
+
       const notInPlan = (model: Model) =>
         new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: `${appUrl}/subscribe/pro` })
 
@@ -128,6 +144,7 @@ export class Models extends Context.Service<
         const time = yield* Clock.currentTimeMillis
         const model = resolveAt(chosen("model", asked, room), time)
         if (!includes(model, tier)) return yield* notInPlan(model)
+        yield* checkLevel(model, tier, asked.thinking?.level ?? null, "/settings/thinking/level")
         if (asked.responseFormat?.type === "json" && model.json === false) {
           return yield* invalid("/settings/responseFormat/type", `is not text, which alone ${model.id} answers with`)
         }
@@ -139,7 +156,7 @@ export class Models extends Context.Service<
 
       const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt)
 
-      return Models.of({ list, check, settle, isDefaultRetiring, defaults, costOf })
+      return Models.of({ list, check, checkThinking, settle, isDefaultRetiring, defaults, costOf })
     })
   )
 }

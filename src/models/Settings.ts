@@ -1,9 +1,11 @@
 import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
+import type { Thinking } from "../api/chat/Thinking.ts"
 
 /** A room's settings that a reply may take over. */
 export interface RoomSettings {
   readonly model: string | null
   readonly temperature: number | null
+  readonly thinking: Thinking
 }
 
 /**
@@ -17,10 +19,12 @@ export interface ReplySettings {
   /** The tier's bound of the prompt. */
   readonly contextTokens: number
   readonly systemPrompt?: string | null
+  /** Absent when neither a level nor summaries are asked for. */
+  readonly thinking?: Thinking
   /** Absent for text. */
   readonly responseFormat?: ResponseFormat
 }
 
 /** The question's value where it has one, or else the room's. */
-export const chosen = <K extends keyof RoomSettings>(name: K, asked: AskSettings, room: RoomSettings) =>
+export const chosen = <K extends "model" | "temperature">(name: K, asked: AskSettings, room: RoomSettings) =>
   asked[name] === undefined ? room[name] : asked[name]

@@ -45,6 +45,7 @@ interface Call {
   usage: TokenUsage | null
   modelVersion: string | null
   bytes: number
+  thoughtBytes: number
 }
 
 /** Any UUID: the ids of calls are made of it, so that a call that is written twice has one id. */
@@ -65,21 +66,22 @@ export class AttemptCalls {
   }
 
   begin(startedAt: number): void {
-    this.calls.push({ startedAt, isAnswered: false, usage: null, modelVersion: null, bytes: 0 })
+    this.calls.push({ startedAt, isAnswered: false, usage: null, modelVersion: null, bytes: 0, thoughtBytes: 0 })
   }
 
-  observe({ modelVersion, text, usage }: AnswerDelta): void {
+  observe({ modelVersion, text, thought = "", usage }: AnswerDelta): void {
     const call = this.calls.at(-1)
     if (call === undefined) return
     call.isAnswered = true
     call.usage = usage ?? call.usage
     call.modelVersion = modelVersion ?? call.modelVersion
     call.bytes += Buffer.byteLength(text)
+    call.thoughtBytes += Buffer.byteLength(thought)
   }
 
-  /** A call of the attempt before, whose process was lost when it had written so many bytes. */
+  /** A call of the attempt before, whose process was lost when it had written so many bytes of text and of thoughts, which cost the same. */
   addLost(bytes: number, startedAt: number): void {
-    this.calls.push({ startedAt, isAnswered: bytes > 0, usage: null, modelVersion: null, bytes })
+    this.calls.push({ startedAt, isAnswered: bytes > 0, usage: null, modelVersion: null, bytes, thoughtBytes: 0 })
   }
 
   /** The counts of the last call, null when it has told none. */
@@ -91,7 +93,12 @@ export class AttemptCalls {
     const { attempt, id, kind, model, tier } = this.reply
     return this.calls.flatMap((call, index) => {
       if (!call.isAnswered) return []
-      const estimate = { replyTokens: tokensOfBytes(call.bytes), thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
+      const estimate = {
+        replyTokens: tokensOfBytes(call.bytes),
+        thoughtTokens: tokensOfBytes(call.thoughtBytes),
+        cachedTokens: 0,
+        toolTokens: 0
+      }
       const usage = call.usage ?? { promptTokens: this.promptTokens, ...estimate }
       const { costMicros, isPriced } = costOf({ model, modelVersion: call.modelVersion, usage }, call.startedAt)
       return [

@@ -5,6 +5,7 @@ import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
+import { defaultThinking } from "../api/chat/Thinking.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
@@ -88,8 +89,8 @@ export class ContextReceipts extends Context.Service<
       const find = Effect.fn("ContextReceipts.find")(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
         const reply = yield* findReply(userId, roomId, replyId)
         const { systemPrompt } = reply
-        const room = { model: reply.roomModel, temperature: reply.roomTemperature }
-        const { contextTokens, maxOutputTokens, model, responseFormat, temperature } =
+        const room = { model: reply.roomModel, temperature: reply.roomTemperature, thinking: defaultThinking }
+        const { contextTokens, maxOutputTokens, model, responseFormat, temperature, thinking } =
           reply.settings ?? (yield* models.defaults(room, "basic"))
         const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens }
         const ids =
@@ -117,6 +118,7 @@ export class ContextReceipts extends Context.Service<
             temperature,
             maxOutputTokens,
             contextTokens,
+            ...(thinking === undefined ? {} : { thinking }),
             ...(responseFormat === undefined ? {} : { responseFormat })
           }
         }

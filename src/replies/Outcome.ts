@@ -21,6 +21,8 @@ export interface Outcome {
   readonly usage: TokenUsage | null
   /** The answer in JSON, when that was asked for and it fits. */
   readonly output?: string | null | undefined
+  /** Summaries of the model's thoughts about the text that is kept. */
+  readonly thoughts?: string | null | undefined
 }
 
 const messages: Record<ErrorCode, string> = {
@@ -72,15 +74,25 @@ export const withOutput = (outcome: Outcome, format: ResponseFormat | undefined)
   return isOutput(text, format.schema) ? { ...outcome, output: text } : failed("invalid_output", outcome)
 }
 
+/** The outcome with the thoughts that led to its text; a reply whose text is discarded has none. */
+export const withThoughts = (outcome: Outcome, thoughts: string | null): Outcome =>
+  outcome.status === "completed" ? { ...outcome, thoughts } : outcome
+
 /** The user stopped it: what was written stays. */
-export const cancelled = (content: string | null, model: string | null, usage: TokenUsage | null = null): Outcome => ({
+export const cancelled = (
+  content: string | null,
+  model: string | null,
+  usage: TokenUsage | null = null,
+  thoughts: string | null = null
+): Outcome => ({
   status: "cancelled",
   content,
   finishReason: null,
   truncated: false,
   error: null,
   model,
-  usage
+  usage,
+  thoughts
 })
 
 /** What the model has answered: the sum of its deltas. */

@@ -20,13 +20,14 @@ import {
   type ModelAnswer,
   type Outcome,
   outcomeOf,
-  withOutput
+  withOutput,
+  withThoughts
 } from "./Outcome.ts"
 import { replyDeadline } from "./ReplyDeadline.ts"
 import { Moderation, ModerationUnavailable } from "./Moderation.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
-import { makeTextLimit } from "./TextLimit.ts"
+import { makeTextLimit, makeThoughts } from "./TextLimit.ts"
 
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
@@ -34,8 +35,17 @@ const retryWindow = Duration.toMillis("120 seconds")
 /** Milliseconds to pause a model after a 429 that does not say how long. */
 const defaultPause = 5_000
 
+/** Bytes of UTF-8 that a reply's thoughts may have: 64 KiB. */
+const maximumThoughtBytes = 65_536
+
 /** Milliseconds until the model is asked again for an answer that is not the JSON that it should be. */
 const retryDelay = 500
+
+/** What an attempt has written: both are streamed at once. */
+interface Written {
+  readonly addText: (piece: string) => void
+  readonly thoughts: ReturnType<typeof makeThoughts>
+}
 
 /** Makes replies: claims one under a lease, asks the model, and ends it once, fenced by its attempt. */
 export class ReplyMaker extends Context.Service<
@@ -132,9 +142,18 @@ export class ReplyMaker extends Context.Service<
 
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
-        function* (reply: Claim, turns: Prompt["turns"], calls: AttemptCalls, onText: (text: string) => void) {
-          const { maxOutputTokens, model, responseFormat, temperature } = reply.settings
-          const prompt: Prompt = { model, systemPrompt: reply.systemPrompt, temperature, maxOutputTokens, responseFormat, turns }
+        function* (reply: Claim, turns: Prompt["turns"], calls: AttemptCalls, written: Written) {
+          const { maxOutputTokens, model, responseFormat, temperature, thinking } = reply.settings
+          const prompt: Prompt = {
+            model,
+            systemPrompt: reply.systemPrompt,
+            temperature,
+            maxOutputTokens,
+            responseFormat,
+            thinkingLevel: thinking?.level ?? undefined,
+            includeThoughts: thinking?.summaries,
+            turns
+          }
           // Replaced by `modelVersion` when the answer has one.
           const unanswered: ModelAnswer = { ...emptyAnswer, model }
           let answer = unanswered
@@ -144,10 +163,11 @@ export class ReplyMaker extends Context.Service<
             const end = yield* call(prompt, (delta) => {
               calls.observe(delta)
               answer = appendDelta(answer, delta)
-              if (delta.text !== "") onText(delta.text)
+              if (thinking?.summaries === true) written.thoughts.add(delta.thought ?? "")
+              if (delta.text !== "") written.addText(delta.text)
             })
             const outcome = yield* outcomeOf(answer, end)
-            if (outcome !== undefined) return withOutput(outcome, responseFormat)
+            if (outcome !== undefined) return withOutput(withThoughts(outcome, written.thoughts.text), responseFormat)
           }
           return failed("empty_response", { finishReason: "STOP", model: answer.model, usage: answer.usage })
         },
@@ -176,26 +196,32 @@ export class ReplyMaker extends Context.Service<
           yield* record(reply, lost)
         }
         const calls = callsOf(reply.attempt)
-        let written = ""
-        const onText = (text: string) => {
-          written += text
-          deltaLog.append({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt }, text)
+        const attempt = { userId: reply.userId, replyId: reply.id, attempt: reply.attempt }
+        let text = ""
+        const written: Written = {
+          addText: (piece) => {
+            text += piece
+            deltaLog.append(attempt, piece)
+          },
+          thoughts: makeThoughts(maximumThoughtBytes, (piece) => deltaLog.append({ ...attempt, isThought: true }, piece))
         }
         // Filled when moderation allows the question, so that the receipt of a refused one is empty.
         const work = { messageIds: new Array<string>(), calls }
         let isModerated = reply.isModerated
         const answered = Effect.gen(function* () {
-          const text = turns.at(-1)?.text ?? ""
-          const verdict = isModerated ? undefined : yield* moderation.check({ text, replyId: reply.id, quotaKey: reply.quotaKey })
+          const question = turns.at(-1)?.text ?? ""
+          const verdict = isModerated
+            ? undefined
+            : yield* moderation.check({ text: question, replyId: reply.id, quotaKey: reply.quotaKey })
           if (verdict?.allow === false) return refused(verdict.category)
           isModerated ||= verdict?.isChecked === true
           work.messageIds = turns.map(({ messageId }) => messageId)
-          return yield* ask(reply, turns, calls, onText)
+          return yield* ask(reply, turns, calls, written)
         }).pipe(Effect.result)
         return yield* Effect.gen(function* () {
           const result = yield* Effect.raceFirst(answered, stopped)
           if (result === "stopped") {
-            const outcome = cancelled(written, reply.settings.model, calls.lastUsage)
+            const outcome = cancelled(text, reply.settings.model, calls.lastUsage, written.thoughts.text)
             // When the room was deleted there is no reply to end, which is not an error.
             return yield* Effect.asVoid(finish(reply, reply.attempt, outcome, work))
           }

@@ -1,6 +1,7 @@
 import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Tier } from "../api/auth/User.ts"
+import { defaultThinking } from "../api/chat/Thinking.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isPassing } from "../database/Connections.ts"
 import { topicOf } from "../database/Topics.ts"
@@ -153,7 +154,8 @@ export class ReplyStore extends Context.Service<
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
         const { pauses, roomModel, roomPrompt, roomTemperature, taken, ...claimed } = row
         const { tier } = claimed
-        const settings = row.settings ?? (yield* models.defaults({ model: roomModel, temperature: roomTemperature }, tier))
+        const room = { model: roomModel, temperature: roomTemperature, thinking: defaultThinking }
+        const settings = row.settings ?? (yield* models.defaults(room, tier))
         const until = pauses?.[settings.model]
         return {
           ...claimed,
@@ -183,7 +185,7 @@ export class ReplyStore extends Context.Service<
             p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
             p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
             p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[],
-            p_output => ${outcome.output ?? null}::text::json,
+            p_output => ${outcome.output ?? null}::text::json, p_thoughts => ${outcome.thoughts ?? null}::text,
             p_error_detail => ${error?.detail === undefined ? null : JSON.stringify(error.detail)}::text::jsonb) as ended
         `.pipe(retryConflicts(sql), Effect.orDie)
         if (row === undefined) return yield* Effect.die("finish_reply returned nothing")

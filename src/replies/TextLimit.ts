@@ -10,6 +10,32 @@ export const cutToBytes = (text: string, maximum: number): string => {
   return bytes.toString("utf8", 0, end)
 }
 
+const ellipsis = "…"
+
+/**
+ * Collects thoughts, and calls `onPiece` for each piece of them, up to `maximum` bytes: where there would be more, they end
+ * with an ellipsis, which counts.
+ */
+export const makeThoughts = (maximum: number, onPiece: (piece: string) => void) => {
+  const keep = makeTextLimit(maximum - Buffer.byteLength(ellipsis))
+  let text = ""
+  let isCut = false
+  return {
+    add: (piece: string): void => {
+      if (isCut || piece === "") return
+      const kept = keep(piece)
+      isCut = kept !== piece
+      const shown = isCut ? kept + ellipsis : kept
+      text += shown
+      onPiece(shown)
+    },
+    /** All pieces; null when there are none. */
+    get text(): string | null {
+      return text === "" ? null : text
+    }
+  }
+}
+
 /** Returns, piece by piece, as much of a text as its limit in bytes allows. After the first cut, nothing more. */
 export const makeTextLimit = (maximum: number): ((piece: string) => string) => {
   let left = maximum

@@ -11,6 +11,7 @@ import { retryConflicts } from "../database/Transactions.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Models } from "../models/Models.ts"
+import { lowestLevel } from "../models/Thinking.ts"
 import { Spending } from "../models/Spending.ts"
 import type { TitleWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
@@ -50,8 +51,6 @@ export const titlePrompt = (model: string, thinkingLevel: Prompt["thinkingLevel"
   turns: [{ role: "user", text: content.toWellFormed() }]
 })
 
-const levels = ["minimal", "low", "medium", "high"] as const
-
 const tooSlow = new GeminiError({ kind: "unavailable", detail: "the title took too long" })
 
 /** Names rooms by their first question, beside its reply. A room whose title cannot be made keeps the question's words. */
@@ -73,8 +72,8 @@ export class TitleMaker extends Context.Service<
       const quota = yield* Quota
       const spending = yield* Spending
       const { autoTitles, models: listed, titleModel } = yield* AppConfig
-      const thinking = [...listed, ...builtInModels].find(({ id }) => id === titleModel)?.thinking?.levels
-      const thinkingLevel = levels.find((level) => thinking?.includes(level))
+      const titling = [...listed, ...builtInModels].find(({ id }) => id === titleModel)
+      const thinkingLevel = titling === undefined ? undefined : lowestLevel(titling)
 
       const find = ({ questionId, roomId, userId }: TitleWakeup) => sql<Asked>`
         select left(q.content, ${maximumCharacters}) as content, u.quota_key,

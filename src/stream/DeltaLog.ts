@@ -3,13 +3,19 @@ import { SqlClient } from "effect/sql"
 import { ReadSql } from "../database/Database.ts"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
 import { observedGauge } from "../ops/Metrics.ts"
-import type { ReplyAttempt } from "./DeltaOutbox.ts"
+import type { WrittenBy } from "./DeltaOutbox.ts"
 import { makeDeltaReader } from "./DeltaReader.ts"
-import { makeDeltaWriter } from "./DeltaWriter.ts"
+import { makeDeltaWriter, thoughtOffset } from "./DeltaWriter.ts"
 import { LiveTexts } from "./LiveText.ts"
 
 /** Seconds after which any process deletes rows that their own process has left. */
 const abandonedSeconds = 60
+
+/** The parts of an attempt's text and thoughts that are in segments. */
+export interface StoredTexts {
+  readonly text: string
+  readonly thoughts: string
+}
 
 /**
  * Brings running texts from the workers to every API process, through Postgres alone. A process with running attempts
@@ -20,14 +26,14 @@ export class DeltaLog extends Context.Service<
   DeltaLog,
   {
     readonly live: LiveTexts
-    /** Appends what an attempt has just written. Not an effect, because it runs for every piece of every answer. */
-    readonly append: (attempt: ReplyAttempt, text: string) => void
+    /** Appends what an attempt has just written or thought. Not an effect, because it runs for every piece of every answer. */
+    readonly append: (attempt: WrittenBy, text: string) => void
     /** Ends an attempt: its text is in the message, or the next attempt starts from the beginning. */
     readonly close: (replyId: string, attempt: number) => Effect.Effect<void>
     /** Reads the rows of other processes, until the returned function is called. All subscribers share the reads. */
     readonly subscribe: () => () => void
-    /** The stored part of an attempt's text, from its start. */
-    readonly stored: (userId: string, replyId: string, attempt: number) => Effect.Effect<string>
+    /** The stored parts of an attempt's text and thoughts, from their start. */
+    readonly stored: (userId: string, replyId: string, attempt: number) => Effect.Effect<StoredTexts>
   }
 >()("chat-backend/stream/DeltaLog") {
   static readonly layer = Layer.effect(
@@ -63,7 +69,10 @@ export class DeltaLog extends Context.Service<
         `
         let text = ""
         for (const { body, startOffset } of rows) if (startOffset === text.length) text += body
-        return text
+        let thoughts = ""
+        for (const { body, startOffset } of rows.toReversed())
+          if (startOffset === thoughtOffset(thoughts.length)) thoughts += body
+        return { text, thoughts }
       }, Effect.orDie)
 
       return DeltaLog.of({ live, append, close, subscribe, stored })

@@ -1,9 +1,9 @@
 import { Effect, Latch, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { backgroundStep } from "../ops/BackgroundStep.ts"
-import { DeltaOutbox, type ReplyAttempt } from "./DeltaOutbox.ts"
+import { DeltaOutbox, segmentKey, type WrittenBy } from "./DeltaOutbox.ts"
 import { encodeDeltas } from "./DeltaRow.ts"
-import type { LiveTexts, TextDelta } from "./LiveText.ts"
+import { type LiveTexts, type TextDelta, thoughtsKey } from "./LiveText.ts"
 
 /** Milliseconds between two rows of a process. */
 const tickMillis = 25
@@ -46,24 +46,37 @@ const makeOwnRows = Effect.fnUntraced(function* () {
   return { number: () => worker, register, insert, deleteOld }
 })
 
+/**
+ * Where a segment of thoughts is stored: offsets of text are 0 and up, those of thoughts -1 and down. A process of a release
+ * that knows no thoughts skips negative offsets.
+ */
+export const thoughtOffset = (start: number): number => -1 - start
+
+const offsetOf = (start: number, isThought = false) => (isThought ? thoughtOffset(start) : start)
+
 const storeSegments = Effect.fnUntraced(function* (outbox: DeltaOutbox) {
   const sql = yield* SqlClient.SqlClient
   const segments = outbox.unstored()
   if (segments.length === 0) return
+  const rows = segments.map(({ isThought, previousStart, start, ...segment }) => ({
+    ...segment,
+    start: offsetOf(start, isThought),
+    previousStart: previousStart === null ? null : offsetOf(previousStart, isThought)
+  }))
   // If the answer to an insert was lost, the segment is there already, and shorter than the text is now.
-  const kept = yield* sql<{ replyId: string }>`
+  const kept = yield* sql<{ replyId: string; isThought: boolean }>`
     insert into stream_segments as s
     select n."userId", n."replyId", n.attempt, n.start, n.text
-    from json_to_recordset(${JSON.stringify(segments)}::text::json)
+    from json_to_recordset(${JSON.stringify(rows)}::text::json)
       as n ("userId" uuid, "replyId" uuid, attempt int, start int, text text, "previousStart" int)
     where n."previousStart" is null or exists (
       select from stream_segments p where p.user_id = n."userId" and p.reply_id = n."replyId"
         and p.attempt = n.attempt and p.start_offset = n."previousStart")
     on conflict (user_id, reply_id, attempt, start_offset) do update set body = excluded.body
     where length(s.body) <= length(excluded.body)
-    returning s.reply_id
+    returning s.reply_id, s.start_offset < 0 as is_thought
   `
-  outbox.markStored(segments, new Set(kept.map(({ replyId }) => replyId)))
+  outbox.markStored(segments, new Set(kept.map(segmentKey)))
 })
 
 const deleteEndedSegments = Effect.fnUntraced(function* (outbox: DeltaOutbox) {
@@ -115,7 +128,7 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
   return {
     /** The number in this process's rows, once it has one. */
     number: rows.number,
-    append: (attempt: ReplyAttempt, text: string): void => {
+    append: (attempt: WrittenBy, text: string): void => {
       const delta = outbox.append(attempt, text)
       if (delta === undefined) return
       live.apply(delta)
@@ -125,6 +138,7 @@ export const makeDeltaWriter = Effect.fnUntraced(function* (live: LiveTexts) {
       Effect.sync(() => {
         outbox.close(replyId, attempt)
         live.forget(replyId, attempt)
+        live.forget(thoughtsKey(replyId), attempt)
       })
   }
 })

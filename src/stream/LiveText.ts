@@ -1,7 +1,11 @@
 import { LRUCache } from "lru-cache"
 
-/** A piece of a reply's text: what an attempt wrote from `offset` on (UTF-16 units). */
+/** The key of a reply's thoughts where its text has the reply's id. */
+export const thoughtsKey = (replyId: string): string => `${replyId}/thoughts`
+
+/** A piece of a reply's text or thoughts: what an attempt wrote from `offset` on (UTF-16 units). */
 export interface TextDelta {
+  /** The reply's id, or the key of its thoughts. */
   readonly replyId: string
   readonly attempt: number
   readonly offset: number

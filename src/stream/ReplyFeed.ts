@@ -2,6 +2,7 @@ import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { event } from "../api/chat/StreamEvents.ts"
 import type { MessageState } from "../chat/Messages.ts"
 import type { LiveText } from "./LiveText.ts"
+import { ThoughtFeed } from "./ThoughtFeed.ts"
 
 /** A position in a reply's text: the attempt, and UTF-16 units from its start. As an SSE id: `attempt:offset`. */
 export interface Position {
@@ -14,7 +15,7 @@ const id = ({ attempt, offset }: Position) => `${attempt}:${offset}`
 export interface Progress {
   readonly text: string
   readonly ended: boolean
-  /** The text between the client's position and the known text is missing and has to be fetched. */
+  /** Text or thoughts between the client's position and what is known are missing and have to be fetched. */
   readonly gap: boolean
 }
 
@@ -26,28 +27,37 @@ export class ReplyFeed {
   private position: Position
   private sentStatus: string | undefined
   private sentTitle: string | null = null
+  private readonly thoughts: ThoughtFeed
 
   constructor(position: Position | undefined) {
     this.position = position ?? { attempt: 0, offset: 0 }
+    this.thoughts = new ThoughtFeed(this.position.attempt)
   }
 
-  next(live: LiveText | undefined, state: MessageState): Progress {
-    const progress = this.follow(live, state)
+  next(live: LiveText | undefined, state: MessageState, thoughts?: LiveText): Progress {
+    const progress = this.follow(live, state, thoughts)
     return { ...progress, text: this.title(state.title) + progress.text }
   }
 
-  private follow(live: LiveText | undefined, { message, retryAt }: MessageState): Progress {
-    if (hasEnded(message))
-      return { text: this.reach(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
-    const attempt = Math.max(live?.attempt ?? 0, message.attempt)
+  private follow(live: LiveText | undefined, state: MessageState, thoughts: LiveText | undefined): Progress {
+    const { message, retryAt, summaries } = state
+    if (hasEnded(message)) {
+      const thought = summaries ? this.thoughts.end(message.attempt, message.thoughts ?? "") : ""
+      return { text: thought + this.reach(message.attempt, message.content) + this.ending(message), ended: true, gap: false }
+    }
+    const known = Math.max(live?.attempt ?? 0, thoughts?.attempt ?? 0)
+    const attempt = Math.max(known, message.attempt)
     // A delta can arrive before the news of its attempt; the reply is being written then, whatever the row said.
-    const status = live !== undefined && live.attempt > message.attempt ? "processing" : message.status
-    const text = this.status(status, attempt, status === "waiting" ? retryAt : null)
-    if (live === undefined || live.attempt === 0 || live.attempt < this.position.attempt)
-      return { text, ended: false, gap: false }
+    const status = known > message.attempt ? "processing" : message.status
+    const shown = this.status(status, attempt, status === "waiting" ? retryAt : null)
+    const thought = thoughts === undefined || thoughts.attempt < attempt ? "" : this.thoughts.append(thoughts)
+    const text = shown + (thought ?? "")
+    const gap = thought === undefined
+    if (live === undefined || live.attempt === 0 || live.attempt < this.position.attempt) return { text, ended: false, gap }
     const reached = live.attempt === this.position.attempt ? this.position.offset : 0
     if (live.start > reached) return { text, ended: false, gap: true }
-    return { text: text + this.append(live), ended: false, gap: false }
+    const begun = summaries && live.text !== "" ? this.thoughts.begin(live.attempt) : ""
+    return { text: text + begun + this.append(live), ended: false, gap }
   }
 
   /** The running text from the client's position on. */

@@ -4,7 +4,8 @@ import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.t
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import type { MessageState } from "../chat/Messages.ts"
 import { EventStream, retry } from "./EventStream.ts"
-import type { LiveTexts } from "./LiveText.ts"
+import type { StoredTexts } from "./DeltaLog.ts"
+import { type LiveTexts, thoughtsKey } from "./LiveText.ts"
 import { type Position, ReplyFeed } from "./ReplyFeed.ts"
 
 /** Milliseconds without an event after which the reply's row is read again, in case its notification was lost. */
@@ -16,8 +17,8 @@ const healMillis = 300
 /** Where a reader gets its reply from. */
 export interface ReplySource {
   readonly readState: Effect.Effect<MessageState, ChatroomNotFound | MessageNotFound>
-  /** The stored part of an attempt's text, from its start. */
-  readonly readStored: (attempt: number) => Effect.Effect<string>
+  /** The stored parts of an attempt's text and thoughts, from their start. */
+  readonly readStored: (attempt: number) => Effect.Effect<StoredTexts>
   readonly live: LiveTexts
   /** Starts the deltas of other processes, until the returned function is called. */
   readonly subscribe: () => () => void
@@ -40,7 +41,7 @@ export class ReplyReader {
   private isStale = false
   private lastEventAt = performance.now()
   private readonly unsubscribe: () => void
-  private readonly unfollow: () => void
+  private readonly unfollow: ReadonlyArray<() => void>
   private readonly timer: NodeJS.Timeout
 
   constructor(source: ReplySource, state: MessageState, position: Position | undefined, onClose: (reader: ReplyReader) => void) {
@@ -55,7 +56,8 @@ export class ReplyReader {
       }
     )
     this.unsubscribe = source.subscribe()
-    this.unfollow = source.live.follow(state.message.id, this.stream.wake)
+    const { id } = state.message
+    this.unfollow = [id, thoughtsKey(id)].map((key) => source.live.follow(key, this.stream.wake))
     this.timer = setInterval(() => this.recheck(), recheckMillis)
     this.timer.unref()
     this.stream.push(retry(1_000))
@@ -78,14 +80,23 @@ export class ReplyReader {
     )
   }
 
-  /** Fetches the stored part of the text. */
+  /** What this process knows of the reply's running text and thoughts. */
+  private known() {
+    const { live } = this.source
+    const { id } = this.state.message
+    return { text: live.get(id), thoughts: live.get(thoughtsKey(id)) }
+  }
+
+  /** Fetches the stored parts of the text and the thoughts. */
   private heal(): void {
     const { live, readStored } = this.source
     const replyId = this.state.message.id
     this.read(
       Effect.gen({ self: this }, function* () {
-        const attempt = Math.max(live.get(replyId)?.attempt ?? 0, this.state.message.attempt)
-        const text = yield* readStored(attempt)
+        const { text: known, thoughts: thought } = this.known()
+        const attempt = Math.max(known?.attempt ?? 0, thought?.attempt ?? 0, this.state.message.attempt)
+        const { text, thoughts } = yield* readStored(attempt)
+        if (thoughts !== "") live.apply({ replyId: thoughtsKey(replyId), attempt, offset: 0, text: thoughts })
         if (text !== "") live.apply({ replyId, attempt, offset: 0, text })
         yield* Effect.sleep(healMillis)
         this.stream.wake()
@@ -112,7 +123,8 @@ export class ReplyReader {
   }
 
   private produce() {
-    const progress = this.feed.next(this.source.live.get(this.state.message.id), this.state)
+    const { text, thoughts } = this.known()
+    const progress = this.feed.next(text, this.state, thoughts)
     if (progress.text !== "") this.lastEventAt = performance.now()
     if (progress.gap && !this.isReading) this.heal()
     return progress
@@ -127,9 +139,10 @@ export class ReplyReader {
   private endDeleted(now: number): void {
     const { message } = this.state
     if (hasEnded(message)) return this.stream.wake()
-    const live = this.source.live.get(message.id)
-    const known = live?.start === 0 ? { attempt: live.attempt, content: live.text } : {}
-    const cancelled: Message = { ...message, ...known, status: "cancelled", completedAt: iso(new Date(now)) }
+    const { text, thoughts } = this.known()
+    const known = text?.start === 0 ? { attempt: text.attempt, content: text.text } : {}
+    const thought = thoughts?.start === 0 && thoughts.text !== "" ? { thoughts: thoughts.text } : {}
+    const cancelled: Message = { ...message, ...known, ...thought, status: "cancelled", completedAt: iso(new Date(now)) }
     this.update({ ...this.state, message: cancelled, retryAt: null })
   }
 
@@ -140,8 +153,8 @@ export class ReplyReader {
   private close(): void {
     clearInterval(this.timer)
     const { message } = this.state
-    if (hasEnded(message)) this.source.live.forget(message.id, Infinity)
-    this.unfollow()
+    if (hasEnded(message)) for (const key of [message.id, thoughtsKey(message.id)]) this.source.live.forget(key, Infinity)
+    for (const unfollow of this.unfollow) unfollow()
     this.unsubscribe()
   }
 }

@@ -41,7 +41,7 @@ class Reader {
   }
   next(live: LiveText | undefined, message: Message, retryAt: string | null = null, title: string | null = null) {
     const before = this.client.events.length
-    const progress = this.feed.next(live, { message, retryAt, title })
+    const progress = this.feed.next(live, { message, retryAt, title, summaries: false })
     this.client.feed(Buffer.from(progress.text))
     return { ...progress, events: this.client.events.slice(before) }
   }

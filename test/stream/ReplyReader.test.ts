@@ -36,9 +36,9 @@ const completed = (content: string): Message => ({ ...processing, status: "compl
 /** A reader of a reply whose row and segments the test decides, with what its client has received. */
 const startReader = (options: { readonly state?: MessageState; readonly readState?: ReplySource["readState"] } = {}) => {
   const live = new LiveTexts()
-  const state = options.state ?? { message: processing, retryAt: null, title: null }
+  const state = options.state ?? { message: processing, retryAt: null, title: null, summaries: false }
   const counts = { reads: 0, storedReads: 0, subscriptions: 0, closed: 0 }
-  const row = { stored: "", read: options.readState ?? Effect.succeed(state) }
+  const row = { stored: "", thoughts: "", read: options.readState ?? Effect.succeed(state) }
   const source: ReplySource = {
     readState: Effect.suspend(() => {
       counts.reads++
@@ -47,7 +47,7 @@ const startReader = (options: { readonly state?: MessageState; readonly readStat
     readStored: () =>
       Effect.sync(() => {
         counts.storedReads++
-        return row.stored
+        return { text: row.stored, thoughts: row.thoughts }
       }),
     live,
     subscribe: () => {
@@ -72,7 +72,7 @@ describe("the reader of a reply", () => {
     append(live, 0, "abc")
     append(live, 3, "de")
     await vi.waitFor(() => assert.strictEqual(client.text, "abcde"))
-    row.read = Effect.succeed({ message: completed("abcde"), retryAt: null, title: null })
+    row.read = Effect.succeed({ message: completed("abcde"), retryAt: null, title: null, summaries: false })
     reader.refresh()
     await once(reader.stream, "close")
     assert.deepStrictEqual(names(client), ["status", "delta", "completed"])
@@ -106,7 +106,7 @@ describe("the reader of a reply", () => {
 
   it("reads the row once more, not once each, for refreshes that come during a read", async () => {
     const gate = Deferred.makeUnsafe<void>()
-    const state = { message: processing, retryAt: null, title: null }
+    const state = { message: processing, retryAt: null, title: null, summaries: false }
     const { counts, reader } = startReader({ readState: Effect.as(Deferred.await(gate), state) })
     await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
     for (let count = 0; count < 10; count++) reader.refresh()
@@ -134,7 +134,7 @@ describe("the reader of a reply", () => {
     append(live, 0, "abc")
     await vi.waitFor(() => assert.strictEqual(client.text, "abc"))
     for (const title of ["Looms", "Looms", "Weavers"]) {
-      row.read = Effect.succeed({ message: processing, retryAt: null, title })
+      row.read = Effect.succeed({ message: processing, retryAt: null, title, summaries: false })
       reader.refresh()
       await vi.waitFor(() => assert.strictEqual(client.events.at(-1)?.data.title, title))
     }
@@ -149,14 +149,16 @@ describe("the reader of a reply", () => {
   it("survives a failed read", async () => {
     const { client, counts, reader, row } = startReader({ readState: Effect.die("no database") })
     await vi.waitFor(() => assert.strictEqual(counts.reads, 1))
-    row.read = Effect.succeed({ message: completed("abc"), retryAt: null, title: null })
+    row.read = Effect.succeed({ message: completed("abc"), retryAt: null, title: null, summaries: false })
     reader.refresh()
     await once(reader.stream, "close")
     assert.strictEqual(client.text, "abc")
   })
 
   it("reads nothing of a reply that has ended", async () => {
-    const { client, counts, reader } = startReader({ state: { message: completed("abc"), retryAt: null, title: null } })
+    const { client, counts, reader } = startReader({
+      state: { message: completed("abc"), retryAt: null, title: null, summaries: false }
+    })
     await once(reader.stream, "close")
     assert.deepStrictEqual(names(client), ["delta", "completed"])
     assert.deepStrictEqual([counts.reads, counts.storedReads], [0, 0])

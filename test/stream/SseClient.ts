@@ -23,6 +23,8 @@ export class SseParser {
   /** Lines that are not part of the format. */
   readonly strange: Array<string> = []
   text = ""
+  /** The thoughts that the client has. */
+  thoughts = ""
   lastId: string | undefined
   private rest = ""
   private fields = new Map<string, string>()
@@ -60,6 +62,7 @@ export class SseParser {
     if (type !== name) this.strange.push(data)
     if (name === "delta") this.text += parsed.text
     if (name === "replace") this.text = parsed.text
+    if (name === "thought") this.thoughts = this.thoughts.slice(0, parsed.offset) + parsed.text
     this.events.push({
       name,
       id: fields.get("id"),

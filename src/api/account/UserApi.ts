@@ -3,6 +3,7 @@ import { TooManyAttempts } from "../auth/AuthErrors.ts"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { CacheControl, noStore } from "../Annotations.ts"
 import { BillingUnavailable } from "../billing/BillingErrors.ts"
+import { withThoughts } from "../chat/ChatApi.ts"
 import { describe } from "../Describe.ts"
 import { ada } from "../Examples.ts"
 import { Authorization } from "../auth/AuthApi.ts"
@@ -33,6 +34,7 @@ export class UserApi extends HttpApiGroup.make("user")
       )
     ),
     HttpApiEndpoint.get("exportMe", "/me/export", {
+      query: withThoughts,
       success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String }),
       error: TooManyRequests
     }).annotateMerge(

@@ -52,6 +52,12 @@ export const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.st
 })
 const cacheHeaders = { etag: Schema.String, "cache-control": Schema.Literal("private, no-cache"), "cache-status": Schema.String }
 const retryAfter = { "retry-after": Schema.optionalKey(Schema.String) }
+export const withThoughts = {
+  thoughts: Schema.optionalKey(Schema.Literals(["true", "false"])).annotate({
+    description: "Whether messages have their `thoughts`.",
+    default: "false"
+  })
+}
 const asFile = { "content-disposition": Schema.String }
 const exampleTag = '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'
 export class ChatApi extends HttpApiGroup.make("chat")
@@ -124,7 +130,8 @@ export class ChatApi extends HttpApiGroup.make("chat")
         limit: Schema.optionalKey(Limit),
         cursor: Schema.optionalKey(Cursor),
         before: Schema.optionalKey(MessageId.annotate({ description: "Only messages before this one." })),
-        after: Schema.optionalKey(MessageId.annotate({ description: "Only messages after this one, oldest first." }))
+        after: Schema.optionalKey(MessageId.annotate({ description: "Only messages after this one, oldest first." })),
+        ...withThoughts
       },
       success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), linkHeader),
       error: ChatroomNotFound
@@ -170,7 +177,8 @@ export class ChatApi extends HttpApiGroup.make("chat")
         format: Schema.optionalKey(Schema.Literals(["json", "markdown"])).annotate({
           description: "Format of the export.",
           default: "json"
-        })
+        }),
+        ...withThoughts
       },
       success: [
         HttpApiSchema.WithHeaders(ChatroomExport, asFile),

@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { ids, times } from "../Examples.ts"
 import { text, Timestamp, Uuid } from "../Schemas.ts"
+import { defaultThinking, Thinking, ThinkingInput } from "./Thinking.ts"
 
 export const ChatroomId = Uuid.pipe(Schema.brand("ChatroomId"))
 export type ChatroomId = typeof ChatroomId.Type
@@ -36,6 +37,7 @@ export const exampleChatroom = {
   systemPrompt: "Answer in one sentence.",
   model: null,
   temperature: 0.5,
+  thinking: defaultThinking,
   pinned: false,
   archivedAt: null,
   lastMessageAt: times.asked,
@@ -53,6 +55,7 @@ export const Chatroom = Schema.Struct({
   systemPrompt: Schema.NullOr(Schema.String),
   model: Schema.NullOr(Schema.String).annotate({ description: "Null: the server's default model." }),
   temperature: Schema.NullOr(Schema.Finite),
+  thinking: Thinking,
   pinned: Schema.Boolean,
   archivedAt: Schema.NullOr(Timestamp).annotate({ description: "Null unless archived." }),
   lastMessageAt: Schema.NullOr(Timestamp).annotate({ description: "Null until the first question." }),
@@ -65,7 +68,8 @@ const settings = {
   title: Schema.optionalKey(Title),
   systemPrompt: Schema.optionalKey(SystemPrompt),
   model: Schema.optionalKey(Model),
-  temperature: Schema.optionalKey(Temperature)
+  temperature: Schema.optionalKey(Temperature),
+  thinking: Schema.optionalKey(ThinkingInput)
 }
 const { systemPrompt, temperature, title } = exampleChatroom
 export const CreateChatroom = Schema.Struct(settings).annotate({

@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { Count } from "../Schemas.ts"
 import { ResponseFormat } from "./Settings.ts"
+import { Thinking } from "./Thinking.ts"
 import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
 
 /** The messages that a reply's prompt included, and those it left out, with the reason. Tokens are estimates. */
@@ -24,6 +25,7 @@ export const ContextReceipt = Schema.Struct({
     temperature: Schema.NullOr(Schema.Finite),
     maxOutputTokens: Count,
     contextTokens: Count,
+    thinking: Schema.optionalKey(Thinking),
     responseFormat: Schema.optionalKey(ResponseFormat)
   }).annotate({ identifier: "ReplySettings", description: "The reply's settings, as they were when its question was accepted." })
 }).annotate({

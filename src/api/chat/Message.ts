@@ -98,6 +98,7 @@ export const exampleQuestion = {
   costMicros: null,
   output: null,
   feedback: null,
+  thoughts: null,
   createdAt: times.asked,
   completedAt: times.asked
 }
@@ -147,6 +148,12 @@ export const Message = Schema.Struct({
     description: "The value of an answer in JSON (`settings.responseFormat`); null for text, and for one that is not complete."
   }),
   feedback: Schema.NullOr(Feedback).annotate({ description: "The user's rating of the reply." }),
+  thoughts: Schema.optionalKey(
+    Schema.NullOr(Schema.String).annotate({
+      description:
+        "The model's summaries of its thoughts, once the reply has ended; null unless `thinking.summaries` is set. At most 64 KiB in UTF-8; longer ones are cut and end with `…`. Lists omit them, unless `?thoughts=true` asks for them."
+    })
+  ),
   createdAt: Timestamp,
   completedAt: Schema.NullOr(Timestamp)
 }).annotate({ identifier: "Message", description: "A question, or a model's reply to one.", examples: [exampleReply] })

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { Model, SystemPrompt, Temperature } from "./Chatroom.ts"
+import { ThinkingInput } from "./Thinking.ts"
 
 /** The form of an answer. A schema comes with `json` alone; src/models bounds what it may contain. */
 export const ResponseFormat = Schema.Struct({
@@ -20,9 +21,11 @@ export const AskSettings = Schema.Struct({
   systemPrompt: Schema.optionalKey(SystemPrompt),
   maxOutputTokens: Schema.optionalKey(
     Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })).annotate({
-      description: "Tokens that the answer may have, thoughts included; at most those of the model for the user's tier."
+      description:
+        "Tokens that the answer may have, thoughts included; at most those of the model for the user's tier and its level of thinking."
     })
   ),
+  thinking: Schema.optionalKey(ThinkingInput),
   responseFormat: Schema.optionalKey(ResponseFormat)
 }).annotate({
   identifier: "AskSettings",

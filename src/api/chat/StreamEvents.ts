@@ -42,6 +42,11 @@ export const ReplyEvent = Schema.Union([
     "title",
     { title: Schema.String },
     "The room got this title from a model, or from its first question, after the reply's question was accepted; without an id. A new connection gets it again."
+  ),
+  one(
+    "thought",
+    { text: Schema.String, offset: Count },
+    "Thoughts: what the client has of them from `offset` (UTF-16 units) on is replaced by `text`; without an id. A new connection gets all thoughts so far at offset 0. A new attempt begins with an empty text at offset 0. Only with `thinking.summaries`."
   )
 ]).annotate({
   identifier: "ReplyEvent",

@@ -35,12 +35,17 @@ export const ModelInfo = Schema.Struct({
   available: Schema.Boolean.annotate({ description: "Whether the user may choose it now." }),
   requiredTier: Tier.annotate({ description: "The lowest tier that has it." }),
   thinking: Schema.NullOr(Schema.Struct({ levels: Schema.Array(ThinkingLevel), default: Schema.NullOr(ThinkingLevel) })).annotate(
-    { description: "The levels of thinking that it has; null when it has none." }
+    {
+      description:
+        "The levels of thinking that the user's tier may choose, and the one that it has without a choice; null when it cannot be set."
+    }
   ),
   tools: Schema.Array(Tool),
   input: Schema.Array(Input),
   json: Schema.Boolean.annotate({ description: "Whether it can answer in JSON (`responseFormat`)." }),
-  maxOutputTokens: Count.annotate({ description: "Tokens of an answer for the user's tier, thoughts included." }),
+  maxOutputTokens: Count.annotate({
+    description: "Tokens of an answer for the user's tier, thoughts included; more at a level of thinking above the default."
+  }),
   contextTokens: Count.annotate({ description: "Tokens of a prompt for the user's tier." }),
   price: Schema.NullOr(
     Schema.Struct({

@@ -1,4 +1,4 @@
-import { ApiError, GoogleGenAI } from "@google/genai"
+import { ApiError, GoogleGenAI, ThinkingLevel } from "@google/genai"
 import type { Content, GenerateContentConfig, GenerateContentResponse } from "@google/genai"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -163,13 +163,41 @@ describe("a reply of the Gemini simulator", () => {
   })
 
   it("shows thoughts apart from its text and counts them and cached tokens", async () => {
-    const { chunks, text } = await stream("[[thoughts]] [[cached 3]] [[say Hi]]")
+    const { chunks, text } = await stream("[[thoughts]] [[cached 3]] [[say Hi]]", { thinkingConfig: { includeThoughts: true } })
     assert.isTrue(chunks[0]?.candidates?.[0]?.content?.parts?.[0]?.thought)
     assert.strictEqual(text, "Hi")
     const usage = chunks.at(-1)?.usageMetadata
     assert.strictEqual(usage?.cachedContentTokenCount, 3)
     assert.strictEqual(usage?.thoughtsTokenCount, 14)
     assert.strictEqual(usage?.totalTokenCount, 9 + 1 + 14)
+  })
+
+  it("only counts thoughts that were not asked for", async () => {
+    const { chunks, text } = await stream("[[thoughts]] [[say Hi]]")
+    const parts = chunks.flatMap((chunk) => chunk.candidates?.[0]?.content?.parts ?? [])
+    assert.deepStrictEqual([text, parts.filter(({ thought }) => thought)], ["Hi", []])
+    assert.strictEqual(chunks.at(-1)?.usageMetadata?.thoughtsTokenCount, 14)
+  })
+
+  it("sends half of its thoughts before its text, and the others between the chunks", async () => {
+    const { chunks } = await stream("[[thoughts 4]] [[chunks 3]]", { thinkingConfig: { includeThoughts: true } })
+    const kinds = chunks.map((chunk) => (chunk.candidates?.[0]?.content?.parts?.[0]?.thought === true ? "thought" : "text"))
+    assert.deepStrictEqual(kinds, ["thought", "thought", "text", "thought", "text", "thought", "text"])
+    assert.strictEqual(chunks.at(-1)?.candidates?.[0]?.finishReason, "STOP")
+  })
+
+  it("refuses a level of thinking that the model does not have, and a level with a budget", async () => {
+    const minimal = { thinkingConfig: { thinkingLevel: ThinkingLevel.MINIMAL } }
+    const ask = (name: string, config: GenerateContentConfig) =>
+      gemini.models.generateContent({ model: name, contents: "hi", config })
+    assert.isDefined((await ask("gemini-3.5-flash", minimal)).text)
+    for (const call of [
+      ask("gemini-3.8-flash", minimal),
+      ask("gemini-2.5-flash", { thinkingConfig: { thinkingLevel: ThinkingLevel.LOW } }),
+      ask("gemini-3.8-flash", { thinkingConfig: { thinkingLevel: ThinkingLevel.LOW, thinkingBudget: 100 } })
+    ]) {
+      assert.propertyVal(await refusal(call), "status", 400)
+    }
   })
 
   it("puts the time of sending into each chunk of [[clock]]", async () => {

@@ -1,0 +1,60 @@
+import { event } from "../api/chat/StreamEvents.ts"
+import type { LiveText } from "./LiveText.ts"
+
+const thought = (text: string, offset: number): string => event("thought", { text, offset })
+
+/** What replaces all thoughts that the client has. */
+const whole = (text: string): string => (text === "" ? "" : thought(text, 0))
+const voided = thought("", 0)
+
+/**
+ * The `thought` events that one client gets next. They have no id, so what the client has is unknown at first: a new
+ * connection gets all thoughts of the attempt, and one that may have those of an earlier attempt loses them first.
+ */
+export class ThoughtFeed {
+  /** The attempt whose thoughts the client has, or may have. */
+  private attempt: number
+  private offset = 0
+  private hasSent = false
+
+  constructor(attempt: number) {
+    this.attempt = attempt
+  }
+
+  /** To be sent before the first text or thought of an attempt: thoughts of an earlier one are void. */
+  begin(attempt: number): string {
+    if (attempt <= this.attempt) return ""
+    const mayHave = this.attempt > 0 || attempt > 1
+    this.attempt = attempt
+    this.offset = 0
+    this.hasSent = true
+    return mayHave ? voided : ""
+  }
+
+  /** Running thoughts from the client's position on; undefined when those before them are missing. */
+  append(live: LiveText): string | undefined {
+    if (live.attempt < this.attempt || live.text === "") return ""
+    const reached = live.attempt === this.attempt ? this.offset : 0
+    if (live.start > reached) return undefined
+    const begun = this.begin(live.attempt)
+    const text = live.text.slice(reached - live.start)
+    if (text === "") return begun
+    this.offset = reached + text.length
+    this.hasSent = true
+    return begun + thought(text, reached)
+  }
+
+  /** Brings the client to the thoughts of a reply that has ended. */
+  end(attempt: number, thoughts: string): string {
+    const before = this.offset
+    const isFirst = !this.hasSent
+    const begun = this.begin(attempt)
+    this.attempt = attempt
+    this.offset = thoughts.length
+    this.hasSent = true
+    if (begun !== "") return begun + whole(thoughts)
+    if (isFirst) return thoughts === "" ? voided : whole(thoughts)
+    if (before > thoughts.length) return voided + whole(thoughts)
+    return before === thoughts.length ? "" : thought(thoughts.slice(before), before)
+  }
+}
