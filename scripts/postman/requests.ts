@@ -170,6 +170,11 @@ export const folders: ReadonlyArray<Folder> = [
     call("Stream reply", "streamMessage", 200, { after: "lastEvent" }),
     call("Stream reply: resume at the end", "streamMessage", 204, { headers: { "Last-Event-ID": "{{lastEventId}}" } }),
     call("Get context of reply", "getMessageContext", 200),
+    call("Send message: show the model's thoughts", "sendMessage", 201, {
+      ...wait,
+      body: { content: "How does a loom count? [[thoughts 3]]", settings: { thinking: { level: "low", summaries: true } } }
+    }),
+    call("List messages: with thoughts", "listMessages", 200, { query: { limit: "2", thoughts: "true" } }),
     call("List messages", "listMessages", 200, { query: { limit: "50" } }),
     call("Rate reply", "rateMessage", 200),
     call("Regenerate reply", "regenerateMessage", 202, { save: { replyId: "reply.id" } }),

@@ -36,8 +36,10 @@ const newPro = async () => {
 const ask = (person: Person, room: string, content: string, settings?: object, key?: string): Promise<Reply> =>
   person.call("POST", `/chatroom/${room}/message`, { content, settings }, key === undefined ? {} : { "idempotency-key": key })
 const refused = ({ body, status }: Reply) => [status, body.code, body.errors?.[0]?.path]
-const generationOf = (about: string) =>
-  (callsAbout(backends, about)[0]?.body as { readonly generationConfig: Record<string, unknown> }).generationConfig
+const generationOf = (about: string): Record<string, unknown> => {
+  const body = callsAbout(backends, about)[0]?.body as { readonly generationConfig: Record<string, unknown> }
+  return body.generationConfig
+}
 
 describe("the levels of thinking", () => {
   it("are listed for the user's tier", async () => {
