@@ -24,10 +24,9 @@ export const AuthorizationLayer = Layer.effect(
           return yield* new ReauthenticationRequired()
         }
         if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* rejectUnexpectedBody
-        const context = Context.make(CurrentUser, session).pipe(
-          Context.add(SessionEnded, sessions.ended(session.userId, session.sessionId))
-        )
-        return yield* Effect.provideContext(httpEffect, context)
+        const ended = sessions.ended(session.userId, session.sessionId)
+        // Added one by one: a merge would copy every service of the process for each request.
+        return yield* httpEffect.pipe(Effect.provideService(CurrentUser, session), Effect.provideService(SessionEnded, ended))
       })
     })
   })

@@ -8,7 +8,7 @@ import { makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { channel, Notifications } from "../database/Notifications.ts"
 import { type Origin, storedUserAgent } from "../http/ClientAddress.ts"
 import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
-import { SessionId, UserId, type CurrentSession } from "../api/auth/User.ts"
+import { type CurrentSession, SessionId, type Tier, UserId } from "../api/auth/User.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 
@@ -37,7 +37,15 @@ export interface ListedSession {
 export type EndedSessions = { readonly only: SessionId } | { readonly except: SessionId } | "all"
 
 /** A session with its user, without what depends on the time of the request. */
-interface CachedSession extends Omit<CurrentSession, "tier"> {
+interface CachedSession {
+  /** Milliseconds. */
+  readonly expiresAt: number
+  readonly proUntil: number
+  readonly byTier: Readonly<Record<Tier, CurrentSession>>
+}
+
+/** What a session's query returns. */
+interface SessionRow extends Omit<CurrentSession, "tier" | "userId" | "sessionId"> {
   readonly expiresAt: Date
   readonly proUntil: Date | null
 }
@@ -73,6 +81,8 @@ export class Sessions extends Context.Service<
     readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
     /** Completes when the session has ended: it was revoked, or its user deleted, in any process. */
     readonly ended: (userId: UserId, sessionId: SessionId) => Effect.Effect<void>
+    /** The session with its user, when both are in memory and the session is still alive. */
+    readonly peek: (userId: UserId, sessionId: SessionId) => CurrentSession | undefined
     /** The session with its user; undefined when it was revoked, has expired, or its user was deleted. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
@@ -84,6 +94,7 @@ export class Sessions extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const notifications = yield* Notifications
+      const clock = yield* Clock.Clock
       const cache = yield* makeNotifiedCache<CachedSessions>({
         notifications,
         kind: "sessions",
@@ -199,21 +210,30 @@ export class Sessions extends Context.Service<
       })
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
-        const [row] = yield* readSql<Omit<CachedSession, "userId" | "sessionId">>`
+        const [row] = yield* readSql<SessionRow>`
           select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until,
             u.password_hash is not null as has_password, s.is_recovery, s.created_at as logged_in_at
           from sessions s join users u on u.id = s.user_id
           where s.user_id = ${userId} and s.id = ${sessionId} and s.revoked_at is null and s.expires_at > now()
             and u.status = 'active'
         `
-        return row === undefined ? undefined : { ...row, userId, sessionId }
+        if (row === undefined) return undefined
+        const { expiresAt, proUntil, ...rest } = row
+        const session = { ...rest, userId, sessionId }
+        return {
+          expiresAt: expiresAt.getTime(),
+          proUntil: proUntil?.getTime() ?? 0,
+          byTier: { basic: { ...session, tier: "basic" as const }, pro: { ...session, tier: "pro" as const } }
+        }
       }, Effect.orDie)
 
       /** Expiry and tier depend on the time, so they are computed on every read. */
-      const at = (now: number, cached: CachedSession): CurrentSession | undefined => {
-        const { expiresAt, proUntil, ...session } = cached
-        if (expiresAt.getTime() <= now) return undefined
-        return { ...session, tier: proUntil !== null && proUntil.getTime() > now ? "pro" : "basic" }
+      const at = (now: number, { byTier, expiresAt, proUntil }: CachedSession): CurrentSession | undefined =>
+        expiresAt > now ? byTier[proUntil > now ? "pro" : "basic"] : undefined
+
+      const peek = (userId: UserId, sessionId: SessionId) => {
+        const cached = cache.peek(userId)?.get(sessionId)
+        return cached === undefined ? undefined : at(clock.currentTimeMillisUnsafe(), cached)
       }
 
       const find = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
@@ -239,7 +259,7 @@ export class Sessions extends Context.Service<
         }
       })
 
-      return Sessions.of({ ended, start, refresh, revoke, list, change, find })
+      return Sessions.of({ ended, start, refresh, revoke, list, change, peek, find })
     })
   )
 }

@@ -31,6 +31,8 @@ export class Tokens extends Context.Service<
     /** Seconds an access token lives. */
     readonly ttl: number
     readonly sign: (userId: UserId, sessionId: SessionId, seconds: number) => Effect.Effect<string>
+    /** The claims of a token that was proved before and has not expired; undefined for any other. */
+    readonly peek: (token: string) => Claims | undefined
     /** Proves signature and claims, not that the session is still alive. */
     readonly verify: (token: string) => Effect.Effect<Claims, Unauthenticated>
     readonly refreshToken: (userId: UserId, sessionId: SessionId, counter: number) => string
@@ -92,8 +94,10 @@ export class Tokens extends Context.Service<
           catch: (error) => Unauthenticated.because(error instanceof errors.JWTExpired ? "token_expired" : "token_invalid")
         })
 
+      const peek = (token: string) => verified.get(token)
+
       const verify = Effect.fnUntraced(function* (token: string) {
-        const known = verified.get(token)
+        const known = peek(token)
         if (known !== undefined) return known
         if (token.length > maximumLength) return yield* Unauthenticated.because("token_invalid")
         const { payload } = yield* prove(token)
@@ -122,7 +126,7 @@ export class Tokens extends Context.Service<
         return { userId: UserId.make(userId), sessionId: SessionId.make(sessionId), counter: Number(counter) }
       }
 
-      return Tokens.of({ ttl: jwtTtl, sign, verify, refreshToken, readRefreshToken })
+      return Tokens.of({ ttl: jwtTtl, sign, peek, verify, refreshToken, readRefreshToken })
     })
   )
 }

@@ -11,13 +11,13 @@ import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Models } from "../models/Models.ts"
 import { mergeThinking } from "../models/Thinking.ts"
-import { matchingTag } from "../http/EntityTags.ts"
 import { Idempotency } from "../http/Idempotency.ts"
-import { orTooManyRequests } from "../http/PerUser.ts"
 import { rememberGzip } from "../http/Precompressed.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms, newChatroom } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
+import { answerKnownList, listAnswer } from "./ListHttp.ts"
 import { Messages } from "./Messages.ts"
 import { RoomExport } from "./RoomExport.ts"
 import { makeSendAndWait } from "./SendAndWait.ts"
@@ -48,6 +48,8 @@ export const ChatHttp = HttpApiBuilder.group(
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
     const models = yield* Models
+
+    yield* answerKnownList
 
     const checkNew = ({ model, thinking }: CreateChatroom, tier: Tier) =>
       Effect.andThen(models.check(model, tier), models.checkThinking(model ?? null, thinking?.level ?? null, tier))
@@ -82,17 +84,12 @@ export const ChatHttp = HttpApiBuilder.group(
         const after = query.cursor === undefined ? undefined : yield* cursors.decode(list, ListPosition, query.cursor)
         const cursorOf = (position: ListPosition) => cursors.encode(list, { ...position })
         const limit = query.limit ?? defaultLimit
-        const { from, value } = yield* chatroomList.page(userId, { limit, archived, search: query.q, after }, cursorOf)
-        const fresh = {
-          etag: value.etag,
-          "cache-control": "private, no-cache",
-          "cache-status": from === "hit" ? "chatrooms; hit" : `chatrooms; fwd=${from}`
-        }
-        if (value.gzipped !== undefined) rememberGzip(value.body, value.gzipped)
-        const etag = matchingTag(headers["if-none-match"], value.etag)
-        if (etag !== undefined) return HttpServerResponse.empty({ status: 304, headers: { ...fresh, etag } })
-        const next = nextLink(request.originalUrl, value.next === null ? null : cursorOf(value.next))
-        return HttpServerResponse.uint8Array(value.body, { contentType: "application/json", headers: { ...fresh, ...next } })
+        const page = yield* chatroomList.page(userId, { limit, archived, search: query.q, after }, cursorOf)
+        const answer = listAnswer(page, request.url, headers["if-none-match"])
+        if (answer.body === undefined) return HttpServerResponse.empty(answer)
+        const { bytes, contentType, gzipped } = answer.body
+        if (gzipped !== undefined) rememberGzip(bytes, gzipped)
+        return HttpServerResponse.uint8Array(bytes, { contentType, headers: answer.headers })
       }),
 
       getChatroom: Effect.fnUntraced(function* ({ params }) {

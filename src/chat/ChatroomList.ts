@@ -23,7 +23,7 @@ export interface EncodedPage {
   readonly body: Uint8Array
   /** RFC 9110: a strong validator, the hash of the body. */
   readonly etag: string
-  readonly next: ListPosition | null
+  readonly nextCursor: string | null
   /** The body as gzip, of a page that is kept and is large enough. */
   readonly gzipped?: Uint8Array | undefined
 }
@@ -31,13 +31,11 @@ export interface EncodedPage {
 const gzip = promisify(gzipCallback)
 
 /** A page that is kept is compressed once. */
-const withGzip = (page: EncodedPage): Effect.Effect<EncodedPage> =>
-  page.body.length < minimumCompressed
-    ? Effect.succeed(page)
-    : Effect.map(
-        Effect.promise(() => gzip(page.body, { level: 1 })),
-        (gzipped) => ({ ...page, gzipped })
-      )
+const withGzip = Effect.fnUntraced(function* (page: EncodedPage) {
+  if (page.body.length < minimumCompressed) return page
+  const gzipped = yield* Effect.promise(() => gzip(page.body, { level: 1 }))
+  return { ...page, gzipped }
+})
 
 /** A user's first page in the sizes that were asked for. */
 interface FirstPages {
@@ -68,6 +66,8 @@ const encoder = new TextEncoder()
 export class ChatroomList extends Context.Service<
   ChatroomList,
   {
+    /** The first page of this size, when it is in memory. */
+    readonly peek: (userId: UserId, limit: number) => EncodedPage | undefined
     /** `toCursor` makes the opaque cursor of a position. */
     readonly page: (
       userId: UserId,
@@ -94,10 +94,12 @@ export class ChatroomList extends Context.Service<
       const load = Effect.fnUntraced(function* (userId: UserId, query: ListQuery, toCursor: (position: ListPosition) => string) {
         const { hasMore, rooms } = yield* chatrooms.list(userId, query)
         const last = rooms.at(-1)
-        const next = hasMore && last !== undefined ? positionOf(last) : null
-        const body = encoder.encode(JSON.stringify({ data: rooms, hasMore, nextCursor: next === null ? null : toCursor(next) }))
-        return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`, next }
+        const nextCursor = hasMore && last !== undefined ? toCursor(positionOf(last)) : null
+        const body = encoder.encode(JSON.stringify({ data: rooms, hasMore, nextCursor }))
+        return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`, nextCursor }
       })
+
+      const peek = (userId: UserId, limit: number) => cache.peek(userId)?.bySize.get(limit)
 
       const page: ChatroomList["Service"]["page"] = (userId, query, toCursor) => {
         const isFirst = query.after === undefined && query.search === undefined && !query.archived
@@ -105,7 +107,7 @@ export class ChatroomList extends Context.Service<
           ? Effect.flatMap(load(userId, query, toCursor), withGzip)
           : load(userId, query, toCursor)
         if (!isFirst) return Effect.map(loaded, (value) => ({ value, from: "bypass" as const }))
-        const hit = cache.peek(userId)?.bySize.get(query.limit)
+        const hit = peek(userId, query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })
         return Effect.gen(function* () {
           const loading = yield* Deferred.make<EncodedPage>()
@@ -119,7 +121,7 @@ export class ChatroomList extends Context.Service<
         })
       }
 
-      return ChatroomList.of({ page, forget: (userId) => notifications.publishLocal(topicOf("chatrooms", userId)) })
+      return ChatroomList.of({ peek, page, forget: (userId) => notifications.publishLocal(topicOf("chatrooms", userId)) })
     })
   )
 }

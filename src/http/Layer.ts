@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { Cursors } from "./Cursors.ts"
 import { Idempotency } from "./Idempotency.ts"
+import { ImmediateAnswers } from "./ImmediateAnswers.ts"
 
 /** What the features' handlers share. */
-export const HttpKitLayer = Layer.mergeAll(Cursors.layer, Idempotency.layer)
+export const HttpKitLayer = Layer.mergeAll(Cursors.layer, Idempotency.layer, ImmediateAnswers.layer)

@@ -28,16 +28,17 @@ export const isAmbiguousPath = (url: string): boolean => {
  * RFC 9112, 3.2: one Host. With two, two proxies could disagree about whose request it is. HTTP/1.0, which some
  * probes of load balancers still speak, knows none.
  */
-export const hasOneHost = ({ source }: HttpServerRequest.HttpServerRequest): boolean => {
+export const hasOneHost = ({ source }: { readonly source: object }): boolean => {
   if (!(source instanceof IncomingMessage)) return true
   let hosts = 0
   for (let index = 0; index < source.rawHeaders.length; index += 2) {
-    if (source.rawHeaders[index]?.toLowerCase() === "host") hosts++
+    const name = source.rawHeaders[index]
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts++
   }
   return hosts === 1 || (hosts === 0 && source.httpVersion === "1.0")
 }
 
-export const hasTooManyHeaders = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
+export const hasTooManyHeaders = ({ source }: { readonly source: object }): boolean =>
   source instanceof IncomingMessage && source.rawHeaders.length > 2 * maximumHeaders
 
 /**

@@ -23,17 +23,27 @@ export const acceptsGzip = (header: string | undefined): boolean => {
   return (weights.get("gzip") ?? weights.get("*") ?? 0) > 0
 }
 
-/** Adds `Accept-Encoding` to what the response already varies by. */
-const varying = (response: HttpServerResponse.HttpServerResponse) => {
-  const { vary } = response.headers
-  return HttpServerResponse.setHeader(response, "vary", vary === undefined ? "Accept-Encoding" : `${vary}, Accept-Encoding`)
-}
-
-const mayCompress = ({ headers, status }: HttpServerResponse.HttpServerResponse): boolean =>
+/** Whether the body of a response with these headers depends on `Accept-Encoding`. */
+export const variesByEncoding = (
+  route: Route,
+  { headers, status }: { readonly headers: Readonly<Record<string, string | undefined>>; readonly status: number }
+): boolean =>
+  route.isCompressible &&
   status !== 204 &&
   headers["content-encoding"] === undefined &&
   !/\bno-transform\b/i.test(headers["cache-control"] ?? "") &&
   (status === 304 || compressible.test(headers["content-type"] ?? ""))
+
+/** Whether a body of this length is compressed for a request; `isKept` when its compressed form is kept (`Precompressed.ts`). */
+export const isCompressedFor = (
+  { headers, method }: { readonly headers: Readonly<Record<string, unknown>>; readonly method?: string | undefined },
+  length: number,
+  isKept: boolean
+): boolean => {
+  const minimum = headers["authorization"] === undefined || isKept ? minimumBytes : minimumPrivateBytes
+  const accepted = headers["accept-encoding"]
+  return length >= minimum && method !== "HEAD" && typeof accepted === "string" && acceptsGzip(accepted)
+}
 
 const gzip = promisify(gzipCallback)
 const best = { level: constants.Z_BEST_COMPRESSION }
@@ -74,15 +84,9 @@ export const makeCompression = Effect.gen(function* () {
     route: Route,
     response: HttpServerResponse.HttpServerResponse
   ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
-    if (!route.isCompressible || !mayCompress(response)) return Effect.succeed(response)
-    const varied = varying(response)
     const { body } = response
-    const isForOneResponse =
-      request.headers["authorization"] !== undefined && (body._tag !== "Uint8Array" || gzipOf(body.body) === undefined)
-    const minimum = isForOneResponse ? minimumPrivateBytes : minimumBytes
-    const isWorthwhile = body._tag === "Stream" || (body._tag === "Uint8Array" && body.contentLength >= minimum)
-    return isWorthwhile && request.method !== "HEAD" && acceptsGzip(request.headers["accept-encoding"])
-      ? compress(varied, route)
-      : Effect.succeed(varied)
+    const length = body._tag === "Stream" ? Infinity : body._tag === "Uint8Array" ? body.contentLength : 0
+    const isKept = body._tag === "Uint8Array" && gzipOf(body.body) !== undefined
+    return isCompressedFor(request, length, isKept) ? compress(response, route) : Effect.succeed(response)
   }
 })

@@ -2,8 +2,10 @@ import { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { noStore } from "../api/Annotations.ts"
 import type { Settings } from "../config/Settings.ts"
+import type { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import type { Draining } from "../ops/Draining.ts"
 import type { Admission } from "./Admission.ts"
+import { makeImmediateResponder } from "./ImmediateResponder.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
@@ -48,16 +50,19 @@ export class Listener extends Server {
   private readonly corsOrigins: ReadonlySet<string>
   private readonly admission: Admission["Service"]
   private readonly headers: Readonly<Record<string, string>>
+  private readonly respond: ReturnType<typeof makeImmediateResponder>
 
   constructor(
-    settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">,
+    settings: Settings,
     admission: Admission["Service"],
-    draining: Draining["Service"]
+    draining: Draining["Service"],
+    answers: ImmediateAnswers["Service"]
   ) {
     super(serverOptions)
     this.prefix = settings.apiPrefix
     this.corsOrigins = new Set(settings.corsOrigins)
     this.admission = admission
+    this.respond = makeImmediateResponder(settings, answers, admission, draining)
     this.headers = {
       ...securityHeaders(settings.appUrl),
       "content-type": "application/problem+json",
@@ -79,13 +84,19 @@ export class Listener extends Server {
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.removePrefix(request)
       if (this.admission.isFull() && routeOf(request.method, request.url).admission === "working") {
-        const enter = () => super.emit(event, ...args)
+        const enter = () => this.isAnswered(event, request, response) || super.emit(event, ...args)
         const leave = this.admission.wait(enter, () => this.refuse(request, response))
         response.once("close", leave)
         return true
       }
+      if (this.isAnswered(event, request, response)) return true
     }
     return super.emit(event, ...args)
+  }
+
+  /** Answers a request immediately, where a feature can. */
+  private isAnswered(event: string | symbol, request: IncomingMessage, response: ServerResponse): boolean {
+    return event === "request" && this.respond(request, response, prefixed.has(request))
   }
 
   /** Proxies keep connections open that they do not use, some without ever having sent a request: a drain would wait for them. */

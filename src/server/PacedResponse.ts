@@ -3,9 +3,9 @@ import { Effect, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 
 /** Bytes of a piece. A client that takes none in `ClientShares.endIdle`'s time loses its connection: some 2 KB a second. */
-const pieceBytes = 65_536
+export const pieceBytes = 65_536
 /** Bytes that a response keeps besides its body, or instead of one whose length is unknown. */
-const overheadBytes = 1_024
+export const overheadBytes = 1_024
 const streamedBytes = 2 * pieceBytes
 
 export interface Paced {

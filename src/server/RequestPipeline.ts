@@ -1,12 +1,11 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Cause, Context, type Duration, Effect, identity, Predicate } from "effect"
+import { Cause, Context, Effect, Predicate, References } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { Admission, type AdmittedSlot } from "./Admission.ts"
-import type { Share } from "./ClientShares.ts"
-import { makeCompression } from "./Compression.ts"
+import { makeCompression, variesByEncoding } from "./Compression.ts"
 import { cameWithPrefix } from "./Listener.ts"
 import { paced } from "./PacedResponse.ts"
 import { namedHeaders } from "./Document.ts"
@@ -15,13 +14,14 @@ import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable }
 import { addressKey } from "../http/ClientAddress.ts"
 import { addressOf } from "../http/Origin.ts"
 import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
-import { RequestId, requestIdFrom } from "./RequestId.ts"
+import { requestIdFrom } from "./RequestId.ts"
+import { makeResponseHeaders } from "./ResponseHeaders.ts"
 import { routeOf } from "./Routes.ts"
-import { securityHeaders } from "./SecurityHeaders.ts"
+import { holdUntilWritten } from "./WrittenResponse.ts"
 
 /** How long a handler may take; a request that asks to wait gets the longest wait on top. */
-const handlerTimeout = "15 seconds"
-const waitingTimeout = "48 seconds"
+const handlerMillis = 15_000
+const waitingMillis = 48_000
 
 const decoder = new TextDecoder()
 
@@ -47,12 +47,6 @@ const tokenError = (problem: object): string => {
   return isInvalid ? `, error="invalid_token", error_description="${String(problem.detail)}"` : ""
 }
 
-/** Clients may reach us only through `API_PREFIX`, so links carry it. */
-const withPrefix = ({ link, location }: Readonly<Record<string, string | undefined>>, prefix: string) => ({
-  ...(location?.startsWith("/") === true ? { location: `${prefix}${location}` } : {}),
-  ...(link?.startsWith("</") === true ? { link: `<${prefix}${link.slice(1)}` } : {})
-})
-
 const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
   response.status >= 400 && response.headers["content-type"]?.startsWith("application/problem+json") === true
 
@@ -68,31 +62,35 @@ const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
   return isAmbiguousPath(request.url) ? new NotFound() : undefined
 }
 
-/** Turns a timeout, a failure and a bare refusal of the platform into problems; an interruption stays one. */
+/**
+ * Turns a failure, a bare refusal of the platform and a handler that takes too long into problems; an interruption stays
+ * one. A timer interrupts the request's own fiber, because a race with a second fiber costs every request several
+ * microseconds. The pipeline itself is not interruptible.
+ */
 const withProblems = <E, R>(
   handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
-  timeout: Duration.Input,
+  timeoutMillis: number,
   allow: string | undefined
 ) =>
-  handled.pipe(
-    Effect.timeoutOrElse({ duration: timeout, orElse: () => toResponse(Unavailable.because("timeout")) }),
-    Effect.matchCauseEffect({
+  Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      fiber.interruptUnsafe()
+    }, timeoutMillis)
+    return Effect.matchCauseEffect(handled, {
       onSuccess: (response) => {
+        clearTimeout(timer)
         const problem = response.status >= 400 && !isProblem(response) ? platformProblem(response) : undefined
         return problem === undefined ? Effect.succeed(response) : toResponse(problem)
       },
-      onFailure: (cause) => (Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fromCause(cause, allow))
+      onFailure: (cause) => {
+        clearTimeout(timer)
+        if (!Cause.hasInterruptsOnly(cause)) return fromCause(cause, allow)
+        return isLate ? toResponse(Unavailable.because("timeout")) : Effect.failCause(cause)
+      }
     })
-  )
-
-/** What a response needs to know of its request. */
-interface Exchange {
-  readonly cacheControl: string | undefined
-  readonly isMalformed: boolean
-  /** `API_PREFIX`, when the request's path began with it. */
-  readonly prefix: string | undefined
-  readonly requestId: string
-}
+  })
 
 /** Completes when the client disconnects. */
 const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
@@ -104,7 +102,7 @@ const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effe
     return Effect.sync(() => response.off("close", done))
   })
 
-/** Keeps the slot until the response is written, or its client does not read it. */
+/** Keeps the slot until the response is written, and has a large body written piece by piece. */
 const keepUntilWritten = (
   request: HttpServerRequest.HttpServerRequest,
   slot: AdmittedSlot,
@@ -112,18 +110,8 @@ const keepUntilWritten = (
 ) => {
   const nodeResponse = NodeHttpServerRequest.toServerResponse(request)
   const { bytes, response: watched } = paced(response, slot.progress)
-  if (bytes === undefined || nodeResponse.destroyed) {
-    slot.release()
-    return watched
-  }
-  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
-  const end: Share["end"] = (cause) => {
-    // The response to an earlier request of the connection is still being written.
-    if (cause === "idle" && nodeResponse.socket === null) slot.write(bytes, end)
-    else socket.destroy()
-  }
-  slot.write(bytes, end)
-  nodeResponse.once("close", slot.release)
+  if (bytes === undefined || nodeResponse.destroyed) slot.release()
+  else holdUntilWritten(NodeHttpServerRequest.toIncomingMessage(request), nodeResponse, slot, bytes)
   return watched
 }
 
@@ -134,56 +122,49 @@ const keepUntilWritten = (
  */
 export const RequestPipeline = HttpRouter.middleware(
   Effect.gen(function* () {
-    const { apiPrefix, appUrl, corsOrigins, trustedProxies } = yield* AppConfig
+    const settings = yield* AppConfig
+    const { apiPrefix, corsOrigins, trustedProxies } = settings
     const admission = yield* Admission
     const compress = yield* makeCompression
-    const secure = securityHeaders(appUrl)
-    const draining = yield* Draining
+    const headersOf = makeResponseHeaders(settings, yield* Draining)
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
-    const cors =
-      corsOrigins.length === 0 ? identity : HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders(), maxAge: 600 })
-
-    const finish = (
-      response: HttpServerResponse.HttpServerResponse,
-      { cacheControl, isMalformed, prefix, requestId }: Exchange
-    ) => {
-      const headers: Record<string, string> = { ...secure, "x-request-id": requestId }
-      if (prefix !== undefined) Object.assign(headers, withPrefix(response.headers, prefix))
-      // A page has a CSP of its own.
-      if (response.headers["content-security-policy"] !== undefined) delete headers["content-security-policy"]
-      if (cacheControl !== undefined) headers["cache-control"] = response.headers["cache-control"] ?? cacheControl
-      // A draining process would wait for idle connections; one with a slow body or ambiguous requests cannot be reused.
-      if (draining.isDraining() || response.status === 408 || isMalformed) headers["connection"] = "close"
-      return HttpServerResponse.setHeaders(isProblem(response) ? completeProblem(response, requestId) : response, headers)
-    }
+    const preflight = HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders, maxAge: 600 })
 
     return (httpEffect) =>
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
-        const hadPrefix = apiPrefix !== undefined && cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
+        const incoming = NodeHttpServerRequest.toIncomingMessage(request)
         const route = routeOf(request.method, request.url)
         const client = { address: () => addressKey(addressOf(request, trustedProxies)), disconnected: disconnected(request) }
         const slot = admission.enter(route.admission, client)
         if (slot === undefined) admission.countRefusal()
         const refusal = slot === undefined ? Unavailable.because("overloaded") : refusalOf(request)
+        const isPreflight = request.method === "OPTIONS" && corsOrigins.length > 0
         const exchange = {
           cacheControl: route.cacheControl,
           isMalformed: refusal?.status === 400,
-          prefix: hadPrefix ? apiPrefix : undefined,
+          isPreflight,
+          origin: request.headers["origin"],
+          prefix: apiPrefix !== undefined && cameWithPrefix(incoming) ? apiPrefix : undefined,
           requestId
         }
-        const handled = cors(refusal === undefined ? httpEffect : toResponse(refusal))
-        const responded = withProblems(handled, mayWait(request) ? waitingTimeout : handlerTimeout, route.allow).pipe(
-          Effect.flatMap((response) => compress(request, route, finish(response, exchange))),
-          Effect.annotateLogs({ requestId }),
-          Effect.provideContext(
-            Context.make(HttpServerRequest.HttpServerRequest, withCheckedBody(request)).pipe(
-              Context.add(RequestId, requestId),
-              Context.add(CurrentSlot, slot)
-            )
-          )
+        const finish = (made: HttpServerResponse.HttpServerResponse) => {
+          const response = isProblem(made) ? completeProblem(made, requestId) : made
+          const varies = variesByEncoding(route, response)
+          const headers = headersOf(response, { ...exchange, varies })
+          const finished = HttpServerResponse.setHeaders(response, headers)
+          return varies ? compress(request, route, finished) : Effect.succeed(finished)
+        }
+        if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request)
+        const handled = refusal === undefined ? httpEffect : toResponse(refusal)
+        const timeout = mayWait(request) ? waitingMillis : handlerMillis
+        const responded = withProblems(isPreflight ? preflight(handled) : handled, timeout, route.allow).pipe(
+          Effect.flatMap(finish),
+          // Added one by one: a merge would copy every service of the process for each request.
+          Effect.provideService(CurrentSlot, slot),
+          Effect.provideService(References.CurrentLogAnnotations, { requestId })
         )
         if (slot === undefined) return responded
         return responded.pipe(

@@ -13,6 +13,7 @@ import { BillingHttp } from "../billing/BillingHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import { SettingError } from "../config/Reading.ts"
 import { ModelsHttp } from "../models/ModelsHttp.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
@@ -78,7 +79,8 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
       const { host, port } = settings
       const admission = yield* Admission
       const draining = yield* Draining
-      const listener = () => new Listener(settings, admission, draining)
+      const answers = yield* ImmediateAnswers
+      const listener = () => new Listener(settings, admission, draining, answers)
       return Layer.provideMerge(
         Announcement,
         HttpRouter.serve(routes, {

@@ -1,0 +1,50 @@
+import type { IncomingHttpHeaders } from "node:http"
+import { Context, Layer } from "effect"
+
+/** A GET or HEAD request without a body, with one Host and a path that only one route has. */
+export interface ImmediateRequest {
+  /** Path and query, without `API_PREFIX`. */
+  readonly url: string
+  /** What follows the first `?`; empty without one. */
+  readonly query: string
+  readonly headers: IncomingHttpHeaders
+}
+
+/** A response without the headers that every response gets. */
+export interface ImmediateAnswer {
+  readonly status: number
+  /** The names are in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: ImmediateBody | undefined
+}
+
+interface ImmediateBody {
+  readonly bytes: Uint8Array
+  readonly contentType: string
+  /** The bytes as gzip, where they are kept. */
+  readonly gzipped: Uint8Array | undefined
+}
+
+/** Answers from what the process holds in memory; undefined when the request has to take the usual way. */
+type Answer = (request: ImmediateRequest) => ImmediateAnswer | undefined
+
+/**
+ * Answers that need neither a fiber nor the database: the server asks for one before it routes a request. It must be the
+ * one that the route's handler would give, for the same caller and at the same time.
+ */
+export class ImmediateAnswers extends Context.Service<
+  ImmediateAnswers,
+  {
+    /** Registers the answers to GET and HEAD of a path without parameters. */
+    readonly add: (path: string, answer: Answer) => void
+    readonly find: (path: string) => Answer | undefined
+  }
+>()("chat-backend/http/ImmediateAnswers") {
+  static readonly layer = Layer.sync(ImmediateAnswers, () => {
+    const answers = new Map<string, Answer>()
+    return ImmediateAnswers.of({
+      add: (path, answer) => void answers.set(path, answer),
+      find: (path) => answers.get(path)
+    })
+  })
+}
