@@ -47,7 +47,7 @@ export const makeClient = (options: ConnectionOptions) => {
     password,
     // The socket encrypts by itself, as the endpoint says.
     ssl: false,
-    stream: postgresSockets(endpoint, options.silenceMillis),
+    stream: postgresSockets(endpoint, options.silenceMillis, options.multiplex),
     applicationName: options.name,
     connectTimeout: connectMillis,
     maxConnections: options.connections,

@@ -68,6 +68,28 @@ const addressOf = ({ host, port }: DatabaseEndpoint) =>
 
 type Done = (error?: Error | null) => void
 
+/**
+ * Has a stream send what is written in one turn of the event loop at once. The statements of many requests are then one
+ * packet, and one system call here and in Postgres.
+ */
+const sendTogether = <S extends Duplex>(stream: S): S => {
+  const write = stream.write.bind(stream)
+  let isCorked = false
+  const uncork = () => {
+    isCorked = false
+    stream.uncork()
+  }
+  stream.write = (...args: [unknown, ...ReadonlyArray<unknown>]) => {
+    if (!isCorked) {
+      isCorked = true
+      stream.cork()
+      setImmediate(uncork)
+    }
+    return Reflect.apply(write, stream, args)
+  }
+  return stream
+}
+
 /** A connection without TLS. */
 class PlainSocket extends Socket {
   private readonly silence: Silence
@@ -112,12 +134,14 @@ class NegotiatedSocket extends Duplex {
   private readonly silence: Silence
   private readonly endpoint: DatabaseEndpoint
   private readonly onDeclined: () => void
+  private readonly sendsTogether: boolean
   /** What carries the data, once it is agreed. */
   private carrier: Duplex | undefined
   private waitingWrite: (() => void) | undefined
 
-  constructor(endpoint: DatabaseEndpoint, maximumSilenceMillis: number, onDeclined: () => void) {
+  constructor(endpoint: DatabaseEndpoint, maximumSilenceMillis: number, sendsTogether: boolean, onDeclined: () => void) {
     super()
+    this.sendsTogether = sendsTogether
     this.endpoint = endpoint
     this.onDeclined = onDeclined
     this.silence = new Silence(this, maximumSilenceMillis)
@@ -173,7 +197,7 @@ class NegotiatedSocket extends Duplex {
   }
 
   private carry(stream: Duplex): void {
-    this.carrier = stream
+    this.carrier = this.sendsTogether ? sendTogether(stream) : stream
     stream.on("data", (chunk) => {
       this.silence.heard()
       if (!this.push(chunk)) stream.pause()
@@ -209,12 +233,13 @@ class NegotiatedSocket extends Duplex {
  * Makes the sockets of one database, for both drivers: encrypted as its `sslmode` says, and destroyed when the server
  * is silent for `maximumSilenceMillis`, which must be more than the longest statement may take.
  */
-export const postgresSockets = (endpoint: DatabaseEndpoint, maximumSilenceMillis: number): (() => Duplex) => {
+export const postgresSockets = (endpoint: DatabaseEndpoint, maximumSilenceMillis: number, sendsTogether = false): (() => Duplex) => {
   // Where TLS is only preferred, a server without it is not asked again until a connection breaks.
   let isPlain = endpoint.tls === "off"
   return () => {
-    if (!isPlain) return new NegotiatedSocket(endpoint, maximumSilenceMillis, () => void (isPlain = true))
+    if (!isPlain) return new NegotiatedSocket(endpoint, maximumSilenceMillis, sendsTogether, () => void (isPlain = true))
     const socket = new PlainSocket(endpoint, maximumSilenceMillis)
+    if (sendsTogether) sendTogether(socket)
     if (endpoint.tls !== "off") socket.once("error", () => void (isPlain = false))
     return socket
   }
