@@ -136,7 +136,7 @@ export class Chatrooms extends Context.Service<
         return toChatroom(row)
       })
 
-      const list: Chatrooms["Service"]["list"] = Effect.fn("Chatrooms.list")(function* (userId, query) {
+      const list: Chatrooms["Service"]["list"] = Effect.fnUntraced(function* (userId, query) {
         const { after, search } = query
         const rows = yield* readSql<Row>`
           select ${selected} from chatrooms

@@ -43,7 +43,7 @@ export class Quota extends Context.Service<
       const prompts = { basic: settings.basicDailyPrompts, pro: settings.proDailyPrompts }
       const limitsOf = (tier: Tier) => ({ prompts: prompts[tier] || null, budget: settings.dailyBudget[tier] ?? null })
 
-      const today: Quota["Service"]["today"] = Effect.fn("Quota.today")(function* (user) {
+      const today: Quota["Service"]["today"] = Effect.fnUntraced(function* (user) {
         const now = yield* Clock.currentTimeMillis
         const [row] = yield* sql<TakenToday>`
           select used, cost_micros::float8 as spent, reserved_micros::float8 as reserved from usage_daily where quota_key = ${user.quotaKey} and day = (now() at time zone 'utc')::date
