@@ -1,6 +1,7 @@
-import { Duration, Effect, Stream } from "effect"
+import { Duration, Effect, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import { Me } from "../api/account/Me.ts"
 import { Api } from "../api/Api.ts"
 import { Membership } from "../billing/Membership.ts"
 import { Quota } from "../chat/Quota.ts"
@@ -8,13 +9,17 @@ import { iso } from "../api/Schemas.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { AuthEvents } from "../auth/AuthEvents.ts"
+import { makeKnownCaller } from "../auth/KnownCaller.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { Sessions } from "../auth/Sessions.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { UserData } from "./UserData.ts"
 import { Users } from "../auth/Users.ts"
+import { ImmediateAnswers, jsonAnswer } from "../http/ImmediateAnswers.ts"
 import { originOf } from "../http/Origin.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
+
+const encodeMe = Schema.encodeSync(Schema.fromJsonString(Me))
 
 /** Changes of one user's name and e-mail: each records an event. */
 const profileChanges = { limit: 60, period: Duration.hours(1) }
@@ -30,6 +35,8 @@ export const UserHttp = HttpApiBuilder.group(
     const events = yield* AuthEvents
     const membership = yield* Membership
     const data = yield* UserData
+    const answers = yield* ImmediateAnswers
+    const knownCaller = yield* makeKnownCaller
 
     const present = Effect.fnUntraced(function* (user: CurrentSession) {
       const { email, hasPassword, mobile, name, tier } = user
@@ -41,12 +48,17 @@ export const UserHttp = HttpApiBuilder.group(
         name,
         email,
         status,
+        createdAt: iso(user.createdAt),
         tier,
         hasPassword,
-        createdAt: iso(user.createdAt),
         quota: today,
         budget: today.budget
       }
+    })
+
+    answers.add("/user/me", ({ headers, query }) => {
+      const user = query === "" ? knownCaller(headers.authorization) : undefined
+      return user === undefined ? undefined : Effect.map(present(user), (me) => jsonAnswer(encodeMe(me)))
     })
 
     return handlers.handleAll({

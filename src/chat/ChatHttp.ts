@@ -17,15 +17,13 @@ import { orTooManyRequests } from "../http/PerUser.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms, newChatroom } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
-import { answerKnownList, listAnswer } from "./ListHttp.ts"
+import { answerFirstPages, cursorsOf, listAnswer } from "./ListHttp.ts"
 import { Messages } from "./Messages.ts"
 import { RoomExport } from "./RoomExport.ts"
 import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
 
-const ListPosition = Schema.Struct({ pinned: Schema.Boolean, activeAt: Schema.String, id: Schema.String })
-type ListPosition = typeof ListPosition.Type
 const HistoryPosition = Schema.Struct({ before: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
 
 /** RFC 7240: the seconds of `Prefer: wait=N`, at most `maximumWait`; 0 when the header has no such preference. */
@@ -49,7 +47,7 @@ export const ChatHttp = HttpApiBuilder.group(
     const idempotency = yield* Idempotency
     const models = yield* Models
 
-    yield* answerKnownList
+    yield* answerFirstPages
 
     const checkNew = ({ model, thinking }: CreateChatroom, tier: Tier) =>
       Effect.andThen(models.check(model, tier), models.checkThinking(model ?? null, thinking?.level ?? null, tier))
@@ -80,11 +78,10 @@ export const ChatHttp = HttpApiBuilder.group(
       listChatrooms: Effect.fnUntraced(function* ({ headers, query, request }) {
         const { userId } = yield* CurrentUser
         const archived = query.archived === "true"
-        const list = `chatrooms:${userId}:${archived}:${query.q ?? ""}`
-        const after = query.cursor === undefined ? undefined : yield* cursors.decode(list, ListPosition, query.cursor)
-        const cursorOf = (position: ListPosition) => cursors.encode(list, { ...position })
+        const { decode, encode } = cursorsOf(cursors, userId, { archived, search: query.q })
+        const after = query.cursor === undefined ? undefined : yield* decode(query.cursor)
         const limit = query.limit ?? defaultLimit
-        const page = yield* chatroomList.page(userId, { limit, archived, search: query.q, after }, cursorOf)
+        const page = yield* chatroomList.page(userId, { limit, archived, search: query.q, after }, encode)
         const answer = listAnswer(page, request.url, headers["if-none-match"])
         if (answer.body === undefined) return HttpServerResponse.empty(answer)
         const { bytes, contentType, gzipped } = answer.body

@@ -233,7 +233,11 @@ class NegotiatedSocket extends Duplex {
  * Makes the sockets of one database, for both drivers: encrypted as its `sslmode` says, and destroyed when the server
  * is silent for `maximumSilenceMillis`, which must be more than the longest statement may take.
  */
-export const postgresSockets = (endpoint: DatabaseEndpoint, maximumSilenceMillis: number, sendsTogether = false): (() => Duplex) => {
+export const postgresSockets = (
+  endpoint: DatabaseEndpoint,
+  maximumSilenceMillis: number,
+  sendsTogether = false
+): (() => Duplex) => {
   // Where TLS is only preferred, a server without it is not asked again until a connection breaks.
   let isPlain = endpoint.tls === "off"
   return () => {

@@ -26,12 +26,24 @@ interface ImmediateBody {
   readonly gzipped: Uint8Array | undefined
 }
 
-/** Answers from what the process holds in memory; undefined when the request has to take the usual way. */
-type Answer = (request: ImmediateRequest) => ImmediateAnswer | undefined
+const encoder = new TextEncoder()
+
+/** 200 with this JSON. */
+export const jsonAnswer = (json: string): ImmediateAnswer => ({
+  status: 200,
+  headers: {},
+  body: { bytes: encoder.encode(json), contentType: "application/json", gzipped: undefined }
+})
 
 /**
- * Answers that need neither a fiber nor the database: the server asks for one before it routes a request. It must be the
- * one that the route's handler would give, for the same caller and at the same time.
+ * Answers from what the process holds in memory, or with one short read that may be repeated; undefined when the request has
+ * to take the usual way. A request whose read fails, or takes long, takes it too.
+ */
+type Answer = (request: ImmediateRequest) => ImmediateAnswer | Effect.Effect<ImmediateAnswer> | undefined
+
+/**
+ * Answers that need no route: the server asks for one before it routes a request. It must be the one that the route's
+ * handler would give, for the same caller and at the same time.
  */
 export class ImmediateAnswers extends Context.Service<
   ImmediateAnswers,

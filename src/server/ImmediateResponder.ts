@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import type { Settings } from "../config/Settings.ts"
 import { addressKey, clientAddress } from "../http/ClientAddress.ts"
-import type { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
+import type { ImmediateAnswer, ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import { gzipTag } from "../http/Precompressed.ts"
 import { hasOneHost, hasTooManyHeaders } from "../http/RequestGuard.ts"
 import type { Draining } from "../ops/Draining.ts"
-import type { Admission } from "./Admission.ts"
+import { CurrentSlot } from "../ops/RequestSlot.ts"
+import type { Admission, AdmittedSlot } from "./Admission.ts"
 import { isCompressedFor, variesByEncoding } from "./Compression.ts"
 import { overheadBytes, pieceBytes } from "./PacedResponse.ts"
 import { requestIdFrom } from "./RequestId.ts"
@@ -27,83 +28,140 @@ const isUnusual = (request: IncomingMessage): boolean => {
   )
 }
 
-/**
- * Sends what features answer immediately (`ImmediateAnswers`), byte for byte as the pipeline would. Returns false when the
- * request has to take the usual way. The caller has seen that a working slot is free.
- */
-export const makeImmediateResponder = (
-  settings: Settings,
-  answers: ImmediateAnswers["Service"],
-  admission: Admission["Service"],
-  draining: Draining["Service"]
-) => {
-  const { apiPrefix, trustedProxies } = settings
-  const headersOf = makeResponseHeaders(settings, draining)
-  const routes = new Map<string, Route>()
-  /** Only of paths that have immediate answers. */
-  const knownRoute = (path: string): Route => {
-    const route = routes.get(path) ?? routeOf("GET", path)
-    routes.set(path, route)
-    return route
+/** Milliseconds after which a request whose answer needs a read takes the usual way, which has the time-outs and problems. */
+const patience = 1_000
+
+/** A request that has an answer. */
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly path: string
+  readonly hadPrefix: boolean
+  /** Has the request routed. */
+  readonly usual: () => void
+}
+
+/** Sends what features answer immediately (`ImmediateAnswers`), byte for byte as the pipeline would. */
+export class ImmediateResponder {
+  private readonly settings: Settings
+  private readonly answers: ImmediateAnswers["Service"]
+  private readonly admission: Admission["Service"]
+  private readonly headersOf: ReturnType<typeof makeResponseHeaders>
+  /** Of the process, for the reads. */
+  private readonly services: Context.Context<never>
+  /** The routes of paths that have answers. */
+  private readonly routes = new Map<string, Route>()
+
+  constructor(
+    settings: Settings,
+    answers: ImmediateAnswers["Service"],
+    admission: Admission["Service"],
+    draining: Draining["Service"],
+    services: Context.Context<never>
+  ) {
+    this.settings = settings
+    this.answers = answers
+    this.admission = admission
+    this.headersOf = makeResponseHeaders(settings, draining)
+    this.services = services
   }
 
-  /** What the kernel did not take counts against the budget of responses that are being written. */
-  const holdRest = (request: IncomingMessage, response: ServerResponse, route: Route, bytes: number) => {
-    const forwarded = request.headers["x-forwarded-for"]
-    const peer = request.socket.remoteAddress
-    const address = () => addressKey(clientAddress(peer, typeof forwarded === "string" ? forwarded : undefined, trustedProxies))
-    const slot = admission.enter(route.admission, { address, disconnected: Effect.never })
-    if (slot !== undefined) holdUntilWritten(request, response, slot, bytes)
-  }
-
-  return (request: IncomingMessage, response: ServerResponse, hadPrefix: boolean): boolean => {
+  /**
+   * Returns false when the request has to take the usual way. The caller has seen that a working slot is free; `usual` is
+   * called when a request turns out later to need the usual way.
+   */
+  respond(request: IncomingMessage, response: ServerResponse, hadPrefix: boolean, usual: () => void): boolean {
     const { headers, method, url = "" } = request
     if (method !== "GET" && method !== "HEAD") return false
     const start = url.indexOf("?")
     const path = start === -1 ? url : url.slice(0, start)
-    const find = answers.find(path)
+    const find = this.answers.find(path)
     // Without a socket, the response to an earlier request of the connection is still being written.
     if (find === undefined || response.socket === null || response.destroyed || isUnusual(request)) return false
     const answer = find({ url, query: start === -1 ? "" : url.slice(start + 1), headers })
     if (answer === undefined) return false
+    const exchange = { request, response, path, hadPrefix, usual }
+    return Effect.isEffect(answer) ? this.read(exchange, answer) : this.send(exchange, answer)
+  }
 
-    const { body, status } = answer
+  /** Holds a slot for the time of the read. */
+  private read(exchange: Exchange, reading: Effect.Effect<ImmediateAnswer>): boolean {
+    const { response, usual } = exchange
+    const slot = this.enter(exchange)
+    if (slot === undefined) return false
+    let isSettled = false
+    const settle = () => {
+      isSettled = true
+      clearTimeout(timer)
+      slot.release()
+    }
+    const timer = setTimeout(() => {
+      settle()
+      if (!response.destroyed) usual()
+    }, patience)
+    const context = Context.add(this.services, CurrentSlot, slot)
+    Effect.runForkWith(context)(reading).addObserver((exit) => {
+      if (isSettled) return
+      settle()
+      if (response.destroyed) return
+      if (exit._tag === "Failure" || !this.send(exchange, exit.value)) usual()
+    })
+    return true
+  }
+
+  private send(exchange: Exchange, { body, headers, status }: ImmediateAnswer): boolean {
+    const { request, response } = exchange
     const isCompressed = body !== undefined && isCompressedFor(request, body.bytes.length, body.gzipped !== undefined)
     const sent = isCompressed ? body.gzipped : body?.bytes
     // A body that is yet to be compressed, or that is sent in pieces.
     if (body !== undefined && (sent === undefined || sent.length > pieceBytes)) return false
 
-    const own: Record<string, string> = { ...answer.headers }
+    const own: Record<string, string> = { ...headers }
     if (body !== undefined) {
       own["content-type"] = body.contentType
       own["content-length"] = String(body.bytes.length)
     }
-    const route = knownRoute(path)
-    const varies = variesByEncoding(route, { headers: own, status })
-    const header = headers["x-request-id"]
-    Object.assign(
-      own,
-      headersOf(
-        { headers: own, status },
-        {
-          cacheControl: route.cacheControl,
-          isMalformed: false,
-          isPreflight: false,
-          origin: headers.origin,
-          prefix: hadPrefix ? apiPrefix : undefined,
-          requestId: requestIdFrom(typeof header === "string" ? header : undefined),
-          varies
-        }
-      )
-    )
+    Object.assign(own, this.commonHeaders(exchange, { headers: own, status }))
     if (isCompressed && sent !== undefined) {
       own["content-encoding"] = "gzip"
       own["content-length"] = String(sent.length)
       if (own["etag"] !== undefined) own["etag"] = gzipTag(own["etag"])
     }
     response.writeHead(status, own)
-    response.end(method === "HEAD" ? undefined : sent)
-    if (request.socket.writableLength > 0) holdRest(request, response, route, overheadBytes + (sent?.length ?? 0))
+    response.end(request.method === "HEAD" ? undefined : sent)
+    // What the kernel did not take counts against the budget of responses that are being written.
+    const slot = request.socket.writableLength > 0 ? this.enter(exchange) : undefined
+    if (slot !== undefined) holdUntilWritten(request, response, slot, overheadBytes + (sent?.length ?? 0))
     return true
+  }
+
+  private commonHeaders({ hadPrefix, path, request }: Exchange, response: Parameters<typeof this.headersOf>[0]) {
+    const route = this.routeOf(path)
+    const { origin, "x-request-id": requestId } = request.headers
+    return this.headersOf(response, {
+      cacheControl: route.cacheControl,
+      isMalformed: false,
+      isPreflight: false,
+      origin,
+      prefix: hadPrefix ? this.settings.apiPrefix : undefined,
+      requestId: requestIdFrom(typeof requestId === "string" ? requestId : undefined),
+      varies: variesByEncoding(route, response)
+    })
+  }
+
+  private enter({ path, request }: Exchange): AdmittedSlot | undefined {
+    const { headers, socket } = request
+    const forwarded = headers["x-forwarded-for"]
+    const peer = socket.remoteAddress
+    const address = () =>
+      addressKey(clientAddress(peer, typeof forwarded === "string" ? forwarded : undefined, this.settings.trustedProxies))
+    // The reads are short, and do not wait for the client.
+    return this.admission.enter(this.routeOf(path).admission, { address, disconnected: Effect.never })
+  }
+
+  private routeOf(path: string): Route {
+    const route = this.routes.get(path) ?? routeOf("GET", path)
+    this.routes.set(path, route)
+    return route
   }
 }

@@ -2,10 +2,9 @@ import { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { noStore } from "../api/Annotations.ts"
 import type { Settings } from "../config/Settings.ts"
-import type { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import type { Draining } from "../ops/Draining.ts"
 import type { Admission } from "./Admission.ts"
-import { makeImmediateResponder } from "./ImmediateResponder.ts"
+import type { ImmediateResponder } from "./ImmediateResponder.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { routeOf } from "./Routes.ts"
@@ -50,19 +49,19 @@ export class Listener extends Server {
   private readonly corsOrigins: ReadonlySet<string>
   private readonly admission: Admission["Service"]
   private readonly headers: Readonly<Record<string, string>>
-  private readonly respond: ReturnType<typeof makeImmediateResponder>
+  private readonly responder: ImmediateResponder
 
   constructor(
-    settings: Settings,
+    settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">,
     admission: Admission["Service"],
     draining: Draining["Service"],
-    answers: ImmediateAnswers["Service"]
+    responder: ImmediateResponder
   ) {
     super(serverOptions)
     this.prefix = settings.apiPrefix
     this.corsOrigins = new Set(settings.corsOrigins)
     this.admission = admission
-    this.respond = makeImmediateResponder(settings, answers, admission, draining)
+    this.responder = responder
     this.headers = {
       ...securityHeaders(settings.appUrl),
       "content-type": "application/problem+json",
@@ -83,20 +82,22 @@ export class Listener extends Server {
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.removePrefix(request)
-      if (this.admission.isFull() && routeOf(request.method, request.url).admission === "working") {
-        const enter = () => this.isAnswered(event, request, response) || super.emit(event, ...args)
-        const leave = this.admission.wait(enter, () => this.refuse(request, response))
-        response.once("close", leave)
-        return true
-      }
-      if (this.isAnswered(event, request, response)) return true
+      const route = () => void super.emit(event, request, response)
+      const usual = () => this.whenFree(request, response, route)
+      this.whenFree(request, response, () => {
+        const isAnswered = event === "request" && this.responder.respond(request, response, prefixed.has(request), usual)
+        if (!isAnswered) route()
+      })
+      return true
     }
     return super.emit(event, ...args)
   }
 
-  /** Answers a request immediately, where a feature can. */
-  private isAnswered(event: string | symbol, request: IncomingMessage, response: ServerResponse): boolean {
-    return event === "request" && this.respond(request, response, prefixed.has(request))
+  /** Has a request wait, or refuses it, while all working slots are taken. */
+  private whenFree(request: IncomingMessage, response: ServerResponse, enter: () => void): void {
+    if (!this.admission.isFull() || routeOf(request.method, request.url).admission !== "working") return enter()
+    const leave = this.admission.wait(enter, () => this.refuse(request, response))
+    response.once("close", leave)
   }
 
   /** Proxies keep connections open that they do not use, some without ever having sent a request: a drain would wait for them. */

@@ -23,6 +23,7 @@ import { OpsHttp } from "./OpsHttp.ts"
 import { Admission } from "./Admission.ts"
 import { Docs } from "./Docs.ts"
 import { RequestPipeline } from "./RequestPipeline.ts"
+import { ImmediateResponder } from "./ImmediateResponder.ts"
 import { Listener } from "./Listener.ts"
 import { documentAt } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
@@ -80,7 +81,9 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
       const admission = yield* Admission
       const draining = yield* Draining
       const answers = yield* ImmediateAnswers
-      const listener = () => new Listener(settings, admission, draining, answers)
+      const services = yield* Effect.context<never>()
+      const responder = new ImmediateResponder(settings, answers, admission, draining, services)
+      const listener = () => new Listener(settings, admission, draining, responder)
       return Layer.provideMerge(
         Announcement,
         HttpRouter.serve(routes, {

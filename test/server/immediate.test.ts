@@ -139,6 +139,38 @@ describe.each(backends)("immediate answers $what", ({ settings }) => {
     socket.destroy()
   })
 
+  it("are those of the usual way after a read, too", async () => {
+    await keep([""])
+    const socket = await open(backend.url)
+    const paths = prefixes.map((prefix) => `${prefix}/user/me`)
+    const headers = [[], ["accept-encoding: gzip"], ["origin: https://app.example", "x-request-id: mine-1"]]
+    for (const [[method, path], own] of cartesian(cartesian(["GET", "HEAD"], paths), headers)) {
+      const asked = { method, path, lines: [...authorized(), ...own] }
+      const { immediate, usual } = await both(socket, asked)
+      assert.strictEqual(immediate.response, usual.response, textOf(asked))
+      assert.deepStrictEqual([immediate.writers, usual.writers], [["immediate"], ["pipeline"]])
+    }
+    // Pages of two sizes that are not in memory, and hold the same rooms.
+    let limit = 20
+    for (const own of [[], ["accept-encoding: gzip"], ["if-none-match: *"]]) {
+      const [immediate, usual] = [++limit, ++limit].map((size) => ({
+        method: "GET",
+        path: `/chatroom?limit=${size}`,
+        lines: [...authorized(), ...own, "x-request-id: mine-1"]
+      }))
+      assert.isDefined(immediate)
+      assert.isDefined(usual)
+      writers.length = 0
+      socket.write(textOf(immediate))
+      const answered = stable(await readOne(socket, "GET"), true)
+      socket.write(textOf(usual, [usualWay]))
+      assert.strictEqual(answered, stable(await readOne(socket, "GET"), true))
+      assert.include(answered, "chatrooms; fwd=miss")
+      assert.deepStrictEqual(writers, ["immediate", "pipeline"])
+    }
+    socket.destroy()
+  })
+
   it("have a body that is what its headers say", async () => {
     await keep([""])
     const socket = await open(backend.url)
@@ -225,10 +257,17 @@ describe("immediate answers", () => {
 
   const from = async (person: Person) => (await person.call("GET", "/chatroom")).headers.get("cache-status")
   const keep = (person: Person) => until("a cache hit", async () => (await from(person)) === "chatrooms; hit")
-  const writing = async () => {
+  const inProgress = async (activity: string) => {
     const { text } = await ada.call("GET", "/metrics", undefined, operator)
-    return Number(/^chat_requests_in_progress\{activity="writing"\} (\d+)$/m.exec(text)?.[1])
+    const name = `chat_requests_in_progress{activity="${activity}"} `
+    return Number(
+      text
+        .split("\n")
+        .find((line) => line.startsWith(name))
+        ?.slice(name.length)
+    )
   }
+  const writing = () => inProgress("writing")
 
   it.each([
     ["a body", { lines: ["content-length: 0"] }],
@@ -239,7 +278,8 @@ describe("immediate answers", () => {
     ["an unknown parameter", { path: "/chatroom?limit=20&x=1" }],
     ["a size in another spelling", { path: "/chatroom?limit=020" }],
     ["a search", { path: "/chatroom?q=Room" }],
-    ["a size that is not in memory", { path: "/chatroom?limit=77" }],
+    ["a later page", { path: "/chatroom?cursor=x" }],
+    ["a parameter that the path has not", { path: "/user/me?x=1" }],
     ["a trailing slash", { path: "/chatroom/" }],
     ["an ambiguous path", { path: "//chatroom" }],
     ["an absolute target", { path: "http://chat.example/chatroom" }],
@@ -314,17 +354,41 @@ describe("immediate answers", () => {
     assert.deepStrictEqual(writers, ["immediate", "pipeline"])
   })
 
+  it("are left to the usual way when their read takes long or fails", async () => {
+    await keep(ada)
+    await locker.query("begin")
+    await locker.query("lock table usage_daily in access exclusive mode")
+    writers.length = 0
+    const began = performance.now()
+    const slow = ada.call("GET", "/user/me")
+    await sleep(1_500)
+    await locker.query("rollback")
+    assert.strictEqual((await slow).status, 200)
+    assert.isAtLeast(performance.now() - began, 1_400)
+    assert.deepStrictEqual(writers, ["pipeline"])
+
+    await locker.query("begin")
+    await locker.query("lock table usage_daily in access exclusive mode")
+    writers.length = 0
+    const failing = ada.call("GET", "/user/me")
+    const cancelled = () =>
+      database.query<{ done: boolean }>(
+        "select pg_cancel_backend(pid) as done from pg_stat_activity where datname = current_database() and query like '%usage_daily%' and wait_event_type = 'Lock'"
+      )
+    await until("the read is cancelled", async () => (await cancelled()).length > 0)
+    await locker.query("rollback")
+    assert.strictEqual((await failing).status, 200)
+    assert.deepStrictEqual(writers, ["pipeline"])
+    assert.strictEqual(await inProgress("working"), 0)
+  })
+
   it("wait like other requests while all slots are taken", async () => {
     await keep(ada)
     const bob = await logIn(backend.url)
     await locker.query("begin")
     await locker.query("lock table chatrooms in access exclusive mode")
     const stuck = times(2, () => bob.call("GET", "/chatroom?q=x"))
-    const inProgress = async () => {
-      const { text } = await ada.call("GET", "/metrics", undefined, operator)
-      return Number(/^chat_requests_in_progress\{activity="working"\} (\d+)$/m.exec(text)?.[1])
-    }
-    await until("all slots are taken", async () => (await inProgress()) === 2)
+    await until("all slots are taken", async () => (await inProgress("working")) === 2)
     let isAnswered = false
     const waiting = ada.call("GET", "/chatroom").then((reply) => {
       isAnswered = true
