@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
+import { pipeline } from "node:stream"
 import { Context, Effect } from "effect"
 import type { Settings } from "../config/Settings.ts"
 import { addressKey, clientAddress } from "../http/ClientAddress.ts"
@@ -9,7 +10,7 @@ import type { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import type { Admission, AdmittedSlot } from "./Admission.ts"
 import { isCompressedFor, variesByEncoding } from "./Compression.ts"
-import { overheadBytes, pieceBytes } from "./PacedResponse.ts"
+import { inPieces, overheadBytes, pieceBytes } from "./PacedResponse.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { makeResponseHeaders } from "./ResponseHeaders.ts"
 import { type Route, routeOf } from "./Routes.ts"
@@ -90,31 +91,31 @@ export class ImmediateResponder {
     const slot = this.enter(exchange)
     if (slot === undefined) return false
     let isSettled = false
-    const settle = () => {
+    const timer = setTimeout(() => giveUp(), patience)
+    const giveUp = () => {
       isSettled = true
-      clearTimeout(timer)
       slot.release()
-    }
-    const timer = setTimeout(() => {
-      settle()
       if (!response.destroyed) usual()
-    }, patience)
+    }
     const context = Context.add(this.services, CurrentSlot, slot)
     Effect.runForkWith(context)(reading).addObserver((exit) => {
       if (isSettled) return
-      settle()
-      if (response.destroyed) return
-      if (exit._tag === "Failure" || !this.send(exchange, exit.value)) usual()
+      clearTimeout(timer)
+      if (response.destroyed) return slot.release()
+      if (exit._tag === "Failure" || !this.send(exchange, exit.value, slot)) giveUp()
     })
     return true
   }
 
-  private send(exchange: Exchange, { body, headers, status }: ImmediateAnswer): boolean {
+  /** Returns false when the body is yet to be compressed, or no slot is free for one that takes long to write. */
+  private send(exchange: Exchange, { body, headers, status }: ImmediateAnswer, ownSlot?: AdmittedSlot): boolean {
     const { request, response } = exchange
     const isCompressed = body !== undefined && isCompressedFor(request, body.bytes.length, body.gzipped !== undefined)
     const sent = isCompressed ? body.gzipped : body?.bytes
-    // A body that is yet to be compressed, or that is sent in pieces.
-    if (body !== undefined && (sent === undefined || sent.length > pieceBytes)) return false
+    if (body !== undefined && sent === undefined) return false
+    const isPaced = sent !== undefined && sent.length > pieceBytes
+    let slot = ownSlot ?? (isPaced ? this.enter(exchange) : undefined)
+    if (isPaced && slot === undefined) return false
 
     const own: Record<string, string> = { ...headers }
     if (body !== undefined) {
@@ -128,9 +129,16 @@ export class ImmediateResponder {
       if (own["etag"] !== undefined) own["etag"] = gzipTag(own["etag"])
     }
     response.writeHead(status, own)
-    response.end(request.method === "HEAD" ? undefined : sent)
+    if (request.method === "HEAD" || sent === undefined) response.end()
+    else if (isPaced)
+      pipeline(
+        inPieces(sent, () => slot?.progress()),
+        response,
+        () => {}
+      )
+    else response.end(sent)
     // What the kernel did not take counts against the budget of responses that are being written.
-    const slot = request.socket.writableLength > 0 ? this.enter(exchange) : undefined
+    if (request.socket.writableLength > 0) slot ??= this.enter(exchange)
     if (slot !== undefined) holdUntilWritten(request, response, slot, overheadBytes + (sent?.length ?? 0))
     return true
   }

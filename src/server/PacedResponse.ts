@@ -21,6 +21,10 @@ const pieces = function* (body: Uint8Array, onPiece: () => void) {
   }
 }
 
+/** A body as a stream of pieces, of which it has one in memory twice. */
+export const inPieces = (body: Uint8Array, onPiece: () => void): Readable =>
+  Readable.from(pieces(body, onPiece), { objectMode: false, highWaterMark: pieceBytes })
+
 /** Has a large body written piece by piece, and `onPiece` called whenever the client has made room for the next one. */
 export const paced = (response: HttpServerResponse.HttpServerResponse, onPiece: () => void): Paced => {
   const { body, headers, status } = response
@@ -32,6 +36,5 @@ export const paced = (response: HttpServerResponse.HttpServerResponse, onPiece: 
   if (body._tag !== "Uint8Array") return { response, bytes: overheadBytes }
   const bytes = overheadBytes + body.contentLength
   if (body.contentLength <= pieceBytes) return { response, bytes }
-  const readable = Readable.from(pieces(body.body, onPiece), { objectMode: false, highWaterMark: pieceBytes })
-  return { response: HttpServerResponse.raw(readable, { status, headers }), bytes }
+  return { response: HttpServerResponse.raw(inPieces(body.body, onPiece), { status, headers }), bytes }
 }

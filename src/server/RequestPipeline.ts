@@ -1,5 +1,5 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Cause, Context, Effect, Predicate, References } from "effect"
+import { Cause, Context, Effect, Exit, Predicate, References } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -64,31 +64,36 @@ const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
 
 /**
  * Turns a failure, a bare refusal of the platform and a handler that takes too long into problems; an interruption stays
- * one. A timer interrupts the request's own fiber, because a race with a second fiber costs every request several
- * microseconds. The pipeline itself is not interruptible.
+ * one. The handler has a fiber of its own, because a client that disconnects does not interrupt it. A timer is much
+ * cheaper than a race with a second fiber.
  */
 const withProblems = <E, R>(
   handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>,
   timeoutMillis: number,
   allow: string | undefined
 ) =>
-  Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
+  Effect.contextWith((context: Context.Context<R>) => {
+    const handler = Effect.runForkWith(context)(handled)
     let isLate = false
-    const timer = setTimeout(() => {
-      isLate = true
-      fiber.interruptUnsafe()
-    }, timeoutMillis)
-    return Effect.matchCauseEffect(handled, {
-      onSuccess: (response) => {
-        clearTimeout(timer)
-        const problem = response.status >= 400 && !isProblem(response) ? platformProblem(response) : undefined
-        return problem === undefined ? Effect.succeed(response) : toResponse(problem)
-      },
-      onFailure: (cause) => {
-        clearTimeout(timer)
-        if (!Cause.hasInterruptsOnly(cause)) return fromCause(cause, allow)
-        return isLate ? toResponse(Unavailable.because("timeout")) : Effect.failCause(cause)
+    const completed = (exit: Exit.Exit<HttpServerResponse.HttpServerResponse, E>) => {
+      if (Exit.isSuccess(exit)) {
+        const problem = exit.value.status >= 400 && !isProblem(exit.value) ? platformProblem(exit.value) : undefined
+        return problem === undefined ? exit : toResponse(problem)
       }
+      if (isLate) return toResponse(Unavailable.because("timeout"))
+      return Cause.hasInterruptsOnly(exit.cause) ? exit : fromCause(exit.cause, allow)
+    }
+    const exit = handler.pollUnsafe()
+    if (exit !== undefined) return completed(exit)
+    return Effect.callback<HttpServerResponse.HttpServerResponse, E>((resume) => {
+      const timer = setTimeout(() => {
+        isLate = true
+        handler.interruptUnsafe()
+      }, timeoutMillis)
+      handler.addObserver((late) => {
+        clearTimeout(timer)
+        resume(completed(late))
+      })
     })
   })
 
@@ -110,8 +115,10 @@ const keepUntilWritten = (
 ) => {
   const nodeResponse = NodeHttpServerRequest.toServerResponse(request)
   const { bytes, response: watched } = paced(response, slot.progress)
-  if (bytes === undefined || nodeResponse.destroyed) slot.release()
-  else holdUntilWritten(NodeHttpServerRequest.toIncomingMessage(request), nodeResponse, slot, bytes)
+  const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+  if (bytes === undefined) slot.release()
+  // By then the platform has written the response.
+  else queueMicrotask(() => holdUntilWritten(incoming, nodeResponse, slot, bytes))
   return watched
 }
 
