@@ -136,7 +136,8 @@ export const RequestPipeline = HttpRouter.middleware(
     const headersOf = makeResponseHeaders(settings, yield* Draining)
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
-    const preflight = HttpMiddleware.cors({ allowedOrigins, exposedHeaders: namedHeaders, maxAge: 600 })
+    const exposedHeaders = corsOrigins.length === 0 ? [] : namedHeaders()
+    const preflight = HttpMiddleware.cors({ allowedOrigins, exposedHeaders, maxAge: 600 })
 
     return (httpEffect) =>
       Effect.withFiber((fiber) => {

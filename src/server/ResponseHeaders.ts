@@ -28,7 +28,7 @@ const withPrefix = ({ link, location }: Headers, prefix: string) => ({
 
 /** The headers by which a browser lets a page of another origin read a response (Fetch standard, CORS protocol). */
 const makeCors = (origins: ReadonlyArray<string>) => {
-  const exposed = namedHeaders.join(",")
+  const exposed = namedHeaders().join(",")
   const isPublic = origins.length === 1 && origins[0] === "*"
   return (headers: Record<string, string>, ownVary: string | undefined, origin: string | undefined): void => {
     if (isPublic) headers["access-control-allow-origin"] = "*"
