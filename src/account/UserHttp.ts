@@ -1,7 +1,7 @@
-import { Duration, Effect, Schema, Stream } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { Me } from "../api/account/Me.ts"
+import type { Me } from "../api/account/Me.ts"
 import { Api } from "../api/Api.ts"
 import { Membership } from "../billing/Membership.ts"
 import { Quota } from "../chat/Quota.ts"
@@ -18,8 +18,6 @@ import { Users } from "../auth/Users.ts"
 import { ImmediateAnswers, jsonAnswer } from "../http/ImmediateAnswers.ts"
 import { originOf } from "../http/Origin.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
-
-const encodeMe = Schema.encodeSync(Schema.fromJsonString(Me))
 
 /** Changes of one user's name and e-mail: each records an event. */
 const profileChanges = { limit: 60, period: Duration.hours(1) }
@@ -38,7 +36,8 @@ export const UserHttp = HttpApiBuilder.group(
     const answers = yield* ImmediateAnswers
     const knownCaller = yield* makeKnownCaller
 
-    const present = Effect.fnUntraced(function* (user: CurrentSession) {
+    /** In the order of the schema, because it is sent without a pass of it, too. */
+    const present = Effect.fnUntraced(function* (user: CurrentSession): Effect.fn.Return<typeof Me.Type> {
       const { email, hasPassword, mobile, name, tier } = user
       const status = "active" as const
       const today = yield* quota.today(user)
@@ -58,7 +57,7 @@ export const UserHttp = HttpApiBuilder.group(
 
     answers.add("/user/me", ({ headers, query }) => {
       const user = query === "" ? knownCaller(headers.authorization) : undefined
-      return user === undefined ? undefined : Effect.map(present(user), (me) => jsonAnswer(encodeMe(me)))
+      return user === undefined ? undefined : Effect.map(present(user), (me) => jsonAnswer(me))
     })
 
     return handlers.handleAll({

@@ -28,11 +28,11 @@ interface ImmediateBody {
 
 const encoder = new TextEncoder()
 
-/** 200 with this JSON. */
-export const jsonAnswer = (json: string): ImmediateAnswer => ({
+/** 200 with a value that is its own encoding. */
+export const jsonAnswer = (value: object): ImmediateAnswer => ({
   status: 200,
   headers: {},
-  body: { bytes: encoder.encode(json), contentType: "application/json", gzipped: undefined }
+  body: { bytes: encoder.encode(JSON.stringify(value)), contentType: "application/json", gzipped: undefined }
 })
 
 /**
