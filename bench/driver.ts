@@ -11,6 +11,8 @@ export interface Job {
   readonly first: number
   readonly connections: number
   readonly seconds: number
+  /** Requests after which the load ends, also before its time is over. */
+  readonly most?: number
 }
 
 export interface Load {
@@ -37,6 +39,7 @@ const drive = async (job: Job): Promise<Load> => {
   const cpu = process.cpuUsage()
   const startedAt = performance.now()
   const deadline = startedAt + job.seconds * 1000
+  const end = job.first + (job.most ?? Infinity)
 
   const drain = (): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -54,21 +57,25 @@ const drive = async (job: Job): Promise<Load> => {
         statuses[status] = (statuses[status] ?? 0) + 1
         if (hit) hits++
         latencies.push(now - sentAt)
+        if (next >= end) return void socket.end()
         send()
       }
       socket.on("data", reader(answered, reject)).once("connect", send).once("error", reject)
-      socket.once("close", () => (performance.now() < deadline ? reject(new Error("the server hung up")) : resolve()))
+      socket.once("close", () =>
+        performance.now() < deadline && next < end ? reject(new Error("the server hung up")) : resolve()
+      )
     })
 
   await Promise.all(Array.from({ length: job.connections }, drain))
   const { system, user } = process.cpuUsage(cpu)
   const elapsed = performance.now() - startedAt
+  const seconds = Math.min(job.seconds, elapsed / 1000)
   latencies.sort((a, b) => a - b)
   const quantile = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
   return {
     statuses,
     hits,
-    seconds: job.seconds,
+    seconds,
     p50: quantile(0.5),
     p99: quantile(0.99),
     driverCores: (user + system) / 1000 / elapsed,

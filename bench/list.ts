@@ -75,7 +75,7 @@ const keepListenerDown = async (databaseUrl: string): Promise<() => Promise<void
 const bench = async (stage: Stage): Promise<ReadonlyArray<Row>> => {
   const databaseUrl = await stage.createDatabase("bench_list")
   const settings = stage.settings(databaseUrl)
-  const api = await startApi(settings, "api")
+  const api = await startApi(settings, "api", stage.entry)
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
   try {

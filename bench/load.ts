@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import type { Job, Load } from "./driver.ts"
-import { meterCpu } from "./process.ts"
-import type { Sample } from "./reference.ts"
+import { meterCpu, nodeArguments } from "./process.ts"
+import type { Sample } from "./references/bare.ts"
 
 /** A request as the driver sends it; `more` contains further header lines, each with its line break. */
 export const requestText = (method: "GET" | "POST", path: string, token: string, body?: object, more = ""): string => {
@@ -36,6 +36,8 @@ export interface Target {
   readonly port: number
   readonly requests: ReadonlyArray<string>
   readonly connections: number
+  /** Requests after which the load ends, also before its time is over. */
+  readonly most?: number
 }
 
 export interface Driver {
@@ -72,7 +74,12 @@ export const startReference = async (
 ) => {
   const response = await fetch(url, {
     method,
-    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...more },
+    headers: {
+      authorization: `Bearer ${token}`,
+      "accept-encoding": "identity", // fetch would decode the body and keep the Content-Length of the encoded one
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...more
+    },
     ...(body === undefined ? {} : { body: JSON.stringify(body) })
   })
   const sample: Sample = {
@@ -81,7 +88,7 @@ export const startReference = async (
     body: await response.text()
   }
   if (sample.status >= 400) throw new Error(`${method} ${url} answered ${sample.status}: ${sample.body}`)
-  const child = fork(new URL("./reference.ts", import.meta.url))
+  const child = fork(new URL("./references/bare.ts", import.meta.url), { execArgv: [...nodeArguments] })
   const port = await ask<number>(child, sample)
   return { port, pid: child.pid ?? 0, bytes: Buffer.byteLength(sample.body), stop: () => void child.kill() }
 }

@@ -14,15 +14,21 @@ export interface Running {
   readonly stop: () => Promise<void>
 }
 
-/** Arguments for the product's Node, such as `--cpu-prof`, to profile it under the load of a benchmark. */
+/** Further arguments for Node, such as `--cpu-prof`, to profile the servers under the load of a benchmark. */
 const extraArguments = (process.env["BENCH_NODE_ARGS"] ?? "").split(" ").filter((word) => word !== "")
+
+/** As in the Dockerfile; the same for the product and for what it is compared with. */
+export const nodeArguments: ReadonlyArray<string> = ["--enable-source-maps", ...extraArguments]
 
 /** Runs a file, with only PATH and HOME of this environment, and waits until its output matches `readyLine`. */
 export const startNode = async (file: string, env: Readonly<Record<string, string>>, readyLine: RegExp): Promise<Running> => {
   const startedAt = performance.now()
   const { HOME = "", PATH = "" } = process.env
-  const args = file.startsWith("simulators/") ? [file] : [...extraArguments, file]
-  const child = spawn(process.execPath, args, { env: { HOME, PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
+  const args = file.startsWith("simulators/") ? [file] : [...nodeArguments, file]
+  const child = spawn(process.execPath, args, {
+    env: { HOME, PATH, NODE_ENV: "production", ...env },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()))
   let output = ""
   const captured = await new Promise<string>((resolve, reject) => {

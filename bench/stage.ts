@@ -1,11 +1,13 @@
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import pg from "pg"
 import { startPostgres } from "../dev/EmbeddedPostgres.ts"
 import type { Settings, Stats } from "../simulators/gemini/GeminiSimulator.ts"
 import { type Driver, startDriver } from "./load.ts"
 import { type Running, startNode } from "./process.ts"
+import { type RunningRedis, startRedis } from "./redis.ts"
 import { median } from "./table.ts"
 
 const jwtKeys = `bench:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
@@ -26,9 +28,22 @@ export const productSettings = (databaseUrl: string, simulatorUrl: string): Read
   BASIC_CONCURRENCY: "1000"
 })
 
+/** The bundle of these sources, built into the folder beside the one package that is not in it. */
+const buildBundle = (folder: string): string => {
+  execFileSync(process.execPath, ["scripts/build.ts", join(folder, "dist")])
+  mkdirSync(join(folder, "node_modules"))
+  symlinkSync(resolve("node_modules/@node-rs"), join(folder, "node_modules/@node-rs"))
+  return join(folder, "dist/main.mjs")
+}
+
 /** What every benchmark needs: a Postgres that writes to the disk, the Gemini simulator and the load driver. */
 export interface Stage {
   readonly driver: Driver
+  /** What the product's processes run: the bundle, or the file in BENCH_ENTRY. */
+  readonly entry: string
+  /** Undefined where `redis-server` is not on PATH. */
+  readonly redis: RunningRedis | undefined
+  readonly simulatorUrl: string
   readonly postgresPid: number
   readonly simulatorPid: number
   readonly simulator: {
@@ -47,6 +62,8 @@ export interface Stage {
 export const openStage = async (): Promise<Stage> => {
   const folder = mkdtempSync(join(tmpdir(), "bench-"))
   const postgres = await startPostgres({ dataDir: join(folder, "data") })
+  const redis = await startRedis(folder)
+  const entry = process.env["BENCH_ENTRY"] ?? buildBundle(folder)
   const simulator = await startNode("simulators/gemini/main.ts", {}, /ready (http\S+)/)
   const driver = startDriver()
   const admin = new pg.Client({ connectionString: postgres.url })
@@ -66,6 +83,9 @@ export const openStage = async (): Promise<Stage> => {
 
   return {
     driver,
+    entry,
+    redis,
+    simulatorUrl: simulator.captured,
     postgresPid: postgres.pid,
     simulatorPid: simulator.pid,
     simulator: {
@@ -84,10 +104,10 @@ export const openStage = async (): Promise<Stage> => {
     settings: (databaseUrl) => productSettings(databaseUrl, simulator.captured),
     describe: async () =>
       `Postgres ${await show("server_version")}, fsync ${await show("fsync")}, synchronous_commit ` +
-      `${await show("synchronous_commit")}; one fsync of a file beside it takes ${fsyncMillis(folder).toFixed(2)} ms (median).`,
+      `${await show("synchronous_commit")}; ${redis === undefined ? "no redis-server on PATH" : `Redis ${redis.version}, appendfsync everysec`}; one fsync of a file beside it takes ${fsyncMillis(folder).toFixed(2)} ms (median).`,
     close: async () => {
       driver.stop()
-      await Promise.all([admin.end(), simulator.stop()])
+      await Promise.all([admin.end(), simulator.stop(), redis?.stop()])
       await postgres.stop()
       rmSync(folder, { recursive: true, force: true })
     }
@@ -126,5 +146,5 @@ export const startApi = async (
   return { ...running, port: Number(running.captured), url: `http://127.0.0.1:${running.captured}` }
 }
 
-export const startWorker = (settings: Readonly<Record<string, string>>): Promise<Running> =>
-  startNode(sourceEntry, { ...settings, ROLE: "worker" }, /Working/)
+export const startWorker = (settings: Readonly<Record<string, string>>, entry = sourceEntry): Promise<Running> =>
+  startNode(entry, { ...settings, ROLE: "worker" }, /Working/)
