@@ -77,7 +77,7 @@ const stage = await openStage()
 try {
   const databaseUrl = await stage.createDatabase("bench_flood")
   const settings = { ...stage.settings(databaseUrl), TRUSTED_PROXIES: "127.0.0.1", PASSWORD_LOGIN: "true" }
-  const api = await startApi(settings, "api")
+  const api = await startApi(settings, "api", stage.entry)
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
   const [token = ""] = await seedTokens(settings, 1)

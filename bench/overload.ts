@@ -101,7 +101,11 @@ const measure = async (stage: Stage, kind: Kind) => {
   const sides: Array<Side> = []
   for (const [name, bound] of [["bounded"], ["without", unbounded]] as const) {
     const settings = stage.settings(await stage.createDatabase(`bench_overload_${kind.status}_${name}`))
-    const api = await startApi({ ...settings, ...(bound === undefined ? {} : { REQUEST_CONCURRENCY: bound }) }, "api")
+    const api = await startApi(
+      { ...settings, ...(bound === undefined ? {} : { REQUEST_CONCURRENCY: bound }) },
+      "api",
+      stage.entry
+    )
     const requests = await kind.requests(api, await seedTokens(settings, users))
     sides.push({ name, api, requests })
     await stage.driver.run({ port: api.port, requests, connections: 64 }, 2, { api: api.pid })

@@ -56,18 +56,26 @@ export interface Stage {
   readonly settings: (databaseUrl: string) => Readonly<Record<string, string>>
   /** The properties of machine and database that the figures depend on. */
   readonly describe: () => Promise<string>
+  /** The statements that took most of Postgres' time, with BENCH_STATEMENTS. */
+  readonly statements: () => Promise<ReadonlyArray<string>>
   readonly close: () => Promise<void>
 }
 
+const countsStatements = process.env["BENCH_STATEMENTS"] !== undefined
+
 export const openStage = async (): Promise<Stage> => {
   const folder = mkdtempSync(join(tmpdir(), "bench-"))
-  const postgres = await startPostgres({ dataDir: join(folder, "data") })
+  const postgres = await startPostgres({
+    dataDir: join(folder, "data"),
+    ...(countsStatements ? { settings: { shared_preload_libraries: "pg_stat_statements" } } : {})
+  })
   const redis = await startRedis(folder)
   const entry = process.env["BENCH_ENTRY"] ?? buildBundle(folder)
   const simulator = await startNode("simulators/gemini/main.ts", {}, /ready (http\S+)/)
   const driver = startDriver()
   const admin = new pg.Client({ connectionString: postgres.url })
   await admin.connect()
+  if (countsStatements) await admin.query("create extension pg_stat_statements")
 
   const control = async (method: string, route: string, body?: object): Promise<unknown> => {
     const response = await fetch(`${simulator.captured}/__control/${route}`, {
@@ -105,6 +113,16 @@ export const openStage = async (): Promise<Stage> => {
     describe: async () =>
       `Postgres ${await show("server_version")}, fsync ${await show("fsync")}, synchronous_commit ` +
       `${await show("synchronous_commit")}; ${redis === undefined ? "no redis-server on PATH" : `Redis ${redis.version}, appendfsync everysec`}; one fsync of a file beside it takes ${fsyncMillis(folder).toFixed(2)} ms (median).`,
+    statements: async () => {
+      if (!countsStatements) return []
+      const { rows } = await admin.query<{ line: string }>(
+        `select format('%s s, %s × %s ms, %s blocks each: %s %s', round(total_exec_time::numeric / 1000, 1), calls,
+           round(mean_exec_time::numeric, 3), (shared_blks_hit + shared_blks_read) / calls, d.datname,
+           left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 150)) as line
+         from pg_stat_statements s join pg_database d on d.oid = s.dbid order by total_exec_time desc limit 25`
+      )
+      return rows.map(({ line }) => line)
+    },
     close: async () => {
       driver.stop()
       await Promise.all([admin.end(), simulator.stop(), redis?.stop()])

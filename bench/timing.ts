@@ -71,7 +71,7 @@ const compare = async (url: string, route: Route): Promise<ReadonlyArray<string>
 
 const bench = async (stage: Stage): Promise<ReadonlyArray<ReadonlyArray<string>>> => {
   const databaseUrl = await stage.createDatabase("bench_timing")
-  const api = await startApi({ ...stage.settings(databaseUrl), PASSWORD_LOGIN: "true" }, "api")
+  const api = await startApi({ ...stage.settings(databaseUrl), PASSWORD_LOGIN: "true" }, "api", stage.entry)
   const database = new pg.Client({ connectionString: databaseUrl })
   await database.connect()
   try {
