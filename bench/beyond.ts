@@ -38,6 +38,7 @@ export const beyond = (stage: Stage, effort: Effort): Promise<ReadonlyArray<Line
     const database = new pg.Client({ connectionString: product.databaseUrl })
     await database.connect()
     await stage.driver.run(target, effort.warmUp, {})
+    await database.query("analyze")
     const rounds = []
     const faults: Array<string> = []
     for (let round = 0; round < effort.rounds; round++) {

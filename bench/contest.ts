@@ -35,10 +35,12 @@ type Load = (target: Target, seconds: number, pids: Readonly<Record<string, numb
 export const contest = async (
   load: Load,
   contenders: ReadonlyArray<Contender>,
-  effort: Effort
+  effort: Effort,
+  afterWarmUp: () => Promise<void> = () => Promise.resolve()
 ): Promise<ReadonlyArray<Result>> => {
   const windows = contenders.map((): Array<Window> => [])
   for (const { pids, target } of contenders) await load(target, effort.warmUp, pids)
+  await afterWarmUp()
   for (let round = 0; round < effort.rounds; round++) {
     if (effort.isPatient) await calm()
     for (const [index, { pids, target }] of contenders.entries()) windows[index]?.push(await load(target, effort.seconds, pids))

@@ -3,7 +3,7 @@ import pg from "pg"
 import { type Effort, type Line, quotients } from "./contest.ts"
 import type { Target } from "./load.ts"
 import { calm, meterCpu, residentMiB, type Running } from "./process.ts"
-import { connections, questionsTo, type Side, withSides } from "./sides.ts"
+import { analyze, connections, questionsTo, type Side, withSides } from "./sides.ts"
 import type { Stage } from "./stage.ts"
 import { byProcess, median, number } from "./table.ts"
 
@@ -66,6 +66,7 @@ export const finished = (stage: Stage, effort: Effort): Promise<ReadonlyArray<Li
     const workers = await Promise.all(sides.map((side) => side.startWorker(workerConcurrency)))
     const drains = sides.map((): Array<Drain> => [])
     for (let round = -2; round < effort.rounds; round++) {
+      if (round === 0) await analyze(sides)
       if (effort.isPatient) await calm()
       for (const [index, side] of sides.entries()) {
         const worker = workers[index]

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { freePort } from "../dev/freePort.ts"
 import type { Effort, Line } from "./contest.ts"
 import { calm, residentMiB, startNode } from "./process.ts"
-import { type Stage, startApi } from "./stage.ts"
+import type { Stage } from "./stage.ts"
 import { byProcess, median, number } from "./table.ts"
 
 /** Milliseconds from the start of the process to its first 200. */
@@ -24,9 +24,7 @@ const firstAnswer = async (stage: Stage, settings: Readonly<Record<string, strin
 
 /** The start on a migrated database, and the memory of a process before its first request. */
 export const idle = async (stage: Stage, effort: Effort): Promise<ReadonlyArray<Line>> => {
-  const settings = stage.settings(await stage.createDatabase("bench_idle"))
-  const migrated = await startApi(settings, "all", stage.entry)
-  await migrated.stop()
+  const settings = stage.settings(await stage.productDatabase("bench_idle"))
   const lines: Array<Line> = []
   for (const role of ["api", "all"]) {
     const starts: Array<number> = []

@@ -22,7 +22,7 @@ interface World {
 
 /** One user with his rooms, known to the product and to the usual stack. */
 const withWorld = async <A>(stage: Stage, run: (world: World) => Promise<A>): Promise<A> => {
-  const settings = stage.settings(await stage.createDatabase("bench_reads"))
+  const settings = stage.settings(await stage.productDatabase("bench_reads"))
   const api = await startApi(settings, "api", stage.entry)
   const usual = await startUsualStack(stage, "bench_reads_usual")
   try {

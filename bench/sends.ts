@@ -1,6 +1,6 @@
 import pg from "pg"
 import { compare, contest, type Contender, type Effort, type Line } from "./contest.ts"
-import { connections, questionsTo, withSides } from "./sides.ts"
+import { analyze, connections, questionsTo, withSides } from "./sides.ts"
 import type { Stage } from "./stage.ts"
 
 /** More than either accepts in a second, so that no question is sent twice. */
@@ -22,7 +22,7 @@ export const accepted = (stage: Stage, effort: Effort): Promise<ReadonlyArray<Li
   return withSides(stage, "bench_send", users, roomsEach, async ({ rooms, sides }) => {
     const requests = questionsTo(rooms)
     const contenders = sides.map(({ name, pids, port }): Contender => ({ name, pids, target: { port, connections, requests } }))
-    const [product, usual] = await contest(stage.driver.run, contenders, effort)
+    const [product, usual] = await contest(stage.driver.run, contenders, effort, () => analyze(sides))
     if (product === undefined) throw new Error("the product was not measured")
     const line = compare("POST message, accepted", "202", product, usual, "Fastify + pg + BullMQ")
     const stored = await Promise.all(sides.map(({ databaseUrl }) => countReplies(databaseUrl)))

@@ -52,6 +52,8 @@ export interface Stage {
   }
   /** A new, empty database; returns its URL. */
   readonly createDatabase: (name: string) => Promise<string>
+  /** The same, with the tables of the product. */
+  readonly productDatabase: (name: string) => Promise<string>
   /** The settings of a product process on a database. */
   readonly settings: (databaseUrl: string) => Readonly<Record<string, string>>
   /** The properties of machine and database that the figures depend on. */
@@ -63,11 +65,18 @@ export interface Stage {
 
 const countsStatements = process.env["BENCH_STATEMENTS"] !== undefined
 
-export const openStage = async (): Promise<Stage> => {
+/** Further settings of Postgres, and what receives its log. */
+interface StageOptions {
+  readonly postgres?: Readonly<Record<string, string>>
+  readonly log?: (line: string) => void
+}
+
+export const openStage = async ({ log, postgres: more }: StageOptions = {}): Promise<Stage> => {
   const folder = mkdtempSync(join(tmpdir(), "bench-"))
   const postgres = await startPostgres({
     dataDir: join(folder, "data"),
-    ...(countsStatements ? { settings: { shared_preload_libraries: "pg_stat_statements" } } : {})
+    log,
+    settings: { ...(countsStatements ? { shared_preload_libraries: "pg_stat_statements" } : {}), ...more }
   })
   const redis = await startRedis(folder)
   const entry = process.env["BENCH_ENTRY"] ?? buildBundle(folder)
@@ -88,6 +97,19 @@ export const openStage = async (): Promise<Stage> => {
     const { rows } = await admin.query<{ value: string }>("select current_setting($1) as value", [name])
     return rows[0]?.value ?? "?"
   }
+  const createDatabase = async (name: string, template = "template1") => {
+    await admin.query(`create database ${name} template ${template}`)
+    const url = new URL(postgres.url)
+    url.pathname = `/${name}`
+    return url.href
+  }
+  const settings = (databaseUrl: string) => productSettings(databaseUrl, simulator.captured)
+  let migrated: Promise<string> | undefined
+  const migrate = async (name: string) => {
+    const migrating = await startApi(settings(await createDatabase(name)), "api", entry)
+    await migrating.stop()
+    return name
+  }
 
   return {
     driver,
@@ -103,13 +125,9 @@ export const openStage = async (): Promise<Stage> => {
       },
       stats: async () => (await control("GET", "stats")) as Stats
     },
-    createDatabase: async (name) => {
-      await admin.query(`create database ${name}`)
-      const url = new URL(postgres.url)
-      url.pathname = `/${name}`
-      return url.href
-    },
-    settings: (databaseUrl) => productSettings(databaseUrl, simulator.captured),
+    createDatabase,
+    productDatabase: async (name) => createDatabase(name, await (migrated ??= migrate("bench_product"))),
+    settings,
     describe: async () =>
       `Postgres ${await show("server_version")}, fsync ${await show("fsync")}, synchronous_commit ` +
       `${await show("synchronous_commit")}; ${redis === undefined ? "no redis-server on PATH" : `Redis ${redis.version}, appendfsync everysec`}; one fsync of a file beside it takes ${fsyncMillis(folder).toFixed(2)} ms (median).`,

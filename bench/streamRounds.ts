@@ -179,7 +179,7 @@ export const measureStreams = async (
   observe: (round: Round) => void = () => {}
 ): Promise<Measured> => {
   const { rate, streams } = amount
-  const databaseUrl = await stage.createDatabase(`bench_streams_${setup.workers}_${streams}_${rate}`)
+  const databaseUrl = await stage.productDatabase(`bench_streams_${setup.workers}_${streams}_${rate}`)
   const workers = Math.max(1, setup.workers)
   // As many slots as replies, because an idle slot polls the queue, which is not part of streaming.
   const settings = { ...stage.settings(databaseUrl), WORKER_CONCURRENCY: String(Math.ceil(streams / workers)) }

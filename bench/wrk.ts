@@ -30,7 +30,14 @@ export const runWrk = async (target: Target, seconds: number, pids: Readonly<Rec
   const meter = meterCpu(pids)
   const child = spawn(
     "wrk",
-    ["-t1", `-c${target.connections}`, `-d${seconds}s`, "--latency", ...headers, `http://127.0.0.1:${target.port}${path}`],
+    [
+      "-t1",
+      `-c${target.connections}`,
+      `-d${Math.ceil(seconds)}s`,
+      "--latency",
+      ...headers,
+      `http://127.0.0.1:${target.port}${path}`
+    ],
     { stdio: ["ignore", "pipe", "inherit"] }
   )
   let output = ""
