@@ -10,7 +10,7 @@ import { type Stage, startApi, startWorker } from "./stage.ts"
 
 /** A user may have five streams open in one process. */
 const roomsEach = 5
-/** Milliseconds for which a reply is written. */
+/** Milliseconds for which a reply is written, unless the amount says otherwise. */
 export const replyMillis = 8_000
 /** The replies begin evenly spread over this time, because real users do not all ask at the same moment. */
 const spreadMillis = 1_000
@@ -27,8 +27,10 @@ export interface Setup {
 export interface Amount {
   readonly streams: number
   readonly rate: number
+  /** For which a reply is written. */
+  readonly millis?: number
 }
-const chunksOf = ({ rate }: Amount) => Math.round((replyMillis / 1000) * rate)
+const chunksOf = ({ millis = replyMillis, rate }: Amount) => Math.round((millis / 1000) * rate)
 export const setups: Readonly<Record<string, Setup>> = {
   one: { name: "one process (`ROLE=all`)", apis: 1, workers: 0 },
   separate: { name: "2 × `ROLE=api`, 2 × `ROLE=worker`", apis: 2, workers: 2 }
@@ -109,7 +111,7 @@ const measureRound = async (
     const before = await databaseCounters(database)
     const from = performance.now()
     // Until the first replies end.
-    await sleep(replyMillis)
+    await sleep(amount.millis ?? replyMillis)
     const after = await databaseCounters(database)
     const seconds = (performance.now() - from) / 1000
     const used = meter()
