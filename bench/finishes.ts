@@ -25,7 +25,7 @@ const drain = async (
   await database.connect()
   process.kill(worker.pid, "SIGSTOP")
   const target: Target = { port: side.port, connections, requests, most: count }
-  await stage.driver.run(target, 60, {})
+  await stage.driver.run(target, 600, {})
   const meter = meterCpu({ worker: worker.pid, ...side.pids, simulator: stage.simulatorPid })
   const from = Date.now()
   process.kill(worker.pid, "SIGCONT")

@@ -7,7 +7,7 @@ import { byProcess, median, number, latency } from "./table.ts"
 export const streams = async (stage: Stage, effort: Effort): Promise<ReadonlyArray<Line>> => {
   const setup = setups["separate"]
   if (setup === undefined) throw new Error("there is no such set-up")
-  const amount = effort.rounds === 1 ? { streams: 20, rate: 20, millis: 2_000 } : { streams: 2_000, rate: 20 }
+  const amount = effort.rounds === 1 ? { streams: 20, rate: 20, millis: 3_000 } : { streams: 2_000, rate: 20 }
   await stage.simulator.reset({})
   const { memory, rounds } = await measureStreams(stage, setup, amount, effort.rounds)
   const middle = (of: (round: (typeof rounds)[number]) => number) => median(rounds.map(of))

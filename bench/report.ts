@@ -1,4 +1,6 @@
+import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 
 const file = new URL("README.md", import.meta.url)
 
@@ -10,4 +12,5 @@ export const writeReport = (name: string, text: string): void => {
   const to = old.indexOf(end)
   if (from === -1 || to === -1) throw new Error(`bench/README.md has no markers ${begin} and ${end}`)
   writeFileSync(file, `${old.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${old.slice(to)}`)
+  execFileSync("node_modules/.bin/oxfmt", [fileURLToPath(file)])
 }
