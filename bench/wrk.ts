@@ -3,7 +3,7 @@ import { once } from "node:events"
 import type { Target, Window } from "./load.ts"
 import { meterCpu } from "./process.ts"
 
-/** Whether wrk is on PATH. It takes a quarter of the CPU that the driver takes, which counts on two cores. */
+/** Whether wrk is on PATH. It takes about half of the CPU that the driver takes, which counts on two cores. */
 export const hasWrk = (() => {
   try {
     execFileSync("sh", ["-c", "command -v wrk"], { stdio: "ignore" })
