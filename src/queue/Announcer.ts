@@ -92,13 +92,20 @@ export class Announcer extends Context.Service<
       const jobs = new Map<string, JobSpec>()
       let topics = new Set<Topic>()
 
-      const send = (specs: ReadonlyArray<JobSpec>, payloads: ReadonlyArray<string>) =>
-        sql`
-          select set_config('synchronous_commit', 'off', true),
+      const send = (specs: ReadonlyArray<JobSpec>, payloads: ReadonlyArray<string>) => {
+        const notify = sql`
+          (select count(pg_notify(${channel}, payload)) from json_array_elements_text(${JSON.stringify(payloads)}::text::json) payload)
+        `
+        // Without a job to add, `add_jobs` would still run its statements and wake every worker.
+        if (specs.length === 0) return sql`select set_config('synchronous_commit', 'off', true), ${notify}`
+        // A plan that is made while the table of jobs is empty would read all of it for ever.
+        return sql`
+          select set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true),
             (select count(*) from graphile_worker.add_jobs(array(
               select json_populate_recordset(null::graphile_worker.job_spec, ${JSON.stringify(specs)}::text::json)))),
-            (select count(pg_notify(${channel}, payload)) from json_array_elements_text(${JSON.stringify(payloads)}::text::json) payload)
+            ${notify}
         `.pipe(retryConflicts(sql))
+      }
 
       const flush = Effect.gen(function* () {
         yield* ready.close

@@ -5,10 +5,13 @@ import pg from "pg"
 import type { DatabaseEndpoint } from "../config/DatabaseUrl.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { pgConfig } from "../database/Connections.ts"
+import { fetchForIdleSlots } from "./JobFetching.ts"
 import { type Task, Tasks } from "./Tasks.ts"
 
 /** Milliseconds that running jobs get to end when the process drains; then they are interrupted. */
 export const drainMillis = 10_000
+/** Time between two looks for jobs whose time has come. */
+const pollMillis = 200
 /** A pool of workers: the jobs that it runs at the same time, and connections for taking and acknowledging them. */
 export interface RunnerPool {
   readonly name: string
@@ -113,6 +116,8 @@ export const makeRunner = Effect.fnUntraced(function* (
   events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
   events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
 
+  fetchForIdleSlots(events)
+
   const pool = yield* makePool(databaseDirect, { connections, name })
   const starting = yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -122,14 +127,14 @@ export const makeRunner = Effect.fnUntraced(function* (
         events,
         logger,
         concurrency,
-        // New jobs are notified; polling finds those whose time has come. Each idle slot polls for itself, so the
-        // interval grows with their number: fifty queries a second at most.
-        pollInterval: Math.max(1_000, 20 * concurrency),
+        // New jobs are notified; polling finds those whose time has come.
+        pollInterval: pollMillis,
         noHandleSignals: true,
         parsedCronItems: parseCronItems(crons),
         preset: {
           worker: {
             // With the default delay `stop` returns before the last acknowledgement, and the jobs stay locked.
+            localQueue: { size: concurrency },
             completeJobBatchDelay: 0,
             failJobBatchDelay: 0,
             gracefulShutdownAbortTimeout: drainMillis
