@@ -16,6 +16,7 @@ import m0015 from "./0015_json_output.ts"
 import m0016 from "./0016_titles.ts"
 import m0017 from "./0017_safety.ts"
 import m0018 from "./0018_thinking.ts"
+import m0019 from "./0019_send.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -36,5 +37,6 @@ export const migrations = {
   "0015_json_output": m0015,
   "0016_titles": m0016,
   "0017_safety": m0017,
-  "0018_thinking": m0018
+  "0018_thinking": m0018,
+  "0019_send": m0019
 }

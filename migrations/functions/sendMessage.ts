@@ -14,8 +14,9 @@ import { define } from "./define.ts"
  * their way; else it is `held`.
  *
  * `p_settings` are the reply's settings, which the caller has resolved for the user's tier and from the room's settings of
- * a version; when either is another by now, nothing is taken and `settings_changed` says what they are. The limits are
- * those of the tier. With `p_title` a room that has no title yet gets it, and `isTitled` is true. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for four
+ * a version (-1: from a room that sets neither model nor temperature); when either is another by now, nothing is taken
+ * and `settings_changed` says what they are. The limits are those of the tier. With `p_title` a room that has no title yet
+ * gets it, and `isTitled` is true. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for four
  * bytes) at `p_input_price` millionths of a dollar a token, and `p_output_micros` for the longest answer.
  */
 export const sendMessage = define(`
@@ -71,7 +72,9 @@ begin
   end if;
 
   v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
-  if v_tier <> p_tier or v_room.settings_version <> p_settings_version then
+  if v_tier <> p_tier or v_room.settings_version <> p_settings_version
+      and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null
+        and v_room.thinking = '{"level": null, "summaries": false}') then
     return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
       'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking);
   end if;
@@ -101,8 +104,10 @@ begin
 
   -- Ids order a room's messages, but are made before the room is locked, by clocks that differ: one that would come
   -- before the newest message is moved to the milliseconds after it.
-  select m.id into v_last from messages m where m.user_id = p_user and m.chatroom_id = p_room order by m.id desc limit 1;
-  if v_last >= p_question then
+  -- Bounded from below, so that the user's other rooms are not read whichever index the plan takes.
+  select m.id into v_last from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.id >= p_question
+    order by m.id desc limit 1;
+  if found then
     p_question := uuid_after(v_last, 1, p_question);
     p_reply := uuid_after(v_last, 2, p_reply);
   end if;

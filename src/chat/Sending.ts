@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { Clock, Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, type SqlError } from "effect/sql"
 import { LRUCache } from "lru-cache"
 import { v7 as uuid } from "uuid"
 import type { CurrentSession, Tier, UserId } from "../api/auth/User.ts"
@@ -23,11 +23,12 @@ import type { ModelNotInPlan } from "../api/models/ModelErrors.ts"
 import type { ValidationFailed } from "../api/Problems.ts"
 import { isoText } from "../api/Schemas.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { makeBatches, unlockedRowsOf } from "../database/Batches.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { checkFormat, Models } from "../models/Models.ts"
-import type { RoomSettings } from "../models/Settings.ts"
+import type { ReplySettings, RoomSettings } from "../models/Settings.ts"
 import { Spending } from "../models/Spending.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { newQuestion, newReply } from "./MessageRow.ts"
@@ -111,10 +112,54 @@ interface Acceptance {
   readonly hash: string | null
 }
 
+/** The arguments of `send_message` that differ between questions. */
+interface Change {
+  readonly userId: UserId
+  readonly roomId: ChatroomId
+  readonly question: string
+  readonly reply: string
+  readonly content: string
+  readonly again: MessageId | null
+  readonly tier: Tier
+  readonly dailyLimit: number | null
+  readonly runningLimit: number
+  readonly title: string | null
+  readonly settings: ReplySettings
+  readonly version: number
+  readonly contextTokens: number
+  /** Millionths of a dollar for a token. */
+  readonly inputPrice: number
+  readonly outputMicros: number
+  readonly budget: number | null
+  readonly key: string | null
+  readonly hash: string | null
+}
+
+const changeColumns = {
+  userId: "uuid",
+  roomId: "uuid",
+  question: "uuid",
+  reply: "uuid",
+  content: "text",
+  again: "uuid",
+  tier: "text",
+  dailyLimit: "int",
+  runningLimit: "int",
+  title: "text",
+  settings: "jsonb",
+  version: "int",
+  contextTokens: "int",
+  inputPrice: "float8",
+  outputMicros: "int8",
+  budget: "int8",
+  key: "text",
+  hash: "text"
+}
+
 interface KnownRoom extends RoomSettings {
   readonly version: number
 }
-/** No room has this version, so the first try finds out what the room's settings are. */
+/** This version stands for a room without settings, as most are; for another, the first try finds out what they are. */
 const unknownRoom: KnownRoom = { version: -1, model: null, temperature: null, thinking: defaultThinking }
 
 /** What the reply's settings are resolved from. */
@@ -166,25 +211,50 @@ export class Sending extends Context.Service<
       const { appUrl, autoTitles, userConcurrency } = yield* AppConfig
       const knownRooms = new LRUCache<string, KnownRoom>({ max: maximumKnownRooms })
 
+      const acceptInBatch = yield* makeBatches<Change, SendOutcome, SqlError.SqlError>((changes, waits) => {
+        const accepted = sql<{ position: number; sent: SendOutcome }>`
+          select q.position, send_message(p_user => q."userId", p_room => q."roomId", p_question => q.question,
+            p_reply => q.reply, p_content => q.content, p_again => q.again, p_tier => q.tier, p_daily_limit => q."dailyLimit",
+            p_running_limit => q."runningLimit", p_room_limit => ${maximumUnanswered}, p_title => q.title, p_settings => q.settings,
+            p_settings_version => q.version, p_context_tokens => q."contextTokens", p_input_price => q."inputPrice",
+            p_output_micros => q."outputMicros", p_budget => q.budget, p_key => q.key, p_hash => q.hash,
+            p_key_lifetime => ${keyLifetime}::text::interval) as sent
+          from ${unlockedRowsOf(sql, changes, changeColumns, waits)} q
+        `
+        return Effect.map(waits ? retryConflicts(sql)(accepted) : accepted, (rows) => {
+          const outcomes = new Map(rows.map(({ position, sent }) => [position, sent]))
+          return changes.map((_, position) => outcomes.get(position))
+        })
+      })
+
       /** One try, with settings that are resolved from what is known of the room and the tier. */
       const tryAccept = Effect.fnUntraced(function* (
         { again, content, hash, key, roomId, settings, userId }: Acceptance,
         { room, tier }: Basis
       ) {
         const { price, settings: resolved } = yield* models.settle(settings, room, tier)
-        const limits = quota.limitsOf(tier)
-        const title = autoTitles === "off" || again !== null ? null : (wordsOf(content) ?? null)
-        const longestAnswer = Math.ceil(resolved.maxOutputTokens * (price?.output ?? 0))
-        const [row] = yield* sql<{ sent: SendOutcome }>`
-          select send_message(p_user => ${userId}, p_room => ${roomId}, p_question => ${uuid()}, p_reply => ${uuid()},
-            p_content => ${content}, p_again => ${again}::uuid, p_tier => ${tier}, p_daily_limit => ${limits.prompts}::int,
-            p_running_limit => ${userConcurrency[tier]}, p_room_limit => ${maximumUnanswered},
-            p_title => ${title}, p_settings => ${JSON.stringify(resolved)}::text::jsonb, p_settings_version => ${room.version},
-            p_context_tokens => ${resolved.contextTokens}, p_input_price => ${price?.input ?? 0}::float8,
-            p_output_micros => ${longestAnswer}::int8, p_budget => ${limits.budget}::int8,
-            p_key => ${key}, p_hash => ${hash}, p_key_lifetime => ${keyLifetime}::text::interval) as sent
-        `.pipe(retryConflicts(sql), Effect.orDie)
-        return row === undefined ? yield* Effect.die("send_message returned nothing") : row.sent
+        const { budget, prompts } = quota.limitsOf(tier)
+        const change: Change = {
+          userId,
+          roomId,
+          question: uuid(),
+          reply: uuid(),
+          content,
+          again,
+          tier,
+          dailyLimit: prompts,
+          runningLimit: userConcurrency[tier],
+          title: autoTitles === "off" || again !== null ? null : (wordsOf(content) ?? null),
+          settings: resolved,
+          version: room.version,
+          contextTokens: resolved.contextTokens,
+          inputPrice: price?.input ?? 0,
+          outputMicros: Math.ceil(resolved.maxOutputTokens * (price?.output ?? 0)),
+          budget,
+          key,
+          hash
+        }
+        return yield* Effect.orDie(acceptInBatch(change))
       })
 
       /**
