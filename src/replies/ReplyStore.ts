@@ -1,15 +1,16 @@
 import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, type SqlError } from "effect/sql"
 import type { Tier } from "../api/auth/User.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isPassing } from "../database/Connections.ts"
+import { makeBatches, rowsOf, unlockedRowsOf } from "../database/Batches.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { Models } from "../models/Models.ts"
 import type { ReplySettings } from "../models/Settings.ts"
-import type { AttemptCalls } from "./AttemptCalls.ts"
+import type { AttemptCalls, CallRow } from "./AttemptCalls.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
@@ -83,6 +84,71 @@ export type FinishOutcome =
   /** It has ended, is gone, or another attempt holds it. */
   | { readonly outcome: "fenced_off" }
 
+interface ReplyJob {
+  readonly userId: string
+  readonly replyId: string
+}
+const jobColumns = { userId: "uuid", replyId: "uuid" }
+
+interface ClaimedRow extends Omit<Claim, "now" | "settings" | "systemPrompt" | "pausedUntil" | "isOverBudget"> {
+  /** Null in a reply that a process of the previous release has accepted. */
+  readonly settings: ReplySettings | null
+  readonly roomModel: string | null
+  readonly roomPrompt: string | null
+  readonly roomTemperature: number | null
+  readonly taken: number
+  readonly pauses: Readonly<Record<string, string>> | null
+}
+
+/** The arguments of `finish_reply` that differ between replies. */
+interface Ending {
+  readonly userId: string
+  readonly id: string
+  readonly attempt: number | null
+  readonly status: Outcome["status"]
+  readonly content: string | null
+  readonly finishReason: string | null
+  readonly truncated: boolean
+  readonly errorCode: string | null
+  readonly errorMessage: string | null
+  readonly model: string | null
+  readonly promptTokens: number | null
+  readonly replyTokens: number | null
+  readonly thoughtTokens: number | null
+  readonly cachedTokens: number | null
+  readonly toolTokens: number | null
+  readonly calls: ReadonlyArray<CallRow>
+  readonly refundsADay: number | null
+  readonly contextIds: ReadonlyArray<string> | null
+  readonly output: string | null
+  readonly thoughts: string | null
+  readonly errorDetail: object | null
+}
+
+const endingColumns = {
+  userId: "uuid",
+  id: "uuid",
+  attempt: "int",
+  status: "text",
+  content: "text",
+  finishReason: "text",
+  truncated: "boolean",
+  errorCode: "text",
+  errorMessage: "text",
+  model: "text",
+  promptTokens: "int",
+  replyTokens: "int",
+  thoughtTokens: "int",
+  cachedTokens: "int",
+  toolTokens: "int",
+  calls: "jsonb",
+  refundsADay: "int",
+  contextIds: "uuid[]",
+  output: "text",
+  thoughts: "text",
+  errorDetail: "jsonb"
+}
+
 /** The states of a reply, in its row: every change is fenced by the attempt, and announced. */
 export class ReplyStore extends Context.Service<
   ReplyStore,
@@ -119,28 +185,18 @@ export class ReplyStore extends Context.Service<
       const models = yield* Models
       const { dailyBudget, userConcurrency } = yield* AppConfig
 
-      const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
-        const [row] = yield* sql<
-          Omit<Claim, "now" | "settings" | "systemPrompt" | "pausedUntil" | "isOverBudget"> & {
-            /** Null in a reply that a process of the previous release has accepted. */
-            readonly settings: ReplySettings | null
-            readonly roomModel: string | null
-            readonly roomPrompt: string | null
-            readonly roomTemperature: number | null
-            readonly taken: number
-            readonly pauses: Readonly<Record<string, string>> | null
-          }
-        >`
+      const claimInBatch = yield* makeBatches<ReplyJob, ClaimedRow | null, SqlError.SqlError>((jobs) => {
+        const claimed = sql<ClaimedRow & { readonly position: number }>`
             update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
               lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
               started_at = coalesce(m.started_at, clock_timestamp())
-            from chatrooms c, users u, messages old
-            where m.user_id = ${userId} and m.id = ${replyId} and c.user_id = m.user_id and c.id = m.chatroom_id
+            from ${rowsOf(sql, jobs, jobColumns)} job, chatrooms c, users u, messages old
+            where m.user_id = job."userId" and m.id = job."replyId" and c.user_id = m.user_id and c.id = m.chatroom_id
               and u.id = m.user_id and old.user_id = m.user_id and old.id = m.id
               and (m.status = 'queued'
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
-            returning m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.is_moderated, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
+            returning job.position, m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.is_moderated, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
               m.settings, c.system_prompt as room_prompt, c.model as room_model, c.temperature as room_temperature,
               m.quota_day::text as quota_day, u.quota_key, case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
               coalesce((select d.cost_micros + d.reserved_micros from usage_daily d
@@ -149,7 +205,15 @@ export class ReplyStore extends Context.Service<
                 and s.user_id = m.user_id and s.reply_id = m.id and s.attempt = old.attempt), 0)::int as lost_bytes,
               (select jsonb_object_agg(p.model, p.until) from model_pauses p where p.until > clock_timestamp()) as pauses
         `
-        if (row === undefined) return undefined
+        return Effect.map(retryConflicts(sql)(claimed), (rows) => {
+          const claims = new Map(rows.map(({ position, ...row }) => [position, row]))
+          return jobs.map((_, position) => claims.get(position) ?? null)
+        })
+      })
+
+      const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
+        const row = yield* claimInBatch({ userId, replyId })
+        if (row === null) return undefined
         const start = yield* Clock.monotonicTimeNanos
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
         const { pauses, roomModel, roomPrompt, roomTemperature, taken, ...claimed } = row
@@ -167,6 +231,24 @@ export class ReplyStore extends Context.Service<
         }
       }, Effect.orDie)
 
+      const endInBatch = yield* makeBatches<Ending, FinishOutcome, SqlError.SqlError>((endings, waits) => {
+        const ended = sql<{ position: number; ended: FinishOutcome }>`
+          select e.position, finish_reply(p_user => e."userId", p_reply => e.id, p_attempt => e.attempt,
+            p_status => e.status, p_content => e.content, p_finish_reason => e."finishReason", p_truncated => e.truncated,
+            p_error_code => e."errorCode", p_error_message => e."errorMessage", p_model => e.model,
+            p_prompt_tokens => e."promptTokens", p_reply_tokens => e."replyTokens", p_thought_tokens => e."thoughtTokens",
+            p_cached_tokens => e."cachedTokens", p_tool_tokens => e."toolTokens", p_calls => e.calls,
+            p_refunds_a_day => e."refundsADay", p_basic_running => ${userConcurrency.basic},
+            p_pro_running => ${userConcurrency.pro}, p_context_ids => e."contextIds", p_output => e.output::json,
+            p_thoughts => e.thoughts, p_error_detail => e."errorDetail") as ended
+          from ${unlockedRowsOf(sql, endings, endingColumns, waits)} e
+        `
+        return Effect.map(waits ? retryConflicts(sql)(ended) : ended, (rows) => {
+          const outcomes = new Map(rows.map(({ ended, position }) => [position, ended]))
+          return endings.map((_, position) => outcomes.get(position))
+        })
+      })
+
       const finish = Effect.fnUntraced(function* (
         reply: Pick<Claim, "userId" | "id">,
         attempt: number | null,
@@ -174,22 +256,29 @@ export class ReplyStore extends Context.Service<
         work?: Work
       ) {
         const { error, usage } = outcome
-        const [row] = yield* sql<{ ended: FinishOutcome }>`
-          select finish_reply(p_user => ${reply.userId}, p_reply => ${reply.id}, p_attempt => ${attempt}::int,
-            p_status => ${outcome.status}, p_content => ${outcome.content}, p_finish_reason => ${outcome.finishReason},
-            p_truncated => ${outcome.truncated}, p_error_code => ${error?.code ?? null},
-            p_error_message => ${error?.message ?? null}, p_model => ${outcome.model},
-            p_prompt_tokens => ${usage?.promptTokens ?? null}::int, p_reply_tokens => ${usage?.replyTokens ?? null}::int,
-            p_thought_tokens => ${usage?.thoughtTokens ?? null}::int, p_cached_tokens => ${usage?.cachedTokens ?? null}::int,
-            p_tool_tokens => ${usage?.toolTokens ?? null}::int, p_calls => ${JSON.stringify(work?.calls.rows(models.costOf) ?? [])}::text::jsonb,
-            p_refunds_a_day => ${isRefunded(outcome) ? refundsADay : null}::int,
-            p_basic_running => ${userConcurrency.basic}, p_pro_running => ${userConcurrency.pro},
-            p_context_ids => string_to_array(${work?.messageIds.join(",") ?? null}, ',')::uuid[],
-            p_output => ${outcome.output ?? null}::text::json, p_thoughts => ${outcome.thoughts ?? null}::text,
-            p_error_detail => ${error?.detail === undefined ? null : JSON.stringify(error.detail)}::text::jsonb) as ended
-        `.pipe(retryConflicts(sql), Effect.orDie)
-        if (row === undefined) return yield* Effect.die("finish_reply returned nothing")
-        const { ended } = row
+        const ended = yield* endInBatch({
+          userId: reply.userId,
+          id: reply.id,
+          attempt,
+          status: outcome.status,
+          content: outcome.content,
+          finishReason: outcome.finishReason,
+          truncated: outcome.truncated,
+          errorCode: error?.code ?? null,
+          errorMessage: error?.message ?? null,
+          model: outcome.model,
+          promptTokens: usage?.promptTokens ?? null,
+          replyTokens: usage?.replyTokens ?? null,
+          thoughtTokens: usage?.thoughtTokens ?? null,
+          cachedTokens: usage?.cachedTokens ?? null,
+          toolTokens: usage?.toolTokens ?? null,
+          calls: work?.calls.rows(models.costOf) ?? [],
+          refundsADay: isRefunded(outcome) ? refundsADay : null,
+          contextIds: work?.messageIds ?? null,
+          output: outcome.output ?? null,
+          thoughts: outcome.thoughts ?? null,
+          errorDetail: error?.detail ?? null
+        }).pipe(Effect.orDie)
         switch (ended.outcome) {
           case "fenced_off":
             return false
