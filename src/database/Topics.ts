@@ -4,10 +4,11 @@
  * - `chatrooms:<user id>`: the user's list of rooms changed.
  * - `sessions:<user id>`: a session ended, or the user or the tier changed. The writer notifies in its transaction.
  * - `reply:<reply id>`: a reply changed; above all, it ended.
+ * - `attempt:<reply id>`: an attempt at a reply began, which only its streams show.
  * - `title:<room id>`: a room with replies in progress got an automatic title.
  * - `stop:<reply id>`: the worker that makes the reply must stop.
  */
-export type TopicKind = "chatrooms" | "sessions" | "reply" | "title" | "stop"
+export type TopicKind = "chatrooms" | "sessions" | "reply" | "attempt" | "title" | "stop"
 
 export type Topic = `${TopicKind}:${string}`
 

@@ -67,13 +67,10 @@ export class Conversation extends Context.Service<
       const turnsFor: Conversation["Service"]["turnsFor"] = Effect.fn("Conversation.turnsFor")(function* (question) {
         const inRoom = (table: string) =>
           sql`${sql.literal(table)}.user_id = ${question.userId} and ${sql.literal(table)}.chatroom_id = ${question.chatroomId}`
-        const [asked] = yield* sql<{ readonly question: string }>`
-          select content as question from messages q where ${inRoom("q")} and q.id = ${question.questionId} and q.role = 'user'
-        `
-        if (asked === undefined) return []
-        // Of each earlier question its newest completed reply; a question without one is left out. Replies are read from the
-        // index by their questions, and texts only of exchanges that the budget may hold: their sizes are known without.
-        const earlier = yield* sql<AnsweredQuestion>`
+        // The question, and of each earlier question its newest completed reply; a question without one is left out.
+        // Replies are read from the index by their questions, and texts only of exchanges that the budget may hold: their
+        // sizes are known without.
+        const [asked, ...earlier] = yield* sql<AnsweredQuestion>`
           with replies as (
             select r.reply_to, r.id, r.status, octet_length(r.content) as size from messages r
             where ${inRoom("r")} and r.reply_to < ${question.questionId}
@@ -85,19 +82,18 @@ export class Conversation extends Context.Service<
             select a.reply_to, a.id, sum((a.size + octet_length(q.content)) / 4) over (order by a.reply_to desc) as tokens
             from answers a join messages q on q.user_id = ${question.userId} and q.id = a.reply_to
           )
-          select q.id as question_id, q.content as question, r.id as answer_id, r.content as answer
+          select q.id as question_id, q.content as question, null::uuid as answer_id, '' as answer
+          from messages q where ${inRoom("q")} and q.id = ${question.questionId} and q.role = 'user'
+          union all
+          select q.id, q.content, r.id, r.content
           from exchanges e
           join messages q on q.user_id = ${question.userId} and q.id = e.reply_to
           join messages r on r.user_id = ${question.userId} and r.id = e.id
           where e.tokens <= ${question.contextTokens}
-          order by q.id desc
+          order by question_id desc
         `
-        return fit(
-          { questionId: question.questionId, question: asked.question },
-          earlier,
-          question.systemPrompt,
-          question.contextTokens
-        )
+        if (asked?.questionId !== question.questionId) return []
+        return fit(asked, earlier, question.systemPrompt, question.contextTokens)
       }, Effect.orDie)
 
       return Conversation.of({ turnsFor })

@@ -244,7 +244,7 @@ export class ReplyMaker extends Context.Service<
           if (reply.pausedUntil !== null) {
             return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
           }
-          yield* announcer.announce({ topics: [topicOf("reply", replyId)] })
+          yield* announcer.announce({ topics: [topicOf("attempt", replyId)] })
           return yield* make(reply).pipe(
             // Where Postgres was away for a read, the reply starts again when it is back, before the lease expires.
             Effect.tapCause((cause) =>

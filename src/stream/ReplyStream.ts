@@ -68,9 +68,11 @@ export class ReplyStream extends Context.Service<
       const byReply = new ReaderIndex()
       const byRoom = new ReaderIndex()
 
-      yield* notifications.onKind("reply", (replyId) => {
+      const refresh = (replyId: string) => {
         for (const reader of byReply.get(replyId)) reader.refresh()
-      })
+      }
+      yield* notifications.onKind("reply", refresh)
+      yield* notifications.onKind("attempt", refresh)
       yield* notifications.onKind("title", (roomId) => {
         for (const reader of byRoom.get(roomId)) reader.refresh()
       })
