@@ -45,7 +45,10 @@ const mayBeOneBadChange = (cause: Cause.Cause<unknown>): boolean => {
  */
 export const makeBatches = Effect.fnUntraced(function* <Item extends { readonly userId: string }, A, E>(make: Make<Item, A, E>) {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const lanes = Array.from({ length: laneCount }, (): Lane<Item, A, E> => ({ isBusy: false, waiting: new Set() }))
+  const lanes = Array.from({ length: laneCount }, (): Lane<Item, A, E> => {
+    const waiting = new Set<Entry<Item, A, E>>()
+    return { isBusy: false, waiting }
+  })
 
   const alone = (item: Item) =>
     Effect.flatMap(make([item], true), ([result]) =>
