@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { finishReply } from "./functions/finishReply.ts"
 import { previousSignatures } from "./functions/previous.ts"
 import { recordLateCalls } from "./functions/recordLateCalls.ts"
 import { sendMessage } from "./functions/sendMessage.ts"
@@ -14,7 +15,7 @@ export default Effect.gen(function* () {
   `
   yield* sql`update chatrooms set title_source = 'default' where title = 'New chat' and last_message_at is null`
 
-  yield* Effect.all([sendMessage, previousSignatures, recordLateCalls], { discard: true })
+  yield* Effect.all([sendMessage, finishReply, previousSignatures, recordLateCalls], { discard: true })
   yield* sql`
     drop function if exists send_message(uuid, uuid, uuid, uuid, text, uuid, text, int, int, int, jsonb, int, int, float8, bigint,
       bigint, text, text, interval)

@@ -17,6 +17,7 @@ import m0016 from "./0016_titles.ts"
 import m0017 from "./0017_safety.ts"
 import m0018 from "./0018_thinking.ts"
 import m0019 from "./0019_send.ts"
+import m0020 from "./0020_search.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -38,5 +39,6 @@ export const migrations = {
   "0016_titles": m0016,
   "0017_safety": m0017,
   "0018_thinking": m0018,
-  "0019_send": m0019
+  "0019_send": m0019,
+  "0020_search": m0020
 }

@@ -24,7 +24,7 @@ create or replace function send_message(
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
     p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
     p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
-    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $$
 `),
   define(`
@@ -48,7 +48,8 @@ create or replace function finish_reply(
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids, p_output => null, p_thoughts => null) f
+    p_context_ids => p_context_ids, p_output => null, p_thoughts => null,
+    p_error_detail => null, p_grounding => null) f
 $$
 `)
 )

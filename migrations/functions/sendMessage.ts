@@ -14,16 +14,19 @@ import { define } from "./define.ts"
  * their way; else it is `held`.
  *
  * `p_settings` are the reply's settings, which the caller has resolved for the user's tier and from the room's settings of
- * a version (-1: from a room that sets neither model nor temperature); when either is another by now, nothing is taken
- * and `settings_changed` says what they are. The limits are those of the tier. With `p_title` a room that has no title yet
- * gets it, and `isTitled` is true. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for four
- * bytes) at `p_input_price` millionths of a dollar a token, and `p_output_micros` for the longest answer.
+ * a version (-1: from a room that has the defaults of all settings); when either is another by now, nothing is taken and
+ * `settings_changed` says what they are. The limits are those of the tier. With `p_title` a room that has no title yet gets
+ * it, and `isTitled` is true. What one attempt may cost is reserved of the budget: the prompt by an estimate (a token for
+ * four bytes) at `p_input_price` millionths of a dollar a token, `p_output_micros` for the longest answer, and
+ * `p_search_micros` for its searches. A reply whose user has used up the day's searches is made without search
+ * (`toolsSkipped`).
  */
 export const sendMessage = define(`
 create or replace function send_message(
   p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid,
   p_tier text, p_daily_limit int, p_running_limit int, p_room_limit int,
-  p_title text, p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint, p_budget bigint,
+  p_title text, p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint,
+  p_daily_searches int, p_search_micros bigint, p_budget bigint,
   p_key text, p_hash text, p_key_lifetime interval
 ) returns jsonb language plpgsql as $$
 declare
@@ -31,7 +34,7 @@ declare
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
-  v_response jsonb;
+  v_skipped jsonb; v_response jsonb;
 begin
   select * into v_user from users u where u.id = p_user for no key update;
   if not found then
@@ -74,15 +77,26 @@ begin
   v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version
       and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null
-        and v_room.thinking = '{"level": null, "summaries": false}') then
+        and v_room.thinking = '{"level": null, "summaries": false}' and v_room.tools = '[]') then
     return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
-      'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking);
+      'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking, 'tools', v_room.tools);
+  end if;
+
+  v_day := (clock_timestamp() at time zone 'utc')::date;
+  v_skipped := coalesce(p_settings -> 'toolsSkipped', '[]');
+  -- A reply on its way counts as one search until its end tells how many it made.
+  if p_settings -> 'tools' ? 'search' and p_daily_searches <=
+      coalesce((select d.searches from usage_daily d where d.quota_key = v_user.quota_key and d.day = v_day), 0) + (
+        select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.quota_day = v_day
+          and m.settings -> 'tools' ? 'search') then
+    v_skipped := v_skipped || '["search"]';
+    p_settings := p_settings || jsonb_build_object('tools', (p_settings -> 'tools') - 'search', 'toolsSkipped', v_skipped);
+    p_search_micros := 0;
   end if;
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
   v_bytes := coalesce(v_room.text_bytes + octet_length(p_content) + octet_length(coalesce(v_system_prompt, '')), 4 * p_context_tokens);
-  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros;
-  v_day := (clock_timestamp() at time zone 'utc')::date;
+  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros + p_search_micros;
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
   insert into usage_daily as d (quota_key, day, used, prompts, reserved_micros)
     select v_user.quota_key, v_day, 1, 1, v_reserved where p_budget is null or v_reserved <= p_budget
@@ -137,7 +151,8 @@ begin
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
-    'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros);
+    'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
+    || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end;
   if p_key is not null then
     insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
       values (p_user, v_route, p_key, p_hash, 202, v_response)

@@ -149,6 +149,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("List chatrooms: first page", "listChatrooms", 200, { query: { limit: "1" }, save: { cursor: "nextCursor" } }),
     call("List chatrooms: next page", "listChatrooms", 200, { query: { limit: "1", cursor: "{{cursor}}" } }),
     call("Update chatroom", "updateChatroom", 200),
+    call("Update chatroom: read web pages", "updateChatroom", 200, { body: { tools: ["url"] } }),
     call("Get chatroom", "getChatroom", 200),
     call("Get latest exchange: empty chatroom", "getLatest", 200),
     call("Delete chatroom", "deleteChatroom", 204, { path: { id: "{{secondRoomId}}" } }),
@@ -224,6 +225,11 @@ export const folders: ReadonlyArray<Folder> = [
         }),
         call("Return from checkout", "billingReturn", 200, { query: { session_id: "{{checkoutId}}" } }),
         call("Send message: quota of Pro", "sendMessage", 201, wait),
+        call("Send message: search the web", "sendMessage", 201, {
+          about: "The words in brackets make the Gemini simulator search.",
+          ...wait,
+          body: { content: "Who wove with looms? [[search history of looms]]", settings: { tools: ["search"] } }
+        }),
         call("Subscribe: already subscribed", "subscribe", "409 already_subscribed"),
         call("Open customer portal", "openPortal", 201),
         call("Cancel subscription", "cancelSubscription", 200),

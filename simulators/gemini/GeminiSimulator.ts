@@ -23,6 +23,7 @@ import { FaultBook } from "./FaultBook.ts"
 import { readCountRequest, readGenerateRequest } from "./GenerateRequest.ts"
 import { faultError, GoogleError, invalid, invalidApiKey, missingApiKey, unknownModel } from "./GoogleError.ts"
 import { Player } from "./Player.ts"
+import { toolTokens } from "./Grounding.ts"
 import { charactersOf, makeChunks, makeThoughts } from "./Reply.ts"
 import { RequestLog } from "./RequestLog.ts"
 import { isBreaking, readScript, readTitleScript } from "./Script.ts"
@@ -199,7 +200,8 @@ const generate = ({ control, faults, numbersVersions }: Simulation, model: strin
             promptTokens: request.promptTokens,
             cachedTokens: script.cachedTokens,
             retiresAt: script.retiresAt,
-            hiddenThoughts: request.includeThoughts ? 0 : charactersOf(makeThoughts(script, fault))
+            hiddenThoughts: request.includeThoughts ? 0 : charactersOf(makeThoughts(script, fault)),
+            toolTokens: toolTokens(request, script)
           }
         })
     }

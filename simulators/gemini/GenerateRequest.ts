@@ -18,6 +18,8 @@ export interface GenerateRequest {
   readonly continuationToken: string | undefined
   /** Whether the answer shows its thoughts. */
   readonly includeThoughts: boolean
+  /** The names of the tools that the model may use. */
+  readonly tools: ReadonlySet<string>
 }
 
 /** Four characters a token, rounded up: Google's rule of thumb. */
@@ -38,7 +40,8 @@ export const readGenerateRequest = (body: unknown, model: string): GenerateReque
     promptTokens: countTokens(characters),
     format: readFormat(body["generationConfig"]),
     continuationToken: readToken(body["continuationToken"]),
-    includeThoughts: readThinking(body["generationConfig"], model)
+    includeThoughts: readThinking(body["generationConfig"], model),
+    tools: readTools(body["tools"])
   }
 }
 
@@ -46,6 +49,9 @@ const readToken = (token: unknown): string | undefined => {
   if (token === undefined || (typeof token === "string" && token !== "")) return token
   throw invalid("Invalid value at 'continuation_token' (TYPE_BYTES).")
 }
+
+const readTools = (tools: unknown): ReadonlySet<string> =>
+  new Set(Array.isArray(tools) ? tools.flatMap((tool: unknown) => (isRecord(tool) ? Object.keys(tool) : [])) : [])
 
 /** The tokens of a countTokens request, which has either contents or a whole generateContentRequest. */
 export const readCountRequest = (body: unknown, model: string): number => {

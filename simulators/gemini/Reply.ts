@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { invalid } from "./GoogleError.ts"
 import { countTokens } from "./GenerateRequest.ts"
 import type { GenerateRequest } from "./GenerateRequest.ts"
+import { ground } from "./Grounding.ts"
 import { answerInJson } from "./JsonAnswer.ts"
 import { isBreaking } from "./Script.ts"
 import type { Fault, Script } from "./Script.ts"
@@ -17,6 +18,8 @@ export interface Chunk {
   readonly finishReason?: string
   readonly blockReason?: string
   readonly continuationToken?: string
+  /** What the candidate has besides its text. */
+  readonly metadata?: object
 }
 
 const WORDS = ["river", "stone", "amber", "cloud", "lantern", "meadow", "signal", "harbour", "copper", "orchard"]
@@ -65,9 +68,10 @@ export const makeChunks = (
   const wanted = Math.max(before === undefined ? 0 : before + 1, script.chunks ?? 0)
   const whole = makeText(model, request, script, wanted * chunkChars)
   const { next, text } = hopOf(misfitOf(fault) ?? whole, request, script)
-  const pieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
+  const plainPieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
     script.clock ? { text, clock: true } : { text }
   )
+  const pieces = withMetadata(plainPieces, ground(text, request, script))
   if (fault?.kind === "finish") return interleave(thoughts, finished(pieces.slice(0, before), fault.reason))
   if (fault && isBreaking(fault)) {
     const checkpoint = next === undefined ? [] : [{ text: "", continuationToken: next }]
@@ -83,6 +87,12 @@ export const makeChunks = (
     ]
   }
   return [...interleave(thoughts, finished(pieces, "STOP")), ...(late ? [late] : [])]
+}
+
+/** The metadata comes one chunk before the end. */
+const withMetadata = (pieces: ReadonlyArray<Chunk>, metadata: object | undefined): ReadonlyArray<Chunk> => {
+  const at = Math.max(0, pieces.length - 2)
+  return metadata === undefined ? pieces : pieces.map((piece, index) => (index === at ? { ...piece, metadata } : piece))
 }
 
 /** The text of an answer that is not JSON, or that fits no schema of an object or a list. */
@@ -170,6 +180,8 @@ export interface ReplyContext {
   readonly retiresAt: string | undefined
   /** Characters of thoughts that are counted and not shown. */
   readonly hiddenThoughts: number
+  /** Tokens of what tools have found. */
+  readonly toolTokens: number
 }
 
 /** Characters sent so far, for the cumulative counts in each response. */
@@ -181,13 +193,14 @@ export interface Sent {
 /** A GenerateContentResponse of these chunks: https://ai.google.dev/api/generate-content#generatecontentresponse */
 export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, sent: Sent): object => {
   for (const { text, thought } of chunks) sent[thought ? "thought" : "text"] += text.length
-  const { cachedTokens, model: modelVersion, promptTokens, responseId, retiresAt } = context
+  const { cachedTokens, model: modelVersion, promptTokens, responseId, retiresAt, toolTokens } = context
   const candidates = countTokens(sent.text)
   const thoughts = countTokens(sent.thought)
   const usageMetadata = {
     promptTokenCount: promptTokens,
     ...(candidates > 0 ? { candidatesTokenCount: candidates } : {}),
-    totalTokenCount: promptTokens + candidates + thoughts,
+    totalTokenCount: promptTokens + toolTokens + candidates + thoughts,
+    ...(toolTokens > 0 ? { toolUsePromptTokenCount: toolTokens } : {}),
     ...(cachedTokens === undefined ? {} : { cachedContentTokenCount: cachedTokens }),
     ...(thoughts > 0 ? { thoughtsTokenCount: thoughts } : {})
   }
@@ -221,6 +234,7 @@ const toCandidate = (chunks: ReadonlyArray<Chunk>): object => {
     ...(stopped ? {} : { content: { ...(parts.length > 0 ? { parts } : {}), role: "model" } }),
     ...(finishReason ? { finishReason, ...ratingsOf(finishReason) } : {}),
     ...(continuationToken ? { continuationToken } : {}),
+    ...Object.assign({}, ...chunks.map(({ metadata }) => metadata)),
     index: 0
   }
 }

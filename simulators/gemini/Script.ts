@@ -98,6 +98,12 @@ export interface Script {
   version?: string
   /** When the model retires, which each response says. */
   retiresAt?: string
+  /** Queries that the model searches for, if it may. */
+  searches?: ReadonlyArray<string>
+  /** Addresses that the model reads, if it may. */
+  readonly urls: Array<{ readonly url: string; readonly status: string }>
+  /** Whether the supports of a search are at other places than they say. */
+  isMisplaced?: boolean
   late?: { readonly millis: number; readonly text: string }
 }
 
@@ -121,6 +127,9 @@ const MOST_CHUNKS = 10_000
  * | `[[continue N]]` | takes N requests: all but the last end with `CONTINUATION` and a token for the next |
  * | `[[version NAME]]` | has NAME as its `modelVersion` |
  * | `[[retires TIME]]` | says that its model is deprecated and retires at TIME (`modelStatus`) |
+ * | `[[search Q1\|Q2]]` | is grounded in searches for Q1 and Q2, if the request has the tool |
+ * | `[[misplaced]]` | names places for what is grounded that are one byte off |
+ * | `[[url U STATUS]]` | has read the address U with STATUS (`success`), if the request has the tool |
  *
  * | word | the fault |
  * |---|---|
@@ -137,7 +146,7 @@ const MOST_CHUNKS = 10_000
  * after the other: `[[status 503 times 2]] [[cut 1 times 1]]` is 503, 503, a cut, then a reply.
  */
 export const readScript = (prompt: string): Script => {
-  const script: Script = { faults: [], unicode: false, thoughts: 0, clock: false }
+  const script: Script = { faults: [], urls: [], unicode: false, thoughts: 0, clock: false }
   if (!prompt.includes("[[")) return script
   for (const [, word = "", rest = ""] of prompt.matchAll(/\[\[(\w+)(?: ([^]*?))?\]\]/g)) {
     const args = rest.split(/\s+/)
@@ -182,6 +191,9 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   if (word === "continue" && number !== undefined) script.hops = Math.max(1, Math.min(number, 100))
   if (word === "version") script.version = rest
   if (word === "retires") script.retiresAt = rest
+  if (word === "search") script.searches = rest.split("|").map((query) => query.trim())
+  if (word === "misplaced") script.isMisplaced = true
+  if (word === "url" && args[0]) script.urls.push({ url: args[0], status: args[1] ?? "success" })
   if (word === "late" && number !== undefined) script.late = { millis: number, text: args.slice(1).join(" ") }
   if (word !== "chunks" || number === undefined) return
   script.chunks = Math.max(1, Math.min(number, MOST_CHUNKS))

@@ -49,8 +49,11 @@ export const ChatHttp = HttpApiBuilder.group(
 
     yield* answerFirstPages
 
-    const checkNew = ({ model, thinking }: CreateChatroom, tier: Tier) =>
-      Effect.andThen(models.check(model, tier), models.checkThinking(model ?? null, thinking?.level ?? null, tier))
+    const checkNew = Effect.fnUntraced(function* ({ model = null, thinking, tools = [] }: CreateChatroom, tier: Tier) {
+      yield* models.check(model, tier)
+      yield* models.checkThinking(model, thinking?.level ?? null, tier)
+      yield* models.checkTools(tools, model, tier)
+    })
 
     /** The room's model must have the room's level of thinking after the change. */
     const checkThinking = Effect.fnUntraced(function* (userId: UserId, id: ChatroomId, change: UpdateChatroom, tier: Tier) {
@@ -115,6 +118,10 @@ export const ChatHttp = HttpApiBuilder.group(
         yield* models.check(payload.model, tier)
         if (payload.model !== undefined || payload.thinking?.level !== undefined)
           yield* checkThinking(userId, params.id, payload, tier)
+        if (payload.tools !== undefined && payload.tools.length > 0) {
+          const model = payload.model === undefined ? (yield* chatrooms.get(userId, params.id)).model : payload.model
+          yield* models.checkTools(payload.tools, model, tier)
+        }
         const room = yield* chatrooms.update(userId, params.id, payload)
         chatroomList.forget(userId)
         return room

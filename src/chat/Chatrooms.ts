@@ -34,6 +34,7 @@ const toChatroom = (row: Row): Chatroom => ({
   model: row.model,
   temperature: row.temperature,
   thinking: row.thinking,
+  tools: row.tools,
   pinned: row.pinned,
   archivedAt: isoOrNull(row.archivedAt),
   lastMessageAt: isoOrNull(row.lastMessageAt),
@@ -42,7 +43,7 @@ const toChatroom = (row: Row): Chatroom => ({
 })
 
 /** What a reply takes over from its room. */
-const settings = ["systemPrompt", "model", "temperature", "thinking"] as const
+const settings = ["systemPrompt", "model", "temperature", "thinking", "tools"] as const
 
 /** A room as it was when it was created with this input. */
 export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
@@ -53,6 +54,7 @@ export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" 
   model: input.model ?? null,
   temperature: input.temperature ?? null,
   thinking: mergeThinking(defaultThinking, input.thinking),
+  tools: input.tools ?? [],
   pinned: false,
   archivedAt: null,
   lastMessageAt: null,
@@ -125,10 +127,11 @@ export class Chatrooms extends Context.Service<
           with place as (
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
-          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking)
+          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools)
           select ${userId}, ${uuid()}, ${input.title ?? defaultTitle},
             ${input.title === undefined ? "default" : "user"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
-            ${input.temperature ?? null}, ${JSON.stringify(mergeThinking(defaultThinking, input.thinking))}::text::jsonb
+            ${input.temperature ?? null}, ${JSON.stringify(mergeThinking(defaultThinking, input.thinking))}::text::jsonb,
+            ${JSON.stringify(input.tools ?? [])}::text::jsonb
           from place
           returning ${selected}, ${notifyChange}
         `.pipe(retryConflicts(sql), Effect.orDie)
@@ -178,6 +181,7 @@ export class Chatrooms extends Context.Service<
             model = case when ${given("model")} then ${input.model ?? null} else model end,
             temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
             thinking = thinking || ${JSON.stringify(input.thinking ?? {})}::text::jsonb,
+            tools = coalesce(${input.tools === undefined ? null : JSON.stringify(input.tools)}::text::jsonb, tools),
             pinned = coalesce(${input.pinned ?? null}, pinned),
             archived_at = case ${input.archived ?? null}::boolean
               when true then coalesce(archived_at, date_trunc('milliseconds', clock_timestamp()))

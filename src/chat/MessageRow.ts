@@ -1,11 +1,12 @@
-import { Struct } from "effect"
+import { Record, Struct } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
+import { groundingFields, type Grounding, noGrounding } from "../api/chat/Grounding.ts"
 import { type BlockDetail, type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 
-const nested = ["error", "usage"] as const
+const nested = ["error", "usage", "toolsSkipped", ...Record.keys(groundingFields)] as const
 /** Long, so lists are read without them. */
 const thoughts = "thoughts" as const
 
@@ -18,14 +19,16 @@ export const maximumReplyBytes = 1_048_576
  */
 export const readableContent = `case when octet_length(content) > ${maximumReplyBytes} then left(content, ${maximumReplyBytes}) else content end`
 
-/** A message's columns, but for its thoughts. Its error and its usage are stored as columns of their own. */
+/** A message's columns, but for its thoughts. Its error and its usage are stored as columns of their own, its sources in one column. */
 export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, [...nested, thoughts])),
   "errorCode",
   "errorMessage",
   "errorDetail",
   ...Object.keys(TokenUsage.fields)
-]).replace("content", `${readableContent} as content`)
+])
+  .replace("content", `${readableContent} as content`)
+  .concat(", grounding, settings -> 'toolsSkipped' as tools_skipped")
 
 /** All columns of a message. */
 export const columnsWithThoughts = `${columns}, ${thoughts}`
@@ -39,6 +42,8 @@ export type MessageRow = RowOf<Omit<Message, "status" | typeof thoughts | (typeo
   readonly errorDetail: BlockDetail | null
   /** Absent where it was not selected. */
   readonly thoughts?: string | null
+  readonly grounding: Grounding | null
+  readonly toolsSkipped: Message["toolsSkipped"] | null
 }
 
 /** Bytes of text after which a page takes no other message. */
@@ -49,7 +54,7 @@ const pageBytes = 1_048_576
  * Sizes are known without reading the texts, so a text that the page does not have is not read.
  */
 export const pageOf = (sql: SqlClient.SqlClient, rows: Statement.Fragment, direction: "asc" | "desc", hasThoughts = false) => {
-  const size = hasThoughts ? "octet_length(content) + coalesce(octet_length(thoughts), 0)" : "octet_length(content)"
+  const size = `octet_length(content) + coalesce(pg_column_size(grounding), 0)${hasThoughts ? " + coalesce(octet_length(thoughts), 0)" : ""}`
   const order = sql.literal(`id ${direction}`)
   return sql<MessageRow & { readonly candidates: number }>`
     select ${sql.literal(hasThoughts ? columnsWithThoughts : columns)}, candidates from (
@@ -91,6 +96,8 @@ export const toMessage = (row: MessageRow): Message => ({
   costMicros: row.costMicros === null ? null : Number(row.costMicros),
   output: row.output,
   feedback: row.feedback,
+  ...(row.grounding ?? noGrounding),
+  toolsSkipped: row.toolsSkipped ?? [],
   ...(row.thoughts === undefined ? {} : { thoughts: row.thoughts }),
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
@@ -101,6 +108,7 @@ interface Ids {
   readonly questionId: string
   readonly replyId: string
   readonly sentAt: string
+  readonly toolsSkipped?: Message["toolsSkipped"] | undefined
 }
 
 const unanswered = {
@@ -114,6 +122,8 @@ const unanswered = {
   costMicros: null,
   output: null,
   feedback: null,
+  ...noGrounding,
+  toolsSkipped: [],
   thoughts: null
 }
 
@@ -130,7 +140,7 @@ export const newQuestion = ({ roomId, questionId, sentAt }: Ids, content: string
   completedAt: sentAt
 })
 
-export const newReply = ({ roomId, questionId, replyId, sentAt }: Ids): Message => ({
+export const newReply = ({ roomId, questionId, replyId, sentAt, toolsSkipped = [] }: Ids): Message => ({
   id: MessageId.make(replyId),
   chatroomId: roomId,
   role: "model",
@@ -138,6 +148,7 @@ export const newReply = ({ roomId, questionId, replyId, sentAt }: Ids): Message 
   status: "queued",
   replyTo: MessageId.make(questionId),
   ...unanswered,
+  toolsSkipped,
   createdAt: sentAt,
   completedAt: null
 })

@@ -5,6 +5,7 @@ import type { Chatroom, ChatroomId } from "../api/chat/Chatroom.ts"
 import type { Message } from "../api/chat/Message.ts"
 import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import { Chatrooms } from "./Chatrooms.ts"
+import { withCitations } from "./MarkdownCitations.ts"
 import { Messages } from "./Messages.ts"
 
 /** Messages in one query. */
@@ -19,7 +20,7 @@ const quoted = (text: string): string => text.replaceAll(/^/gm, "> ")
 const thoughtsOf = ({ thoughts = null }: Message): string => (thoughts === null ? "" : `${quoted(thoughts)}\n\n`)
 
 const toMarkdown = (message: Message): string =>
-  `\n${heading(message)}\n\n${thoughtsOf(message)}${message.content}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
+  `\n${heading(message)}\n\n${thoughtsOf(message)}${withCitations(message)}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
 
 /** A room with all its messages, oldest first, as a stream, because a room can be larger than a process should hold. */
 export class RoomExport extends Context.Service<

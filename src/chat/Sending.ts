@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer, Result } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { LRUCache } from "lru-cache"
 import { v7 as uuid } from "uuid"
@@ -19,15 +19,17 @@ import type { Message, MessageId } from "../api/chat/Message.ts"
 import type { AskSettings } from "../api/chat/Settings.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
-import type { ModelNotInPlan } from "../api/models/ModelErrors.ts"
+import type { ModelNotInPlan, ToolNotInPlan } from "../api/models/ModelErrors.ts"
 import type { ValidationFailed } from "../api/Problems.ts"
 import { isoText } from "../api/Schemas.ts"
+import type { Price } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { makeBatches, unlockedRowsOf } from "../database/Batches.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { checkFormat, Models } from "../models/Models.ts"
+import { estimatedSearches } from "../models/Tools.ts"
 import type { ReplySettings, RoomSettings } from "../models/Settings.ts"
 import { Spending } from "../models/Spending.ts"
 import { Announcer } from "../queue/Announcer.ts"
@@ -64,6 +66,7 @@ interface Taken {
   readonly budget?: number | null
   readonly spent: number
   readonly reserved: number
+  readonly toolsSkipped?: Message["toolsSkipped"]
 }
 
 /** What `send_message` returns. */
@@ -94,6 +97,7 @@ export type Refusal =
   | ChatroomNotFound
   | ValidationFailed
   | ModelNotInPlan
+  | ToolNotInPlan
   | IdempotencyKeyReused
   | RoomBusy
   | QuotaExceeded
@@ -130,6 +134,8 @@ interface Change {
   /** Millionths of a dollar for a token. */
   readonly inputPrice: number
   readonly outputMicros: number
+  readonly dailySearches: number
+  readonly searchMicros: number
   readonly budget: number | null
   readonly key: string | null
   readonly hash: string | null
@@ -151,6 +157,8 @@ const changeColumns = {
   contextTokens: "int",
   inputPrice: "float8",
   outputMicros: "int8",
+  dailySearches: "int",
+  searchMicros: "int8",
   budget: "int8",
   key: "text",
   hash: "text"
@@ -159,8 +167,17 @@ const changeColumns = {
 interface KnownRoom extends RoomSettings {
   readonly version: number
 }
-/** This version stands for a room without settings, as most are; for another, the first try finds out what they are. */
-const unknownRoom: KnownRoom = { version: -1, model: null, temperature: null, thinking: defaultThinking }
+/** This version stands for a room with the defaults, as most have. */
+const plainRoom: KnownRoom = { version: -1, model: null, temperature: null, thinking: defaultThinking, tools: [] }
+/** No room has this version, so a try with it finds out what the room's settings are. */
+const unknownRoom: KnownRoom = { ...plainRoom, version: -2 }
+
+interface Settled {
+  readonly settings: ReplySettings
+  readonly price: Price | undefined
+}
+/** The settings of that try, which is never accepted. */
+const unsettled: Settled = { settings: { model: "", temperature: null, maxOutputTokens: 0, contextTokens: 0 }, price: undefined }
 
 /** What the reply's settings are resolved from. */
 interface Basis {
@@ -208,7 +225,7 @@ export class Sending extends Context.Service<
       const messages = yield* Messages
       const models = yield* Models
       const spending = yield* Spending
-      const { appUrl, autoTitles, userConcurrency } = yield* AppConfig
+      const { appUrl, autoTitles, dailySearches, searchPrice, userConcurrency } = yield* AppConfig
       const knownRooms = new LRUCache<string, KnownRoom>({ max: maximumKnownRooms })
 
       const acceptInBatch = yield* makeBatches<Change, SendOutcome, SqlError.SqlError>((changes, waits) => {
@@ -217,7 +234,7 @@ export class Sending extends Context.Service<
             p_reply => q.reply, p_content => q.content, p_again => q.again, p_tier => q.tier, p_daily_limit => q."dailyLimit",
             p_running_limit => q."runningLimit", p_room_limit => ${maximumUnanswered}, p_title => q.title, p_settings => q.settings,
             p_settings_version => q.version, p_context_tokens => q."contextTokens", p_input_price => q."inputPrice",
-            p_output_micros => q."outputMicros", p_budget => q.budget, p_key => q.key, p_hash => q.hash,
+            p_output_micros => q."outputMicros", p_daily_searches => q."dailySearches", p_search_micros => q."searchMicros", p_budget => q.budget, p_key => q.key, p_hash => q.hash,
             p_key_lifetime => ${keyLifetime}::text::interval) as sent
           from ${unlockedRowsOf(sql, changes, changeColumns, waits)} q
         `
@@ -229,11 +246,12 @@ export class Sending extends Context.Service<
 
       /** One try, with settings that are resolved from what is known of the room and the tier. */
       const tryAccept = Effect.fnUntraced(function* (
-        { again, content, hash, key, roomId, settings, userId }: Acceptance,
-        { room, tier }: Basis
+        { again, content, hash, key, roomId, userId }: Acceptance,
+        { room, tier }: Basis,
+        { price, settings: resolved }: Settled
       ) {
-        const { price, settings: resolved } = yield* models.settle(settings, room, tier)
         const { budget, prompts } = quota.limitsOf(tier)
+        const searches = resolved.tools?.includes("search") === true ? estimatedSearches : 0
         const change: Change = {
           userId,
           roomId,
@@ -250,6 +268,8 @@ export class Sending extends Context.Service<
           contextTokens: resolved.contextTokens,
           inputPrice: price?.input ?? 0,
           outputMicros: Math.ceil(resolved.maxOutputTokens * (price?.output ?? 0)),
+          dailySearches: dailySearches[tier],
+          searchMicros: Math.round(searches * searchPrice),
           budget,
           key,
           hash
@@ -263,13 +283,26 @@ export class Sending extends Context.Service<
        */
       const accept = Effect.fnUntraced(function* (acceptance: Acceptance, tier: Tier) {
         const cacheKey = `${acceptance.userId}:${acceptance.roomId}`
-        let basis: Basis = { tier, room: knownRooms.get(cacheKey) ?? unknownRoom }
+        let basis: Basis = { tier, room: knownRooms.get(cacheKey) ?? plainRoom }
+        // Only what the transaction has said is a reason to refuse a question.
+        let isFresh = false
         for (let tries = 0; tries < maximumTries; tries++) {
-          const sent = yield* tryAccept(acceptance, basis)
+          const { room } = basis
+          const settled =
+            room === unknownRoom
+              ? Result.succeed(unsettled)
+              : yield* Effect.result(models.settle(acceptance.settings, room, basis.tier))
+          if (Result.isFailure(settled)) {
+            if (isFresh) return yield* Effect.fail(settled.failure)
+            basis = { ...basis, room: unknownRoom }
+            continue
+          }
+          const sent = yield* tryAccept(acceptance, basis, settled.success)
           if (sent.outcome !== "settings_changed") return sent
-          const { model, temperature, thinking, version } = sent
-          basis = { tier: sent.tier, room: { model, temperature, thinking, version } }
+          const { model, temperature, thinking, tools, version } = sent
+          basis = { tier: sent.tier, room: { model, temperature, thinking, tools, version } }
           knownRooms.set(cacheKey, basis.room)
+          isFresh = true
         }
         return yield* Effect.die(new Error("a room's settings change faster than a question is accepted"))
       })
@@ -291,7 +324,8 @@ export class Sending extends Context.Service<
         yield* spending.check
         const sent = yield* accept({ userId, roomId, content, again, settings, key, hash }, tier)
         const answer = (taken: Taken) => {
-          const ids = { roomId, questionId: taken.questionId, replyId: taken.replyId, sentAt: isoText(taken.sentAt) }
+          const { questionId, replyId, toolsSkipped } = taken
+          const ids = { roomId, questionId, replyId, sentAt: isoText(taken.sentAt), toolsSkipped }
           return {
             message: newQuestion(ids, content),
             reply: newReply(ids),

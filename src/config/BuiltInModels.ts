@@ -58,6 +58,7 @@ export const builtInModels: readonly [Model, ...Array<Model>] = [
     name: "Gemini 2.5 Flash",
     tiers: ["basic", "pro"],
     thinking: null,
+    jsonWithTools: false,
     prices: [{ from: "2026-01-01", input: 0.3, cached: 0.03, output: 2.5 }],
     retiresAt: "2026-12-01",
     replacement: "gemini-3.5-flash-lite"
@@ -68,6 +69,7 @@ export const builtInModels: readonly [Model, ...Array<Model>] = [
     name: "Gemini 2.5 Pro",
     tiers: ["pro"],
     thinking: null,
+    jsonWithTools: false,
     prices: [{ from: "2026-01-01", input: 1.25, cached: 0.125, output: 10 }],
     retiresAt: "2026-12-01",
     replacement: "gemini-3.8-flash"

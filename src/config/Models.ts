@@ -11,6 +11,7 @@ const Dollars = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1_00
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
 const ThoughtTokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 const Levels = Schema.Array(ThinkingLevel)
+const Tools = Schema.Array(Tool)
 const PerTier = Schema.Struct({ basic: Tokens, pro: Tokens })
 
 /** US dollars per million tokens from a UTC day on, until the next price. */
@@ -42,10 +43,13 @@ export const Model = Schema.Struct({
       )
     })
   ),
-  tools: Schema.Array(Tool),
+  /** For all tiers, or by tier. */
+  tools: Schema.Union([Tools, Schema.Struct({ basic: Tools, pro: Tools })]),
   input: Schema.NonEmptyArray(Input),
   /** False when it cannot be made to answer in JSON. */
   json: Schema.optionalKey(Schema.Boolean),
+  /** False when it cannot answer in JSON while it uses tools. */
+  jsonWithTools: Schema.optionalKey(Schema.Boolean),
   /** Tokens of an answer, thoughts at the default level included. */
   maxOutputTokens: PerTier,
   /** Tokens of a prompt: system prompt, history and question. */

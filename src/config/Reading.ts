@@ -47,12 +47,15 @@ export const choice = <N extends NameWithDefault<string>, const L extends Readon
   read(name, Config.Literals(choices, name).pipe(Config.withDefault(defaultOf(name))), oneOf(choices))
 
 /** US dollars with at most four decimals, as millionths of a dollar. */
-export const optionalDollars = Effect.fnUntraced(function* (name: VariableName) {
-  const value = yield* optional(name)
-  if (value === undefined) return undefined
+const dollarsOf = Effect.fnUntraced(function* (name: VariableName, value: string) {
   if (!/^\d{1,7}(\.\d{1,4})?$/.test(value)) return yield* fail(name, "must be US dollars like 0.05, with at most four decimals")
   return Math.round(Number(value) * 1_000_000)
 })
+
+export const optionalDollars = (name: VariableName) =>
+  Effect.flatMap(optional(name), (value) => (value === undefined ? Effect.undefined : dollarsOf(name, value)))
+
+export const dollars = (name: NameWithDefault<string>) => Effect.flatMap(text(name), (value) => dollarsOf(name, value))
 
 /** The items of a comma-separated list, without the empty ones. */
 export const items = (list = ""): Array<string> =>

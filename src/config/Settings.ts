@@ -19,6 +19,7 @@ import {
 import { type ModelSettings, modelSettings, titleModel } from "./Models.ts"
 import {
   choice,
+  dollars,
   fail,
   integer,
   items,
@@ -94,6 +95,10 @@ export interface Settings {
   readonly basicDailyPrompts: number
   /** 0 is unlimited. */
   readonly proDailyPrompts: number
+  /** Google searches of a user of the tier per UTC day. */
+  readonly dailySearches: { readonly basic: number; readonly pro: number }
+  /** Millionths of a US dollar that one search costs. */
+  readonly searchPrice: number
   /** Millionths of a US dollar that a user of the tier may cost per UTC day. */
   readonly dailyBudget: { readonly basic: number | undefined; readonly pro: number | undefined }
   /** Millionths of a US dollar that all users may cost per UTC day. */
@@ -225,6 +230,11 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     titleModel: yield* titleModel,
     billing: yield* billing(environment),
     appUrl: yield* appUrl(environment, port),
+    dailySearches: {
+      basic: yield* integer("BASIC_DAILY_SEARCHES", 0, 1_000_000),
+      pro: yield* integer("PRO_DAILY_SEARCHES", 0, 1_000_000)
+    },
+    searchPrice: Math.round((yield* dollars("SEARCH_PRICE_PER_1000")) / 1_000),
     dailyBudget: { basic: yield* optionalDollars("BASIC_DAILY_BUDGET"), pro: yield* optionalDollars("PRO_DAILY_BUDGET") },
     dailySpendLimit: yield* optionalDollars("DAILY_SPEND_LIMIT"),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),

@@ -149,6 +149,13 @@ export const variables = {
   PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", defaultValue: 1000 },
   BASIC_DAILY_BUDGET: { meaning: "US dollars that a Basic user may cost per UTC day, like `0.05`", default: "none" },
   PRO_DAILY_BUDGET: { meaning: "US dollars that a Pro user may cost per UTC day", default: "none" },
+  BASIC_DAILY_SEARCHES: {
+    meaning:
+      "Google searches per UTC day for a Basic user ([docs/models.md](models.md#search-and-web-pages)); then replies are made without search",
+    defaultValue: 0
+  },
+  PRO_DAILY_SEARCHES: { meaning: "Google searches per UTC day for a Pro user", defaultValue: 100 },
+  SEARCH_PRICE_PER_1000: { meaning: "US dollars for 1,000 Google searches, with at most four decimals", defaultValue: "14" },
   DAILY_SPEND_LIMIT: {
     meaning: "US dollars that all users together may cost per UTC day; then questions get 503 `spend_limit_reached`",
     default: "none"

@@ -1,6 +1,7 @@
 import { ApiError } from "@google/genai"
 import { Predicate } from "effect"
 import type { TokenUsage } from "../api/chat/Message.ts"
+import { type GroundingMetadata, type HopGrounding, readGrounding } from "./Grounding.ts"
 
 /**
  * An event: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent. A member of another type than
@@ -67,8 +68,8 @@ export const parseEvent = (data: string): AnswerEvent => {
   return event
 }
 
-/** One piece of an answer: some text, and what else the model said with it. */
-export interface AnswerDelta {
+/** An event, read: some text, and what else the model said with it. */
+export interface EventDelta {
   readonly text: string
   /** A summary of the model's thoughts. */
   readonly thought?: string | undefined
@@ -81,12 +82,19 @@ export interface AnswerDelta {
   readonly modelVersion?: string | undefined
   /** With which the same request goes on. */
   readonly continuationToken?: string | undefined
+  readonly grounding?: GroundingMetadata | undefined
+}
+
+/** One piece of an answer. */
+export interface AnswerDelta extends Omit<EventDelta, "continuationToken" | "grounding"> {
+  /** All that the answer has said of its grounding so far, by request. */
+  readonly grounding?: ReadonlyArray<HopGrounding> | undefined
 }
 
 const storable = (text: string): string => text.replaceAll("\u0000", "").toWellFormed()
 
 /** Throws when the event has a text that cannot be read, and nothing else of use. */
-export const toDelta = (event: AnswerEvent): AnswerDelta => {
+export const toDelta = (event: AnswerEvent): EventDelta => {
   const candidates = member(event, "candidates")
   const candidate: unknown = Array.isArray(candidates) ? candidates[0] : undefined
   const { isOdd, text, thought } = textOf(candidate)
@@ -106,6 +114,7 @@ export const toDelta = (event: AnswerEvent): AnswerDelta => {
     blockReason: nameOf(member(feedback, "blockReason")),
     blockedCategories:
       blockedCategoriesOf(member(feedback, "safetyRatings")) ?? blockedCategoriesOf(member(candidate, "safetyRatings")),
+    grounding: readGrounding(candidate),
     modelVersion: nameOf(member(event, "modelVersion")),
     usage: Predicate.isObject(usage)
       ? {

@@ -1,5 +1,6 @@
 import type { TokenUsage } from "../api/chat/Message.ts"
-import type { AnswerDelta } from "./AnswerEvent.ts"
+import type { AnswerDelta, EventDelta } from "./AnswerEvent.ts"
+import type { HopGrounding } from "./Grounding.ts"
 
 /** Requests that one answer may take. */
 const maximumHops = 8
@@ -29,6 +30,10 @@ export class Continuation {
   private reconnects = 0
   private earlier: TokenUsage | undefined
   private usage: TokenUsage | undefined
+  /** UTF-16 units of the answer so far, and where the hop began. */
+  private units = 0
+  private hopStart = 0
+  private readonly grounding: Array<HopGrounding> = []
   private newToken: string | undefined
   private finishReason: string | undefined
   private isBlocked = false
@@ -38,6 +43,8 @@ export class Continuation {
   startHop(): void {
     this.hops++
     this.earlier = this.usage
+    this.hopStart = this.units
+    this.grounding.push({ textStart: this.hopStart })
     this.newToken = undefined
     this.finishReason = undefined
     this.hasText = false
@@ -45,7 +52,10 @@ export class Continuation {
   }
 
   /** Notes a piece of the hop, and returns it as a piece of the whole answer. */
-  observe({ continuationToken, ...delta }: AnswerDelta): AnswerDelta {
+  observe({ continuationToken, grounding, ...delta }: EventDelta): AnswerDelta {
+    this.units += delta.text.length
+    // A stream repeats its metadata, and adds to it: the newest of each member counts.
+    if (grounding !== undefined) this.grounding.push({ ...this.grounding.pop(), ...grounding, textStart: this.hopStart })
     // Thoughts, too, would come again.
     if (delta.text !== "" || delta.thought !== undefined) this.hasText = this.hasTextSinceToken = true
     if (continuationToken !== undefined && continuationToken !== this.token) {
@@ -56,7 +66,11 @@ export class Continuation {
     this.finishReason = delta.finishReason ?? this.finishReason
     this.isBlocked ||= delta.blockReason !== undefined
     const { finishReason: _, ...unfinished } = delta
-    return { ...(this.goesOn ? unfinished : delta), ...(delta.usage === undefined ? {} : { usage: this.usage }) }
+    return {
+      ...(this.goesOn ? unfinished : delta),
+      ...(delta.usage === undefined ? {} : { usage: this.usage }),
+      ...(grounding === undefined ? {} : { grounding: [...this.grounding] })
+    }
   }
 
   /** Whether the hop has a finish reason, so that it did not break off. */

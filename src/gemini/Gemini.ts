@@ -5,10 +5,12 @@ import {
   HarmCategory,
   type SafetySetting,
   type ThinkingConfig,
-  ThinkingLevel
+  ThinkingLevel,
+  type ToolListUnion
 } from "@google/genai"
 import { Context, Effect, Layer, Redacted } from "effect"
 import type { ResponseFormat } from "../api/chat/Settings.ts"
+import type { Tool } from "../api/models/ModelsApi.ts"
 import { AppConfig, type Settings } from "../config/Settings.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
@@ -28,6 +30,7 @@ export interface Prompt {
   /** Tokens of the answer, thoughts included. */
   readonly maxOutputTokens: number
   readonly responseFormat?: ResponseFormat | undefined
+  readonly tools?: ReadonlyArray<Tool> | undefined
   /** Google's default when it is absent. */
   readonly thinkingLevel?: keyof typeof thinkingLevels | undefined
   /** Whether the answer has summaries of the model's thoughts. */
@@ -53,6 +56,10 @@ const jsonOf = ({ schema }: ResponseFormat) => ({
   responseMimeType: "application/json",
   ...(schema === undefined ? {} : { responseJsonSchema: schema })
 })
+
+/** A list of objects with one tool each, as Google documents it. */
+const toolsOf = (tools: ReadonlyArray<Tool>): ToolListUnion =>
+  tools.map((tool) => (tool === "search" ? { googleSearch: {} } : { urlContext: {} }))
 
 const thresholds = {
   off: HarmBlockThreshold.OFF,
@@ -99,6 +106,7 @@ const toParameters = (
     ...(safetySettings === undefined ? {} : { safetySettings }),
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature }),
     ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {}),
+    ...(prompt.tools === undefined || prompt.tools.length === 0 ? {} : { tools: toolsOf(prompt.tools) }),
     ...thinkingConfigOf(prompt)
   }
 })

@@ -2,8 +2,8 @@ import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
 import type { Thinking } from "../api/chat/Thinking.ts"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Tier } from "../api/auth/User.ts"
-import { ModelNotInPlan } from "../api/models/ModelErrors.ts"
-import type { ModelInfo } from "../api/models/ModelsApi.ts"
+import { ModelNotInPlan, type ToolNotInPlan } from "../api/models/ModelErrors.ts"
+import type { ModelInfo, Tool } from "../api/models/ModelsApi.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 import type { Model, Price } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
@@ -12,6 +12,7 @@ import { faultOfOutputSchema } from "./JsonOutput.ts"
 import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
 import { chosen, type ReplySettings, type RoomSettings } from "./Settings.ts"
 import { hasLevel, levelsFor, mergeThinking, outputTokens, thinkingFor } from "./Thinking.ts"
+import { makeTools } from "./Tools.ts"
 
 /** How long before its retirement the default model is reported. */
 const noticeMillis = 30 * 86_400_000
@@ -57,6 +58,12 @@ export class Models extends Context.Service<
     readonly check: (model: string | null | undefined, tier: Tier) => Effect.Effect<void, ValidationFailed | ModelNotInPlan>
     /** Fails when the room's model has no such level of thinking for a user of the tier. */
     readonly checkThinking: (model: string | null, level: Thinking["level"], tier: Tier) => Effect.Effect<void, ValidationFailed>
+    /** Fails when a user of the tier may not choose the tools for a room with the model; null is the default model. */
+    readonly checkTools: (
+      tools: ReadonlyArray<Tool>,
+      model: string | null,
+      tier: Tier
+    ) => Effect.Effect<void, ValidationFailed | ToolNotInPlan>
     /**
      * The settings of a reply: the question's, or else the room's, within the limits of the tier; and what an attempt may
      * cost. A model that is retired is replaced.
@@ -65,7 +72,10 @@ export class Models extends Context.Service<
       asked: AskSettings,
       room: RoomSettings,
       tier: Tier
-    ) => Effect.Effect<{ readonly settings: ReplySettings; readonly price: Price | undefined }, ValidationFailed | ModelNotInPlan>
+    ) => Effect.Effect<
+      { readonly settings: ReplySettings; readonly price: Price | undefined },
+      ValidationFailed | ModelNotInPlan | ToolNotInPlan
+    >
     /** Whether the model that answers in rooms that choose none is retired, or retires within thirty days. */
     readonly isDefaultRetiring: Effect.Effect<boolean>
     /** The settings of a reply that was accepted without any, by a process of the previous release. */
@@ -77,7 +87,9 @@ export class Models extends Context.Service<
   static readonly layer = Layer.effect(
     Models,
     Effect.gen(function* () {
-      const { appUrl, defaultModel, models } = yield* AppConfig
+      const config = yield* AppConfig
+      const { appUrl, defaultModel, models, searchPrice } = config
+      const tools = makeTools(config)
       const byId = new Map(models.map((model) => [model.id, model]))
       const fallback = byId.get(defaultModel)
       if (fallback === undefined) return yield* Effect.die(new Error("the settings have no default model"))
@@ -88,7 +100,7 @@ export class Models extends Context.Service<
       }
 
       const infoOf = (model: Model, tier: Tier, time: number): ModelInfo => {
-        const { contextTokens, id, input, json = true, maxOutputTokens, name, replacement, retiresAt, thinking, tools } = model
+        const { contextTokens, id, input, json = true, maxOutputTokens, name, replacement, retiresAt, thinking } = model
         const price = priceAt(model, time)
         const limitsOf = includes(model, tier) ? tier : requiredTier(model)
         return {
@@ -98,7 +110,7 @@ export class Models extends Context.Service<
           available: includes(model, tier) && !isRetired(model, time),
           requiredTier: requiredTier(model),
           thinking: thinking === null ? null : { levels: levelsFor(model, limitsOf), default: thinking.default },
-          tools,
+          tools: tools.toolsOf(model, limitsOf),
           input,
           json,
           maxOutputTokens: maxOutputTokens[limitsOf],
@@ -136,6 +148,9 @@ export class Models extends Context.Service<
       const checkThinking: Models["Service"]["checkThinking"] = (choice, level, tier) =>
         Effect.flatMap(Clock.currentTimeMillis, (time) => checkLevel(resolveAt(choice, time), tier, level, "/thinking/level"))
 
+      const checkTools: Models["Service"]["checkTools"] = (chosenTools, model, tier) =>
+        Effect.flatMap(Clock.currentTimeMillis, (time) => tools.check(chosenTools, "/tools", resolveAt(model, time), tier))
+
       const notInPlan = (model: Model) =>
         new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: `${appUrl}/subscribe/pro` })
 
@@ -148,15 +163,22 @@ export class Models extends Context.Service<
         if (asked.responseFormat?.type === "json" && model.json === false) {
           return yield* invalid("/settings/responseFormat/type", `is not text, which alone ${model.id} answers with`)
         }
-        return { settings: settingsFor(model, asked, room, tier), price: priceAt(model, time) }
+        const settled = yield* tools.settle(asked, room, model, tier)
+        if (asked.responseFormat?.type === "json" && settled.tools !== undefined && model.jsonWithTools === false) {
+          return yield* invalid(
+            "/settings/responseFormat/type",
+            `is not text, which alone ${model.id} answers with while it uses tools`
+          )
+        }
+        return { settings: { ...settingsFor(model, asked, room, tier), ...settled }, price: priceAt(model, time) }
       })
 
       const defaults: Models["Service"]["defaults"] = (room, tier) =>
         Effect.map(Clock.currentTimeMillis, (time) => settingsFor(resolveAt(room.model, time), {}, room, tier))
 
-      const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt)
+      const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt, searchPrice)
 
-      return Models.of({ list, check, checkThinking, settle, isDefaultRetiring, defaults, costOf })
+      return Models.of({ list, check, checkThinking, checkTools, settle, isDefaultRetiring, defaults, costOf })
     })
   )
 }

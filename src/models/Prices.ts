@@ -18,6 +18,8 @@ export interface FinishedCall {
   /** The model that answered, as Google names it. */
   readonly modelVersion: string | null
   readonly usage: TokenUsage
+  /** Executed queries of Google Search. */
+  readonly searches: number
 }
 
 export interface CallCost {
@@ -33,12 +35,13 @@ const isVersionOf = (version: string, { id }: Model): boolean => version === id 
 /**
  * What a call cost, by the price of the model that answered at the time it began; where that has none, by the price of the
  * model that was asked. Google counts cached tokens among the prompt's, and thoughts apart from the reply's; a thought
- * costs what a token of the reply does.
+ * costs what a token of the reply does. A search costs `searchPrice`, in millionths of a US dollar.
  */
 export const costOfCall = (
   models: ReadonlyArray<Model>,
-  { model, modelVersion, usage }: FinishedCall,
-  startedAt: number
+  { model, modelVersion, searches, usage }: FinishedCall,
+  startedAt: number,
+  searchPrice: number
 ): CallCost => {
   const answering = models
     .filter((listed) => isVersionOf(modelVersion ?? model, listed))
@@ -52,7 +55,8 @@ export const costOfCall = (
   const costMicros = Math.round(
     (Math.max(0, promptTokens - cachedTokens) + toolTokens) * price.input +
       cachedTokens * price.cached +
-      (replyTokens + thoughtTokens) * price.output
+      (replyTokens + thoughtTokens) * price.output +
+      searches * searchPrice
   )
   return { costMicros, isPriced: exact !== undefined }
 }

@@ -1,11 +1,13 @@
 import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
 import type { Thinking } from "../api/chat/Thinking.ts"
+import type { Tool } from "../api/models/ModelsApi.ts"
 
 /** A room's settings that a reply may take over. */
 export interface RoomSettings {
   readonly model: string | null
   readonly temperature: number | null
   readonly thinking: Thinking
+  readonly tools: ReadonlyArray<Tool>
 }
 
 /**
@@ -23,6 +25,10 @@ export interface ReplySettings {
   readonly thinking?: Thinking
   /** Absent for text. */
   readonly responseFormat?: ResponseFormat
+  /** Absent without. */
+  readonly tools?: ReadonlyArray<Tool>
+  /** Tools of the settings that the reply is made without. Absent without; the acceptance may move `search` here. */
+  readonly toolsSkipped?: ReadonlyArray<Tool>
 }
 
 /** The question's value where it has one, or else the room's. */

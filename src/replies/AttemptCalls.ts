@@ -2,6 +2,7 @@ import { v5 as uuid } from "uuid"
 import type { TokenUsage } from "../api/chat/Message.ts"
 import type { Tier } from "../api/auth/User.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
+import { type HopGrounding, searchesOf } from "../gemini/Grounding.ts"
 import { tokensOfBytes } from "./Conversation.ts"
 import type { CallCost, FinishedCall } from "../models/Prices.ts"
 
@@ -44,6 +45,7 @@ interface Call {
   isAnswered: boolean
   usage: TokenUsage | null
   modelVersion: string | null
+  grounding: ReadonlyArray<HopGrounding>
   bytes: number
   thoughtBytes: number
 }
@@ -66,27 +68,33 @@ export class AttemptCalls {
   }
 
   begin(startedAt: number): void {
-    this.calls.push({ startedAt, isAnswered: false, usage: null, modelVersion: null, bytes: 0, thoughtBytes: 0 })
+    this.calls.push({ startedAt, isAnswered: false, usage: null, modelVersion: null, grounding: [], bytes: 0, thoughtBytes: 0 })
   }
 
-  observe({ modelVersion, text, thought = "", usage }: AnswerDelta): void {
+  observe({ grounding, modelVersion, text, thought = "", usage }: AnswerDelta): void {
     const call = this.calls.at(-1)
     if (call === undefined) return
     call.isAnswered = true
     call.usage = usage ?? call.usage
     call.modelVersion = modelVersion ?? call.modelVersion
+    call.grounding = grounding ?? call.grounding
     call.bytes += Buffer.byteLength(text)
     call.thoughtBytes += Buffer.byteLength(thought)
   }
 
   /** A call of the attempt before, whose process was lost when it had written so many bytes of text and of thoughts, which cost the same. */
   addLost(bytes: number, startedAt: number): void {
-    this.calls.push({ startedAt, isAnswered: bytes > 0, usage: null, modelVersion: null, bytes, thoughtBytes: 0 })
+    this.calls.push({ startedAt, isAnswered: bytes > 0, usage: null, modelVersion: null, grounding: [], bytes, thoughtBytes: 0 })
   }
 
   /** The counts of the last call, null when it has told none. */
   get lastUsage(): TokenUsage | null {
     return this.calls.at(-1)?.usage ?? null
+  }
+
+  /** What the last call has said of its grounding. */
+  get lastGrounding(): ReadonlyArray<HopGrounding> {
+    return this.calls.at(-1)?.grounding ?? []
   }
 
   rows(costOf: (call: FinishedCall, startedAt: number) => CallCost): ReadonlyArray<CallRow> {
@@ -100,7 +108,8 @@ export class AttemptCalls {
         toolTokens: 0
       }
       const usage = call.usage ?? { promptTokens: this.promptTokens, ...estimate }
-      const { costMicros, isPriced } = costOf({ model, modelVersion: call.modelVersion, usage }, call.startedAt)
+      const searches = searchesOf(call.grounding)
+      const { costMicros, isPriced } = costOf({ model, modelVersion: call.modelVersion, usage, searches }, call.startedAt)
       return [
         {
           id: uuid(`${id}/${attempt}/${index}`, namespace),
@@ -114,7 +123,7 @@ export class AttemptCalls {
           tool_tokens: usage.toolTokens,
           reply_tokens: usage.replyTokens,
           thought_tokens: usage.thoughtTokens,
-          searches: 0,
+          searches,
           cost_micros: costMicros,
           is_priced: isPriced,
           is_estimated: call.usage === null

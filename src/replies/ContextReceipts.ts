@@ -89,8 +89,8 @@ export class ContextReceipts extends Context.Service<
       const find = Effect.fn("ContextReceipts.find")(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
         const reply = yield* findReply(userId, roomId, replyId)
         const { systemPrompt } = reply
-        const room = { model: reply.roomModel, temperature: reply.roomTemperature, thinking: defaultThinking }
-        const { contextTokens, maxOutputTokens, model, responseFormat, temperature, thinking } =
+        const room = { model: reply.roomModel, temperature: reply.roomTemperature, thinking: defaultThinking, tools: [] }
+        const { contextTokens, maxOutputTokens, model, responseFormat, temperature, thinking, tools } =
           reply.settings ?? (yield* models.defaults(room, "basic"))
         const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens }
         const ids =
@@ -119,6 +119,7 @@ export class ContextReceipts extends Context.Service<
             maxOutputTokens,
             contextTokens,
             ...(thinking === undefined ? {} : { thinking }),
+            ...(tools === undefined ? {} : { tools }),
             ...(responseFormat === undefined ? {} : { responseFormat })
           }
         }

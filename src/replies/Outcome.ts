@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import type { Grounding } from "../api/chat/Grounding.ts"
 import type { BlockDetail, ErrorCode, TokenUsage } from "../api/chat/Message.ts"
 import type { ResponseFormat } from "../api/chat/Settings.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
@@ -23,6 +24,8 @@ export interface Outcome {
   readonly output?: string | null | undefined
   /** Summaries of the model's thoughts about the text that is kept. */
   readonly thoughts?: string | null | undefined
+  /** What the answer relies on, when it was made with tools. */
+  readonly grounding?: Grounding | undefined
 }
 
 const messages: Record<ErrorCode, string> = {

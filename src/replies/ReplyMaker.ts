@@ -3,8 +3,10 @@ import { maximumReplyBytes } from "../chat/MessageRow.ts"
 import { isPassing } from "../database/Connections.ts"
 import { topicOf } from "../database/Topics.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
+import { citedIn } from "../gemini/Citations.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
+import { observedCounter } from "../ops/Metrics.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
@@ -67,6 +69,21 @@ export class ReplyMaker extends Context.Service<
       const deltaLog = yield* DeltaLog
       const { claim, finish, handBack, handBackAfterOutage, postpone, record, settle } = yield* ReplyStore
 
+      let droppedCitations = 0
+      yield* observedCounter(
+        "chat_citations_dropped_total",
+        "Citations left out of replies, because their text was not where Google said.",
+        () => droppedCitations
+      )
+
+      /** The outcome with what its text relies on. Each try and each attempt begins without: its text is another. */
+      const withGrounding = (outcome: Outcome, calls: AttemptCalls): Outcome => {
+        if (outcome.status === "failed" || outcome.content === null || outcome.content === "") return outcome
+        const { dropped, grounding } = citedIn(outcome.content, calls.lastGrounding)
+        droppedCitations += dropped
+        return { ...outcome, grounding }
+      }
+
       /** Postpones the reply, or ends it when the wait would outlast its deadline. */
       const waitUntil = Effect.fnUntraced(function* (reply: Claim, at: number, failures: number) {
         return at > reply.startedAt.getTime() + replyDeadline
@@ -122,7 +139,9 @@ export class ReplyMaker extends Context.Service<
 
       /** Ends the reply with its answer, or asks once more for one that is not the JSON that it should be. */
       const end = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work: Work) {
-        if (outcome.error?.code !== "invalid_output" || reply.failures > 0) return yield* settle(reply, outcome, work)
+        if (outcome.error?.code !== "invalid_output" || reply.failures > 0) {
+          return yield* settle(reply, withGrounding(outcome, work.calls), work)
+        }
         yield* Effect.logWarning(`Attempt ${reply.attempt} gave JSON that does not fit`)
         return yield* postpone(reply, retryDelay, reply.failures + 1)
       })
@@ -143,13 +162,14 @@ export class ReplyMaker extends Context.Service<
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
         function* (reply: Claim, turns: Prompt["turns"], calls: AttemptCalls, written: Written) {
-          const { maxOutputTokens, model, responseFormat, temperature, thinking } = reply.settings
+          const { maxOutputTokens, model, responseFormat, temperature, thinking, tools } = reply.settings
           const prompt: Prompt = {
             model,
             systemPrompt: reply.systemPrompt,
             temperature,
             maxOutputTokens,
             responseFormat,
+            tools,
             thinkingLevel: thinking?.level ?? undefined,
             includeThoughts: thinking?.summaries,
             turns
@@ -221,7 +241,8 @@ export class ReplyMaker extends Context.Service<
         return yield* Effect.gen(function* () {
           const result = yield* Effect.raceFirst(answered, stopped)
           if (result === "stopped") {
-            const outcome = cancelled(text, reply.settings.model, calls.lastUsage, written.thoughts.text)
+            const stoppedAnswer = cancelled(text, reply.settings.model, calls.lastUsage, written.thoughts.text)
+            const outcome = withGrounding(stoppedAnswer, calls)
             // When the room was deleted there is no reply to end, which is not an error.
             return yield* Effect.asVoid(finish(reply, reply.attempt, outcome, work))
           }

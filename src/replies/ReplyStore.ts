@@ -123,6 +123,7 @@ interface Ending {
   readonly output: string | null
   readonly thoughts: string | null
   readonly errorDetail: object | null
+  readonly grounding: object | null
 }
 
 const endingColumns = {
@@ -146,7 +147,8 @@ const endingColumns = {
   contextIds: "uuid[]",
   output: "text",
   thoughts: "text",
-  errorDetail: "jsonb"
+  errorDetail: "jsonb",
+  grounding: "jsonb"
 }
 
 /** The states of a reply, in its row: every change is fenced by the attempt, and announced. */
@@ -218,7 +220,7 @@ export class ReplyStore extends Context.Service<
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
         const { pauses, roomModel, roomPrompt, roomTemperature, taken, ...claimed } = row
         const { tier } = claimed
-        const room = { model: roomModel, temperature: roomTemperature, thinking: defaultThinking }
+        const room = { model: roomModel, temperature: roomTemperature, thinking: defaultThinking, tools: [] }
         const settings = row.settings ?? (yield* models.defaults(room, tier))
         const until = pauses?.[settings.model]
         return {
@@ -240,7 +242,8 @@ export class ReplyStore extends Context.Service<
             p_cached_tokens => e."cachedTokens", p_tool_tokens => e."toolTokens", p_calls => e.calls,
             p_refunds_a_day => e."refundsADay", p_basic_running => ${userConcurrency.basic},
             p_pro_running => ${userConcurrency.pro}, p_context_ids => e."contextIds", p_output => e.output::json,
-            p_thoughts => e.thoughts, p_error_detail => e."errorDetail") as ended
+            p_thoughts => e.thoughts, p_error_detail => e."errorDetail",
+            p_grounding => e.grounding) as ended
           from ${unlockedRowsOf(sql, endings, endingColumns, waits)} e
         `
         return Effect.map(waits ? retryConflicts(sql)(ended) : ended, (rows) => {
@@ -277,7 +280,8 @@ export class ReplyStore extends Context.Service<
           contextIds: work?.messageIds ?? null,
           output: outcome.output ?? null,
           thoughts: outcome.thoughts ?? null,
-          errorDetail: error?.detail ?? null
+          errorDetail: error?.detail ?? null,
+          grounding: outcome.grounding ?? null
         }).pipe(Effect.orDie)
         switch (ended.outcome) {
           case "fenced_off":

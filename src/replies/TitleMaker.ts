@@ -91,7 +91,7 @@ export class TitleMaker extends Context.Service<
         if (budget === null) return true
         const promptTokens = estimateTokens(instruction) + estimateTokens(content)
         const usage = { promptTokens, replyTokens: maximumTokens, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
-        const { costMicros } = models.costOf({ model: titleModel, modelVersion: null, usage }, startedAt.getTime())
+        const { costMicros } = models.costOf({ model: titleModel, modelVersion: null, usage, searches: 0 }, startedAt.getTime())
         return spent < budget && spent + (costMicros ?? 0) <= budget
       }
 

@@ -94,9 +94,15 @@ export class ReplyFeed {
     return event("status", data)
   }
 
+  /** What the reply relies on, when it was made with tools. */
+  private sources({ citations, searches, searchSuggestions, sources, urls }: Message): string {
+    const isEmpty = sources.length + searches.length + urls.length === 0 && searchSuggestions === null
+    return isEmpty ? "" : event("sources", { sources, citations, searches, searchSuggestions, urls })
+  }
+
   private ending(message: Message): string {
     const usage = message.usage === null ? "" : event("usage", message.usage)
-    return usage + event(message.status, message, id(this.position))
+    return usage + this.sources(message) + event(message.status, message, id(this.position))
   }
 }
 

@@ -314,7 +314,7 @@ describe("the stream", () => {
   it("documents every event of the contract", () => {
     assert.sameMembers(
       events.map(({ properties }) => properties.event.enum[0]),
-      ["status", "delta", "replace", "thought", "title", "usage", "completed", "failed", "cancelled"]
+      ["status", "delta", "replace", "thought", "title", "usage", "sources", "completed", "failed", "cancelled"]
     )
     for (const { properties } of events) {
       assert.strictEqual(properties.data.contentMediaType, "application/json")

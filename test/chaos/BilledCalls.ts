@@ -42,9 +42,14 @@ const billedCounts = (bill: BilledCall) =>
     searches: bill.searches
   })
 
-const costOf = ({ cached, prompt, reply, thought, tool, ...row }: CallRow) => {
+const costOf = ({ cached, prompt, reply, searches, thought, tool, ...row }: CallRow) => {
   const usage = { promptTokens: prompt, cachedTokens: cached, toolTokens: tool, replyTokens: reply, thoughtTokens: thought }
-  return costOfCall(builtInModels, { model: row.model, modelVersion: row.model_version, usage }, row.at.getTime()).costMicros
+  return costOfCall(
+    builtInModels,
+    { model: row.model, modelVersion: row.model_version, usage, searches },
+    row.at.getTime(),
+    14_000
+  ).costMicros
 }
 
 /** The number that the simulator has put into the version. */

@@ -45,6 +45,7 @@ describe.concurrent("POST /chatroom", () => {
       systemPrompt: null,
       model: null,
       temperature: null,
+      tools: [],
       pinned: false,
       archivedAt: null,
       lastMessageAt: null,
@@ -342,6 +343,7 @@ describe.concurrent("GET /chatroom", () => {
       "temperature",
       "title",
       "titleSource",
+      "tools",
       "updatedAt"
     ])
   })

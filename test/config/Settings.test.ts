@@ -98,6 +98,7 @@ describe("a setting that is not set", () => {
       }
     )
     assert.strictEqual(rest.defaultModel, "gemini-3.8-flash")
+    assert.deepStrictEqual([rest.dailySearches, rest.searchPrice], [{ basic: 0, pro: 100 }, 14_000])
     assert.strictEqual(gemini.apiVersion, "v1beta")
     assert.isUndefined(gemini.baseUrl)
     assert.isUndefined(rest.apiPrefix)
@@ -124,6 +125,14 @@ describe("a setting that is not set", () => {
 })
 
 describe("a setting that is set", () => {
+  it("limits and prices searches", async () => {
+    const searches = { BASIC_DAILY_SEARCHES: "3", PRO_DAILY_SEARCHES: "0", SEARCH_PRICE_PER_1000: "0.25" }
+    const { dailySearches, searchPrice } = await settings({ ...production, ...searches })
+    assert.deepStrictEqual([dailySearches, searchPrice], [{ basic: 3, pro: 0 }, 250])
+    assert.match(await refusal({ ...production, PRO_DAILY_SEARCHES: "-1" }), /^PRO_DAILY_SEARCHES: must be a whole number/)
+    assert.match(await refusal({ ...production, SEARCH_PRICE_PER_1000: "$14" }), /^SEARCH_PRICE_PER_1000: must be US dollars/)
+  })
+
   it("replaces the default", async () => {
     const taken = await settings({
       ...production,

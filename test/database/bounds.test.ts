@@ -82,7 +82,9 @@ describe("the documented bounds of memory", () => {
       "src/ops/Metrics.ts",
       "src/queue/QueueState.ts",
       "src/http/ImmediateAnswers.ts",
-      "src/server/ImmediateResponder.ts"
+      "src/server/ImmediateResponder.ts",
+      "src/gemini/Citations.ts",
+      "src/chat/MarkdownCitations.ts"
     ]
     // As many as topics' kinds, connections and runners.
     const fixed = ["src/database/PostgresSocket.ts", "src/queue/Runner.ts"]

@@ -106,6 +106,15 @@ const rows: Readonly<Record<string, Row>> = {
     parameters: { model: "gemini-3.8-flash", contents, config: { maxOutputTokens: 2_048 } },
     body: { contents, generationConfig: { maxOutputTokens: 2_048 } }
   },
+  "a question with search and web pages": {
+    prompt: { ...plain, tools: ["search", "url"] },
+    parameters: {
+      model: "gemini-3.8-flash",
+      contents,
+      config: { maxOutputTokens: 2_048, tools: [{ googleSearch: {} }, { urlContext: {} }] }
+    },
+    body: { contents, tools: [{ googleSearch: {} }, { urlContext: {} }], generationConfig: { maxOutputTokens: 2_048 } }
+  },
   "a question with history, another model, temperature and system prompt": {
     prompt: {
       ...plain,

@@ -40,7 +40,7 @@ describe("a price that changes at midnight", () => {
   it.effect("is the one at its moment in what a question reserves and in the list", () =>
     Effect.gen(function* () {
       const { list, settle } = yield* Models
-      const room = { model: null, temperature: null, thinking: { level: null, summaries: false } }
+      const room = { model: null, temperature: null, thinking: { level: null, summaries: false }, tools: [] }
       for (const [time, input, output] of [
         [beforeMidnight, 0.75, 3.75],
         [midnight, 1.5, 7.5]

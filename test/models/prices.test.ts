@@ -5,13 +5,17 @@ import { plainModel } from "../support/Models.ts"
 
 const usage = { promptTokens: 1_000, replyTokens: 200, thoughtTokens: 100, cachedTokens: 400, toolTokens: 50 }
 const flash = "gemini-3.8-flash"
-const costOf = (modelVersion: string | null, at: string, model = flash) =>
-  costOfCall(builtInModels, { model, modelVersion, usage }, Date.parse(at))
+const costOf = (modelVersion: string | null, at: string, model = flash, searches = 0) =>
+  costOfCall(builtInModels, { model, modelVersion, usage, searches }, Date.parse(at), 14_000)
 
 describe("the cost of a call", () => {
   it("counts cached tokens at their price, and thoughts and tools with the rest", () => {
     // 600 + 50 tokens at 0.75, 400 at 0.075, 300 at 3.75.
     assert.deepStrictEqual(costOf(flash, "2026-11-30T00:00:00Z"), { costMicros: 1_643, isPriced: true })
+  })
+
+  it("adds every search at its own price", () => {
+    assert.strictEqual(costOf(flash, "2026-11-30T00:00:00Z", flash, 3).costMicros, 1_643 + 3 * 14_000)
   })
 
   it("changes at midnight UTC with the price", () => {

@@ -80,7 +80,7 @@ describe("the bound of a user's running replies", () => {
       `select send_message(p_user => $1, p_room => $2, p_question => $3, p_reply => $4, p_content => 'What?', p_again => null,
         p_tier => t.tier, p_daily_limit => 1000, p_running_limit => case t.tier when 'pro' then $6 else $5 end::int, p_room_limit => 4,
         p_title => null, p_settings => '{}', p_settings_version => 0, p_context_tokens => 1, p_input_price => 0, p_output_micros => 0,
-        p_budget => null, p_key => null, p_hash => null, p_key_lifetime => '24 hours') as sent
+        p_daily_searches => 0, p_search_micros => 0, p_budget => null, p_key => null, p_hash => null, p_key_lifetime => '24 hours') as sent
       from (select case when pro_until > clock_timestamp() then 'pro' else 'basic' end as tier from users where id = $1) t`,
       [user, room, uuid(), uuid(), basic, pro]
     )
@@ -89,7 +89,8 @@ describe("the bound of a user's running replies", () => {
       `select finish_reply(p_user => $1, p_reply => $2, p_attempt => $3, p_status => $4, p_content => 'So.', p_finish_reason => null,
         p_truncated => false, p_error_code => null, p_error_message => null, p_model => null, p_prompt_tokens => $3::int,
         p_reply_tokens => $3::int, p_thought_tokens => 0, p_cached_tokens => 0, p_tool_tokens => 0, p_calls => '[]',
-        p_refunds_a_day => null, p_basic_running => $5, p_pro_running => $6, p_context_ids => null, p_output => null, p_thoughts => null) as ended`,
+        p_refunds_a_day => null, p_basic_running => $5, p_pro_running => $6, p_context_ids => null, p_output => null, p_thoughts => null, p_error_detail => null,
+        p_grounding => null) as ended`,
       [user, reply, attempt, status, basic, pro],
       on
     )

@@ -70,7 +70,8 @@ describe.concurrent("the reaper", () => {
         p_settings_version: 0,
         p_context_tokens: settings.contextTokens,
         p_input_price: 0,
-        p_output_micros: 0
+        p_output_micros: 0,
+        p_search_micros: 0
       })
       replies.push(reply)
     }

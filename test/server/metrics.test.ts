@@ -14,6 +14,7 @@ const families = [
   ["chat_requests_refused_total", "counter", "Requests refused for being too many."],
   ["chat_streams_open", "gauge", "Replies being watched in this process."],
   ["chat_stream_text_units", "gauge", "UTF-16 units of running replies in memory."],
+  ["chat_citations_dropped_total", "counter", "Citations left out of replies, because their text was not where Google said."],
   ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue."],
   ["chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."],
   [

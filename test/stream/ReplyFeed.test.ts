@@ -1,5 +1,6 @@
 import { assert, describe, it } from "vitest"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
+import { noGrounding } from "../../src/api/chat/Grounding.ts"
 import { type Message, MessageId, type Status } from "../../src/api/chat/Message.ts"
 import { extend, type LiveText } from "../../src/stream/LiveText.ts"
 import { isFullyRead, parsePosition, type Position, ReplyFeed } from "../../src/stream/ReplyFeed.ts"
@@ -23,6 +24,8 @@ const message = (status: Status, attempt: number, content = ""): Message => ({
   costMicros: null,
   output: null,
   feedback: null,
+  ...noGrounding,
+  toolsSkipped: [],
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 })

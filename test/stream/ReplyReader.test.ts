@@ -4,6 +4,7 @@ import { Deferred, Effect } from "effect"
 import { assert, describe, it, vi } from "vitest"
 import { MessageNotFound } from "../../src/api/chat/ChatErrors.ts"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
+import { noGrounding } from "../../src/api/chat/Grounding.ts"
 import { type Message, MessageId } from "../../src/api/chat/Message.ts"
 import type { MessageState } from "../../src/chat/Messages.ts"
 import { LiveTexts } from "../../src/stream/LiveText.ts"
@@ -28,6 +29,8 @@ const processing: Message = {
   costMicros: null,
   output: null,
   feedback: null,
+  ...noGrounding,
+  toolsSkipped: [],
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 }

@@ -22,7 +22,7 @@ import {
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
 import { AskSettings } from "./Settings.ts"
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
-import { ModelNotInPlan } from "../models/ModelErrors.ts"
+import { ModelNotInPlan, ToolNotInPlan } from "../models/ModelErrors.ts"
 import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
 
 /** Seconds that a request may wait for its reply. */
@@ -69,7 +69,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         location: Schema.String,
         ...Replayed
       }),
-      error: [TooManyChatrooms, ChatroomsLimited, IdempotencyKeyReused, ModelNotInPlan]
+      error: [TooManyChatrooms, ChatroomsLimited, IdempotencyKeyReused, ModelNotInPlan, ToolNotInPlan]
     }).annotateMerge(
       describe(
         "createChatroom",
@@ -117,7 +117,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       payload: UpdateChatroom,
       success: Chatroom,
-      error: [ChatroomNotFound, ModelNotInPlan]
+      error: [ChatroomNotFound, ModelNotInPlan, ToolNotInPlan]
     }).annotateMerge(describe("updateChatroom", "Change a chatroom", "Omitted fields are unchanged.")),
     HttpApiEndpoint.delete("deleteChatroom", "/:id", {
       params: room,
@@ -151,7 +151,15 @@ export class ChatApi extends HttpApiGroup.make("chat")
         examples: [{ content: exampleQuestion.content }]
       }),
       success: [answered, accepted],
-      error: [ChatroomNotFound, IdempotencyKeyReused, RoomBusy, ModelNotInPlan, DayUsedUpWithHeaders, SpendLimitReached]
+      error: [
+        ChatroomNotFound,
+        IdempotencyKeyReused,
+        RoomBusy,
+        ModelNotInPlan,
+        ToolNotInPlan,
+        DayUsedUpWithHeaders,
+        SpendLimitReached
+      ]
     }).annotateMerge(
       describe(
         "sendMessage",

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { ids, times } from "../Examples.ts"
+import { Tool } from "../models/ModelsApi.ts"
 import { text, Timestamp, Uuid } from "../Schemas.ts"
 import { defaultThinking, Thinking, ThinkingInput } from "./Thinking.ts"
 
@@ -29,6 +30,9 @@ export const Model = Schema.NullOr(
 export const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))).annotate({
   description: "Null: the model's default."
 })
+export const Tools = Schema.Array(Tool)
+  .check(Schema.isUnique({ message: "must not name a tool twice" }), Schema.isMaxLength(2))
+  .annotate({ description: "`search` lets the model search with Google, `url` lets it read addresses that the question names." })
 
 export const exampleChatroom = {
   id: ChatroomId.make(ids.room),
@@ -38,6 +42,7 @@ export const exampleChatroom = {
   model: null,
   temperature: 0.5,
   thinking: defaultThinking,
+  tools: [],
   pinned: false,
   archivedAt: null,
   lastMessageAt: times.asked,
@@ -56,6 +61,7 @@ export const Chatroom = Schema.Struct({
   model: Schema.NullOr(Schema.String).annotate({ description: "Null: the server's default model." }),
   temperature: Schema.NullOr(Schema.Finite),
   thinking: Thinking,
+  tools: Schema.Array(Tool),
   pinned: Schema.Boolean,
   archivedAt: Schema.NullOr(Timestamp).annotate({ description: "Null unless archived." }),
   lastMessageAt: Schema.NullOr(Timestamp).annotate({ description: "Null until the first question." }),
@@ -69,7 +75,8 @@ const settings = {
   systemPrompt: Schema.optionalKey(SystemPrompt),
   model: Schema.optionalKey(Model),
   temperature: Schema.optionalKey(Temperature),
-  thinking: Schema.optionalKey(ThinkingInput)
+  thinking: Schema.optionalKey(ThinkingInput),
+  tools: Schema.optionalKey(Tools)
 }
 const { systemPrompt, temperature, title } = exampleChatroom
 export const CreateChatroom = Schema.Struct(settings).annotate({

@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { Tool } from "../models/ModelsApi.ts"
 import { Count } from "../Schemas.ts"
 import { ResponseFormat } from "./Settings.ts"
 import { Thinking } from "./Thinking.ts"
@@ -26,6 +27,7 @@ export const ContextReceipt = Schema.Struct({
     maxOutputTokens: Count,
     contextTokens: Count,
     thinking: Schema.optionalKey(Thinking),
+    tools: Schema.optionalKey(Schema.Array(Tool)),
     responseFormat: Schema.optionalKey(ResponseFormat)
   }).annotate({ identifier: "ReplySettings", description: "The reply's settings, as they were when its question was accepted." })
 }).annotate({

@@ -1,7 +1,9 @@
 import { Schema } from "effect"
 import { ids, times } from "../Examples.ts"
+import { Tool } from "../models/ModelsApi.ts"
 import { Count, text, Timestamp, Uuid } from "../Schemas.ts"
 import { ChatroomId } from "./Chatroom.ts"
+import { groundingFields, noGrounding } from "./Grounding.ts"
 
 export const MessageId = Uuid.pipe(Schema.brand("MessageId"))
 export type MessageId = typeof MessageId.Type
@@ -98,6 +100,8 @@ export const exampleQuestion = {
   costMicros: null,
   output: null,
   feedback: null,
+  ...noGrounding,
+  toolsSkipped: [],
   thoughts: null,
   createdAt: times.asked,
   completedAt: times.asked
@@ -148,6 +152,11 @@ export const Message = Schema.Struct({
     description: "The value of an answer in JSON (`settings.responseFormat`); null for text, and for one that is not complete."
   }),
   feedback: Schema.NullOr(Feedback).annotate({ description: "The user's rating of the reply." }),
+  ...groundingFields,
+  toolsSkipped: Schema.Array(Tool).annotate({
+    description:
+      "Tools of the reply's settings that it was made without: the day's searches were used up, or the model does not have the room's tool."
+  }),
   thoughts: Schema.optionalKey(
     Schema.NullOr(Schema.String).annotate({
       description:

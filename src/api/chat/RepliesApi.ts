@@ -16,7 +16,7 @@ import {
   SpendLimitReached
 } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
-import { ModelNotInPlan } from "../models/ModelErrors.ts"
+import { ModelNotInPlan, ToolNotInPlan } from "../models/ModelErrors.ts"
 import { TooManyRequests } from "../Problems.ts"
 import { GiveFeedback, Message } from "./Message.ts"
 import { AskSettings } from "./Settings.ts"
@@ -50,7 +50,7 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       describe(
         "streamMessage",
         "Stream a reply",
-        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it."
+        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (what a reply made with tools relies on), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it."
       )
     ),
     HttpApiEndpoint.post("cancelMessage", "/:id/message/:mid/cancel", {
@@ -70,6 +70,7 @@ export class RepliesApi extends HttpApiGroup.make("replies")
         IdempotencyKeyReused,
         RoomBusy,
         ModelNotInPlan,
+        ToolNotInPlan,
         DayUsedUpWithHeaders,
         SpendLimitReached
       ]

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { Model, SystemPrompt, Temperature } from "./Chatroom.ts"
+import { Model, SystemPrompt, Temperature, Tools } from "./Chatroom.ts"
 import { ThinkingInput } from "./Thinking.ts"
 
 /** The form of an answer. A schema comes with `json` alone; src/models bounds what it may contain. */
@@ -18,6 +18,7 @@ export type ResponseFormat = typeof ResponseFormat.Type
 export const AskSettings = Schema.Struct({
   model: Schema.optionalKey(Model),
   temperature: Schema.optionalKey(Temperature),
+  tools: Schema.optionalKey(Tools),
   systemPrompt: Schema.optionalKey(SystemPrompt),
   maxOutputTokens: Schema.optionalKey(
     Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })).annotate({

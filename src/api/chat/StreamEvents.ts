@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { groundingFields } from "./Grounding.ts"
 import { exampleQueued, exampleReply, Message, Status, TokenUsage } from "./Message.ts"
 import { Count, Timestamp } from "../Schemas.ts"
 
@@ -47,6 +48,11 @@ export const ReplyEvent = Schema.Union([
     "thought",
     { text: Schema.String, offset: Count },
     "Thoughts: what the client has of them from `offset` (UTF-16 units) on is replaced by `text`; without an id. A new connection gets all thoughts so far at offset 0. A new attempt begins with an empty text at offset 0. Only with `thinking.summaries`."
+  ),
+  one(
+    "sources",
+    groundingFields,
+    "What a reply made with tools relies on, once before `completed` or `cancelled`; without an id."
   )
 ]).annotate({
   identifier: "ReplyEvent",

@@ -8,6 +8,7 @@ import { Count } from "../Schemas.ts"
 
 export const ThinkingLevel = Schema.Literals(["minimal", "low", "medium", "high"])
 export const Tool = Schema.Literals(["search", "url"])
+export type Tool = typeof Tool.Type
 export const Input = Schema.Literals(["text", "image", "pdf", "audio"])
 const Day = Schema.String.annotate({ format: "date" })
 
@@ -40,7 +41,7 @@ export const ModelInfo = Schema.Struct({
         "The levels of thinking that the user's tier may choose, and the one that it has without a choice; null when it cannot be set."
     }
   ),
-  tools: Schema.Array(Tool),
+  tools: Schema.Array(Tool).annotate({ description: "The tools that it has for the user's tier." }),
   input: Schema.Array(Input),
   json: Schema.Boolean.annotate({ description: "Whether it can answer in JSON (`responseFormat`)." }),
   maxOutputTokens: Count.annotate({

@@ -403,6 +403,56 @@ describe("an HTTP fault of the Gemini simulator", () => {
   })
 })
 
+describe("the tools of the Gemini simulator", () => {
+  const both = { tools: [{ googleSearch: {} }, { urlContext: {} }] }
+  const words = "[[search tides|海]] [[url https://a.example/ error]] [[chunks 4 delay 1]] [[say 海は🌊青い。 Then. It ends.]]"
+
+  it("ground the text, one chunk before its end, in bytes of UTF-8", async () => {
+    const { chunks, text } = await stream(words, both)
+    const grounded = chunks.filter((chunk) => chunk.candidates?.[0]?.groundingMetadata !== undefined)
+    assert.deepStrictEqual(grounded, [chunks.at(-2)])
+    const { groundingMetadata: metadata, urlContextMetadata } = grounded[0]?.candidates?.[0] ?? {}
+    assert.deepStrictEqual(metadata?.webSearchQueries, ["tides", "海"])
+    assert.deepStrictEqual(
+      metadata?.groundingChunks?.map(({ web }) => web?.title),
+      ["site0.example", "site1.example", undefined]
+    )
+    const bytes = Buffer.from(text)
+    const segments = metadata?.groundingSupports?.map(({ segment }) => segment) ?? []
+    assert.deepStrictEqual(
+      segments.map((segment) => segment && bytes.toString("utf8", segment.startIndex ?? 0, segment.endIndex)),
+      ["海は🌊青い。", "It ends.", undefined]
+    )
+    assert.isFalse(Object.hasOwn(segments[0] ?? {}, "startIndex"))
+    assert.strictEqual(urlContextMetadata?.urlMetadata?.[0]?.urlRetrievalStatus, "URL_RETRIEVAL_STATUS_ERROR")
+    assert.strictEqual(chunks.at(-1)?.usageMetadata?.toolUsePromptTokenCount, 400)
+  })
+
+  it("are used only where the request has them", async () => {
+    for (const [config, searches, urls] of [
+      [{}, false, false],
+      [{ tools: [{ googleSearch: {} }] }, true, false],
+      [{ tools: [{ urlContext: {} }] }, false, true]
+    ] as const) {
+      const candidates = (await stream(words, config as GenerateContentConfig)).chunks.map(
+        ({ candidates: [first] = [] }) => first
+      )
+      assert.deepStrictEqual(
+        [
+          candidates.some((candidate) => candidate?.groundingMetadata !== undefined),
+          candidates.some((candidate) => candidate?.urlContextMetadata !== undefined)
+        ],
+        [searches, urls]
+      )
+    }
+    const unknown = await post(
+      `/v1beta/models/${model}:generateContent`,
+      JSON.stringify({ contents: [{ role: "user", parts: [{ text: "x" }] }], tools: [{ draw: {} }] })
+    )
+    assert.strictEqual(unknown.status, 400)
+  })
+})
+
 describe("a connection fault of the Gemini simulator", () => {
   it("resets before any header", async () => {
     const { error } = await stream("[[reset]]")
