@@ -74,6 +74,7 @@ create table chatrooms (
   title_source text default 'user'::text not null,
   titled_at timestamp with time zone,
   thinking jsonb default '{"level": null, "summaries": false}'::jsonb not null,
+  tools jsonb default '[]'::jsonb not null,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
   constraint chatrooms_title_source_check CHECK (title_source = ANY (ARRAY['default'::text, 'words'::text, 'model'::text, 'user'::text])),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
@@ -150,6 +151,7 @@ create table messages (
   feedback jsonb,
   feedback_at timestamp with time zone,
   thoughts text,
+  grounding jsonb,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -322,6 +324,8 @@ create table worker_heartbeats (
   constraint worker_heartbeats_pkey PRIMARY KEY (id)
 );
 
+alter table messages alter column grounding set storage external;
+
 alter table stream_log alter column body set storage external;
 
 CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
@@ -407,7 +411,7 @@ begin
     release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_thoughts text, p_error_detail jsonb DEFAULT NULL::jsonb)
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_thoughts text, p_error_detail jsonb, p_grounding jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -445,7 +449,7 @@ begin
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids, output = p_output, thoughts = p_thoughts,
+      context_ids = p_context_ids, output = p_output, thoughts = p_thoughts, grounding = p_grounding,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
@@ -543,7 +547,7 @@ begin
   return v_released;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval)
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_daily_searches integer, p_search_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -552,7 +556,7 @@ declare
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
-  v_response jsonb;
+  v_skipped jsonb; v_response jsonb;
 begin
   select * into v_user from users u where u.id = p_user for no key update;
   if not found then
@@ -596,13 +600,24 @@ begin
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version
       and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null) then
     return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
-      'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking);
+      'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking, 'tools', v_room.tools);
+  end if;
+
+  v_day := (clock_timestamp() at time zone 'utc')::date;
+  v_skipped := coalesce(p_settings -> 'toolsSkipped', '[]');
+  -- A reply on its way counts as one search until its end tells how many it made.
+  if p_settings -> 'tools' ? 'search' and p_daily_searches <=
+      coalesce((select d.searches from usage_daily d where d.quota_key = v_user.quota_key and d.day = v_day), 0) + (
+        select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.quota_day = v_day
+          and m.settings -> 'tools' ? 'search') then
+    v_skipped := v_skipped || '["search"]';
+    p_settings := p_settings || jsonb_build_object('tools', (p_settings -> 'tools') - 'search', 'toolsSkipped', v_skipped);
+    p_search_micros := 0;
   end if;
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
   v_bytes := coalesce(v_room.text_bytes + octet_length(p_content) + octet_length(coalesce(v_system_prompt, '')), 4 * p_context_tokens);
-  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros;
-  v_day := (clock_timestamp() at time zone 'utc')::date;
+  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros + p_search_micros;
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
   insert into usage_daily as d (quota_key, day, used, prompts, reserved_micros)
     select v_user.quota_key, v_day, 1, 1, v_reserved where p_budget is null or v_reserved <= p_budget
@@ -657,7 +672,8 @@ begin
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
-    'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros);
+    'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
+    || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end;
   if p_key is not null then
     insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
       values (p_user, v_route, p_key, p_hash, 202, v_response)
@@ -714,7 +730,8 @@ AS $function$
       'tool_tokens', 0, 'reply_tokens', coalesce(p_reply_tokens, 0), 'thought_tokens', coalesce(p_thought_tokens, 0),
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
-    p_context_ids => p_context_ids, p_output => null, p_thoughts => null) f
+    p_context_ids => p_context_ids, p_output => null, p_thoughts => null,
+    p_error_detail => null, p_grounding => null) f
 $function$;
 
 CREATE OR REPLACE FUNCTION public.release_reservations(p_user uuid, p_room uuid)
@@ -744,7 +761,7 @@ AS $function$
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
     p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
     p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
-    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $function$;
 
 CREATE OR REPLACE FUNCTION public.uuid_after(p_last uuid, p_milliseconds integer, p_rest uuid)
