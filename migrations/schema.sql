@@ -598,7 +598,8 @@ begin
 
   v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version
-      and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null) then
+      and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null
+        and v_room.thinking = '{"level": null, "summaries": false}' and v_room.tools = '[]') then
     return jsonb_build_object('outcome', 'settings_changed', 'tier', v_tier, 'version', v_room.settings_version,
       'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking, 'tools', v_room.tools);
   end if;
