@@ -7,7 +7,7 @@ import type { Feedback, GiveFeedback, Message, MessageId } from "../api/chat/Mes
 import type { GivenFeedback } from "../api/ops/AdminApi.ts"
 import { iso } from "../api/Schemas.ts"
 import { ReadSql } from "../database/Database.ts"
-import { columns, type MessageRow, toMessage } from "./MessageRow.ts"
+import { columnsWithThoughts, type MessageRow, toMessage } from "./MessageRow.ts"
 import { Messages } from "./Messages.ts"
 
 /** Models that users may choose are few, so that the series are. */
@@ -61,7 +61,7 @@ export class Feedbacks extends Context.Service<
           update messages set feedback = ${feedback}::text::jsonb,
             feedback_at = case when ${feedback}::text is not null then date_trunc('milliseconds', clock_timestamp()) end
           from old where user_id = owner and id = reply
-          returning ${sql.literal(columns)}, before, settings ->> 'model' as asked_model
+          returning ${sql.literal(columnsWithThoughts)}, before, settings ->> 'model' as asked_model
         `.pipe(Effect.orDie)
         if (row === undefined) {
           yield* messages.get(userId, roomId, id)

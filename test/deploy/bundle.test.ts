@@ -44,6 +44,7 @@ describe("the bundle", () => {
     assert.deepStrictEqual(ready.body.checks, {
       database: "ok",
       migrations: "ok",
+      model: "ok",
       rights: "ok",
       notifications: "ok",
       connections: "ok",

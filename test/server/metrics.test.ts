@@ -18,7 +18,7 @@ const families = [
   ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue."],
   ["chat_queue_oldest_seconds", "gauge", "How long the oldest ready job has been due."],
   [
-    "chat_model_calls_unpriced",
+    "chat_model_calls_unpriced_total",
     "gauge",
     "Calls of the last hour for whose model the server has no price, or the price of the asked model alone."
   ]
