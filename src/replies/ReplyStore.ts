@@ -305,9 +305,14 @@ export class ReplyStore extends Context.Service<
         }
       })
 
+      /** Fails when another attempt has the reply; one whose room was deleted meanwhile needs nothing more. */
+      const checkLost = Effect.fnUntraced(function* (reply: Claim) {
+        const found = yield* sql`select 1 from messages where user_id = ${reply.userId} and id = ${reply.id}`.pipe(Effect.orDie)
+        if (found.length > 0) return yield* new LeaseLost({ replyId: reply.id })
+      })
+
       const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work?: Work) {
-        const finished = yield* retryOutages(finish(reply, reply.attempt, outcome, work))
-        if (!finished) return yield* new LeaseLost({ replyId: reply.id })
+        if (!(yield* retryOutages(finish(reply, reply.attempt, outcome, work)))) yield* checkLost(reply)
       })
 
       const postpone = Effect.fnUntraced(function* (reply: Claim, milliseconds: number, failures: number) {
@@ -319,7 +324,7 @@ export class ReplyStore extends Context.Service<
           where user_id = ${reply.userId} and id = ${reply.id} and attempt = ${reply.attempt} and status = 'processing'
           returning retry_at
         `.pipe(Effect.orDie, retryOutages)
-        if (kept === undefined) return yield* new LeaseLost({ replyId: reply.id })
+        if (kept === undefined) return yield* checkLost(reply)
         yield* announcer.announce({
           replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority, runAt: kept.retryAt }],
           topics: [topicOf("reply", reply.id)]
