@@ -91,6 +91,8 @@ export const makeBatches = Effect.fnUntraced(function* <Item extends { readonly 
         }
         const entry: Entry<Item, A, E> = { item, slot, end }
         lane.waiting.add(entry)
+        // The changes before it may have ended since the lane was looked at: a fiber can pause between any two steps.
+        if (!lane.isBusy) next(lane)
         // A change that is being made is finished; its result is dropped.
         return Effect.sync(() => {
           clearTimeout(timer)
