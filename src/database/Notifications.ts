@@ -12,7 +12,7 @@ export const channel = "changed"
 const maximumPayload = 7_500
 
 /** Time between two probes of the listener, and time a probe has; a silent listener is lost within their sum. */
-const probeEvery = "5 seconds"
+const probeEvery = "2 seconds"
 const probeWait = "5 seconds"
 
 const connection = { name: "chat-backend notifications", statementMillis: 5_000, silenceMillis: 7_000, connections: 1 }
