@@ -55,11 +55,16 @@ export const ChatHttp = HttpApiBuilder.group(
       yield* models.checkTools(tools, model, tier)
     })
 
-    /** The room's model must have the room's level of thinking after the change. */
-    const checkThinking = Effect.fnUntraced(function* (userId: UserId, id: ChatroomId, change: UpdateChatroom, tier: Tier) {
+    /** After the change, the room's model must have its level of thinking, and the tools that the change names. */
+    const checkChange = Effect.fnUntraced(function* (userId: UserId, id: ChatroomId, change: UpdateChatroom, tier: Tier) {
+      const { model, thinking, tools = [] } = change
+      yield* models.check(model, tier)
+      const isLevelDue = model !== undefined || thinking?.level !== undefined
+      if (!isLevelDue && tools.length === 0) return
       const room = yield* chatrooms.get(userId, id)
-      const { level } = mergeThinking(room.thinking, change.thinking)
-      yield* models.checkThinking(change.model === undefined ? room.model : change.model, level, tier)
+      const chosen = model === undefined ? room.model : model
+      if (isLevelDue) yield* models.checkThinking(chosen, mergeThinking(room.thinking, thinking).level, tier)
+      yield* models.checkTools(tools, chosen, tier)
     })
 
     return handlers.handleAll({
@@ -115,13 +120,7 @@ export const ChatHttp = HttpApiBuilder.group(
 
       updateChatroom: Effect.fnUntraced(function* ({ params, payload }) {
         const { tier, userId } = yield* CurrentUser
-        yield* models.check(payload.model, tier)
-        if (payload.model !== undefined || payload.thinking?.level !== undefined)
-          yield* checkThinking(userId, params.id, payload, tier)
-        if (payload.tools !== undefined && payload.tools.length > 0) {
-          const model = payload.model === undefined ? (yield* chatrooms.get(userId, params.id)).model : payload.model
-          yield* models.checkTools(payload.tools, model, tier)
-        }
+        yield* checkChange(userId, params.id, payload, tier)
         const room = yield* chatrooms.update(userId, params.id, payload)
         chatroomList.forget(userId)
         return room
