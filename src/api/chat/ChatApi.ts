@@ -39,6 +39,16 @@ const room = { id: ChatroomId.annotate({ description: "Chatroom id.", examples: 
 const mid = MessageId.annotate({ description: "Message id.", examples: [MessageId.make(ids.reply)] })
 export const message = { ...room, mid }
 
+/** Why a question, or another reply to one, is not accepted. */
+export const refusals = [
+  IdempotencyKeyReused,
+  RoomBusy,
+  ModelNotInPlan,
+  ToolNotInPlan,
+  DayUsedUpWithHeaders,
+  SpendLimitReached
+] as const
+
 const exchangeHeaders = {
   location: Schema.String,
   ...Replayed,
@@ -151,15 +161,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         examples: [{ content: exampleQuestion.content }]
       }),
       success: [answered, accepted],
-      error: [
-        ChatroomNotFound,
-        IdempotencyKeyReused,
-        RoomBusy,
-        ModelNotInPlan,
-        ToolNotInPlan,
-        DayUsedUpWithHeaders,
-        SpendLimitReached
-      ]
+      error: [ChatroomNotFound, ...refusals]
     }).annotateMerge(
       describe(
         "sendMessage",

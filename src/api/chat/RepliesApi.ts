@@ -3,20 +3,10 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
-import { IdempotencyKey, IdempotencyKeyReused } from "../Idempotency.ts"
-import { accepted, message } from "./ChatApi.ts"
-import {
-  AlreadyFinished,
-  ChatroomNotFound,
-  MessageNotFound,
-  NotAReply,
-  NotFinished,
-  DayUsedUpWithHeaders,
-  RoomBusy,
-  SpendLimitReached
-} from "./ChatErrors.ts"
+import { IdempotencyKey } from "../Idempotency.ts"
+import { accepted, message, refusals } from "./ChatApi.ts"
+import { AlreadyFinished, ChatroomNotFound, MessageNotFound, NotAReply, NotFinished } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
-import { ModelNotInPlan, ToolNotInPlan } from "../models/ModelErrors.ts"
 import { TooManyRequests } from "../Problems.ts"
 import { GiveFeedback, Message } from "./Message.ts"
 import { AskSettings } from "./Settings.ts"
@@ -63,17 +53,7 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       headers: IdempotencyKey,
       payload: RegenerateBody,
       success: accepted,
-      error: [
-        ChatroomNotFound,
-        MessageNotFound,
-        NotFinished,
-        IdempotencyKeyReused,
-        RoomBusy,
-        ModelNotInPlan,
-        ToolNotInPlan,
-        DayUsedUpWithHeaders,
-        SpendLimitReached
-      ]
+      error: [ChatroomNotFound, MessageNotFound, NotFinished, ...refusals]
     }).annotateMerge(
       describe("regenerateMessage", "Answer a question again", "Takes quota like a new question. The old reply stays readable.")
     ),
