@@ -10,8 +10,14 @@ const Id = Schema.String.check(Schema.isMaxLength(100), Schema.isPattern(/^[a-z0
 const Dollars = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
 const ThoughtTokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
-const Levels = Schema.Array(ThinkingLevel)
-const Tools = Schema.Array(Tool)
+
+/** A list for all tiers, or one for each. */
+const listByTier = <S extends Schema.Top>(member: S) =>
+  Schema.Union([Schema.Array(member), Schema.Struct({ basic: Schema.Array(member), pro: Schema.Array(member) })])
+
+type ListByTier<A> = ReadonlyArray<A> | Readonly<Record<Tier, ReadonlyArray<A>>>
+
+export const listFor = <A>(list: ListByTier<A>, tier: Tier): ReadonlyArray<A> => ("basic" in list ? list[tier] : list)
 const PerTier = Schema.Struct({ basic: Tokens, pro: Tokens })
 
 /** US dollars per million tokens from a UTC day on, until the next price. */
@@ -29,8 +35,7 @@ export const Model = Schema.Struct({
   /** Null: the model does not think, or its thinking cannot be set. `default` is the level that Google chooses. */
   thinking: Schema.NullOr(
     Schema.Struct({
-      /** For every tier, or by tier. */
-      levels: Schema.Union([Levels, Schema.Struct({ basic: Levels, pro: Levels })]),
+      levels: listByTier(ThinkingLevel),
       default: Schema.NullOr(ThinkingLevel),
       /** Tokens that thoughts may take at a level; those above the default level's are added to `maxOutputTokens`. */
       tokens: Schema.optionalKey(
@@ -43,8 +48,7 @@ export const Model = Schema.Struct({
       )
     })
   ),
-  /** For all tiers, or by tier. */
-  tools: Schema.Union([Tools, Schema.Struct({ basic: Tools, pro: Tools })]),
+  tools: listByTier(Tool),
   input: Schema.NonEmptyArray(Input),
   /** False when it cannot be made to answer in JSON. */
   json: Schema.optionalKey(Schema.Boolean),

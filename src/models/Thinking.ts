@@ -1,7 +1,7 @@
 import type { Tier } from "../api/auth/User.ts"
 import { defaultThinking, type Thinking, type ThinkingInput } from "../api/chat/Thinking.ts"
 import type { ThinkingLevel } from "../api/models/ModelsApi.ts"
-import type { Model } from "../config/Models.ts"
+import { listFor, type Model } from "../config/Models.ts"
 
 type Level = typeof ThinkingLevel.Type
 
@@ -12,10 +12,8 @@ const allLevels = ["minimal", "low", "medium", "high"] as const
 const usualTokens: Readonly<Record<Level, number>> = { minimal: 512, low: 1_024, medium: 8_192, high: 24_576 }
 
 /** The levels that users of the tier may choose. */
-export const levelsFor = ({ thinking }: Model, tier: Tier): ReadonlyArray<Level> => {
-  if (thinking === null) return []
-  return "basic" in thinking.levels ? thinking.levels[tier] : thinking.levels
-}
+export const levelsFor = ({ thinking }: Model, tier: Tier): ReadonlyArray<Level> =>
+  thinking === null ? [] : listFor(thinking.levels, tier)
 
 /** The least thinking that a model has, whoever may choose it. */
 export const lowestLevel = (model: Model): Level | undefined => {

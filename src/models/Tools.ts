@@ -4,7 +4,7 @@ import type { AskSettings } from "../api/chat/Settings.ts"
 import { ToolNotInPlan } from "../api/models/ModelErrors.ts"
 import type { Tool } from "../api/models/ModelsApi.ts"
 import { ValidationFailed } from "../api/Problems.ts"
-import type { Model } from "../config/Models.ts"
+import { listFor, type Model } from "../config/Models.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { ReplySettings, RoomSettings } from "./Settings.ts"
 
@@ -13,7 +13,7 @@ export const estimatedSearches = 4
 
 /** Which tools a model has for whom. */
 export const makeTools = ({ appUrl }: Pick<Settings, "appUrl">) => {
-  const toolsOf = ({ tools }: Model, tier: Tier): ReadonlyArray<Tool> => ("pro" in tools ? tools[tier] : tools)
+  const toolsOf = ({ tools }: Model, tier: Tier): ReadonlyArray<Tool> => listFor(tools, tier)
 
   /** Why a user of the tier may not use the tool with the model; undefined when it may. */
   const faultOf = (tool: Tool, path: string, model: Model, tier: Tier): ToolNotInPlan | ValidationFailed | undefined => {
