@@ -24,7 +24,7 @@ import type { ValidationFailed } from "../api/Problems.ts"
 import { isoText } from "../api/Schemas.ts"
 import type { Price } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { makeBatches, unlockedRowsOf } from "../database/Batches.ts"
+import { inOrder, makeBatches, unlockedRowsOf } from "../database/Batches.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
@@ -238,10 +238,9 @@ export class Sending extends Context.Service<
             p_key_lifetime => ${keyLifetime}::text::interval) as sent
           from ${unlockedRowsOf(sql, changes, changeColumns, waits)} q
         `
-        return Effect.map(waits ? retryConflicts(sql)(accepted) : accepted, (rows) => {
-          const outcomes = new Map(rows.map(({ position, sent }) => [position, sent]))
-          return changes.map((_, position) => outcomes.get(position))
-        })
+        return Effect.map(waits ? retryConflicts(sql)(accepted) : accepted, (rows) =>
+          inOrder(changes, rows).map((row) => row?.sent)
+        )
       })
 
       /** One try, with settings that are resolved from what is known of the room and the tier. */

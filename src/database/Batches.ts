@@ -135,6 +135,15 @@ export const rowsOf = <Item extends object>(sql: SqlClient.SqlClient, items: Rea
   ) with ordinality as given (${sql.literal(names.join(", "))}, position))`
 }
 
+/** The row of each item, by its `position`; undefined where the statement returned none. */
+export const inOrder = <Row extends { readonly position: number }>(
+  items: ReadonlyArray<unknown>,
+  rows: ReadonlyArray<Row>
+): ReadonlyArray<Row | undefined> => {
+  const byPosition = new Map(rows.map((row) => [row.position, row]))
+  return items.map((_, position) => byPosition.get(position))
+}
+
 /** The same of items that change something of their users. Without `waits`, only items of users that it could lock at once. */
 export const unlockedRowsOf = <Item extends { readonly userId: string }>(
   sql: SqlClient.SqlClient,

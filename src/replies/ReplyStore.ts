@@ -4,7 +4,7 @@ import type { Tier } from "../api/auth/User.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isPassing } from "../database/Connections.ts"
-import { makeBatches, rowsOf, unlockedRowsOf } from "../database/Batches.ts"
+import { inOrder, makeBatches, rowsOf, unlockedRowsOf } from "../database/Batches.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
@@ -207,10 +207,7 @@ export class ReplyStore extends Context.Service<
                 and s.user_id = m.user_id and s.reply_id = m.id and s.attempt = old.attempt), 0)::int as lost_bytes,
               (select jsonb_object_agg(p.model, p.until) from model_pauses p where p.until > clock_timestamp()) as pauses
         `
-        return Effect.map(retryConflicts(sql)(claimed), (rows) => {
-          const claims = new Map(rows.map(({ position, ...row }) => [position, row]))
-          return jobs.map((_, position) => claims.get(position) ?? null)
-        })
+        return Effect.map(retryConflicts(sql)(claimed), (rows) => inOrder(jobs, rows).map((row) => row ?? null))
       })
 
       const claim = Effect.fnUntraced(function* (userId: string, replyId: string) {
@@ -246,10 +243,7 @@ export class ReplyStore extends Context.Service<
             p_grounding => e.grounding) as ended
           from ${unlockedRowsOf(sql, endings, endingColumns, waits)} e
         `
-        return Effect.map(waits ? retryConflicts(sql)(ended) : ended, (rows) => {
-          const outcomes = new Map(rows.map(({ ended, position }) => [position, ended]))
-          return endings.map((_, position) => outcomes.get(position))
-        })
+        return Effect.map(waits ? retryConflicts(sql)(ended) : ended, (rows) => inOrder(endings, rows).map((row) => row?.ended))
       })
 
       const finish = Effect.fnUntraced(function* (
