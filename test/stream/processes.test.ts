@@ -1,46 +1,26 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { startProcess } from "../support/Backend.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { newUser } from "../support/Users.ts"
 import { isTerminal, openStream, readAll } from "./SseClient.ts"
 import { until } from "../support/wait.ts"
 import { sendQuestion, readEnded, usedToday } from "../support/messages.ts"
 import { personAt } from "../support/Client.ts"
-
-type Process = Awaited<ReturnType<typeof startProcess>>
+import { makeStreamProcesses, type StreamProcess, type StreamProcesses } from "./StreamProcesses.ts"
 
 describe("streams and processes that end", () => {
-  let database: TestDatabase
-  let gemini: GeminiSimulator
-  let one: Process
-  let other: Process
-  let worker: Process
-  const running: Array<Process> = []
-
-  const start = async (role: string) => {
-    const process = await startProcess({
-      DATABASE_URL: database.url,
-      GEMINI_BASE_URL: gemini.url,
-      ROLE: role,
-      BASIC_DAILY_PROMPTS: "1000"
-    })
-    running.push(process)
-    await process.started()
-    return process
-  }
+  let processes: StreamProcesses
+  let database: StreamProcesses["database"]
+  let one: StreamProcess
+  let other: StreamProcess
+  let worker: StreamProcess
 
   beforeAll(async () => {
-    database = await createDatabase()
-    gemini = await startGeminiSimulator({ chunkMillis: 1 })
+    processes = await makeStreamProcesses()
+    const { start } = processes
+    database = processes.database
     ;[one, other, worker] = await Promise.all([start("api"), start("api"), start("worker")])
   })
-  afterAll(async () => {
-    await Promise.all(running.map((process) => process.kill("SIGKILL")))
-    await gemini.stop()
-    await database.drop()
-  })
+  afterAll(() => processes.stop())
 
   it("ends the streams of an api on SIGTERM, and another api resumes them", async () => {
     const ada = await newUser(other.url, database)
@@ -102,7 +82,7 @@ describe("streams and processes that end", () => {
       )
       assert.strictEqual(await usedToday(bob), 2)
 
-      worker = await start("worker")
+      worker = await processes.start("worker")
       assert.strictEqual((await readEnded(bob, next)).content, "and on it goes")
       const replaced = await stream.first(({ name }) => name === "replace")
       assert.isDefined(replaced)
@@ -127,7 +107,7 @@ describe("streams and processes that end", () => {
   )
 
   it("resumes at another api from the last event when an api is killed", async () => {
-    const third = await start("api")
+    const third = await processes.start("api")
     const ada = await newUser(other.url, database)
     const place = await sendQuestion(ada, "[[length 1000]] [[chunks 50 delay 40]]")
     const stream = await openStream(third.url, ada, place)

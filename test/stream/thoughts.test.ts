@@ -1,42 +1,23 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { startProcess } from "../support/Backend.ts"
 import { type Person, personAt } from "../support/Client.ts"
-import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { readEnded, sendQuestion } from "../support/messages.ts"
 import { newUser } from "../support/Users.ts"
 import { isTerminal, openStream, type Place, readAll, type SseEvent } from "./SseClient.ts"
-
-type Process = Awaited<ReturnType<typeof startProcess>>
+import { makeStreamProcesses, type StreamProcess, type StreamProcesses } from "./StreamProcesses.ts"
 
 describe("thoughts in the stream of a reply", () => {
-  let database: TestDatabase
-  let gemini: GeminiSimulator
-  let api: Process
-  let worker: Process
-  const running: Array<Process> = []
+  let processes: StreamProcesses
+  let database: StreamProcesses["database"]
+  let api: StreamProcess
+  let worker: StreamProcess
 
-  const start = async (role: string) => {
-    const process = await startProcess({
-      DATABASE_URL: database.url,
-      GEMINI_BASE_URL: gemini.url,
-      ROLE: role,
-      BASIC_DAILY_PROMPTS: "1000"
-    })
-    running.push(process)
-    await process.started()
-    return process
-  }
   beforeAll(async () => {
-    database = await createDatabase()
-    gemini = await startGeminiSimulator({ chunkMillis: 1 })
+    processes = await makeStreamProcesses()
+    const { start } = processes
+    database = processes.database
     ;[api, worker] = await Promise.all([start("api"), start("worker")])
   })
-  afterAll(async () => {
-    await Promise.all(running.map((process) => process.kill("SIGKILL")))
-    await gemini.stop()
-    await database.drop()
-  })
+  afterAll(() => processes.stop())
 
   const ask = async (ada: Person, words: string): Promise<Place> =>
     sendQuestion(ada, words, await ada.room({ thinking: { summaries: true } }))
@@ -115,7 +96,7 @@ describe("thoughts in the stream of a reply", () => {
     assert.deepStrictEqual([known?.data.offset, before.startsWith(known?.data.text.slice(0, 100))], [0, true])
     other.leave()
 
-    worker = await start("worker")
+    worker = await processes.start("worker")
     await stream.closed
     const message = await readEnded(ada, place)
     assert.deepStrictEqual([message.status, message.attempt], ["completed", 2])
