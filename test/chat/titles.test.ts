@@ -310,12 +310,16 @@ describe("AUTO_TITLES", () => {
       })
       try {
         const ada = await newUser(api.url, quiet.database)
-        const rooms: Array<string> = []
-        for (let count = 0; count < questions; count++) rooms.push(await ada.room())
+        // A user each: a question whose user is locked, by the end of an earlier reply, is tried again.
+        const places: Array<{ readonly user: Person; readonly room: string }> = []
+        for (let count = 0; count < questions; count++) {
+          const user = await newUser(api.url, quiet.database)
+          places.push({ user, room: await user.room() })
+        }
         await awaitEnd(ada, await ada.ask(await ada.room(), "Before?"))
         sent.length = 0
-        for (const room of rooms) {
-          assert.strictEqual((await ada.ask(room, "[counted] Hello?")).status, 202)
+        for (const { room, user } of places) {
+          assert.strictEqual((await user.ask(room, "[counted] Hello?")).status, 202)
           await sleep(50)
         }
         const groups = Object.groupBy(sent, (text) => /send_message|add_jobs/.exec(text)?.[0] ?? text)
