@@ -10,6 +10,8 @@ import { fitting, type JsonSchema, nastyText, spoiled } from "./Arbitraries.ts"
 
 /** Number of requests. For a longer run: FUZZ_REQUESTS=5000. */
 const requests = Number(process.env["FUZZ_REQUESTS"] ?? 1_000)
+/** The same requests in each run; FUZZ_SEED makes others. */
+const seed = Number(process.env["FUZZ_SEED"] ?? 1)
 /** Seconds after which a response counts as hung. */
 const timeoutSeconds = 10
 
@@ -66,7 +68,11 @@ const fits = (operation: Operation, status: string, type: string, body: unknown)
   return validate(body)
 }
 
-const segment = (text: string) => encodeURIComponent(text.toWellFormed()).slice(0, 250) || "x"
+/** `fetch` resolves a segment of one or two dots, which would make the path of another route. */
+const segment = (text: string) =>
+  encodeURIComponent(text.toWellFormed())
+    .slice(0, 250)
+    .replace(/^\.{0,2}$/, "...")
 const headerText = (text: string) => text.replace(/[^\x20-\x7e]/g, "?").slice(0, 300)
 
 describe("random requests from the document", () => {
@@ -160,7 +166,7 @@ describe("random requests from the document", () => {
         const name = `${made.operation.method} ${made.operation.path} ${status} ${text.slice(0, 300)}`
         // Billing is off, so operations that need Stripe answer 503.
         if (status !== 503 || !text.includes('"billing_unavailable"')) assert.isBelow(status, 500, name)
-        // An id of dots or with an escaped NUL makes another path, which does not exist.
+        // An id with an escaped NUL makes another path, which does not exist.
         if (status === 404 && text.includes('"not_found"')) return
         assert.property(made.operation.responses, String(status), name)
         const type = (response.headers.get("content-type") ?? "").split(";")[0] ?? ""
@@ -175,7 +181,7 @@ describe("random requests from the document", () => {
         }
         assert.notMatch(text, /node_modules|at .*\.ts:\d+|select .* from |syntax error/i, name)
       }),
-      { numRuns: requests, ...(process.env["FUZZ_SEED"] === undefined ? {} : { seed: Number(process.env["FUZZ_SEED"]) }) }
+      { numRuns: requests, seed }
     )
     process.stdout.write(`fuzzed ${requests} requests: ${JSON.stringify(Object.fromEntries([...seen].toSorted()))}\n`)
     const health = await fetch(`${backend.url}/healthz`)
