@@ -2,7 +2,7 @@ import { Cause, Context, Effect, Exit } from "effect"
 import type { SqlClient } from "effect/sql"
 import { CurrentSlot, type RequestSlot } from "../ops/RequestSlot.ts"
 import { isPassing } from "./Connections.ts"
-import { DatabaseBusy } from "./RequestPool.ts"
+import { DatabaseBusy } from "./RequestBulkhead.ts"
 
 /** Changes that one transaction makes together: it takes about ten milliseconds. */
 const maximumTogether = 32

@@ -29,8 +29,8 @@ const connectMillis = 5_000
 /** A session's own settings come before what a role or a server sets: times are read in one format. */
 const formats = { TimeZone: "UTC", DateStyle: "ISO, MDY" }
 
-/** Effect's client on an endpoint. It connects when it is first used. */
-export const makeClient = (options: ConnectionOptions) => {
+/** The options of Effect's client and of its pool. */
+export const poolOptions = (options: ConnectionOptions) => {
   const { endpoint, isPooled = false } = options
   const { database, host, options: startupOptions, password, port, username } = endpoint
   const timeouts = {
@@ -39,7 +39,7 @@ export const makeClient = (options: ConnectionOptions) => {
     ...(options.idleMillis === undefined ? {} : { idle_session_timeout: `${options.idleMillis}` }),
     ...(options.lockMillis === undefined ? {} : { lock_timeout: `${options.lockMillis}` })
   }
-  return PgClient.make({
+  return {
     host,
     port,
     database,
@@ -56,8 +56,11 @@ export const makeClient = (options: ConnectionOptions) => {
     ...(isPooled ? { prepare: false, startupParameters: formats } : { startupParameters: { ...formats, ...timeouts } }),
     transformResultNames: String.snakeToCamel,
     transformJson: false
-  })
+  } satisfies PgClient.PgPoolConfig
 }
+
+/** Effect's client on an endpoint. It connects when it is first used. */
+export const makeClient = (options: ConnectionOptions) => PgClient.make(poolOptions(options))
 
 /** The same endpoint for `pg`, which the queue uses. */
 export const pgConfig = (options: Omit<ConnectionOptions, "connections" | "isPooled" | "multiplex">) => {

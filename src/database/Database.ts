@@ -1,13 +1,12 @@
-import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schedule } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import { SettingError } from "../config/Reading.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { type ConnectionOptions, isPassing, makeClient, reasonOf, unusable } from "./Connections.ts"
+import { makePool, type PoolOptions } from "./ConnectionPool.ts"
+import { isPassing, makeClient, reasonOf, unusable } from "./Connections.ts"
 import { migrate, refuseUnmigrated } from "./Migrations.ts"
 import { refuseDirectWithoutRights, refuseWithoutRights } from "./Rights.ts"
-import { limitRequestConnections } from "./RequestPool.ts"
 
 /** A statement is given up after `statementMillis`; a connection that has not answered by then and a little more is dead. */
 export const statementMillis = 15_000
@@ -17,9 +16,9 @@ const reads = { ...bounds, name: "chat-backend reads", connections: 4, multiplex
 /** Of `DATABASE_POOL_SIZE`, connections that requests leave for the process's own work. */
 const ownConnections = 2
 
-/** A client that has shown that it can connect: a pool connects when it is first used, a start must find out at once. */
-const connect = (options: ConnectionOptions) =>
-  makeClient(options).pipe(
+/** A pool that has shown that it can connect: it connects when it is first used, a start must find out at once. */
+const connect = (options: PoolOptions) =>
+  makePool(options).pipe(
     Effect.tap((sql) => sql`select 1`),
     Effect.mapError(unusable(options.endpoint))
   )
@@ -62,7 +61,7 @@ export const runAllMigrations = Effect.andThen(awaitDatabase({ tries: 60 }), mig
  * For short reads that wait for no lock. Statements of many requests are pipelined on a few connections, where a slow
  * statement delays all behind it; so writes, locks and slow reads go through `SqlClient`.
  */
-export class ReadSql extends Context.Service<ReadSql, PgClient.PgClient>()("chat-backend/database/ReadSql") {
+export class ReadSql extends Context.Service<ReadSql, SqlClient.SqlClient>()("chat-backend/database/ReadSql") {
   static readonly layer = Layer.effect(
     ReadSql,
     Effect.gen(function* () {
@@ -78,11 +77,19 @@ export const DatabaseLayer = Layer.effect(
   Effect.gen(function* () {
     const { database, databasePoolSize, isPooled, migrate: migrates } = yield* AppConfig
     if (migrates) yield* untilReachable(migrate())
-    const pool = yield* untilReachable(connect({ ...writes, endpoint: database, isPooled, connections: databasePoolSize }))
+    const pool = yield* untilReachable(
+      connect({
+        ...writes,
+        endpoint: database,
+        isPooled,
+        connections: databasePoolSize,
+        requestConnections: databasePoolSize - ownConnections
+      })
+    )
     // Before the migrations are looked up: a role that sees no table would find none.
     yield* refuseWithoutRights(pool, database)
     yield* refuseDirectWithoutRights
     if (!migrates) yield* refuseUnmigrated(pool)
-    return yield* limitRequestConnections(pool, databasePoolSize - ownConnections)
+    return pool
   })
 ).pipe(Layer.provideMerge(ReadSql.layer), Layer.provide(Reactivity.layer))

@@ -3,7 +3,7 @@ import { HttpServerError, HttpServerRespondable, HttpServerResponse } from "effe
 import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { problemOfDeletedUser } from "../auth/DeletedUser.ts"
-import { DatabaseBusy } from "../database/RequestPool.ts"
+import { DatabaseBusy } from "../database/RequestBulkhead.ts"
 import {
   BadRequest,
   Internal,

@@ -1,6 +1,7 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Cause, Context, Effect, Exit, Predicate, References } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { maximumWait } from "../api/chat/ChatApi.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
@@ -19,9 +20,9 @@ import { makeResponseHeaders } from "./ResponseHeaders.ts"
 import { routeOf } from "./Routes.ts"
 import { holdUntilWritten } from "./WrittenResponse.ts"
 
-/** How long a handler may take; a request that asks to wait gets the longest wait on top. */
+/** How long a handler may take; a request that asks to wait gets its wait, and the time to look again, on top. */
 const handlerMillis = 15_000
-const waitingMillis = 48_000
+const lookMillis = 3_000
 
 const decoder = new TextDecoder()
 
@@ -50,8 +51,12 @@ const tokenError = (problem: object): string => {
 const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
   response.status >= 400 && response.headers["content-type"]?.startsWith("application/problem+json") === true
 
-const mayWait = (request: HttpServerRequest.HttpServerRequest) =>
-  request.headers["prefer"] !== undefined || request.url.includes("wait=")
+/** The wait that a request asks for, in milliseconds; undefined without one. */
+const waitOf = ({ headers, url }: HttpServerRequest.HttpServerRequest): number | undefined => {
+  if (headers["prefer"] === undefined && !url.includes("wait=")) return undefined
+  const seconds = [...`${headers["prefer"]} ${url}`.matchAll(/wait\s*=\s*(\d+)/gi)].map(([, digits]) => Number(digits))
+  return Math.min(Math.max(0, ...seconds), maximumWait) * 1_000
+}
 
 /** Refuses a malformed request before it is routed. */
 const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
@@ -167,7 +172,8 @@ export const RequestPipeline = HttpRouter.middleware(
         }
         if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request)
         const handled = refusal === undefined ? httpEffect : toResponse(refusal)
-        const timeout = mayWait(request) ? waitingMillis : handlerMillis
+        const wait = waitOf(request)
+        const timeout = wait === undefined ? handlerMillis : handlerMillis + wait + lookMillis
         const responded = withProblems(isPreflight ? preflight(handled) : handled, timeout, route.allow).pipe(
           Effect.flatMap(finish),
           // Added one by one: a merge would copy every service of the process for each request.

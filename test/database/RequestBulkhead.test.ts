@@ -2,7 +2,7 @@ import { it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { assert, describe } from "vitest"
-import { DatabaseBusy, makeBulkhead } from "../../src/database/RequestPool.ts"
+import { DatabaseBusy, makeBulkhead } from "../../src/database/RequestBulkhead.ts"
 
 const hasDied = (exit: Exit.Exit<unknown>) =>
   Exit.isFailure(exit) && exit.cause.reasons.some((reason) => reason._tag === "Die" && reason.defect instanceof DatabaseBusy)
