@@ -29,7 +29,7 @@ export const seedTokens = (settings: Readonly<Record<string, string>>, users: nu
     const { user } = yield* (yield* Users).activate(mobileOf(index), "bench")
     const session = yield* (yield* Sessions).start(user.id, { address: null, userAgent: "bench" }, false)
     const tokens = yield* Tokens
-    return yield* tokens.sign(user.id, session, tokens.ttl)
+    return yield* tokens.sign(user.id, session.id, tokens.ttl)
   })
   const indexes = Array.from({ length: users }, (_, index) => index)
   return Effect.runPromise(Effect.forEach(indexes, logIn, { concurrency: parallel }).pipe(Effect.provide(services)))

@@ -32,6 +32,13 @@ import { isWrong } from "./WrongAttempts.ts"
 /** Logins of a user with the right password: each starts a session and records an event. */
 const passwordLogins = { limit: 60, period: Duration.hours(1) }
 
+/** A response with tokens, whose refresh token may go into a cookie instead. */
+type Issued<Body> = Body & {
+  readonly refreshToken: string
+  /** Seconds until the session ends if it is not used. */
+  readonly sessionSeconds: number
+}
+
 /** Signing up, logging in and logging out. */
 export class Accounts extends Context.Service<
   Accounts,
@@ -44,16 +51,16 @@ export class Accounts extends Context.Service<
     readonly verifyOtp: (
       code: typeof VerifyOtp.Type,
       origin: Origin
-    ) => Effect.Effect<typeof Login.Type, OtpInvalid | OtpAttemptsExceeded | TooManyAttempts>
+    ) => Effect.Effect<Issued<typeof Login.Type>, OtpInvalid | OtpAttemptsExceeded | TooManyAttempts>
     readonly passwordLogin: (
       mobile: Mobile,
       password: Redacted.Redacted,
       origin: Origin
-    ) => Effect.Effect<typeof Login.Type, CredentialsInvalid | PasswordLoginOff | PasswordsBusy | TooManyAttempts>
+    ) => Effect.Effect<Issued<typeof Login.Type>, CredentialsInvalid | PasswordLoginOff | PasswordsBusy | TooManyAttempts>
     readonly refresh: (
       refreshToken: string,
       origin: Origin
-    ) => Effect.Effect<typeof TokenPair.Type, RefreshInvalid | RefreshReused>
+    ) => Effect.Effect<Issued<typeof TokenPair.Type>, RefreshInvalid | RefreshReused>
     readonly logout: (
       session: CurrentSession,
       scope: NonNullable<(typeof Logout.Type)["scope"]>,
@@ -77,12 +84,17 @@ export class Accounts extends Context.Service<
       const tokens = yield* Tokens
       const users = yield* Users
 
-      const issue = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId, counter: number, expiresIn: number) {
+      const issue = Effect.fnUntraced(function* (
+        userId: UserId,
+        session: { readonly id: SessionId; readonly counter: number; readonly seconds: number },
+        expiresIn: number
+      ) {
         return {
-          token: yield* tokens.sign(userId, sessionId, expiresIn),
+          token: yield* tokens.sign(userId, session.id, expiresIn),
           tokenType: "Bearer" as const,
           expiresIn,
-          refreshToken: tokens.refreshToken(userId, sessionId, counter)
+          refreshToken: tokens.refreshToken(userId, session.id, session.counter),
+          sessionSeconds: session.seconds
         }
       })
 
@@ -93,10 +105,10 @@ export class Accounts extends Context.Service<
         origin: Origin
       ) {
         const isRecovery = event === "recovery"
-        const sessionId = yield* sessions.start(user.id, origin, isRecovery)
-        yield* events.append(user.id, event, origin, sessionId)
+        const session = yield* sessions.start(user.id, origin, isRecovery)
+        yield* events.append(user.id, event, origin, session.id)
         // A token must not claim to outlive its session.
-        return yield* issue(user.id, sessionId, 0, isRecovery ? Math.min(tokens.ttl, recoverySeconds) : tokens.ttl)
+        return yield* issue(user.id, { ...session, counter: 0 }, isRecovery ? Math.min(tokens.ttl, recoverySeconds) : tokens.ttl)
       })
 
       const signUp: Accounts["Service"]["signUp"] = Effect.fn("Accounts.signUp")(function* (
@@ -145,7 +157,7 @@ export class Accounts extends Context.Service<
         const next = yield* sessions
           .refresh(userId, sessionId, counter)
           .pipe(Effect.tapErrorTag("RefreshReused", () => events.append(userId, "refresh_reused", origin, sessionId)))
-        return yield* issue(userId, sessionId, next, tokens.ttl)
+        return yield* issue(userId, { ...next, id: sessionId }, tokens.ttl)
       })
 
       const logout: Accounts["Service"]["logout"] = Effect.fn("Accounts.logout")(function* (

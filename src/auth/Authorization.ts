@@ -1,9 +1,11 @@
 import { Context, Effect, Layer, Redacted } from "effect"
-import { AllowsRecovery } from "../api/Annotations.ts"
+import { HttpServerRequest } from "effect/http"
+import { AllowsRecovery, AllowsRefreshCookie } from "../api/Annotations.ts"
 import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { SessionEnded } from "../ops/RequestSlot.ts"
+import { RefreshCookie } from "../http/RefreshCookie.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -12,14 +14,25 @@ export const AuthorizationLayer = Layer.effect(
   Effect.gen(function* () {
     const tokens = yield* Tokens
     const sessions = yield* Sessions
+    const cookie = yield* RefreshCookie
+
+    const byToken = Effect.fnUntraced(function* (token: string) {
+      if (token === "") return yield* Unauthenticated.because("unauthenticated")
+      const claims = yield* tokens.verify(token)
+      return (yield* sessions.find(claims.sub, claims.sid)) ?? (yield* Unauthenticated.because("session_revoked"))
+    })
+
+    /** The session of the refresh cookie, for a request whose access token is refused. */
+    const byCookie = Effect.fnUntraced(function* (refused: Unauthenticated) {
+      const claims = tokens.readRefreshToken(cookie.read(yield* HttpServerRequest.HttpServerRequest) ?? "")
+      const session = claims === undefined ? undefined : yield* sessions.find(claims.userId, claims.sessionId)
+      return session ?? (yield* refused)
+    })
 
     return Authorization.of({
       bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint }) {
-        const token = Redacted.value(credential)
-        if (token === "") return yield* Unauthenticated.because("unauthenticated")
-        const claims = yield* tokens.verify(token)
-        const session = yield* sessions.find(claims.sub, claims.sid)
-        if (session === undefined) return yield* Unauthenticated.because("session_revoked")
+        const found = byToken(Redacted.value(credential))
+        const session = yield* Context.get(endpoint.annotations, AllowsRefreshCookie) ? Effect.catch(found, byCookie) : found
         if (session.isRecovery && !Context.get(endpoint.annotations, AllowsRecovery)) {
           return yield* new ReauthenticationRequired()
         }

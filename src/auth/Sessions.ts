@@ -33,6 +33,13 @@ export interface ListedSession {
   readonly userAgent: string | null
 }
 
+/** A session that can be continued with a refresh token. */
+interface StartedSession {
+  readonly id: SessionId
+  /** Seconds until it ends if it is not used. */
+  readonly seconds: number
+}
+
 /** Which sessions of a user to end. */
 export type EndedSessions = { readonly only: SessionId } | { readonly except: SessionId } | "all"
 
@@ -56,17 +63,18 @@ type CachedSessions = ReadonlyMap<string, CachedSession>
 export class Sessions extends Context.Service<
   Sessions,
   {
-    readonly start: (userId: UserId, origin: Origin, isRecovery: boolean) => Effect.Effect<SessionId>
+    readonly start: (userId: UserId, origin: Origin, isRecovery: boolean) => Effect.Effect<StartedSession>
     /**
      * Exchanges a session's refresh counter for the next one. For ten seconds the previous counter returns the same
      * successor. For an hour it returns a new successor, if the other one was never used, and voids the other one. Any
-     * other counter, a void one too, means that two clients hold the token, and ends the session.
+     * other counter, a void one too, means that two clients hold the token, and ends the session. Also returns the seconds
+     * until the session ends if it is not used.
      */
     readonly refresh: (
       userId: UserId,
       sessionId: SessionId,
       counter: number
-    ) => Effect.Effect<number, RefreshInvalid | RefreshReused>
+    ) => Effect.Effect<{ readonly counter: number; readonly seconds: number }, RefreshInvalid | RefreshReused>
     /** Ends sessions of the user in every process. Returns how many sessions ended. */
     readonly revoke: (userId: UserId, ended: EndedSessions) => Effect.Effect<number>
     /** The user's sessions before the id `before`, the newest first. */
@@ -107,13 +115,16 @@ export class Sessions extends Context.Service<
       const latestEnd = (began: Statement.Fragment) =>
         sessionMaxDays === 0 ? sql`'infinity'::timestamptz` : sql`${began} + make_interval(days => ${sessionMaxDays})`
 
+      const secondsUntil = (time: Statement.Fragment) => sql`floor(extract(epoch from ${time} - now()))::int`
+
       const start: Sessions["Service"]["start"] = Effect.fn("Sessions.start")(function* (userId, origin, isRecovery) {
         const id = SessionId.make(uuid())
-        const [row] = yield* sql<{ ended: number }>`
+        const [row] = yield* sql<{ ended: number; seconds: number }>`
           with started as (
             insert into sessions (user_id, id, user_agent, is_recovery, expires_at)
             values (${userId}, ${id}, ${storedUserAgent(origin)}, ${isRecovery},
               least(now() + make_interval(secs => ${isRecovery ? recoverySeconds : idleSeconds}), ${latestEnd(sql`now()`)}))
+            returning expires_at
           ), ended as (
             update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null and id in (
               select id from sessions where user_id = ${userId} and revoked_at is null and expires_at > now()
@@ -122,14 +133,15 @@ export class Sessions extends Context.Service<
           ), notified as (
             select pg_notify(${channel}, ${topicOf("sessions", userId)}) from (select count(*) as n from ended) e where e.n > 0
           )
-          select (select count(*) from ended)::int as ended, (select count(*) from notified) as notified
+          select (select count(*) from ended)::int as ended, (select count(*) from notified) as notified,
+            (select ${secondsUntil(sql`expires_at`)} from started) as seconds
         `
         if (row !== undefined && row.ended > 0) notifications.publishLocal(topicOf("sessions", userId))
-        return id
+        return { id, seconds: row?.seconds ?? 0 }
       }, Effect.orDie)
 
       const refresh: Sessions["Service"]["refresh"] = Effect.fn("Sessions.refresh")(function* (userId, sessionId, counter) {
-        const [row] = yield* sql<{ counter: number; reused: boolean }>`
+        const [row] = yield* sql<{ counter: number; reused: boolean; seconds: number }>`
           with found as (
             select counter as current, coalesce(exchanged_at, rotated_at) as exchanged,
               ${counter} = counter as is_current,
@@ -155,16 +167,16 @@ export class Sessions extends Context.Service<
               revoked_at = case when is_valid then null else clock_timestamp() end
             from judged
             where user_id = ${userId} and id = ${sessionId}
-            returning counter, revoked_at is not null as reused
+            returning counter, revoked_at is not null as reused, ${secondsUntil(sql`expires_at`)} as seconds
           ), notified as (select pg_notify(${channel}, ${topicOf("sessions", userId)}) from exchanged where reused)
-          select counter, reused, (select count(*) from notified) as notified from exchanged
+          select counter, reused, seconds, (select count(*) from notified) as notified from exchanged
         `.pipe(Effect.orDie)
         if (row === undefined) return yield* new RefreshInvalid()
         if (row.reused) {
           notifications.publishLocal(topicOf("sessions", userId))
           return yield* new RefreshReused()
         }
-        return row.counter
+        return { counter: row.counter, seconds: row.seconds }
       })
 
       /** The statement notifies the other processes. This process drops its cached sessions at once. */

@@ -1,3 +1,4 @@
+import { refreshTokenHeader } from "../api/auth/AuthBodies.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Draining } from "../ops/Draining.ts"
 import { namedHeaders } from "./Document.ts"
@@ -41,6 +42,13 @@ const makeCors = (origins: ReadonlyArray<string>) => {
   }
 }
 
+/** What a preflight allows: any header that the page asks for, except the one that asks for the refresh cookie. */
+const allowedHeaders = (asked: string) =>
+  asked
+    .split(",")
+    .filter((name) => name.trim().toLowerCase() !== refreshTokenHeader)
+    .join(",")
+
 /** Makes the headers that every response gets; one that the response has already is replaced. */
 export const makeResponseHeaders = (
   { appUrl, corsOrigins }: Pick<Settings, "appUrl" | "corsOrigins">,
@@ -60,6 +68,8 @@ export const makeResponseHeaders = (
     if (draining.isDraining() || status === 408 || exchange.isMalformed) headers["connection"] = "close"
     const { vary } = own
     if (exchange.varies) headers["vary"] = vary === undefined ? "Accept-Encoding" : `${vary}, Accept-Encoding`
+    const allowed = own["access-control-allow-headers"]
+    if (exchange.isPreflight && allowed !== undefined) headers["access-control-allow-headers"] = allowedHeaders(allowed)
     if (!exchange.isPreflight) addCors?.(headers, vary, exchange.origin)
     return headers
   }

@@ -22,7 +22,7 @@ export const tour = (baseUrl: string, typedMobile: string) =>
     const { auth } = yield* clientOf(baseUrl)
     const { user } = yield* auth.signUp({ payload: { mobile, name: "Ada" } })
     const { challengeId, otp = "" } = yield* auth.sendOtp({ payload: { mobile } })
-    const login = yield* auth.verifyOtp({ payload: { mobile, otp, challengeId } })
+    const login = yield* auth.verifyOtp({ headers: {}, payload: { mobile, otp, challengeId } })
     const { chat } = yield* clientOf(baseUrl, login.token)
     const { body: room } = yield* chat.createChatroom({ headers: {}, payload: { title: "Looms" } })
     const { body: list } = yield* chat.listChatrooms({ headers: {}, query: { limit: 1 } })

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { startGeminiSimulator, type GeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
-import { logIn } from "../support/Client.ts"
+import { logIn, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 
 describe("traces", () => {
@@ -41,6 +41,12 @@ describe("traces", () => {
     const answered = await person.ask(await person.room(), "[[say Traced.]]", { wait: 20 })
     assert.strictEqual(answered.body.reply.content, "Traced.")
     assert.strictEqual((await person.call("GET", "/search?q=unspeakable&unnamed")).status, 200)
+    const cookie = `refresh=${"c00k1e".repeat(20)}`
+    const refused = await request(backend.url, "POST", "/auth/refresh", {
+      body: {},
+      headers: { "x-refresh-token": "cookie", cookie }
+    })
+    assert.strictEqual(refused.status, 401)
     // Stopping sends the buffered spans.
     await backend.stop()
     const all = received.map(({ body }) => body).join("\n")
@@ -48,7 +54,7 @@ describe("traces", () => {
     for (const name of ["POST", "Sending.send", "ReplyMaker.attempt", "gemini-chat-backend", "send_message"])
       assert.include(all, name)
     assert.include(all, "/search")
-    for (const secret of [person.token, person.mobile, "Traced.", "unspeakable", "unnamed", "url.query"])
+    for (const secret of [person.token, person.mobile, "Traced.", "unspeakable", "unnamed", "url.query", "c00k1e"])
       assert.notInclude(all, secret)
   })
 })

@@ -1,8 +1,7 @@
 import { Context, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, HttpApiSecurity, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsRecovery, AllowsRefreshCookie, CacheControl, noStore } from "../Annotations.ts"
 import { ids } from "../Examples.ts"
-import { AllowsRecovery } from "../Annotations.ts"
 import { describe } from "../Describe.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import {
@@ -14,6 +13,7 @@ import {
   NewUser,
   PasswordLogin,
   Refresh,
+  RefreshTokenPlace,
   ResetPassword,
   Session,
   SignedUp,
@@ -24,6 +24,7 @@ import {
 import {
   CountryUnsupported,
   CredentialsInvalid,
+  CrossOriginCookie,
   CurrentPasswordInvalid,
   DeliveryFailed,
   OtpAttemptsExceeded,
@@ -81,9 +82,10 @@ export class AuthApi extends HttpApiGroup.make("auth")
       )
     ),
     HttpApiEndpoint.post("verifyOtp", "/verify-otp", {
+      headers: RefreshTokenPlace,
       payload: VerifyOtp,
       success: Login,
-      error: [OtpInvalid, OtpAttemptsExceeded, TooManyAttempts]
+      error: [CrossOriginCookie, OtpInvalid, OtpAttemptsExceeded, TooManyAttempts]
     }).annotateMerge(
       describe(
         "verifyOtp",
@@ -106,14 +108,16 @@ export class AuthApi extends HttpApiGroup.make("auth")
       describe("resetPassword", "Set a new password with a code", "Ends all sessions. A weak password does not use up the code.")
     ),
     HttpApiEndpoint.post("passwordLogin", "/login", {
+      headers: RefreshTokenPlace,
       payload: PasswordLogin,
       success: Login,
-      error: [CredentialsInvalid, PasswordLoginOff, TooManyAttempts, PasswordsBusy]
+      error: [CrossOriginCookie, CredentialsInvalid, PasswordLoginOff, TooManyAttempts, PasswordsBusy]
     }).annotateMerge(describe("passwordLogin", "Log in with a password", "404 unless the server has PASSWORD_LOGIN=true.")),
     HttpApiEndpoint.post("refresh", "/refresh", {
+      headers: RefreshTokenPlace,
       payload: Refresh,
       success: Tokens,
-      error: [RefreshInvalid, RefreshReused]
+      error: [CrossOriginCookie, RefreshInvalid, RefreshReused]
     }).annotateMerge(
       describe(
         "refresh",
@@ -142,15 +146,19 @@ export class SessionsApi extends HttpApiGroup.make("sessions")
       )
       .annotate(AllowsRecovery, true),
     HttpApiEndpoint.post("logout", "/logout", {
+      headers: RefreshTokenPlace,
       payload: Logout,
-      success: HttpApiSchema.NoContent
-    }).annotateMerge(
-      describe(
-        "logout",
-        "Log out of this session, the others, or all",
-        "`scope` is `local` (this session, the default), `others` or `global`."
+      success: HttpApiSchema.NoContent,
+      error: CrossOriginCookie
+    })
+      .annotateMerge(
+        describe(
+          "logout",
+          "Log out of this session, the others, or all",
+          "`scope` is `local` (this session, the default), `others` or `global`. With `X-Refresh-Token: cookie` the session may also be that of the cookie, and the cookie is cleared unless only the others end."
+        )
       )
-    ),
+      .annotate(AllowsRefreshCookie, true),
     HttpApiEndpoint.get("listSessions", "/sessions", {
       query: { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
       success: HttpApiSchema.WithHeaders(page(Session, "SessionPage", exampleSession), linkHeader)

@@ -19,11 +19,27 @@ export const Challenge = Schema.Struct({
   examples: [{ challengeId: ids.challenge, expiresIn: 300, resendAfter: 30, otp }]
 })
 
+export const refreshTokenHeader = "x-refresh-token"
+
+/** For pages of the API's own origin: the refresh token goes into a cookie that no script can read. */
+export const RefreshTokenPlace = {
+  [refreshTokenHeader]: Schema.optionalKey(
+    Schema.Literal("cookie").annotate({
+      description:
+        "For pages of the API's own origin: the refresh token is in the HttpOnly cookie `__Host-refresh`, not in the body. See docs/clients.md."
+    })
+  )
+}
+
 const tokens = {
   token: Schema.String.annotate({ description: "The access token, for `Authorization: Bearer`." }),
   tokenType: Schema.Literal("Bearer"),
   expiresIn: Count.annotate({ description: "Seconds until the access token expires." }),
-  refreshToken: Schema.String.annotate({ description: "For POST /auth/refresh; can be used once." })
+  refreshToken: Schema.optionalKey(
+    Schema.String.annotate({
+      description: "For POST /auth/refresh; can be used once. Absent only with `X-Refresh-Token: cookie`."
+    })
+  )
 }
 const exampleTokens = { token: ada.token, tokenType: "Bearer" as const, expiresIn: 3_600, refreshToken: ada.refreshToken }
 
@@ -126,7 +142,11 @@ export const PasswordLogin = Schema.Struct({ mobile: Mobile, password: Password 
 })
 
 /** Any text: an invalid token is 401, not 400, so that a client learns to log in again from one response. */
-export const Refresh = Schema.Struct({ refreshToken: Schema.String }).annotate({
+export const Refresh = Schema.Struct({
+  refreshToken: Schema.optionalKey(
+    Schema.String.annotate({ description: "Required, except with `X-Refresh-Token: cookie`, where it must be absent." })
+  )
+}).annotate({
   identifier: "Refresh",
   examples: [{ refreshToken: ada.refreshToken }]
 })

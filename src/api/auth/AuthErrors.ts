@@ -90,6 +90,12 @@ export class RefreshReused extends HttpApiError.Problem<RefreshReused>()(
   ...problem("refresh_reused", 401, "The refresh token was used before; its session has ended")
 ) {}
 
+/** A page of another origin asked for the refresh cookie. */
+export class CrossOriginCookie extends HttpApiError.Problem<CrossOriginCookie>()(
+  "CrossOriginCookie",
+  ...problem("cross_origin_cookie", 403, "The refresh cookie is only for pages of the API's own origin")
+) {}
+
 export class SessionNotFound extends HttpApiError.Problem<SessionNotFound>()(
   "SessionNotFound",
   ...problem("session_not_found", 404, "Session not found")
