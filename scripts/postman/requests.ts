@@ -26,6 +26,7 @@ export const variables = {
   challengeId: "The challenge that the last code belongs to.",
   token: "The access token that every request inherits.",
   refreshToken: "The refresh token.",
+  ticket: "The ticket of a request that sends no token.",
   secondToken: "The access token of a second device, or of a second user.",
   secondSessionId: "The session of the second device.",
   roomId: "The chatroom of the questions.",
@@ -170,6 +171,12 @@ export const folders: ReadonlyArray<Folder> = [
     call("Get reply", "getMessage", 200),
     call("Stream reply", "streamMessage", 200, { after: "lastEvent" }),
     call("Stream reply: resume at the end", "streamMessage", 204, { headers: { "Last-Event-ID": "{{lastEventId}}" } }),
+    call("Create stream ticket", "createStreamTicket", 201, { save: { ticket: "ticket" } }),
+    call("Stream reply: with ticket, without token", "streamMessage", 200, { as: "none", query: { ticket: "{{ticket}}" } }),
+    call("Stream reply: ticket used before", "streamMessage", "401 token_expired", {
+      as: "none",
+      query: { ticket: "{{ticket}}" }
+    }),
     call("Get context of reply", "getMessageContext", 200),
     call("Send message: show the model's thoughts", "sendMessage", 201, {
       ...wait,
@@ -189,7 +196,9 @@ export const folders: ReadonlyArray<Folder> = [
     call("Cancel reply", "cancelMessage", 200),
     call("Search messages", "search", 200, { query: { q: "engine" } }),
     call("Export chatroom as JSON", "exportChatroom", 200),
-    call("Export chatroom as Markdown", "exportChatroom", 200, { query: { format: "markdown" }, media: "text/markdown" })
+    call("Export chatroom as Markdown", "exportChatroom", 200, { query: { format: "markdown" }, media: "text/markdown" }),
+    call("Create export ticket: chatroom", "createChatroomExportTicket", 201, { save: { ticket: "ticket" } }),
+    call("Export chatroom: with ticket, without token", "exportChatroom", 200, { as: "none", query: { ticket: "{{ticket}}" } })
   ]),
   folder("4. Quota", "Basic has 5 prompts a UTC day. More are refused until midnight, or until the user subscribes.", [
     call("Get profile: today's quota", "getMe", 200, { save: { dailyLimit: "quota.limit" } }),
@@ -251,6 +260,8 @@ export const folders: ReadonlyArray<Folder> = [
     [
       call("Update profile", "updateMe", 200, { body: { name: "Ada King", email: null } }),
       call("Export my data", "exportMe", 200),
+      call("Create export ticket: account", "createExportTicket", 201, { save: { ticket: "ticket" } }),
+      call("Export my data: with ticket, without token", "exportMe", 200, { as: "none", query: { ticket: "{{ticket}}" } }),
       call("Send code: second device", "sendOtp", 200, { body: mobile, save: saveCode }),
       call("Log in with code: second device", "verifyOtp", 200, { body: code, save: { secondToken: "token" } }),
       call("List sessions: second device", "listSessions", 200, { as: "secondToken", save: { secondSessionId: "data.0.id" } }),

@@ -10,6 +10,7 @@ import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { AuthEvents } from "../auth/AuthEvents.ts"
 import { makeKnownCaller } from "../auth/KnownCaller.ts"
+import { makeTicketFor } from "../auth/TicketsHttp.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { Sessions } from "../auth/Sessions.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
@@ -35,6 +36,7 @@ export const UserHttp = HttpApiBuilder.group(
     const data = yield* UserData
     const answers = yield* ImmediateAnswers
     const knownCaller = yield* makeKnownCaller
+    const ticketFor = yield* makeTicketFor
 
     /** In the order of the schema, because it is sent without a pass of it, too. */
     const present = Effect.fnUntraced(function* (user: CurrentSession): Effect.fn.Return<typeof Me.Type> {
@@ -85,6 +87,7 @@ export const UserHttp = HttpApiBuilder.group(
           headers: { "content-disposition": 'attachment; filename="export.json"' }
         })
       }),
+      createExportTicket: ({ request }) => ticketFor(request, "/user/me/export"),
       usage: Effect.fnUntraced(function* () {
         return { data: yield* data.usage(yield* CurrentUser) }
       })

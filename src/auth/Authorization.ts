@@ -2,11 +2,13 @@ import { Context, Effect, Layer, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { AllowsRecovery, AllowsRefreshCookie } from "../api/Annotations.ts"
 import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
+import { AcceptsTicket, type TicketUse } from "../api/Ticket.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { SessionEnded } from "../ops/RequestSlot.ts"
 import { RefreshCookie } from "../http/RefreshCookie.ts"
 import { Sessions } from "./Sessions.ts"
+import { Tickets } from "./Tickets.ts"
 import { Tokens } from "./Tokens.ts"
 
 export const AuthorizationLayer = Layer.effect(
@@ -15,6 +17,7 @@ export const AuthorizationLayer = Layer.effect(
     const tokens = yield* Tokens
     const sessions = yield* Sessions
     const cookie = yield* RefreshCookie
+    const tickets = yield* Tickets
 
     const byToken = Effect.fnUntraced(function* (token: string) {
       if (token === "") return yield* Unauthenticated.because("unauthenticated")
@@ -29,10 +32,25 @@ export const AuthorizationLayer = Layer.effect(
       return session ?? (yield* refused)
     })
 
+    /** The session of a ticket, for a request without an access token. */
+    const byTicket = Effect.fnUntraced(function* (use: TicketUse) {
+      const { headers, url } = yield* HttpServerRequest.HttpServerRequest
+      const [path = "", query] = url.split("?", 2)
+      const ticket = new URLSearchParams(query).get("ticket")
+      if (ticket === null) return yield* Unauthenticated.because("unauthenticated")
+      return yield* tickets.redeem({ ticket, path, use, isReconnect: headers["last-event-id"] !== undefined })
+    })
+
+    /** The session of the credentials that the endpoint accepts. */
+    const sessionFor = (token: string, annotations: Context.Context<never>) => {
+      const use = Context.get(annotations, AcceptsTicket)
+      if (token === "" && use !== undefined) return byTicket(use)
+      return Context.get(annotations, AllowsRefreshCookie) ? Effect.catch(byToken(token), byCookie) : byToken(token)
+    }
+
     return Authorization.of({
       bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint }) {
-        const found = byToken(Redacted.value(credential))
-        const session = yield* Context.get(endpoint.annotations, AllowsRefreshCookie) ? Effect.catch(found, byCookie) : found
+        const session = yield* sessionFor(Redacted.value(credential), endpoint.annotations)
         if (session.isRecovery && !Context.get(endpoint.annotations, AllowsRecovery)) {
           return yield* new ReauthenticationRequired()
         }

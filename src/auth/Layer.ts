@@ -10,11 +10,12 @@ import { Passwords } from "./Passwords.ts"
 import { Sessions } from "./Sessions.ts"
 import { SignupTokens } from "./SignupTokens.ts"
 import { Throttle } from "./Throttle.ts"
+import { Tickets } from "./Tickets.ts"
 import { Tokens } from "./Tokens.ts"
 import { Users } from "./Users.ts"
 
 /** Logging in: codes, passwords, tokens, sessions and their limits. */
-export const AuthLayer = Layer.mergeAll(Accounts.layer, PasswordChanges.layer).pipe(
+export const AuthLayer = Layer.mergeAll(Accounts.layer, PasswordChanges.layer, Tickets.layer).pipe(
   Layer.provideMerge([
     Tokens.layer,
     Users.layer,

@@ -11,6 +11,7 @@ import { defaultLimit, nextLink } from "../api/Pagination.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Models } from "../models/Models.ts"
 import { mergeThinking } from "../models/Thinking.ts"
+import { makeTicketFor } from "../auth/TicketsHttp.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { rememberGzip } from "../http/Precompressed.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
@@ -46,6 +47,7 @@ export const ChatHttp = HttpApiBuilder.group(
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
     const models = yield* Models
+    const ticketFor = yield* makeTicketFor
 
     yield* answerFirstPages
 
@@ -116,6 +118,12 @@ export const ChatHttp = HttpApiBuilder.group(
           contentType: isMarkdown ? "text/markdown; charset=utf-8" : "application/json",
           headers: { "content-disposition": `attachment; filename="chatroom.${isMarkdown ? "md" : "json"}"` }
         })
+      }),
+
+      createChatroomExportTicket: Effect.fnUntraced(function* ({ params, request }) {
+        const { userId } = yield* CurrentUser
+        yield* chatrooms.get(userId, params.id)
+        return yield* ticketFor(request, `/chatroom/${params.id}/export`)
       }),
 
       updateChatroom: Effect.fnUntraced(function* ({ params, payload }) {

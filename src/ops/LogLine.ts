@@ -19,7 +19,7 @@ const patterns: ReadonlyArray<readonly [RegExp, string]> = [
   [named("cookie", `[^"'\\\\]+`), "$1<redacted>"],
   [
     named(
-      "authorization|password(?:[-_]?hash)?|token|secret(?:[-_]?key)?|api[-_]?key",
+      "authorization|password(?:[-_]?hash)?|token|ticket|secret(?:[-_]?key)?|api[-_]?key",
       `(?:(?:basic|bearer)\\s+)?[^\\s"'\\\\,;&}]+`
     ),
     "$1<redacted>"

@@ -4,8 +4,10 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { streamCacheControl } from "../api/chat/RepliesApi.ts"
+import { makeTicketFor } from "../auth/TicketsHttp.ts"
 import { exchangeResponse } from "../chat/ExchangeHttp.ts"
 import { Feedbacks } from "../chat/Feedbacks.ts"
+import { Messages } from "../chat/Messages.ts"
 import { Sending } from "../chat/Sending.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { parsePosition } from "../stream/ReplyFeed.ts"
@@ -25,6 +27,8 @@ export const RepliesHttp = HttpApiBuilder.group(
     const replyStream = yield* ReplyStream
     const feedbacks = yield* Feedbacks
     const receipts = yield* ContextReceipts
+    const messages = yield* Messages
+    const ticketFor = yield* makeTicketFor
 
     return handlers.handleAll({
       regenerateMessage: Effect.fnUntraced(function* ({ headers, params, payload }) {
@@ -52,6 +56,12 @@ export const RepliesHttp = HttpApiBuilder.group(
       getMessageContext: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentUser
         return yield* orTooManyRequests(receipts.find(userId, params.id, params.mid))
+      }),
+
+      createStreamTicket: Effect.fnUntraced(function* ({ params: { id, mid }, request }) {
+        const { userId } = yield* CurrentUser
+        yield* messages.state(userId, id, mid)
+        return yield* ticketFor(request, `/chatroom/${id}/message/${mid}/stream`)
       }),
 
       streamMessage: Effect.fnUntraced(function* ({ headers, params, query }) {

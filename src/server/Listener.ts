@@ -1,6 +1,7 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { noStore } from "../api/Annotations.ts"
+import { cameWithPrefix, markPrefixed } from "../http/ApiPrefix.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Draining } from "../ops/Draining.ts"
 import type { Admission } from "./Admission.ts"
@@ -35,10 +36,6 @@ const maximumHeaders = 1_000
 
 const unavailable = { type: "urn:problem-type:unavailable", title: "Not available now", status: 503 }
 const overloaded = { ...unavailable, detail: "Too busy to take the request", code: "overloaded", retryAfter: 1 }
-
-const prefixed = new WeakSet()
-/** Whether the request's path began with `API_PREFIX` before the listener removed it. */
-export const cameWithPrefix = (request: object): boolean => prefixed.has(request)
 
 /**
  * A Node server that removes `API_PREFIX`, and that makes requests above the limit wait, or refuses them, before any other
@@ -85,7 +82,7 @@ export class Listener extends Server {
       const route = () => void super.emit(event, request, response)
       const usual = () => this.whenFree(request, response, route)
       this.whenFree(request, response, () => {
-        const isAnswered = event === "request" && this.responder.respond(request, response, prefixed.has(request), usual)
+        const isAnswered = event === "request" && this.responder.respond(request, response, cameWithPrefix(request), usual)
         if (!isAnswered) route()
       })
       return true
@@ -120,7 +117,7 @@ export class Listener extends Server {
     const rest = request.url.slice(this.prefix.length)
     if (!/^([/?]|$)/.test(rest)) return
     request.url = rest.startsWith("/") ? rest : `/${rest}`
-    prefixed.add(request)
+    markPrefixed(request)
   }
 
   private refuse(request: IncomingMessage, response: ServerResponse): void {

@@ -187,6 +187,7 @@ describe("a log line", () => {
     ['{"Authorization":"Basic dXNlcjpwYXNz"}', '{"Authorization":"<redacted>"}'],
     ["sent Bearer abc.def-ghi to", "sent Bearer <redacted> to"],
     ["set-cookie: a=b; c=d", "set-cookie: <redacted>"],
+    ["GET /chatroom/1/export?ticket=YWRh.c2ln&format=markdown", "GET /chatroom/1/export?ticket=<redacted>&format=markdown"],
     ['{"newPassword":"x y","n":1}', '{"newPassword":"<redacted> y","n":1}'],
     ["password_hash=$argon2id$v=19$m=1", "password_hash=<redacted>"],
     ['"{\\"otp\\":\\"123456\\",\\"code\\": 123456}"', '"{\\"otp\\":\\"<redacted>\\",\\"code\\": <redacted>}"'],

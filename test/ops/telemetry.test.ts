@@ -47,6 +47,8 @@ describe("traces", () => {
       headers: { "x-refresh-token": "cookie", cookie }
     })
     assert.strictEqual(refused.status, 401)
+    const ticket = (await person.call("POST", "/user/me/export-ticket")).body
+    assert.strictEqual((await request(backend.url, "GET", ticket.url)).status, 200)
     // Stopping sends the buffered spans.
     await backend.stop()
     const all = received.map(({ body }) => body).join("\n")
@@ -54,7 +56,7 @@ describe("traces", () => {
     for (const name of ["POST", "Sending.send", "ReplyMaker.attempt", "gemini-chat-backend", "send_message"])
       assert.include(all, name)
     assert.include(all, "/search")
-    for (const secret of [person.token, person.mobile, "Traced.", "unspeakable", "unnamed", "url.query", "c00k1e"])
+    for (const secret of [person.token, person.mobile, "Traced.", "unspeakable", "unnamed", "url.query", "c00k1e", ticket.ticket])
       assert.notInclude(all, secret)
   })
 })

@@ -8,6 +8,7 @@ import { describe } from "../Describe.ts"
 import { ada } from "../Examples.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { Email, Name } from "../auth/User.ts"
+import { AcceptsTicket, Ticket, withTicket } from "../Ticket.ts"
 import { TooManyRequests } from "../Problems.ts"
 import { Me } from "./Me.ts"
 import { DayOfUsage, exampleDay } from "./Usage.ts"
@@ -34,14 +35,26 @@ export class UserApi extends HttpApiGroup.make("user")
       )
     ),
     HttpApiEndpoint.get("exportMe", "/me/export", {
-      query: withThoughts,
+      query: { ...withThoughts, ...withTicket },
       success: HttpApiSchema.WithHeaders(UserExport, { "content-disposition": Schema.String }),
       error: TooManyRequests
+    })
+      .annotateMerge(
+        describe(
+          "exportMe",
+          "Export all of the user's data",
+          "One JSON file, streamed. One export of a user runs at once, of the account or of a room; more wait for three seconds, then get 429."
+        )
+      )
+      .annotate(AcceptsTicket, "download"),
+    HttpApiEndpoint.post("createExportTicket", "/me/export-ticket", {
+      success: Ticket.pipe(HttpApiSchema.status(201)),
+      error: TooManyAttempts
     }).annotateMerge(
       describe(
-        "exportMe",
-        "Export all of the user's data",
-        "One JSON file, streamed. One export of a user runs at once, of the account or of a room; more wait for three seconds, then get 429."
+        "createExportTicket",
+        "Create a ticket for the export of the account",
+        "For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour."
       )
     ),
     HttpApiEndpoint.get("usage", "/usage", {

@@ -4,6 +4,8 @@ import { CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { ids } from "../Examples.ts"
 import { describe } from "../Describe.ts"
+import { TooManyAttempts } from "../auth/AuthErrors.ts"
+import { AcceptsTicket, Ticket, withTicket } from "../Ticket.ts"
 import { TooManyRequests } from "../Problems.ts"
 import { IdempotencyKey, Replayed, IdempotencyKeyReused } from "../Idempotency.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
@@ -188,18 +190,32 @@ export class ChatApi extends HttpApiGroup.make("chat")
           description: "Format of the export.",
           default: "json"
         }),
-        ...withThoughts
+        ...withThoughts,
+        ...withTicket
       },
       success: [
         HttpApiSchema.WithHeaders(ChatroomExport, asFile),
         Markdown.pipe(HttpApiSchema.asText({ contentType: "text/markdown" }))
       ],
       error: [ChatroomNotFound, TooManyRequests]
+    })
+      .annotateMerge(
+        describe(
+          "exportChatroom",
+          "Export a chatroom with all its messages",
+          "JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429."
+        )
+      )
+      .annotate(AcceptsTicket, "download"),
+    HttpApiEndpoint.post("createChatroomExportTicket", "/:id/export-ticket", {
+      params: room,
+      success: Ticket.pipe(HttpApiSchema.status(201)),
+      error: [ChatroomNotFound, TooManyAttempts]
     }).annotateMerge(
       describe(
-        "exportChatroom",
-        "Export a chatroom with all its messages",
-        "JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429."
+        "createChatroomExportTicket",
+        "Create a ticket for the export of a chatroom",
+        "For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour."
       )
     )
   )

@@ -7,6 +7,8 @@ import { IdempotencyKey } from "../Idempotency.ts"
 import { accepted, message, refusals } from "./ChatApi.ts"
 import { AlreadyFinished, ChatroomNotFound, MessageNotFound, NotAReply, NotFinished } from "./ChatErrors.ts"
 import { ContextReceipt } from "./ContextReceipt.ts"
+import { TooManyAttempts } from "../auth/AuthErrors.ts"
+import { AcceptsTicket, Ticket, withTicket } from "../Ticket.ts"
 import { TooManyRequests } from "../Problems.ts"
 import { GiveFeedback, Message } from "./Message.ts"
 import { AskSettings } from "./Settings.ts"
@@ -29,18 +31,31 @@ export class RepliesApi extends HttpApiGroup.make("replies")
   .add(
     HttpApiEndpoint.get("streamMessage", "/:id/message/:mid/stream", {
       params: message,
-      query: { after: Schema.optionalKey(StreamPosition) },
+      query: { after: Schema.optionalKey(StreamPosition), ...withTicket },
       headers: { "last-event-id": Schema.optionalKey(StreamPosition) },
       success: [
         HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
         HttpApiSchema.NoContent.annotate({ description: "The reply has ended and the client has read all of it." })
       ],
       error: [ChatroomNotFound, MessageNotFound, TooManyStreams, StreamsBusy]
+    })
+      .annotateMerge(
+        describe(
+          "streamMessage",
+          "Stream a reply",
+          "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (what a reply made with tools relies on), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it. A browser's `EventSource`, which sends no token, opens the `url` of a stream ticket."
+        )
+      )
+      .annotate(AcceptsTicket, "stream"),
+    HttpApiEndpoint.post("createStreamTicket", "/:id/message/:mid/stream-ticket", {
+      params: message,
+      success: Ticket.pipe(HttpApiSchema.status(201)),
+      error: [ChatroomNotFound, MessageNotFound, TooManyAttempts]
     }).annotateMerge(
       describe(
-        "streamMessage",
-        "Stream a reply",
-        "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (what a reply made with tools relies on), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it."
+        "createStreamTicket",
+        "Create a ticket for a stream",
+        "For `EventSource`, which cannot send headers. The ticket opens this stream once, within 60 seconds. After that it is accepted with `Last-Event-ID`, as `EventSource` sends it when it reconnects, for ten minutes from its creation and while the session lives. 300 an hour."
       )
     ),
     HttpApiEndpoint.post("cancelMessage", "/:id/message/:mid/cancel", {
