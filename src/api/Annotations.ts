@@ -27,3 +27,6 @@ export const AllowsRecovery = Context.Reference<boolean>("chat-backend/api/Allow
 export const AllowsRefreshCookie = Context.Reference<boolean>("chat-backend/api/AllowsRefreshCookie", {
   defaultValue: () => false
 })
+
+/** Whether a browser that opens the endpoint's address without a token gets a page instead of a refusal. */
+export const ShowsPage = Context.Reference<boolean>("chat-backend/api/ShowsPage", { defaultValue: () => false })

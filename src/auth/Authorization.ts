@@ -1,11 +1,13 @@
 import { Context, Effect, Layer, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
-import { AllowsRecovery, AllowsRefreshCookie } from "../api/Annotations.ts"
+import { AllowsRecovery, AllowsRefreshCookie, ShowsPage } from "../api/Annotations.ts"
 import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { AcceptsTicket, type TicketUse } from "../api/Ticket.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { SessionEnded } from "../ops/RequestSlot.ts"
+import { AppConfig } from "../config/Settings.ts"
+import { isOpenedByBrowser, returnPage } from "../http/ReturnPage.ts"
 import { RefreshCookie } from "../http/RefreshCookie.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tickets } from "./Tickets.ts"
@@ -14,6 +16,7 @@ import { Tokens } from "./Tokens.ts"
 export const AuthorizationLayer = Layer.effect(
   Authorization,
   Effect.gen(function* () {
+    const { frontEnd } = yield* AppConfig
     const tokens = yield* Tokens
     const sessions = yield* Sessions
     const cookie = yield* RefreshCookie
@@ -50,7 +53,12 @@ export const AuthorizationLayer = Layer.effect(
 
     return Authorization.of({
       bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint }) {
-        const session = yield* sessionFor(Redacted.value(credential), endpoint.annotations)
+        const token = Redacted.value(credential)
+        if (token === "" && Context.get(endpoint.annotations, ShowsPage)) {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          if (isOpenedByBrowser(request)) return returnPage(request, frontEnd)
+        }
+        const session = yield* sessionFor(token, endpoint.annotations)
         if (session.isRecovery && !Context.get(endpoint.annotations, AllowsRecovery)) {
           return yield* new ReauthenticationRequired()
         }

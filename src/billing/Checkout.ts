@@ -61,7 +61,7 @@ export class Checkout extends Context.Service<
       const customers = yield* Customers
       const subscriptions = yield* Subscriptions
       const sync = yield* Sync
-      const { appUrl } = yield* AppConfig
+      const { frontEnd } = yield* AppConfig
 
       /** The user's customer; another one when it was deleted at Stripe. */
       const ensureCustomer = Effect.fnUntraced(function* (user: CurrentSession) {
@@ -89,8 +89,8 @@ export class Checkout extends Context.Service<
             userId: attempt.userId,
             attemptId: attempt.id,
             expiresAt: attempt.expiresAt.getTime() / 1000,
-            returnUrl: `${appUrl}/billing/return?session_id={CHECKOUT_SESSION_ID}`,
-            cancelUrl: `${appUrl}/`
+            returnUrl: frontEnd.afterCheckout,
+            cancelUrl: frontEnd.afterCancelledCheckout
           })
           .pipe(
             Effect.tapError((failure) =>

@@ -50,7 +50,7 @@ export class Membership extends Context.Service<
       const subscriptions = yield* Subscriptions
       const sync = yield* Sync
       const checkout = yield* Checkout
-      const { appUrl } = yield* AppConfig
+      const { frontEnd } = yield* AppConfig
 
       /** The subscription after a sync: the stored state may be minutes old. */
       const syncedSubscription = Effect.fnUntraced(function* (userId: string) {
@@ -115,7 +115,7 @@ export class Membership extends Context.Service<
         function* (user) {
           const customerId = yield* customers.find(user.userId)
           if (customerId === undefined) return yield* new NoCustomer()
-          const { url } = yield* stripe.portal(customerId, `${appUrl}/`)
+          const { url } = yield* stripe.portal(customerId, frontEnd.afterPortal)
           return url
         },
         Effect.catchTag("StripeFailure", (failure): Effect.Effect<never, NoCustomer | BillingUnavailable> =>

@@ -225,7 +225,7 @@ export class Sending extends Context.Service<
       const messages = yield* Messages
       const models = yield* Models
       const spending = yield* Spending
-      const { appUrl, autoTitles, dailySearches, searchPrice, userConcurrency } = yield* AppConfig
+      const { autoTitles, dailySearches, frontEnd, searchPrice, userConcurrency } = yield* AppConfig
       const knownRooms = new LRUCache<string, KnownRoom>({ max: maximumKnownRooms })
 
       const acceptInBatch = yield* makeBatches<Change, SendOutcome, SqlError.SqlError>((changes, waits) => {
@@ -308,7 +308,7 @@ export class Sending extends Context.Service<
 
       const untilReset = Effect.fnUntraced(function* (resetsAt: string) {
         const retryAfter = secondsUntil(resetsAt, yield* Clock.currentTimeMillis)
-        return { resetsAt: isoText(resetsAt), upgradeUrl: `${appUrl}/subscribe/pro`, retryAfter }
+        return { resetsAt: isoText(resetsAt), upgradeUrl: frontEnd.upgrade, retryAfter }
       })
 
       const submit = Effect.fnUntraced(function* (

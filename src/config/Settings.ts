@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Record, Redacted } from "effect"
 import { type Region, regions } from "../api/auth/Mobile.ts"
 import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
+import { type FrontEnd, frontEndAt } from "./FrontEnd.ts"
 import { parseProxies, type TrustedProxies } from "./Proxies.ts"
 import {
   adminToken,
@@ -92,6 +93,7 @@ export interface Settings {
   readonly billing: BillingSettings | undefined
   /** Public base URL for links, without a trailing slash. */
   readonly appUrl: string
+  readonly frontEnd: FrontEnd
   readonly basicDailyPrompts: number
   /** 0 is unlimited. */
   readonly proDailyPrompts: number
@@ -206,6 +208,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const database = yield* databases
   const delivery = yield* otpDelivery(environment)
   const workerConcurrency = yield* integer("WORKER_CONCURRENCY", 1, 1000)
+  const publicUrl = yield* appUrl(environment, port)
   return {
     environment,
     role,
@@ -229,7 +232,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     autoTitles: yield* choice("AUTO_TITLES", ["model", "words", "off"]),
     titleModel: yield* titleModel,
     billing: yield* billing(environment),
-    appUrl: yield* appUrl(environment, port),
+    appUrl: publicUrl,
+    frontEnd: frontEndAt(yield* optionalUrl("FRONTEND_URL", ["http:", "https:"]), publicUrl),
     dailySearches: {
       basic: yield* integer("BASIC_DAILY_SEARCHES", 0, 1_000_000),
       pro: yield* integer("PRO_DAILY_SEARCHES", 0, 1_000_000)

@@ -54,6 +54,11 @@ export const variables = {
     meaning: "public base URL, used in links; never taken from a request",
     default: "`RENDER_EXTERNAL_URL`, or else required in production"
   },
+  FRONTEND_URL: {
+    meaning:
+      "where people return to from Stripe's checkout (`/?billing=success&session_id=…` or `/?billing=cancelled`) and portal (`/?billing=portal`), and where `upgradeUrl` leads (`/#upgrade`)",
+    default: "none: a page that says that the checkout is over"
+  },
   RENDER_EXTERNAL_URL: { meaning: "the service's address; Render sets it", default: "none" },
   JWT_KEYS: {
     meaning:

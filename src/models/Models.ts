@@ -88,7 +88,7 @@ export class Models extends Context.Service<
     Models,
     Effect.gen(function* () {
       const config = yield* AppConfig
-      const { appUrl, defaultModel, models, searchPrice } = config
+      const { defaultModel, frontEnd, models, searchPrice } = config
       const tools = makeTools(config)
       const byId = new Map(models.map((model) => [model.id, model]))
       const fallback = byId.get(defaultModel)
@@ -152,7 +152,7 @@ export class Models extends Context.Service<
         Effect.flatMap(Clock.currentTimeMillis, (time) => tools.check(chosenTools, "/tools", resolveAt(model, time), tier))
 
       const notInPlan = (model: Model) =>
-        new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: `${appUrl}/subscribe/pro` })
+        new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: frontEnd.upgrade })
 
       const settle: Models["Service"]["settle"] = Effect.fnUntraced(function* (asked, room, tier) {
         if (typeof asked.model === "string" && !byId.has(asked.model)) return yield* unknownModel("/settings/model")

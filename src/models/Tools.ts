@@ -12,14 +12,14 @@ import type { ReplySettings, RoomSettings } from "./Settings.ts"
 export const estimatedSearches = 4
 
 /** Which tools a model has for whom. */
-export const makeTools = ({ appUrl }: Pick<Settings, "appUrl">) => {
+export const makeTools = ({ frontEnd }: Pick<Settings, "frontEnd">) => {
   const toolsOf = ({ tools }: Model, tier: Tier): ReadonlyArray<Tool> => listFor(tools, tier)
 
   /** Why a user of the tier may not use the tool with the model; undefined when it may. */
   const faultOf = (tool: Tool, path: string, model: Model, tier: Tier): ToolNotInPlan | ValidationFailed | undefined => {
     if (toolsOf(model, tier).includes(tool)) return undefined
     return toolsOf(model, "basic").includes(tool) || toolsOf(model, "pro").includes(tool)
-      ? new ToolNotInPlan({ tool, upgradeUrl: `${appUrl}/subscribe/pro` })
+      ? new ToolNotInPlan({ tool, upgradeUrl: frontEnd.upgrade })
       : new ValidationFailed({ errors: [{ path, message: `is not a tool of ${model.id}` }] })
   }
 

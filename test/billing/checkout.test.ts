@@ -19,7 +19,7 @@ import { until } from "../support/wait.ts"
 
 let backend: TestBackend
 beforeAll(async () => {
-  backend = await startTestBackend({ backends: [{}, {}] })
+  backend = await startTestBackend({ backends: [{}, { FRONTEND_URL: "https://app.example/chat/" }] })
 })
 afterAll(() => backend.stop())
 
@@ -222,6 +222,50 @@ describe("Checkout.handleReturn", () => {
     assert.strictEqual((await thief.call("GET", "/billing/return")).status, 400)
     assert.strictEqual(await tierOf(thief), "basic")
     await backend.waitUntilIdle()
+  })
+
+  it("shows a browser without a token a page without data, and leads it to FRONTEND_URL where that is set", async () => {
+    const person = await backend.newUser()
+    const session = await openCheckout(person)
+    const browser = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" }
+    const [plain = "", withFrontEnd = ""] = backend.urls
+    const path = `/billing/return?session_id=${session}`
+    const page = await request(plain, "GET", path, { headers: browser })
+    assert.deepStrictEqual([page.status, page.headers.get("content-type")], [200, "text/html; charset=utf-8"])
+    assert.include(page.text, "close this page")
+    assert.notInclude(page.text, session)
+    const led = await request(withFrontEnd, "GET", path, { headers: browser })
+    assert.deepStrictEqual(
+      [led.status, led.headers.get("location")],
+      [303, `https://app.example/chat/?billing=success&session_id=${session}`]
+    )
+    const odd = await request(withFrontEnd, "GET", "/billing/return?session_id=%22%3E%0d%0aset-cookie:x", { headers: browser })
+    assert.strictEqual(
+      odd.headers.get("location"),
+      "https://app.example/chat/?billing=success&session_id=%22%3E%0D%0Aset-cookie%3Ax"
+    )
+    // An app says what it accepts, or sends a token.
+    for (const headers of [{}, { accept: "application/json" }, { ...browser, authorization: "Bearer forged" }]) {
+      assert.strictEqual((await request(plain, "GET", path, { headers })).status, 401)
+    }
+    const withToken = await request(plain, "GET", path, { headers: browser, token: person.token })
+    assert.deepInclude(withToken.body, { tier: "basic" })
+    // No other route shows a page.
+    assert.strictEqual((await request(plain, "GET", "/subscription/status", { headers: browser })).status, 401)
+  })
+
+  it("returns people to FRONTEND_URL from the checkout and from the portal, and upgrades there", async () => {
+    const [, withFrontEnd = ""] = backend.urls
+    const person = personAt(withFrontEnd, await backend.newUser())
+    const { success_url, cancel_url } = await backend.sdk.checkout.sessions.retrieve(await openCheckout(person))
+    assert.match(success_url ?? "", /\/billing\/return\?session_id=\{CHECKOUT_SESSION_ID\}$/)
+    assert.strictEqual(cancel_url, "https://app.example/chat/?billing=cancelled")
+    assert.strictEqual((await person.call("POST", "/subscription/portal")).status, 201)
+    const portals = objects(backend, "billing_portal.session").map(({ return_url }) => return_url)
+    assert.include(portals, "https://app.example/chat/?billing=portal")
+    const refused = await person.call("POST", "/chatroom", { model: "gemini-3.1-pro-preview" })
+    assert.strictEqual(refused.body.code, "model_not_in_plan", refused.text)
+    assert.strictEqual(refused.body.upgradeUrl, "https://app.example/chat/#upgrade")
   })
 
   it("stays Basic after a declined card, and the checkout can still be paid", async () => {

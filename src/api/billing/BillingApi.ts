@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AdmissionClass, CacheControl, noStore } from "../Annotations.ts"
+import { AdmissionClass, CacheControl, noStore, ShowsPage } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { IdempotencyKeyReused, IdempotencyKey, Replayed } from "../Idempotency.ts"
 import { times } from "../Examples.ts"
@@ -94,9 +94,15 @@ export class BillingApi extends HttpApiGroup.make("billing")
       },
       success: SubscriptionStatus,
       error: [CheckoutNotFound, BillingUnavailable]
-    }).annotateMerge(
-      describe("billingReturn", "Return from the checkout", "Asks Stripe at once instead of waiting for a webhook.")
-    )
+    })
+      .annotateMerge(
+        describe(
+          "billingReturn",
+          "Return from the checkout",
+          "Asks Stripe at once instead of waiting for a webhook. This is also where Stripe sends people back to: a browser, which accepts `text/html` and has no token, is led to the front end (303), or without one gets a page that shows no data."
+        )
+      )
+      .annotate(ShowsPage, true)
   )
   .middleware(Authorization)
   .annotate(CacheControl, noStore)
