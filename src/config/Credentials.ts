@@ -73,7 +73,7 @@ const ephemeralKeys = () => `ephemeral:${Buffer.from(crypto.getRandomValues(new 
 export const jwtKeys = Effect.fnUntraced(function* (environment: Environment) {
   const configured = yield* optionalSecret("JWT_KEYS")
   if (configured === undefined && environment === "production") {
-    return yield* fail("JWT_KEYS", "is required (kid:base64, 32 bytes or more)")
+    return yield* fail("JWT_KEYS", "is required (kid:base64, 32 bytes or more: openssl rand -base64 32)")
   }
   const list = configured === undefined ? ephemeralKeys() : Redacted.value(configured)
   const keys = yield* Effect.forEach(list.split(","), (entry, index) => jwtKey(entry.trim(), index))
@@ -143,10 +143,15 @@ export const gemini = Effect.fnUntraced(function* (environment: Environment) {
   }
 })
 
+/** Whether the settings of Stripe are needed. */
+export const isBillingOn = Effect.fnUntraced(function* (environment: Environment) {
+  if ((yield* choice("BILLING", ["on", "off"])) === "off") return false
+  return environment === "production" || (yield* optionalSecret("STRIPE_SECRET_KEY")) !== undefined
+})
+
 export const billing = Effect.fnUntraced(function* (environment: Environment) {
+  if (!(yield* isBillingOn(environment))) return undefined
   const secretKey = yield* optionalSecret("STRIPE_SECRET_KEY")
-  const isOff = (yield* choice("BILLING", ["on", "off"])) === "off"
-  if (isOff || (secretKey === undefined && environment !== "production")) return undefined
   if (secretKey === undefined) return yield* fail("STRIPE_SECRET_KEY", "is required (or BILLING=off)")
   const mode = /^[sr]k_(test|live)_\w+$/.exec(Redacted.value(secretKey))?.[1]
   if (mode === undefined) return yield* fail("STRIPE_SECRET_KEY", "must start with sk_test_ or sk_live_")
@@ -162,7 +167,7 @@ export const billing = Effect.fnUntraced(function* (environment: Environment) {
   }
 })
 
-const webhookSecrets = Effect.fnUntraced(function* (environment: Environment) {
+export const webhookSecrets = Effect.fnUntraced(function* (environment: Environment) {
   const configured = yield* optionalSecret("STRIPE_WEBHOOK_SECRETS")
   const secrets = configured === undefined ? [] : items(Redacted.value(configured))
   if (secrets.length === 0) return yield* fail("STRIPE_WEBHOOK_SECRETS", "is required (or BILLING=off)")
@@ -175,7 +180,7 @@ const webhookSecrets = Effect.fnUntraced(function* (environment: Environment) {
   return secrets.map((secret) => Redacted.make(secret, { label: "STRIPE_WEBHOOK_SECRETS" }))
 })
 
-const proPriceIds = Effect.gen(function* () {
+export const proPriceIds = Effect.gen(function* () {
   const prices = yield* optional("STRIPE_PRO_PRICE_ID")
   if (prices === undefined) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
   const [sold = "", ...older] = prices.split(",").map((price) => price.trim())

@@ -7,7 +7,9 @@ export class SettingError extends Schema.TaggedError<SettingError>()("SettingErr
   setting: Schema.String,
   problem: Schema.String,
   /** Whether it may pass by itself, as an outage of the database does. */
-  isPassing: Schema.optional(Schema.Boolean)
+  isPassing: Schema.optional(Schema.Boolean),
+  /** The other settings that stop the start, so that they can be mended at once. */
+  others: Schema.optional(Schema.Array(Schema.Struct({ setting: Schema.String, problem: Schema.String })))
 }) {
   override get message() {
     return `${this.setting}: ${this.problem}`

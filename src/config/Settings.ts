@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Record, Redacted } from "effect"
+import { Context, Effect, Layer, Record, Redacted, Result } from "effect"
 import { type Region, regions } from "../api/auth/Mobile.ts"
 import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { type FrontEnd, frontEndAt } from "./FrontEnd.ts"
@@ -11,11 +11,14 @@ import {
   type Environment,
   type Gateway,
   gemini,
+  isBillingOn,
   type JwtKey,
   jwtKeys,
   otpDelivery,
   moderation,
-  otpWebhook
+  otpWebhook,
+  proPriceIds,
+  webhookSecrets
 } from "./Credentials.ts"
 import { type ModelSettings, modelSettings, titleModel } from "./Models.ts"
 import {
@@ -28,7 +31,7 @@ import {
   optionalDollars,
   optionalSecret,
   optionalUrl,
-  type SettingError,
+  SettingError,
   text,
   url
 } from "./Reading.ts"
@@ -255,6 +258,35 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   }
 })
 
+/** The settings that a deployment has to make, each read by itself. */
+const requirements = Effect.gen(function* () {
+  const environment = yield* choice("APP_ENV", ["development", "test", "production"])
+  const readings: ReadonlyArray<Effect.Effect<unknown, SettingError>> = [
+    databases,
+    appUrl(environment, yield* integer("PORT", 0, 65_535)),
+    jwtKeys(environment),
+    Effect.flatMap(otpDelivery(environment), (delivery) => otpWebhook(environment, delivery)),
+    gemini(environment),
+    moderation(environment),
+    billing(environment),
+    ...((yield* isBillingOn(environment)) ? [webhookSecrets(environment), proPriceIds] : []),
+    adminToken(environment)
+  ]
+  const results = yield* Effect.all(readings, { mode: "result" })
+  return results.filter(Result.isFailure).map(({ failure }) => failure)
+})
+
+/** The failure together with the other required settings that are missing or unusable, each named once. */
+const withOthers = (failure: SettingError) =>
+  Effect.flatMap(
+    Effect.orElseSucceed(requirements, () => []),
+    (found) => {
+      const others = new Map(found.map(({ problem, setting }) => [setting, { setting, problem }]))
+      others.delete(failure.setting)
+      return Effect.fail(others.size === 0 ? failure : new SettingError({ ...failure, others: [...others.values()] }))
+    }
+  )
+
 export class AppConfig extends Context.Service<AppConfig, Settings>()("chat-backend/config/Settings") {
-  static readonly layer = Layer.effect(AppConfig, load)
+  static readonly layer = Layer.effect(AppConfig, Effect.catch(load, withOthers))
 }

@@ -11,16 +11,16 @@ export const environment = (overrides: Readonly<Record<string, string>> = {}) =>
   return ConfigProvider.layer(ConfigProvider.fromUnknown(Object.fromEntries(set)))
 }
 
-/** Prints one line: the reason when the operator can fix it, the whole cause when only a developer can. */
+/** Prints one line for each reason that the operator can fix, or the whole cause when only a developer can. */
 const report = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
   const clean = (text: string) => redact(oneLine(text))
   // `clean` gets the problem alone: it would redact whatever follows the name of a secret.
-  const line =
+  const lines =
     error instanceof SettingError
-      ? `cannot start: ${error.setting}: ${clean(error.problem)}`
-      : `cannot go on: ${clean(Cause.pretty(cause))}`
-  process.stderr.write(`${line}\n`)
+      ? [error, ...(error.others ?? [])].map(({ problem, setting }) => `cannot start: ${setting}: ${clean(problem)}`)
+      : [`cannot go on: ${clean(Cause.pretty(cause))}`]
+  process.stderr.write(lines.map((line) => `${line}\n`).join(""))
 }
 
 /** Reports a failure before the process exits because of it. */

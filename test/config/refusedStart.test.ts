@@ -10,6 +10,33 @@ describe("the process", () => {
     assert.strictEqual(code, 1)
   })
 
+  it("names everything that is missing, one line each", async () => {
+    const { code, stderr } = await runToEnd("src/main.ts", { OTP_DELIVERY: "webhook", ADMIN_TOKEN: "hunter2" })
+    assert.strictEqual(
+      stderr,
+      [
+        "DATABASE_URL: is required (postgres://…)",
+        "APP_URL: is required in production (https://…)",
+        "JWT_KEYS: is required (kid:base64, 32 bytes or more: openssl rand -base64 32)",
+        "OTP_WEBHOOK_URL: is required with OTP_DELIVERY=webhook",
+        "GEMINI_API_KEY: is required",
+        "STRIPE_SECRET_KEY: is required (or BILLING=off)",
+        "STRIPE_WEBHOOK_SECRETS: is required (or BILLING=off)",
+        "STRIPE_PRO_PRICE_ID: is required (or BILLING=off)",
+        "ADMIN_TOKEN: must have at least 16 characters in production"
+      ]
+        .map((line) => `cannot start: ${line}\n`)
+        .join("")
+    )
+    assert.strictEqual(code, 1)
+  })
+
+  it("names no setting of Stripe with BILLING=off", async () => {
+    const { stderr } = await runToEnd("src/main.ts", { BILLING: "off" })
+    assert.notInclude(stderr, "STRIPE")
+    assert.include(stderr, "GEMINI_API_KEY")
+  })
+
   it("treats an empty setting as a missing one", async () => {
     const { code, stderr } = await runToEnd("src/main.ts", { ...production, DATABASE_URL: "" })
     assert.match(stderr, /^cannot start: DATABASE_URL: [^\n]+\n$/)
