@@ -1,10 +1,11 @@
-import { Effect, Layer } from "effect"
+import { Cause, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { UserData } from "./account/UserData.ts"
 import { AuthLayer } from "./auth/Layer.ts"
 import { BillingLayer } from "./billing/Layer.ts"
 import { ChatLayer } from "./chat/Layer.ts"
 import { AppConfig } from "./config/Settings.ts"
 import { ClockSkew } from "./database/ClockSkew.ts"
+import { isDatabaseAway, reasonOf } from "./database/Connections.ts"
 import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
 import { Notifications } from "./database/Notifications.ts"
 import { HttpKitLayer } from "./http/Layer.ts"
@@ -56,7 +57,26 @@ const RunningLayer = RoleLayer.pipe(
   Layer.provide(Infrastructure)
 )
 
-/** The product, given its settings. It begins when its database can be reached. */
-export const AppLayer = Layer.unwrap(Effect.as(answeringProbes(awaitDatabase()), RunningLayer)).pipe(
-  Layer.provide([LoggingLayer, TelemetryLayer])
-)
+/** Builds the layers in a scope of their own, which is closed when they cannot be built. */
+const build = Effect.gen(function* () {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const memoMap = Layer.CurrentMemoMap.forkOrCreate(yield* Effect.context())
+  yield* Layer.buildWithMemoMap(RunningLayer, memoMap, scope).pipe(
+    Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+  )
+})
+
+/**
+ * The product, given its settings. It begins when its database can be reached, and again from the beginning when the
+ * database goes away while it begins.
+ */
+export const AppLayer = Layer.effectDiscard(
+  Effect.andThen(answeringProbes(awaitDatabase()), build).pipe(
+    Effect.sandbox,
+    Effect.tapError((cause) =>
+      isDatabaseAway(cause) ? Effect.logWarning(`The start begins again: ${reasonOf(Cause.squash(cause))}`) : Effect.void
+    ),
+    Effect.retry({ while: isDatabaseAway, schedule: Schedule.spaced("500 millis") }),
+    Effect.catch((cause) => Effect.failCause(cause))
+  )
+).pipe(Layer.provide([LoggingLayer, TelemetryLayer]))

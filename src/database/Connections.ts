@@ -1,5 +1,5 @@
 import { PgClient } from "@effect/sql-pg"
-import { Predicate, Redacted, String } from "effect"
+import { Cause, Predicate, Redacted, String } from "effect"
 import { SqlError } from "effect/sql"
 import type { ClientConfig } from "pg"
 import type { DatabaseEndpoint } from "../config/DatabaseUrl.ts"
@@ -104,6 +104,12 @@ export const isPassing = (error: unknown): boolean => {
   // SQLSTATE classes 08 (connection), 53 (resources) and 57P (operator intervention), or a socket's own error.
   if (/^(08|53)...$|^57P0[1-4]$|^E(CONN|HOST|NET|AI_AGAIN|PIPE|NOTFOUND|TIMEDOUT)/.test(code)) return true
   return code === "" && /closed|timed? ?out|has not answered|terminated/i.test(reasonOf(error))
+}
+
+/** Whether a start failed for that reason. */
+export const isDatabaseAway = (cause: Cause.Cause<unknown>): boolean => {
+  const error = Cause.squash(cause)
+  return error instanceof SettingError ? error.isPassing === true : isPassing(error)
 }
 
 /** What Postgres says when the role lacks a right (SQLSTATE 42501); undefined for every other error. */

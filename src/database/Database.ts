@@ -1,7 +1,6 @@
 import { Context, Effect, Layer, Schedule } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { SettingError } from "../config/Reading.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { makePool, type PoolOptions } from "./ConnectionPool.ts"
 import { isPassing, makeClient, reasonOf, unusable } from "./Connections.ts"
@@ -47,13 +46,6 @@ export const awaitDatabase = Effect.fnUntraced(function* (options: { readonly tr
   )
 })
 
-/** Repeats a step of the start while the database is away: it may go again after `awaitDatabase` has found it. */
-const untilReachable = <A, E, R>(step: Effect.Effect<A, E, R>) =>
-  Effect.retry(step, {
-    while: (error) => error instanceof SettingError && error.isPassing === true,
-    schedule: Schedule.spaced("500 millis")
-  })
-
 /** The migrations alone (`npm run migrate`): a deployment is told within a minute that its database is away. */
 export const runAllMigrations = Effect.andThen(awaitDatabase({ tries: 60 }), migrate())
 
@@ -66,7 +58,7 @@ export class ReadSql extends Context.Service<ReadSql, SqlClient.SqlClient>()("ch
     ReadSql,
     Effect.gen(function* () {
       const { database, isPooled } = yield* AppConfig
-      return yield* untilReachable(connect({ ...reads, endpoint: database, isPooled }))
+      return yield* connect({ ...reads, endpoint: database, isPooled })
     })
   )
 }
@@ -76,16 +68,14 @@ export const DatabaseLayer = Layer.effect(
   SqlClient.SqlClient,
   Effect.gen(function* () {
     const { database, databasePoolSize, isPooled, migrate: migrates } = yield* AppConfig
-    if (migrates) yield* untilReachable(migrate())
-    const pool = yield* untilReachable(
-      connect({
-        ...writes,
-        endpoint: database,
-        isPooled,
-        connections: databasePoolSize,
-        requestConnections: databasePoolSize - ownConnections
-      })
-    )
+    if (migrates) yield* migrate()
+    const pool = yield* connect({
+      ...writes,
+      endpoint: database,
+      isPooled,
+      connections: databasePoolSize,
+      requestConnections: databasePoolSize - ownConnections
+    })
     // Before the migrations are looked up: a role that sees no table would find none.
     yield* refuseWithoutRights(pool, database)
     yield* refuseDirectWithoutRights
