@@ -18,6 +18,7 @@ import m0017 from "./0017_safety.ts"
 import m0018 from "./0018_thinking.ts"
 import m0019 from "./0019_send.ts"
 import m0020 from "./0020_search.ts"
+import m0021 from "./0021_shares.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -40,5 +41,6 @@ export const migrations = {
   "0017_safety": m0017,
   "0018_thinking": m0018,
   "0019_send": m0019,
-  "0020_search": m0020
+  "0020_search": m0020,
+  "0021_shares": m0021
 }

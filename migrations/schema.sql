@@ -244,6 +244,21 @@ create table sessions (
   constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
 
+create table shares (
+  user_id uuid not null,
+  id uuid not null,
+  chatroom_id uuid not null,
+  up_to uuid not null,
+  title text not null,
+  token_hash text not null,
+  views integer default 0 not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint shares_pkey PRIMARY KEY (user_id, id),
+  constraint shares_user_id_chatroom_id_fkey FOREIGN KEY (user_id, chatroom_id) REFERENCES chatrooms(user_id, id) ON DELETE CASCADE
+);
+
 create unlogged table stream_log (
   worker_no integer not null,
   tick bigint not null,
@@ -347,6 +362,10 @@ CREATE INDEX otp_challenges_live ON otp_challenges USING btree (mobile, purpose,
 CREATE INDEX otp_challenges_of_number ON otp_challenges USING btree (mobile, created_at);
 
 CREATE INDEX otp_joined_challenges_of_code ON otp_joined_challenges USING btree (code_id);
+
+CREATE INDEX shares_of_room ON shares USING btree (user_id, chatroom_id);
+
+CREATE UNIQUE INDEX shares_token ON shares USING btree (token_hash);
 
 CREATE INDEX subscriptions_due ON subscriptions USING btree (current_period_end) WHERE status = ANY (ARRAY['active'::text, 'trialing'::text, 'past_due'::text]);
 

@@ -18,6 +18,7 @@ export const rooms = [
   "auth",
   "models", // the models that users may choose
   "chat", // chatrooms, messages, quota
+  "shares", // links under which a part of a room can be read
   "billing", // Stripe
   "stream", // texts while they are written, and their readers
   "replies", // making a reply

@@ -19,6 +19,7 @@ import { QueueState } from "./queue/QueueState.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
 import { ModelsLayer } from "./models/Layer.ts"
+import { SharesLayer } from "./shares/Layer.ts"
 import { OpsServerLayer, ServerLayer } from "./server/Server.ts"
 import { answeringProbes } from "./server/StartupServer.ts"
 
@@ -50,7 +51,7 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSk
 
 /** The role on top of the features on top of the infrastructure. */
 const RunningLayer = RoleLayer.pipe(
-  Layer.provide([UserData.layer, BillingLayer, RepliesLayer]),
+  Layer.provide([UserData.layer, BillingLayer, RepliesLayer, SharesLayer]),
   Layer.provide(ChatLayer),
   Layer.provide(AuthLayer),
   Layer.provide(ModelsLayer),

@@ -6,11 +6,13 @@ import { makeModelTasks } from "./models/ModelTasks.ts"
 import { Tasks } from "./queue/Tasks.ts"
 import { ReplyMakingLayer } from "./replies/MakingLayer.ts"
 import { makeReplyTasks } from "./replies/ReplyTask.ts"
+import { makeShareTasks } from "./shares/ShareTasks.ts"
 
 /** What jobs can ask of a worker. */
 export const TasksLayer = Layer.effect(
   Tasks,
-  Effect.map(Effect.all([makeReplyTasks, makeChatTasks, makeModelTasks, makeBillingTasks, makeAuthTasks]), (tasks) =>
-    tasks.flat()
+  Effect.map(
+    Effect.all([makeReplyTasks, makeChatTasks, makeShareTasks, makeModelTasks, makeBillingTasks, makeAuthTasks]),
+    (tasks) => tasks.flat()
   )
 ).pipe(Layer.provide(ReplyMakingLayer))

@@ -44,6 +44,8 @@ const headers: Node = {
   ETag: text("Identifies the content of the page, for `If-None-Match`.", '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'),
   "Cache-Control": text("Which caches may store the response.", noStore, { enum: [noStore] }),
   "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why the cache was not used.", "chatrooms; hit"),
+  "X-Robots-Tag": text("Keeps the response out of search engines.", "noindex", { enum: ["noindex"] }),
+  Vary: text("The request headers that the response depends on.", "Accept, Accept-Encoding"),
   "Content-Disposition": text("The name of the file.", 'attachment; filename="export.json"')
 }
 

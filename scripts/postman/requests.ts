@@ -35,6 +35,8 @@ export const variables = {
   etag: "The version of the list of chatrooms.",
   cursor: "The start of the list's next page.",
   replyId: "The last reply.",
+  shareId: "A shared link.",
+  shareToken: "The token of that link: the last part of its address.",
   lastEventId: "The last event of a reply's stream, as attempt:offset.",
   dailyLimit: "The prompts a day of the user's tier.",
   tries: "How often the current request was repeated.",
@@ -195,6 +197,22 @@ export const folders: ReadonlyArray<Folder> = [
     }),
     call("Cancel reply", "cancelMessage", 200),
     call("Search messages", "search", 200, { query: { q: "engine" } }),
+    call("Share chatroom by link", "createShare", 201, { after: "shareToken", save: { shareId: "id" } }),
+    call("List shared links", "listShares", 200),
+    call("Read shared conversation", "getShared", 200, { path: { token: "{{shareToken}}" } }),
+    call("Read shared conversation: as a page", "getShared", 200, {
+      path: { token: "{{shareToken}}" },
+      headers: { Accept: "text/html" },
+      media: "text/html"
+    }),
+    call("Copy shared conversation", "copyShare", 201, {
+      path: { token: "{{shareToken}}" },
+      before: "newKey",
+      headers: key,
+      save: { secondRoomId: "id" }
+    }),
+    call("Revoke shared link", "revokeShare", 204, { path: { id: "{{shareId}}" } }),
+    call("Read shared conversation: revoked", "getShared", "404 share_not_found", { path: { token: "{{shareToken}}" } }),
     call("Export chatroom as JSON", "exportChatroom", 200),
     call("Export chatroom as Markdown", "exportChatroom", 200, { query: { format: "markdown" }, media: "text/markdown" }),
     call("Create export ticket: chatroom", "createChatroomExportTicket", 201, { save: { ticket: "ticket" } }),

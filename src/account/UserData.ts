@@ -77,6 +77,15 @@ export class UserData extends Context.Service<
           (session) => session
         )
 
+      const sharesOf = ({ userId }: CurrentSession) =>
+        elements(
+          (after) => sql<Kept>`
+            select id, chatroom_id, title, views, created_at, expires_at, revoked_at from shares
+            where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (share) => share
+        )
+
       const authEventsOf = ({ userId }: CurrentSession) =>
         elements(
           (after) => sql<Kept>`
@@ -119,6 +128,8 @@ export class UserData extends Context.Service<
           sessionsOf(user),
           text('],"authEvents":['),
           authEventsOf(user),
+          text('],"shares":['),
+          sharesOf(user),
           text('],"subscriptions":'),
           json(subscriptionsOf(user)),
           text(',"usage":'),

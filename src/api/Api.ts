@@ -6,6 +6,7 @@ import { ChatApi } from "./chat/ChatApi.ts"
 import { RepliesApi } from "./chat/RepliesApi.ts"
 import { SearchApi } from "./chat/SearchApi.ts"
 import { ModelsApi } from "./models/ModelsApi.ts"
+import { SharedApi, SharesApi } from "./shares/SharesApi.ts"
 import { overview } from "./Overview.ts"
 import { Problems, unrouted } from "./Problems.ts"
 import { AdminApi } from "./ops/AdminApi.ts"
@@ -20,6 +21,8 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(ChatApi)
   .add(RepliesApi)
   .add(SearchApi)
+  .add(SharesApi)
+  .add(SharedApi)
   .add(ModelsApi)
   .add(BillingApi)
   .add(WebhookApi)

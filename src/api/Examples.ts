@@ -11,6 +11,7 @@ export const ada = {
   userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
   /** Has the shape of a real token but no valid signature. */
   token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmVkIGJ5IG5vYm9keQ",
+  shareToken: "YS1saW5rLXdpdGgtMzItcmFuZG9tLWJ5dGVzLW9mLWE",
   refreshToken: "YWRhLnNlc3Npb24uMA.c2lnbmVkIGJ5IG5vYm9keQ"
 }
 
@@ -20,6 +21,7 @@ export const ids = {
   room: "01a1fd71-dc20-7d14-9c25-6d4455667704",
   question: "01a1fd72-c680-7e15-8c26-7d4455667705",
   reply: "01a1fd72-c680-7e15-9c27-8d4455667706",
+  share: "01a1fd78-a5a0-7f16-8c28-9d4455667707",
   request: "8f14e45f-ceea-467f-9c2b-5d1f0c2a7b90"
 }
 
@@ -29,6 +31,7 @@ export const times = {
   roomOpened: "2026-11-21T09:31:00.000Z",
   asked: "2026-11-21T09:32:00.000Z",
   answered: "2026-11-21T09:32:02.480Z",
+  shared: "2026-11-21T09:38:25.000Z",
   subscribed: "2026-11-21T09:40:00.000Z",
   checkoutExpires: "2026-11-21T10:38:00.000Z",
   midnight: "2026-11-22T00:00:00.000Z",

@@ -1,4 +1,5 @@
 import { Context, Duration, Effect, Exit, Layer } from "effect"
+import type { Statement } from "effect/sql"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { addressKey, networksOf } from "../http/ClientAddress.ts"
 import { type Allowance, type Rate, Throttle } from "./Throttle.ts"
@@ -13,6 +14,8 @@ const guesses = {
 }
 /** Numbers that one client registers: each is a row that stays. */
 const signUps = { limit: 60, period: Duration.hours(1) }
+/** Unknown links, or other secrets, that one client shows. */
+const misses = { limit: 60, period: Duration.minutes(1) }
 
 /** What one address, and the networks around it, may do to many accounts. Private addresses are not counted. */
 export class AddressLimits extends Context.Service<
@@ -26,6 +29,15 @@ export class AddressLimits extends Context.Service<
       isWrong: (error: E) => boolean
     ) => Effect.Effect<A, E | TooManyAttempts, R>
     readonly signUp: (address: string | null) => Effect.Effect<void, TooManyAttempts>
+    /**
+     * The row that belongs to a secret (`query` selects its `id`), unless the address or its networks showed too many unknown
+     * ones. An unknown secret costs one statement, or none while the address has to wait.
+     */
+    readonly lookUp: <Row extends object>(
+      what: string,
+      address: string | null,
+      query: Statement.Fragment
+    ) => Effect.Effect<Row | undefined, TooManyAttempts>
   }
 >()("chat-backend/auth/AddressLimits") {
   static readonly layer = Layer.effect(
@@ -89,7 +101,17 @@ export class AddressLimits extends Context.Service<
         if (addressKey(address) !== null) yield* takeAll(allowancesOf("signup", address, signUps))
       })
 
-      return AddressLimits.of({ guess, signUp })
+      const lookUp = Effect.fnUntraced(function* <Row extends object>(
+        what: string,
+        address: string | null,
+        query: Statement.Fragment
+      ) {
+        const { denied, row } = yield* throttle.findOrTake<Row>(query, allowancesOf(what, address, misses))
+        if (denied.size > 0) return yield* new TooManyAttempts({ retryAfter: Math.max(...denied.values()) })
+        return row
+      })
+
+      return AddressLimits.of({ guess, signUp, lookUp })
     })
   )
 }

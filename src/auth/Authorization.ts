@@ -9,6 +9,7 @@ import { SessionEnded } from "../ops/RequestSlot.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isOpenedByBrowser, returnPage } from "../http/ReturnPage.ts"
 import { RefreshCookie } from "../http/RefreshCookie.ts"
+import { makeAuthenticateToken } from "./Authentication.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tickets } from "./Tickets.ts"
 import { Tokens } from "./Tokens.ts"
@@ -17,16 +18,11 @@ export const AuthorizationLayer = Layer.effect(
   Authorization,
   Effect.gen(function* () {
     const { frontEnd } = yield* AppConfig
+    const byToken = yield* makeAuthenticateToken
     const tokens = yield* Tokens
     const sessions = yield* Sessions
     const cookie = yield* RefreshCookie
     const tickets = yield* Tickets
-
-    const byToken = Effect.fnUntraced(function* (token: string) {
-      if (token === "") return yield* Unauthenticated.because("unauthenticated")
-      const claims = yield* tokens.verify(token)
-      return (yield* sessions.find(claims.sub, claims.sid)) ?? (yield* Unauthenticated.because("session_revoked"))
-    })
 
     /** The session of the refresh cookie, for a request whose access token is refused. */
     const byCookie = Effect.fnUntraced(function* (refused: Unauthenticated) {

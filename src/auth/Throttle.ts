@@ -1,5 +1,6 @@
 import { Clock, Context, Duration, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, type Statement } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
 import { DenialCache } from "./DenialCache.ts"
 
 /** `limit` events per `period`, refilled evenly. */
@@ -11,6 +12,12 @@ export interface Rate {
 }
 
 const seconds = (duration: Duration.Duration) => Duration.toMillis(duration) / 1000
+
+/** An allowance that is used up, with the seconds to wait. */
+interface Denied {
+  readonly key: string
+  readonly wait: number
+}
 
 /** A key and the rate that limits it. */
 export interface Allowance {
@@ -29,6 +36,14 @@ export class Throttle extends Context.Service<
      * the whole seconds to wait.
      */
     readonly takeAll: (allowances: ReadonlyArray<Allowance>) => Effect.Effect<ReadonlyMap<string, number>>
+    /**
+     * The row of a query that finds one at most and selects its `id`; without a row takes one from each allowance, in the same
+     * statement. When an allowance is used up, `denied` has the seconds to wait; the query does not run while they are known.
+     */
+    readonly findOrTake: <Row extends object>(
+      query: Statement.Fragment,
+      allowances: ReadonlyArray<Allowance>
+    ) => Effect.Effect<{ readonly row: Row | undefined; readonly denied: ReadonlyMap<string, number> }>
     /** The seconds to wait that this process remembers. It does not query, so 0 does not mean that a take would succeed. */
     readonly cachedWait: (key: string) => Effect.Effect<number>
     /** Like `take`, but takes nothing. */
@@ -50,23 +65,51 @@ export class Throttle extends Context.Service<
       const remember = (key: string, rate: Rate, wait: number) =>
         Effect.map(Clock.currentTimeMillis, (now) => denials.remember(key, wait, now, rate.refundable === true))
 
-      const takeAll = Effect.fn("Throttle.takeAll")(function* (allowances: ReadonlyArray<Allowance>) {
-        const now = yield* Clock.currentTimeMillis
-        const known = allowances.map(({ key }) => [key, denials.secondsLeft(key, now)] as const).filter(([, wait]) => wait > 0)
-        if (known.length > 0) return new Map(known)
+      const knownWaits = (allowances: ReadonlyArray<Allowance>) =>
+        Effect.map(
+          Clock.currentTimeMillis,
+          (now) =>
+            new Map(allowances.map(({ key }) => [key, denials.secondsLeft(key, now)] as const).filter(([, wait]) => wait > 0))
+        )
+
+      /** The rows of `take_throttles`: the allowances that are used up. */
+      const taken = (allowances: ReadonlyArray<Allowance>) => {
         const requested = allowances.map(({ key, rate }) => {
           const period = seconds(rate.period)
           return { key, period, step: period / rate.limit }
         })
-        const denied = yield* sql<{ key: string; wait: number }>`
-          select key, wait from take_throttles(${JSON.stringify(requested)}::text::json)
-        `
+        return sql`take_throttles(${JSON.stringify(requested)}::text::json)`
+      }
+
+      const rememberAll = Effect.fnUntraced(function* (allowances: ReadonlyArray<Allowance>, denied: ReadonlyArray<Denied>) {
         const waits = new Map(denied.map(({ key, wait }) => [key, wait]))
         for (const { key, rate } of allowances) {
           const wait = waits.get(key)
           if (wait !== undefined) yield* remember(key, rate, wait)
         }
         return waits
+      })
+
+      const takeAll = Effect.fn("Throttle.takeAll")(function* (allowances: ReadonlyArray<Allowance>) {
+        const known = yield* knownWaits(allowances)
+        if (known.size > 0) return known
+        return yield* rememberAll(allowances, yield* sql<Denied>`select key, wait from ${taken(allowances)}`)
+      }, Effect.orDie)
+
+      const findOrTake = Effect.fn("Throttle.findOrTake")(function* <Row extends object>(
+        query: Statement.Fragment,
+        allowances: ReadonlyArray<Allowance>
+      ): Effect.fn.Return<{ readonly row: Row | undefined; readonly denied: ReadonlyMap<string, number> }, SqlError> {
+        const known = yield* knownWaits(allowances)
+        if (known.size > 0) return { row: undefined, denied: known }
+        const [row] = yield* sql<Row & { readonly id: string | null; readonly denied: ReadonlyArray<Denied> | null }>`
+          select found.*, case when found.id is null then (select json_agg(t) from ${taken(allowances)} t) end as denied
+          from (select 1) one left join (${query}) found on true
+        `
+        if (row === undefined || row.id === null) {
+          return { row: undefined, denied: yield* rememberAll(allowances, row?.denied ?? []) }
+        }
+        return { row, denied: new Map<string, number>() }
       }, Effect.orDie)
 
       const take = (key: string, rate: Rate) => Effect.map(takeAll([{ key, rate }]), (denied) => denied.get(key) ?? 0)
@@ -108,7 +151,7 @@ export class Throttle extends Context.Service<
         yield* sql`delete from throttles where key = ${key}`
       }, Effect.orDie)
 
-      return Throttle.of({ take, takeAll, cachedWait, peek, refund, refundAll, reset })
+      return Throttle.of({ take, takeAll, findOrTake, cachedWait, peek, refund, refundAll, reset })
     })
   )
 }

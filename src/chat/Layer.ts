@@ -4,11 +4,17 @@ import { Chatrooms } from "./Chatrooms.ts"
 import { Feedbacks } from "./Feedbacks.ts"
 import { Messages } from "./Messages.ts"
 import { Quota } from "./Quota.ts"
+import { RoomCopies } from "./RoomCopies.ts"
 import { RoomExport } from "./RoomExport.ts"
 import { Search } from "./Search.ts"
 import { Sending } from "./Sending.ts"
 
 /** Chatrooms, their messages, and the quota within which questions are accepted. */
-export const ChatLayer = Layer.mergeAll(ChatroomList.layer, Sending.layer, RoomExport.layer, Search.layer, Feedbacks.layer).pipe(
-  Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer])
-)
+export const ChatLayer = Layer.mergeAll(
+  ChatroomList.layer,
+  Sending.layer,
+  RoomExport.layer,
+  RoomCopies.layer,
+  Search.layer,
+  Feedbacks.layer
+).pipe(Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer]))

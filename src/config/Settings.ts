@@ -28,6 +28,7 @@ import {
   integer,
   items,
   optional,
+  optionalChoice,
   optionalDollars,
   optionalSecret,
   optionalUrl,
@@ -113,6 +114,8 @@ export interface Settings {
   readonly userConcurrency: { readonly basic: number; readonly pro: number }
   /** Requests that the process handles at the same time. Further requests wait, and then get 503 `overloaded`. */
   readonly requestConcurrency: number
+  /** Who can read a shared link; with `off` none can be made either. */
+  readonly sharing: "off" | "users" | "public"
   readonly corsOrigins: ReadonlyArray<string>
   /** The proxies whose `X-Forwarded-For` is trusted. */
   readonly trustedProxies: TrustedProxies
@@ -249,6 +252,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     workerConcurrency,
     userConcurrency: yield* userConcurrency(workerConcurrency),
     requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000),
+    sharing: (yield* optionalChoice("SHARING", ["off", "users", "public"])) ?? (environment === "production" ? "off" : "public"),
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,
     apiPrefix: yield* apiPrefix,

@@ -177,6 +177,11 @@ export const variables = {
       "requests that one process handles at the same time; further requests wait up to five seconds and then get 503 `overloaded`",
     defaultValue: 64
   },
+  SHARING: {
+    meaning:
+      "links to conversations ([docs/shares.md](shares.md)): `public` lets anyone with a link read it, `users` only logged-in users, `off` no one, and no link can be made",
+    default: "`public`; `off` in production"
+  },
   TRUSTED_PROXIES: {
     meaning:
       "proxies in front whose `X-Forwarded-For` is trusted: their count (`2` on Render), or their addresses and ranges, separated by commas",

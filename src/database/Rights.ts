@@ -22,6 +22,7 @@ export const ownTables = [
   "otp_joined_challenges",
   "server_secrets",
   "sessions",
+  "shares",
   "stream_log",
   "stream_segments",
   "subscriptions",

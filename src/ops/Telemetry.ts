@@ -3,8 +3,11 @@ import { FetchHttpClient } from "effect/http"
 import { OtlpExporter, OtlpSerialization, OtlpTracer } from "effect/observability"
 import { AppConfig } from "../config/Settings.ts"
 
-/** A tracer whose spans hold no query of a URL: users' search words and Stripe's session ids are in them. */
-const withoutQueries = (tracer: Tracer.Tracer): Tracer.Tracer =>
+/** An address without the token of a shared link. */
+const withoutToken = (url: string): string => url.replace(/(\/share\/)[^/?#]+/i, "$1…")
+
+/** A tracer whose spans hold no secrets of a URL: search words and Stripe's session ids in queries, and tokens of shared links. */
+const withoutSecrets = (tracer: Tracer.Tracer): Tracer.Tracer =>
   Tracer.make({
     ...tracer,
     span: (options) => {
@@ -13,7 +16,8 @@ const withoutQueries = (tracer: Tracer.Tracer): Tracer.Tracer =>
       return Object.assign(span, {
         attribute: (key: string, value: unknown) => {
           if (key === "url.query") return
-          attribute(key, key === "url.full" ? String(value).replace(/\?.*$/s, "") : value)
+          if (key === "url.full") attribute(key, withoutToken(String(value).replace(/\?.*$/s, "")))
+          else attribute(key, key === "url.path" ? withoutToken(String(value)) : value)
         }
       })
     }
@@ -32,7 +36,7 @@ export const TelemetryLayer = Layer.unwrap(
       resource: { serviceName: "gemini-chat-backend", attributes: { "service.role": role } },
       shutdownTimeout: "2 seconds"
     })
-    return Layer.effect(Tracer.Tracer, Effect.map(tracer, withoutQueries)).pipe(
+    return Layer.effect(Tracer.Tracer, Effect.map(tracer, withoutSecrets)).pipe(
       Layer.provide([OtlpExporter.layerFlusher, OtlpSerialization.layerJson, FetchHttpClient.layer])
     )
   })

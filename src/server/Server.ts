@@ -16,6 +16,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import { SettingError } from "../config/Reading.ts"
 import { ModelsHttp } from "../models/ModelsHttp.ts"
+import { SharesHttp } from "../shares/SharesHttp.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
 import { AdminAuthorizationLayer, AdminHttp } from "./AdminHttp.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -30,7 +31,7 @@ import { ProblemsLayer } from "./Problems.ts"
 import { routerConfig } from "./Routes.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, ModelsHttp, BillingHttp, OpsHttp, AdminHttp]),
+  Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, SharesHttp, ModelsHttp, BillingHttp, OpsHttp, AdminHttp]),
   Layer.provide([AuthorizationLayer, AdminAuthorizationLayer, ProblemsLayer])
 )
 

@@ -40,7 +40,8 @@ const open = new Set([
   "GET /admin/queue",
   "GET /admin/usage",
   "GET /admin/feedback",
-  "POST /webhook/stripe"
+  "POST /webhook/stripe",
+  "GET /share/:token"
 ])
 
 const withoutSlash = (path: string) => (path.length > 1 ? path.replace(/\/$/, "") : path)
@@ -246,8 +247,9 @@ describe("the document", () => {
       const isAdmin = ["GET /admin/queue", "GET /admin/usage", "GET /admin/feedback", "GET /metrics"].includes(nameOf(endpoint))
       const scheme = isProtected ? [{ bearer: [] }] : isAdmin ? [{ admin: [] }] : []
       assert.deepStrictEqual(operation["security"], scheme, nameOf(endpoint))
-      // A password or a refresh token can be refused with 401 where no access token is needed.
-      const refusesCredentials = isAdmin || ["POST /auth/login", "POST /auth/refresh"].includes(nameOf(endpoint))
+      // A password or a refresh token can be refused with 401 where no access token is needed, and a link with `SHARING=users`.
+      const refusesCredentials =
+        isAdmin || ["POST /auth/login", "POST /auth/refresh", "GET /share/:token"].includes(nameOf(endpoint))
       assert.strictEqual("401" in nodeAt(operation, "responses"), isProtected || refusesCredentials, nameOf(endpoint))
     }
   })
@@ -261,10 +263,15 @@ describe("the server", () => {
     async (_, endpoint) => {
       const [path, method] = documented(endpoint)
       const options = method === "get" || method === "delete" ? {} : { body: {} }
-      const reply = await call(method.toUpperCase(), path, { id: room, mid: room }, options)
+      const reply = await call(method.toUpperCase(), path, { id: room, mid: room, token: "unknown" }, options)
       assert.strictEqual(`${reply.status} ${reply.body?.code}`, "401 unauthenticated")
       assert.isNotNull(reply.headers.get("www-authenticate"))
-      const stale = await call(method.toUpperCase(), path, { id: room, mid: room }, { ...options, token: "x.y.z" })
+      const stale = await call(
+        method.toUpperCase(),
+        path,
+        { id: room, mid: room, token: "unknown" },
+        { ...options, token: "x.y.z" }
+      )
       assert.strictEqual(`${stale.status} ${stale.body?.code}`, "401 token_invalid")
     }
   )
@@ -280,7 +287,7 @@ describe("the server", () => {
       const reply = await call(
         method.toUpperCase(),
         path,
-        { id, mid: sent.body.reply?.id ?? room },
+        { id, mid: sent.body.reply?.id ?? room, token: "unknown" },
         { ...options, token: bob.token }
       )
       assert.strictEqual(reply.status, 404, reply.text)

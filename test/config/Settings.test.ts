@@ -49,6 +49,15 @@ const stripe = {
   STRIPE_PRO_PRICE_ID: "price_pro"
 }
 
+describe("SHARING", () => {
+  it("is off in production and public elsewhere, unless it is set", async () => {
+    assert.strictEqual((await settings({ ...production, BILLING: "off" })).sharing, "off")
+    assert.strictEqual((await settings(test)).sharing, "public")
+    assert.strictEqual((await settings({ ...production, BILLING: "off", SHARING: "users" })).sharing, "users")
+    assert.strictEqual(await refusal({ ...test, SHARING: "all" }), "SHARING: must be one of off, users, public")
+  })
+})
+
 describe("a setting that is not set", () => {
   it("has its default", async () => {
     const { jwtKeys, ...rest } = await settings({ ...production, BILLING: "off" })

@@ -49,6 +49,10 @@ describe("traces", () => {
     assert.strictEqual(refused.status, 401)
     const ticket = (await person.call("POST", "/user/me/export-ticket")).body
     assert.strictEqual((await request(backend.url, "GET", ticket.url)).status, 200)
+    const shared = await person.call("POST", `/chatroom/${answered.body.reply.chatroomId}/share`, {})
+    const token = String(shared.body.url).split("/").at(-1) ?? ""
+    assert.strictEqual((await person.call("GET", `/share/${token}?limit=1`)).status, 200)
+    assert.strictEqual((await person.call("POST", `/share/${token}/copy`, {})).status, 201)
     // Stopping sends the buffered spans.
     await backend.stop()
     const all = received.map(({ body }) => body).join("\n")
@@ -56,7 +60,18 @@ describe("traces", () => {
     for (const name of ["POST", "Sending.send", "ReplyMaker.attempt", "gemini-chat-backend", "send_message"])
       assert.include(all, name)
     assert.include(all, "/search")
-    for (const secret of [person.token, person.mobile, "Traced.", "unspeakable", "unnamed", "url.query", "c00k1e", ticket.ticket])
+    assert.include(all, "/share/…")
+    for (const secret of [
+      token,
+      person.token,
+      person.mobile,
+      "Traced.",
+      "unspeakable",
+      "unnamed",
+      "url.query",
+      "c00k1e",
+      ticket.ticket
+    ])
       assert.notInclude(all, secret)
   })
 })

@@ -66,6 +66,15 @@ const tables = [
     id: "customer_id",
     fresh: "89 days",
     old: "91 days"
+  },
+  {
+    table: "shares",
+    insert: `with room as (insert into chatrooms (user_id, id, title) values ($1, gen_random_uuid(), $2) returning id)
+      insert into shares (user_id, id, chatroom_id, up_to, title, token_hash, created_at, expires_at)
+      select $1, gen_random_uuid(), id, id, $2, gen_random_uuid()::text, now(), now() - $3::interval from room`,
+    id: "title",
+    fresh: "23 hours",
+    old: "25 hours"
   }
 ] as const
 

@@ -4,6 +4,7 @@ import { ada, ids, times } from "../Examples.ts"
 import { Timestamp } from "../Schemas.ts"
 import { E164Text } from "../auth/Mobile.ts"
 import { SessionId, Tier, UserId } from "../auth/User.ts"
+import { exampleShare, Share } from "../shares/Share.ts"
 import { DayOfUsage, exampleDay } from "./Usage.ts"
 
 const Profile = Schema.Struct({
@@ -54,11 +55,16 @@ const KeptSubscription = Schema.Struct({
   createdAt: Timestamp
 }).annotate({ identifier: "ExportedSubscription" })
 
+const KeptShare = Schema.Struct({ ...Share.fields, revokedAt: Schema.NullOr(Timestamp) }).annotate({
+  identifier: "ExportedShare"
+})
+
 /** Everything stored about a user: the body of `GET /user/me/export`, which is streamed. */
 export const UserExport = Schema.Struct({
   user: Profile,
   sessions: Schema.Array(KeptSession),
   authEvents: Schema.Array(KeptEvent),
+  shares: Schema.Array(KeptShare),
   subscriptions: Schema.Array(KeptSubscription),
   usage: Schema.Array(DayOfUsage),
   chatrooms: Schema.Array(ChatroomExport)
@@ -93,6 +99,7 @@ export const UserExport = Schema.Struct({
           at: times.loggedIn
         }
       ],
+      shares: [{ ...exampleShare, revokedAt: null }],
       subscriptions: [],
       usage: [exampleDay],
       chatrooms: [exampleExport]

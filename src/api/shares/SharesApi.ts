@@ -1,0 +1,87 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
+import { Authorization } from "../auth/AuthApi.ts"
+import { ReauthenticationRequired, TooManyAttempts, Unauthenticated } from "../auth/AuthErrors.ts"
+import { NewChatroom } from "../chat/ChatBodies.ts"
+import { ChatroomNotFound, ChatroomsLimited, TooManyChatrooms } from "../chat/ChatErrors.ts"
+import { ChatroomId } from "../chat/Chatroom.ts"
+import { describe } from "../Describe.ts"
+import { ada, ids } from "../Examples.ts"
+import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
+import { CreateShare, exampleShare, NewShare, Share, SharedConversation, SharedPage, ShareId } from "./Share.ts"
+import { NothingToShare, ShareNotFound, ShareTooLarge, SharingOff, TooManyShares } from "./ShareErrors.ts"
+
+const token = {
+  token: Schema.String.annotate({ description: "The last part of the link.", examples: [ada.shareToken] })
+}
+const pageQuery = { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) }
+
+/** A user's links, and copies of what others have shared. */
+export class SharesApi extends HttpApiGroup.make("shares")
+  .add(
+    HttpApiEndpoint.post("createShare", "/chatroom/:id/share", {
+      params: { id: ChatroomId.annotate({ description: "Chatroom id.", examples: [ChatroomId.make(ids.room)] }) },
+      headers: IdempotencyKey,
+      payload: CreateShare,
+      success: HttpApiSchema.WithHeaders(NewShare.pipe(HttpApiSchema.status(201)), { location: Schema.String, ...Replayed }),
+      error: [ChatroomNotFound, NothingToShare, TooManyShares, SharingOff, IdempotencyKeyReused]
+    }).annotateMerge(
+      describe(
+        "createShare",
+        "Share a conversation by link",
+        "The link shows the questions and completed replies that the room has now, up to `upTo`, and never what is asked later. It ends when it is revoked, when it expires, and with the room. A user may have 100 live links."
+      )
+    ),
+    HttpApiEndpoint.get("listShares", "/shares", {
+      query: pageQuery,
+      success: HttpApiSchema.WithHeaders(page(Share, "SharePage", exampleShare), linkHeader)
+    }).annotateMerge(describe("listShares", "List the live shared links", "Newest first.")),
+    HttpApiEndpoint.delete("revokeShare", "/shares/:id", {
+      params: { id: ShareId.annotate({ description: "The link's id.", examples: [ShareId.make(ids.share)] }) },
+      success: HttpApiSchema.NoContent,
+      error: ShareNotFound
+    }).annotateMerge(describe("revokeShare", "Revoke a shared link", "From then on the link is 404, at every process.")),
+    HttpApiEndpoint.post("copyShare", "/share/:token/copy", {
+      params: token,
+      headers: IdempotencyKey,
+      success: HttpApiSchema.WithHeaders(NewChatroom.pipe(HttpApiSchema.status(201)), { location: Schema.String, ...Replayed }),
+      error: [ShareNotFound, ShareTooLarge, TooManyChatrooms, ChatroomsLimited, TooManyAttempts, IdempotencyKeyReused]
+    }).annotateMerge(
+      describe(
+        "copyShare",
+        "Copy a shared conversation into a new chatroom",
+        "At most 2,000 messages with 16 MiB of text. It takes no quota."
+      )
+    )
+  )
+  .middleware(Authorization)
+  .annotate(CacheControl, noStore)
+  .annotateMerge(OpenApi.annotations({ title: "Shares", description: "Links to conversations." })) {}
+
+/** What anyone with a link can read. */
+export class SharedApi extends HttpApiGroup.make("shared")
+  .add(
+    HttpApiEndpoint.get("getShared", "/share/:token", {
+      params: token,
+      query: pageQuery,
+      success: [
+        HttpApiSchema.WithHeaders(SharedConversation, {
+          ...linkHeader,
+          "x-robots-tag": Schema.Literal("noindex"),
+          vary: Schema.String
+        }),
+        SharedPage.pipe(HttpApiSchema.asText({ contentType: "text/html" }))
+      ],
+      error: [ShareNotFound, Unauthenticated, ReauthenticationRequired, TooManyAttempts]
+    }).annotateMerge(
+      describe(
+        "getShared",
+        "Read a shared conversation",
+        "Needs no token, unless the server shares with its users only (`SHARING=users`). A wrong, expired or revoked link is 404, as is one whose room was deleted; after 60 of them in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on."
+      )
+    )
+  )
+  .annotate(CacheControl, "no-store")
+  .annotateMerge(OpenApi.annotations({ title: "Shared", description: "Conversations that were shared by link." })) {}

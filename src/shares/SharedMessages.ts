@@ -1,0 +1,86 @@
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import type { Grounding } from "../api/chat/Grounding.ts"
+import { iso } from "../api/Schemas.ts"
+import type { SharedMessage } from "../api/shares/Share.ts"
+import { ShareTooLarge } from "../api/shares/ShareErrors.ts"
+import type { CopiedMessage } from "../chat/RoomCopies.ts"
+import { readableContent } from "../chat/MessageRow.ts"
+import { type SharedPart, sharedPath } from "./SharedPath.ts"
+
+/** Bytes of text after which a page takes no other message. */
+const pageBytes = 1_048_576
+/** Messages, and bytes of text, that a copy may have. */
+const maximumCopied = 2_000
+const maximumCopiedBytes = 16 * 1_048_576
+
+interface Row {
+  readonly role: SharedMessage["role"]
+  readonly content: string
+  readonly model: string | null
+  readonly grounding: Grounding | null
+  readonly createdAt: Date
+  /** Of the page, before the bound of bytes. */
+  readonly candidates: number
+}
+
+const toShared = ({ content, createdAt, grounding, model, role }: Row): SharedMessage => ({
+  role,
+  content,
+  model,
+  createdAt: iso(createdAt),
+  ...(grounding === null || grounding.sources.length === 0 ? {} : { sources: grounding.sources })
+})
+
+/** The messages that a link shows, read from its room. */
+export class SharedMessages extends Context.Service<
+  SharedMessages,
+  {
+    /** Oldest first; `skipped` are on earlier pages. */
+    readonly page: (
+      part: SharedPart,
+      page: { readonly limit: number; readonly skipped: number }
+    ) => Effect.Effect<{ readonly messages: ReadonlyArray<SharedMessage>; readonly hasMore: boolean }>
+    /** All of them, without their texts, for a copy. */
+    readonly all: (part: SharedPart) => Effect.Effect<ReadonlyArray<CopiedMessage>, ShareTooLarge>
+  }
+>()("chat-backend/shares/SharedMessages") {
+  static readonly layer = Layer.effect(
+    SharedMessages,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const shown = sql.literal(`${readableContent} as content`)
+
+      const page: SharedMessages["Service"]["page"] = Effect.fn("SharedMessages.page")(function* (part, { limit, skipped }) {
+        const rows = yield* sql<Row>`
+          with path as (
+            select id, row_number() over (order by exchange_id, id) as position from (${sharedPath(sql, part)}) ids
+            order by position offset ${skipped} limit ${limit + 1}
+          ), sized as (
+            select m.role, m.content, m.model, m.grounding, m.created_at, path.position, count(*) over ()::int as candidates,
+              sum(octet_length(m.content) + coalesce(pg_column_size(m.grounding), 0))
+                over (order by path.position rows between unbounded preceding and 1 preceding) as bytes_before
+            from path join messages m on m.user_id = ${part.userId} and m.id = path.id
+          )
+          select role, ${shown}, model, grounding, created_at, candidates from sized
+          where coalesce(bytes_before, 0) < ${pageBytes} order by position
+        `
+        const messages = rows.slice(0, limit).map(toShared)
+        return { messages, hasMore: (rows[0]?.candidates ?? 0) > messages.length }
+      }, Effect.orDie)
+
+      const all: SharedMessages["Service"]["all"] = Effect.fn("SharedMessages.all")(function* (part) {
+        const rows = yield* sql<CopiedMessage & { readonly bytes: number }>`
+          select path.id, path.exchange_id as question_id, octet_length(m.content) as bytes
+          from (${sharedPath(sql, part)}) path join messages m on m.user_id = ${part.userId} and m.id = path.id
+          order by path.exchange_id, path.id limit ${maximumCopied + 1}
+        `.pipe(Effect.orDie)
+        const bytes = rows.reduce((sum, row) => sum + row.bytes, 0)
+        if (rows.length > maximumCopied || bytes > maximumCopiedBytes) return yield* new ShareTooLarge({ limit: maximumCopied })
+        return rows.map(({ id, questionId }) => ({ id, questionId }))
+      })
+
+      return SharedMessages.of({ page, all })
+    })
+  )
+}
