@@ -20,10 +20,10 @@ export const linkHeader = { link: Schema.optionalKey(Schema.String) }
  * RFC 8288: the link to the next page, with the request's other parameters. Path and query only, because the
  * platform builds the origin from the client's `Host`.
  */
-export const nextLink = (url: string, cursor: string | null): Record<string, string> => {
+export const nextLink = (url: string, cursor: string | null, parameter = "cursor"): Record<string, string> => {
   if (cursor === null) return {}
   const [path = "", query = ""] = url.replace(/^https?:\/\/[^/]*/, "").split("?")
   const params = new URLSearchParams(query)
-  params.set("cursor", cursor)
+  params.set(parameter, cursor)
   return { link: `<${path}?${params}>; rel="next"` }
 }

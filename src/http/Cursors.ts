@@ -2,7 +2,8 @@ import { Context, Effect, Layer, Schema } from "effect"
 import { Keys } from "../keys/Keys.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 
-const unknownCursor = new ValidationFailed({ errors: [{ path: "query.cursor", message: "is no cursor of this list" }] })
+const unknownCursor = (parameter: string) =>
+  new ValidationFailed({ errors: [{ path: `query.${parameter}`, message: "is no cursor of this list" }] })
 
 /** Opaque page cursors: a position and its MAC, bound to one list of one user. */
 export class Cursors extends Context.Service<
@@ -12,7 +13,9 @@ export class Cursors extends Context.Service<
     readonly decode: <S extends Schema.Codec<unknown, unknown>>(
       list: string,
       schema: S,
-      cursor: string
+      cursor: string,
+      /** The query parameter that holds it; `cursor` without it. */
+      parameter?: string | undefined
     ) => Effect.Effect<S["Type"], ValidationFailed>
   }
 >()("chat-backend/http/Cursors") {
@@ -26,13 +29,13 @@ export class Cursors extends Context.Service<
           const body = Buffer.from(JSON.stringify(position)).toString("base64url")
           return `${body}.${keys.mac(label(list), body).slice(0, 22)}`
         },
-        decode: (list, schema, cursor) => {
+        decode: (list, schema, cursor, parameter = "cursor") => {
           const [body = "", mac = "", ...more] = cursor.split(".")
           return more.length === 0 && keys.macs(label(list), body).some((expected) => expected.slice(0, 22) === mac)
             ? Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(Buffer.from(body, "base64url").toString()).pipe(
-                Effect.mapError(() => unknownCursor)
+                Effect.mapError(() => unknownCursor(parameter))
               )
-            : Effect.fail(unknownCursor)
+            : Effect.fail(unknownCursor(parameter))
         }
       })
     })

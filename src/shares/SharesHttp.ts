@@ -114,7 +114,7 @@ const PublicRoutes = HttpApiBuilder.group(
         if (sharing === "users") yield* authenticate(request.headers["authorization"])
         const share = yield* shares.open(params.token, (yield* originOf(request)).address)
         const list = `shared:${share.id}`
-        const skipped = query.cursor === undefined ? 0 : (yield* cursors.decode(list, Position, query.cursor)).skipped
+        const skipped = query.after === undefined ? 0 : (yield* cursors.decode(list, Position, query.after, "after")).skipped
         const page = yield* messages.page(share, { limit: query.limit ?? defaultLimit, skipped })
         if (skipped === 0) views.add(share)
         const nextCursor = page.hasMore ? cursors.encode(list, { skipped: skipped + page.messages.length }) : null
@@ -126,7 +126,7 @@ const PublicRoutes = HttpApiBuilder.group(
             headers: { ...headers, "content-security-policy": pagePolicy }
           })
         }
-        return HttpApiSchema.withHeaders({ body, headers: { ...nextLink(request.originalUrl, nextCursor), ...headers } })
+        return HttpApiSchema.withHeaders({ body, headers: { ...nextLink(request.originalUrl, nextCursor, "after"), ...headers } })
       })
     })
   })
@@ -134,6 +134,8 @@ const PublicRoutes = HttpApiBuilder.group(
 
 /** The next page's address, relative to this one. */
 const nextQuery = (limit: number | undefined, cursor: string | null): string | undefined =>
-  cursor === null ? undefined : `?${new URLSearchParams({ ...(limit === undefined ? {} : { limit: String(limit) }), cursor })}`
+  cursor === null
+    ? undefined
+    : `?${new URLSearchParams({ ...(limit === undefined ? {} : { limit: String(limit) }), after: cursor })}`
 
 export const SharesHttp = Layer.mergeAll(OwnRoutes, PublicRoutes)

@@ -14,9 +14,10 @@ import { replyOf, violatedInvariants } from "../support/Invariants.ts"
 
 type Process = Awaited<ReturnType<typeof startProcess>>
 
+/** On a busy machine, until a process that starts meanwhile answers. */
 const awayFor = 8_000
 
-describe("Postgres away for 8 seconds", () => {
+describe("Postgres away for 8 seconds or more", () => {
   const directory = mkdtempSync(join(tmpdir(), "outage-"))
   const exits: Array<string> = []
   const running: Array<Process> = []
@@ -85,11 +86,11 @@ describe("Postgres away for 8 seconds", () => {
     await postgres.stop()
     const goneAt = Date.now()
     const early = await start("all")
-    await until("the answer to /healthz", async () => (await probe(early, "/healthz")) === 200, { seconds: awayFor / 1_000 })
+    await until("the answer to /healthz", async () => (await probe(early, "/healthz")) === 200, { seconds: 40 })
     assert.strictEqual(await probe(early, "/readyz"), 503)
     assert.strictEqual(await probe(api, "/healthz"), 200)
     assert.strictEqual(await probe(api, "/readyz"), 503)
-    await sleep(goneAt + awayFor - Date.now())
+    await sleep(Math.max(0, goneAt + awayFor - Date.now()))
     postgres = await startServer()
     const backAt = Date.now()
 

@@ -234,13 +234,13 @@ describe("the conversation that a link shows", () => {
       texts.push(...textsOf(page))
       if (!page.body.hasMore) break
       assert.include(page.headers.get("link") ?? "", page.body.nextCursor)
-      page = await read(base, token, `?limit=3&cursor=${page.body.nextCursor}`)
+      page = await read(base, token, `?limit=3&after=${page.body.nextCursor}`)
     }
     assert.deepEqual(texts, whole)
     assert.isNull(page.body.nextCursor)
     const first = await read(base, token, "?limit=3")
     const another = tokenOf(await share(ada, own))
-    assertProblem(await read(base, another, `?cursor=${first.body.nextCursor}`), 400, "validation_failed")
+    assertProblem(await read(base, another, `?after=${first.body.nextCursor}`), 400, "validation_failed")
   })
 
   it("comes in pages of about 1 MiB of text", async () => {
@@ -251,7 +251,7 @@ describe("the conversation that a link shows", () => {
     const token = tokenOf(await share(ada, own))
     const first = await read(base, token)
     assert.deepEqual([first.body.messages.length, first.body.hasMore], [4, true])
-    const rest = await read(base, token, `?cursor=${first.body.nextCursor}`)
+    const rest = await read(base, token, `?after=${first.body.nextCursor}`)
     assert.deepEqual([rest.body.messages.length, rest.body.hasMore], [2, false])
   })
 
@@ -397,7 +397,7 @@ describe("GET /shares", () => {
     await until("the first view", async () => (await viewsOf()) === 1)
     for (const _ of times(30, () => 0)) {
       const page = await read(api.url, tokenOf(made), "?limit=1")
-      await read(api.url, tokenOf(made), `?cursor=${page.body.nextCursor}`)
+      await read(api.url, tokenOf(made), `?after=${page.body.nextCursor}`)
       await viewsOf()
     }
     await api.stop()

@@ -17,6 +17,10 @@ const token = {
   token: Schema.String.annotate({ description: "The last part of the link.", examples: [ada.shareToken] })
 }
 const pageQuery = { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) }
+const sharedQuery = {
+  limit: Schema.optionalKey(Limit),
+  after: Schema.optionalKey(Cursor.annotate({ description: "`nextCursor` of the page before." }))
+}
 
 /** A user's links, and copies of what others have shared. */
 export class SharesApi extends HttpApiGroup.make("shares")
@@ -65,7 +69,7 @@ export class SharedApi extends HttpApiGroup.make("shared")
   .add(
     HttpApiEndpoint.get("getShared", "/share/:token", {
       params: token,
-      query: pageQuery,
+      query: sharedQuery,
       success: [
         HttpApiSchema.WithHeaders(SharedConversation, {
           ...linkHeader,
