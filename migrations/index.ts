@@ -19,6 +19,7 @@ import m0018 from "./0018_thinking.ts"
 import m0019 from "./0019_send.ts"
 import m0020 from "./0020_search.ts"
 import m0021 from "./0021_shares.ts"
+import m0025 from "./0025_api_keys.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -42,5 +43,6 @@ export const migrations = {
   "0018_thinking": m0018,
   "0019_send": m0019,
   "0020_search": m0020,
-  "0021_shares": m0021
+  "0021_shares": m0021,
+  "0025_api_keys": m0025
 }

@@ -22,6 +22,19 @@ create table users (
   constraint users_status_check CHECK (status = ANY (ARRAY['pending'::text, 'active'::text]))
 );
 
+create table api_keys (
+  user_id uuid not null,
+  id uuid not null,
+  name text not null,
+  key_hash text not null,
+  last4 text not null,
+  created_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
+  expires_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  constraint api_keys_pkey PRIMARY KEY (user_id, id),
+  constraint api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
 create table auth_events (
   user_id uuid not null,
   id uuid not null,
@@ -342,6 +355,8 @@ create table worker_heartbeats (
 alter table messages alter column grounding set storage external;
 
 alter table stream_log alter column body set storage external;
+
+CREATE UNIQUE INDEX api_keys_hash ON api_keys USING btree (key_hash);
 
 CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
 

@@ -35,6 +35,8 @@ export const variables = {
   etag: "The version of the list of chatrooms.",
   cursor: "The start of the list's next page.",
   replyId: "The last reply.",
+  apiKey: "An API key.",
+  apiKeyId: "The id of that key.",
   shareId: "A shared link.",
   shareToken: "The token of that link: the last part of its address.",
   lastEventId: "The last event of a reply's stream, as attempt:offset.",
@@ -286,6 +288,16 @@ export const folders: ReadonlyArray<Folder> = [
       call("Revoke session: second device", "revokeSession", 204, { path: { id: "{{secondSessionId}}" } }),
       call("Get profile: session revoked", "getMe", "401 session_revoked", { as: "secondToken" }),
       call("Refresh token", "refresh", 200, { body: { refreshToken: "{{refreshToken}}" }, save: saveTokens }),
+      call("Create API key", "createApiKey", 201, {
+        before: "newKey",
+        headers: key,
+        save: { apiKey: "key", apiKeyId: "id" }
+      }),
+      call("List models: with the API key", "listModels", 200, { as: "apiKey" }),
+      call("Get profile: with the API key", "getMe", "403 key_not_allowed", { as: "apiKey" }),
+      call("List API keys", "listApiKeys", 200),
+      call("Delete API key", "deleteApiKey", 204, { path: { id: "{{apiKeyId}}" } }),
+      call("List models: API key deleted", "listModels", "401 token_invalid", { as: "apiKey" }),
       call("Change password", "changePassword", 204, { body: { currentPassword: "{{password}}", newPassword } }),
       call("Change password: same as before", "changePassword", "422 same_password", {
         body: { currentPassword: newPassword, newPassword }

@@ -77,6 +77,15 @@ export class UserData extends Context.Service<
           (session) => session
         )
 
+      const apiKeysOf = ({ userId }: CurrentSession) =>
+        elements(
+          (after) => sql<Kept>`
+            select id, name, last4, created_at, expires_at, last_used_at from api_keys
+            where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (key) => key
+        )
+
       const sharesOf = ({ userId }: CurrentSession) =>
         elements(
           (after) => sql<Kept>`
@@ -126,6 +135,8 @@ export class UserData extends Context.Service<
         return join(
           text(`{"user":${profileOf(user)},"sessions":[`),
           sessionsOf(user),
+          text('],"apiKeys":['),
+          apiKeysOf(user),
           text('],"authEvents":['),
           authEventsOf(user),
           text('],"shares":['),

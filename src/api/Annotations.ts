@@ -23,6 +23,9 @@ export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/ap
 /** Whether a recovery session may call the endpoint. A recovery session may call no other endpoint. */
 export const AllowsRecovery = Context.Reference<boolean>("chat-backend/api/AllowsRecovery", { defaultValue: () => false })
 
+/** Whether an API key may call the endpoint. */
+export const AllowsKey = Context.Reference<boolean>("chat-backend/api/AllowsKey", { defaultValue: () => false })
+
 /** Whether the refresh cookie may stand in for a missing or expired access token. */
 export const AllowsRefreshCookie = Context.Reference<boolean>("chat-backend/api/AllowsRefreshCookie", {
   defaultValue: () => false

@@ -1,5 +1,6 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
+import { ApiKeysApi } from "./auth/ApiKeysApi.ts"
 import { UserApi } from "./account/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
@@ -18,6 +19,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(AuthApi)
   .add(SessionsApi)
   .add(UserApi)
+  .add(ApiKeysApi)
   .add(ChatApi)
   .add(RepliesApi)
   .add(SearchApi)

@@ -11,6 +11,7 @@ export const ada = {
   userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
   /** Has the shape of a real token but no valid signature. */
   token: "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmVkIGJ5IG5vYm9keQ",
+  apiKey: "gcb_YS1rZXktd2l0aC0zMi1yYW5kb20tYnl0ZXMtZm9yLWEAAAAAA",
   shareToken: "YS1saW5rLXdpdGgtMzItcmFuZG9tLWJ5dGVzLW9mLWE",
   refreshToken: "YWRhLnNlc3Npb24uMA.c2lnbmVkIGJ5IG5vYm9keQ"
 }
@@ -21,6 +22,7 @@ export const ids = {
   room: "01a1fd71-dc20-7d14-9c25-6d4455667704",
   question: "01a1fd72-c680-7e15-8c26-7d4455667705",
   reply: "01a1fd72-c680-7e15-9c27-8d4455667706",
+  apiKey: "01a1fd78-a5a0-7f17-8c29-ad4455667708",
   share: "01a1fd78-a5a0-7f16-8c28-9d4455667707",
   request: "8f14e45f-ceea-467f-9c2b-5d1f0c2a7b90"
 }

@@ -12,12 +12,13 @@ const isBeyondMaximum = `(user_id, id) in (
 
 /**
  * What accounts no longer need: codes and allowances a day after their end, ended sessions after a day, expired ones
- * after thirty days, events after a year, and users who never proved their number after a week.
+ * and expired API keys after thirty days, events after a year, and users who never proved their number after a week.
  */
 export const makeAuthTasks = Effect.all([
   makeForgetTask("otp_challenges", "expires_at < now() - interval '1 day'"),
   makeForgetTask("throttles", "tat < now() - interval '1 day'"),
   makeForgetTask("sessions", "expires_at < now() - interval '30 days' or revoked_at < now() - interval '1 day'"),
+  makeForgetTask("api_keys", "expires_at < now() - interval '30 days'"),
   makeForgetTask("auth_events", `at < now() - interval '365 days' or ${isBeyondMaximum}`),
   makeForgetTask("users", "status = 'pending' and coalesce(pending_since, created_at) < now() - interval '7 days'")
 ])

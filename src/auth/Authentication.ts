@@ -1,19 +1,31 @@
 import { Effect } from "effect"
 import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
-import type { CurrentSession } from "../api/auth/User.ts"
+import { ApiKeys } from "./ApiKeys.ts"
+import { isKeyLike } from "./KeyFormat.ts"
 import { Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 
-/** The session of an access token. */
+const unknownKey = new Unauthenticated({ code: "token_invalid", detail: "The API key is unknown, or has ended" })
+
+/** The session of an access token, or of an API key, which is its user's session with `isKey`. */
 export const makeAuthenticateToken = Effect.gen(function* () {
+  const apiKeys = yield* ApiKeys
   const tokens = yield* Tokens
   const sessions = yield* Sessions
 
+  const byKey = Effect.fnUntraced(function* (key: string) {
+    const owner = yield* apiKeys.ownerOf(key)
+    const session = owner === undefined ? undefined : yield* sessions.find(owner.userId, owner.keyId)
+    if (session === undefined) return yield* unknownKey
+    yield* apiKeys.recordUse(key)
+    return session
+  })
+
   return Effect.fnUntraced(function* (token: string) {
     if (token === "") return yield* Unauthenticated.because("unauthenticated")
+    if (isKeyLike(token)) return yield* byKey(token)
     const claims = yield* tokens.verify(token)
-    const session: CurrentSession | undefined = yield* sessions.find(claims.sub, claims.sid)
-    return session ?? (yield* Unauthenticated.because("session_revoked"))
+    return (yield* sessions.find(claims.sub, claims.sid)) ?? (yield* Unauthenticated.because("session_revoked"))
   })
 })
 

@@ -1,10 +1,10 @@
 import { Context, Effect, Layer, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
-import { AllowsRecovery, AllowsRefreshCookie, ShowsPage } from "../api/Annotations.ts"
+import { AllowsKey, AllowsRecovery, AllowsRefreshCookie, ShowsPage } from "../api/Annotations.ts"
 import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { AcceptsTicket, type TicketUse } from "../api/Ticket.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
-import { ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
+import { KeyNotAllowed, ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { SessionEnded } from "../ops/RequestSlot.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isOpenedByBrowser, returnPage } from "../http/ReturnPage.ts"
@@ -48,7 +48,7 @@ export const AuthorizationLayer = Layer.effect(
     }
 
     return Authorization.of({
-      bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint }) {
+      bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint, group }) {
         const token = Redacted.value(credential)
         if (token === "" && Context.get(endpoint.annotations, ShowsPage)) {
           const request = yield* HttpServerRequest.HttpServerRequest
@@ -57,6 +57,9 @@ export const AuthorizationLayer = Layer.effect(
         const session = yield* sessionFor(token, endpoint.annotations)
         if (session.isRecovery && !Context.get(endpoint.annotations, AllowsRecovery)) {
           return yield* new ReauthenticationRequired()
+        }
+        if (session.isKey && !Context.get(Context.merge(group.annotations, endpoint.annotations), AllowsKey)) {
+          return yield* new KeyNotAllowed()
         }
         if (endpoint.payload.size === 0 && endpoint.method !== "GET") yield* rejectUnexpectedBody
         const ended = sessions.ended(session.userId, session.sessionId)

@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { Accounts } from "./Accounts.ts"
 import { AddressLimits } from "./AddressLimits.ts"
+import { ApiKeys } from "./ApiKeys.ts"
 import { AuthEvents } from "./AuthEvents.ts"
 import { CodeAllowances } from "./CodeAllowances.ts"
 import { CodeSender } from "./CodeSender.ts"
@@ -16,6 +17,7 @@ import { Users } from "./Users.ts"
 
 /** Logging in: codes, passwords, tokens, sessions and their limits. */
 export const AuthLayer = Layer.mergeAll(Accounts.layer, PasswordChanges.layer, Tickets.layer).pipe(
+  Layer.provideMerge(ApiKeys.layer),
   Layer.provideMerge([
     Tokens.layer,
     Users.layer,

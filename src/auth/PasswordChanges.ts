@@ -16,6 +16,7 @@ import type { CurrentSession, UserId } from "../api/auth/User.ts"
 import { clientFingerprint, type Origin } from "../http/ClientAddress.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { AddressLimits } from "./AddressLimits.ts"
+import { ApiKeys } from "./ApiKeys.ts"
 import { AuthEvents } from "./AuthEvents.ts"
 import { Otp } from "./Otp.ts"
 import { Passwords } from "./Passwords.ts"
@@ -50,6 +51,7 @@ export class PasswordChanges extends Context.Service<
   static readonly layer = Layer.effect(
     PasswordChanges,
     Effect.gen(function* () {
+      const apiKeys = yield* ApiKeys
       const addressLimits = yield* AddressLimits
       const events = yield* AuthEvents
       const otp = yield* Otp
@@ -75,6 +77,8 @@ export class PasswordChanges extends Context.Service<
           if (!(yield* users.setPassword(userId, hash, replaced))) return yield* new CurrentPasswordInvalid()
           yield* events.append(userId, event, origin)
           yield* sessions.revoke(userId, ended)
+          // A stranger who had the account may have made keys.
+          if (ended === "all") yield* apiKeys.removeAll(userId)
         })
         yield* sessions.change(userId, work)
       })

@@ -43,7 +43,7 @@ interface StartedSession {
 /** Which sessions of a user to end. */
 export type EndedSessions = { readonly only: SessionId } | { readonly except: SessionId } | "all"
 
-/** A session with its user, without what depends on the time of the request. */
+/** A session or an API key with its user, without what depends on the time of the request. */
 interface CachedSession {
   /** Milliseconds. */
   readonly expiresAt: number
@@ -87,11 +87,11 @@ export class Sessions extends Context.Service<
      * repeated when the transaction loses a deadlock.
      */
     readonly change: <A, E>(userId: UserId, work: Effect.Effect<A, E>) => Effect.Effect<A, E>
-    /** Completes when the session has ended: it was revoked, or its user deleted, in any process. */
+    /** Completes when the session, or the API key, has ended: it was revoked, or its user deleted, in any process. */
     readonly ended: (userId: UserId, sessionId: SessionId) => Effect.Effect<void>
     /** The session with its user, when both are in memory and the session is still alive. */
     readonly peek: (userId: UserId, sessionId: SessionId) => CurrentSession | undefined
-    /** The session with its user; undefined when it was revoked, has expired, or its user was deleted. */
+    /** The session, or the API key with this id, with its user; undefined when it was revoked, has expired, or its user was deleted. */
     readonly find: (userId: UserId, sessionId: SessionId) => Effect.Effect<CurrentSession | undefined>
   }
 >()("chat-backend/auth/Sessions") {
@@ -224,10 +224,15 @@ export class Sessions extends Context.Service<
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
         const [row] = yield* readSql<SessionRow>`
           select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until,
-            u.password_hash is not null as has_password, s.is_recovery, s.created_at as logged_in_at
-          from sessions s join users u on u.id = s.user_id
-          where s.user_id = ${userId} and s.id = ${sessionId} and s.revoked_at is null and s.expires_at > now()
-            and u.status = 'active'
+            u.password_hash is not null as has_password, s.is_recovery, s.is_key, s.created_at as logged_in_at
+          from (
+            select user_id, expires_at, is_recovery, false as is_key, created_at from sessions
+            where user_id = ${userId} and id = ${sessionId} and revoked_at is null
+            union all
+            select user_id, coalesce(expires_at, '9999-12-31 00:00:00Z'), false, true, created_at from api_keys
+            where user_id = ${userId} and id = ${sessionId}
+          ) s join users u on u.id = s.user_id
+          where s.expires_at > now() and u.status = 'active'
         `
         if (row === undefined) return undefined
         const { expiresAt, proUntil, ...rest } = row

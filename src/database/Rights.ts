@@ -8,6 +8,7 @@ import { forbiddenReason, makeClient } from "./Connections.ts"
 /** The tables of the product. */
 export const ownTables = [
   "users",
+  "api_keys",
   "auth_events",
   "billing_customers",
   "billing_holds",

@@ -6,6 +6,7 @@ import { Api } from "../api/Api.ts"
 import { AdminApi } from "../api/ops/AdminApi.ts"
 import { OpsApi } from "../api/ops/OpsApi.ts"
 import { Problems } from "../api/Problems.ts"
+import { ApiKeysHttp } from "../auth/ApiKeysHttp.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
 import { UserHttp } from "../account/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
@@ -31,7 +32,19 @@ import { ProblemsLayer } from "./Problems.ts"
 import { routerConfig } from "./Routes.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([AuthHttp, UserHttp, ChatHttp, RepliesHttp, SearchHttp, SharesHttp, ModelsHttp, BillingHttp, OpsHttp, AdminHttp]),
+  Layer.provide([
+    AuthHttp,
+    ApiKeysHttp,
+    UserHttp,
+    ChatHttp,
+    RepliesHttp,
+    SearchHttp,
+    SharesHttp,
+    ModelsHttp,
+    BillingHttp,
+    OpsHttp,
+    AdminHttp
+  ]),
   Layer.provide([AuthorizationLayer, AdminAuthorizationLayer, ProblemsLayer])
 )
 

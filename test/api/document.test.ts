@@ -130,10 +130,11 @@ describe("every body", () => {
     const { message, quota, reply } = shownIn("POST /chatroom/{id}/message", "201")
     const { challengeId } = shownIn("POST /auth/send-otp", "200")
     const { id: shareId } = shownIn("POST /chatroom/{id}/share", "201")
+    const { id: apiKeyId } = shownIn("POST /user/keys", "201")
     const [session] = shownIn("GET /auth/sessions", "200").data
     assert.sameMembers(
       [...uuids].filter((id) => id[14] === "7"),
-      [me.id, message.id, reply.id, message.chatroomId, challengeId, session.id, shareId]
+      [me.id, message.id, reply.id, message.chatroomId, challengeId, session.id, shareId, apiKeyId]
     )
     assert.lengthOf(
       [...uuids].filter((id) => id[14] !== "7"),

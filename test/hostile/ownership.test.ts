@@ -30,7 +30,8 @@ const named = (names: ReadonlySet<string>) => endpoints.filter(({ name }) => nam
 const bodies: Readonly<Record<string, unknown>> = {
   sendMessage: { content: "mine?" },
   updateChatroom: { title: "mine" },
-  rateMessage: { rating: "up" }
+  rateMessage: { rating: "up" },
+  createApiKey: { name: "mine" }
 }
 /** Routes that need no token; every other one must be protected. */
 const open = new Set([
@@ -55,7 +56,7 @@ let gemini: GeminiSimulator
 let backend: Awaited<ReturnType<typeof startBackend>>
 let ada: LoggedIn
 let mallory: LoggedIn
-const owned = { room: "", question: "", reply: "", running: "", share: "" }
+const owned = { room: "", question: "", reply: "", running: "", share: "", apiKey: "" }
 
 beforeAll(async () => {
   database = await createDatabase()
@@ -68,6 +69,7 @@ beforeAll(async () => {
   const { body } = await ada.ask(owned.room, "[[say Ada's answer]] Ada's question", { wait: 10 })
   Object.assign(owned, { question: body.message.id, reply: body.reply.id })
   owned.share = (await ada.call("POST", `/chatroom/${owned.room}/share`, {})).body.id
+  owned.apiKey = (await ada.call("POST", "/user/keys", { name: "Ada's" })).body.id
   owned.running = (await ada.ask(owned.room, "[[latency 60000]] Ada waits")).body.reply.id
   await until(
     "the reply is being made",
@@ -92,11 +94,17 @@ const asMallory = (method: string, path: string, name: string) =>
 /** Fills in a path's parameters; a parameter that is unknown here fails the test. */
 const pathsFor = (
   path: string,
-  { room, session, share }: { readonly room: string; readonly session: string; readonly share: string },
+  {
+    room,
+    session,
+    share,
+    apiKey
+  }: { readonly room: string; readonly session: string; readonly share: string; readonly apiKey: string },
   message: string
 ): string => {
   if (path.startsWith("/chatroom/:id")) return path.replace(":id", room).replace(":mid", message)
   if (path.startsWith("/auth/sessions/:id")) return path.replace(":id", session)
+  if (path.startsWith("/user/keys/:id")) return path.replace(":id", apiKey)
   // A link's id is not its token.
   if (path.startsWith("/share")) return path.replace(/:(id|token)/, share)
   return path
@@ -108,6 +116,7 @@ const everythingOfAda = () =>
     `select (select json_agg(c order by id) from chatrooms c where user_id = $1)::text as rooms,
       (select json_agg(json_build_array(id, chatroom_id, content, status, attempt, superseded_by) order by id) from messages where user_id = $1)::text as messages,
       (select json_agg(s order by id) from shares s where user_id = $1)::text as shares,
+      (select json_agg(k order by id) from api_keys k where user_id = $1)::text as keys,
       (select json_agg(json_build_array(id, counter, revoked_at) order by id) from sessions where user_id = $1)::text as sessions,
       (select u from users u where id = $1)::text as user, (select count(*)::int from auth_events where user_id = $1) as events`,
     [ada.userId]
@@ -131,7 +140,7 @@ describe("routes", () => {
   it("have no path parameter that this test cannot fill in", () => {
     for (const { path } of endpoints) {
       assert.notInclude(
-        pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share }, owned.reply),
+        pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply),
         ":",
         `add the parameters of ${path} to pathsFor`
       )
@@ -146,8 +155,8 @@ describe("another user's resource", () => {
     "is 404 and unchanged for $method $path, exactly as one that does not exist",
     async ({ method, name, path }) => {
       const before = await everythingOfAda()
-      const theirs = { room: owned.room, session: ada.sid, share: owned.share }
-      const nothing = { room: unknownId, session: unknownId, share: unknownId }
+      const theirs = { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }
+      const nothing = { room: unknownId, session: unknownId, share: unknownId, apiKey: unknownId }
       const said = ({ body, status }: Reply) => `${status} ${JSON.stringify({ ...body, requestId: "" })}`
       for (const message of [owned.reply, owned.question, owned.running]) {
         const reply = await asMallory(method, pathsFor(path, theirs, message), name)
@@ -180,7 +189,7 @@ describe("another user's resource", () => {
     async ({ method, path }) => {
       const reply = await ada.call(
         method,
-        pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share }, owned.reply)
+        pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply)
       )
       assert.strictEqual(reply.status, 200, reply.text)
     }
@@ -214,7 +223,7 @@ describe("an unreadable body", () => {
 
   it.each(withBody)("is refused by $method $path, with or without a payload schema", async ({ method, path }) => {
     const before = await everythingOfAda()
-    const target = pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share }, owned.reply)
+    const target = pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply)
     const sending = (headers: Record<string, string>, body: string | Uint8Array) =>
       rawRequest(backend.url, method, target, { headers: { authorization: `Bearer ${ada.token}`, ...headers }, body })
     const code = ({ body, status }: Awaited<ReturnType<typeof sending>>) => `${status} ${body?.code}`
@@ -245,7 +254,7 @@ describe("a request without a valid token", () => {
 
   it.each(endpoints.filter(({ isProtected }) => isProtected))("gets 401 from $method $path", async ({ method, name, path }) => {
     const before = await everythingOfAda()
-    const target = pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share }, owned.reply)
+    const target = pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply)
     const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
       [{}, "unauthenticated"],
       [{ authorization: "Bearer garbage" }, "token_invalid"],

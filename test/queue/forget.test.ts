@@ -68,6 +68,14 @@ const tables = [
     old: "91 days"
   },
   {
+    table: "api_keys",
+    insert: `insert into api_keys (user_id, id, name, key_hash, last4, expires_at)
+      values ($1, gen_random_uuid(), $2, gen_random_uuid()::text, 'last', now() - $3::interval)`,
+    id: "name",
+    fresh: "29 days",
+    old: "31 days"
+  },
+  {
     table: "shares",
     insert: `with room as (insert into chatrooms (user_id, id, title) values ($1, gen_random_uuid(), $2) returning id)
       insert into shares (user_id, id, chatroom_id, up_to, title, token_hash, created_at, expires_at)

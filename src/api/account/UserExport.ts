@@ -4,6 +4,7 @@ import { ada, ids, times } from "../Examples.ts"
 import { Timestamp } from "../Schemas.ts"
 import { E164Text } from "../auth/Mobile.ts"
 import { SessionId, Tier, UserId } from "../auth/User.ts"
+import { ApiKey, exampleApiKey } from "../auth/ApiKeysApi.ts"
 import { exampleShare, Share } from "../shares/Share.ts"
 import { DayOfUsage, exampleDay } from "./Usage.ts"
 
@@ -63,6 +64,7 @@ const KeptShare = Schema.Struct({ ...Share.fields, revokedAt: Schema.NullOr(Time
 export const UserExport = Schema.Struct({
   user: Profile,
   sessions: Schema.Array(KeptSession),
+  apiKeys: Schema.Array(ApiKey.annotate({ identifier: "ExportedApiKey" })),
   authEvents: Schema.Array(KeptEvent),
   shares: Schema.Array(KeptShare),
   subscriptions: Schema.Array(KeptSubscription),
@@ -90,6 +92,7 @@ export const UserExport = Schema.Struct({
           revokedAt: null
         }
       ],
+      apiKeys: [exampleApiKey],
       authEvents: [
         {
           kind: "login",

@@ -27,6 +27,7 @@ import {
   CrossOriginCookie,
   CurrentPasswordInvalid,
   DeliveryFailed,
+  KeyNotAllowed,
   OtpAttemptsExceeded,
   OtpCooldown,
   OtpInvalid,
@@ -55,11 +56,15 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
     security: {
       bearer: HttpApiSecurity.bearer.pipe(
         HttpApiSecurity.annotateMerge(
-          OpenApi.annotations({ description: "The `token` from POST /auth/verify-otp.", format: "JWT" })
+          OpenApi.annotations({
+            description:
+              "The `token` from POST /auth/verify-otp; on `/chatroom`, `/search` and `/models` also an API key (POST /user/keys).",
+            format: "JWT"
+          })
         )
       )
     },
-    error: [Unauthenticated, ReauthenticationRequired]
+    error: [Unauthenticated, ReauthenticationRequired, KeyNotAllowed]
   }
 ) {}
 

@@ -58,6 +58,12 @@ export class ReauthenticationRequired extends HttpApiError.Problem<Reauthenticat
   ...problem("reauthentication_required", 403, "A recent login is required")
 ) {}
 
+/** An API key was sent to an endpoint for users. */
+export class KeyNotAllowed extends HttpApiError.Problem<KeyNotAllowed>()(
+  "KeyNotAllowed",
+  ...problem("key_not_allowed", 403, "API keys may not call this route")
+) {}
+
 export class CredentialsInvalid extends HttpApiError.Problem<CredentialsInvalid>()(
   "CredentialsInvalid",
   ...problem("credentials_invalid", 401, "The number or password is wrong")

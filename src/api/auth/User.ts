@@ -32,6 +32,8 @@ export interface CurrentSession {
   readonly loggedInAt: Date
   /** Started by a `reset_password` code: it can only set a new password. */
   readonly isRecovery: boolean
+  /** An API key, whose id is `sessionId`: it may call the endpoints with `AllowsKey`. */
+  readonly isKey: boolean
 }
 
 const UserStatus = Schema.Literals(["pending", "active"]).annotate({

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { ids } from "../Examples.ts"
 import { describe } from "../Describe.ts"
@@ -135,7 +135,9 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       success: HttpApiSchema.NoContent,
       error: ChatroomNotFound
-    }).annotateMerge(describe("deleteChatroom", "Delete a chatroom", "Deletes its messages and stops a running reply.")),
+    })
+      .annotateMerge(describe("deleteChatroom", "Delete a chatroom", "Deletes its messages and stops a running reply."))
+      .annotate(AllowsKey, false),
     HttpApiEndpoint.get("listMessages", "/:id/messages", {
       params: room,
       query: {
@@ -221,5 +223,6 @@ export class ChatApi extends HttpApiGroup.make("chat")
   )
   .prefix("/chatroom")
   .middleware(Authorization)
+  .annotate(AllowsKey, true)
   .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}

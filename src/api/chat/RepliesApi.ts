@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
 import { IdempotencyKey } from "../Idempotency.ts"
@@ -98,5 +98,6 @@ export class RepliesApi extends HttpApiGroup.make("replies")
   )
   .prefix("/chatroom")
   .middleware(Authorization)
+  .annotate(AllowsKey, true)
   .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}

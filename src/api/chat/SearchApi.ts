@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
 import { TooManyRequests } from "../Problems.ts"
@@ -29,5 +29,6 @@ export class SearchApi extends HttpApiGroup.make("search")
     )
   )
   .middleware(Authorization)
+  .annotate(AllowsKey, true)
   .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Search", description: "Search in the user's messages." })) {}

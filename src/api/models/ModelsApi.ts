@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { Tier } from "../auth/User.ts"
 import { describe } from "../Describe.ts"
@@ -90,5 +90,6 @@ export class ModelsApi extends HttpApiGroup.make("models")
     )
   )
   .middleware(Authorization)
+  .annotate(AllowsKey, true)
   .annotate(CacheControl, noStore)
   .annotateMerge(OpenApi.annotations({ title: "Models", description: "The models that answer questions." })) {}

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { ReauthenticationRequired, TooManyAttempts, Unauthenticated } from "../auth/AuthErrors.ts"
 import { NewChatroom } from "../chat/ChatBodies.ts"
@@ -31,13 +31,15 @@ export class SharesApi extends HttpApiGroup.make("shares")
       payload: CreateShare,
       success: HttpApiSchema.WithHeaders(NewShare.pipe(HttpApiSchema.status(201)), { location: Schema.String, ...Replayed }),
       error: [ChatroomNotFound, NothingToShare, TooManyShares, SharingOff, IdempotencyKeyReused]
-    }).annotateMerge(
-      describe(
-        "createShare",
-        "Share a conversation by link",
-        "The link shows the questions and completed replies that the room has now, up to `upTo`, and never what is asked later. It ends when it is revoked, when it expires, and with the room. A user may have 100 live links."
+    })
+      .annotateMerge(
+        describe(
+          "createShare",
+          "Share a conversation by link",
+          "The link shows the questions and completed replies that the room has now, up to `upTo`, and never what is asked later. It ends when it is revoked, when it expires, and with the room. A user may have 100 live links."
+        )
       )
-    ),
+      .annotate(AllowsKey, true),
     HttpApiEndpoint.get("listShares", "/shares", {
       query: pageQuery,
       success: HttpApiSchema.WithHeaders(page(Share, "SharePage", exampleShare), linkHeader)
