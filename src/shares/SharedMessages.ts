@@ -4,12 +4,15 @@ import type { Grounding } from "../api/chat/Grounding.ts"
 import { iso } from "../api/Schemas.ts"
 import type { SharedMessage } from "../api/shares/Share.ts"
 import { ShareTooLarge } from "../api/shares/ShareErrors.ts"
+import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import type { CopiedMessage } from "../chat/RoomCopies.ts"
 import { readableContent } from "../chat/MessageRow.ts"
 import { type SharedPart, sharedPath } from "./SharedPath.ts"
 
 /** Bytes of text after which a page takes no other message. */
 const pageBytes = 1_048_576
+/** Pages of one link that a process reads at once: a page costs more the longer its room is, and anyone can ask for it. */
+const reads = { permits: 4, waiting: 100, maxWait: "3 seconds" } as const
 /** Messages, and bytes of text, that a copy may have. */
 const maximumCopied = 2_000
 const maximumCopiedBytes = 16 * 1_048_576
@@ -38,9 +41,9 @@ export class SharedMessages extends Context.Service<
   {
     /** Oldest first; `skipped` are on earlier pages. */
     readonly page: (
-      part: SharedPart,
+      share: SharedPart & { readonly id: string },
       page: { readonly limit: number; readonly skipped: number }
-    ) => Effect.Effect<{ readonly messages: ReadonlyArray<SharedMessage>; readonly hasMore: boolean }>
+    ) => Effect.Effect<{ readonly messages: ReadonlyArray<SharedMessage>; readonly hasMore: boolean }, BulkheadFull>
     /** All of them, without their texts, for a copy. */
     readonly all: (part: SharedPart) => Effect.Effect<ReadonlyArray<CopiedMessage>, ShareTooLarge>
   }
@@ -49,9 +52,13 @@ export class SharedMessages extends Context.Service<
     SharedMessages,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const bulkhead = makeBulkhead(reads)
       const shown = sql.literal(`${readableContent} as content`)
 
-      const page: SharedMessages["Service"]["page"] = Effect.fn("SharedMessages.page")(function* (part, { limit, skipped }) {
+      const readPage = Effect.fn("SharedMessages.page")(function* (
+        part: SharedPart,
+        { limit, skipped }: { readonly limit: number; readonly skipped: number }
+      ) {
         const rows = yield* sql<Row>`
           with path as (
             select id, row_number() over (order by exchange_id, id) as position from (${sharedPath(sql, part)}) ids
@@ -80,7 +87,7 @@ export class SharedMessages extends Context.Service<
         return rows.map(({ id, questionId }) => ({ id, questionId }))
       })
 
-      return SharedMessages.of({ page, all })
+      return SharedMessages.of({ page: (share, page) => bulkhead.run(share.id, readPage(share, page)), all })
     })
   )
 }

@@ -14,7 +14,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { hashOfSecret, newSecret } from "../keys/SealedSecrets.ts"
-import { type SharedPart, sharedPath } from "./SharedPath.ts"
+import { lastMessage, type SharedPart, sharedPath } from "./SharedPath.ts"
 
 /** Live links of a user. */
 const maximumShares = 100
@@ -61,23 +61,12 @@ export class Shares extends Context.Service<
       const { sharing } = yield* AppConfig
       const live = sql.literal(isLive)
 
-      /** The message up to which is shared, with its question: the given one, or the newest reply of the last answered question. */
-      const lastMessage = (upTo: string | undefined) =>
-        upTo === undefined
-          ? sql`
-              select m.id, m.reply_to as exchange_id from messages m
-              where m.user_id = c.user_id and m.chatroom_id = c.id and m.status = 'completed' and m.reply_to is not null
-              order by m.reply_to desc, m.id desc limit 1`
-          : sql`
-              select m.id, coalesce(m.reply_to, m.id) as exchange_id from messages m
-              where m.user_id = c.user_id and m.chatroom_id = c.id and m.id = ${upTo}`
-
       /** What there is to share, with the user and the room locked until the transaction ends. */
       const findPart = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, upTo: string | undefined) {
         yield* sql`select 1 from users where id = ${userId} for no key update`
         const [found] = yield* sql<{ title: string; upTo: string | null; exchangeId: string; createdAt: Date }>`
           select c.title, last.id as up_to, last.exchange_id, date_trunc('milliseconds', clock_timestamp()) as created_at
-          from chatrooms c left join lateral (${lastMessage(upTo)}) last on true
+          from chatrooms c left join lateral (${lastMessage(sql, upTo)}) last on true
           where c.user_id = ${userId} and c.id = ${roomId} for key share of c
         `
         if (found === undefined) return yield* new ChatroomNotFound()

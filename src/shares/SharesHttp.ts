@@ -14,6 +14,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency } from "../http/Idempotency.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
 import { originOf } from "../http/Origin.ts"
 import { makeSealedSecrets, type SealedSecret } from "../keys/SealedSecrets.ts"
 import { SharedMessages } from "./SharedMessages.ts"
@@ -115,7 +116,7 @@ const PublicRoutes = HttpApiBuilder.group(
         const share = yield* shares.open(params.token, (yield* originOf(request)).address)
         const list = `shared:${share.id}`
         const skipped = query.after === undefined ? 0 : (yield* cursors.decode(list, Position, query.after, "after")).skipped
-        const page = yield* messages.page(share, { limit: query.limit ?? defaultLimit, skipped })
+        const page = yield* orTooManyRequests(messages.page(share, { limit: query.limit ?? defaultLimit, skipped }))
         if (skipped === 0) views.add(share)
         const nextCursor = page.hasMore ? cursors.encode(list, { skipped: skipped + page.messages.length }) : null
         const body = { title: share.title, createdAt: share.createdAt.toISOString(), ...page, nextCursor }

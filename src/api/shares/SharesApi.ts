@@ -10,6 +10,7 @@ import { describe } from "../Describe.ts"
 import { ada, ids } from "../Examples.ts"
 import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
+import { TooManyRequests } from "../Problems.ts"
 import { CreateShare, exampleShare, NewShare, Share, SharedConversation, SharedPage, ShareId } from "./Share.ts"
 import { NothingToShare, ShareNotFound, ShareTooLarge, SharingOff, TooManyShares } from "./ShareErrors.ts"
 
@@ -80,12 +81,12 @@ export class SharedApi extends HttpApiGroup.make("shared")
         }),
         SharedPage.pipe(HttpApiSchema.asText({ contentType: "text/html" }))
       ],
-      error: [ShareNotFound, Unauthenticated, ReauthenticationRequired, TooManyAttempts]
+      error: [ShareNotFound, Unauthenticated, ReauthenticationRequired, TooManyAttempts, TooManyRequests]
     }).annotateMerge(
       describe(
         "getShared",
         "Read a shared conversation",
-        "Needs no token, unless the server shares with its users only (`SHARING=users`). A wrong, expired or revoked link is 404, as is one whose room was deleted; after 60 of them in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on."
+        "Needs no token, unless the server shares with its users only (`SHARING=users`). A wrong, expired or revoked link is 404, as is one whose room was deleted; after 60 of them in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. A process reads four pages of a link at once; more wait for three seconds, then get 429."
       )
     )
   )
