@@ -19,7 +19,7 @@ import m0018 from "./0018_thinking.ts"
 import m0019 from "./0019_send.ts"
 import m0020 from "./0020_search.ts"
 import m0021 from "./0021_shares.ts"
-import m0025 from "./0025_api_keys.ts"
+import m0022 from "./0022_api_keys.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -44,5 +44,5 @@ export const migrations = {
   "0019_send": m0019,
   "0020_search": m0020,
   "0021_shares": m0021,
-  "0025_api_keys": m0025
+  "0022_api_keys": m0022
 }
