@@ -88,6 +88,7 @@ create table chatrooms (
   titled_at timestamp with time zone,
   thinking jsonb default '{"level": null, "summaries": false}'::jsonb not null,
   tools jsonb default '[]'::jsonb not null,
+  head_id uuid,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
   constraint chatrooms_title_source_check CHECK (title_source = ANY (ARRAY['default'::text, 'words'::text, 'model'::text, 'user'::text])),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
@@ -165,6 +166,7 @@ create table messages (
   feedback_at timestamp with time zone,
   thoughts text,
   grounding jsonb,
+  parent_id uuid,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -364,6 +366,8 @@ CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (use
 
 CREATE INDEX messages_feedback ON messages USING btree (feedback_at DESC, id DESC) WHERE feedback_at IS NOT NULL;
 
+CREATE INDEX messages_of_parent ON messages USING btree (user_id, chatroom_id, parent_id, id) WHERE role = 'user'::text;
+
 CREATE INDEX messages_of_question ON messages USING btree (user_id, chatroom_id, reply_to, id) WHERE reply_to IS NOT NULL;
 
 CREATE INDEX messages_of_room ON messages USING btree (user_id, chatroom_id, id);
@@ -445,6 +449,70 @@ begin
     release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running));
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.delete_message(p_user uuid, p_room uuid, p_message uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_head uuid; v_question messages; v_ids uuid[]; v_bytes bigint;
+begin
+  perform 1 from users u where u.id = p_user for no key update;
+  perform 1 from chatrooms c where c.user_id = p_user and c.id = p_room for update;
+  if not found then
+    return 'chatroom_not_found';
+  end if;
+  v_head := fill_branches(p_user, p_room);
+  select * into v_question from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.id = p_message;
+  if not found then
+    return 'message_not_found';
+  elsif v_question.role <> 'user' then
+    return 'not_a_question';
+  end if;
+  v_ids := messages_under(p_user, p_room, p_message);
+  if exists (select from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null
+      and m.id = any(v_ids)) then
+    return 'not_finished';
+  end if;
+  with deleted as (
+    delete from messages m where m.user_id = p_user and m.id = any(v_ids) returning m.role, m.status, m.content
+  )
+  select coalesce(sum(octet_length(d.content)) filter (where d.role = 'user' or d.status = 'completed'), 0) into v_bytes
+    from deleted d;
+  if v_head = any(v_ids) then
+    v_head := newest_leaf(p_user, p_room, v_question.parent_id);
+  end if;
+  update chatrooms c set head_id = v_head, text_bytes = greatest(0, c.text_bytes - v_bytes)
+    where c.user_id = p_user and c.id = p_room;
+  perform pg_notify('changed', 'chatrooms:' || p_user);
+  return 'deleted';
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.fill_branches(p_user uuid, p_room uuid)
+ RETURNS uuid
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_head uuid;
+begin
+  select c.head_id into v_head from chatrooms c where c.user_id = p_user and c.id = p_room for update;
+  if v_head is not null then
+    return v_head;
+  end if;
+  update messages q set parent_id = (
+      select r.id from messages r
+      where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to < q.id
+        and (r.status = 'completed' or r.completed_at is null)
+      order by r.reply_to desc, r.id desc limit 1)
+    where q.user_id = p_user and q.chatroom_id = p_room and q.role = 'user' and q.parent_id is null;
+  select r.id into v_head from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to is not null
+    order by r.reply_to desc, r.id desc limit 1;
+  if v_head is null then
+    select q.id into v_head from messages q where q.user_id = p_user and q.chatroom_id = p_room order by q.id desc limit 1;
+  end if;
+  update chatrooms c set head_id = v_head where c.user_id = p_user and c.id = p_room and v_head is not null;
+  return v_head;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_thoughts text, p_error_detail jsonb, p_grounding jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -487,6 +555,11 @@ begin
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
+  -- Questions that were asked while it was made do not follow a reply without an answer.
+  if p_status <> 'completed' then
+    update messages q set parent_id = followed_by(p_user, v_reply.chatroom_id, p_reply)
+      where q.user_id = p_user and q.chatroom_id = v_reply.chatroom_id and q.role = 'user' and q.parent_id = p_reply;
+  end if;
   -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
   update chatrooms c set unfinished = c.unfinished - 1,
       text_bytes = c.text_bytes + case when p_status = 'completed' then octet_length(p_content) else 0 end
@@ -495,6 +568,114 @@ begin
     v_next := release_replies(p_user => p_user, p_basic_running => p_basic_running, p_pro_running => p_pro_running);
   end if;
   return jsonb_build_object('outcome', 'finished', 'nextReplies', v_next);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.followed_by(p_user uuid, p_room uuid, p_message uuid)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  v_followed uuid;
+begin
+  select case
+      when m.role = 'user' then m.parent_id
+      when m.status = 'completed' or m.completed_at is null then m.id
+      else coalesce(
+        (select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = m.reply_to
+          and r.status = 'completed' order by r.id desc limit 1),
+        (select q.parent_id from messages q where q.user_id = p_user and q.id = m.reply_to)) end
+    into v_followed from messages m where m.user_id = p_user and m.id = p_message;
+  return v_followed;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.fork_chatroom(p_user uuid, p_room uuid, p_message uuid, p_copy uuid, p_title text, p_room_limit integer, p_message_limit integer)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_end uuid; v_ids uuid[]; v_copies uuid[]; v_now timestamptz := date_trunc('milliseconds', clock_timestamp());
+begin
+  perform 1 from users u where u.id = p_user for no key update;
+  perform 1 from chatrooms c where c.user_id = p_user and c.id = p_room for update;
+  if not found then
+    return 'chatroom_not_found';
+  end if;
+  v_end := fill_branches(p_user, p_room);
+  v_end := coalesce(p_message, v_end);
+  if p_message is not null and not exists (
+      select from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.id = p_message) then
+    return 'message_not_found';
+  end if;
+  with recursive path as (
+    select m.id, coalesce(m.reply_to, m.parent_id) as parent_id, 1 as position
+      from messages m where m.user_id = p_user and m.id = v_end
+    union all
+    select m.id, coalesce(m.reply_to, m.parent_id), p.position + 1
+      from path p join messages m on m.user_id = p_user and m.id = p.parent_id
+      where p.position <= p_message_limit
+  )
+  select coalesce(array_agg(p.id order by p.position desc), '{}') into v_ids from path p;
+  if cardinality(v_ids) > p_message_limit then
+    return 'too_many_messages';
+  elsif exists (select from messages m where m.user_id = p_user and m.id = any(v_ids) and m.completed_at is null) then
+    return 'not_finished';
+  end if;
+  update users u set chatrooms = u.chatrooms + 1 where u.id = p_user and u.chatrooms < p_room_limit;
+  if not found then
+    return 'too_many_chatrooms';
+  end if;
+
+  select coalesce(array_agg(uuid_after(p_copy, (n - cardinality(v_ids))::int,
+      ('00000000-0000-7' || substr(gen_random_uuid()::text, 16))::uuid) order by n), '{}')
+    into v_copies from generate_series(1, cardinality(v_ids)) n;
+  insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools, last_message_at,
+      head_id, text_bytes)
+    select c.user_id, p_copy, coalesce(p_title, c.title), case when p_title is null then c.title_source else 'user' end,
+      c.system_prompt, c.model, c.temperature, c.thinking, c.tools, case when v_end is not null then v_now end,
+      v_copies[cardinality(v_copies)], (
+        select coalesce(sum(octet_length(m.content)) filter (where m.role = 'user' or m.status = 'completed'), 0)
+        from messages m where m.user_id = p_user and m.id = any(v_ids))
+    from chatrooms c where c.user_id = p_user and c.id = p_room;
+  insert into messages (user_id, id, chatroom_id, role, content, status, reply_to, parent_id, attempt, finish_reason, truncated,
+      error_code, error_message, error_detail, model, prompt_tokens, reply_tokens, thought_tokens, cached_tokens, tool_tokens,
+      priority, settings, output, thoughts, grounding, created_at, completed_at)
+    select m.user_id, v_copies[n], p_copy, m.role, m.content, m.status,
+      case when m.role = 'model' then v_copies[n - 1] end, case when m.role = 'user' and n > 1 then v_copies[n - 1] end,
+      m.attempt, m.finish_reason, m.truncated, m.error_code, m.error_message, m.error_detail, m.model, m.prompt_tokens,
+      m.reply_tokens, m.thought_tokens, m.cached_tokens, m.tool_tokens, m.priority, m.settings, m.output, m.thoughts,
+      m.grounding, m.created_at, m.completed_at
+    from generate_subscripts(v_ids, 1) n join messages m on m.user_id = p_user and m.id = v_ids[n];
+  perform pg_notify('changed', 'chatrooms:' || p_user);
+  return 'forked';
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.newest_leaf(p_user uuid, p_room uuid, p_message uuid)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  v_leaf uuid := p_message; v_child uuid;
+begin
+  loop
+    if v_leaf is null then
+      select m.id into v_child from messages m
+        where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'user' and m.parent_id is null
+        order by m.id desc limit 1;
+    else
+      select m.id into v_child from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_leaf
+        order by m.id desc limit 1;
+      if not found then
+        select m.id into v_child from messages m
+          where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'user' and m.parent_id = v_leaf
+          order by m.id desc limit 1;
+      end if;
+    end if;
+    exit when v_child is null;
+    v_leaf := v_child;
+  end loop;
+  return v_leaf;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.record_calls(p_user uuid, p_reply uuid, p_quota_key text, p_day date, p_calls jsonb, p_reserved bigint, p_refunds integer)
@@ -586,8 +767,12 @@ CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_quest
  LANGUAGE plpgsql
 AS $function$
 declare
-  v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
-  v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
+  v_maximum_siblings constant int := 50;
+  v_is_edit constant boolean := p_again is not null and p_content <> '';
+  v_is_question constant boolean := p_again is null or v_is_edit;
+  v_route constant text := case when p_again is null then 'sendMessage' when v_is_edit then 'editMessage' else 'regenerateReply' end;
+  v_room chatrooms; v_user users; v_stored idempotency_keys; v_again messages;
+  v_head uuid; v_parent uuid; v_index bigint := 1; v_previous uuid;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
   v_skipped jsonb; v_response jsonb;
@@ -611,18 +796,37 @@ begin
     end if;
   end if;
 
-  -- Asking again: for a reply, or for the newest one of a question, that has ended.
-  if p_again is not null then
-    select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
-      and m.id = coalesce((
-        select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = p_again
-        order by r.id desc limit 1), p_again);
+  v_head := v_room.head_id;
+  if v_head is null and v_room.last_message_at is not null then
+    v_head := fill_branches(p_user, p_room);
+  end if;
+
+  if p_again is null then
+    v_parent := followed_by(p_user, p_room, v_head);
+  else
+    select * into v_again from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.id = p_again;
     if not found then
       return jsonb_build_object('outcome', 'message_not_found');
-    elsif exists (
-      select 1 from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to
-        and m.completed_at is null) then
+    elsif v_is_edit and v_again.role <> 'user' then
+      return jsonb_build_object('outcome', 'not_a_question');
+    end if;
+    v_parent := v_again.parent_id;
+    v_question := coalesce(v_again.reply_to, v_again.id);
+    if v_room.unfinished > 0 and exists (
+        select from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null
+          and case when v_is_edit then m.id = any(messages_under(p_user, p_room, p_again)) else m.reply_to = v_question end) then
       return jsonb_build_object('outcome', 'not_finished');
+    end if;
+  end if;
+  -- A question that follows the head itself has no siblings: the head has no children.
+  if not v_is_question then
+    select count(*) + 1, (array_agg(m.id order by m.id desc))[1] into v_index, v_previous from messages m
+      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question;
+  elsif v_is_edit or v_parent is distinct from v_head then
+    select count(*) + 1, (array_agg(m.id order by m.id desc))[1] into v_index, v_previous from messages m
+      where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'user' and m.parent_id is not distinct from v_parent;
+    if v_is_edit and v_index > v_maximum_siblings then
+      return jsonb_build_object('outcome', 'too_many_branches', 'limit', v_maximum_siblings);
     end if;
   end if;
 
@@ -686,26 +890,27 @@ begin
   v_priority := case v_tier when 'pro' then 0 else 10 end;
   v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
-  v_question := coalesce(v_old.reply_to, p_question);
+  v_question := case when v_is_question then p_question else v_question end;
   v_is_titled := p_title is not null and v_room.title_source = 'default';
-  if p_again is null then
-    insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
-      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_sent_at, v_sent_at);
+  if v_is_question then
+    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at);
   else
     update messages m set superseded_by = p_reply
-      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
+      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question and m.superseded_by is null;
   end if;
   insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, settings, quota_day, quota_state,
       reserved_micros, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
       v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
-  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
+  update chatrooms c set unfinished = c.unfinished + 1, head_id = p_reply, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
       title = case when v_is_titled then p_title else c.title end,
       title_source = case when v_is_titled then 'words' else c.title_source end,
       titled_at = case when v_is_titled then v_sent_at else c.titled_at end
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
+    'parentId', v_parent, 'version', v_index, 'previousVersion', v_previous,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
     'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
     || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end;
@@ -722,6 +927,26 @@ begin
   end if;
 
   return v_response || jsonb_build_object('outcome', 'accepted', 'isHead', v_is_head, 'priority', v_priority, 'isTitled', v_is_titled);
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.stand_on(p_user uuid, p_room uuid, p_message uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_room chatrooms;
+begin
+  select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
+  if not found then
+    return 'chatroom_not_found';
+  elsif not exists (select from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.id = p_message) then
+    return 'message_not_found';
+  elsif v_room.unfinished > 0 then
+    return 'not_finished';
+  end if;
+  perform fill_branches(p_user, p_room);
+  update chatrooms c set head_id = newest_leaf(p_user, p_room, p_message) where c.user_id = p_user and c.id = p_room;
+  return 'moved';
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.take_throttles(p_asked json)
@@ -769,6 +994,24 @@ AS $function$
     p_error_detail => null, p_grounding => null) f
 $function$;
 
+CREATE OR REPLACE FUNCTION public.messages_under(p_user uuid, p_room uuid, p_question uuid)
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with recursive under as (
+    select p_question as id
+    union all
+    select child.id from under, lateral (
+      select m.id from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = under.id
+      union all
+      select m.id from messages m
+        where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'user' and m.parent_id = under.id
+    ) child
+  )
+  select array_agg(id) from under
+$function$;
+
 CREATE OR REPLACE FUNCTION public.release_reservations(p_user uuid, p_room uuid)
  RETURNS void
  LANGUAGE sql
@@ -793,8 +1036,8 @@ AS $function$
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
   from (
     select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
-  ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
-    p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
+  ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply,
+    p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
     p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
     p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $function$;

@@ -56,6 +56,11 @@ begin
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
+  -- Questions that were asked while it was made do not follow a reply without an answer.
+  if p_status <> 'completed' then
+    update messages q set parent_id = followed_by(p_user, v_reply.chatroom_id, p_reply)
+      where q.user_id = p_user and q.chatroom_id = v_reply.chatroom_id and q.role = 'user' and q.parent_id = p_reply;
+  end if;
   -- A room's latest activity is its newest message, and the reply was there since its question: the list stands.
   update chatrooms c set unfinished = c.unfinished - 1,
       text_bytes = c.text_bytes + case when p_status = 'completed' then octet_length(p_content) else 0 end

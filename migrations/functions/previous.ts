@@ -21,8 +21,8 @@ create or replace function send_message(
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
   from (
     select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
-  ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply, p_content => p_content,
-    p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
+  ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply,
+    p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
     p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
     p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
 $$

@@ -1,9 +1,12 @@
 import { define } from "./define.ts"
 
 /**
- * Accepts a question, or asks for another reply to one (`p_again`): checks the room and the idempotency key, takes a
- * unit of the day's quota, and stores the question with its waiting reply. A refusal stores nothing. `SendOutcome` of
- * `Sending.ts` describes what it returns.
+ * Accepts a question: checks the room and the idempotency key, takes a unit of the day's quota, and stores the question
+ * with its waiting reply, on which the room then stands. A refusal stores nothing. `SendOutcome` of `Sending.ts` describes
+ * what it returns.
+ *
+ * A question follows the room's head (`followed_by`). With `p_again` it is asked again: with `p_content` that is another
+ * wording of the question `p_again`, which follows what that one follows; without content another reply to it.
  *
  * A function, so that it is one round trip in which each statement sees what the room's previous holder committed: a
  * single statement with CTEs would decide from the snapshot it took before it waited for the room's lock.
@@ -30,8 +33,12 @@ create or replace function send_message(
   p_key text, p_hash text, p_key_lifetime interval
 ) returns jsonb language plpgsql as $$
 declare
-  v_route constant text := case when p_again is null then 'sendMessage' else 'regenerateReply' end;
-  v_room chatrooms; v_user users; v_stored idempotency_keys; v_old messages;
+  v_maximum_siblings constant int := 50;
+  v_is_edit constant boolean := p_again is not null and p_content <> '';
+  v_is_question constant boolean := p_again is null or v_is_edit;
+  v_route constant text := case when p_again is null then 'sendMessage' when v_is_edit then 'editMessage' else 'regenerateReply' end;
+  v_room chatrooms; v_user users; v_stored idempotency_keys; v_again messages;
+  v_head uuid; v_parent uuid; v_index bigint := 1; v_previous uuid;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
   v_skipped jsonb; v_response jsonb;
@@ -55,18 +62,37 @@ begin
     end if;
   end if;
 
-  -- Asking again: for a reply, or for the newest one of a question, that has ended.
-  if p_again is not null then
-    select * into v_old from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'model'
-      and m.id = coalesce((
-        select r.id from messages r where r.user_id = p_user and r.chatroom_id = p_room and r.reply_to = p_again
-        order by r.id desc limit 1), p_again);
+  v_head := v_room.head_id;
+  if v_head is null and v_room.last_message_at is not null then
+    v_head := fill_branches(p_user, p_room);
+  end if;
+
+  if p_again is null then
+    v_parent := followed_by(p_user, p_room, v_head);
+  else
+    select * into v_again from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.id = p_again;
     if not found then
       return jsonb_build_object('outcome', 'message_not_found');
-    elsif exists (
-      select 1 from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to
-        and m.completed_at is null) then
+    elsif v_is_edit and v_again.role <> 'user' then
+      return jsonb_build_object('outcome', 'not_a_question');
+    end if;
+    v_parent := v_again.parent_id;
+    v_question := coalesce(v_again.reply_to, v_again.id);
+    if v_room.unfinished > 0 and exists (
+        select from messages m where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null
+          and case when v_is_edit then m.id = any(messages_under(p_user, p_room, p_again)) else m.reply_to = v_question end) then
       return jsonb_build_object('outcome', 'not_finished');
+    end if;
+  end if;
+  -- A question that follows the head itself has no siblings: the head has no children.
+  if not v_is_question then
+    select count(*) + 1, (array_agg(m.id order by m.id desc))[1] into v_index, v_previous from messages m
+      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question;
+  elsif v_is_edit or v_parent is distinct from v_head then
+    select count(*) + 1, (array_agg(m.id order by m.id desc))[1] into v_index, v_previous from messages m
+      where m.user_id = p_user and m.chatroom_id = p_room and m.role = 'user' and m.parent_id is not distinct from v_parent;
+    if v_is_edit and v_index > v_maximum_siblings then
+      return jsonb_build_object('outcome', 'too_many_branches', 'limit', v_maximum_siblings);
     end if;
   end if;
 
@@ -130,26 +156,27 @@ begin
   v_priority := case v_tier when 'pro' then 0 else 10 end;
   v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
-  v_question := coalesce(v_old.reply_to, p_question);
+  v_question := case when v_is_question then p_question else v_question end;
   v_is_titled := p_title is not null and v_room.title_source = 'default';
-  if p_again is null then
-    insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
-      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_sent_at, v_sent_at);
+  if v_is_question then
+    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at);
   else
     update messages m set superseded_by = p_reply
-      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_old.reply_to and m.superseded_by is null;
+      where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question and m.superseded_by is null;
   end if;
   insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, settings, quota_day, quota_state,
       reserved_micros, queued_at, created_at)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
       v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
-  update chatrooms c set unfinished = c.unfinished + 1, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
+  update chatrooms c set unfinished = c.unfinished + 1, head_id = p_reply, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
       title = case when v_is_titled then p_title else c.title end,
       title_source = case when v_is_titled then 'words' else c.title_source end,
       titled_at = case when v_is_titled then v_sent_at else c.titled_at end
     where c.user_id = p_user and c.id = p_room;
 
   v_response := jsonb_build_object('questionId', v_question, 'replyId', p_reply, 'sentAt', v_sent_at,
+    'parentId', v_parent, 'version', v_index, 'previousVersion', v_previous,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
     'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
     || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end;

@@ -39,6 +39,7 @@ export const variables = {
   apiKeyId: "The id of that key.",
   shareId: "A shared link.",
   shareToken: "The token of that link: the last part of its address.",
+  questionId: "A question that is edited and deleted.",
   lastEventId: "The last event of a reply's stream, as attempt:offset.",
   dailyLimit: "The prompts a day of the user's tier.",
   tries: "How often the current request was repeated.",
@@ -218,7 +219,10 @@ export const folders: ReadonlyArray<Folder> = [
     call("Export chatroom as JSON", "exportChatroom", 200),
     call("Export chatroom as Markdown", "exportChatroom", 200, { query: { format: "markdown" }, media: "text/markdown" }),
     call("Create export ticket: chatroom", "createChatroomExportTicket", 201, { save: { ticket: "ticket" } }),
-    call("Export chatroom: with ticket, without token", "exportChatroom", 200, { as: "none", query: { ticket: "{{ticket}}" } })
+    call("Export chatroom: with ticket, without token", "exportChatroom", 200, { as: "none", query: { ticket: "{{ticket}}" } }),
+    call("List messages: active branch", "listMessages", 200, { query: { branch: "active" } }),
+    call("Update chatroom: move to a branch", "updateChatroom", 200, { body: { headId: "{{replyId}}" } }),
+    call("Fork chatroom", "forkChatroom", 201, { before: "newKey", headers: key, body: {}, save: { secondRoomId: "id" } })
   ]),
   folder("4. Quota", "Basic has 5 prompts a UTC day. More are refused until midnight, or until the user subscribes.", [
     call("Get profile: today's quota", "getMe", 200, { save: { dailyLimit: "quota.limit" } }),
@@ -253,7 +257,13 @@ export const folders: ReadonlyArray<Folder> = [
           after: "morePrompts"
         }),
         call("Return from checkout", "billingReturn", 200, { query: { session_id: "{{checkoutId}}" } }),
-        call("Send message: quota of Pro", "sendMessage", 201, wait),
+        call("Send message: quota of Pro", "sendMessage", 201, { ...wait, save: { questionId: "message.id" } }),
+        call("Edit question", "editMessage", 201, {
+          before: "newKey",
+          ...waitWithKey,
+          path: { id: "{{roomId}}", mid: "{{questionId}}" }
+        }),
+        call("Delete question", "deleteMessage", 204, { path: { id: "{{roomId}}", mid: "{{questionId}}" } }),
         call("Send message: search the web", "sendMessage", 201, {
           about: "The words in brackets make the Gemini simulator search.",
           ...wait,

@@ -128,7 +128,7 @@ export class UserData extends Context.Service<
           Stream.flatMap(([room, index]) =>
             Stream.concat(
               Stream.make(index === 0 ? "" : ","),
-              roomToJson(room, roomExport.messages(user.userId, room.id, thoughts))
+              roomToJson(room, roomExport.messages(user.userId, room.id, { thoughts, branch: "all" }))
             )
           )
         )

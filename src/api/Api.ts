@@ -3,6 +3,7 @@ import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
 import { ApiKeysApi } from "./auth/ApiKeysApi.ts"
 import { UserApi } from "./account/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
+import { BranchesApi } from "./chat/BranchesApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
 import { RepliesApi } from "./chat/RepliesApi.ts"
 import { SearchApi } from "./chat/SearchApi.ts"
@@ -22,6 +23,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(ApiKeysApi)
   .add(ChatApi)
   .add(RepliesApi)
+  .add(BranchesApi)
   .add(SearchApi)
   .add(SharesApi)
   .add(SharedApi)

@@ -4,7 +4,6 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import type { Tier, UserId } from "../api/auth/User.ts"
-import { maximumWait } from "../api/chat/ChatApi.ts"
 import type { ChatroomId, CreateChatroom, UpdateChatroom } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
@@ -16,22 +15,18 @@ import { Idempotency } from "../http/Idempotency.ts"
 import { rememberGzip } from "../http/Precompressed.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { ChatroomList } from "./ChatroomList.ts"
-import { Chatrooms, newChatroom } from "./Chatrooms.ts"
+import { newChatroom } from "./ChatroomRow.ts"
+import { Chatrooms } from "./Chatrooms.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
 import { answerFirstPages, cursorsOf, listAnswer } from "./ListHttp.ts"
 import { Messages } from "./Messages.ts"
 import { RoomExport } from "./RoomExport.ts"
+import { preferredWait } from "./PreferredWait.ts"
 import { makeSendAndWait } from "./SendAndWait.ts"
 
 const messagesShown = 50
 
 const HistoryPosition = Schema.Struct({ before: Schema.optionalKey(Schema.String), after: Schema.optionalKey(Schema.String) })
-
-/** RFC 7240: the seconds of `Prefer: wait=N`, at most `maximumWait`; 0 when the header has no such preference. */
-const preferredWait = (prefer: string | undefined): number => {
-  const seconds = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})/i.exec(prefer ?? "")?.[1]
-  return seconds === undefined ? 0 : Math.min(Number(seconds), maximumWait)
-}
 
 const pollAgain = (message: Message | null) => (message === null || hasEnded(message) ? {} : { "retry-after": "1" })
 
@@ -42,7 +37,7 @@ export const ChatHttp = HttpApiBuilder.group(
     const chatrooms = yield* Chatrooms
     const chatroomList = yield* ChatroomList
     const messages = yield* Messages
-    const sendAndWait = yield* makeSendAndWait
+    const { send } = yield* makeSendAndWait
     const roomExport = yield* RoomExport
     const cursors = yield* Cursors
     const idempotency = yield* Idempotency
@@ -110,10 +105,10 @@ export const ChatHttp = HttpApiBuilder.group(
         const { userId } = yield* CurrentUser
         yield* orTooManyRequests(roomExport.turn(userId))
         const isMarkdown = query.format === "markdown"
-        const thoughts = query.thoughts === "true"
+        const options = { thoughts: query.thoughts === "true", branch: query.branch ?? "active" }
         const pieces = yield* isMarkdown
-          ? roomExport.markdown(userId, params.id, thoughts)
-          : roomExport.json(userId, params.id, thoughts)
+          ? roomExport.markdown(userId, params.id, options)
+          : roomExport.json(userId, params.id, options)
         return HttpServerResponse.stream(Stream.encodeText(pieces), {
           contentType: isMarkdown ? "text/markdown; charset=utf-8" : "application/json",
           headers: { "content-disposition": `attachment; filename="chatroom.${isMarkdown ? "md" : "json"}"` }
@@ -142,12 +137,13 @@ export const ChatHttp = HttpApiBuilder.group(
 
       listMessages: Effect.fnUntraced(function* ({ params, query, request }) {
         const { userId } = yield* CurrentUser
-        const list = `messages:${userId}:${params.id}`
+        const list = `messages:${userId}:${params.id}${query.branch === "active" ? ":active" : ""}`
         const position = query.cursor === undefined ? query : yield* cursors.decode(list, HistoryPosition, query.cursor)
         const found = yield* messages.history(userId, params.id, {
           limit: query.limit ?? defaultLimit,
           before: position.before,
           after: position.after,
+          branch: query.branch,
           thoughts: query.thoughts === "true"
         })
         const last = found.messages.at(-1)
@@ -163,7 +159,7 @@ export const ChatHttp = HttpApiBuilder.group(
       sendMessage: Effect.fnUntraced(function* ({ headers, params, payload, query }) {
         const user = yield* CurrentUser
         const question = { ...payload, roomId: params.id, idempotencyKey: headers["idempotency-key"] }
-        const sent = yield* sendAndWait(user, question, query.wait ?? preferredWait(headers.prefer))
+        const sent = yield* send(user, question, query.wait ?? preferredWait(headers.prefer))
         return exchangeResponse(params.id, sent, yield* Clock.currentTimeMillis)
       }),
 

@@ -1,66 +1,26 @@
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v7 as uuid } from "uuid"
 import type { UserId } from "../api/auth/User.ts"
-import { ChatroomNotFound, ChatroomsLimited, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
-import { Chatroom, type ChatroomId, type CreateChatroom, type UpdateChatroom } from "../api/chat/Chatroom.ts"
+import { ChatroomNotFound, ChatroomsLimited, type NotFinished, TooManyChatrooms } from "../api/chat/ChatErrors.ts"
+import type { Chatroom, ChatroomId, CreateChatroom, UpdateChatroom } from "../api/chat/Chatroom.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
-import { iso, isoOrNull } from "../api/Schemas.ts"
+import type { ValidationFailed } from "../api/Problems.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 import { channel } from "../database/Notifications.ts"
-import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { mergeThinking } from "../models/Thinking.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
+import { Branches } from "./Branches.ts"
+import { type ChatroomRow, maximumChatrooms, newRooms, roomColumns, toChatroom } from "./ChatroomRow.ts"
 import { contains } from "./TextMatch.ts"
 import { defaultTitle, wordsOf } from "./Titles.ts"
 
-/** How many rooms a user may have. */
-const maximumChatrooms = 1_000
-/** New rooms of a user: all that a user may have at once, but not for ever by creating and deleting them. */
-const newRooms = { limit: 1_200, period: Duration.hours(1) }
-
-const columns = columnsOf(Object.keys(Chatroom.fields))
-type Row = RowOf<Chatroom>
-
-const toChatroom = (row: Row): Chatroom => ({
-  id: row.id,
-  title: row.title,
-  titleSource: row.titleSource,
-  systemPrompt: row.systemPrompt,
-  model: row.model,
-  temperature: row.temperature,
-  thinking: row.thinking,
-  tools: row.tools,
-  pinned: row.pinned,
-  archivedAt: isoOrNull(row.archivedAt),
-  lastMessageAt: isoOrNull(row.lastMessageAt),
-  createdAt: iso(row.createdAt),
-  updatedAt: iso(row.updatedAt)
-})
-
 /** What a reply takes over from its room. */
 const settings = ["systemPrompt", "model", "temperature", "thinking", "tools"] as const
-
-/** A room as it was when it was created with this input. */
-export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
-  id: created.id,
-  title: input.title ?? defaultTitle,
-  titleSource: input.title === undefined ? "default" : "user",
-  systemPrompt: input.systemPrompt ?? null,
-  model: input.model ?? null,
-  temperature: input.temperature ?? null,
-  thinking: mergeThinking(defaultThinking, input.thinking),
-  tools: input.tools ?? [],
-  pinned: false,
-  archivedAt: null,
-  lastMessageAt: null,
-  createdAt: created.createdAt,
-  updatedAt: created.updatedAt
-})
 
 /** A room's position in the list: pinned rooms first, then by latest activity. */
 export interface ListPosition {
@@ -96,7 +56,11 @@ export class Chatrooms extends Context.Service<
       query: ListQuery
     ) => Effect.Effect<{ readonly rooms: Array<Chatroom>; readonly hasMore: boolean }>
     readonly get: (userId: UserId, id: ChatroomId) => Effect.Effect<Chatroom, ChatroomNotFound>
-    readonly update: (userId: UserId, id: ChatroomId, input: UpdateChatroom) => Effect.Effect<Chatroom, ChatroomNotFound>
+    readonly update: (
+      userId: UserId,
+      id: ChatroomId,
+      input: UpdateChatroom
+    ) => Effect.Effect<Chatroom, ChatroomNotFound | NotFinished | ValidationFailed>
     /** Names the room, unless its user has; `userId` and `id` are those of a job. */
     readonly nameByModel: (userId: string, id: string, title: string) => Effect.Effect<void>
     /** Deletes the room and its messages, and stops the replies in progress. */
@@ -110,6 +74,7 @@ export class Chatrooms extends Context.Service<
       const readSql = yield* ReadSql
       const announcer = yield* Announcer
       const throttle = yield* Throttle
+      const branches = yield* Branches
       const { autoTitles, userConcurrency } = yield* AppConfig
       // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
       const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
@@ -117,13 +82,13 @@ export class Chatrooms extends Context.Service<
       const notifyTitle = sql.literal(
         `pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id || chr(10) || '${topicOf("title", "")}' || id)`
       )
-      const selected = sql.literal(columns)
+      const selected = sql.literal(roomColumns)
 
       const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
         const retryAfter = yield* throttle.take(`chatrooms:${userId}`, newRooms)
         if (retryAfter > 0) return yield* new ChatroomsLimited({ retryAfter })
         // One statement counts and creates, so that parallel requests cannot exceed the limit.
-        const [row] = yield* sql<Row>`
+        const [row] = yield* sql<ChatroomRow>`
           with place as (
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
@@ -141,7 +106,7 @@ export class Chatrooms extends Context.Service<
 
       const list: Chatrooms["Service"]["list"] = Effect.fnUntraced(function* (userId, query) {
         const { after, search } = query
-        const rows = yield* readSql<Row>`
+        const rows = yield* readSql<ChatroomRow>`
           select ${selected} from chatrooms
           where ${sql.and([
             sql`user_id = ${userId}`,
@@ -158,9 +123,10 @@ export class Chatrooms extends Context.Service<
       }, Effect.orDie)
 
       const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
-        const [row] = yield* readSql<Row>`select ${selected} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
-          Effect.orDie
-        )
+        const [row] =
+          yield* readSql<ChatroomRow>`select ${selected} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
+            Effect.orDie
+          )
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
 
@@ -172,7 +138,7 @@ export class Chatrooms extends Context.Service<
       ) {
         const given = (key: keyof UpdateChatroom) => Object.hasOwn(input, key)
         const isAutomatic = title?.titleSource === "words"
-        const [row] = yield* sql<Row>`
+        const [row] = yield* sql<ChatroomRow>`
           update chatrooms set
             title = coalesce(${title?.title ?? null}, title),
             title_source = coalesce(${title?.titleSource ?? null}, title_source),
@@ -221,15 +187,15 @@ export class Chatrooms extends Context.Service<
 
       const update: Chatrooms["Service"]["update"] = Effect.fn("Chatrooms.update")(
         function* (userId, id, input) {
-          if (input.title !== null) {
-            const title = input.title === undefined ? undefined : { title: input.title, titleSource: "user" as const }
-            return yield* updateRow(userId, id, input, title)
-          }
+          const given = input.title ?? undefined
+          const chosen = given === undefined ? undefined : { title: given, titleSource: "user" as const }
+          if (input.title !== null && input.headId === undefined) return yield* updateRow(userId, id, input, chosen)
           const { room, titles } = yield* Effect.gen(function* () {
-            const { title, titles } = yield* automaticTitle(userId, id)
+            if (input.headId !== undefined) yield* branches.moveTo(userId, id, input.headId)
+            const { title, titles } = input.title === null ? yield* automaticTitle(userId, id) : { title: chosen, titles: [] }
             return { room: yield* updateRow(userId, id, input, title), titles }
           }).pipe(sql.withTransaction, retryConflicts(sql))
-          if (autoTitles === "model") yield* announcer.announce({ titles })
+          if (autoTitles === "model" && titles.length > 0) yield* announcer.announce({ titles })
           return room
         },
         Effect.catchTag("SqlError", Effect.die)

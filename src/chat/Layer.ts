@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import { Branches } from "./Branches.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { Chatrooms } from "./Chatrooms.ts"
 import { Feedbacks } from "./Feedbacks.ts"
@@ -17,4 +18,4 @@ export const ChatLayer = Layer.mergeAll(
   RoomCopies.layer,
   Search.layer,
   Feedbacks.layer
-).pipe(Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer]))
+).pipe(Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer]), Layer.provideMerge(Branches.layer))

@@ -19,6 +19,41 @@ export const maximumReplyBytes = 1_048_576
  */
 export const readableContent = `case when octet_length(content) > ${maximumReplyBytes} then left(content, ${maximumReplyBytes}) else content end`
 
+/**
+ * The versions of a message, from indexes. The columns of the others have names of their own, so that a column's plain name
+ * is that of the message, whatever a statement calls its table. The first questions of a room that is not filled yet
+ * (`fill_branches`) are no versions of each other.
+ */
+const versions = `(
+    select json_build_object('index', greatest(1, count(*) filter (where version <= id)), 'count', greatest(1, count(*)),
+      'previous', (array_agg(version order by version desc) filter (where version < id))[1],
+      'next', (array_agg(version order by version) filter (where version > id))[1])
+    from (
+      with others as not materialized (
+        select user_id as its_user, chatroom_id as its_room, role as its_role, reply_to as its_question, parent_id as its_parent,
+          id as version from messages
+      )
+      select version from others where its_user = user_id and its_room = chatroom_id and its_question = reply_to
+      union all
+      select version from others
+        where role = 'user' and its_user = user_id and its_room = chatroom_id and its_role = 'user' and its_parent = parent_id
+      union all
+      select version from others
+        where role = 'user' and parent_id is null and its_user = user_id and its_room = chatroom_id and its_role = 'user'
+          and its_parent is null
+          and exists (
+            select from (select user_id as owner, id as room, head_id from chatrooms) filled
+            where owner = user_id and room = chatroom_id and head_id is not null)
+    ) found
+  )`
+
+/** Columns that are computed from the row. */
+const computed: Readonly<Record<string, string>> = {
+  content: readableContent,
+  parent_id: "coalesce(reply_to, parent_id)",
+  versions
+}
+
 /** A message's columns, but for its thoughts. Its error and its usage are stored as columns of their own, its sources in one column. */
 export const columns = columnsOf([
   ...Object.keys(Struct.omit(Message.fields, [...nested, thoughts])),
@@ -27,8 +62,10 @@ export const columns = columnsOf([
   "errorDetail",
   ...Object.keys(TokenUsage.fields)
 ])
-  .replace("content", `${readableContent} as content`)
-  .concat(", grounding, settings -> 'toolsSkipped' as tools_skipped")
+  .split(", ")
+  .map((name) => (computed[name] === undefined ? name : `${computed[name]} as ${name}`))
+  .concat("grounding", "settings -> 'toolsSkipped' as tools_skipped")
+  .join(", ")
 
 /** All columns of a message. */
 export const columnsWithThoughts = `${columns}, ${thoughts}`
@@ -53,9 +90,14 @@ const pageBytes = 1_048_576
  * The first of these rows of `messages`, as many as a page has bytes for, with the number of all of them (`candidates`).
  * Sizes are known without reading the texts, so a text that the page does not have is not read.
  */
-export const pageOf = (sql: SqlClient.SqlClient, rows: Statement.Fragment, direction: "asc" | "desc", hasThoughts = false) => {
+export const pageOf = (
+  sql: SqlClient.SqlClient,
+  rows: Statement.Fragment,
+  ordering: `${"id" | "position"} ${"asc" | "desc"}`,
+  hasThoughts = false
+) => {
   const size = `octet_length(content) + coalesce(pg_column_size(grounding), 0)${hasThoughts ? " + coalesce(octet_length(thoughts), 0)" : ""}`
-  const order = sql.literal(`id ${direction}`)
+  const order = sql.literal(ordering)
   return sql<MessageRow & { readonly candidates: number }>`
     select ${sql.literal(hasThoughts ? columnsWithThoughts : columns)}, candidates from (
       select rows.*, count(*) over ()::int as candidates,
@@ -77,6 +119,8 @@ export const toMessage = (row: MessageRow): Message => ({
   // it is queued.
   status: row.status === "held" ? "queued" : row.status,
   replyTo: row.replyTo,
+  parentId: row.parentId,
+  versions: row.versions,
   supersededBy: row.supersededBy,
   attempt: row.attempt,
   finishReason: row.finishReason,
@@ -103,11 +147,28 @@ export const toMessage = (row: MessageRow): Message => ({
   completedAt: isoOrNull(row.completedAt)
 })
 
+/** A version that was just made: the newest of its kind. */
+interface NewVersion {
+  readonly index: number
+  readonly previous: string | null
+}
+export const firstVersion: NewVersion = { index: 1, previous: null }
+const newVersion = ({ index, previous }: NewVersion): Message["versions"] => ({
+  index,
+  count: index,
+  previous: previous === null ? null : MessageId.make(previous),
+  next: null
+})
+
 interface Ids {
   readonly roomId: ChatroomId
   readonly questionId: string
   readonly replyId: string
   readonly sentAt: string
+  /** The reply that the question follows. */
+  readonly parentId: string | null
+  readonly questionVersion: NewVersion
+  readonly replyVersion: NewVersion
   readonly toolsSkipped?: Message["toolsSkipped"] | undefined
 }
 
@@ -128,25 +189,29 @@ const unanswered = {
 }
 
 /** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */
-export const newQuestion = ({ roomId, questionId, sentAt }: Ids, content: string): Message => ({
+export const newQuestion = ({ parentId, roomId, questionId, questionVersion, sentAt }: Ids, content: string): Message => ({
   id: MessageId.make(questionId),
   chatroomId: roomId,
   role: "user",
   content,
   status: "completed",
   replyTo: null,
+  parentId: parentId === null ? null : MessageId.make(parentId),
+  versions: newVersion(questionVersion),
   ...unanswered,
   createdAt: sentAt,
   completedAt: sentAt
 })
 
-export const newReply = ({ roomId, questionId, replyId, sentAt, toolsSkipped = [] }: Ids): Message => ({
+export const newReply = ({ roomId, questionId, replyId, replyVersion, sentAt, toolsSkipped = [] }: Ids): Message => ({
   id: MessageId.make(replyId),
   chatroomId: roomId,
   role: "model",
   content: "",
   status: "queued",
   replyTo: MessageId.make(questionId),
+  parentId: MessageId.make(questionId),
+  versions: newVersion(replyVersion),
   ...unanswered,
   toolsSkipped,
   createdAt: sentAt,

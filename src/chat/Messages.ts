@@ -1,5 +1,5 @@
 import { Clock, Context, Effect, Fiber, Layer } from "effect"
-import type { Statement } from "effect/sql"
+import { SqlClient, type Statement } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
@@ -11,7 +11,9 @@ import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
 import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { clientDisconnected, SessionEnded, withoutSlot } from "../ops/RequestSlot.ts"
+import { Branches } from "./Branches.ts"
 import { columnsWithThoughts, type MessageRow, pageOf, toMessage } from "./MessageRow.ts"
+import { pathFrom } from "./Paths.ts"
 
 /** Milliseconds after which a waiting request reads again, because a notification can be lost. */
 const recheckEvery = 2_000
@@ -24,6 +26,8 @@ export interface HistoryQuery {
   readonly limit: number
   readonly before?: string | undefined
   readonly after?: string | undefined
+  /** `active`: only the messages of the active branch, of which `before` and `after` are two. */
+  readonly branch?: "active" | "all" | undefined
   /** Whether the messages have their thoughts. */
   readonly thoughts?: boolean | undefined
 }
@@ -75,12 +79,23 @@ export class Messages extends Context.Service<
       roomId: ChatroomId,
       query: HistoryQuery
     ) => Effect.Effect<{ readonly messages: Array<Message>; readonly hasMore: boolean }, ChatroomNotFound>
+    /**
+     * The messages of these ids, in their order: those of the first `looked` ids, fewer than all when their texts are long.
+     * A message that was deleted is missing.
+     */
+    readonly ofIds: (
+      userId: UserId,
+      ids: ReadonlyArray<MessageId>,
+      thoughts: boolean
+    ) => Effect.Effect<{ readonly messages: Array<Message>; readonly looked: number }>
   }
 >()("chat-backend/chat/Messages") {
   static readonly layer = Layer.effect(
     Messages,
     Effect.gen(function* () {
       const sql = yield* ReadSql
+      const slowSql = yield* SqlClient.SqlClient
+      const branches = yield* Branches
       const notifications = yield* Notifications
       const draining = yield* Draining
       const selected = sql.literal(columnsWithThoughts)
@@ -171,7 +186,26 @@ export class Messages extends Context.Service<
         return { message, reply: yield* awaitEnd(userId, roomId, reply.id, seconds) }
       })
 
+      /** Its pages forwards are found from the newest message of the branch back, so that they may take longer. */
+      const activeBranch = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, query: HistoryQuery) {
+        const { after, before } = query
+        const from = before ?? (yield* branches.headOf(userId, roomId))
+        const isExclusive = before !== undefined
+        const limit = query.limit + 1
+        const path = pathFrom(slowSql, { userId, roomId, from, isExclusive, after, ...(after === undefined ? { limit } : {}) })
+        const order = after === undefined ? "asc" : "desc"
+        const candidates = slowSql`
+          select m.*, p.position from (
+            with recursive ${path} select id, position from path order by position ${sql.literal(order)} limit ${limit}
+          ) p join messages m on m.user_id = ${userId} and m.id = p.id
+        `
+        const rows = yield* pageOf(slowSql, candidates, `position ${order}`, query.thoughts).pipe(Effect.orDie)
+        const found = (yield* inRoom(userId, roomId, rows)).slice(0, query.limit)
+        return { messages: found.map(toMessage), hasMore: (rows[0]?.candidates ?? 0) > found.length }
+      })
+
       const history: Messages["Service"]["history"] = Effect.fn("Messages.history")(function* (userId, roomId, query) {
+        if (query.branch === "active") return yield* activeBranch(userId, roomId, query)
         const forwards = query.after !== undefined
         const candidates = sql`
           select * from messages
@@ -183,12 +217,24 @@ export class Messages extends Context.Service<
           ])}
           order by ${sql.literal(forwards ? "id asc" : "id desc")} limit ${query.limit + 1}
         `
-        const rows = yield* pageOf(sql, candidates, forwards ? "asc" : "desc", query.thoughts).pipe(Effect.orDie)
+        const rows = yield* pageOf(sql, candidates, forwards ? "id asc" : "id desc", query.thoughts).pipe(Effect.orDie)
         const found = (yield* inRoom(userId, roomId, rows)).slice(0, query.limit)
         return { messages: found.map(toMessage), hasMore: (rows[0]?.candidates ?? 0) > found.length }
       })
 
-      return Messages.of({ state, get, awaitEnd, latest, history })
+      const ofIds: Messages["Service"]["ofIds"] = Effect.fn("Messages.ofIds")(function* (userId, ids, thoughts) {
+        const named = sql`
+          select m.*, given.position
+          from unnest(string_to_array(${ids.join(",")}, ',')::uuid[]) with ordinality as given (named, position)
+          join messages m on m.user_id = ${userId} and m.id = given.named
+        `
+        const rows = yield* pageOf(sql, named, "position asc", thoughts).pipe(Effect.orDie)
+        const isCut = (rows[0]?.candidates ?? 0) > rows.length
+        const last = rows.at(-1)
+        return { messages: rows.map(toMessage), looked: isCut && last !== undefined ? ids.indexOf(last.id) + 1 : ids.length }
+      })
+
+      return Messages.of({ state, get, awaitEnd, latest, history, ofIds })
     })
   )
 }

@@ -56,7 +56,8 @@ export class RoomCopies extends Context.Service<
             update chatrooms set last_message_at = date_trunc('milliseconds', clock_timestamp())
             where user_id = ${userId} and id = ${room.id} returning last_message_at
           `
-          return { ...room, lastMessageAt: isoOrNull(row?.lastMessageAt ?? null) }
+          const [filled] = yield* sql<{ headId: string | null }>`select fill_branches(${userId}, ${room.id}) as head_id`
+          return { ...room, headId: filled?.headId ?? null, lastMessageAt: isoOrNull(row?.lastMessageAt ?? null) }
         },
         sql.withTransaction,
         retryConflicts(sql),

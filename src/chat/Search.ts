@@ -83,7 +83,7 @@ export class Search extends Context.Service<
             and ${contains(sql, sql.literal(readableContent), words)}
           order by id desc limit ${limit + 1}
         `
-        const rows = yield* pageOf(sql, matching, "desc")
+        const rows = yield* pageOf(sql, matching, "id desc")
         const found = rows.slice(0, limit).map((row) => ({ ...toMessage(row), snippet: snippet(row.content, words) }))
         const isCut = (rows[0]?.candidates ?? 0) > found.length
         return { found, hasMore: isCut || end.stopped, lastId: isCut ? found.at(-1)?.id : end.lastId }

@@ -9,10 +9,12 @@ import {
   BudgetExceeded,
   ChatroomNotFound,
   MessageNotFound,
+  NotAQuestion,
   NotFinished,
   QuotaExceeded,
   RoomBusy,
-  type SpendLimitReached
+  type SpendLimitReached,
+  TooManyBranches
 } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { Message, MessageId } from "../api/chat/Message.ts"
@@ -33,7 +35,7 @@ import { estimatedSearches } from "../models/Tools.ts"
 import type { ReplySettings, RoomSettings } from "../models/Settings.ts"
 import { Spending } from "../models/Spending.ts"
 import { Announcer } from "../queue/Announcer.ts"
-import { newQuestion, newReply } from "./MessageRow.ts"
+import { firstVersion, newQuestion, newReply } from "./MessageRow.ts"
 import { Messages } from "./Messages.ts"
 import { Quota, quotaState, secondsUntil } from "./Quota.ts"
 import { wordsOf } from "./Titles.ts"
@@ -66,6 +68,11 @@ interface Taken {
   readonly budget?: number | null
   readonly spent: number
   readonly reserved: number
+  /** The reply that the question follows. This and the next two are absent in what a key has kept from the previous release. */
+  readonly parentId?: string | null
+  /** Of the message that is new, the question or else the reply: its number among its versions, and the one before it. */
+  readonly version?: number
+  readonly previousVersion?: string | null
   readonly toolsSkipped?: Message["toolsSkipped"]
 }
 
@@ -75,7 +82,9 @@ export type SendOutcome =
   | (Taken & { readonly outcome: "replayed"; readonly status: number })
   | { readonly outcome: "chatroom_not_found" }
   | { readonly outcome: "message_not_found" }
+  | { readonly outcome: "not_a_question" }
   | { readonly outcome: "not_finished" }
+  | { readonly outcome: "too_many_branches"; readonly limit: number }
   | { readonly outcome: "idempotency_key_reused" }
   | { readonly outcome: "room_busy" }
   /** The tier or the room's settings are not those that the caller resolved the reply's settings from. */
@@ -109,7 +118,7 @@ interface Acceptance {
   readonly userId: UserId
   readonly roomId: ChatroomId
   readonly content: string
-  /** The reply, or the question, that gets another reply; then there is no content. */
+  /** The question that is edited; without content, the reply or the question that gets another reply. */
   readonly again: MessageId | null
   readonly settings: AskSettings
   readonly key: string | null
@@ -212,8 +221,17 @@ export class Sending extends Context.Service<
       user: Asker,
       request: Asked & { readonly id: MessageId }
     ) => Effect.Effect<Sent, Refusal | MessageNotFound | NotFinished>
-    /** Remembers that a waiting send was answered with the finished reply, for later replays of its key. */
-    readonly rememberCompleted: (userId: UserId, idempotencyKey: string) => Effect.Effect<void>
+    /** The question in other words, on a branch of its own; takes what `send` does. */
+    readonly edit: (
+      user: Asker,
+      request: Asked & { readonly id: MessageId; readonly content: string }
+    ) => Effect.Effect<Sent, Refusal | MessageNotFound | NotAQuestion | NotFinished | TooManyBranches>
+    /** Remembers that a waiting request was answered with the finished reply, for later replays of its key. */
+    readonly rememberCompleted: (
+      userId: UserId,
+      route: "sendMessage" | "editMessage",
+      idempotencyKey: string
+    ) => Effect.Effect<void>
   }
 >()("chat-backend/chat/Sending") {
   static readonly layer = Layer.effect(
@@ -261,7 +279,7 @@ export class Sending extends Context.Service<
           tier,
           dailyLimit: prompts,
           runningLimit: userConcurrency[tier],
-          title: autoTitles === "off" || again !== null ? null : (wordsOf(content) ?? null),
+          title: autoTitles === "off" || content === "" ? null : (wordsOf(content) ?? null),
           settings: resolved,
           version: room.version,
           contextTokens: resolved.contextTokens,
@@ -323,8 +341,18 @@ export class Sending extends Context.Service<
         yield* spending.check
         const sent = yield* accept({ userId, roomId, content, again, settings, key, hash }, tier)
         const answer = (taken: Taken) => {
-          const { questionId, replyId, toolsSkipped } = taken
-          const ids = { roomId, questionId, replyId, sentAt: isoText(taken.sentAt), toolsSkipped }
+          const {
+            parentId = null,
+            previousVersion: previous = null,
+            questionId,
+            replyId,
+            toolsSkipped,
+            version: index = 1
+          } = taken
+          const [questionVersion, replyVersion] =
+            content === "" ? [firstVersion, { index, previous }] : [{ index, previous }, firstVersion]
+          const versions = { parentId, questionVersion, replyVersion }
+          const ids = { roomId, questionId, replyId, sentAt: isoText(taken.sentAt), toolsSkipped, ...versions }
           return {
             message: newQuestion(ids, content),
             reply: newReply(ids),
@@ -347,8 +375,12 @@ export class Sending extends Context.Service<
             return yield* new ChatroomNotFound()
           case "message_not_found":
             return yield* new MessageNotFound()
+          case "not_a_question":
+            return yield* new NotAQuestion()
           case "not_finished":
             return yield* new NotFinished()
+          case "too_many_branches":
+            return yield* new TooManyBranches({ limit: sent.limit })
           case "idempotency_key_reused":
             return yield* new IdempotencyKeyReused()
           case "room_busy":
@@ -364,25 +396,37 @@ export class Sending extends Context.Service<
 
       const send: Sending["Service"]["send"] = Effect.fn("Sending.send")((user, question) =>
         submit(user, question, question.content, null).pipe(
-          // Only a regeneration names a message.
-          Effect.catchTags({ MessageNotFound: Effect.die, NotFinished: Effect.die })
+          // Only a question that is asked again names a message.
+          Effect.catchTags({
+            MessageNotFound: Effect.die,
+            NotAQuestion: Effect.die,
+            NotFinished: Effect.die,
+            TooManyBranches: Effect.die
+          })
         )
       )
 
+      const edit: Sending["Service"]["edit"] = Effect.fn("Sending.edit")((user, request) =>
+        submit(user, request, request.content, request.id)
+      )
+
       const regenerate: Sending["Service"]["regenerate"] = Effect.fn("Sending.regenerate")(function* (user, request) {
-        const sent = yield* submit(user, request, "", request.id)
+        const sent = yield* submit(user, request, "", request.id).pipe(
+          Effect.catchTags({ NotAQuestion: Effect.die, TooManyBranches: Effect.die })
+        )
         const question = yield* messages.get(user.userId, request.roomId, sent.message.id)
         return { ...sent, message: question }
       })
 
       const rememberCompleted: Sending["Service"]["rememberCompleted"] = Effect.fn("Sending.rememberCompleted")(function* (
         userId,
+        route,
         key
       ) {
-        yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = 'sendMessage' and key = ${key}`
+        yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = ${route} and key = ${key}`
       }, Effect.orDie)
 
-      return Sending.of({ send, regenerate, rememberCompleted })
+      return Sending.of({ send, edit, regenerate, rememberCompleted })
     })
   )
 }

@@ -6,13 +6,16 @@ import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { ContextReceipt } from "../api/chat/ContextReceipt.ts"
 import { MessageId } from "../api/chat/Message.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
+import { pathFrom } from "../chat/Paths.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
 import { Conversation, estimateTokens, tokensOfBytes } from "./Conversation.ts"
 
-/** The receipt covers at most this many messages up to the question, the newest ones. */
+/** The receipt covers at most this many messages of the question's branch, and of the room up to the question: the newest. */
 const maximumCovered = 1_000
+/** Messages of other branches that it lists, the newest ones. */
+const maximumOfOtherBranches = 200
 
 type Reason = ContextReceipt["dropped"][number]["reason"]
 
@@ -24,13 +27,15 @@ interface RoomMessage {
   readonly status: string
   readonly supersededBy: string | null
   readonly answered: boolean
+  readonly onBranch: boolean
 }
 
-const reasonOf = (message: RoomMessage): Reason => {
-  if (message.role === "user") return message.answered ? "budget" : "unanswered"
-  if (message.status === "failed" || message.status === "cancelled") return message.status
-  if (message.status !== "completed") return "unfinished"
-  return message.supersededBy === null ? "budget" : "superseded"
+const reasonOf = ({ answered, onBranch, role, status, supersededBy }: RoomMessage): Reason => {
+  if (role === "user" && !answered) return "unanswered"
+  if (status === "failed" || status === "cancelled") return status
+  if (status !== "completed") return "unfinished"
+  if (onBranch) return "budget"
+  return supersededBy === null ? "other_branch" : "superseded"
 }
 
 /** What the model was sent for a reply: the receipt stored with it, or, before the first call, what would be sent now. */
@@ -76,14 +81,21 @@ export class ContextReceipts extends Context.Service<
         return { ...row, replyTo: row.replyTo }
       })
 
+      /** The messages of the question's branch, and the newest of the room. */
       const messagesUpTo = (userId: UserId, roomId: ChatroomId, questionId: string) =>
         sql<RoomMessage>`
+          with recursive ${pathFrom(sql, { userId, roomId, from: questionId, limit: maximumCovered })}, covered as (
+            select id from path
+            union
+            (select m.id from messages m
+            where m.user_id = ${userId} and m.chatroom_id = ${roomId} and (m.id <= ${questionId} or m.reply_to < ${questionId})
+            order by m.id desc limit ${maximumCovered})
+          )
           select m.id, m.role, octet_length(m.content) as size, m.status, m.superseded_by, exists (
             select 1 from messages r where r.user_id = m.user_id and r.chatroom_id = m.chatroom_id and r.reply_to = m.id
-              and r.status = 'completed') as answered
-          from messages m
-          where m.user_id = ${userId} and m.chatroom_id = ${roomId} and (m.id <= ${questionId} or m.reply_to < ${questionId})
-          order by m.id desc limit ${maximumCovered}
+              and r.status = 'completed') as answered, m.id in (select id from path) as on_branch
+          from covered join messages m on m.user_id = ${userId} and m.id = covered.id
+          order by m.id desc
         `.pipe(Effect.orDie)
 
       const find = Effect.fn("ContextReceipts.find")(function* (userId: UserId, roomId: ChatroomId, replyId: MessageId) {
@@ -106,10 +118,12 @@ export class ContextReceipts extends Context.Service<
         const dropped = [...messages.values()]
           .filter(({ id }) => !sent.has(id))
           .map((message) => ({ id: MessageId.make(message.id), reason: reasonOf(message) }))
+        const others = dropped.filter(({ reason }) => reason === "other_branch").slice(maximumOfOtherBranches)
+        const unlisted = new Set(others.map(({ id }) => id))
         const estimate = included.reduce((sum, { tokens }) => sum + tokens, estimateTokens(systemPrompt ?? ""))
         return {
           included,
-          dropped: dropped.toReversed(),
+          dropped: dropped.filter(({ id }) => !unlisted.has(id)).toReversed(),
           systemPrompt,
           promptTokens: Math.max(0, reply.promptTokens ?? estimate),
           model: reply.model ?? model,

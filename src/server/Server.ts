@@ -11,6 +11,7 @@ import { AuthHttp } from "../auth/AuthHttp.ts"
 import { UserHttp } from "../account/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
+import { BranchesHttp } from "../chat/BranchesHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../config/Settings.ts"
@@ -38,6 +39,7 @@ const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
     UserHttp,
     ChatHttp,
     RepliesHttp,
+    BranchesHttp,
     SearchHttp,
     SharesHttp,
     ModelsHttp,

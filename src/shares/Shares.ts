@@ -11,11 +11,15 @@ import { NothingToShare, ShareNotFound, TooManyShares } from "../api/shares/Shar
 import { AddressLimits } from "../auth/AddressLimits.ts"
 import type { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { Branches } from "../chat/Branches.ts"
+import { pathFrom } from "../chat/Paths.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { hashOfSecret, newSecret } from "../keys/SealedSecrets.ts"
-import { lastMessage, type SharedPart, sharedPath } from "./SharedPath.ts"
+import { type SharedPart, sharedPath } from "./SharedPath.ts"
 
+/** Messages at the end of a branch among which there is a completed reply: the questions that may wait, with their replies. */
+const maximumUnfinished = 12
 /** Live links of a user. */
 const maximumShares = 100
 
@@ -58,15 +62,32 @@ export class Shares extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const limits = yield* AddressLimits
+      const branches = yield* Branches
       const { sharing } = yield* AppConfig
       const live = sql.literal(isLive)
+
+      /**
+       * The message up to which is shared: the given one, or the last completed reply of the active branch.
+       * Where a reply at its end failed, an earlier reply to the same question counts.
+       */
+      const lastMessage = (userId: UserId, roomId: ChatroomId, head: string | null, upTo: string | undefined) =>
+        upTo === undefined
+          ? sql`
+              with recursive ${pathFrom(sql, { userId, roomId, from: head, limit: maximumUnfinished })}
+              select m.id from path join messages q on q.user_id = ${userId} and q.id = path.id
+                join messages m on m.user_id = q.user_id and m.chatroom_id = c.id and m.reply_to = q.id and m.status = 'completed'
+              order by path.position, m.id in (select id from path) desc, m.id desc limit 1`
+          : sql`
+              select m.id from messages m
+              where m.user_id = c.user_id and m.chatroom_id = c.id and m.id = ${upTo}`
 
       /** What there is to share, with the user and the room locked until the transaction ends. */
       const findPart = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, upTo: string | undefined) {
         yield* sql`select 1 from users where id = ${userId} for no key update`
-        const [found] = yield* sql<{ title: string; upTo: string | null; exchangeId: string; createdAt: Date }>`
-          select c.title, last.id as up_to, last.exchange_id, date_trunc('milliseconds', clock_timestamp()) as created_at
-          from chatrooms c left join lateral (${lastMessage(sql, upTo)}) last on true
+        const head = yield* branches.headOf(userId, roomId)
+        const [found] = yield* sql<{ title: string; upTo: string | null; createdAt: Date }>`
+          select c.title, last.id as up_to, date_trunc('milliseconds', clock_timestamp()) as created_at
+          from chatrooms c left join lateral (${lastMessage(userId, roomId, head, upTo)}) last on true
           where c.user_id = ${userId} and c.id = ${roomId} for key share of c
         `
         if (found === undefined) return yield* new ChatroomNotFound()
@@ -141,8 +162,10 @@ export class Shares extends Context.Service<
           "share",
           address,
           sql`
-            select s.user_id, s.id, s.chatroom_id, s.up_to, coalesce(m.reply_to, m.id) as exchange_id, s.title, s.created_at
+            select s.user_id, s.id, s.chatroom_id, s.up_to, s.title, s.created_at,
+              coalesce(c.head_id, fill_branches(s.user_id, s.chatroom_id)) as head_id
             from shares s join messages m on m.user_id = s.user_id and m.id = s.up_to
+            join chatrooms c on c.user_id = s.user_id and c.id = s.chatroom_id
             where s.token_hash = ${hashOfSecret(token)} and ${live}
           `
         )

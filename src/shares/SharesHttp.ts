@@ -8,7 +8,7 @@ import type { NewShare } from "../api/shares/Share.ts"
 import { SharingOff } from "../api/shares/ShareErrors.ts"
 import { makeAuthenticate } from "../auth/Authentication.ts"
 import { ChatroomList } from "../chat/ChatroomList.ts"
-import { newChatroom } from "../chat/Chatrooms.ts"
+import { newChatroom } from "../chat/ChatroomRow.ts"
 import { RoomCopies } from "../chat/RoomCopies.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Cursors } from "../http/Cursors.ts"
@@ -83,8 +83,15 @@ const OwnRoutes = HttpApiBuilder.group(
         })
         const keyed = { userId, route: "copyShare", key: headers["idempotency-key"], body }
         const { replayed, value } = yield* idempotency.once(keyed, copy, {
-          keep: ({ createdAt, id, lastMessageAt, title, updatedAt }) => ({ createdAt, id, lastMessageAt, title, updatedAt }),
-          restore: ({ lastMessageAt, title, ...kept }) => ({ ...newChatroom({ title }, kept), lastMessageAt })
+          keep: ({ createdAt, headId, id, lastMessageAt, title, updatedAt }) => ({
+            createdAt,
+            headId,
+            id,
+            lastMessageAt,
+            title,
+            updatedAt
+          }),
+          restore: ({ headId, lastMessageAt, title, ...kept }) => ({ ...newChatroom({ title }, kept), headId, lastMessageAt })
         })
         chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({

@@ -39,7 +39,9 @@ const readAll = async (person: Person, room: string, message: string, words: str
     `/chatroom/${room}/message/${message}/context`,
     `/chatroom/${room}/message/${message}/stream`,
     `/chatroom/${room}/export`,
+    `/chatroom/${room}/export?branch=all`,
     `/chatroom/${room}/export?format=markdown`,
+    `/chatroom/${room}/messages?branch=active`,
     `/search?q=${encodeURIComponent(words)}`,
     "/chatroom",
     "/user/me",
@@ -141,7 +143,7 @@ describe("a page of messages", () => {
       messages.map(({ id }: { id: string }) => id),
       ids.slice(-33)
     )
-    assert.strictEqual((await person.call("GET", `/chatroom/${room}/export`)).body.messages.length, 100)
+    assert.strictEqual((await person.call("GET", `/chatroom/${room}/export?branch=all`)).body.messages.length, 100)
   })
 })
 
@@ -280,7 +282,7 @@ describe("a user's heavy reads", () => {
   it.each([
     ["two searches", 2, () => "/search?q=once"],
     ["one context", 1, (room: string, reply: string) => `/chatroom/${room}/message/${reply}/context`],
-    ["one export of a room", 1, (room: string) => `/chatroom/${room}/export`]
+    ["one export of a room", 1, (room: string) => `/chatroom/${room}/export?branch=all`]
   ])("run %s at once; the rest wait without a slot, then get 429", async (_, atOnce, path) => {
     const { person, reply, room } = await inARoom()
     const letGo = await lock("messages")
@@ -321,7 +323,7 @@ describe("a user's heavy reads", () => {
   it("give an export's turn back when its client has gone, and for HEAD", async () => {
     const { person, room } = await inARoom()
     await insert(person, room, "left(repeat(md5(n::text), 1000), 32000)", 1500)
-    for (const path of [`/chatroom/${room}/export`, "/user/me/export"]) {
+    for (const path of [`/chatroom/${room}/export?branch=all`, "/user/me/export"]) {
       // Not compressed, so that the rest does not fit into the buffers on the way.
       const headers = { authorization: `Bearer ${person.token}`, "accept-encoding": "identity" }
       const response = await fetch(`${backends.urls[0]}${path}`, { headers })
@@ -351,7 +353,7 @@ describe("a user's heavy reads", () => {
     const { body } = await person.call("GET", "/user/me/export")
     const kinds = body.authEvents.map(({ kind }: { kind: string }) => kind)
     assert.deepStrictEqual([kinds.length, kinds.filter((kind: string) => kind === "logout").length], [2_501, 2_500])
-    assert.deepStrictEqual(Object.keys(body), ["user", "sessions", "authEvents", "subscriptions", "usage", "chatrooms"])
+    assert.deepStrictEqual(Object.keys(body), ["user", "sessions", "authEvents", "shares", "subscriptions", "usage", "chatrooms"])
     assert.deepStrictEqual(Object.keys(body.authEvents[0]), ["kind", "sessionId", "address", "userAgent", "at"])
   })
 })

@@ -47,6 +47,7 @@ describe.concurrent("POST /chatroom", () => {
       temperature: null,
       thinking: { level: null, summaries: false },
       tools: [],
+      headId: null,
       pinned: false,
       archivedAt: null,
       lastMessageAt: null,
@@ -336,6 +337,7 @@ describe.concurrent("GET /chatroom", () => {
     assert.deepEqual(Object.keys(listed).toSorted(), [
       "archivedAt",
       "createdAt",
+      "headId",
       "id",
       "lastMessageAt",
       "model",

@@ -63,6 +63,53 @@ describe("the schema", () => {
   })
 })
 
+describe("rooms of the previous release", () => {
+  const jobs = (database: TestDatabase) =>
+    database.query("select task_identifier, key from graphile_worker.jobs where task_identifier = 'fill_branches'")
+
+  it("keep their messages, and are filled by a job", async () => {
+    const database = await ofPreviousRelease()
+    const [user, room, q1, r1, q2, r2, q3, r3] = Array.from({ length: 8 }, () => uuid())
+    await database.query("insert into users (id, mobile, status, quota_key) values ($1, '+1', 'active', 'q')", [user])
+    await database.query("insert into chatrooms (user_id, id, title, last_message_at) values ($1, $2, 'T', now())", [user, room])
+    const rows = [
+      [q1, "user", "completed", null],
+      [r1, "model", "completed", q1],
+      [q2, "user", "completed", null],
+      [r2, "model", "failed", q2],
+      [q3, "user", "completed", null],
+      [r3, "model", "cancelled", q3]
+    ]
+    for (const row of rows) {
+      await database.query(
+        `insert into messages (user_id, chatroom_id, id, role, status, reply_to, content, created_at, completed_at)
+          values ($1, $2, $3, $4, $5, $6, 'text', now(), now())`,
+        [user, room, ...row]
+      )
+    }
+    const old = "select to_jsonb(m) as message from messages m order by id"
+    const before = await database.query<{ message: object }>(old)
+    await migrate(database)
+    for (const [index, { message }] of (await database.query<{ message: object }>(old)).entries()) {
+      assert.deepInclude(message, before[index]?.message ?? {})
+    }
+    assert.deepStrictEqual(await jobs(database), [{ task_identifier: "fill_branches", key: "fill_branches" }])
+    assert.deepStrictEqual(await database.query("select fill_branches($1, $2) as head", [user, room]), [{ head: r3 }])
+    assert.deepStrictEqual(await database.query("select id, parent_id from messages where role = 'user' order by id"), [
+      { id: q1, parent_id: null },
+      { id: q2, parent_id: r1 },
+      { id: q3, parent_id: r1 }
+    ])
+    await database.drop()
+  })
+
+  it("are no job in an empty database", async () => {
+    const database = await createDatabase()
+    assert.deepStrictEqual(await jobs(database), [])
+    await database.drop()
+  })
+})
+
 describe("a process of the previous release, while a deploy rolls,", () => {
   let before: TestDatabase
   let after: TestDatabase
@@ -215,7 +262,7 @@ describe("a process of the previous release, while a deploy rolls,", () => {
     )
     await inBoth((database) =>
       database.query(
-        "select user_id, route, key, request_hash, status, response - '{budget,spent,reserved}'::text[] as response from idempotency_keys"
+        "select user_id, route, key, request_hash, status, response - '{budget,spent,reserved,parentId,version,previousVersion}'::text[] as response from idempotency_keys"
       )
     )
     await inBoth((database) => database.query("select id, unfinished from chatrooms order by id"))

@@ -29,6 +29,7 @@ const named = (names: ReadonlySet<string>) => endpoints.filter(({ name }) => nam
 /** Valid bodies, so that the response depends on the path alone. */
 const bodies: Readonly<Record<string, unknown>> = {
   sendMessage: { content: "mine?" },
+  editMessage: { content: "mine?" },
   updateChatroom: { title: "mine" },
   rateMessage: { rating: "up" },
   createApiKey: { name: "mine" }

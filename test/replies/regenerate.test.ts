@@ -47,7 +47,14 @@ describe("regenerating a reply", () => {
     assert.strictEqual(after.status, "completed")
     assert.strictEqual(stream.text(), after.content)
     assert.isNull(after.supersededBy)
-    assert.deepStrictEqual((await readMessage(ada, old)).body, { ...before, supersededBy: fresh.reply })
+    assert.deepStrictEqual((await readMessage(ada, old)).body, {
+      ...before,
+      supersededBy: fresh.reply,
+      versions: { index: 1, count: 2, previous: null, next: fresh.reply }
+    })
+    assert.deepStrictEqual(after.versions, { index: 2, count: 2, previous: old.reply, next: null })
+    assert.deepStrictEqual(sent.body.reply.versions, after.versions)
+    assert.strictEqual((await ada.call("GET", `/chatroom/${old.room}`)).body.headId, fresh.reply)
     assert.strictEqual((await readAll(apiUrl, ada, old)).text(), before.content)
     assert.strictEqual(await usedToday(ada), 2)
     assert.strictEqual(callsAbout(backends, name).length, 2)

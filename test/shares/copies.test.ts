@@ -85,20 +85,32 @@ describe("POST /share/:token/copy", () => {
   it("refuses an unknown link, more than 2,000 messages, and more than 16 MiB", async () => {
     assertProblem(await copy(bob, "unknown"), 404, "share_not_found")
     const room = await roomWith(ada, "[[say Large.]] ?")
-    const fill = (count: number) =>
-      backends.database.query(
-        `insert into messages (user_id, id, chatroom_id, role, content, status, created_at, completed_at)
-          select $1, ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, $2, 'user', 'more', 'completed', now(), now()
-          from generate_series(1, $3::int) n on conflict do nothing`,
+    /** So many exchanges before the question. */
+    const fill = async (count: number) => {
+      await backends.database.query(
+        `with ids as (
+          select n, lpad(n::text, 12, '0') as id, lpad((n - 1)::text, 12, '0') as before from generate_series(1, 2 * $3::int) n
+        )
+        insert into messages (user_id, id, chatroom_id, role, content, status, reply_to, parent_id, created_at, completed_at)
+          select $1, ('00000000-0000-7000-8000-' || id)::uuid, $2, case when n % 2 = 1 then 'user' else 'model' end, 'more',
+            'completed', case when n % 2 = 0 then ('00000000-0000-7000-8000-' || before)::uuid end,
+            case when n % 2 = 1 and n > 1 then ('00000000-0000-7000-8000-' || before)::uuid end, now(), now()
+          from ids on conflict do nothing`,
         [ada.userId, room, count]
       )
-    await fill(1_998)
+      await backends.database.query(
+        `update messages set parent_id = ('00000000-0000-7000-8000-' || lpad((2 * $2::int)::text, 12, '0'))::uuid
+          where chatroom_id = $1 and content like '[[say Large%'`,
+        [room, count]
+      )
+    }
+    await fill(999)
     const token = tokenOf(await share(ada, room))
     const whole = await copy(bob, token)
     assert.strictEqual(whole.status, 201, whole.text)
     const [copied] = await backends.database.query("select count(*)::int from messages where chatroom_id = $1", [whole.body.id])
     assert.strictEqual(copied?.["count"], 2_000)
-    await fill(1_999)
+    await fill(1_000)
     const refused = await copy(bob, token)
     assertProblem(refused, 409, "share_too_large")
     assert.strictEqual(refused.body.limit, 2_000)

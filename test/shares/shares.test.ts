@@ -169,15 +169,18 @@ describe("the conversation that a link shows", () => {
     assert.deepEqual(textsOf(await read(base, tokenOf(made))), expected)
   })
 
-  it("ends with `upTo`, and shows the question of a failed reply alone", async () => {
+  it("ends with `upTo`, and shows the question of a failed reply only at the end", async () => {
     const own = await ada.room()
     const first = await exchange(ada, own, "[[say A.]] a?")
-    await ada.ask(own, "[[finish SAFETY]] b?", { wait: 30 })
+    const second = await ada.ask(own, "[[finish SAFETY]] b?", { wait: 30 })
     const third = await exchange(ada, own, "[[say C.]] c?")
     const upTo = async (id: string) => textsOf(await read(base, tokenOf(await share(ada, own, { upTo: id }))))
     assert.deepEqual(await upTo(first.reply), ["[[say A.]] a?", "A."])
-    assert.deepEqual(await upTo(third.question), ["[[say A.]] a?", "A.", "[[finish SAFETY]] b?", "[[say C.]] c?"])
-    assert.deepEqual(await upTo(third.reply), ["[[say A.]] a?", "A.", "[[finish SAFETY]] b?", "[[say C.]] c?", "C."])
+    assert.deepEqual(await upTo(third.question), ["[[say A.]] a?", "A.", "[[say C.]] c?"])
+    assert.deepEqual(await upTo(third.reply), ["[[say A.]] a?", "A.", "[[say C.]] c?", "C."])
+    // The next question does not follow a failed reply: it is on a branch of its own.
+    assert.deepEqual(await upTo(second.body.message.id), ["[[say A.]] a?", "A.", "[[finish SAFETY]] b?"])
+    assert.deepEqual(await upTo(second.body.reply.id), ["[[say A.]] a?", "A.", "[[finish SAFETY]] b?"])
     assertProblem(await share(ada, own, { upTo: first.question }), 409, "nothing_to_share")
   })
 

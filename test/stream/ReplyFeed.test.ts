@@ -1,7 +1,7 @@
 import { assert, describe, it } from "vitest"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
 import { noGrounding } from "../../src/api/chat/Grounding.ts"
-import { type Message, MessageId, type Status } from "../../src/api/chat/Message.ts"
+import { type Message, MessageId, type Status, onlyVersion } from "../../src/api/chat/Message.ts"
 import { extend, type LiveText } from "../../src/stream/LiveText.ts"
 import { isFullyRead, parsePosition, type Position, ReplyFeed } from "../../src/stream/ReplyFeed.ts"
 import { SseParser } from "./SseClient.ts"
@@ -14,6 +14,8 @@ const message = (status: Status, attempt: number, content = ""): Message => ({
   content,
   status,
   replyTo: null,
+  parentId: null,
+  versions: onlyVersion,
   supersededBy: null,
   attempt,
   finishReason: null,

@@ -5,7 +5,7 @@ import { assert, describe, it, vi } from "vitest"
 import { MessageNotFound } from "../../src/api/chat/ChatErrors.ts"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
 import { noGrounding } from "../../src/api/chat/Grounding.ts"
-import { type Message, MessageId } from "../../src/api/chat/Message.ts"
+import { type Message, MessageId, onlyVersion } from "../../src/api/chat/Message.ts"
 import type { MessageState } from "../../src/chat/Messages.ts"
 import { LiveTexts } from "../../src/stream/LiveText.ts"
 import { ReplyReader, type ReplySource } from "../../src/stream/ReplyReader.ts"
@@ -19,6 +19,8 @@ const processing: Message = {
   content: "",
   status: "processing",
   replyTo: null,
+  parentId: null,
+  versions: onlyVersion,
   supersededBy: null,
   attempt: 1,
   finishReason: null,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
 import type { Message } from "../../src/api/chat/Message.ts"
-import { newReply } from "../../src/chat/MessageRow.ts"
+import { firstVersion, newReply } from "../../src/chat/MessageRow.ts"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
 import type { MessageState } from "../../src/chat/Messages.ts"
 import { decodeDeltas, encodeDeltas } from "../../src/stream/DeltaRow.ts"
@@ -13,7 +13,10 @@ const queued = newReply({
   roomId: ChatroomId.make(anyId),
   questionId: anyId,
   replyId: anyId,
-  sentAt: "2026-11-21T00:00:00.000Z"
+  sentAt: "2026-11-21T00:00:00.000Z",
+  parentId: null,
+  questionVersion: firstVersion,
+  replyVersion: firstVersion
 })
 const stateOf = (message: Partial<Message>): MessageState => ({
   message: { ...queued, ...message },

@@ -15,6 +15,7 @@ import {
   ChatroomNotFound,
   ChatroomsLimited,
   MessageNotFound,
+  NotFinished,
   DayUsedUpWithHeaders,
   RoomBusy,
   SpendLimitReached,
@@ -29,15 +30,15 @@ import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Me
 
 /** Seconds that a request may wait for its reply. */
 export const maximumWait = 30
-const Wait = integerFromText(0, maximumWait).annotate({
+export const Wait = integerFromText(0, maximumWait).annotate({
   description: "Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over."
 })
-const Prefer = Schema.String.annotate({
+export const Prefer = Schema.String.annotate({
   description: "`Prefer: wait=N` (RFC 7240) works like `?wait=N`; other preferences are ignored.",
   examples: ["wait=20"]
 })
 
-const room = { id: ChatroomId.annotate({ description: "Chatroom id.", examples: [ChatroomId.make(ids.room)] }) }
+export const room = { id: ChatroomId.annotate({ description: "Chatroom id.", examples: [ChatroomId.make(ids.room)] }) }
 const mid = MessageId.annotate({ description: "Message id.", examples: [MessageId.make(ids.reply)] })
 export const message = { ...room, mid }
 
@@ -51,13 +52,16 @@ export const refusals = [
   SpendLimitReached
 ] as const
 
+/** What a client sends to ask. */
+export const question = { content: Content, settings: Schema.optionalKey(AskSettings) }
+
 const exchangeHeaders = {
   location: Schema.String,
   ...Replayed,
   "ratelimit-policy": Schema.optionalKey(Schema.String),
   ratelimit: Schema.optionalKey(Schema.String)
 }
-const answered = HttpApiSchema.WithHeaders(Answered.pipe(HttpApiSchema.status(201)), exchangeHeaders)
+export const answered = HttpApiSchema.WithHeaders(Answered.pipe(HttpApiSchema.status(201)), exchangeHeaders)
 export const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.status(202)), {
   ...exchangeHeaders,
   "retry-after": Schema.String
@@ -70,6 +74,13 @@ export const withThoughts = {
     default: "false"
   })
 }
+const branch = (whenOmitted: "active" | "all") => ({
+  branch: Schema.optionalKey(Schema.Literals(["active", "all"])).annotate({
+    description:
+      "`active`: the messages from the first question to the one on which the room stands (`headId`). `all`: also those of other branches.",
+    default: whenOmitted
+  })
+})
 const asFile = { "content-disposition": Schema.String }
 const exampleTag = '"Zr0Qx1n8m2Yb4Wc6Ve5Ta7Sd9Uf"'
 export class ChatApi extends HttpApiGroup.make("chat")
@@ -129,8 +140,14 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       payload: UpdateChatroom,
       success: Chatroom,
-      error: [ChatroomNotFound, ModelNotInPlan, ToolNotInPlan]
-    }).annotateMerge(describe("updateChatroom", "Change a chatroom", "Omitted fields are unchanged.")),
+      error: [ChatroomNotFound, NotFinished, ModelNotInPlan, ToolNotInPlan]
+    }).annotateMerge(
+      describe(
+        "updateChatroom",
+        "Change a chatroom",
+        "Omitted fields are unchanged. With `headId` the room moves to another branch; 409 `not_finished` while a reply of the room has not ended."
+      )
+    ),
     HttpApiEndpoint.delete("deleteChatroom", "/:id", {
       params: room,
       success: HttpApiSchema.NoContent,
@@ -145,6 +162,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         cursor: Schema.optionalKey(Cursor),
         before: Schema.optionalKey(MessageId.annotate({ description: "Only messages before this one." })),
         after: Schema.optionalKey(MessageId.annotate({ description: "Only messages after this one, oldest first." })),
+        ...branch("all"),
         ...withThoughts
       },
       success: HttpApiSchema.WithHeaders(page(Message, "MessagePage", exampleReply), linkHeader),
@@ -153,14 +171,14 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "listMessages",
         "List the messages of a chatroom",
-        "Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on."
+        "Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. With `branch=active`, `before` and `after` name messages of the active branch."
       )
     ),
     HttpApiEndpoint.post("sendMessage", "/:id/message", {
       params: room,
       headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Prefer) },
       query: { wait: Schema.optionalKey(Wait) },
-      payload: Schema.Struct({ content: Content, settings: Schema.optionalKey(AskSettings) }).annotate({
+      payload: Schema.Struct(question).annotate({
         identifier: "SendMessage",
         examples: [{ content: exampleQuestion.content }]
       }),
@@ -192,6 +210,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
           description: "Format of the export.",
           default: "json"
         }),
+        ...branch("active"),
         ...withThoughts,
         ...withTicket
       },
@@ -204,8 +223,8 @@ export class ChatApi extends HttpApiGroup.make("chat")
       .annotateMerge(
         describe(
           "exportChatroom",
-          "Export a chatroom with all its messages",
-          "JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429."
+          "Export a chatroom with its messages",
+          "The active branch; with `branch=all` all messages, whose `parentId` is the message before them. JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429."
         )
       )
       .annotate(AcceptsTicket, "download"),

@@ -20,6 +20,6 @@ export const Latest = Schema.Struct({ message: Schema.NullOr(Message), reply: Sc
   examples: [{ message: exampleQuestion, reply: exampleReply }]
 })
 
-export const NewChatroom = Chatroom.annotate({ examples: [{ ...exampleChatroom, lastMessageAt: null }] })
+export const NewChatroom = Chatroom.annotate({ examples: [{ ...exampleChatroom, headId: null, lastMessageAt: null }] })
 
 export const Markdown = Schema.String.annotate({ examples: [exampleMarkdown] })

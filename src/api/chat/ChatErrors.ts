@@ -36,6 +36,25 @@ export class NotFinished extends HttpApiError.Problem<NotFinished>()(
   ...problem("not_finished", 409, "The reply has not ended yet")
 ) {}
 
+export class NotAQuestion extends HttpApiError.Problem<NotAQuestion>()(
+  "NotAQuestion",
+  ...problem("not_a_question", 409, "The message is a reply; only questions can be edited and deleted")
+) {}
+
+export class TooManyBranches extends HttpApiError.Problem<TooManyBranches>()(
+  "TooManyBranches",
+  ...problem("too_many_branches", 409, "The question has too many versions", {
+    limit: Count.annotate({ description: "Versions that a question may have.", examples: [50] })
+  })
+) {}
+
+export class TooManyMessages extends HttpApiError.Problem<TooManyMessages>()(
+  "TooManyMessages",
+  ...problem("too_many_messages", 409, "The branch has too many messages to copy", {
+    limit: Count.annotate({ description: "Messages that a copy may have.", examples: [2_000] })
+  })
+) {}
+
 export class NotAReply extends HttpApiError.Problem<NotAReply>()(
   "NotAReply",
   ...problem("not_a_reply", 409, "The message is a question; only replies can be rated")

@@ -43,6 +43,7 @@ export const exampleChatroom = {
   temperature: 0.5,
   thinking: defaultThinking,
   tools: [],
+  headId: ids.reply,
   pinned: false,
   archivedAt: null,
   lastMessageAt: times.asked,
@@ -62,6 +63,9 @@ export const Chatroom = Schema.Struct({
   temperature: Schema.NullOr(Schema.Finite),
   thinking: Thinking,
   tools: Schema.Array(Tool),
+  headId: Schema.NullOr(Uuid).annotate({
+    description: "The message on which the room stands: the end of its active branch. Null until the first question."
+  }),
   pinned: Schema.Boolean,
   archivedAt: Schema.NullOr(Timestamp).annotate({ description: "Null unless archived." }),
   lastMessageAt: Schema.NullOr(Timestamp).annotate({ description: "Null until the first question." }),
@@ -90,7 +94,18 @@ export const UpdateChatroom = Schema.Struct({
   title: Schema.optionalKey(
     Schema.NullOr(Title).annotate({ description: "Null: an automatic title from the first question, as if none was chosen." })
   ),
+  headId: Schema.optionalKey(
+    Uuid.annotate({ description: "The room moves to the branch of this message, down to the newest message of that branch." })
+  ),
   pinned: Schema.optionalKey(Schema.Boolean),
   archived: Schema.optionalKey(Schema.Boolean)
 }).annotate({ identifier: "UpdateChatroom", examples: [{ title: "Looms, numbers and flowers", pinned: true }] })
 export type UpdateChatroom = typeof UpdateChatroom.Type
+
+export const ForkChatroom = Schema.Struct({
+  messageId: Schema.optionalKey(
+    Uuid.annotate({ description: "The last message of the copy; omitted, the message on which the room stands." })
+  ),
+  title: Schema.optionalKey(Title)
+}).annotate({ identifier: "ForkChatroom", examples: [{ messageId: ids.reply, title: "Looms, another way" }] })
+export type ForkChatroom = typeof ForkChatroom.Type

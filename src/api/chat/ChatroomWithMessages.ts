@@ -16,8 +16,10 @@ export const ChatroomWithMessages = Schema.Struct({
 export const exampleExport = { ...exampleChatroom, messages: [exampleQuestion, exampleReply] }
 export const ChatroomExport = Schema.Struct({
   ...Chatroom.fields,
-  messages: Schema.Array(Message).annotate({ description: "All messages, oldest first." })
-}).annotate({ identifier: "ChatroomExport", description: "A chatroom with all its messages.", examples: [exampleExport] })
+  messages: Schema.Array(Message).annotate({
+    description: "The messages of the active branch, or of all branches; oldest first."
+  })
+}).annotate({ identifier: "ChatroomExport", description: "A chatroom with its messages.", examples: [exampleExport] })
 
 /** The same room with `format=markdown`. */
 export const exampleMarkdown = [

@@ -15,7 +15,17 @@ export const ContextReceipt = Schema.Struct({
   dropped: Schema.Array(
     Schema.Struct({
       id: MessageId,
-      reason: Schema.Literals(["budget", "unanswered", "failed", "cancelled", "superseded", "unfinished"])
+      reason: Schema.Literals([
+        "budget",
+        "unanswered",
+        "failed",
+        "cancelled",
+        "superseded",
+        "unfinished",
+        "other_branch"
+      ]).annotate({
+        description: "`other_branch`: it is on another branch of the room; the newest 200 of these are listed."
+      })
     }).annotate({ identifier: "DroppedMessage" })
   ),
   systemPrompt: Schema.NullOr(Schema.String),

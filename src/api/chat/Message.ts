@@ -64,6 +64,19 @@ const ReplyError = Schema.Struct({
     "Why the reply failed; `message` is for people. With the code `blocked`, `reason`, `about` and `categories` say what was refused."
 })
 
+/** Where a message stands among those that could be in its place: other wordings of a question, other replies to one. */
+const Versions = Schema.Struct({
+  index: Count.annotate({ description: "Its number among them, from 1 on, the oldest first." }),
+  count: Count,
+  previous: Schema.NullOr(MessageId).annotate({ description: "The version before it." }),
+  next: Schema.NullOr(MessageId).annotate({ description: "The version after it." })
+}).annotate({
+  identifier: "Versions",
+  description: "The versions of a message: the questions that follow the same reply, or the replies to the same question."
+})
+/** Of a message that is the only one of its kind. */
+export const onlyVersion = { index: 1, count: 1, previous: null, next: null }
+
 const Reasons = Schema.Array(text(1, 100)).check(Schema.isMaxLength(5))
 const Comment = text(1, 1_000)
 
@@ -90,6 +103,8 @@ export const exampleQuestion = {
   content: "What does an analytical engine weave?",
   status: "completed" as const,
   replyTo: null,
+  parentId: null,
+  versions: onlyVersion,
   supersededBy: null,
   attempt: 0,
   finishReason: null,
@@ -114,6 +129,7 @@ export const exampleQueued = {
   content: "",
   status: "queued" as const,
   replyTo: exampleQuestion.id,
+  parentId: exampleQuestion.id,
   completedAt: null
 }
 export const exampleReply = {
@@ -135,6 +151,11 @@ export const Message = Schema.Struct({
   content: Schema.String.annotate({ description: "The text of the question, or the text of the reply so far." }),
   status: Status.annotate({ description: "Always `completed` for a question." }),
   replyTo: Schema.NullOr(MessageId).annotate({ description: "The question that the reply answers." }),
+  parentId: Schema.NullOr(MessageId).annotate({
+    description:
+      "The message before it on its branch: of a question the reply that it follows, null for a first question; of a reply its question."
+  }),
+  versions: Versions,
   supersededBy: Schema.NullOr(MessageId).annotate({ description: "The newer reply to the same question." }),
   attempt: Count.annotate({ description: "The attempt that wrote the content; 0 before the first attempt." }),
   finishReason: Schema.NullOr(Schema.String).annotate({ description: "Gemini's finish reason." }),

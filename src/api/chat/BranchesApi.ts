@@ -1,0 +1,78 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { CacheControl, noStore } from "../Annotations.ts"
+import { Authorization } from "../auth/AuthApi.ts"
+import { describe } from "../Describe.ts"
+import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
+import { accepted, answered, message, Prefer, question, refusals, room, Wait } from "./ChatApi.ts"
+import {
+  ChatroomNotFound,
+  ChatroomsLimited,
+  MessageNotFound,
+  NotAQuestion,
+  NotFinished,
+  TooManyBranches,
+  TooManyChatrooms,
+  TooManyMessages
+} from "./ChatErrors.ts"
+import { Chatroom, ForkChatroom } from "./Chatroom.ts"
+
+const EditBody = Schema.Struct(question).annotate({
+  identifier: "EditMessage",
+  examples: [{ content: "What does a difference engine weave?" }]
+})
+
+/** Branches of a room: other wordings of a question, copies of a branch, deletion of one. */
+export class BranchesApi extends HttpApiGroup.make("branches")
+  .add(
+    HttpApiEndpoint.post("editMessage", "/:id/message/:mid/edit", {
+      params: message,
+      headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Prefer) },
+      query: { wait: Schema.optionalKey(Wait) },
+      payload: EditBody,
+      success: [answered, accepted],
+      error: [ChatroomNotFound, MessageNotFound, NotAQuestion, NotFinished, TooManyBranches, ...refusals]
+    }).annotateMerge(
+      describe(
+        "editMessage",
+        "Ask a question in other words",
+        "Accepted like a new question, and takes quota like one. The new question follows the same reply as the old one, and the room stands on the new branch; the old question and what follows it stay (`versions`, `headId`). 409 `not_finished` while a reply to the old question, or to one that follows it, has not ended: cancel it first."
+      )
+    ),
+    HttpApiEndpoint.post("forkChatroom", "/:id/fork", {
+      params: room,
+      headers: IdempotencyKey,
+      payload: ForkChatroom,
+      success: HttpApiSchema.WithHeaders(Chatroom.pipe(HttpApiSchema.status(201)), { location: Schema.String, ...Replayed }),
+      error: [
+        ChatroomNotFound,
+        MessageNotFound,
+        NotFinished,
+        TooManyMessages,
+        TooManyChatrooms,
+        ChatroomsLimited,
+        IdempotencyKeyReused
+      ]
+    }).annotateMerge(
+      describe(
+        "forkChatroom",
+        "Copy a branch into a new chatroom",
+        "The new chatroom has the settings of the old one, and copies of the messages from the first question to `messageId`, at most 2,000. Takes no quota; costs and feedback stay with the originals."
+      )
+    ),
+    HttpApiEndpoint.delete("deleteMessage", "/:id/message/:mid", {
+      params: message,
+      success: HttpApiSchema.NoContent,
+      error: [ChatroomNotFound, MessageNotFound, NotAQuestion, NotFinished]
+    }).annotateMerge(
+      describe(
+        "deleteMessage",
+        "Delete a question with everything under it",
+        "Deletes the question, its replies, and all that follows them. A room that stands there moves to the newest message beside them."
+      )
+    )
+  )
+  .prefix("/chatroom")
+  .middleware(Authorization)
+  .annotate(CacheControl, noStore)
+  .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}

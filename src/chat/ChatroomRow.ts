@@ -1,0 +1,50 @@
+import { Duration } from "effect"
+import { Chatroom, type CreateChatroom } from "../api/chat/Chatroom.ts"
+import { defaultThinking } from "../api/chat/Thinking.ts"
+import { iso, isoOrNull } from "../api/Schemas.ts"
+import { columnsOf, type RowOf } from "../database/Rows.ts"
+import { mergeThinking } from "../models/Thinking.ts"
+import { defaultTitle } from "./Titles.ts"
+
+/** How many rooms a user may have. */
+export const maximumChatrooms = 1_000
+/** New rooms of a user: all that a user may have at once, but not for ever by creating and deleting them. */
+export const newRooms = { limit: 1_200, period: Duration.hours(1) }
+
+export const roomColumns = columnsOf(Object.keys(Chatroom.fields))
+export type ChatroomRow = RowOf<Chatroom>
+
+export const toChatroom = (row: ChatroomRow): Chatroom => ({
+  id: row.id,
+  title: row.title,
+  titleSource: row.titleSource,
+  systemPrompt: row.systemPrompt,
+  model: row.model,
+  temperature: row.temperature,
+  thinking: row.thinking,
+  tools: row.tools,
+  headId: row.headId,
+  pinned: row.pinned,
+  archivedAt: isoOrNull(row.archivedAt),
+  lastMessageAt: isoOrNull(row.lastMessageAt),
+  createdAt: iso(row.createdAt),
+  updatedAt: iso(row.updatedAt)
+})
+
+/** A room as it was when it was created with this input. */
+export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" | "createdAt" | "updatedAt">): Chatroom => ({
+  id: created.id,
+  title: input.title ?? defaultTitle,
+  titleSource: input.title === undefined ? "default" : "user",
+  systemPrompt: input.systemPrompt ?? null,
+  model: input.model ?? null,
+  temperature: input.temperature ?? null,
+  thinking: mergeThinking(defaultThinking, input.thinking),
+  tools: input.tools ?? [],
+  headId: null,
+  pinned: false,
+  archivedAt: null,
+  lastMessageAt: null,
+  createdAt: created.createdAt,
+  updatedAt: created.updatedAt
+})
