@@ -43,7 +43,7 @@ export default Effect.gen(function* () {
     { discard: true }
   )
   yield* sql`
-    select graphile_worker.add_job('fill_branches', '{}', job_key => 'fill_branches')
+    select id from graphile_worker.add_job('fill_branches', '{}', job_key => 'fill_branches')
     where exists (select from chatrooms where last_message_at is not null)
   `
 })
