@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
+import { buildPage } from "../scripts/web.ts"
 import { AppLayer } from "../src/App.ts"
 import { AppConfig } from "../src/config/Settings.ts"
 import { SettingError } from "../src/config/Reading.ts"
@@ -82,11 +83,26 @@ const keys = Effect.sync(() => {
   return { JWT_KEYS: readFileSync(file, "utf8") }
 })
 
+/** The playground, built from `web/`. */
+const playground = Effect.promise(async () => {
+  if (isSet("PLAYGROUND")) return {}
+  const folder = inDataDir("web")
+  await buildPage(folder, { compress: false })
+  return { PLAYGROUND: folder }
+})
+
 /** Starts what the environment does not configure, then the same layers as in production. */
 const Main = Layer.unwrap(
   Effect.gen(function* () {
     mkdirSync(dataDir, { recursive: true })
-    const started = { APP_ENV: "development", ...(yield* postgres), ...(yield* gemini), ...(yield* stripe), ...(yield* keys) }
+    const started = {
+      APP_ENV: "development",
+      ...(yield* postgres),
+      ...(yield* gemini),
+      ...(yield* stripe),
+      ...(yield* keys),
+      ...(yield* playground)
+    }
     return AppLayer.pipe(Layer.provide(AppConfig.layer), Layer.provide(environment(started)))
   })
 )

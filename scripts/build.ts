@@ -1,10 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type OutputChunk, rolldown } from "rolldown"
+import { buildPage } from "./web.ts"
 
 /**
- * `npm run build [-- folder]`: bundles the product and its packages into `dist` or another folder. @node-rs/argon2 stays in
- * node_modules, because it is a native addon.
+ * `npm run build [-- folder]`: bundles the product and its packages into `dist` or another folder, and builds the playground
+ * into its `web/`. @node-rs/argon2 stays in node_modules, because it is a native addon.
  *
  * Only our own chunks get a source map: Node keeps every map in memory, and that of the packages would take a third of what
  * the whole process needs.
@@ -61,3 +62,5 @@ for (const file of output) {
 
 // The server serves it at /openapi.json.
 writeFileSync(join(folder, "openapi.json"), JSON.stringify(JSON.parse(readFileSync("openapi.json", "utf8"))))
+
+await buildPage(join(folder, "web"), { compress: true })

@@ -1,3 +1,5 @@
+import { demoAnswerTo } from "./DemoAnswers.ts"
+
 /** A fault or an unusual end of one answer. `after` is the number of chunks sent before it. */
 export type Fault =
   /**
@@ -108,6 +110,8 @@ export interface Script {
 }
 
 const MOST_CHUNKS = 10_000
+/** As fast as a model writes. */
+const demoChunkMillis = 60
 
 /**
  * Parses the magic words of a prompt. Unknown words, and words that lack their number, are ordinary text. Numbers are
@@ -147,6 +151,8 @@ const MOST_CHUNKS = 10_000
  */
 export const readScript = (prompt: string): Script => {
   const script: Script = { faults: [], urls: [], unicode: false, thoughts: 0, clock: false }
+  const demo = demoAnswerTo(prompt)
+  if (demo !== undefined) return { ...script, say: demo, thoughts: 3, chunkMillis: demoChunkMillis }
   if (!prompt.includes("[[")) return script
   for (const [, word = "", rest = ""] of prompt.matchAll(/\[\[(\w+)(?: ([^]*?))?\]\]/g)) {
     const args = rest.split(/\s+/)

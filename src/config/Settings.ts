@@ -2,6 +2,7 @@ import { Context, Effect, Layer, Record, Redacted, Result } from "effect"
 import { type Region, regions } from "../api/auth/Mobile.ts"
 import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { type FrontEnd, frontEndAt } from "./FrontEnd.ts"
+import { playground } from "./Playground.ts"
 import { parseProxies, type TrustedProxies } from "./Proxies.ts"
 import {
   adminToken,
@@ -120,6 +121,8 @@ export interface Settings {
   /** The proxies whose `X-Forwarded-For` is trusted. */
   readonly trustedProxies: TrustedProxies
   readonly apiPrefix: string | undefined
+  /** The folder of the page that `/` shows; undefined when it is off or not built. */
+  readonly playground: string | undefined
   /** The bearer token of /metrics and /admin; without it both are 404. */
   readonly adminToken: Redacted.Redacted | undefined
   /** The base URL of an OpenTelemetry collector; without it nothing is traced. */
@@ -215,6 +218,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const delivery = yield* otpDelivery(environment)
   const workerConcurrency = yield* integer("WORKER_CONCURRENCY", 1, 1000)
   const publicUrl = yield* appUrl(environment, port)
+  const page = yield* playground
   return {
     environment,
     role,
@@ -239,7 +243,10 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     titleModel: yield* titleModel,
     billing: yield* billing(environment),
     appUrl: publicUrl,
-    frontEnd: frontEndAt(yield* optionalUrl("FRONTEND_URL", ["http:", "https:"]), publicUrl),
+    frontEnd: frontEndAt(
+      (yield* optionalUrl("FRONTEND_URL", ["http:", "https:"])) ?? (page === undefined ? undefined : publicUrl),
+      publicUrl
+    ),
     dailySearches: {
       basic: yield* integer("BASIC_DAILY_SEARCHES", 0, 1_000_000),
       pro: yield* integer("PRO_DAILY_SEARCHES", 0, 1_000_000)
@@ -256,6 +263,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     corsOrigins: yield* corsOrigins,
     trustedProxies: yield* trustedProxies,
     apiPrefix: yield* apiPrefix,
+    playground: page,
     adminToken: yield* adminToken(environment),
     otlpEndpoint: yield* optionalUrl("OTEL_EXPORTER_OTLP_ENDPOINT", ["http:", "https:"]),
     logLevel: yield* logLevel

@@ -57,7 +57,7 @@ export const variables = {
   FRONTEND_URL: {
     meaning:
       "where people return to from Stripe's checkout (`/?billing=success&session_id=…` or `/?billing=cancelled`) and portal (`/?billing=portal`), and where `upgradeUrl` leads (`/#upgrade`)",
-    default: "none: a page that says that the checkout is over"
+    default: "the playground; without it, a page that says that the checkout is over"
   },
   RENDER_EXTERNAL_URL: { meaning: "the service's address; Render sets it", default: "none" },
   JWT_KEYS: {
@@ -190,6 +190,11 @@ export const variables = {
   CORS_ORIGINS: {
     meaning: "origins whose pages may call the API from a browser, separated by commas, or `*`",
     default: "none"
+  },
+  PLAYGROUND: {
+    meaning:
+      "`on` serves [the playground](playground.md) at `/`; with `off`, `/` leads to the reference at `/docs`; the name of a folder serves the page that was built there, as `npm run dev` does",
+    defaultValue: "on"
   },
   API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
   ADMIN_TOKEN: {

@@ -13,14 +13,14 @@ const level = 1
 
 const compressible = /^(?:application\/(?:problem\+)?json|image\/svg\+xml|text\/(?!event-stream))/i
 
-/** RFC 9110, 12.5.3: whether gzip is acceptable; `identity` is sent otherwise, even to a client that refuses it. */
-export const acceptsGzip = (header: string | undefined): boolean => {
+/** RFC 9110, 12.5.3: whether a coding is acceptable; `identity` is sent otherwise, even to a client that refuses it. */
+export const accepts = (coding: string, header: string | undefined): boolean => {
   const weights = new Map<string, number>()
   for (const member of (header ?? "").toLowerCase().split(",")) {
-    const [coding = "", weight] = member.split(";").map((part) => part.trim())
-    weights.set(coding, weight === undefined ? 1 : Number(/^q\s*=\s*([\d.]+)$/.exec(weight)?.[1] ?? 0))
+    const [name = "", weight] = member.split(";").map((part) => part.trim())
+    weights.set(name, weight === undefined ? 1 : Number(/^q\s*=\s*([\d.]+)$/.exec(weight)?.[1] ?? 0))
   }
-  return (weights.get("gzip") ?? weights.get("*") ?? 0) > 0
+  return (weights.get(coding) ?? weights.get("*") ?? 0) > 0
 }
 
 /** Whether the body of a response with these headers depends on `Accept-Encoding`. */
@@ -42,7 +42,7 @@ export const isCompressedFor = (
 ): boolean => {
   const minimum = headers["authorization"] === undefined || isKept ? minimumBytes : minimumPrivateBytes
   const accepted = headers["accept-encoding"]
-  return length >= minimum && method !== "HEAD" && typeof accepted === "string" && acceptsGzip(accepted)
+  return length >= minimum && method !== "HEAD" && typeof accepted === "string" && accepts("gzip", accepted)
 }
 
 const gzip = promisify(gzipCallback)

@@ -17,13 +17,20 @@ interface Policy {
 }
 
 export interface Route extends Policy {
-  /** The methods of the path, for `Allow`; undefined when the path is unknown. */
+  /** For a method that the path lacks: those that it has, for `Allow`. */
   readonly allow: string | undefined
 }
 
 /** Routes outside the API's definition. */
-const pages = ["/", "/docs", "/openapi.json"]
 const pagePolicy: Policy = { admission: "working", cacheControl: undefined, isConstant: true, isCompressible: true }
+/** The playground's files are compressed when they are built. */
+const builtPolicy: Policy = { ...pagePolicy, isCompressible: false }
+const pages: ReadonlyArray<readonly [path: string, Policy]> = [
+  ["/", builtPolicy],
+  ["/assets/:name", builtPolicy],
+  ["/docs", pagePolicy],
+  ["/openapi.json", pagePolicy]
+]
 
 /** Refusals of unknown paths are not stored, because a cache may take such a path (`/user/me;x.css`) for a static file. */
 const unknownRoute: Route = {
@@ -36,7 +43,7 @@ const unknownRoute: Route = {
 
 /** The annotations of the API's endpoints by path and method, read once. */
 const paths = (() => {
-  const policies = new Map(pages.map((path) => [path, new Map([["GET", pagePolicy]])]))
+  const policies = new Map(pages.map(([path, policy]) => [path, new Map([["GET", policy]])]))
   HttpApi.reflect(Api, {
     onGroup: () => {},
     onEndpoint: ({ endpoint, mergedAnnotations }) => {
@@ -50,13 +57,14 @@ const paths = (() => {
       })
     }
   })
-  const router = FindMyWay.make<ReadonlyMap<string, Route>>(routerConfig)
+  const router = FindMyWay.make<{ readonly methods: ReadonlyMap<string, Route>; readonly otherwise: Route }>(routerConfig)
   for (const [path, ofPath] of policies) {
     const head = ofPath.get("GET")
     if (head !== undefined) ofPath.set("HEAD", head)
     const allow = [...ofPath.keys()].sort().join(", ")
-    const routes = [...ofPath].map(([method, policy]) => [method, { ...policy, allow }] as const)
-    router.on("GET", `/${path.slice(1)}`, new Map(routes))
+    const methods = new Map([...ofPath].map(([method, policy]) => [method, { ...policy, allow: undefined }] as const))
+    const [first = unknownRoute] = ofPath.values()
+    router.on("GET", `/${path.slice(1)}`, { methods, otherwise: { ...first, allow } })
   }
   return router
 })()
@@ -66,5 +74,5 @@ export const routeOf = (method = "", url = ""): Route => {
   // Without its query, which the router would parse.
   const query = url.indexOf("?")
   const routes = paths.find("GET", query === -1 ? url : url.slice(0, query))?.handler
-  return routes?.get(method) ?? routes?.values().next().value ?? unknownRoute
+  return routes?.methods.get(method) ?? routes?.otherwise ?? unknownRoute
 }

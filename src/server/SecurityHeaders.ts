@@ -21,7 +21,33 @@ const scriptHashes = (page: string): ReadonlyArray<string> =>
     ([, source = ""]) => `'sha256-${createHash("sha256").update(source).digest("base64")}'`
   )
 
-/** Headers of a page: its CSP allows its own scripts, inline styles and requests to this server only. */
+const isolation = {
+  "cross-origin-opener-policy": "same-origin",
+  "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+}
+
+/** What both pages may not do. */
+const closed = ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+
+/**
+ * Headers of the playground: scripts, styles and requests of this server only, nothing inline, and HTML only from its
+ * sanitiser (Trusted Types).
+ */
+export const playgroundHeaders: Readonly<Record<string, string>> = {
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    ...closed,
+    "require-trusted-types-for 'script'",
+    "trusted-types dompurify"
+  ].join("; "),
+  ...isolation
+}
+
+/** Headers of the reference: its CSP allows its own scripts, inline styles and requests to this server only. */
 export const pageHeaders = (page: string): Readonly<Record<string, string>> => ({
   "content-security-policy": [
     "default-src 'none'",
@@ -30,10 +56,7 @@ export const pageHeaders = (page: string): Readonly<Record<string, string>> => (
     "img-src 'self' data:",
     "font-src 'self' data:",
     "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'"
+    ...closed
   ].join("; "),
-  "cross-origin-opener-policy": "same-origin",
-  "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+  ...isolation
 })

@@ -28,6 +28,7 @@ import { Docs } from "./Docs.ts"
 import { RequestPipeline } from "./RequestPipeline.ts"
 import { ImmediateResponder } from "./ImmediateResponder.ts"
 import { Listener } from "./Listener.ts"
+import { Playground } from "./Playground.ts"
 import { documentAt } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
 import { routerConfig } from "./Routes.ts"
@@ -63,11 +64,10 @@ const Pages = HttpRouter.use(
     const { appUrl } = yield* AppConfig
     const document = HttpServerResponse.text(documentAt(appUrl), { contentType: "application/json" })
     yield* router.add("GET", "/openapi.json", document)
-    yield* router.add("GET", "/", HttpServerResponse.redirect("/docs"))
   })
 )
 
-const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, RequestPipeline)
+const Routes = Layer.mergeAll(ApiRoutes, Pages, Docs, Playground, RequestPipeline)
 
 /** Logs where the server listens; in development as the one plain line that people and scripts wait for. */
 const Announcement = Layer.effectDiscard(
@@ -114,7 +114,7 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
     })
   ).pipe(Layer.provide(Admission.layer))
 
-/** The whole API, its reference and its document. */
+/** The whole API, its reference, its document and the playground. */
 export const ServerLayer = serve(Routes)
 
 /** The routes of a worker: probes and metrics only. */

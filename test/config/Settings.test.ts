@@ -142,6 +142,15 @@ describe("a setting that is set", () => {
     assert.match(await refusal({ ...production, SEARCH_PRICE_PER_1000: "$14" }), /^SEARCH_PRICE_PER_1000: must be US dollars/)
   })
 
+  it("names the folder of the playground, which is then the front end", async () => {
+    const own = await settings({ ...test, PLAYGROUND: "web", APP_URL: "https://chat.example" })
+    assert.strictEqual(own.playground, "web")
+    assert.strictEqual(own.frontEnd.afterPortal, "https://chat.example/?billing=portal")
+    const elsewhere = await settings({ ...test, PLAYGROUND: "web", FRONTEND_URL: "https://app.example" })
+    assert.strictEqual(elsewhere.frontEnd.afterPortal, "https://app.example/?billing=portal")
+    for (const PLAYGROUND of ["on", "off"]) assert.isUndefined((await settings({ ...test, PLAYGROUND })).playground)
+  })
+
   it("replaces the default", async () => {
     const taken = await settings({
       ...production,
@@ -367,6 +376,7 @@ describe("a setting that is not usable", () => {
     ["APP_URL", "a script", { ...test, APP_URL: "javascript:alert(1)" }],
     ["LOG_LEVEL", "unknown", { ...test, LOG_LEVEL: "verbose" }],
     ["MIGRATE", "unknown", { ...test, MIGRATE: "false" }],
+    ["PLAYGROUND", "a folder without a page", { ...test, PLAYGROUND: "src" }],
     ...["api", "/api/", "/", "/a b", "/api?", "//api"].map(
       (API_PREFIX) => ["API_PREFIX", API_PREFIX, { ...test, API_PREFIX }] as const
     ),

@@ -67,6 +67,15 @@ describe("the bundle", () => {
     assert.isAbove(docs.text.length, 1_000_000)
   })
 
+  it("serves the playground with files that the build compressed", async () => {
+    const server = await start(bundled(), { ROLE: "api" })
+    const page = await request(server.url, "GET", "/")
+    const [, script = ""] = /src="([^"]+)"/.exec(page.text) ?? []
+    const file = await request(server.url, "GET", script, { headers: { "accept-encoding": "br" } })
+    assert.strictEqual(file.status, 200)
+    assert.strictEqual(file.headers.get("content-encoding"), "br")
+  })
+
   it("logs stack traces of the sources", async () => {
     const broken = await createDatabase()
     const server = await start(bundled(), { ROLE: "api", DATABASE_URL: broken.url })

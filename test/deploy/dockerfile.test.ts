@@ -25,7 +25,8 @@ describe("the build context", () => {
       "scripts/build.ts",
       "migrations/index.ts",
       "src/main.ts",
-      "src/keys/Keys.ts"
+      "src/keys/Keys.ts",
+      "web/main.tsx"
     ]
     const left = [".env", ".npmrc", ".git/config", ".data/jwt-keys", "node_modules/pg/index.js", "dist/main.mjs", "dev/main.ts"]
     for (const path of [...taken, ...left, "Dockerfile", "test/some.test.ts"]) put(path)
@@ -108,10 +109,10 @@ describe("the image", () => {
       const all = readdirSync(app, { recursive: true, withFileTypes: true })
       const files = all.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(app.length + 1))
       const others = files.filter(
-        (file) => !/^(dist\/[\w-]+\.mjs(\.map)?|node_modules\/@node-rs\/argon2[\w-]*\/[\w.-]+)$/.test(file)
+        (file) => !/^(dist\/[\w-]+\.mjs(\.map)?|dist\/web\/.+|node_modules\/@node-rs\/argon2[\w-]*\/[\w.-]+)$/.test(file)
       )
       assert.sameMembers(others, ["dist/openapi.json", "healthcheck.mjs"])
-      assert.includeMembers(files, ["dist/main.mjs", "dist/migrate.mjs"])
+      assert.includeMembers(files, ["dist/main.mjs", "dist/migrate.mjs", "dist/web/index.html.br"])
       for (const { name, parentPath } of all) {
         const { mode, uid } = statSync(join(parentPath, name))
         assert.deepStrictEqual([uid, mode & 0o022], [0, 0], name)

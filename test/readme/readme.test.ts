@@ -65,7 +65,9 @@ const anchorsOf = (file: string): ReadonlyArray<string> =>
 
 describe("the documents", () => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> }
-  const pages = readdirSync("docs").map((name) => join("docs", name))
+  const pages = readdirSync("docs")
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name))
 
   for (const file of ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...pages]) {
     const text = readFileSync(file, "utf8")
@@ -77,7 +79,7 @@ describe("the documents", () => {
 
     it(`name existing files: ${file}`, () => {
       const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = ""]) => join(dirname(file), path))
-      const folders = "src|dev|simulators|test|bench|scripts|migrations|postman|docs"
+      const folders = "src|web|dev|simulators|test|bench|scripts|migrations|postman|docs"
       const paths = [...text.matchAll(new RegExp(`\`((?:${folders})/[\\w./-]*)\``, "g"))].map(([, path = ""]) => path)
       const missing = [...links, ...paths].filter((path) => !existsSync(path))
       assert.deepStrictEqual(missing, [])

@@ -1,0 +1,111 @@
+import { useLayoutEffect, useRef } from "preact/hooks"
+import { me } from "../state/account.ts"
+import { attempt } from "../state/attempt.ts"
+import { draft, isSending, sendDraft, wantsJson } from "../state/draft.ts"
+import { isAnswering, stop } from "../state/conversation.ts"
+import { hasEnded, messages } from "../state/messages.ts"
+import { openDialog } from "../state/panels.ts"
+import { openRoomId } from "../state/rooms.ts"
+import { until } from "../text/format.ts"
+import { HttpButton } from "./HttpButton.tsx"
+import { IconButton } from "./IconButton.tsx"
+
+const longest = 32_000
+
+/** As high as its text, up to what the style allows. */
+const useGrowing = () => {
+  const field = useRef<HTMLTextAreaElement>(null)
+  useLayoutEffect(() => {
+    if (field.current === null) return
+    field.current.style.height = "auto"
+    field.current.style.height = `${field.current.scrollHeight}px`
+  }, [draft.value])
+  return field
+}
+
+const send = (): void => void attempt(sendDraft)
+
+const stopRunning = (): void => {
+  const running = [...messages.value.values()].findLast((message) => !hasEnded(message))
+  if (running !== undefined) void attempt(() => stop(running))
+}
+
+const UsedUp = () => {
+  const user = me.value
+  if (user?.quota.remaining !== 0) return null
+  return (
+    <p class="used-up" role="status">
+      <span>
+        Today's {user.quota.limit} prompts are used. They reset in {until(user.quota.resetsAt)}.
+      </span>
+      {user.tier === "basic" && (
+        <button type="button" class="button main" onClick={() => openDialog({ name: "account", tab: "plan" })}>
+          Upgrade to Pro
+        </button>
+      )}
+    </p>
+  )
+}
+
+export const Composer = () => {
+  const field = useGrowing()
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
+    event.preventDefault()
+    send()
+  }
+  return (
+    <div class="composer">
+      <UsedUp />
+      <form
+        class="composer-box"
+        onSubmit={(event) => {
+          event.preventDefault()
+          send()
+        }}
+      >
+        <textarea
+          ref={field}
+          id="question"
+          rows={1}
+          maxLength={longest}
+          aria-label="Your question"
+          aria-describedby="question-hint"
+          placeholder="Ask something"
+          value={draft.value}
+          onInput={(event) => (draft.value = event.currentTarget.value)}
+          onKeyDown={onKeyDown}
+        />
+        <div class="composer-row">
+          <button
+            type="button"
+            class="toggle"
+            aria-pressed={wantsJson.value}
+            onClick={() => (wantsJson.value = !wantsJson.value)}
+          >
+            JSON
+          </button>
+          <span id="question-hint" class="hint">
+            Enter sends, Shift and Enter is a new line, Escape stops
+          </span>
+          <HttpButton
+            label="send a question"
+            operations={["POST /chatroom/:id/message", "POST /chatroom"]}
+            about={openRoomId.value}
+          />
+          {isAnswering.value ? (
+            <IconButton class="round" icon="stop" label="Stop the reply" onClick={stopRunning} />
+          ) : (
+            <IconButton
+              class="round"
+              icon="send"
+              label="Send"
+              disabled={draft.value.trim() === "" || isSending.value}
+              onClick={send}
+            />
+          )}
+        </div>
+      </form>
+    </div>
+  )
+}

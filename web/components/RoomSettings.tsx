@@ -1,0 +1,124 @@
+import { useSignal } from "@preact/signals"
+import { useId } from "preact/hooks"
+import { attempt } from "../state/attempt.ts"
+import { defaultModel, type ModelInfo, models } from "../state/account.ts"
+import { closeDialog } from "../state/panels.ts"
+import { changeRoom, type Room } from "../state/rooms.ts"
+import { Dialog } from "./Dialog.tsx"
+import { Field } from "./Field.tsx"
+import { Select } from "./Select.tsx"
+
+const longestPrompt = 8_000
+
+const modelChoices = () => [
+  { value: "", label: `Default (${defaultModel.value?.name ?? "the server's"})`, isDisabled: false },
+  ...models.value.map(({ available, id, name, requiredTier }) => ({
+    value: id,
+    label: available ? name : `${name} (${requiredTier === "pro" ? "Pro" : "not available"})`,
+    isDisabled: !available
+  }))
+]
+
+const levelChoices = (model: ModelInfo | undefined) => [
+  { value: "", label: "The model's default", isDisabled: false },
+  ...(model?.thinking?.levels ?? []).map((level) => ({ value: level, label: level, isDisabled: false }))
+]
+
+const toolLabels = { search: "Search with Google", url: "Read addresses in the question" } as const
+
+/** What of the room's settings is being changed. */
+const useDraft = ({ model, systemPrompt, temperature, thinking, tools }: Room) => ({
+  model: useSignal(model ?? ""),
+  prompt: useSignal(systemPrompt ?? ""),
+  temperature: useSignal(temperature === null ? "" : String(temperature)),
+  level: useSignal<string>(thinking.level ?? ""),
+  summaries: useSignal(thinking.summaries),
+  tools: useSignal(tools)
+})
+
+export const RoomSettings = ({ room }: { readonly room: Room }) => {
+  const draft = useDraft(room)
+  const promptId = useId()
+  const model = models.value.find(({ id }) => id === draft.model.value) ?? defaultModel.value
+  const level = model?.thinking?.levels.find((known) => known === draft.level.value) ?? null
+  const save = async () => {
+    const saved = await attempt(async () => {
+      await changeRoom(room.id, {
+        model: draft.model.value === "" ? null : draft.model.value,
+        systemPrompt: draft.prompt.value === "" ? null : draft.prompt.value,
+        temperature: draft.temperature.value === "" ? null : Number(draft.temperature.value),
+        thinking: { level, summaries: draft.summaries.value },
+        tools: draft.tools.value.filter((tool) => model?.tools.includes(tool))
+      })
+      return true
+    })
+    if (saved === true) closeDialog()
+  }
+  return (
+    <Dialog title="Room settings">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          void save()
+        }}
+      >
+        <Select
+          label="Model"
+          value={draft.model.value}
+          choices={modelChoices()}
+          onChange={(value) => (draft.model.value = value)}
+        />
+        <div class="field">
+          <label for={promptId}>Instructions for the model</label>
+          <textarea
+            id={promptId}
+            rows={4}
+            maxLength={longestPrompt}
+            value={draft.prompt.value}
+            onInput={(event) => (draft.prompt.value = event.currentTarget.value)}
+          />
+        </div>
+        <Field
+          label="Temperature"
+          name="temperature"
+          hint="From 0 to 2; empty is the model's default."
+          inputMode="decimal"
+          pattern="[0-1](\.\d+)?|2(\.0+)?"
+          value={draft.temperature.value}
+          onInput={(value) => (draft.temperature.value = value)}
+        />
+        <Select
+          label="Thinking"
+          value={level ?? ""}
+          choices={levelChoices(model)}
+          onChange={(value) => (draft.level.value = value)}
+        />
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={draft.summaries.value}
+            onChange={(event) => (draft.summaries.value = event.currentTarget.checked)}
+          />
+          Show summaries of its thoughts
+        </label>
+        {model?.tools.map((tool) => (
+          <label key={tool} class="check">
+            <input
+              type="checkbox"
+              checked={draft.tools.value.includes(tool)}
+              onChange={({ currentTarget: { checked } }) =>
+                (draft.tools.value = checked ? [...draft.tools.value, tool] : draft.tools.value.filter((known) => known !== tool))
+              }
+            />
+            {toolLabels[tool]}
+          </label>
+        ))}
+        <div class="dialog-actions">
+          <button type="submit" class="button main">
+            Save
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
