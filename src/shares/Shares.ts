@@ -12,14 +12,11 @@ import { AddressLimits } from "../auth/AddressLimits.ts"
 import type { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Branches } from "../chat/Branches.ts"
-import { pathFrom } from "../chat/Paths.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { hashOfSecret, newSecret } from "../keys/SealedSecrets.ts"
-import { type SharedPart, sharedPath } from "./SharedPath.ts"
+import { lastMessage, type SharedPart, sharedPath } from "./SharedPath.ts"
 
-/** Messages at the end of a branch among which there is a completed reply: the questions that may wait, with their replies. */
-const maximumUnfinished = 12
 /** Live links of a user. */
 const maximumShares = 100
 
@@ -66,28 +63,13 @@ export class Shares extends Context.Service<
       const { sharing } = yield* AppConfig
       const live = sql.literal(isLive)
 
-      /**
-       * The message up to which is shared: the given one, or the last completed reply of the active branch.
-       * Where a reply at its end failed, an earlier reply to the same question counts.
-       */
-      const lastMessage = (userId: UserId, roomId: ChatroomId, head: string | null, upTo: string | undefined) =>
-        upTo === undefined
-          ? sql`
-              with recursive ${pathFrom(sql, { userId, roomId, from: head, limit: maximumUnfinished })}
-              select m.id from path join messages q on q.user_id = ${userId} and q.id = path.id
-                join messages m on m.user_id = q.user_id and m.chatroom_id = c.id and m.reply_to = q.id and m.status = 'completed'
-              order by path.position, m.id in (select id from path) desc, m.id desc limit 1`
-          : sql`
-              select m.id from messages m
-              where m.user_id = c.user_id and m.chatroom_id = c.id and m.id = ${upTo}`
-
       /** What there is to share, with the user and the room locked until the transaction ends. */
       const findPart = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId, upTo: string | undefined) {
         yield* sql`select 1 from users where id = ${userId} for no key update`
         const head = yield* branches.headOf(userId, roomId)
         const [found] = yield* sql<{ title: string; upTo: string | null; createdAt: Date }>`
           select c.title, last.id as up_to, date_trunc('milliseconds', clock_timestamp()) as created_at
-          from chatrooms c left join lateral (${lastMessage(userId, roomId, head, upTo)}) last on true
+          from chatrooms c left join lateral (${lastMessage(sql, { userId, roomId, head, upTo })}) last on true
           where c.user_id = ${userId} and c.id = ${roomId} for key share of c
         `
         if (found === undefined) return yield* new ChatroomNotFound()
