@@ -353,7 +353,16 @@ describe("a user's heavy reads", () => {
     const { body } = await person.call("GET", "/user/me/export")
     const kinds = body.authEvents.map(({ kind }: { kind: string }) => kind)
     assert.deepStrictEqual([kinds.length, kinds.filter((kind: string) => kind === "logout").length], [2_501, 2_500])
-    assert.deepStrictEqual(Object.keys(body), ["user", "sessions", "apiKeys", "authEvents", "shares", "subscriptions", "usage", "chatrooms"])
+    assert.deepStrictEqual(Object.keys(body), [
+      "user",
+      "sessions",
+      "apiKeys",
+      "authEvents",
+      "shares",
+      "subscriptions",
+      "usage",
+      "chatrooms"
+    ])
     assert.deepStrictEqual(Object.keys(body.authEvents[0]), ["kind", "sessionId", "address", "userAgent", "at"])
   })
 })
