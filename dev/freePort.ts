@@ -5,7 +5,8 @@ import { createServer } from "node:net"
 /** The lowest port that Linux gives to a socket that asks for any, unless it is configured differently. */
 const firstEphemeralPort = 32_768
 
-const isFree = async (port: number): Promise<boolean> => {
+/** Whether no process of this machine listens on the port now. */
+export const isFree = async (port: number): Promise<boolean> => {
   const probe = createServer().listen(port, "127.0.0.1")
   try {
     await once(probe, "listening")

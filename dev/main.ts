@@ -2,14 +2,15 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { join, relative, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
 import { buildPage } from "../scripts/web.ts"
-import { AppLayer } from "../src/App.ts"
-import { AppConfig } from "../src/config/Settings.ts"
 import { SettingError } from "../src/config/Reading.ts"
 import { variables } from "../src/config/Variables.ts"
-import { environment, launch, teardown } from "../src/ops/Launch.ts"
+import { launch, teardown } from "../src/ops/Launch.ts"
 import { startPostgres } from "./EmbeddedPostgres.ts"
+import { isFree } from "./freePort.ts"
+import { runReloading } from "./Reloading.ts"
 import { startGeminiSimulator } from "../simulators/gemini/GeminiSimulator.ts"
 import { startStripeSimulator } from "../simulators/stripe/StripeSimulator.ts"
 
@@ -21,18 +22,29 @@ const port = process.env["PORT"] || String(variables.PORT.defaultValue)
 const dataDir = resolve(process.env["DEV_DATA_DIR"] || variables.DEV_DATA_DIR.defaultValue)
 const inDataDir = (name: string) => join(dataDir, name)
 
+/** Holds the URL of the embedded Postgres, for psql and `npm run seed`. */
+const urlFile = inDataDir("postgres-url")
+
+/** The port of the last start, if it is free, so that a tool that was connected can be used again. */
+const samePort = Effect.promise(async () => {
+  const port = existsSync(urlFile) ? Number(new URL(readFileSync(urlFile, "utf8")).port) : 0
+  return port !== 0 && (await isFree(port)) ? port : undefined
+})
+
 /** An embedded Postgres, unless `DATABASE_URL` is set. */
 const postgres = Effect.gen(function* () {
   if (isSet("DATABASE_URL")) return {}
+  const port = yield* samePort
   const running = yield* Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => startPostgres({ dataDir: inDataDir("postgres") }),
+      try: () => startPostgres({ dataDir: inDataDir("postgres"), port }),
       catch: (error) =>
         new SettingError({ setting: "DEV_DATA_DIR", problem: error instanceof Error ? error.message : String(error) })
     }),
     (running) => Effect.promise(() => running.stop())
   )
-  yield* say(`Postgres    127.0.0.1:${running.port}, data in ${running.dataDir}`)
+  writeFileSync(urlFile, running.url, { mode: 0o600 })
+  yield* say(`Postgres    127.0.0.1:${running.port}, data in ${running.dataDir}: psql "$(cat ${relative(".", urlFile)})"`)
   return { DATABASE_URL: running.url }
 })
 
@@ -83,27 +95,41 @@ const keys = Effect.sync(() => {
   return { JWT_KEYS: readFileSync(file, "utf8") }
 })
 
-/** The playground, built from `web/`. */
-const playground = Effect.promise(async () => {
-  if (isSet("PLAYGROUND")) return {}
-  const folder = inDataDir("web")
-  await buildPage(folder, { compress: false })
-  return { PLAYGROUND: folder }
+/** The folder of the playground, which is built from `web/`; undefined where another one is set. */
+const playground = isSet("PLAYGROUND") ? undefined : inDataDir("web")
+
+/** Where the development servers of the usual front-end tools listen, so that their pages may call the API. */
+const frontEnds = Effect.sync(() => {
+  if (isSet("CORS_ORIGINS")) return {}
+  const ports = [3001, 4173, 4200, 5173, 8080]
+  const hosts = ["localhost", "127.0.0.1"]
+  return { CORS_ORIGINS: ports.flatMap((port) => hosts.map((host) => `http://${host}:${port}`)).join(",") }
 })
 
-/** Starts what the environment does not configure, then the same layers as in production. */
-const Main = Layer.unwrap(
+const folderOf = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+
+/** Starts what the environment does not configure, and then the server in a process of its own, again after each change. */
+const Main = Layer.effectDiscard(
   Effect.gen(function* () {
     mkdirSync(dataDir, { recursive: true })
     const started = {
-      APP_ENV: "development",
       ...(yield* postgres),
       ...(yield* gemini),
       ...(yield* stripe),
       ...(yield* keys),
-      ...(yield* playground)
+      ...(yield* frontEnds),
+      ...(playground === undefined ? {} : { PLAYGROUND: playground })
     }
-    return AppLayer.pipe(Layer.provide(AppConfig.layer), Layer.provide(environment(started)))
+    process.exitCode = yield* runReloading({
+      entry: folderOf("dev/server.ts"),
+      env: { ...process.env, APP_ENV: "development", ...started },
+      folders: [folderOf("src"), folderOf("migrations"), folderOf("web")],
+      prepare: async () => {
+        if (playground !== undefined) await buildPage(playground, { compress: false })
+      },
+      say
+    })
+    yield* Effect.interrupt
   })
 )
 

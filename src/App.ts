@@ -34,11 +34,14 @@ const Worker = Layer.unwrap(
 /** The API, the worker, or both, by `ROLE`. A worker alone serves probes and metrics, and only where `PORT` is set. */
 const RoleLayer = Layer.unwrap(
   Effect.gen(function* () {
-    const { opsPort, role } = yield* AppConfig
+    const { opsPort, role, workerConcurrency } = yield* AppConfig
     const server = role === "worker" ? OpsServerLayer : ServerLayer
     const serving = opsPort === undefined ? Layer.empty : DrainFirst.pipe(Layer.provideMerge(server))
     if (role === "api") return serving.pipe(Layer.provide(WorkerHealth.layerNone))
-    const working = role === "worker" ? Layer.effectDiscard(Effect.logInfo("Working")) : Layer.empty
+    const working =
+      role === "worker"
+        ? Layer.effectDiscard(Effect.logInfo(`Working on up to ${workerConcurrency} replies at a time`))
+        : Layer.empty
     return Layer.merge(serving, working).pipe(Layer.provide(Worker))
   })
 )

@@ -5,6 +5,7 @@ import { documentHeaders } from "./Headers.ts"
 import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
 import { documentParameters } from "./Parameters.ts"
 import { documentProblems } from "./Problems.ts"
+import { addSamples } from "./Samples.ts"
 import { nameComponents, tidySchemas } from "./Schemas.ts"
 
 /** Effect's document of the API, completed for tools and readers from the API's own schemas. */
@@ -21,6 +22,7 @@ export const openApiDocument = (): Node => {
   documentProblems(document)
   documentHeaders(document)
   addExamples(document)
+  addSamples(document)
   return document
 }
 

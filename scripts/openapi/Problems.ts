@@ -118,4 +118,20 @@ export const documentProblems = (document: Node) => {
     responses["default"] = { $ref: "#/components/responses/Unrouted" }
   })
   components["examples"] = used
+  listCodes(document, used)
 }
+
+/** Ends the introduction with a table of all codes, in the order of their statuses. */
+const listCodes = (document: Node, used: Node) => {
+  const rows = new Map<string, string>()
+  for (const example of Object.values(used)) {
+    const { code, detail, status } = child(example, "value") ?? {}
+    const start = `| \`${String(code)}\` | ${String(status)} |`
+    if (!rows.has(start)) rows.set(start, `${start} ${String(detail)} |`)
+  }
+  const inOrder = [...rows.values()].sort((a, b) => statusOf(a) - statusOf(b) || a.localeCompare(b, "en"))
+  const info = child(document, "info") ?? {}
+  info["description"] = [String(info["description"]), "", "| code | status | meaning |", "|---|---|---|", ...inOrder].join("\n")
+}
+
+const statusOf = (row: string): number => Number(row.split(" | ")[1])

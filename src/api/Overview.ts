@@ -17,4 +17,8 @@ it did not exist.
 **Lists.** Use \`?limit=\` and \`?cursor=\`. \`nextCursor\` and the \`Link\` header lead to the next page.
 
 **Always.** Every response carries \`X-Request-Id\` (a client can send its own) and \`X-Content-Type-Options: nosniff\`. Every
-\`GET\` route also answers \`HEAD\`.`
+\`GET\` route also answers \`HEAD\`.
+
+**Samples.** They work in a shell with \`TOKEN\` (the access token), \`ROOM\` and \`REPLY\` (ids of a chatroom and of a reply).
+
+**Error codes.** A problem's \`type\` is a name, not an address; its \`code\` is in this table.`

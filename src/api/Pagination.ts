@@ -4,7 +4,10 @@ import { integerFromText, text } from "./Schemas.ts"
 /** Items per page by default. */
 export const defaultLimit = 20
 export const Limit = integerFromText(1, 100).annotate({ description: "Items per page.", default: defaultLimit })
-export const Cursor = text(1, 500).annotate({ description: "The `nextCursor` of the previous page." })
+export const Cursor = text(1, 500).annotate({
+  description: "The `nextCursor` of the previous page.",
+  examples: ["eyJiZWZvcmUiOiIwMWEx"]
+})
 
 /** A page of a list; `example` is the item of its example page. */
 export const page = <S extends Schema.Top>(item: S, identifier: string, example: S["Type"]) =>

@@ -10,14 +10,17 @@ export const AcceptsTicket = Context.Reference<TicketUse | undefined>("chat-back
   defaultValue: () => undefined
 })
 
+const ticket = "YWRhLnNlc3Npb24udGlja2V0.c2lnbmVkIGJ5IG5vYm9keQ"
+
 /** The query parameter of endpoints that accept a ticket. */
 export const withTicket = {
   ticket: Schema.optionalKey(
-    Schema.String.annotate({ description: "Instead of the access token, for clients that cannot send headers." })
+    Schema.String.annotate({
+      description: "Instead of the access token, for clients that cannot send headers.",
+      examples: [ticket]
+    })
   )
 }
-
-const ticket = "YWRhLnNlc3Npb24udGlja2V0.c2lnbmVkIGJ5IG5vYm9keQ"
 
 export const Ticket = Schema.Struct({
   ticket: Schema.String.annotate({ description: "For `?ticket=` of this one path." }),

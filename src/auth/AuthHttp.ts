@@ -65,7 +65,7 @@ const AuthRoutes = HttpApiBuilder.group(
         const sent = payload.refreshToken
         // One place for the token, so that it is clear which of two sessions is meant.
         if (isWanted && sent !== undefined) return yield* invalidToken("must be absent with `X-Refresh-Token: cookie`")
-        if (!isWanted && sent === undefined) return yield* invalidToken("Missing key")
+        if (!isWanted && sent === undefined) return yield* invalidToken("is missing")
         const presented = sent ?? cookie.read(request)
         if (presented === undefined) return yield* new RefreshInvalid()
         const { refreshToken, sessionSeconds, ...tokens } = yield* accounts.refresh(presented, yield* originOf(request))

@@ -3,7 +3,7 @@ import { Keys } from "../keys/Keys.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 
 const unknownCursor = (parameter: string) =>
-  new ValidationFailed({ errors: [{ path: `query.${parameter}`, message: "is no cursor of this list" }] })
+  new ValidationFailed({ errors: [{ path: `query.${parameter}`, message: "must be a cursor of this list" }] })
 
 /** Opaque page cursors: a position and its MAC, bound to one list of one user. */
 export class Cursors extends Context.Service<

@@ -14,6 +14,8 @@ export class Draining extends Context.Service<
     Draining,
     Effect.gen(function* () {
       const begun = yield* Deferred.make<void>()
+      // Closed after the server and the worker, which use this service. A start that failed says why, and nothing else.
+      yield* Effect.addFinalizer(() => (Deferred.isDoneUnsafe(begun) ? Effect.logInfo("Stopped") : Effect.void))
       return Draining.of({
         isDraining: () => Deferred.isDoneUnsafe(begun),
         begun: Deferred.await(begun),
@@ -27,6 +29,8 @@ export class Draining extends Context.Service<
 export const DrainFirst = Layer.effectDiscard(
   Effect.gen(function* () {
     const draining = yield* Draining
-    yield* Effect.addFinalizer(() => draining.begin)
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(Effect.logInfo("Draining: requests and replies in progress end"), draining.begin)
+    )
   })
 )

@@ -58,3 +58,15 @@ export const redact = (text: string, secrets: ReadonlyArray<string> = [], showsN
 
 /** A text as one line; stack frames are joined with `|`. */
 export const oneLine = (text: string): string => escapeControls(text.trim().replace(/\r?\n[ \t]+at /g, " | at "))
+
+const isFrame = (line: string): boolean => /^\s+at /.test(line)
+
+/** The text of a cause with the messages of all its errors before the stack frames, so that the root cause is seen at once. */
+export const messagesFirst = (cause: string): string => {
+  const lines = cause.split("\n").map((line) => line.replace(/ \{$/, ""))
+  const messages = lines
+    .filter((line) => !isFrame(line) && line.trim() !== "}")
+    .join("\n")
+    .replaceAll(/\n\s*\[cause\]: /g, " | caused by ")
+  return [messages, ...lines.filter(isFrame)].join("\n")
+}

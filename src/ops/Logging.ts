@@ -1,6 +1,6 @@
 import { Context, Effect, Layer, Logger, References } from "effect"
 import { AppConfig } from "../config/Settings.ts"
-import { escapeControls, oneLine, redact, secretsIn } from "./LogLine.ts"
+import { escapeControls, messagesFirst, oneLine, redact, secretsIn } from "./LogLine.ts"
 
 /** Whether log lines show mobile numbers in full: only in the line that delivers a one-time code. */
 export const ShowsNumbers = Context.Reference<boolean>("chat-backend/ops/ShowsNumbers", { defaultValue: () => false })
@@ -12,7 +12,7 @@ const textOf = (part: unknown): string => (typeof part === "string" ? part : JSO
 const plain = Logger.map(Logger.formatStructured, ({ annotations, cause, level, message, timestamp }) => {
   const text = Array.isArray(message) ? message.map(textOf) : [textOf(message)]
   const details = Object.entries(annotations).map(([key, value]) => `${key}=${textOf(value)}`)
-  return oneLine([timestamp.slice(11, 23), level.padEnd(5), ...text, ...details, cause ?? ""].join(" "))
+  return oneLine([timestamp.slice(11, 23), level.padEnd(5), ...text, ...details, messagesFirst(cause ?? "")].join(" "))
 })
 const json = Logger.map(Logger.formatJson, escapeControls)
 

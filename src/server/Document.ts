@@ -13,11 +13,18 @@ const [file = ""] = ["./openapi.json", "../../openapi.json"]
  */
 const readCommitted = (): OpenApi.OpenAPISpec => JSON.parse(readFileSync(file, "utf8"))
 
+/** The server of the committed document. */
+const committedServer = "http://localhost:3000"
+
+/** The committed document, with the public address of this server in its samples. */
+const readFor = (appUrl: string): OpenApi.OpenAPISpec =>
+  JSON.parse(readFileSync(file, "utf8").replaceAll(`\\"${committedServer}/`, `\\"${appUrl}/`))
+
 /** The document as it is served: minified, with the public address of this server. */
-export const documentAt = (appUrl: string): string => JSON.stringify({ ...readCommitted(), servers: [{ url: appUrl }] })
+export const documentAt = (appUrl: string): string => JSON.stringify({ ...readFor(appUrl), servers: [{ url: appUrl }] })
 
 /** The document without a server: the reference page asks the one that it came from. */
-export const documentOfPage = (): OpenApi.OpenAPISpec => ({ ...readCommitted(), servers: [{ url: "/" }] })
+export const documentOfPage = (appUrl: string): OpenApi.OpenAPISpec => ({ ...readFor(appUrl), servers: [{ url: "/" }] })
 
 const headersIn = (node: unknown): ReadonlyArray<string> => {
   if (typeof node !== "object" || node === null) return []

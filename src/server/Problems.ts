@@ -4,6 +4,7 @@ import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { problemOfDeletedUser } from "../auth/DeletedUser.ts"
 import { DatabaseBusy } from "../database/RequestBulkhead.ts"
+import { faultMessage } from "./FaultMessages.ts"
 import {
   BadRequest,
   Internal,
@@ -29,7 +30,9 @@ const pathIn = (slot: string, path: ReadonlyArray<PropertyKey | { readonly key: 
 export const ProblemsLayer: Layer.Layer<Problems> = HttpApiMiddleware.layerSchemaErrorTransform(Problems, (error) => {
   if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.die(error)
   const slot = error.kind.toLowerCase()
-  const faults = formatIssues(error.cause.issue).issues.map(({ path, message }) => [pathIn(slot, path ?? []), message] as const)
+  const faults = formatIssues(error.cause.issue).issues.map(
+    ({ path, message }) => [pathIn(slot, path ?? []), faultMessage(message)] as const
+  )
   // A value can break several rules: the first fault of each path is kept.
   const first = new Map(faults.toReversed())
   const errors = [...first].toReversed().map(([path, message]) => ({ path, message }))

@@ -28,6 +28,7 @@ import { Docs } from "./Docs.ts"
 import { RequestPipeline } from "./RequestPipeline.ts"
 import { ImmediateResponder } from "./ImmediateResponder.ts"
 import { Listener } from "./Listener.ts"
+import { constantPage } from "./ConstantPage.ts"
 import { Playground } from "./Playground.ts"
 import { documentAt } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
@@ -63,7 +64,7 @@ const Pages = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const { appUrl } = yield* AppConfig
     const document = HttpServerResponse.text(documentAt(appUrl), { contentType: "application/json" })
-    yield* router.add("GET", "/openapi.json", document)
+    yield* router.add("GET", "/openapi.json", constantPage(document))
   })
 )
 
@@ -81,10 +82,11 @@ const Announcement = Layer.effectDiscard(
 )
 
 /** A failure to listen, named by the setting that caused it. */
-const listenProblem = ({ cause }: HttpServerError.ServeError) => {
+const listenProblem = ({ cause }: HttpServerError.ServeError, port: number) => {
   const code = cause instanceof Error && "code" in cause ? cause.code : cause
-  if (code === "EADDRINUSE") return new SettingError({ setting: "PORT", problem: "is taken by another process" })
-  if (code === "EACCES") return new SettingError({ setting: "PORT", problem: "may not be listened on by this user" })
+  if (code === "EADDRINUSE")
+    return new SettingError({ setting: "PORT", problem: `${port} is taken by another process; set PORT to a free one` })
+  if (code === "EACCES") return new SettingError({ setting: "PORT", problem: `${port} may not be listened on by this user` })
   return new SettingError({ setting: "HOST", problem: `cannot be listened on (${code})` })
 }
 
@@ -109,7 +111,7 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
         })
       ).pipe(
         Layer.provideMerge(NodeHttpServer.layer(listener, { host, port, backlog: 4_096, gracefulShutdownTimeout: "15 seconds" })),
-        Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(listenProblem(error))))
+        Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(listenProblem(error, port))))
       )
     })
   ).pipe(Layer.provide(Admission.layer))

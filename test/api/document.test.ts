@@ -100,6 +100,36 @@ describe("every operation", () => {
   })
 })
 
+describe("the introduction", () => {
+  it("lists every code that a response can have, with its status, once", () => {
+    const rows = [...document.info.description.matchAll(/^\| `(\w+)` \| (\d{3}) \| .+ \|$/gm)].map(
+      ([, code, status]) => `${status} ${code}`
+    )
+    assert.strictEqual(new Set(rows).size, rows.length)
+    const codes = operations.flatMap(({ operation }) =>
+      Object.values<Node>(operation.responses).flatMap((response) =>
+        Object.values<Node>(resolve(response).content?.["application/problem+json"]?.examples ?? {}).map((example) => {
+          const { code, status } = resolve(example).value
+          return `${status} ${code}`
+        })
+      )
+    )
+    assert.deepStrictEqual([...rows].sort(), [...new Set(codes)].sort())
+    assert.isAbove(rows.length, 50)
+  })
+})
+
+describe("an optional parameter", () => {
+  it("has an example that the reference does not send until the reader ticks it", () => {
+    for (const { name, operation } of operations) {
+      for (const parameter of operation.parameters as Array<Node>) {
+        const ticked = parameter.examples?.example["x-disabled"] !== true
+        assert.strictEqual(ticked, parameter.required, `${name} ${parameter.name}`)
+      }
+    }
+  })
+})
+
 describe("every body", () => {
   it.each(operations)("has a valid example: $name", ({ name }) => {
     for (const { media, where } of bodies.filter((body) => body.name === name)) {

@@ -1,8 +1,11 @@
+import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { promisify } from "node:util"
 import { HttpApi } from "effect/http-api"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Api } from "../../src/api/Api.ts"
 import { startBackend } from "../support/Backend.ts"
+import { sidOf } from "../auth/People.ts"
 import { freshMobile, logIn, type Person, type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 
@@ -106,8 +109,11 @@ describe("the document", () => {
   })
 
   it("is the committed file but for the server, and is not indented", async () => {
-    const committed = JSON.parse(readFileSync("openapi.json", "utf8"))
-    assert.strictEqual(committed.servers[0].url, "http://localhost:3000")
+    const own = String((document["servers"] as ReadonlyArray<Node>)[0]?.["url"])
+    const text3000 = readFileSync("openapi.json", "utf8")
+    assert.strictEqual(JSON.parse(text3000).servers[0].url, "http://localhost:3000")
+    // The samples name the server, too.
+    const committed = JSON.parse(text3000.replaceAll("http://localhost:3000/", `${own}/`))
     const { text } = await request(backend.url, "GET", "/openapi.json")
     assert.strictEqual(text, JSON.stringify({ ...committed, servers: document["servers"] }))
   })
@@ -427,6 +433,38 @@ const misfits = (value: unknown, schema: Node, at = ""): Array<string> => {
   ]
 }
 
+describe("the samples", () => {
+  it("send no optional parameter", () => {
+    for (const { method, operation, path } of operations()) {
+      const [sample] = operation["x-codeSamples"] as ReadonlyArray<{ readonly source: string }>
+      for (const { name, required } of operation["parameters"] as ReadonlyArray<{ name: string; required: boolean }>) {
+        if (!required) assert.notMatch(sample?.source ?? "", new RegExp(`[?&]${name}=|["']${name}:`, "i"), `${method} ${path}`)
+      }
+    }
+  })
+
+  it("work as they stand, with the variables of the walk-through", async () => {
+    const room = await ada.room()
+    const { body } = await ada.ask(room, "[[say yes]] ?")
+    const env = { PATH: process.env["PATH"] ?? "", TOKEN: ada.token, ROOM: room, REPLY: body.reply.id, SESSION: sidOf(ada.token) }
+    const run = async (path: string, method: string) => {
+      const operation = nodeAt(document, "paths", path, method)
+      const [sample] = operation["x-codeSamples"] as ReadonlyArray<{ readonly source: string }>
+      const command = `${sample?.source} -s -o /dev/null -w '%{http_code}'`
+      return (await promisify(execFile)("sh", ["-c", command], { env })).stdout
+    }
+    assert.strictEqual(await run("/chatroom", "post"), "201")
+    assert.strictEqual(await run("/chatroom/{id}/message", "post"), "202")
+    assert.strictEqual(await run("/chatroom/{id}/message/{mid}/stream-ticket", "post"), "201")
+    for (const path of ["/chatroom", "/chatroom/{id}", "/chatroom/{id}/messages", "/chatroom/{id}/message/{mid}", "/search"]) {
+      assert.strictEqual(await run(path, "get"), "200", path)
+    }
+    assert.strictEqual(await run("/chatroom/{id}", "patch"), "200")
+    assert.strictEqual(await run("/auth/send-otp", "post"), "200")
+    assert.strictEqual(await run("/auth/sessions/{id}", "delete"), "204")
+  })
+})
+
 describe("the reference", () => {
   it("is a page that loads nothing from other hosts", async () => {
     const { headers, status, text } = await request(backend.url, "GET", "/docs")
@@ -446,6 +484,23 @@ describe("the reference", () => {
     ])
       assert.include(text.slice(text.lastIndexOf("createApiReference(")).replaceAll(/\s/g, ""), setting)
     assert.notMatch(text.slice(text.lastIndexOf("createApiReference(")), /cdn\.|proxyUrl/)
+  })
+
+  it("is not sent again to a browser that has it, and neither is the document", async () => {
+    for (const path of ["/docs", "/openapi.json"]) {
+      for (const encoding of ["gzip", "identity"]) {
+        const first = await request(backend.url, "GET", path, { headers: { "accept-encoding": encoding } })
+        const tag = first.headers.get("etag") ?? ""
+        assert.match(tag, /^"[\w-]{27}(-gz)?"$/, path)
+        const known = { "accept-encoding": encoding, "if-none-match": tag }
+        const again = await request(backend.url, "GET", path, { headers: known })
+        assert.deepStrictEqual([again.status, again.text, again.headers.get("etag")], [304, "", tag], path)
+        const policy = "content-security-policy"
+        assert.strictEqual(again.headers.get(policy), first.headers.get(policy), path)
+        const other = await request(backend.url, "GET", path, { headers: { ...known, "if-none-match": '"other"' } })
+        assert.strictEqual(other.status, 200, path)
+      }
+    }
   })
 
   it("shows the document that the server serves", async () => {

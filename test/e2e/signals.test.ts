@@ -135,6 +135,7 @@ describe("a process that gets a signal", () => {
     assert.strictEqual(answered.status, 201)
     assert.strictEqual(answered.body.reply.status, "completed")
     assert.deepStrictEqual(await exited, { code: 0, signal: null })
+    assert.match(leaving.output(), /Draining[^]*Stopped/)
   })
 
   it("answers its waiting requests with 202 before it exits on SIGTERM: an api", { timeout: 60_000 }, async () => {
@@ -268,7 +269,7 @@ describe("the start of a process", () => {
     for (const [settings, line] of [
       [
         { PORT: String((taken.address() as AddressInfo).port), HOST: "127.0.0.1" },
-        /^cannot start: PORT: is taken by another process$/m
+        /^cannot start: PORT: \d+ is taken by another process; set PORT to a free one$/m
       ],
       [{ HOST: "203.0.113.9" }, /^cannot start: HOST: cannot be listened on \(EADDRNOTAVAIL\)$/m],
       [

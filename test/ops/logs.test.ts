@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import { type AddressInfo, connect } from "node:net"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { escapeControls, oneLine, redact } from "../../src/ops/LogLine.ts"
+import { escapeControls, messagesFirst, oneLine, redact } from "../../src/ops/LogLine.ts"
 import { loggedIn, peopleAt } from "../auth/People.ts"
 import { startProcess } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
@@ -172,6 +172,16 @@ describe("the log of a process", () => {
 })
 
 describe("a log line", () => {
+  it("shows the messages of all errors before the stack", () => {
+    const cause =
+      "Error: outer\n    at f (x.ts:1:2) {\n  [cause]: Error: no column\n    and a second line\n      at g (y.ts:3:4)\n}"
+    assert.strictEqual(
+      oneLine(messagesFirst(cause)),
+      "Error: outer | caused by Error: no column\\u000a    and a second line | at f (x.ts:1:2) | at g (y.ts:3:4)"
+    )
+    assert.strictEqual(messagesFirst(""), "")
+  })
+
   it("escapes control characters as JSON does", () => {
     assert.strictEqual(escapeControls("a\n\u001b[2J\u009b\u2028\u202eb"), "a\\u000a\\u001b[2J\\u009b\\u2028\\u202eb")
     assert.strictEqual(JSON.parse(escapeControls(JSON.stringify(controls))), controls)

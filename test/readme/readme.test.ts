@@ -52,6 +52,12 @@ describe("the README's walk-through", () => {
       assert.match(printed[index] ?? "", patternOf(here(documented)), command)
     }
   })
+
+  it("runs on a server that pages of front-end tools may call", async () => {
+    const headers = { origin: "http://localhost:5173", "access-control-request-method": "POST" }
+    const preflight = await fetch(`http://localhost:${port}/chatroom`, { method: "OPTIONS", headers })
+    assert.strictEqual(preflight.headers.get("access-control-allow-origin"), headers.origin)
+  })
 })
 
 /** The anchors that GitHub gives the headings of a document. */

@@ -24,9 +24,16 @@ export const htmlPage = (title: string, body: string, status = 200): PageAnswer 
 export const notFoundPage = () =>
   htmlPage("Something went wrong", "<p>The page you were looking for could not be found.</p>", 404)
 
+const button = (action: string, label: string, main = false) =>
+  `<button${main ? ' class="main"' : ""} name="action" value="${action}">${escapeHtml(label)}</button>`
+
 /** A button that posts `action` back to this page. */
 export const actionForm = (action: string, label: string, { fields = "", main = false } = {}) =>
-  `<form method="post">${fields}<button${main ? ' class="main"' : ""} name="action" value="${action}">${escapeHtml(label)}</button></form>`
+  `<form method="post">${fields}${button(action, label, main)}</form>`
+
+/** Several buttons that post the same fields. The first one is the main one. */
+export const actionsForm = (fields: string, actions: ReadonlyArray<readonly [action: string, label: string]>) =>
+  `<form method="post">${fields}${actions.map(([action, label], index) => `<p>${button(action, label, index === 0)}</p>`).join("")}</form>`
 
 export const facts = (rows: ReadonlyArray<readonly [string, string]>) =>
   `<table>${rows.map(([name, value]) => `<tr><td>${escapeHtml(name)}</td><td>${escapeHtml(value)}</td></tr>`).join("")}</table>`

@@ -120,11 +120,15 @@ export const VerifyOtp = Schema.Struct({
   mobile: Mobile,
   otp: Otp,
   challengeId: ofChallenge,
-  purpose: Schema.optionalKey(Schema.Literals(["login", "reset_password"])).annotate({ default: "login" }),
+  purpose: Schema.optionalKey(
+    Schema.Literals(["login", "reset_password"]).annotate({
+      description: "The purpose that the code was sent for; `login` when absent."
+    })
+  ),
   signupToken: Schema.optionalKey(
     text(1, 4_000).annotate({ description: "The `signupToken` of POST /auth/signup. A token that is not valid is ignored." })
   )
-}).annotate({ identifier: "VerifyOtp", examples: [{ mobile, otp, challengeId: ids.challenge }] })
+}).annotate({ identifier: "VerifyOtp", examples: [{ mobile, otp }] })
 
 export const ResetPassword = Schema.Struct({
   mobile: Mobile,

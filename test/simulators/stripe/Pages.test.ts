@@ -47,7 +47,9 @@ describe("the checkout page", () => {
 
   it("asks for an e-mail only if the session has none", async () => {
     const asking = await checkout()
-    assert.include((await show(asking.url)).html, 'name="email"')
+    const { html } = await show(asking.url)
+    assert.lengthOf([...html.matchAll(/name="email"/g)], 1)
+    assert.include(html, 'name="email" value="you@example.com"')
     await press(asking.url, { action: "pay", email: "typed@example.com" })
     const { customer } = await stripe.checkout.sessions.retrieve(asking.id, { expand: ["customer"] })
     assert.deepInclude(customer, { email: "typed@example.com" })
@@ -62,6 +64,8 @@ describe("the checkout page", () => {
     assert.deepInclude(await stripe.checkout.sessions.retrieve(id), { status: "open", subscription: null })
     await simulator.idle()
     assert.deepEqual(receiver.types(), ["payment_intent.created", "charge.failed", "payment_intent.payment_failed"])
+    const typed = await (await press(url, { action: "decline", email: "typed@example.com" })).text()
+    assert.include(typed, 'name="email" value="typed@example.com"')
     await press(url, { action: "pay" })
     assert.equal((await stripe.checkout.sessions.retrieve(id)).status, "complete")
   })
