@@ -22,7 +22,7 @@ const changed = (folders: ReadonlyArray<string>) =>
     let timer: NodeJS.Timeout | undefined
     const watchers = folders.map((folder) =>
       watch(folder, { recursive: true }, (_, name) => {
-        if (name === null || !/\.(tsx?|css|html)$/.test(name)) return
+        if (name === null || !/\.(tsx?|css|html|svg)$/.test(name)) return
         clearTimeout(timer)
         timer = setTimeout(() => resume(Effect.succeed(name)), quietMillis)
       })

@@ -22,7 +22,7 @@ export default Effect.gen(function* () {
   yield* sql`alter table messages add column if not exists parent_id uuid`
   // The message on which the room stands; null in an empty room, and until a room from before is filled.
   yield* sql`alter table chatrooms add column head_id uuid`
-  // `messages` takes no reads and writes while it is built: about a second for a million rows. Where that is too long, add
+  // `messages` takes no reads and writes while it is built: one to two seconds for a million rows. Where that is too long, add
   // the column and create an index of this name and definition with `concurrently` before the deploy.
   yield* sql`
     create index if not exists messages_of_parent on messages (user_id, chatroom_id, parent_id, id) where role = 'user'

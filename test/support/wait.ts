@@ -7,7 +7,7 @@ const isPresent = <A>(value: A): value is Exclude<A, Absent> => value !== undefi
 export const until = async <A>(
   what: string,
   look: () => A | Promise<A>,
-  { seconds = 20 }: { readonly seconds?: number | undefined } = {}
+  { seconds = 40 }: { readonly seconds?: number | undefined } = {}
 ): Promise<Exclude<Awaited<A>, Absent>> => {
   const deadline = Date.now() + seconds * 1_000
   while (true) {

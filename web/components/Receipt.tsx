@@ -13,7 +13,8 @@ const reasons: Readonly<Record<string, string>> = {
   failed: "failed",
   cancelled: "was stopped",
   superseded: "another version counts",
-  unfinished: "not finished"
+  unfinished: "not finished",
+  other_branch: "in another branch"
 }
 
 const textOf = (id: string): string => messages.value.get(id)?.content ?? id
