@@ -21,6 +21,7 @@ import m0020 from "./0020_search.ts"
 import m0021 from "./0021_shares.ts"
 import m0022 from "./0022_api_keys.ts"
 import m0023 from "./0023_branches.ts"
+import m0024 from "./0024_files.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -46,5 +47,6 @@ export const migrations = {
   "0020_search": m0020,
   "0021_shares": m0021,
   "0022_api_keys": m0022,
-  "0023_branches": m0023
+  "0023_branches": m0023,
+  "0024_files": m0024
 }

@@ -17,8 +17,10 @@ create table users (
   pending_password_hash text,
   pending_client text,
   pending_since timestamp with time zone,
+  file_bytes bigint default 0 not null,
   constraint users_pkey PRIMARY KEY (id),
   constraint users_mobile_key UNIQUE (mobile),
+  constraint users_file_bytes_check CHECK (file_bytes >= 0),
   constraint users_status_check CHECK (status = ANY (ARRAY['pending'::text, 'active'::text]))
 );
 
@@ -110,6 +112,49 @@ create table checkout_attempts (
   constraint checkout_attempts_status_check CHECK (status = ANY (ARRAY['open'::text, 'completed'::text, 'expired'::text, 'failed'::text]))
 );
 
+create table file_chunks (
+  user_id uuid not null,
+  file_id uuid not null,
+  no integer not null,
+  body bytea not null,
+  constraint file_chunks_pkey PRIMARY KEY (user_id, file_id, no)
+);
+
+create table file_removals (
+  user_id uuid not null,
+  file_id uuid not null,
+  constraint file_removals_pkey PRIMARY KEY (user_id, file_id)
+);
+
+create table files (
+  user_id uuid not null,
+  id uuid not null,
+  name text not null,
+  type text not null,
+  kind text not null,
+  status text default 'uploading'::text not null,
+  bytes integer not null,
+  sha256 text,
+  tokens integer,
+  width integer,
+  height integer,
+  pages integer,
+  created_at timestamp with time zone default date_trunc('milliseconds'::text, clock_timestamp()) not null,
+  expires_at timestamp with time zone,
+  constraint files_pkey PRIMARY KEY (user_id, id),
+  constraint files_kind_check CHECK (kind = ANY (ARRAY['image'::text, 'pdf'::text, 'audio'::text, 'text'::text])),
+  constraint files_status_check CHECK (status = ANY (ARRAY['uploading'::text, 'ready'::text])),
+  constraint files_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+create table file_uses (
+  user_id uuid not null,
+  file_id uuid not null,
+  message_id uuid not null,
+  constraint file_uses_pkey PRIMARY KEY (user_id, file_id, message_id),
+  constraint file_uses_user_id_file_id_fkey FOREIGN KEY (user_id, file_id) REFERENCES files(user_id, id) ON DELETE CASCADE
+);
+
 create table idempotency_keys (
   user_id uuid not null,
   route text not null,
@@ -167,6 +212,7 @@ create table messages (
   thoughts text,
   grounding jsonb,
   parent_id uuid,
+  attachments jsonb,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -354,6 +400,8 @@ create table worker_heartbeats (
   constraint worker_heartbeats_pkey PRIMARY KEY (id)
 );
 
+alter table file_chunks alter column body set storage external;
+
 alter table messages alter column grounding set storage external;
 
 alter table stream_log alter column body set storage external;
@@ -363,6 +411,10 @@ CREATE UNIQUE INDEX api_keys_hash ON api_keys USING btree (key_hash);
 CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
 
 CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;
+
+CREATE UNIQUE INDEX files_content ON files USING btree (user_id, sha256) WHERE status = 'ready'::text;
+
+CREATE INDEX files_expiring ON files USING btree (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE INDEX messages_feedback ON messages USING btree (feedback_at DESC, id DESC) WHERE feedback_at IS NOT NULL;
 
@@ -485,6 +537,16 @@ begin
     where c.user_id = p_user and c.id = p_room;
   perform pg_notify('changed', 'chatrooms:' || p_user);
   return 'deleted';
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.file_deleted()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update users u set file_bytes = u.file_bytes - old.bytes where u.id = old.user_id;
+  insert into file_removals (user_id, file_id) values (old.user_id, old.id) on conflict do nothing;
+  return null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.fill_branches(p_user uuid, p_room uuid)
@@ -639,15 +701,32 @@ begin
     from chatrooms c where c.user_id = p_user and c.id = p_room;
   insert into messages (user_id, id, chatroom_id, role, content, status, reply_to, parent_id, attempt, finish_reason, truncated,
       error_code, error_message, error_detail, model, prompt_tokens, reply_tokens, thought_tokens, cached_tokens, tool_tokens,
-      priority, settings, output, thoughts, grounding, created_at, completed_at)
+      priority, settings, output, thoughts, grounding, attachments, created_at, completed_at)
     select m.user_id, v_copies[n], p_copy, m.role, m.content, m.status,
       case when m.role = 'model' then v_copies[n - 1] end, case when m.role = 'user' and n > 1 then v_copies[n - 1] end,
       m.attempt, m.finish_reason, m.truncated, m.error_code, m.error_message, m.error_detail, m.model, m.prompt_tokens,
       m.reply_tokens, m.thought_tokens, m.cached_tokens, m.tool_tokens, m.priority, m.settings, m.output, m.thoughts,
-      m.grounding, m.created_at, m.completed_at
+      m.grounding, m.attachments, m.created_at, m.completed_at
     from generate_subscripts(v_ids, 1) n join messages m on m.user_id = p_user and m.id = v_ids[n];
+  insert into file_uses (user_id, file_id, message_id)
+    select f.user_id, f.id, m.id from messages m cross join jsonb_array_elements(m.attachments) a
+    join files f on f.user_id = p_user and f.id = (a ->> 'id')::uuid
+    where m.user_id = p_user and m.id = any(v_copies) and m.attachments is not null;
   perform pg_notify('changed', 'chatrooms:' || p_user);
   return 'forked';
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.message_with_files_deleted()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_ids uuid[] := array(select (a ->> 'id')::uuid from jsonb_array_elements(old.attachments) a);
+begin
+  delete from file_uses u where u.user_id = old.user_id and u.file_id = any(v_ids) and u.message_id = old.id;
+  delete from files f where f.user_id = old.user_id and f.id = any(v_ids) and f.expires_at is null
+    and not exists (select from file_uses u where u.user_id = f.user_id and u.file_id = f.id);
+  return null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.newest_leaf(p_user uuid, p_room uuid, p_message uuid)
@@ -762,7 +841,7 @@ begin
   return v_released;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_daily_searches integer, p_search_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval)
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_daily_searches integer, p_search_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval, p_attachments uuid[], p_attachment_limits jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -775,7 +854,7 @@ declare
   v_head uuid; v_parent uuid; v_index bigint := 1; v_previous uuid;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
-  v_skipped jsonb; v_response jsonb;
+  v_skipped jsonb; v_attachments jsonb; v_fault int; v_file_tokens bigint := 0; v_response jsonb;
 begin
   select * into v_user from users u where u.id = p_user for no key update;
   if not found then
@@ -842,6 +921,28 @@ begin
       'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking, 'tools', v_room.tools);
   end if;
 
+  if p_attachments is not null then
+    select jsonb_agg(jsonb_build_object('id', f.id, 'name', f.name, 'type', f.type, 'kind', f.kind, 'bytes', f.bytes, 'tokens', f.tokens)
+        order by a.position), min(a.position) filter (where f.id is null) - 1
+      into v_attachments, v_fault
+      from unnest(p_attachments) with ordinality as a (id, position) left join files f on f.user_id = p_user and f.id = a.id
+        and f.status = 'ready' and (f.expires_at is null or f.expires_at > clock_timestamp());
+    if v_fault is not null then
+      return jsonb_build_object('outcome', 'attachment_not_found', 'index', v_fault);
+    end if;
+  elsif p_again is not null then
+    select m.attachments into v_attachments from messages m where m.user_id = p_user and m.id = v_question;
+  end if;
+  if v_attachments is not null then
+    select min(a.position) filter (where not p_attachment_limits -> 'kinds' ? (a.file ->> 'kind')) - 1, sum((a.file ->> 'tokens')::int)
+      into v_fault, v_file_tokens from jsonb_array_elements(v_attachments) with ordinality as a (file, position);
+    if v_fault is not null then
+      return jsonb_build_object('outcome', 'attachment_not_readable', 'index', v_fault);
+    elsif (select sum((a ->> 'bytes')::int) from jsonb_array_elements(v_attachments) a) > (p_attachment_limits ->> 'bytes')::int then
+      return jsonb_build_object('outcome', 'attachments_too_large');
+    end if;
+  end if;
+
   v_day := (clock_timestamp() at time zone 'utc')::date;
   v_skipped := coalesce(p_settings -> 'toolsSkipped', '[]');
   -- A reply on its way counts as one search until its end tells how many it made.
@@ -856,7 +957,8 @@ begin
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
   v_bytes := coalesce(v_room.text_bytes + octet_length(p_content) + octet_length(coalesce(v_system_prompt, '')), 4 * p_context_tokens);
-  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros + p_search_micros;
+  -- The question's own files are sent even when they have more tokens than the context.
+  v_reserved := ceil((least(p_context_tokens, ceil(v_bytes / 4.0)) + v_file_tokens) * p_input_price)::bigint + p_output_micros + p_search_micros;
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
   insert into usage_daily as d (quota_key, day, used, prompts, reserved_micros)
     select v_user.quota_key, v_day, 1, 1, v_reserved where p_budget is null or v_reserved <= p_budget
@@ -893,8 +995,14 @@ begin
   v_question := case when v_is_question then p_question else v_question end;
   v_is_titled := p_title is not null and v_room.title_source = 'default';
   if v_is_question then
-    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at)
-      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at);
+    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at, attachments)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at, v_attachments);
+    if v_attachments is not null then
+      insert into file_uses (user_id, file_id, message_id)
+        select p_user, f.id, p_question from files f
+        where f.user_id = p_user and f.id in (select (a ->> 'id')::uuid from jsonb_array_elements(v_attachments) a);
+      update files f set expires_at = null where f.user_id = p_user and f.id = any(p_attachments) and f.expires_at is not null;
+    end if;
   else
     update messages m set superseded_by = p_reply
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question and m.superseded_by is null;
@@ -913,7 +1021,8 @@ begin
     'parentId', v_parent, 'version', v_index, 'previousVersion', v_previous,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
     'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
-    || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end;
+    || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end
+    || case when v_attachments is null or not v_is_question then '{}' else jsonb_build_object('attachments', show_attachments(p_user, v_attachments)) end;
   if p_key is not null then
     insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
       values (p_user, v_route, p_key, p_hash, 202, v_response)
@@ -1039,7 +1148,18 @@ AS $function$
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply,
     p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
     p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
-    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours') s
+    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours', p_attachments => null, p_attachment_limits => '{"bytes": 20971520, "kinds": ["image", "pdf", "audio", "text"]}') s
+$function$;
+
+CREATE OR REPLACE FUNCTION public.show_attachments(p_user uuid, p_attachments jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_agg(jsonb_build_object('id', a -> 'id', 'name', a -> 'name', 'type', a -> 'type', 'bytes', a -> 'bytes',
+      'deleted', f.id is null) order by position)
+    from jsonb_array_elements(p_attachments) with ordinality as given (a, position)
+    left join files f on f.user_id = p_user and f.id = (a ->> 'id')::uuid
 $function$;
 
 CREATE OR REPLACE FUNCTION public.uuid_after(p_last uuid, p_milliseconds integer, p_rest uuid)
@@ -1052,3 +1172,7 @@ AS $function$
 $function$;
 
 CREATE TRIGGER auth_events_final BEFORE UPDATE ON auth_events FOR EACH ROW EXECUTE FUNCTION auth_events_are_final();
+
+CREATE TRIGGER files_deleted AFTER DELETE ON files FOR EACH ROW EXECUTE FUNCTION file_deleted();
+
+CREATE TRIGGER messages_deleted AFTER DELETE ON messages FOR EACH ROW WHEN (old.attachments IS NOT NULL) EXECUTE FUNCTION message_with_files_deleted();

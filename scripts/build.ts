@@ -16,7 +16,9 @@ const folder = process.argv[2] ?? "dist"
 const loadedLater = {
   "api-reference": /httpApiScalar/,
   "common-passwords": /[\\/]node_modules[\\/]@zxcvbn-ts[\\/]/,
-  google: /[\\/]node_modules[\\/](?:@google[\\/]genai|undici)[\\/]/,
+  google: /[\\/]node_modules[\\/]@google[\\/]genai[\\/]/,
+  s3: /[\\/]node_modules[\\/]aws4fetch[\\/]/,
+  undici: /[\\/]node_modules[\\/]undici[\\/]/,
   stripe: /[\\/]node_modules[\\/]stripe[\\/]/
 }
 

@@ -17,6 +17,7 @@ export const rooms = [
   "gemini", // Google's API behind a port
   "auth",
   "models", // the models that users may choose
+  "files", // users' files and where their bytes are
   "chat", // chatrooms, messages, quota
   "shares", // links under which a part of a room can be read
   "billing", // Stripe

@@ -4,6 +4,7 @@ import { AuthLayer } from "./auth/Layer.ts"
 import { BillingLayer } from "./billing/Layer.ts"
 import { ChatLayer } from "./chat/Layer.ts"
 import { AppConfig } from "./config/Settings.ts"
+import { FilesLayer } from "./files/Layer.ts"
 import { ClockSkew } from "./database/ClockSkew.ts"
 import { isDatabaseAway, reasonOf } from "./database/Connections.ts"
 import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
@@ -56,6 +57,7 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSk
 const RunningLayer = RoleLayer.pipe(
   Layer.provide([UserData.layer, BillingLayer, RepliesLayer, SharesLayer]),
   Layer.provide(ChatLayer),
+  Layer.provide(FilesLayer),
   Layer.provide(AuthLayer),
   Layer.provide(ModelsLayer),
   Layer.provide(Infrastructure)

@@ -56,13 +56,17 @@ begin
     from chatrooms c where c.user_id = p_user and c.id = p_room;
   insert into messages (user_id, id, chatroom_id, role, content, status, reply_to, parent_id, attempt, finish_reason, truncated,
       error_code, error_message, error_detail, model, prompt_tokens, reply_tokens, thought_tokens, cached_tokens, tool_tokens,
-      priority, settings, output, thoughts, grounding, created_at, completed_at)
+      priority, settings, output, thoughts, grounding, attachments, created_at, completed_at)
     select m.user_id, v_copies[n], p_copy, m.role, m.content, m.status,
       case when m.role = 'model' then v_copies[n - 1] end, case when m.role = 'user' and n > 1 then v_copies[n - 1] end,
       m.attempt, m.finish_reason, m.truncated, m.error_code, m.error_message, m.error_detail, m.model, m.prompt_tokens,
       m.reply_tokens, m.thought_tokens, m.cached_tokens, m.tool_tokens, m.priority, m.settings, m.output, m.thoughts,
-      m.grounding, m.created_at, m.completed_at
+      m.grounding, m.attachments, m.created_at, m.completed_at
     from generate_subscripts(v_ids, 1) n join messages m on m.user_id = p_user and m.id = v_ids[n];
+  insert into file_uses (user_id, file_id, message_id)
+    select f.user_id, f.id, m.id from messages m cross join jsonb_array_elements(m.attachments) a
+    join files f on f.user_id = p_user and f.id = (a ->> 'id')::uuid
+    where m.user_id = p_user and m.id = any(v_copies) and m.attachments is not null;
   perform pg_notify('changed', 'chatrooms:' || p_user);
   return 'forked';
 end $$

@@ -23,6 +23,10 @@ import { define } from "./define.ts"
  * four bytes) at `p_input_price` millionths of a dollar a token, `p_output_micros` for the longest answer, and
  * `p_search_micros` for its searches. A reply whose user has used up the day's searches is made without search
  * (`toolsSkipped`).
+ *
+ * `p_attachments` are the question's files, null for none, or for those of the question that is edited; they are deleted under the user's lock alone, so that none
+ * vanishes between the check and the use. `p_attachment_limits` has what may be attached: `bytes` in all, and the `kinds` of
+ * files that the model reads.
  */
 export const sendMessage = define(`
 create or replace function send_message(
@@ -30,7 +34,7 @@ create or replace function send_message(
   p_tier text, p_daily_limit int, p_running_limit int, p_room_limit int,
   p_title text, p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint,
   p_daily_searches int, p_search_micros bigint, p_budget bigint,
-  p_key text, p_hash text, p_key_lifetime interval
+  p_key text, p_hash text, p_key_lifetime interval, p_attachments uuid[], p_attachment_limits jsonb
 ) returns jsonb language plpgsql as $$
 declare
   v_maximum_siblings constant int := 50;
@@ -41,7 +45,7 @@ declare
   v_head uuid; v_parent uuid; v_index bigint := 1; v_previous uuid;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
   v_day date; v_resets_at timestamptz; v_system_prompt text; v_bytes bigint; v_reserved bigint; v_usage usage_daily;
-  v_skipped jsonb; v_response jsonb;
+  v_skipped jsonb; v_attachments jsonb; v_fault int; v_file_tokens bigint := 0; v_response jsonb;
 begin
   select * into v_user from users u where u.id = p_user for no key update;
   if not found then
@@ -108,6 +112,28 @@ begin
       'model', v_room.model, 'temperature', v_room.temperature, 'thinking', v_room.thinking, 'tools', v_room.tools);
   end if;
 
+  if p_attachments is not null then
+    select jsonb_agg(jsonb_build_object('id', f.id, 'name', f.name, 'type', f.type, 'kind', f.kind, 'bytes', f.bytes, 'tokens', f.tokens)
+        order by a.position), min(a.position) filter (where f.id is null) - 1
+      into v_attachments, v_fault
+      from unnest(p_attachments) with ordinality as a (id, position) left join files f on f.user_id = p_user and f.id = a.id
+        and f.status = 'ready' and (f.expires_at is null or f.expires_at > clock_timestamp());
+    if v_fault is not null then
+      return jsonb_build_object('outcome', 'attachment_not_found', 'index', v_fault);
+    end if;
+  elsif p_again is not null then
+    select m.attachments into v_attachments from messages m where m.user_id = p_user and m.id = v_question;
+  end if;
+  if v_attachments is not null then
+    select min(a.position) filter (where not p_attachment_limits -> 'kinds' ? (a.file ->> 'kind')) - 1, sum((a.file ->> 'tokens')::int)
+      into v_fault, v_file_tokens from jsonb_array_elements(v_attachments) with ordinality as a (file, position);
+    if v_fault is not null then
+      return jsonb_build_object('outcome', 'attachment_not_readable', 'index', v_fault);
+    elsif (select sum((a ->> 'bytes')::int) from jsonb_array_elements(v_attachments) a) > (p_attachment_limits ->> 'bytes')::int then
+      return jsonb_build_object('outcome', 'attachments_too_large');
+    end if;
+  end if;
+
   v_day := (clock_timestamp() at time zone 'utc')::date;
   v_skipped := coalesce(p_settings -> 'toolsSkipped', '[]');
   -- A reply on its way counts as one search until its end tells how many it made.
@@ -122,7 +148,8 @@ begin
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
   v_bytes := coalesce(v_room.text_bytes + octet_length(p_content) + octet_length(coalesce(v_system_prompt, '')), 4 * p_context_tokens);
-  v_reserved := ceil(least(p_context_tokens, ceil(v_bytes / 4.0)) * p_input_price)::bigint + p_output_micros + p_search_micros;
+  -- The question's own files are sent even when they have more tokens than the context.
+  v_reserved := ceil((least(p_context_tokens, ceil(v_bytes / 4.0)) + v_file_tokens) * p_input_price)::bigint + p_output_micros + p_search_micros;
   v_resets_at := (v_day + 1)::timestamp at time zone 'utc';
   insert into usage_daily as d (quota_key, day, used, prompts, reserved_micros)
     select v_user.quota_key, v_day, 1, 1, v_reserved where p_budget is null or v_reserved <= p_budget
@@ -159,8 +186,14 @@ begin
   v_question := case when v_is_question then p_question else v_question end;
   v_is_titled := p_title is not null and v_room.title_source = 'default';
   if v_is_question then
-    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at)
-      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at);
+    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at, attachments)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at, v_attachments);
+    if v_attachments is not null then
+      insert into file_uses (user_id, file_id, message_id)
+        select p_user, f.id, p_question from files f
+        where f.user_id = p_user and f.id in (select (a ->> 'id')::uuid from jsonb_array_elements(v_attachments) a);
+      update files f set expires_at = null where f.user_id = p_user and f.id = any(p_attachments) and f.expires_at is not null;
+    end if;
   else
     update messages m set superseded_by = p_reply
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question and m.superseded_by is null;
@@ -179,7 +212,8 @@ begin
     'parentId', v_parent, 'version', v_index, 'previousVersion', v_previous,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
     'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
-    || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end;
+    || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end
+    || case when v_attachments is null or not v_is_question then '{}' else jsonb_build_object('attachments', show_attachments(p_user, v_attachments)) end;
   if p_key is not null then
     insert into idempotency_keys as k (user_id, route, key, request_hash, status, response)
       values (p_user, v_route, p_key, p_hash, 202, v_response)

@@ -14,6 +14,10 @@ const encodedExample = (schema: Schema.Top): unknown => {
   return example === undefined ? undefined : Schema.encodeUnknownSync(Schema.toCodecJson(codec))(example)
 }
 
+const bytes = { schema: { type: "string", format: "binary" } }
+/** Whether a body is bytes, which JSON cannot show. */
+const isFile = (content: Node | undefined): boolean => Object.values(content ?? {}).includes(bytes)
+
 const addExample = (content: Node | undefined, schema: Schema.Top, what: string) => {
   const example = encodedExample(schema)
   const type = Object.keys(content ?? {}).find((type) => type.startsWith("text/") === (typeof example === "string"))
@@ -31,13 +35,14 @@ export const addExamples = (document: Node) =>
       const operation = operationOf(document, endpoint)
       const name = `${endpoint.method} ${endpoint.path}`
       for (const { schemas } of endpoint.payload.values()) {
-        for (const schema of schemas) addExample(child(operation, "requestBody", "content"), schema, name)
+        const content = child(operation, "requestBody", "content")
+        for (const schema of schemas) if (!isFile(content)) addExample(content, schema, name)
       }
       for (const [status, schemas] of successes) {
         const content = child(operation, "responses", String(status), "content")
         for (const schema of schemas) {
           const body = HttpApiSchema.isWithHeaders(schema) ? schema.schema : schema
-          if (!HttpApiSchema.isNoContent(body.ast)) addExample(content, body, `${name} ${status}`)
+          if (!HttpApiSchema.isNoContent(body.ast) && !isFile(content)) addExample(content, body, `${name} ${status}`)
         }
       }
     }
@@ -52,6 +57,25 @@ const eventStream = {
   },
   examples: { example: { value: exampleStream } }
 }
+
+/** Documents streamed bytes as files, which client generators know. */
+export const describeFiles = (document: Node) =>
+  eachOperation(document, (operation) => {
+    const body = child(operation, "requestBody")
+    const responses = child(operation, "responses") ?? {}
+    const contents = [body, responses["200"]].map((each) => child(each, "content") ?? {})
+    for (const content of contents) {
+      for (const type of Object.keys(content)) {
+        if (type !== "text/event-stream" && child(content, type)?.["x-effect-stream"] !== undefined) content[type] = bytes
+      }
+    }
+    const [sent = {}, received = {}] = contents
+    if (isFile(sent)) Object.assign(body ?? {}, { required: true })
+    const part = child(responses, "206")
+    if (!isFile(received)) return
+    Object.assign(child(responses, "200") ?? {}, { description: "The bytes." })
+    Object.assign(part ?? {}, { description: "The range of the bytes.", content: received })
+  })
 
 /** The generator documents a stream as bytes; this documents its events. */
 export const describeStreams = (document: Node) =>

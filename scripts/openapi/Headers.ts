@@ -46,6 +46,8 @@ const headers: Node = {
   "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why the cache was not used.", "chatrooms; hit"),
   "X-Robots-Tag": text("Keeps the response out of search engines.", "noindex", { enum: ["noindex"] }),
   Vary: text("The request headers that the response depends on.", "Accept, Accept-Encoding"),
+  "Accept-Ranges": text("RFC 9110: ranges are in bytes.", "bytes", { enum: ["bytes"] }),
+  "Content-Range": text("RFC 9110: the range, and the bytes of the whole.", "bytes 0-1023/7340032"),
   "Content-Disposition": text("The name of the file.", 'attachment; filename="export.json"')
 }
 

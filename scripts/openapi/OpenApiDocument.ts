@@ -1,6 +1,6 @@
 import { OpenApi } from "effect/http-api"
 import { Api } from "../../src/api/Api.ts"
-import { describeEvents, describeStreams, addExamples } from "./Bodies.ts"
+import { describeEvents, describeFiles, describeStreams, addExamples } from "./Bodies.ts"
 import { documentHeaders } from "./Headers.ts"
 import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
 import { documentParameters } from "./Parameters.ts"
@@ -17,6 +17,7 @@ export const openApiDocument = (): Node => {
   document["tags"] = uniqueTags(document)
   documentParameters(document)
   describeBodies(document)
+  describeFiles(document)
   describeStreams(document)
   describeEvents(document)
   documentProblems(document)

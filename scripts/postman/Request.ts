@@ -52,7 +52,9 @@ const urlOf = ({ parameters, path }: Operation, details: Details) => {
 export const requestOf = (operation: Operation, details: Details) => {
   const { description, method, operationId, parameters, requestBody, security, summary } = operation
   const body = details.body ?? Object.values(requestBody?.content["application/json"]?.examples ?? {})[0]?.value
-  const contentType = body === undefined ? {} : { "Content-Type": "application/json" }
+  const { file } = details
+  const contentType =
+    file === undefined ? (body === undefined ? {} : { "Content-Type": "application/json" }) : { "Content-Type": file.type }
   const words = [
     details.about,
     summary && `**${summary}.** ${description ?? ""}`.trim(),
@@ -67,6 +69,7 @@ export const requestOf = (operation: Operation, details: Details) => {
       parameters.filter((each) => each.in === "header")
     ),
     url: urlOf(operation, details),
+    ...(file !== undefined && { body: { mode: "file", file: { src: file.src } } }),
     ...(body !== undefined && {
       body: {
         mode: "raw",

@@ -29,6 +29,7 @@ export const variables = {
   ticket: "The ticket of a request that sends no token.",
   secondToken: "The access token of a second device, or of a second user.",
   secondSessionId: "The session of the second device.",
+  fileId: "An uploaded file.",
   roomId: "The chatroom of the questions.",
   secondRoomId: "A chatroom to delete.",
   idempotencyKey: "The last idempotency key.",
@@ -66,6 +67,8 @@ export interface Details {
   readonly headers?: Values | undefined
   /** An object is sent as JSON, a text as it is; by default the operation's example is sent. */
   readonly body?: object | string | undefined
+  /** A file of `postman/` that is sent as it is, and its media type. */
+  readonly file?: { readonly src: string; readonly type: string } | undefined
   /** The variable with the access token; by default the one that the operation's security asks for. */
   readonly as?: keyof typeof variables | "none" | undefined
   /** Variables to keep for later requests: a path into the body, or the name of a header. */
@@ -128,6 +131,7 @@ const stripeEvent = (event: "new" | "repeated" | "changed" | "old" | "unsigned")
   headers: event === "unsigned" ? {} : { "Stripe-Signature": "{{webhookSignature}}" },
   body: "{{webhookBody}}"
 })
+const loom = { src: "loom.png", type: "image/png" }
 const unknownId = "01890000-0000-7000-8000-000000000000"
 
 export const folders: ReadonlyArray<Folder> = [
@@ -224,7 +228,27 @@ export const folders: ReadonlyArray<Folder> = [
     call("Update chatroom: move to a branch", "updateChatroom", 200, { body: { headId: "{{replyId}}" } }),
     call("Fork chatroom", "forkChatroom", 201, { before: "newKey", headers: key, body: {}, save: { secondRoomId: "id" } })
   ]),
-  folder("4. Quota", "Basic has 5 prompts a UTC day. More are refused until midnight, or until the user subscribes.", [
+  folder("4. Files", "Upload a picture, read it, and delete it.", [
+    call("Upload file", "uploadFile", [201, 200], {
+      about: "The body is the file `loom.png`, which lies beside the collection: Postman's working directory must have it.",
+      query: { name: "loom.png" },
+      file: loom,
+      save: { fileId: "id" }
+    }),
+    call("Upload file: same bytes", "uploadFile", 200, { file: loom }),
+    call("Upload file: not what it says", "uploadFile", "422 file_unreadable", {
+      file: { ...loom, type: "application/pdf" }
+    }),
+    call("Upload file: type not supported", "uploadFile", "415 file_type_not_supported", {
+      file: { ...loom, type: "image/gif" }
+    }),
+    call("List files", "listFiles", 200),
+    call("Get file", "getFile", 200, { path: { id: "{{fileId}}" } }),
+    call("Download file", "downloadFile", [200, 302], { path: { id: "{{fileId}}" } }),
+    call("Delete file", "deleteFile", 204, { path: { id: "{{fileId}}" } }),
+    call("Get file: deleted", "getFile", "404 file_not_found", { path: { id: "{{fileId}}" } })
+  ]),
+  folder("5. Quota", "Basic has 5 prompts a UTC day. More are refused until midnight, or until the user subscribes.", [
     call("Get profile: today's quota", "getMe", 200, { save: { dailyLimit: "quota.limit" } }),
     call("Send message: until the quota is exceeded", "sendMessage", [201, "429 quota_exceeded"], {
       ...wait,
@@ -233,7 +257,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("Get profile: refused prompt not charged", "getMe", 200, { until: { "quota.remaining": 0 } }),
     call("Get usage by day", "getUsage", 200)
   ]),
-  folder("5. Subscription", "From Basic to Pro through Stripe's checkout.", [
+  folder("6. Subscription", "From Basic to Pro through Stripe's checkout.", [
     call("Get subscription: Basic", "getSubscriptionStatus", 200),
     call("Subscribe to Pro", "subscribe", [201, "503 billing_unavailable"], {
       about: "With `BILLING=off` the server answers 503, and the requests that need billing are skipped.",
@@ -264,6 +288,15 @@ export const folders: ReadonlyArray<Folder> = [
           path: { id: "{{roomId}}", mid: "{{questionId}}" }
         }),
         call("Delete question", "deleteMessage", 204, { path: { id: "{{roomId}}", mid: "{{questionId}}" } }),
+        call("Upload file: for a question", "uploadFile", [201, 200], {
+          query: { name: "loom.png" },
+          file: loom,
+          save: { fileId: "id" }
+        }),
+        call("Send message: with a file", "sendMessage", 201, {
+          ...wait,
+          body: { content: "What is woven here?", attachments: ["{{fileId}}"] }
+        }),
         call("Send message: search the web", "sendMessage", 201, {
           about: "The words in brackets make the Gemini simulator search.",
           ...wait,
@@ -277,7 +310,7 @@ export const folders: ReadonlyArray<Folder> = [
       ]
     }
   ]),
-  folder("6. Webhook", "What Stripe sends, signed in its own scheme with the variable `webhookSecret`.", [
+  folder("7. Webhook", "What Stripe sends, signed in its own scheme with the variable `webhookSecret`.", [
     call("Stripe event: signed", "stripeWebhook", 200, stripeEvent("new")),
     call("Stripe event: delivered again", "stripeWebhook", 200, stripeEvent("repeated")),
     call("Stripe event: changed", "stripeWebhook", "400 signature_invalid", stripeEvent("changed")),
@@ -285,7 +318,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("Stripe event: unsigned", "stripeWebhook", "400 signature_invalid", stripeEvent("unsigned"))
   ]),
   folder(
-    "7. Profile, sessions and password",
+    "8. Profile, sessions and password",
     "The user's data, devices, a changed and a forgotten password, and the deletion of the account.",
     [
       call("Update profile", "updateMe", 200, { body: { name: "Ada King", email: null } }),
@@ -324,7 +357,7 @@ export const folders: ReadonlyArray<Folder> = [
       call("Get profile: account deleted", "getMe", "401 session_revoked")
     ]
   ),
-  folder("8. Errors", "Every error is `application/problem+json` with a stable `code` and a `requestId`.", [
+  folder("9. Errors", "Every error is `application/problem+json` with a stable `code` and a `requestId`.", [
     call("Send code: new user", "sendOtp", 200, { before: "newUser", body: mobile, save: saveCode }),
     call("Send code: too soon", "sendOtp", "429 otp_cooldown", { body: mobile }),
     call("Log in with code: wrong code", "verifyOtp", "400 otp_invalid", {
@@ -386,7 +419,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("Get profile: logged out", "getMe", "401 session_revoked", { as: "secondToken" }),
     call("Delete account: new user", "deleteMe", 204)
   ]),
-  folder("9. Health and operations", "The last four need the variable `adminToken`; while it is empty they must be refused.", [
+  folder("10. Health and operations", "The last four need the variable `adminToken`; while it is empty they must be refused.", [
     call("Health", "getHealth", 200),
     call("Readiness", "getReadiness", 200),
     call("Usage of the model by all users", "getUsageReport", [200, "401 unauthenticated", "404 not_found"], {

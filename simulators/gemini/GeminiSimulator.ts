@@ -20,12 +20,13 @@ import { parseJson } from "./Body.ts"
 import { answerControl } from "./Control.ts"
 import type { GeminiSimulatorControl, Settings } from "./Control.ts"
 import { FaultBook } from "./FaultBook.ts"
+import { MAXIMUM_REQUEST, readFiles } from "./Files.ts"
 import { readCountRequest, readGenerateRequest } from "./GenerateRequest.ts"
 import { faultError, GoogleError, invalid, invalidApiKey, missingApiKey, unknownModel } from "./GoogleError.ts"
 import { Player } from "./Player.ts"
 import { toolTokens } from "./Grounding.ts"
 import { charactersOf, makeChunks, makeThoughts } from "./Reply.ts"
-import { RequestLog } from "./RequestLog.ts"
+import { type OpenEntry, RequestLog } from "./RequestLog.ts"
 import { isBreaking, readScript, readTitleScript } from "./Script.ts"
 
 export type { GeminiSimulatorControl, Settings } from "./Control.ts"
@@ -140,12 +141,23 @@ const handle = async (simulation: Simulation, request: IncomingMessage, response
     simulation.log.end(entry, !player.done)
   })
   try {
-    entry.bodyText = await readText(request)
+    await readBody(entry, request, call.model)
     answer(simulation, call, player, request)
   } catch (error) {
     if (error instanceof GoogleError) player.refuse(error)
     else if (!response.destroyed) player.refuse(new GoogleError(500, String(error)))
   }
+}
+
+/** Reads the request with its files, fetching those that it names by their addresses. */
+const readBody = async (entry: OpenEntry, request: IncomingMessage, model: string) => {
+  const text = await readText(request)
+  if (text.length > MAXIMUM_REQUEST) throw invalid("Request payload size exceeds the limit: 104857600 bytes.")
+  entry.bodyText = text
+  if (!/"(?:inlineData|fileData)"/.test(text)) return
+  const read = await readFiles(text, parseJson(text), model)
+  entry.bodyText = read.text
+  entry.files = read.files
 }
 
 const answer = (simulation: Simulation, call: Call, player: Player, request: IncomingMessage) => {
@@ -172,7 +184,7 @@ const answer = (simulation: Simulation, call: Call, player: Player, request: Inc
 }
 
 const generate = ({ control, faults, numbersVersions }: Simulation, model: string, player: Player) => {
-  const request = readGenerateRequest(parseJson(player.entry.bodyText), model)
+  const request = readGenerateRequest(parseJson(player.entry.bodyText), model, player.entry.files)
   const isTitle = request.system.startsWith(TITLE_INSTRUCTION)
   const script = isTitle ? readTitleScript(request.prompt) : readScript(request.prompt)
   const fault = faults.take(isTitle ? `title of ${request.prompt}` : request.prompt, model, script.faults)
@@ -201,7 +213,8 @@ const generate = ({ control, faults, numbersVersions }: Simulation, model: strin
             cachedTokens: script.cachedTokens,
             retiresAt: script.retiresAt,
             hiddenThoughts: request.includeThoughts ? 0 : charactersOf(makeThoughts(script, fault)),
-            toolTokens: toolTokens(request, script)
+            toolTokens: toolTokens(request, script),
+            files: request.files
           }
         })
     }

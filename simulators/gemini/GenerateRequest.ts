@@ -1,5 +1,6 @@
 import { isRecord } from "./Body.ts"
 import { checkFields } from "./Fields.ts"
+import { fileTokens, isFilePart, type SeenFile } from "./Files.ts"
 import { invalid } from "./GoogleError.ts"
 import { type AnswerFormat, readFormat } from "./JsonAnswer.ts"
 import { readThinking } from "./ThinkingConfig.ts"
@@ -20,13 +21,15 @@ export interface GenerateRequest {
   readonly includeThoughts: boolean
   /** The names of the tools that the model may use. */
   readonly tools: ReadonlySet<string>
+  /** Of all turns. */
+  readonly files: ReadonlyArray<SeenFile>
 }
 
 /** Four characters a token, rounded up: Google's rule of thumb. */
 export const countTokens = (characters: number): number => Math.ceil(characters / 4)
 
 /** Validates a request as strictly as Google does; throws Google's 400. */
-export const readGenerateRequest = (body: unknown, model: string): GenerateRequest => {
+export const readGenerateRequest = (body: unknown, model: string, files: ReadonlyArray<SeenFile> = []): GenerateRequest => {
   if (!isRecord(body)) throw invalid("Invalid JSON payload received. Root element must be a message.")
   checkFields(body)
   checkTemperature(body["generationConfig"])
@@ -37,11 +40,12 @@ export const readGenerateRequest = (body: unknown, model: string): GenerateReque
     turns: texts.length,
     prompt: texts.at(-1) ?? "",
     system,
-    promptTokens: countTokens(characters),
+    promptTokens: files.reduce((sum, file) => sum + fileTokens(file), countTokens(characters)),
     format: readFormat(body["generationConfig"]),
     continuationToken: readToken(body["continuationToken"]),
     includeThoughts: readThinking(body["generationConfig"], model),
-    tools: readTools(body["tools"])
+    tools: readTools(body["tools"]),
+    files
   }
 }
 
@@ -103,6 +107,7 @@ const readParts = (parts: unknown, path: string): string => {
     .map((part: unknown, index) => {
       const text = isRecord(part) ? part["text"] : undefined
       if (typeof text === "string" && text !== "") return text
+      if (isFilePart(part)) return ""
       throw invalid(
         `* GenerateContentRequest.${path}.parts[${index}].data: required oneof field 'data' must have one initialized field`
       )

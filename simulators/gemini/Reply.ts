@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import { describeFiles, type SeenFile, tokenDetails } from "./Files.ts"
 import { invalid } from "./GoogleError.ts"
 import { countTokens } from "./GenerateRequest.ts"
 import type { GenerateRequest } from "./GenerateRequest.ts"
@@ -135,7 +136,7 @@ const makeText = (model: string, request: GenerateRequest, script: Script, atLea
   const { prompt, system, turns } = request
   const quote = prompt.length > 1000 ? `${prompt.slice(0, 1000).replace(/[\ud800-\udbff]$/, "")}…` : prompt
   const instructions = system === "" ? "" : ` My instructions begin "${system.trim().split(/\s+/, 5).join(" ")}".`
-  const echo = `You said: "${quote}".${instructions} (turn ${turns}, ${model})`
+  const echo = `${describeFiles(request.files)}You said: "${quote}".${instructions} (turn ${turns}, ${model})`
   const symbols = script.unicode ? ` ${numberedWords(120, true)}` : ""
   const missing = atLeast - echo.length - symbols.length
   return echo + symbols + (missing > 0 ? ` ${numberedWords(missing, script.unicode)}` : "")
@@ -182,6 +183,7 @@ export interface ReplyContext {
   readonly hiddenThoughts: number
   /** Tokens of what tools have found. */
   readonly toolTokens: number
+  readonly files: ReadonlyArray<SeenFile>
 }
 
 /** Characters sent so far, for the cumulative counts in each response. */
@@ -193,11 +195,12 @@ export interface Sent {
 /** A GenerateContentResponse of these chunks: https://ai.google.dev/api/generate-content#generatecontentresponse */
 export const toResponse = (context: ReplyContext, chunks: ReadonlyArray<Chunk>, sent: Sent): object => {
   for (const { text, thought } of chunks) sent[thought ? "thought" : "text"] += text.length
-  const { cachedTokens, model: modelVersion, promptTokens, responseId, retiresAt, toolTokens } = context
+  const { cachedTokens, files, model: modelVersion, promptTokens, responseId, retiresAt, toolTokens } = context
   const candidates = countTokens(sent.text)
   const thoughts = countTokens(sent.thought)
   const usageMetadata = {
     promptTokenCount: promptTokens,
+    ...(files.length > 0 ? { promptTokensDetails: tokenDetails(promptTokens, files) } : {}),
     ...(candidates > 0 ? { candidatesTokenCount: candidates } : {}),
     totalTokenCount: promptTokens + toolTokens + candidates + thoughts,
     ...(toolTokens > 0 ? { toolUsePromptTokenCount: toolTokens } : {}),

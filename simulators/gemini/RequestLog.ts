@@ -1,4 +1,5 @@
 import type { Bill } from "./Bill.ts"
+import type { SeenFile } from "./Files.ts"
 
 /** How many requests the log keeps. */
 const LIMIT = 20_000
@@ -10,8 +11,9 @@ export interface LogEntry {
   readonly at: number
   readonly method: string
   readonly model: string | null
-  /** The request's JSON; null when it has none. */
+  /** The request's JSON; null when it has none. The hash of a file stands in the place of its base64. */
   readonly body: unknown
+  readonly files: ReadonlyArray<SeenFile>
   /** Null before the answer, and when the connection was reset before it. */
   readonly status: number | null
   readonly chunksSent: number
@@ -40,6 +42,7 @@ export interface OpenEntry {
   readonly method: string
   readonly model: string | null
   bodyText: string
+  files: ReadonlyArray<SeenFile>
   status: number | null
   chunksSent: number
   textSent: string
@@ -72,6 +75,7 @@ export class RequestLog {
       method,
       model,
       bodyText: "",
+      files: [],
       status: null,
       chunksSent: 0,
       textSent: "",

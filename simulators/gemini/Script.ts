@@ -144,6 +144,7 @@ const demoChunkMillis = 60
  * | `[[blocked REASON]]` | refused prompt (SAFETY) |
  * | `[[finish REASON K]]` | finish reason after K chunks of text (0) |
  * | `[[empty]]` | STOP without text |
+ * | `[[rejectfile MODEL]]` | HTTP error 400 while a turn with files has it, when MODEL is asked (any) |
  * | `[[badjson]]`, `[[notfit]]` | a text that is not JSON, or that fits no schema |
  *
  * `times N` in any fault word limits it to the first N requests with the same prompt. Several fault words apply one

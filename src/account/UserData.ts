@@ -104,6 +104,15 @@ export class UserData extends Context.Service<
           (event) => Struct.omit(event, ["id"])
         )
 
+      const filesOf = ({ userId }: CurrentSession) =>
+        elements(
+          (after) => sql<Kept>`
+            select id, name, type, bytes, sha256, created_at from files
+            where user_id = ${userId} and status = 'ready' and id > ${after}::uuid order by id limit ${rowsInBatch}
+          `,
+          (file) => ({ ...file, content: `/files/${file.id}/content` })
+        )
+
       const profileOf = ({ createdAt, email, mobile, name, tier, userId }: CurrentSession) =>
         JSON.stringify({ id: userId, mobile, name, email, tier, createdAt: iso(createdAt) })
 
@@ -145,7 +154,9 @@ export class UserData extends Context.Service<
           json(subscriptionsOf(user)),
           text(',"usage":'),
           json(usage(user)),
-          text(',"chatrooms":['),
+          text(',"files":['),
+          filesOf(user),
+          text('],"chatrooms":['),
           rooms,
           text("]}")
         )

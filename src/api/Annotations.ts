@@ -12,9 +12,10 @@ export const noStore = "private, no-store"
 
 /**
  * The limit on concurrent requests that an endpoint counts against: `operating` (probes, metrics) and `webhook` have their
- * own, so that they are served when everything else is refused; `unlimited` is never refused.
+ * own, so that they are served when everything else is refused. `uploading` is for bodies that are streamed for minutes;
+ * `unlimited` is never refused.
  */
-export type AdmissionClass = "working" | "operating" | "webhook" | "unlimited"
+export type AdmissionClass = "working" | "operating" | "webhook" | "uploading" | "unlimited"
 
 export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/api/AdmissionClass", {
   defaultValue: () => "working"

@@ -7,6 +7,7 @@ import { BranchesApi } from "./chat/BranchesApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
 import { RepliesApi } from "./chat/RepliesApi.ts"
 import { SearchApi } from "./chat/SearchApi.ts"
+import { FilesApi } from "./files/FilesApi.ts"
 import { ModelsApi } from "./models/ModelsApi.ts"
 import { SharedApi, SharesApi } from "./shares/SharesApi.ts"
 import { overview } from "./Overview.ts"
@@ -27,6 +28,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(SearchApi)
   .add(SharesApi)
   .add(SharedApi)
+  .add(FilesApi)
   .add(ModelsApi)
   .add(BillingApi)
   .add(WebhookApi)

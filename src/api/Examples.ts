@@ -24,6 +24,7 @@ export const ids = {
   reply: "01a1fd72-c680-7e15-9c27-8d4455667706",
   apiKey: "01a1fd78-a5a0-7f17-8c29-ad4455667708",
   share: "01a1fd78-a5a0-7f16-8c28-9d4455667707",
+  file: "01a1fd72-b2f8-7f16-8c28-9d4455667707",
   request: "8f14e45f-ceea-467f-9c2b-5d1f0c2a7b90"
 }
 

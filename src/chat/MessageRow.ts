@@ -6,7 +6,7 @@ import { type BlockDetail, type ErrorCode, Message, MessageId, type Status, Toke
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 
-const nested = ["error", "usage", "toolsSkipped", ...Record.keys(groundingFields)] as const
+const nested = ["error", "usage", "toolsSkipped", "attachments", ...Record.keys(groundingFields)] as const
 /** Long, so lists are read without them. */
 const thoughts = "thoughts" as const
 
@@ -64,7 +64,11 @@ export const columns = columnsOf([
 ])
   .split(", ")
   .map((name) => (computed[name] === undefined ? name : `${computed[name]} as ${name}`))
-  .concat("grounding", "settings -> 'toolsSkipped' as tools_skipped")
+  .concat(
+    "grounding",
+    "settings -> 'toolsSkipped' as tools_skipped",
+    "case when attachments is not null then show_attachments(user_id, attachments) end as attachments"
+  )
   .join(", ")
 
 /** All columns of a message. */
@@ -81,6 +85,7 @@ export type MessageRow = RowOf<Omit<Message, "status" | typeof thoughts | (typeo
   readonly thoughts?: string | null
   readonly grounding: Grounding | null
   readonly toolsSkipped: Message["toolsSkipped"] | null
+  readonly attachments: Message["attachments"] | null
 }
 
 /** Bytes of text after which a page takes no other message. */
@@ -142,6 +147,7 @@ export const toMessage = (row: MessageRow): Message => ({
   feedback: row.feedback,
   ...(row.grounding ?? noGrounding),
   toolsSkipped: row.toolsSkipped ?? [],
+  attachments: row.attachments ?? [],
   ...(row.thoughts === undefined ? {} : { thoughts: row.thoughts }),
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
@@ -170,6 +176,7 @@ interface Ids {
   readonly questionVersion: NewVersion
   readonly replyVersion: NewVersion
   readonly toolsSkipped?: Message["toolsSkipped"] | undefined
+  readonly attachments?: Message["attachments"] | undefined
 }
 
 const unanswered = {
@@ -185,11 +192,15 @@ const unanswered = {
   feedback: null,
   ...noGrounding,
   toolsSkipped: [],
+  attachments: [],
   thoughts: null
 }
 
 /** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */
-export const newQuestion = ({ parentId, roomId, questionId, questionVersion, sentAt }: Ids, content: string): Message => ({
+export const newQuestion = (
+  { parentId, roomId, questionId, questionVersion, sentAt, attachments = [] }: Ids,
+  content: string
+): Message => ({
   id: MessageId.make(questionId),
   chatroomId: roomId,
   role: "user",
@@ -199,6 +210,7 @@ export const newQuestion = ({ parentId, roomId, questionId, questionVersion, sen
   parentId: parentId === null ? null : MessageId.make(parentId),
   versions: newVersion(questionVersion),
   ...unanswered,
+  attachments,
   createdAt: sentAt,
   completedAt: sentAt
 })

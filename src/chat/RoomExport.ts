@@ -20,8 +20,11 @@ const quoted = (text: string): string => text.replaceAll(/^/gm, "> ")
 
 const thoughtsOf = ({ thoughts = null }: Message): string => (thoughts === null ? "" : `${quoted(thoughts)}\n\n`)
 
+const filesOf = ({ attachments }: Message): string =>
+  attachments.map(({ name, type }) => `> File: ${name} (${type})\n`).join("") + (attachments.length > 0 ? "\n" : "")
+
 const toMarkdown = (message: Message): string =>
-  `\n${heading(message)}\n\n${thoughtsOf(message)}${withCitations(message)}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
+  `\n${heading(message)}\n\n${filesOf(message)}${thoughtsOf(message)}${withCitations(message)}${message.error === null ? "" : `\n\n> ${message.error.message}`}\n`
 
 export interface ExportOptions {
   /** Whether the messages have their thoughts. */

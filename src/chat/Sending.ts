@@ -22,7 +22,9 @@ import type { AskSettings } from "../api/chat/Settings.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import type { ModelNotInPlan, ToolNotInPlan } from "../api/models/ModelErrors.ts"
-import type { ValidationFailed } from "../api/Problems.ts"
+import { type AttachmentsNotInPlan, AttachmentsTooLarge } from "../api/files/FileErrors.ts"
+import { type FileId, maximumAttachedBytes } from "../api/files/File.ts"
+import { ValidationFailed } from "../api/Problems.ts"
 import { isoText } from "../api/Schemas.ts"
 import type { Price } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
@@ -30,6 +32,7 @@ import { inOrder, makeBatches, unlockedRowsOf } from "../database/Batches.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
+import { Uploads } from "../files/Uploads.ts"
 import { checkFormat, Models } from "../models/Models.ts"
 import { estimatedSearches } from "../models/Tools.ts"
 import type { ReplySettings, RoomSettings } from "../models/Settings.ts"
@@ -74,6 +77,7 @@ interface Taken {
   readonly version?: number
   readonly previousVersion?: string | null
   readonly toolsSkipped?: Message["toolsSkipped"]
+  readonly attachments?: Message["attachments"]
 }
 
 /** What `send_message` returns. */
@@ -87,6 +91,9 @@ export type SendOutcome =
   | { readonly outcome: "too_many_branches"; readonly limit: number }
   | { readonly outcome: "idempotency_key_reused" }
   | { readonly outcome: "room_busy" }
+  /** The file at the index is unknown, another user's or deleted, or of a kind that the model does not read. */
+  | { readonly outcome: "attachment_not_found" | "attachment_not_readable"; readonly index: number }
+  | { readonly outcome: "attachments_too_large" }
   /** The tier or the room's settings are not those that the caller resolved the reply's settings from. */
   | (RoomSettings & { readonly outcome: "settings_changed"; readonly tier: Tier; readonly version: number })
   | { readonly outcome: "quota_exceeded"; readonly limit: number; readonly resetsAt: string }
@@ -98,6 +105,7 @@ export type Asker = Pick<CurrentSession, "userId" | "tier">
 export interface Asked {
   readonly roomId: ChatroomId
   readonly settings?: AskSettings | undefined
+  readonly attachments?: ReadonlyArray<FileId> | undefined
   readonly idempotencyKey?: string | undefined
 }
 
@@ -105,6 +113,8 @@ export interface Asked {
 export type Refusal =
   | ChatroomNotFound
   | ValidationFailed
+  | AttachmentsNotInPlan
+  | AttachmentsTooLarge
   | ModelNotInPlan
   | ToolNotInPlan
   | IdempotencyKeyReused
@@ -121,6 +131,8 @@ interface Acceptance {
   /** The question that is edited; without content, the reply or the question that gets another reply. */
   readonly again: MessageId | null
   readonly settings: AskSettings
+  /** Null for none. */
+  readonly attachments: ReadonlyArray<FileId> | null
   readonly key: string | null
   readonly hash: string | null
 }
@@ -148,6 +160,10 @@ interface Change {
   readonly budget: number | null
   readonly key: string | null
   readonly hash: string | null
+  /** Null for none. */
+  readonly attachments: ReadonlyArray<FileId> | null
+  /** Null where the question has no files. */
+  readonly attachmentLimits: { readonly bytes: number; readonly kinds: ReadonlyArray<string> } | null
 }
 
 const changeColumns = {
@@ -170,7 +186,9 @@ const changeColumns = {
   searchMicros: "int8",
   budget: "int8",
   key: "text",
-  hash: "text"
+  hash: "text",
+  attachments: "uuid[]",
+  attachmentLimits: "jsonb"
 }
 
 interface KnownRoom extends RoomSettings {
@@ -207,6 +225,8 @@ const hashOf = (parts: ReadonlyArray<string>, settings: AskSettings): string => 
     .digest("base64url")
 }
 
+const invalid = (path: string, message: string) => new ValidationFailed({ errors: [{ path, message }] })
+
 /** Accepts questions. */
 export class Sending extends Context.Service<
   Sending,
@@ -220,12 +240,19 @@ export class Sending extends Context.Service<
     readonly regenerate: (
       user: Asker,
       request: Asked & { readonly id: MessageId }
-    ) => Effect.Effect<Sent, Refusal | MessageNotFound | NotFinished>
+    ) => Effect.Effect<Sent, Exclude<Refusal, AttachmentsNotInPlan | AttachmentsTooLarge> | MessageNotFound | NotFinished>
     /** The question in other words, on a branch of its own; takes what `send` does. */
     readonly edit: (
       user: Asker,
       request: Asked & { readonly id: MessageId; readonly content: string }
-    ) => Effect.Effect<Sent, Refusal | MessageNotFound | NotAQuestion | NotFinished | TooManyBranches>
+    ) => Effect.Effect<
+      Sent,
+      | Exclude<Refusal, AttachmentsNotInPlan | AttachmentsTooLarge>
+      | MessageNotFound
+      | NotAQuestion
+      | NotFinished
+      | TooManyBranches
+    >
     /** Remembers that a waiting request was answered with the finished reply, for later replays of its key. */
     readonly rememberCompleted: (
       userId: UserId,
@@ -243,6 +270,7 @@ export class Sending extends Context.Service<
       const messages = yield* Messages
       const models = yield* Models
       const spending = yield* Spending
+      const uploads = yield* Uploads
       const { autoTitles, dailySearches, frontEnd, searchPrice, userConcurrency } = yield* AppConfig
       const knownRooms = new LRUCache<string, KnownRoom>({ max: maximumKnownRooms })
 
@@ -253,7 +281,8 @@ export class Sending extends Context.Service<
             p_running_limit => q."runningLimit", p_room_limit => ${maximumUnanswered}, p_title => q.title, p_settings => q.settings,
             p_settings_version => q.version, p_context_tokens => q."contextTokens", p_input_price => q."inputPrice",
             p_output_micros => q."outputMicros", p_daily_searches => q."dailySearches", p_search_micros => q."searchMicros", p_budget => q.budget, p_key => q.key, p_hash => q.hash,
-            p_key_lifetime => ${keyLifetime}::text::interval) as sent
+            p_key_lifetime => ${keyLifetime}::text::interval, p_attachments => q.attachments,
+            p_attachment_limits => q."attachmentLimits") as sent
           from ${unlockedRowsOf(sql, changes, changeColumns, waits)} q
         `
         return Effect.map(waits ? retryConflicts(sql)(accepted) : accepted, (rows) =>
@@ -263,7 +292,7 @@ export class Sending extends Context.Service<
 
       /** One try, with settings that are resolved from what is known of the room and the tier. */
       const tryAccept = Effect.fnUntraced(function* (
-        { again, content, hash, key, roomId, userId }: Acceptance,
+        { again, attachments, content, hash, key, roomId, userId }: Acceptance,
         { room, tier }: Basis,
         { price, settings: resolved }: Settled
       ) {
@@ -289,9 +318,17 @@ export class Sending extends Context.Service<
           searchMicros: Math.round(searches * searchPrice),
           budget,
           key,
-          hash
+          hash,
+          attachments,
+          attachmentLimits:
+            attachments === null && again === null ? null : { bytes: maximumAttachedBytes, kinds: models.inputOf(resolved.model) }
         }
         return yield* Effect.orDie(acceptInBatch(change))
+      })
+
+      const settle = Effect.fnUntraced(function* ({ attachments, settings }: Acceptance, { room, tier }: Basis) {
+        if (attachments !== null) yield* uploads.checkPlan(tier)
+        return yield* models.settle(settings, room, tier)
       })
 
       /**
@@ -305,10 +342,7 @@ export class Sending extends Context.Service<
         let isFresh = false
         for (let tries = 0; tries < maximumTries; tries++) {
           const { room } = basis
-          const settled =
-            room === unknownRoom
-              ? Result.succeed(unsettled)
-              : yield* Effect.result(models.settle(acceptance.settings, room, basis.tier))
+          const settled = room === unknownRoom ? Result.succeed(unsettled) : yield* Effect.result(settle(acceptance, basis))
           if (Result.isFailure(settled)) {
             if (isFresh) return yield* Effect.fail(settled.failure)
             basis = { ...basis, room: unknownRoom }
@@ -331,17 +365,19 @@ export class Sending extends Context.Service<
 
       const submit = Effect.fnUntraced(function* (
         { tier, userId }: Asker,
-        { idempotencyKey, roomId, settings = {} }: Asked,
+        { attachments = [], idempotencyKey, roomId, settings = {} }: Asked,
         content: string,
         again: MessageId | null
       ) {
         yield* checkFormat(settings.responseFormat)
         const key = idempotencyKey ?? null
-        const hash = key === null ? null : hashOf([roomId, again ?? "", content], settings)
+        const hash = key === null ? null : hashOf([roomId, again ?? "", content, ...attachments], settings)
         yield* spending.check
-        const sent = yield* accept({ userId, roomId, content, again, settings, key, hash }, tier)
+        const files = attachments.length === 0 ? null : attachments
+        const sent = yield* accept({ userId, roomId, content, again, settings, attachments: files, key, hash }, tier)
         const answer = (taken: Taken) => {
           const {
+            attachments,
             parentId = null,
             previousVersion: previous = null,
             questionId,
@@ -350,9 +386,9 @@ export class Sending extends Context.Service<
             version: index = 1
           } = taken
           const [questionVersion, replyVersion] =
-            content === "" ? [firstVersion, { index, previous }] : [{ index, previous }, firstVersion]
+            again !== null && content === "" ? [firstVersion, { index, previous }] : [{ index, previous }, firstVersion]
           const versions = { parentId, questionVersion, replyVersion }
-          const ids = { roomId, questionId, replyId, sentAt: isoText(taken.sentAt), toolsSkipped, ...versions }
+          const ids = { roomId, questionId, replyId, sentAt: isoText(taken.sentAt), toolsSkipped, attachments, ...versions }
           return {
             message: newQuestion(ids, content),
             reply: newReply(ids),
@@ -385,6 +421,15 @@ export class Sending extends Context.Service<
             return yield* new IdempotencyKeyReused()
           case "room_busy":
             return yield* new RoomBusy()
+          case "attachment_not_found":
+            return yield* invalid(`/attachments/${sent.index}`, "is not one of the user's files")
+          case "attachment_not_readable":
+            // Another reply is asked for with another model.
+            return yield* again === null
+              ? invalid(`/attachments/${sent.index}`, "is a file of a type that the model does not read")
+              : invalid("/settings/model", "does not read a file of the question")
+          case "attachments_too_large":
+            return yield* new AttachmentsTooLarge({ limit: maximumAttachedBytes })
           case "quota_exceeded":
             return yield* new QuotaExceeded({ limit: sent.limit, ...(yield* untilReset(sent.resetsAt)) })
           case "budget_exceeded":
@@ -407,12 +452,21 @@ export class Sending extends Context.Service<
       )
 
       const edit: Sending["Service"]["edit"] = Effect.fn("Sending.edit")((user, request) =>
-        submit(user, request, request.content, request.id)
+        submit(user, request, request.content, request.id).pipe(
+          // The question keeps its files, with which it has been accepted.
+          Effect.catchTags({ AttachmentsNotInPlan: Effect.die, AttachmentsTooLarge: Effect.die })
+        )
       )
 
       const regenerate: Sending["Service"]["regenerate"] = Effect.fn("Sending.regenerate")(function* (user, request) {
         const sent = yield* submit(user, request, "", request.id).pipe(
-          Effect.catchTags({ NotAQuestion: Effect.die, TooManyBranches: Effect.die })
+          // The question has been accepted with its files.
+          Effect.catchTags({
+            NotAQuestion: Effect.die,
+            TooManyBranches: Effect.die,
+            AttachmentsNotInPlan: Effect.die,
+            AttachmentsTooLarge: Effect.die
+          })
         )
         const question = yield* messages.get(user.userId, request.roomId, sent.message.id)
         return { ...sent, message: question }

@@ -8,6 +8,8 @@ import {
   adminToken,
   billing,
   type BillingSettings,
+  type Bucket,
+  bucket,
   type Delivery,
   type Environment,
   type Gateway,
@@ -110,6 +112,12 @@ export interface Settings {
   readonly dailyBudget: { readonly basic: number | undefined; readonly pro: number | undefined }
   /** Millionths of a US dollar that all users may cost per UTC day. */
   readonly dailySpendLimit: number | undefined
+  /** Who may upload files and attach them. */
+  readonly attachments: "all" | "pro" | "off"
+  /** Bytes that the files of a user of the tier may have together. */
+  readonly storageBytes: { readonly basic: number; readonly pro: number }
+  /** Where the files are kept; undefined for Postgres. */
+  readonly s3: Bucket | undefined
   readonly workerConcurrency: number
   /** Replies of one user that may be made at the same time, by tier. */
   readonly userConcurrency: { readonly basic: number; readonly pro: number }
@@ -256,6 +264,12 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     dailySpendLimit: yield* optionalDollars("DAILY_SPEND_LIMIT"),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),
     proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000),
+    attachments: yield* choice("ATTACHMENTS", ["all", "pro", "off"]),
+    storageBytes: {
+      basic: (yield* integer("BASIC_STORAGE_MB", 1, 10_000_000)) * 1_048_576,
+      pro: (yield* integer("PRO_STORAGE_MB", 1, 10_000_000)) * 1_048_576
+    },
+    s3: yield* bucket(environment),
     workerConcurrency,
     userConcurrency: yield* userConcurrency(workerConcurrency),
     requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000),

@@ -165,6 +165,20 @@ export const variables = {
     meaning: "US dollars that all users together may cost per UTC day; then questions get 503 `spend_limit_reached`",
     default: "none"
   },
+  ATTACHMENTS: {
+    meaning: "who may upload files and attach them to questions ([docs/attachments.md](attachments.md)): `all`, `pro` or `off`",
+    defaultValue: "all"
+  },
+  BASIC_STORAGE_MB: { meaning: "MiB that the files of a Basic user may have together", defaultValue: 200 },
+  PRO_STORAGE_MB: { meaning: "the same for a Pro user", defaultValue: 5120 },
+  S3_ENDPOINT: {
+    meaning: "S3-compatible service that keeps the files (`https://s3.eu-central-1.amazonaws.com`); `https` in production",
+    default: "none: Postgres keeps them"
+  },
+  S3_BUCKET: { meaning: "the bucket", default: "required with `S3_ENDPOINT`" },
+  S3_ACCESS_KEY_ID: { meaning: "access key that may put, get and delete objects", default: "required with `S3_ENDPOINT`" },
+  S3_SECRET_ACCESS_KEY: { meaning: "its secret", default: "required with `S3_ENDPOINT`" },
+  S3_REGION: { meaning: "region for the signatures", defaultValue: "auto" },
   WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", defaultValue: 100 },
   BASIC_CONCURRENCY: {
     meaning:

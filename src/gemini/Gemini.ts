@@ -1,4 +1,5 @@
 import {
+  type Content,
   type GenerateContentParameters,
   GoogleGenAI,
   HarmBlockThreshold,
@@ -8,7 +9,7 @@ import {
   ThinkingLevel,
   type ToolListUnion
 } from "@google/genai"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
 import type { ResponseFormat } from "../api/chat/Settings.ts"
 import type { Tool } from "../api/models/ModelsApi.ts"
 import { AppConfig, type Settings } from "../config/Settings.ts"
@@ -16,11 +17,15 @@ import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
 import { Continuation } from "./Continuation.ts"
 import { GeminiError } from "./GeminiError.ts"
+import { inFlightOf, maximumInFlight, partsOf, type PromptFile, type SentBytes } from "./PromptFile.ts"
 import { type EndOfModel, endOfModel, makeModelNotices } from "./ModelStatus.ts"
 
 export interface Turn {
   readonly role: "user" | "model"
+  /** Empty only beside files. */
   readonly text: string
+  /** Before the text. */
+  readonly files?: ReadonlyArray<PromptFile> | undefined
 }
 
 export interface Prompt {
@@ -92,12 +97,13 @@ const thinkingConfigOf = ({ includeThoughts = false, thinkingLevel }: Prompt): {
 
 const toParameters = (
   prompt: Prompt,
+  contents: Array<Content>,
   safetySettings: Array<SafetySetting> | undefined,
   abortSignal: AbortSignal,
   token: string | undefined
 ): GenerateContentParameters => ({
   model: prompt.model,
-  contents: prompt.turns.map(({ role, text }) => ({ role, parts: [{ text }] })),
+  contents,
   config: {
     abortSignal,
     ...(token === undefined ? {} : { continuationToken: token }),
@@ -110,6 +116,22 @@ const toParameters = (
     ...thinkingConfigOf(prompt)
   }
 })
+
+/** The turns in Google's form, and the files whose bytes are put in when they are sent. */
+const contentsOf = Effect.fnUntraced(function* (turns: Prompt["turns"]) {
+  const sent = new Map<string, SentBytes>()
+  const contents = yield* Effect.forEach(turns, ({ files = [], role, text }) =>
+    Effect.map(files.length === 0 ? noParts : partsOf(files), ({ parts, sent: ofTurn }) => {
+      for (const [name, file] of ofTurn) sent.set(name, file)
+      if (text === "" && parts.length > 0) return { role, parts }
+      return { role, parts: [...parts, { text: text === "" ? wordless : text }] }
+    })
+  )
+  return { contents, sent }
+})
+/** Google refuses an empty part: a question whose files were not copied with it has neither. */
+const wordless = "[file]"
+const noParts: ReturnType<typeof partsOf> = Effect.succeed({ parts: [], sent: new Map<string, SentBytes>() })
 
 /** Google's SDK behind a port. The SDK's own retries stay off, because they ignore the lease, the pause and RetryInfo. */
 export class Gemini extends Context.Service<
@@ -134,6 +156,7 @@ export class Gemini extends Context.Service<
       })
 
       const notice = makeModelNotices()
+      const memory = yield* Semaphore.make(maximumInFlight)
 
       const answer: Gemini["Service"]["answer"] = Effect.fn("Gemini.answer")(function* (prompt, onDelta) {
         const controller = yield* Effect.acquireRelease(
@@ -143,9 +166,19 @@ export class Gemini extends Context.Service<
         const idle = yield* watchIdle
         const continuation = new Continuation()
         let end: EndOfModel | undefined
+        const inFlight = inFlightOf(prompt.turns.flatMap(({ files = [] }) => files))
+        /** Sends the request; a wait for memory is not the model's silence. */
+        const open = Effect.gen(function* () {
+          const { contents, sent } = yield* contentsOf(prompt.turns)
+          idle.resume()
+          const parameters = toParameters(prompt, contents, safetySettings, controller.signal, continuation.token)
+          return yield* openEvents(client, parameters, sent, () => idle.reset(false))
+        })
         const hop = Effect.suspend(() => {
           continuation.startHop()
-          return openEvents(client, toParameters(prompt, safetySettings, controller.signal, continuation.token))
+          if (inFlight === 0) return open
+          idle.pause()
+          return memory.withPermits(inFlight)(open)
         }).pipe(
           Effect.flatMap((body) =>
             readEvents(body, (event) => {
@@ -179,7 +212,9 @@ export class Gemini extends Context.Service<
 const watchIdle = Effect.sync(() => {
   let seconds = 0
   let isFinished = false
+  let isPaused = false
   const check = Effect.suspend(() => {
+    if (isPaused) return Effect.succeed(false)
     seconds++
     if (seconds <= idleSeconds) return Effect.succeed(false)
     return isFinished ? Effect.succeed(true) : Effect.fail(idleTimeout)
@@ -188,6 +223,13 @@ const watchIdle = Effect.sync(() => {
     reset: (withFinishReason: boolean) => {
       seconds = 0
       isFinished ||= withFinishReason
+    },
+    pause: () => {
+      isPaused = true
+    },
+    resume: () => {
+      isPaused = false
+      seconds = 0
     },
     /** When the call is idle for too long, ends if the answer has a finish reason, and fails if it has none. */
     over: check.pipe(Effect.delay("1 second"), Effect.repeat({ until: (isOver) => isOver }), Effect.as("given_up" as const))

@@ -34,6 +34,8 @@ export class Idempotency extends Context.Service<
       /** What of the answer is stored, and the answer from that and the same request: bodies are not stored twice. */
       storage: { readonly keep: (value: A) => Kept; readonly restore: (kept: Kept) => A }
     ) => Effect.Effect<{ readonly value: A; readonly replayed: boolean }, E | IdempotencyKeyReused>
+    /** Whether a request has used the key, as far as it is known before the body has come. */
+    readonly isUsed: (request: Omit<KeyedRequest, "body">) => Effect.Effect<boolean>
     /** For an effect that is repeatable by itself, elsewhere: its first answer is kept when it is known. */
     readonly remember: <A extends object, E>(
       request: KeyedRequest,
@@ -65,6 +67,15 @@ export class Idempotency extends Context.Service<
         if (row !== undefined && row.requestHash !== hash) return yield* new IdempotencyKeyReused()
         return row === undefined ? undefined : { status: row.status, value: row.response, replayed: true as const }
       })
+
+      const isUsed: Idempotency["Service"]["isUsed"] = Effect.fn("Idempotency.isUsed")(function* ({ key, route, userId }) {
+        if (key === undefined) return false
+        const rows = yield* sql`
+          select 1 from idempotency_keys
+          where user_id = ${userId} and route = ${route} and key = ${key} and created_at > now() - ${keyLifetime}::text::interval
+        `
+        return rows.length > 0
+      }, Effect.orDie)
 
       const once: Idempotency["Service"]["once"] = <A, Kept extends object, E>(
         request: KeyedRequest,
@@ -102,7 +113,7 @@ export class Idempotency extends Context.Service<
         }).pipe(Effect.catchTag("SqlError", Effect.die))
       }
 
-      return Idempotency.of({ once, remember })
+      return Idempotency.of({ isUsed, once, remember })
     })
   )
 }

@@ -78,6 +78,8 @@ export class Models extends Context.Service<
     >
     /** Whether the model that answers in rooms that choose none is retired, or retires within thirty days. */
     readonly isDefaultRetiring: Effect.Effect<boolean>
+    /** The kinds of files that a model reads. */
+    readonly inputOf: (model: string) => Model["input"]
     /** The settings of a reply that was accepted without any, by a process of the previous release. */
     readonly defaults: (room: RoomSettings, tier: Tier) => Effect.Effect<ReplySettings>
     /** What a call that began at the time (milliseconds since 1970) cost. */
@@ -176,9 +178,11 @@ export class Models extends Context.Service<
       const defaults: Models["Service"]["defaults"] = (room, tier) =>
         Effect.map(Clock.currentTimeMillis, (time) => settingsFor(resolveAt(room.model, time), {}, room, tier))
 
+      const inputOf: Models["Service"]["inputOf"] = (model) => byId.get(model)?.input ?? ["text"]
+
       const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt, searchPrice)
 
-      return Models.of({ list, check, checkThinking, checkTools, settle, isDefaultRetiring, defaults, costOf })
+      return Models.of({ list, check, checkThinking, checkTools, settle, isDefaultRetiring, inputOf, defaults, costOf })
     })
   )
 }

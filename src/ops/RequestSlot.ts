@@ -4,7 +4,15 @@ import { Context, Effect } from "effect"
 export type WaitKind = "waiting" | "delivering" | "hashing" | "billing"
 
 /** What a request in progress is doing. Each kind is a bulkhead with its own bound, so that one cannot crowd out another. */
-export type SlotKind = "working" | "operating" | "webhook" | "receiving" | "receiving_webhook" | WaitKind | "writing"
+export type SlotKind =
+  | "working"
+  | "operating"
+  | "webhook"
+  | "uploading"
+  | "receiving"
+  | "receiving_webhook"
+  | WaitKind
+  | "writing"
 
 /** A request's slot among those in progress. */
 export interface RequestSlot {

@@ -10,7 +10,8 @@ import { pathFrom } from "../chat/Paths.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
-import { Conversation, estimateTokens, tokensOfBytes } from "./Conversation.ts"
+import { FileId } from "../api/files/File.ts"
+import { type AttachedFile, Conversation, estimateTokens, idsOf, tokensOfBytes } from "./Conversation.ts"
 
 /** The receipt covers at most this many messages of the question's branch, and of the room up to the question: the newest. */
 const maximumCovered = 1_000
@@ -28,6 +29,7 @@ interface RoomMessage {
   readonly supersededBy: string | null
   readonly answered: boolean
   readonly onBranch: boolean
+  readonly attachments: ReadonlyArray<Pick<AttachedFile, "id" | "name" | "type" | "tokens">> | null
 }
 
 const reasonOf = ({ answered, onBranch, role, status, supersededBy }: RoomMessage): Reason => {
@@ -91,7 +93,7 @@ export class ContextReceipts extends Context.Service<
             where m.user_id = ${userId} and m.chatroom_id = ${roomId} and (m.id <= ${questionId} or m.reply_to < ${questionId})
             order by m.id desc limit ${maximumCovered})
           )
-          select m.id, m.role, octet_length(m.content) as size, m.status, m.superseded_by, exists (
+          select m.id, m.role, octet_length(m.content) as size, m.status, m.superseded_by, m.attachments, exists (
             select 1 from messages r where r.user_id = m.user_id and r.chatroom_id = m.chatroom_id and r.reply_to = m.id
               and r.status = 'completed') as answered, m.id in (select id from path) as on_branch
           from covered join messages m on m.user_id = ${userId} and m.id = covered.id
@@ -104,9 +106,8 @@ export class ContextReceipts extends Context.Service<
         const room = { model: reply.roomModel, temperature: reply.roomTemperature, thinking: defaultThinking, tools: [] }
         const { contextTokens, maxOutputTokens, model, responseFormat, temperature, thinking, tools } =
           reply.settings ?? (yield* models.defaults(room, "basic"))
-        const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens }
-        const ids =
-          reply.ids === null ? (yield* conversation.turnsFor(question)).map(({ messageId }) => messageId) : reply.ids.split(",")
+        const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens, model }
+        const ids = reply.ids === null ? idsOf(yield* conversation.turnsFor(question)) : reply.ids.split(",")
         const messages = new Map((yield* messagesUpTo(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
         const included = ids.flatMap((id) => {
           const message = messages.get(id)
@@ -120,10 +121,24 @@ export class ContextReceipts extends Context.Service<
           .map((message) => ({ id: MessageId.make(message.id), reason: reasonOf(message) }))
         const others = dropped.filter(({ reason }) => reason === "other_branch").slice(maximumOfOtherBranches)
         const unlisted = new Set(others.map(({ id }) => id))
-        const estimate = included.reduce((sum, { tokens }) => sum + tokens, estimateTokens(systemPrompt ?? ""))
+        const attachments = included.flatMap(({ id: messageId }) =>
+          (messages.get(messageId)?.attachments ?? []).map(({ id, name, tokens, type }) => ({
+            id: FileId.make(id),
+            messageId,
+            name,
+            type,
+            tokens,
+            status: sent.has(id) ? ("sent" as const) : ("omitted" as const)
+          }))
+        )
+        const estimate = [...included, ...attachments.filter(({ status }) => status === "sent")].reduce(
+          (sum, { tokens }) => sum + tokens,
+          estimateTokens(systemPrompt ?? "")
+        )
         return {
           included,
           dropped: dropped.filter(({ id }) => !unlisted.has(id)).toReversed(),
+          attachments,
           systemPrompt,
           promptTokens: Math.max(0, reply.promptTokens ?? estimate),
           model: reply.model ?? model,

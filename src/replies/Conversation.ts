@@ -1,12 +1,32 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { retryConflicts } from "../database/Transactions.ts"
+import { maximumAttachedBytes, maximumAttachments } from "../api/files/File.ts"
+import type { FileKind } from "../api/files/FileTypes.ts"
 import type { Turn } from "../gemini/Gemini.ts"
+import { Models } from "../models/Models.ts"
+
+/** A file of a question, as the question's row has it. */
+export interface AttachedFile {
+  readonly id: string
+  readonly name: string
+  readonly type: string
+  readonly kind: FileKind
+  readonly bytes: number
+  readonly tokens: number
+  readonly deleted: boolean
+}
 
 /** A turn with the message it comes from. */
-export interface SourcedTurn extends Turn {
+export interface SourcedTurn extends Pick<Turn, "role" | "text"> {
   readonly messageId: string
+  /** The question's files: those that are sent, and those in whose place a line is. Absent without. */
+  readonly files?: ReadonlyArray<AttachedFile & { readonly isSent: boolean }>
 }
+
+/** The tokens of a turn. */
+export const tokensOf = ({ files = [], text }: Pick<SourcedTurn, "files" | "text">): number =>
+  files.reduce((sum, { isSent, tokens }) => sum + (isSent ? tokens : 0), estimateTokens(text))
 
 /** Earlier questions of the branch that are looked at; enough to fill the budget, unless they are very short. */
 const maximumEarlier = 200
@@ -15,32 +35,76 @@ const maximumEarlier = 200
 export const tokensOfBytes = (bytes: number): number => Math.ceil(bytes / 4)
 export const estimateTokens = (text: string): number => tokensOfBytes(Buffer.byteLength(text))
 
+/** Ids of the messages and of the files that a prompt has. */
+export const idsOf = (turns: ReadonlyArray<SourcedTurn>): Array<string> =>
+  turns.flatMap(({ files = [], messageId }) => [messageId, ...files.flatMap(({ id, isSent }) => (isSent ? [id] : []))])
+
 export interface AnsweredQuestion {
   readonly questionId: string
   readonly question: string
   readonly answerId: string
   readonly answer: string
+  /** The question's; null without. */
+  readonly attachments?: ReadonlyArray<AttachedFile> | null
 }
+
+/** What of files a prompt may have. */
+interface FileBudget {
+  tokens: number
+  bytes: number
+  count: number
+}
+
+/** Takes a file into the budget, if it is still there, the model reads it, and it fits. */
+const takeFile = (file: AttachedFile, kinds: ReadonlySet<FileKind>, budget: FileBudget): boolean => {
+  if (file.deleted || !kinds.has(file.kind)) return false
+  if (file.tokens > budget.tokens || file.bytes > budget.bytes || budget.count < 1) return false
+  budget.tokens -= file.tokens
+  budget.bytes -= file.bytes
+  budget.count--
+  return true
+}
+
+const userTurn = (
+  { attachments, question, questionId }: Pick<AnsweredQuestion, "attachments" | "question" | "questionId">,
+  kinds: ReadonlySet<FileKind>,
+  budget: FileBudget
+): SourcedTurn => ({
+  role: "user",
+  text: question,
+  messageId: questionId,
+  ...(attachments == null || attachments.length === 0
+    ? {}
+    : { files: attachments.map((file) => ({ ...file, isSent: takeFile(file, kinds, budget) })) })
+})
 
 /**
  * The turns to send: the question, preceded by the newest earlier questions with their answers, as many as the budget
- * holds. Unanswered questions are left out, so the roles always alternate.
+ * holds. Unanswered questions are left out, so the roles always alternate. The question's own files are sent even above the
+ * budget of tokens; those of earlier questions as far as it holds them.
  */
 export const fit = (
-  asked: Pick<AnsweredQuestion, "questionId" | "question">,
+  asked: Pick<AnsweredQuestion, "questionId" | "question" | "attachments">,
   earlierNewestFirst: ReadonlyArray<AnsweredQuestion>,
   systemPrompt: string | null,
-  contextTokens: number
+  contextTokens: number,
+  kinds: ReadonlySet<FileKind> = noKinds
 ): Array<SourcedTurn> => {
-  let left = contextTokens - estimateTokens(asked.question) - estimateTokens(systemPrompt ?? "")
-  const turns: Array<SourcedTurn> = [{ role: "user", text: asked.question, messageId: asked.questionId }]
-  for (const { answer, answerId, question, questionId } of earlierNewestFirst) {
-    left -= estimateTokens(question) + estimateTokens(answer)
+  const files = { tokens: Infinity, bytes: maximumAttachedBytes, count: maximumAttachments }
+  const own = userTurn(asked, kinds, files)
+  let left = contextTokens - tokensOf(own) - estimateTokens(systemPrompt ?? "")
+  const turns: Array<SourcedTurn> = [own]
+  for (const exchange of earlierNewestFirst) {
+    const { answer, answerId } = exchange
+    left -= estimateTokens(exchange.question) + estimateTokens(answer)
     if (left < 0) break
-    turns.unshift({ role: "user", text: question, messageId: questionId }, { role: "model", text: answer, messageId: answerId })
+    files.tokens = left
+    turns.unshift(userTurn(exchange, kinds, files), { role: "model", text: answer, messageId: answerId })
+    left = files.tokens
   }
   return turns
 }
+const noKinds: ReadonlySet<FileKind> = new Set()
 
 interface Asked {
   readonly userId: string
@@ -49,6 +113,8 @@ interface Asked {
   readonly systemPrompt: string | null
   /** Tokens that the prompt may have: system prompt, history and question together. */
   readonly contextTokens: number
+  /** The model, which reads some kinds of files. */
+  readonly model: string
 }
 
 interface ConversationRow extends AnsweredQuestion {
@@ -61,7 +127,10 @@ interface ConversationRow extends AnsweredQuestion {
  * reply that it follows, and to the question of that reply. One without an answer is left out. Texts are read only of
  * exchanges that the budget may hold: their sizes are known without.
  */
-export const branchBefore = (sql: SqlClient.SqlClient, { chatroomId, contextTokens, questionId, userId }: Asked) => sql`
+export const branchBefore = (
+  sql: SqlClient.SqlClient,
+  { chatroomId, contextTokens, questionId, userId }: Omit<Asked, "model">
+) => sql`
   with recursive path as (
     select q.id as question_id, q.parent_id, null::uuid as answer_id, 0 as depth, 0::bigint as tokens
     from messages q where q.user_id = ${userId} and q.chatroom_id = ${chatroomId} and q.id = ${questionId} and q.role = 'user'
@@ -74,6 +143,11 @@ export const branchBefore = (sql: SqlClient.SqlClient, { chatroomId, contextToke
     where p.depth < ${maximumEarlier} and p.tokens <= ${contextTokens}
   )
   select q.id as question_id, q.content as question, r.id as answer_id, coalesce(r.content, '') as answer,
+    case when q.attachments is not null then (
+      select jsonb_agg(a || jsonb_build_object('deleted', f.id is null) order by position)
+      from jsonb_array_elements(q.attachments) with ordinality as given (a, position)
+      left join files f on f.user_id = q.user_id and f.id = (a ->> 'id')::uuid
+    ) end as attachments,
     p.depth > 0 or (select c.head_id is not null from chatrooms c where c.user_id = ${userId} and c.id = ${chatroomId}) as is_filled
   from path p
   join messages q on q.user_id = ${userId} and q.id = p.question_id
@@ -94,6 +168,7 @@ export class Conversation extends Context.Service<
     Conversation,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const models = yield* Models
 
       const turnsFor: Conversation["Service"]["turnsFor"] = Effect.fn("Conversation.turnsFor")(function* (question) {
         const statement = branchBefore(sql, question)
@@ -105,7 +180,8 @@ export class Conversation extends Context.Service<
         }
         const [asked, ...earlier] = rows
         if (asked === undefined) return []
-        return fit(asked, earlier, question.systemPrompt, question.contextTokens)
+        const kinds = new Set(models.inputOf(question.model))
+        return fit(asked, earlier, question.systemPrompt, question.contextTokens, kinds)
       }, Effect.orDie)
 
       return Conversation.of({ turnsFor })

@@ -7,10 +7,19 @@ import { Moderation } from "./Moderation.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
 import { ReplyStore } from "./ReplyStore.ts"
+import { TurnFiles } from "./TurnFiles.ts"
 import { TitleMaker } from "./TitleMaker.ts"
 
 /** Makes replies and titles. Only workers import it, because Google's SDK takes fifteen megabytes. */
 export const ReplyMakingLayer = Layer.mergeAll(ReplyMaker.layer, TitleMaker.layer).pipe(
-  Layer.provide([ReplyStore.layer, Conversation.layer, Leases.layer, RateLimitPause.layer, DeltaLog.layer, Moderation.layer]),
+  Layer.provide([
+    ReplyStore.layer,
+    Conversation.layer,
+    Leases.layer,
+    RateLimitPause.layer,
+    DeltaLog.layer,
+    Moderation.layer,
+    TurnFiles.layer
+  ]),
   Layer.provide(Gemini.layer)
 )

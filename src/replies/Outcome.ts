@@ -29,6 +29,7 @@ export interface Outcome {
 }
 
 const messages: Record<ErrorCode, string> = {
+  attachment_rejected: "The model cannot read one of the files.",
   blocked: "Safety rules refused this question or its answer.",
   budget_exceeded: "The budget for today was used up before the reply was complete.",
   empty_response: "The model gave an empty answer twice.",

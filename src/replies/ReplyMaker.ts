@@ -10,7 +10,7 @@ import { observedCounter } from "../ops/Metrics.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
-import { Conversation, estimateTokens } from "./Conversation.ts"
+import { Conversation, estimateTokens, idsOf, type SourcedTurn, tokensOf } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
 import {
   type AnswerEnd,
@@ -30,6 +30,7 @@ import { Moderation, ModerationUnavailable } from "./Moderation.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
 import { makeTextLimit, makeThoughts } from "./TextLimit.ts"
+import { TurnFiles } from "./TurnFiles.ts"
 
 /** Attempts at a reply whose calls fail transiently, and the time from the first one in which the last one starts. */
 const maximumAttempts = 4
@@ -66,6 +67,7 @@ export class ReplyMaker extends Context.Service<
       const leases = yield* Leases
       const moderation = yield* Moderation
       const rateLimitPause = yield* RateLimitPause
+      const turnFiles = yield* TurnFiles
       const deltaLog = yield* DeltaLog
       const { claim, finish, handBack, handBackAfterOutage, postpone, record, settle } = yield* ReplyStore
 
@@ -110,8 +112,12 @@ export class ReplyMaker extends Context.Service<
       const recover = Effect.fnUntraced(function* (reply: Claim, error: GeminiError, work: Work) {
         switch (error.kind) {
           case "misconfigured": {
+            if (isRejected(error) && work.hasFiles) {
+              yield* Effect.logWarning(`Gemini refuses a request with files for ${reply.settings.model}`, error)
+              return yield* settle(reply, failed("attachment_rejected"), work)
+            }
             const hasSchema = reply.settings.responseFormat?.schema !== undefined
-            if (hasSchema && error.status === 400 && error.reason !== "API_KEY_INVALID") {
+            if (hasSchema && isRejected(error)) {
               yield* Effect.logWarning(`Gemini refuses a schema for ${reply.settings.model}`, error)
               return yield* settle(reply, failed("schema_rejected"), work)
             }
@@ -205,9 +211,10 @@ export class ReplyMaker extends Context.Service<
         const turns = yield* conversation.turnsFor({
           ...reply,
           questionId: reply.replyTo,
-          contextTokens: reply.settings.contextTokens
+          contextTokens: reply.settings.contextTokens,
+          model: reply.settings.model
         })
-        const promptTokens = turns.reduce((sum, { text }) => sum + estimateTokens(text), estimateTokens(reply.systemPrompt ?? ""))
+        const promptTokens = turns.reduce((sum, turn) => sum + tokensOf(turn), estimateTokens(reply.systemPrompt ?? ""))
         const callsOf = (attempt: number) =>
           new AttemptCalls({ id: reply.id, kind: "reply", attempt, model: reply.settings.model, tier: reply.tier }, promptTokens)
         if (reply.lostBytes > 0) {
@@ -226,17 +233,25 @@ export class ReplyMaker extends Context.Service<
           thoughts: makeThoughts(maximumThoughtBytes, (piece) => deltaLog.append({ ...attempt, isThought: true }, piece))
         }
         // Filled when moderation allows the question, so that the receipt of a refused one is empty.
-        const work = { messageIds: new Array<string>(), calls }
+        const work = { messageIds: new Array<string>(), calls, hasFiles: hasOwnFiles(turns) }
         let isModerated = reply.isModerated
         const answered = Effect.gen(function* () {
           const question = turns.at(-1)?.text ?? ""
-          const verdict = isModerated
-            ? undefined
-            : yield* moderation.check({ text: question, replyId: reply.id, quotaKey: reply.quotaKey })
+          const verdict =
+            isModerated || question === ""
+              ? undefined
+              : yield* moderation.check({ text: question, replyId: reply.id, quotaKey: reply.quotaKey })
           if (verdict?.allow === false) return refused(verdict.category)
           isModerated ||= verdict?.isChecked === true
-          work.messageIds = turns.map(({ messageId }) => messageId)
-          return yield* ask(reply, turns, calls, written)
+          const send = Effect.fnUntraced(function* (sent: ReadonlyArray<SourcedTurn>) {
+            work.messageIds = idsOf(sent)
+            return yield* ask(reply, yield* turnFiles.prepare(reply.userId, sent), calls, written)
+          })
+          return yield* Effect.catchIf(
+            send(turns),
+            (error) => error.kind === "misconfigured" && isRejected(error) && hasEarlierFiles(turns),
+            () => send(withoutEarlierFiles(turns))
+          )
         }).pipe(Effect.result)
         return yield* Effect.gen(function* () {
           const result = yield* Effect.raceFirst(answered, stopped)
@@ -282,6 +297,22 @@ export class ReplyMaker extends Context.Service<
     })
   )
 }
+
+/** Google does not take what is in the request. */
+const isRejected = ({ reason, status }: GeminiError): boolean => status === 400 && reason !== "API_KEY_INVALID"
+
+/** Whether the question has files, and whether earlier ones do. */
+const hasOwnFiles = (turns: ReadonlyArray<SourcedTurn>): boolean => turns.at(-1)?.files?.some(({ isSent }) => isSent) === true
+const hasEarlierFiles = (turns: ReadonlyArray<SourcedTurn>): boolean =>
+  turns.slice(0, -1).some(({ files = [] }) => files.some(({ isSent }) => isSent))
+
+/** The turns without the files of earlier questions: one that this model refuses must not fail every later question. */
+const withoutEarlierFiles = (turns: ReadonlyArray<SourcedTurn>): Array<SourcedTurn> =>
+  turns.map((turn, index) =>
+    turn.files === undefined || index === turns.length - 1
+      ? turn
+      : { ...turn, files: turn.files.map((file) => ({ ...file, isSent: false })) }
+  )
 
 const refused = (category: string | null): Outcome =>
   blocked({ reason: "MODERATION", about: "question", categories: category === null ? [] : [category] })

@@ -74,7 +74,10 @@ export interface Claim {
 
 /** What an attempt has made besides text: what it sent to the model, and the calls that it cost. */
 export interface Work {
+  /** The ids of the messages, and of their files, that were sent. */
   readonly messageIds: ReadonlyArray<string>
+  /** Whether files of the question were sent. */
+  readonly hasFiles: boolean
   readonly calls: AttemptCalls
 }
 

@@ -14,6 +14,8 @@ import { ClientShares, type Share } from "./ClientShares.ts"
 const fixedLimits = {
   operating: 32,
   webhook: 500,
+  // Each holds a chunk of 256 KiB, twice while it is written: 64 MiB.
+  uploading: 128,
   waiting: 5_000,
   // More than the gateway's and argon2's own bounds let wait.
   delivering: 64,

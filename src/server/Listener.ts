@@ -19,7 +19,8 @@ const serverOptions = {
   // Longer than proxies keep idle connections, so that a proxy never writes into one that is being closed.
   keepAliveTimeout: 120_000,
   headersTimeout: 15_000,
-  requestTimeout: 30_000,
+  // The longest upload. Other bodies have ten seconds to arrive (`RequestGuard`).
+  requestTimeout: 600_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16_384,
   // The pipeline refuses a missing Host with a problem.
@@ -31,11 +32,24 @@ const serverOptions = {
 const idleTimeout = 60_000
 /** Milliseconds between two looks for unused connections in a process that drains. */
 const drainingInterval = 500
+/** Milliseconds that the rest of a body has to come after its response, until the connection is closed. */
+const restMillis = 10_000
 /** Above this Node drops headers silently; the request guard refuses far fewer. */
 const maximumHeaders = 1_000
 
 const unavailable = { type: "urn:problem-type:unavailable", title: "Not available now", status: 503 }
 const overloaded = { ...unavailable, detail: "Too busy to take the request", code: "overloaded", retryAfter: 1 }
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
+
+/** Closes the connection of a client that goes on sending a body slowly whose response it has. */
+const boundRest = (request: IncomingMessage): void => {
+  if (request.complete) return
+  setTimeout(() => {
+    if (!request.complete) request.socket.destroy()
+  }, restMillis).unref()
+}
 
 /**
  * A Node server that removes `API_PREFIX`, and that makes requests above the limit wait, or refuses them, before any other
@@ -79,6 +93,7 @@ export class Listener extends Server {
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.removePrefix(request)
+      if (hasBody(request)) response.once("finish", () => boundRest(request))
       const route = () => void super.emit(event, request, response)
       const usual = () => this.whenFree(request, response, route)
       this.whenFree(request, response, () => {

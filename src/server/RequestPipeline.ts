@@ -20,9 +20,10 @@ import { makeResponseHeaders } from "./ResponseHeaders.ts"
 import { routeOf } from "./Routes.ts"
 import { holdUntilWritten } from "./WrittenResponse.ts"
 
-/** How long a handler may take; a request that asks to wait gets its wait, and the time to look again, on top. */
+/** How long a handler may take; a request that asks to wait gets its wait, and the time to look again, on top, and an upload its body's time. */
 const handlerMillis = 15_000
 const lookMillis = 3_000
+const uploadingMillis = 600_000
 
 const decoder = new TextDecoder()
 
@@ -173,7 +174,12 @@ export const RequestPipeline = HttpRouter.middleware(
         if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request)
         const handled = refusal === undefined ? httpEffect : toResponse(refusal)
         const wait = waitOf(request)
-        const timeout = wait === undefined ? handlerMillis : handlerMillis + wait + lookMillis
+        const timeout =
+          route.admission === "uploading"
+            ? uploadingMillis
+            : wait === undefined
+              ? handlerMillis
+              : handlerMillis + wait + lookMillis
         const responded = withProblems(isPreflight ? preflight(handled) : handled, timeout, route.allow).pipe(
           Effect.flatMap(finish),
           // Added one by one: a merge would copy every service of the process for each request.

@@ -17,6 +17,7 @@ import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import { SettingError } from "../config/Reading.ts"
+import { FilesHttp } from "../files/FilesHttp.ts"
 import { ModelsHttp } from "../models/ModelsHttp.ts"
 import { SharesHttp } from "../shares/SharesHttp.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
@@ -44,6 +45,7 @@ const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
     BranchesHttp,
     SearchHttp,
     SharesHttp,
+    FilesHttp,
     ModelsHttp,
     BillingHttp,
     OpsHttp,

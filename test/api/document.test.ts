@@ -48,7 +48,10 @@ const bodies: ReadonlyArray<Body> = [
   ...operations.map(({ name, operation }) => ({ name, status: "request", response: operation.requestBody ?? {} })),
   ...responses
 ].flatMap(({ name, response, status }) =>
-  Object.entries<Node>(response.content ?? {}).map(([type, media]) => ({ name, where: `${status} ${type}`, type, media }))
+  Object.entries<Node>(response.content ?? {})
+    // The bytes of a file are neither JSON nor shown.
+    .filter(([, media]) => media.schema.format !== "binary")
+    .map(([type, media]) => ({ name, where: `${status} ${type}`, type, media }))
 )
 
 const ajv = new Ajv2020({ strict: true, strictRequired: false, allErrors: true })
@@ -145,8 +148,8 @@ describe("every body", () => {
   it("is required only when one of its members is", () => {
     for (const { name, operation } of operations) {
       if (operation.requestBody === undefined) continue
-      const { required = [] } = resolve(operation.requestBody.content["application/json"].schema)
-      assert.strictEqual(operation.requestBody.required, required.length > 0, name)
+      const { format, required = [] } = resolve(operation.requestBody.content["application/json"].schema)
+      assert.strictEqual(operation.requestBody.required, required.length > 0 || format === "binary", name)
     }
   })
 
@@ -164,7 +167,17 @@ describe("every body", () => {
     const [session] = shownIn("GET /auth/sessions", "200").data
     assert.sameMembers(
       [...uuids].filter((id) => id[14] === "7"),
-      [me.id, message.id, reply.id, message.chatroomId, challengeId, session.id, shareId, apiKeyId]
+      [
+        me.id,
+        message.id,
+        reply.id,
+        message.chatroomId,
+        challengeId,
+        session.id,
+        shareId,
+        apiKeyId,
+        shownIn("GET /files/{id}", "200").id
+      ]
     )
     assert.lengthOf(
       [...uuids].filter((id) => id[14] !== "7"),
@@ -306,7 +319,8 @@ describe("every header", () => {
       ["GET /chatroom 304", "private, no-cache"],
       ["GET /models 200", "private, max-age=300"],
       ["GET /models 304", "private, max-age=300"],
-      ["GET /chatroom/{id}/message/{mid}/stream 200", "no-cache, no-transform"]
+      ["GET /chatroom/{id}/message/{mid}/stream 200", "no-cache, no-transform"],
+      ...["200", "206", "304"].map((status) => [`GET /files/{id}/content ${status}`, "private, no-cache, no-transform"] as const)
     ])
     const toUsers = responses.filter(({ name }) => at(name).security?.some((scheme: Node) => "bearer" in scheme))
     const own = toUsers.filter(({ status }) => status !== "default")
@@ -372,12 +386,20 @@ describe("the schema of every request", () => {
     onGroup: () => {},
     onEndpoint: ({ endpoint }) => {
       const name = `${endpoint.method} ${endpoint.path.replace(/:(\w+)/g, "{$1}").replace(/(.)\/$/, "$1")}`
-      for (const { schemas } of endpoint.payload.values()) for (const schema of schemas) payloads.push([name, schema])
+      const isFile = at(name)?.requestBody?.content["application/json"].schema.format === "binary"
+      for (const { schemas } of endpoint.payload.values()) {
+        for (const schema of schemas) if (!isFile) payloads.push([name, schema])
+      }
     }
   })
 
-  /** Rules that JSON Schema cannot express: which phone numbers exist, and what Postgres can store. */
+  /** A question without words, which only one with files may be. */
+  const isWordless = (value: unknown) =>
+    typeof value === "object" && value !== null && "content" in value && !/\S/u.test(String(value.content))
+
+  /** Rules that the document's schemas do not express: which phone numbers exist, what Postgres can store, what is blank. */
   const isBeyondWords = (value: unknown) =>
+    isWordless(value) ||
     everyValue(value).some(
       (part) =>
         (typeof part === "string" && (part.includes("\u0000") || !part.isWellFormed())) ||

@@ -300,6 +300,35 @@ describe("a setting that is set", () => {
     assert.isUndefined((await settings({ ...production, OTP_DELIVERY: "none" })).otpWebhook)
   })
 
+  it("keeps files in Postgres, or in a bucket whose key it never shows", async () => {
+    const plain = await settings(production)
+    assert.deepStrictEqual([plain.s3, plain.attachments], [undefined, "all"])
+    assert.deepStrictEqual(plain.storageBytes, { basic: 200 * 1_048_576, pro: 5_120 * 1_048_576 })
+    const bucket = {
+      S3_ENDPOINT: "https://s3.example/",
+      S3_BUCKET: "files",
+      S3_ACCESS_KEY_ID: "AKIDEXAMPLE",
+      S3_SECRET_ACCESS_KEY: "the-secret-of-the-bucket"
+    }
+    const { s3 } = await settings({ ...production, ...bucket, S3_REGION: "eu-west-1", ATTACHMENTS: "pro" })
+    assert.deepStrictEqual(
+      [s3?.endpoint, s3?.name, s3?.region, s3?.accessKeyId],
+      ["https://s3.example", "files", "eu-west-1", "AKIDEXAMPLE"]
+    )
+    assert.strictEqual(s3 && Redacted.value(s3.secretAccessKey), bucket.S3_SECRET_ACCESS_KEY)
+    assert.notInclude(JSON.stringify(s3), bucket.S3_SECRET_ACCESS_KEY)
+    assert.match(await refusal({ ...production, ...bucket, S3_ENDPOINT: "http://s3.example" }), /^S3_ENDPOINT: must be a URL/)
+    assert.strictEqual(
+      (await settings({ ...test, ...bucket, S3_ENDPOINT: "http://127.0.0.1:9000" })).s3?.endpoint,
+      "http://127.0.0.1:9000"
+    )
+    for (const name of ["S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]) {
+      assert.strictEqual(await refusal({ ...production, ...bucket, [name]: undefined }), `${name}: is required with S3_ENDPOINT`)
+    }
+    assert.match(await refusal({ ...production, ...bucket, S3_BUCKET: "a/b" }), /^S3_BUCKET: must be/)
+    assert.match(await refusal({ ...production, ATTACHMENTS: "some" }), /^ATTACHMENTS: must be one of all, pro, off/)
+  })
+
   it("names a gateway for moderation, which is off by default and closed by default", async () => {
     assert.isUndefined((await settings(production)).moderation)
     const { moderation: closed } = await settings({ ...production, ...moderation })

@@ -4,6 +4,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { Api } from "../../src/api/Api.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
+import { upload } from "../support/files.ts"
 import { rawRequest } from "../support/rawHttp.ts"
 import { type Reply, request } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
@@ -57,7 +58,7 @@ let gemini: GeminiSimulator
 let backend: Awaited<ReturnType<typeof startBackend>>
 let ada: LoggedIn
 let mallory: LoggedIn
-const owned = { room: "", question: "", reply: "", running: "", share: "", apiKey: "" }
+const owned = { room: "", question: "", reply: "", running: "", share: "", apiKey: "", file: "" }
 
 beforeAll(async () => {
   database = await createDatabase()
@@ -71,6 +72,7 @@ beforeAll(async () => {
   Object.assign(owned, { question: body.message.id, reply: body.reply.id })
   owned.share = (await ada.call("POST", `/chatroom/${owned.room}/share`, {})).body.id
   owned.apiKey = (await ada.call("POST", "/user/keys", { name: "Ada's" })).body.id
+  owned.file = (await upload(backend.url, ada, "text/plain", Buffer.from("Ada's file"), { name: "Ada.txt" })).body.id
   owned.running = (await ada.ask(owned.room, "[[latency 60000]] Ada waits")).body.reply.id
   await until(
     "the reply is being made",
@@ -99,11 +101,13 @@ const pathsFor = (
     room,
     session,
     share,
-    apiKey
-  }: { readonly room: string; readonly session: string; readonly share: string; readonly apiKey: string },
+    apiKey,
+    file
+  }: { readonly room: string; readonly session: string; readonly share: string; readonly apiKey: string; readonly file: string },
   message: string
 ): string => {
   if (path.startsWith("/chatroom/:id")) return path.replace(":id", room).replace(":mid", message)
+  if (path.startsWith("/files/:id")) return path.replace(":id", file)
   if (path.startsWith("/auth/sessions/:id")) return path.replace(":id", session)
   if (path.startsWith("/user/keys/:id")) return path.replace(":id", apiKey)
   // A link's id is not its token.
@@ -119,7 +123,8 @@ const everythingOfAda = () =>
       (select json_agg(s order by id) from shares s where user_id = $1)::text as shares,
       (select json_agg(k order by id) from api_keys k where user_id = $1)::text as keys,
       (select json_agg(json_build_array(id, counter, revoked_at) order by id) from sessions where user_id = $1)::text as sessions,
-      (select u from users u where id = $1)::text as user, (select count(*)::int from auth_events where user_id = $1) as events`,
+      (select u from users u where id = $1)::text as user,
+      (select json_agg(f order by id) from files f where user_id = $1)::text as files, (select count(*)::int from auth_events where user_id = $1) as events`,
     [ada.userId]
   )
 
@@ -141,7 +146,11 @@ describe("routes", () => {
   it("have no path parameter that this test cannot fill in", () => {
     for (const { path } of endpoints) {
       assert.notInclude(
-        pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply),
+        pathsFor(
+          path,
+          { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey, file: owned.file },
+          owned.reply
+        ),
         ":",
         `add the parameters of ${path} to pathsFor`
       )
@@ -156,8 +165,8 @@ describe("another user's resource", () => {
     "is 404 and unchanged for $method $path, exactly as one that does not exist",
     async ({ method, name, path }) => {
       const before = await everythingOfAda()
-      const theirs = { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }
-      const nothing = { room: unknownId, session: unknownId, share: unknownId, apiKey: unknownId }
+      const theirs = { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey, file: owned.file }
+      const nothing = { room: unknownId, session: unknownId, share: unknownId, apiKey: unknownId, file: unknownId }
       const said = ({ body, status }: Reply) => `${status} ${JSON.stringify({ ...body, requestId: "" })}`
       for (const message of [owned.reply, owned.question, owned.running]) {
         const reply = await asMallory(method, pathsFor(path, theirs, message), name)
@@ -190,7 +199,11 @@ describe("another user's resource", () => {
     async ({ method, path }) => {
       const reply = await ada.call(
         method,
-        pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply)
+        pathsFor(
+          path,
+          { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey, file: owned.file },
+          owned.reply
+        )
       )
       assert.strictEqual(reply.status, 200, reply.text)
     }
@@ -206,6 +219,7 @@ describe("another user's resource", () => {
       "/search?q=answer",
       "/user/me/export",
       "/user/usage",
+      "/files",
       "/auth/sessions",
       `/chatroom/${others}/messages?after=${owned.question}`,
       `/chatroom/${others}/messages?before=${owned.running}`
@@ -219,12 +233,17 @@ describe("another user's resource", () => {
 })
 
 describe("an unreadable body", () => {
-  const withBody = endpoints.filter(({ isProtected, method }) => isProtected && method !== "GET")
+  // A file is not JSON: what is refused of one is tested in test/files.
+  const withBody = endpoints.filter(({ isProtected, method, name }) => isProtected && method !== "GET" && name !== "uploadFile")
   const json = { "content-type": "application/json" }
 
   it.each(withBody)("is refused by $method $path, with or without a payload schema", async ({ method, path }) => {
     const before = await everythingOfAda()
-    const target = pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply)
+    const target = pathsFor(
+      path,
+      { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey, file: owned.file },
+      owned.reply
+    )
     const sending = (headers: Record<string, string>, body: string | Uint8Array) =>
       rawRequest(backend.url, method, target, { headers: { authorization: `Bearer ${ada.token}`, ...headers }, body })
     const code = ({ body, status }: Awaited<ReturnType<typeof sending>>) => `${status} ${body?.code}`
@@ -255,7 +274,11 @@ describe("a request without a valid token", () => {
 
   it.each(endpoints.filter(({ isProtected }) => isProtected))("gets 401 from $method $path", async ({ method, name, path }) => {
     const before = await everythingOfAda()
-    const target = pathsFor(path, { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey }, owned.reply)
+    const target = pathsFor(
+      path,
+      { room: owned.room, session: ada.sid, share: owned.share, apiKey: owned.apiKey, file: owned.file },
+      owned.reply
+    )
     const cases: ReadonlyArray<readonly [Record<string, string>, string]> = [
       [{}, "unauthenticated"],
       [{ authorization: "Bearer garbage" }, "token_invalid"],

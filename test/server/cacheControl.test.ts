@@ -6,6 +6,7 @@ import { Api } from "../../src/api/Api.ts"
 import { startBackend } from "../support/Backend.ts"
 import { logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
+import { upload } from "../support/files.ts"
 import { rawRequest } from "../support/rawHttp.ts"
 
 const noStore = "private, no-store"
@@ -38,6 +39,7 @@ let backend: Awaited<ReturnType<typeof startBackend>>
 let ada: Person
 let room: string
 let reply: string
+let file: string
 
 beforeAll(async () => {
   database = await createDatabase()
@@ -45,6 +47,7 @@ beforeAll(async () => {
   ada = await logIn(backend.url)
   room = await ada.room()
   reply = (await ada.ask(room, "Who reads this?")).body.reply.id
+  file = (await upload(backend.url, ada, "text/plain", Buffer.from("Who reads this?"))).body.id
 })
 afterAll(async () => {
   await backend.stop()
@@ -54,7 +57,7 @@ afterAll(async () => {
 const call = (method: string, path: string, headers: Record<string, string> = {}, body?: string) =>
   rawRequest(backend.url, method, path, { headers, ...(body === undefined ? {} : { body }) })
 const get = (path: string) => call("GET", path, { authorization: `Bearer ${ada.token}` })
-const pathOf = (path: string) => path.replace(":id", room).replace(":mid", reply)
+const pathOf = (path: string) => path.replace(":id", path.startsWith("/files") ? file : room).replace(":mid", reply)
 
 /** A path as a proxy or an attacker could write it; the router takes all of these for the same. */
 const spellings = (path: string): ReadonlyArray<string> => [
@@ -86,8 +89,8 @@ describe("Cache-Control", () => {
   it.each(withPersonalData.filter(({ method }) => method === "GET"))(
     "is private on responses to a user: GET $path",
     async ({ path }) => {
-      // Of these, two say otherwise below, and the models in test/models.
-      if (path.endsWith("/stream") || path === "/chatroom" || path === "/models") return
+      // Of these, two say otherwise below, the models in test/models, and the bytes of a file in test/files.
+      if (path.endsWith("/stream") || path === "/chatroom" || path === "/models" || path.endsWith("/content")) return
       const answered = await get(`${pathOf(path)}${path === "/search" ? "?q=reads" : ""}`)
       assert.include(path === "/billing/return" ? [400] : [200], answered.status, answered.text)
       assert.strictEqual(answered.headers["cache-control"], noStore)

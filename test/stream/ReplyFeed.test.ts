@@ -28,6 +28,7 @@ const message = (status: Status, attempt: number, content = ""): Message => ({
   feedback: null,
   ...noGrounding,
   toolsSkipped: [],
+  attachments: [],
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 })

@@ -33,6 +33,7 @@ const processing: Message = {
   feedback: null,
   ...noGrounding,
   toolsSkipped: [],
+  attachments: [],
   createdAt: "2026-11-21T00:00:00.000Z",
   completedAt: null
 }

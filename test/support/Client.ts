@@ -39,6 +39,13 @@ export const request = async (
   return { status: response.status, headers: response.headers, text, body: isJson && text !== "" ? JSON.parse(text) : undefined }
 }
 
+interface AskOptions {
+  readonly wait?: number
+  readonly key?: string
+  /** Ids of files. */
+  readonly attachments?: ReadonlyArray<string>
+}
+
 /** Someone who is logged in. */
 export interface Person {
   readonly mobile: string
@@ -48,7 +55,7 @@ export interface Person {
   /** Opens a room and returns its id. */
   readonly room: (settings?: Record<string, unknown>) => Promise<string>
   /** Sends a question; with `wait`, until its reply has ended. */
-  readonly ask: (room: string, content: string, options?: { readonly wait?: number; readonly key?: string }) => Promise<Reply>
+  readonly ask: (room: string, content: string, options?: AskOptions) => Promise<Reply>
 }
 
 /** The user of an existing token, at this base URL. */
@@ -63,7 +70,7 @@ export const personAt = (base: string, login: { mobile: string; token: string; u
       call(
         "POST",
         `/chatroom/${room}/message${options.wait === undefined ? "" : `?wait=${options.wait}`}`,
-        { content },
+        options.attachments === undefined ? { content } : { content, attachments: options.attachments },
         options.key === undefined ? {} : { "idempotency-key": options.key }
       )
   }

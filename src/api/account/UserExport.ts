@@ -1,6 +1,7 @@
-import { Schema } from "effect"
+import { Schema, Struct } from "effect"
 import { ChatroomExport, exampleExport } from "../chat/ChatroomWithMessages.ts"
 import { ada, ids, times } from "../Examples.ts"
+import { exampleFile, File } from "../files/File.ts"
 import { Timestamp } from "../Schemas.ts"
 import { E164Text } from "../auth/Mobile.ts"
 import { SessionId, Tier, UserId } from "../auth/User.ts"
@@ -60,6 +61,11 @@ const KeptShare = Schema.Struct({ ...Share.fields, revokedAt: Schema.NullOr(Time
   identifier: "ExportedShare"
 })
 
+const KeptFile = Schema.Struct({
+  ...Struct.pick(File.fields, ["id", "name", "type", "bytes", "sha256", "createdAt"]),
+  content: Schema.String.annotate({ description: "The path of its bytes.", examples: [`/files/${ids.file}/content`] })
+}).annotate({ identifier: "ExportedFile" })
+
 /** Everything stored about a user: the body of `GET /user/me/export`, which is streamed. */
 export const UserExport = Schema.Struct({
   user: Profile,
@@ -69,6 +75,7 @@ export const UserExport = Schema.Struct({
   shares: Schema.Array(KeptShare),
   subscriptions: Schema.Array(KeptSubscription),
   usage: Schema.Array(DayOfUsage),
+  files: Schema.Array(KeptFile),
   chatrooms: Schema.Array(ChatroomExport)
 }).annotate({
   identifier: "UserExport",
@@ -105,6 +112,12 @@ export const UserExport = Schema.Struct({
       shares: [{ ...exampleShare, revokedAt: null }],
       subscriptions: [],
       usage: [exampleDay],
+      files: [
+        {
+          ...Struct.pick(exampleFile, ["id", "name", "type", "bytes", "sha256", "createdAt"]),
+          content: `/files/${exampleFile.id}/content`
+        }
+      ],
       chatrooms: [exampleExport]
     }
   ]

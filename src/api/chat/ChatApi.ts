@@ -10,7 +10,8 @@ import { TooManyRequests } from "../Problems.ts"
 import { IdempotencyKey, Replayed, IdempotencyKeyReused } from "../Idempotency.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import { integerFromText, text } from "../Schemas.ts"
-import { Accepted, Answered, Latest, Markdown, NewChatroom } from "./ChatBodies.ts"
+import { AttachmentsNotInPlan, AttachmentsTooLarge } from "../files/FileErrors.ts"
+import { Accepted, Answered, Latest, Markdown, NewChatroom, SendMessage } from "./ChatBodies.ts"
 import {
   ChatroomNotFound,
   ChatroomsLimited,
@@ -23,10 +24,10 @@ import {
 } from "./ChatErrors.ts"
 
 import { Chatroom, ChatroomId, CreateChatroom, exampleChatroom, UpdateChatroom } from "./Chatroom.ts"
-import { AskSettings } from "./Settings.ts"
 import { ChatroomExport, ChatroomWithMessages } from "./ChatroomWithMessages.ts"
 import { ModelNotInPlan, ToolNotInPlan } from "../models/ModelErrors.ts"
-import { Content, exampleQuestion, exampleReply, Message, MessageId } from "./Message.ts"
+import { Content, exampleReply, Message, MessageId } from "./Message.ts"
+import { AskSettings } from "./Settings.ts"
 
 /** Seconds that a request may wait for its reply. */
 export const maximumWait = 30
@@ -178,12 +179,9 @@ export class ChatApi extends HttpApiGroup.make("chat")
       params: room,
       headers: { ...IdempotencyKey, prefer: Schema.optionalKey(Prefer) },
       query: { wait: Schema.optionalKey(Wait) },
-      payload: Schema.Struct(question).annotate({
-        identifier: "SendMessage",
-        examples: [{ content: exampleQuestion.content }]
-      }),
+      payload: SendMessage,
       success: [answered, accepted],
-      error: [ChatroomNotFound, ...refusals]
+      error: [ChatroomNotFound, ...refusals, AttachmentsNotInPlan, AttachmentsTooLarge]
     }).annotateMerge(
       describe(
         "sendMessage",

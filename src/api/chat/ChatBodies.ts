@@ -2,7 +2,23 @@ import { Schema } from "effect"
 import { exampleQuota, QuotaState } from "../account/Usage.ts"
 import { Chatroom, exampleChatroom } from "./Chatroom.ts"
 import { exampleMarkdown } from "./ChatroomWithMessages.ts"
-import { exampleQuestion, exampleQueued, exampleReply, Message } from "./Message.ts"
+import { AttachmentIds } from "../files/File.ts"
+import { ContentOfFiles, exampleQuestion, exampleQueued, exampleReply, Message } from "./Message.ts"
+import { AskSettings } from "./Settings.ts"
+
+const hasWords = Schema.makeFilter<{ readonly content: string; readonly attachments?: ReadonlyArray<unknown> }>(
+  ({ attachments = [], content }) =>
+    /\S/u.test(content) || (content === "" && attachments.length > 0) || { path: ["content"], issue: "must not be blank" }
+)
+
+export const SendMessage = Schema.Struct({
+  content: ContentOfFiles.annotate({ description: "Not blank; empty only with attachments." }),
+  attachments: Schema.optionalKey(AttachmentIds),
+  settings: Schema.optionalKey(AskSettings)
+})
+  .annotate({ examples: [{ content: exampleQuestion.content }] })
+  .check(hasWords)
+  .annotate({ identifier: "SendMessage" })
 
 const Exchange = Schema.Struct({ message: Message, reply: Message, quota: QuotaState }).annotate({
   identifier: "Exchange",

@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { Tool } from "../models/ModelsApi.ts"
 import { Count } from "../Schemas.ts"
+import { FileId } from "../files/File.ts"
 import { ResponseFormat } from "./Settings.ts"
 import { Thinking } from "./Thinking.ts"
 import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
@@ -28,6 +29,19 @@ export const ContextReceipt = Schema.Struct({
       })
     }).annotate({ identifier: "DroppedMessage" })
   ),
+  attachments: Schema.Array(
+    Schema.Struct({
+      id: FileId,
+      messageId: MessageId,
+      name: Schema.String,
+      type: Schema.String,
+      tokens: Count,
+      status: Schema.Literals(["sent", "omitted"])
+    }).annotate({ identifier: "IncludedAttachment" })
+  ).annotate({
+    description:
+      "Files of the included messages. One is omitted, and named in its place, when it was deleted, does not fit, or is of a type that the model does not read."
+  }),
   systemPrompt: Schema.NullOr(Schema.String),
   promptTokens: Count.annotate({ description: "Counted by the model; until then, an estimate." }),
   model: Schema.String,
@@ -48,6 +62,7 @@ export const ContextReceipt = Schema.Struct({
     {
       included: [{ id: exampleQuestion.id, role: "user", tokens: 10 }],
       dropped: [],
+      attachments: [],
       systemPrompt: "Answer in one sentence.",
       promptTokens: exampleReply.usage.promptTokens,
       model: exampleReply.model,

@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { ids, times } from "../Examples.ts"
 import { Tool } from "../models/ModelsApi.ts"
+import { Attachment } from "../files/File.ts"
 import { Count, text, Timestamp, Uuid } from "../Schemas.ts"
 import { ChatroomId } from "./Chatroom.ts"
 import { groundingFields, noGrounding } from "./Grounding.ts"
@@ -9,6 +10,8 @@ export const MessageId = Uuid.pipe(Schema.brand("MessageId"))
 export type MessageId = typeof MessageId.Type
 
 export const Content = text(1, 32_000).check(Schema.isPattern(/\S/u, { message: "must not be blank" }))
+/** A question's text that may be empty beside files (`SendMessage`). */
+export const ContentOfFiles = text(0, 32_000)
 
 export const Status = Schema.Literals(["queued", "processing", "waiting", "completed", "failed", "cancelled"])
 export type Status = typeof Status.Type
@@ -24,6 +27,7 @@ export const ErrorCode = Schema.Literals([
   "budget_exceeded",
   "invalid_output",
   "schema_rejected",
+  "attachment_rejected",
   "moderation_unavailable",
   "blocked"
 ])
@@ -117,6 +121,7 @@ export const exampleQuestion = {
   feedback: null,
   ...noGrounding,
   toolsSkipped: [],
+  attachments: [],
   thoughts: null,
   createdAt: times.asked,
   completedAt: times.asked
@@ -178,6 +183,7 @@ export const Message = Schema.Struct({
     description:
       "Tools of the reply's settings that it was made without: the day's searches were used up, or the model does not have the room's tool."
   }),
+  attachments: Schema.Array(Attachment).annotate({ description: "The files of the question." }),
   thoughts: Schema.optionalKey(
     Schema.NullOr(Schema.String).annotate({
       description:

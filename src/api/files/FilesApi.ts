@@ -1,0 +1,148 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AdmissionClass, AllowsKey, CacheControl, noStore } from "../Annotations.ts"
+import { Authorization } from "../auth/AuthApi.ts"
+import { describe } from "../Describe.ts"
+import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
+import { TooManyRequests } from "../Problems.ts"
+import { exampleFile, File, FileId, FileName } from "./File.ts"
+import {
+  AttachmentsNotInPlan,
+  EmptyFile,
+  FileNotFound,
+  FileTooLarge,
+  FileTypeNotSupported,
+  FileUnreadable,
+  RangeNotSatisfiable,
+  StorageFull,
+  StorageUnavailable,
+  UploadsLimited
+} from "./FileErrors.ts"
+import { provedTypes, supportedTypes } from "./FileTypes.ts"
+
+const id = { id: FileId.annotate({ description: "File id.", examples: [exampleFile.id] }) }
+
+/** The `Cache-Control` of a file's bytes. `no-transform`, because a compressed body would have other ranges and another tag. */
+export const contentCacheControl = "private, no-cache, no-transform"
+
+const contentHeaders = {
+  etag: Schema.String,
+  "cache-control": Schema.Literal(contentCacheControl),
+  "content-disposition": Schema.String,
+  "accept-ranges": Schema.Literal("bytes")
+}
+/** The media types of downloads. */
+const shownTypes = [...Object.keys(provedTypes), "text/plain"]
+const AllBytes = HttpApiSchema.WithHeaders(HttpApiSchema.StreamUint8Array({ contentType: shownTypes }), contentHeaders)
+/** Of the same types, which the document shows. */
+const SomeBytes = HttpApiSchema.WithHeaders(Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array(), HttpApiSchema.status(206)), {
+  ...contentHeaders,
+  "content-range": Schema.String
+})
+
+const uploaded = { location: Schema.String, ...Replayed }
+
+export class FilesApi extends HttpApiGroup.make("files")
+  .add(
+    HttpApiEndpoint.post("uploadFile", "/", {
+      query: {
+        name: Schema.optionalKey(
+          FileName.annotate({
+            description: "The file's name; by default that of `Content-Disposition`, or else `file`.",
+            examples: ["loom.png"]
+          })
+        )
+      },
+      headers: {
+        ...IdempotencyKey,
+        "content-disposition": Schema.optionalKey(
+          Schema.String.annotate({
+            description: "RFC 6266: another place for the name.",
+            examples: ['attachment; filename="loom.png"']
+          })
+        )
+      },
+      payload: HttpApiSchema.StreamUint8Array({ contentType: supportedTypes }),
+      success: [
+        HttpApiSchema.WithHeaders(File.pipe(HttpApiSchema.status(201)), uploaded),
+        HttpApiSchema.WithHeaders(File, uploaded)
+      ],
+      error: [
+        EmptyFile,
+        AttachmentsNotInPlan,
+        StorageFull,
+        FileTooLarge,
+        FileTypeNotSupported,
+        FileUnreadable,
+        IdempotencyKeyReused,
+        UploadsLimited,
+        TooManyRequests,
+        StorageUnavailable
+      ]
+    })
+      .annotateMerge(
+        describe(
+          "uploadFile",
+          "Upload a file",
+          "The body is the file, and `Content-Type` its type; both must agree. 200 when the user has a file with the same bytes: this file. Images up to 10 MiB, PDF up to 20 MiB and 200 pages, audio up to 20 MiB, text in UTF-8 up to 1 MiB. A file that no question uses within 24 hours is deleted; the others are deleted with their last question. A user may upload 60 files an hour. An upload that brings less than 128 KiB in 30 seconds is ended, and one that takes ten minutes."
+        )
+      )
+      .annotate(AdmissionClass, "uploading"),
+    HttpApiEndpoint.get("listFiles", "/", {
+      query: { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
+      success: HttpApiSchema.WithHeaders(page(File, "FilePage", exampleFile), linkHeader)
+    }).annotateMerge(describe("listFiles", "List files", "The user's files, newest first.")),
+    HttpApiEndpoint.get("getFile", "/:id", { params: id, success: File, error: FileNotFound }).annotateMerge(
+      describe("getFile", "Get a file", "What is known of it; its bytes are at `/content`.")
+    ),
+    HttpApiEndpoint.get("downloadFile", "/:id/content", {
+      params: id,
+      headers: {
+        range: Schema.optionalKey(
+          Schema.String.annotate({ description: "RFC 9110: one range of bytes.", examples: ["bytes=0-1023"] })
+        ),
+        "if-range": Schema.optionalKey(Schema.String.annotate({ description: "The `ETag` that the range belongs to." })),
+        "if-none-match": Schema.optionalKey(
+          Schema.String.annotate({ description: "The `ETag` of the bytes that the client has." })
+        )
+      },
+      success: [
+        AllBytes,
+        SomeBytes,
+        HttpApiSchema.WithHeaders(
+          HttpApiSchema.Empty(302).annotate({ description: "Where the bytes are, for some minutes, when they are in S3." }),
+          { location: Schema.String }
+        ),
+        HttpApiSchema.WithHeaders(HttpApiSchema.Empty(304).annotate({ description: "The client has the bytes." }), {
+          etag: Schema.String,
+          "cache-control": Schema.Literal(contentCacheControl)
+        })
+      ],
+      error: [FileNotFound, RangeNotSatisfiable, StorageUnavailable]
+    }).annotateMerge(
+      describe(
+        "downloadFile",
+        "Download a file",
+        "Always as an attachment: a browser stores it, and shows and runs nothing of it. `Content-Type` is the file's type; text is `text/plain`."
+      )
+    ),
+    HttpApiEndpoint.delete("deleteFile", "/:id", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: FileNotFound
+    })
+      .annotateMerge(
+        describe(
+          "deleteFile",
+          "Delete a file",
+          "Messages that have it keep its name and its type; later replies are made without it."
+        )
+      )
+      .annotate(AllowsKey, false)
+  )
+  .prefix("/files")
+  .middleware(Authorization)
+  .annotate(CacheControl, noStore)
+  .annotate(AllowsKey, true)
+  .annotateMerge(OpenApi.annotations({ title: "Files", description: "Images, PDF, audio and text for questions." })) {}

@@ -1,0 +1,168 @@
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Effect, Stream } from "effect"
+import { HttpServerRespondable, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Api } from "../api/Api.ts"
+import { CurrentUser } from "../api/auth/AuthApi.ts"
+import { contentCacheControl } from "../api/files/FilesApi.ts"
+import { EmptyFile, FileTypeNotSupported, RangeNotSatisfiable, StorageUnavailable } from "../api/files/FileErrors.ts"
+import type { UserId } from "../api/auth/User.ts"
+import type { File } from "../api/files/File.ts"
+import { fileTypeOf, supportedTypes } from "../api/files/FileTypes.ts"
+import { BadRequest, RequestTimeout } from "../api/Problems.ts"
+import { Cursors } from "../http/Cursors.ts"
+import { Idempotency } from "../http/Idempotency.ts"
+import { matchingTag } from "../http/EntityTags.ts"
+import { newestFirst } from "../http/NewestFirst.ts"
+import { orTooManyRequests } from "../http/PerUser.ts"
+import { type BodyEnded, streamedBody } from "../ops/StreamedBody.ts"
+import { contentDisposition, nameIn, rangeOf, shownType, storedName, tagOf } from "./Content.ts"
+import { chunkBytes, Files } from "./Files.ts"
+import { type Announced, type Made, type Repetition, Uploads } from "./Uploads.ts"
+import { UserFiles } from "./UserFiles.ts"
+
+/** Seconds for which an address of S3 is valid that a client is sent to. */
+const addressSeconds = 300
+
+/** What an answer that is a file tells a browser: nothing of it runs, and it is no page. */
+const fileHeaders = { "content-security-policy": "sandbox; default-src 'none'", "accept-ranges": "bytes" }
+
+const notSupported = (detail?: string) =>
+  new FileTypeNotSupported({ supported: supportedTypes, ...(detail === undefined ? {} : { detail }) })
+
+/** What the head of an upload announces. */
+const announcedBy = Effect.fnUntraced(function* ({ headers }: HttpServerRequest.HttpServerRequest, name: string | undefined) {
+  const type = fileTypeOf(headers["content-type"] ?? "")
+  if (type === undefined) return yield* notSupported()
+  const encoding = headers["content-encoding"]
+  if (encoding !== undefined && encoding !== "identity") return yield* notSupported("Compressed bodies are not supported")
+  const length = headers["content-length"]
+  if (length === undefined && headers["transfer-encoding"] === undefined) return yield* new EmptyFile()
+  return {
+    name: storedName(name ?? nameIn(headers["content-disposition"]) ?? "file"),
+    type,
+    bytes: length === undefined ? undefined : Number(length)
+  }
+})
+
+/** A repeated request gets the file as it was. */
+const kept = { keep: (made: Made) => made, restore: (made: Made) => made }
+
+/** A client that has gone gets no answer, and one that is too slow the one for slow bodies. */
+const bodyProblem = ({ reason }: BodyEnded) => Effect.die(reason === "slow" ? new RequestTimeout() : new BadRequest())
+
+export const FilesHttp = HttpApiBuilder.group(
+  Api,
+  "files",
+  Effect.fn(function* (handlers) {
+    const cursors = yield* Cursors
+    const files = yield* Files
+    const idempotency = yield* Idempotency
+    const uploads = yield* Uploads
+    const userFiles = yield* UserFiles
+
+    /** The body, which a client that asked for it (`Expect`) sends now. */
+    const bodyOf = (request: HttpServerRequest.HttpServerRequest) =>
+      Stream.suspend(() => {
+        const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+        if (incoming.headers.expect !== undefined) NodeHttpServerRequest.toServerResponse(request).writeContinue()
+        return streamedBody(incoming, chunkBytes)
+      })
+
+    const repetitionOf = Effect.fnUntraced(function* (userId: UserId, { name, type }: Announced, key: string | undefined) {
+      const request = { userId, route: "uploadFile", key }
+      const repetition: Repetition = {
+        isExpected: yield* idempotency.isUsed(request),
+        once: (sha256, complete) => idempotency.once({ ...request, body: { name, type: type.name, sha256 } }, complete, kept)
+      }
+      return repetition
+    })
+
+    const contentOf = (file: File, userId: string, header: string | undefined) => {
+      const range = rangeOf(header, file.bytes)
+      if (range === null) {
+        const refused = HttpServerRespondable.toResponse(new RangeNotSatisfiable())
+        return Effect.map(refused, HttpServerResponse.setHeader("content-range", `bytes */${file.bytes}`))
+      }
+      const { from, length } = range ?? { from: 0, length: file.bytes }
+      const bytes = files.get({ userId, fileId: file.id }, { from, length })
+      const isText = fileTypeOf(file.type)?.kind === "text"
+      return Effect.succeed(
+        HttpServerResponse.stream(bytes, {
+          status: range === undefined ? 200 : 206,
+          contentType: shownType(file.type, isText),
+          contentLength: length,
+          headers: {
+            ...fileHeaders,
+            etag: tagOf(file),
+            "cache-control": contentCacheControl,
+            "content-disposition": contentDisposition(file.name),
+            ...(range === undefined ? {} : { "content-range": `bytes ${from}-${from + length - 1}/${file.bytes}` })
+          }
+        })
+      )
+    }
+
+    return handlers
+      .handleRaw(
+        "uploadFile",
+        Effect.fnUntraced(function* ({ headers, query, request }) {
+          const user = yield* CurrentUser
+          yield* uploads.checkPlan(user.tier)
+          const announced = yield* announcedBy(request, query.name)
+          const repetition = yield* repetitionOf(user.userId, announced, headers["idempotency-key"])
+          const { file, isNew, replayed } = yield* uploads
+            .upload(user, announced, bodyOf(request), repetition)
+            .pipe(orTooManyRequests, Effect.catchTag("BodyEnded", bodyProblem))
+          return HttpServerResponse.jsonUnsafe(file, {
+            status: isNew ? 201 : 200,
+            headers: { location: `/files/${file.id}`, ...(replayed ? { "idempotent-replayed": "true" } : {}) }
+          })
+        })
+      )
+      .handle(
+        "listFiles",
+        Effect.fnUntraced(function* (call) {
+          const { userId } = yield* CurrentUser
+          return yield* newestFirst(cursors, `files:${userId}`, call, (page) => userFiles.list(userId, page))
+        })
+      )
+      .handle(
+        "getFile",
+        Effect.fnUntraced(function* ({ params }) {
+          const { userId } = yield* CurrentUser
+          return yield* userFiles.get(userId, params.id)
+        })
+      )
+      .handle(
+        "downloadFile",
+        Effect.fnUntraced(function* ({ headers, params }) {
+          const { userId } = yield* CurrentUser
+          const file = yield* userFiles.get(userId, params.id)
+          const tag = tagOf(file)
+          if (matchingTag(headers["if-none-match"], tag) !== undefined) {
+            return HttpServerResponse.empty({ status: 304, headers: { etag: tag, "cache-control": contentCacheControl } })
+          }
+          if (files.url === null) {
+            const isOfRange = headers["if-range"] === undefined || headers["if-range"] === tag
+            return yield* contentOf(file, userId, isOfRange ? headers.range : undefined)
+          }
+          const shown = {
+            name: contentDisposition(file.name),
+            type: shownType(file.type, fileTypeOf(file.type)?.kind === "text")
+          }
+          const address = yield* files
+            .url({ userId, fileId: file.id }, addressSeconds, shown)
+            .pipe(Effect.catchTag("StorageFailure", () => Effect.fail(new StorageUnavailable({ retryAfter: 5 }))))
+          return HttpServerResponse.redirect(address, { status: 302 })
+        })
+      )
+      .handle(
+        "deleteFile",
+        Effect.fnUntraced(function* ({ params }) {
+          const { userId } = yield* CurrentUser
+          yield* userFiles.remove(userId, params.id)
+        })
+      )
+  })
+)
