@@ -16,13 +16,15 @@ const ended = (child: ChildProcess) =>
     return Effect.sync(() => void child.off("exit", done))
   })
 
-/** The next source file that changes in one of these folders. */
+const isSource = (name: string | null): name is string => name !== null && /\.(?:tsx?|css|html|svg)$/.test(name)
+
+/** The next source that changes in one of these folders. */
 const changed = (folders: ReadonlyArray<string>) =>
   Effect.callback<string>((resume) => {
     let timer: NodeJS.Timeout | undefined
     const watchers = folders.map((folder) =>
       watch(folder, { recursive: true }, (_, name) => {
-        if (name === null || !/\.(tsx?|css|html|svg)$/.test(name)) return
+        if (!isSource(name)) return
         clearTimeout(timer)
         timer = setTimeout(() => resume(Effect.succeed(name)), quietMillis)
       })
@@ -37,21 +39,17 @@ interface Program {
   /** The file to run. It ends when its IPC channel does, so that it does not outlive this process. */
   readonly entry: string
   readonly env: Readonly<Record<string, string | undefined>>
-  /** What it needs to be built before each start. */
-  readonly prepare: () => Promise<void>
   /** The folders whose changes start it again. */
   readonly folders: ReadonlyArray<string>
+  /** Runs before each start. */
+  readonly prepare: Effect.Effect<void>
   readonly say: (line: string) => Effect.Effect<void>
 }
 
 /** Runs the program until it ends or a source changes; it gets the time to drain that it has after a signal. */
-const runOnce = ({ entry, env, folders, prepare, say }: Program) =>
+const runOnce = ({ entry, env, folders, prepare }: Program) =>
   Effect.gen(function* () {
-    const failure = yield* Effect.promise(() => prepare().then(() => undefined, String))
-    if (failure !== undefined) {
-      yield* say(failure)
-      return 1
-    }
+    yield* prepare
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => fork(entry, { env, stdio: ["ignore", "inherit", "inherit", "ipc"] })),
       (child) => {

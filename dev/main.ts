@@ -95,9 +95,6 @@ const keys = Effect.sync(() => {
   return { JWT_KEYS: readFileSync(file, "utf8") }
 })
 
-/** The folder of the playground, which is built from `web/`; undefined where another one is set. */
-const playground = isSet("PLAYGROUND") ? undefined : inDataDir("web")
-
 /** Where the development servers of the usual front-end tools listen, so that their pages may call the API. */
 const frontEnds = Effect.sync(() => {
   if (isSet("CORS_ORIGINS")) return {}
@@ -108,11 +105,22 @@ const frontEnds = Effect.sync(() => {
 
 const folderOf = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
 
+/** The playground's folder, unless `PLAYGROUND` is set. */
+const playground = isSet("PLAYGROUND") ? undefined : inDataDir("web")
+
+/** Builds the playground from `web/`. A page that cannot be built leaves the one of the last time. */
+const buildPlayground = Effect.gen(function* () {
+  if (playground === undefined) return
+  const building = Effect.tryPromise(() => buildPage(playground, { compress: false }))
+  yield* Effect.catch(building, ({ cause }) => say(`The playground cannot be built: ${String(cause)}`))
+})
+
 /** Starts what the environment does not configure, and then the server in a process of its own, again after each change. */
 const Main = Layer.effectDiscard(
   Effect.gen(function* () {
     mkdirSync(dataDir, { recursive: true })
     const started = {
+      APP_ENV: "development",
       ...(yield* postgres),
       ...(yield* gemini),
       ...(yield* stripe),
@@ -122,11 +130,9 @@ const Main = Layer.effectDiscard(
     }
     process.exitCode = yield* runReloading({
       entry: folderOf("dev/server.ts"),
-      env: { ...process.env, APP_ENV: "development", ...started },
+      env: { ...process.env, ...started },
       folders: [folderOf("src"), folderOf("migrations"), folderOf("web")],
-      prepare: async () => {
-        if (playground !== undefined) await buildPage(playground, { compress: false })
-      },
+      prepare: buildPlayground,
       say
     })
     yield* Effect.interrupt

@@ -39,7 +39,7 @@ const start = () => {
     entry: join(folder, "program.ts"),
     env: process.env,
     folders: [folder],
-    prepare: async () => {},
+    prepare: Effect.void,
     say: (line: string) => Effect.sync(() => void said.push(line))
   }
   const fiber = Effect.runFork(runReloading(program))
