@@ -33,6 +33,8 @@ const render = Effect.gen(function* () {
   const html = decoder
     .decode(response.body.body)
     .replace("<html>", '<html lang="en">')
+    // Without an icon, browsers ask for /favicon.ico.
+    .replace("<head>", '<head><link rel="icon" href="data:,">')
     // The introduction is in the page already, and long.
     .replaceAll(/<meta name="(?:og:)?description"[^>]*>/g, "")
   return HttpServerResponse.html(html).pipe(HttpServerResponse.setHeaders(pageHeaders(html)))

@@ -16,7 +16,7 @@ table { border-collapse: collapse; width: 100% } td { padding: .3rem 0; border-t
 export const htmlPage = (title: string, body: string, status = 200): PageAnswer => ({
   status,
   html:
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+    `<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">` +
     `<title>${escapeHtml(title)}</title><style>${style}</style></head><body><small>Stripe simulator: no real money moves here</small>` +
     `<h1>${escapeHtml(title)}</h1>${body}</body></html>`
 })
