@@ -23,6 +23,8 @@ import { provedTypes, supportedTypes } from "./FileTypes.ts"
 
 const id = { id: FileId.annotate({ description: "File id.", examples: [exampleFile.id] }) }
 
+const exampleTag = `"${exampleFile.sha256}"`
+
 /** The `Cache-Control` of a file's bytes. `no-transform`, because a compressed body would have other ranges and another tag. */
 export const contentCacheControl = "private, no-cache, no-transform"
 
@@ -102,9 +104,11 @@ export class FilesApi extends HttpApiGroup.make("files")
         range: Schema.optionalKey(
           Schema.String.annotate({ description: "RFC 9110: one range of bytes.", examples: ["bytes=0-1023"] })
         ),
-        "if-range": Schema.optionalKey(Schema.String.annotate({ description: "The `ETag` that the range belongs to." })),
+        "if-range": Schema.optionalKey(
+          Schema.String.annotate({ description: "The `ETag` that the range belongs to.", examples: [exampleTag] })
+        ),
         "if-none-match": Schema.optionalKey(
-          Schema.String.annotate({ description: "The `ETag` of the bytes that the client has." })
+          Schema.String.annotate({ description: "The `ETag` of the bytes that the client has.", examples: [exampleTag] })
         )
       },
       success: [
