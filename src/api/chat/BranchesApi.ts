@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { CacheControl, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
 import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
@@ -64,15 +64,18 @@ export class BranchesApi extends HttpApiGroup.make("branches")
       params: message,
       success: HttpApiSchema.NoContent,
       error: [ChatroomNotFound, MessageNotFound, NotAQuestion, NotFinished]
-    }).annotateMerge(
-      describe(
-        "deleteMessage",
-        "Delete a question with everything under it",
-        "Deletes the question, its replies, and all that follows them. A room that stands there moves to the newest message beside them."
+    })
+      .annotateMerge(
+        describe(
+          "deleteMessage",
+          "Delete a question with everything under it",
+          "Deletes the question, its replies, and all that follows them. A room that stands there moves to the newest message beside them."
+        )
       )
-    )
+      .annotate(AllowsKey, false)
   )
   .prefix("/chatroom")
   .middleware(Authorization)
   .annotate(CacheControl, noStore)
+  .annotate(AllowsKey, true)
   .annotateMerge(OpenApi.annotations({ title: "Chat", description: "Chatrooms, questions and Gemini's replies." })) {}
