@@ -361,6 +361,7 @@ describe("a user's heavy reads", () => {
       "shares",
       "subscriptions",
       "usage",
+      "files",
       "chatrooms"
     ])
     assert.deepStrictEqual(Object.keys(body.authEvents[0]), ["kind", "sessionId", "address", "userAgent", "at"])
