@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { brotliCompressSync, constants, gzipSync } from "node:zlib"
 import { type OutputChunk, rolldown } from "rolldown"
 
@@ -9,10 +10,15 @@ interface Options {
   readonly compress: boolean
 }
 
+/** Wherever the command was started. */
+const root = fileURLToPath(new URL("..", import.meta.url))
+const source = (path: string): string => readFileSync(join(root, path), "utf8")
+
 const hashOf = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 8)
 
 const bundleScripts = async (): Promise<ReadonlyArray<OutputChunk>> => {
   const bundle = await rolldown({
+    cwd: root,
     input: { main: "web/main.tsx" },
     platform: "browser",
     tsconfig: false,
@@ -30,9 +36,9 @@ const bundleScripts = async (): Promise<ReadonlyArray<OutputChunk>> => {
 
 /** Without comments and indentation; the rest is left to compression. */
 const bundleStyles = (): string =>
-  globSync("web/style/*.css")
+  globSync("web/style/*.css", { cwd: root })
     .sort()
-    .map((file) => readFileSync(file, "utf8").replaceAll(/\/\*[\s\S]*?\*\//g, ""))
+    .map((file) => source(file).replaceAll(/\/\*[\s\S]*?\*\//g, ""))
     .join("\n")
     .replaceAll(/\s*\n\s*/g, "\n")
     .trim()
@@ -49,7 +55,7 @@ const compressed = (text: string) => [
 export const buildPage = async (folder: string, { compress }: Options): Promise<void> => {
   const scripts = await bundleScripts()
   const styles = bundleStyles()
-  const icon = readFileSync("web/icon.svg", "utf8")
+  const icon = source("web/icon.svg")
   const main = scripts.find(({ isEntry }) => isEntry)?.fileName ?? ""
   const assets = new Map(scripts.map(({ code, fileName }) => [fileName, code]))
   const nameIn = (text: string, name: string, ending: string) => {
@@ -57,7 +63,7 @@ export const buildPage = async (folder: string, { compress }: Options): Promise<
     assets.set(file, text)
     return file
   }
-  const page = readFileSync("web/index.html", "utf8")
+  const page = source("web/index.html")
     .replace('src="/main.js"', `src="/assets/${main}"`)
     .replace('href="/style.css"', `href="/assets/${nameIn(styles, "style", ".css")}"`)
     .replace('href="/icon.svg"', `href="/assets/${nameIn(icon, "icon", ".svg")}"`)
