@@ -201,7 +201,7 @@ export class Uploads extends Context.Service<
         `
         if (row === undefined) return yield* Effect.die(new Error("an upload vanished before it was complete"))
         return { file: toFile(row), isNew: true }
-      }, sql.withTransaction)
+      }, sql.withTransaction, retryConflicts(sql))
 
       const unavailable = (error: StorageFailure) =>
         Effect.andThen(
