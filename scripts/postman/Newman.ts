@@ -1,8 +1,9 @@
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
 export interface Execution {
@@ -47,6 +48,12 @@ const newman = fileURLToPath(import.meta.resolve("newman/bin/newman.js"))
 const collection = fileURLToPath(new URL("../../postman/gemini-chat-backend.postman_collection.json", import.meta.url))
 const environment = fileURLToPath(new URL("../../postman/local.postman_environment.json", import.meta.url))
 
+/** Newman writes its report last, and then lives until the server closes its idle connections, which takes up to two minutes. */
+const written = async (file: string, child: ChildProcess): Promise<void> => {
+  while (!existsSync(file) && child.exitCode === null && child.signalCode === null) await sleep(100)
+  await sleep(1_000)
+}
+
 /** Runs the committed collection once, as users do, with these variables over those of the environment. */
 export const runCollection = async (variables: Readonly<Record<string, string>>): Promise<Report> => {
   const folder = mkdtempSync(join(tmpdir(), "postman-"))
@@ -64,7 +71,11 @@ export const runCollection = async (variables: Readonly<Record<string, string>>)
     })
     let output = ""
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
-    const [code] = await once(child, "close")
+    const closed = once(child, "close")
+    await Promise.race([closed, written(exportFile, child)])
+    const code = child.exitCode
+    child.kill()
+    await closed
     if (!existsSync(exportFile)) throw new Error(`newman did not run the collection (${String(code)}):\n${output.slice(-2_000)}`)
     const { run }: Exported = JSON.parse(readFileSync(exportFile, "utf8"))
     const failures = run.failures.map(({ error, source }) =>
@@ -73,7 +84,7 @@ export const runCollection = async (variables: Readonly<Record<string, string>>)
     return {
       requests: run.stats.requests.total,
       assertions: run.stats.assertions.total,
-      failures: code === 0 || failures.length > 0 ? failures : [`newman ended with ${String(code)}`],
+      failures: code === 0 || code === null || failures.length > 0 ? failures : [`newman ended with ${String(code)}`],
       executions: run.executions.flatMap(({ assertions = [], item, response }) =>
         response === undefined
           ? []
