@@ -11,6 +11,28 @@ let visitor: Visitor
 /** The text of the newest reply in the page. */
 const replyText = () => visitor.page.evaluate(() => [...document.querySelectorAll(".markdown")].at(-1)?.textContent ?? "")
 
+/** Waits until the conversation has these questions, and no others. */
+const seeQuestions = async (...wanted: ReadonlyArray<string>) => {
+  const shown = () => [...document.querySelectorAll(".question-text")].map((item) => item.textContent)
+  const isShown = (list: string) =>
+    JSON.stringify([...document.querySelectorAll(".question-text")].map((item) => item.textContent)) === list
+  await visitor.page.waitForFunction(isShown, { timeout: 30_000 }, JSON.stringify(wanted)).catch(async () => {
+    assert.deepStrictEqual(await visitor.page.evaluate(shown), wanted)
+  })
+}
+
+/** Waits until a message says which of its versions it is. */
+const seeVersion = async (name: string, text: string) => {
+  const isShown = (selector: string, wanted: string) => document.querySelector(selector)?.textContent === wanted
+  await visitor.page.waitForFunction(isShown, { timeout: 30_000 }, `[aria-label="Versions of the ${name}"] span`, text)
+}
+
+/** Waits until the element of this name has the focus. */
+const seeFocus = async (label: string) => {
+  const isFocused = (wanted: string) => document.activeElement?.getAttribute("aria-label") === wanted
+  await visitor.page.waitForFunction(isFocused, { timeout: 30_000 }, label)
+}
+
 const storedReplies = async (): Promise<ReadonlyArray<string>> =>
   (await site.database.query("select content from messages where role = 'model' order by id")).map(({ content }) => content)
 
@@ -93,9 +115,63 @@ describe.skipIf(!hasBrowser)("a conversation", () => {
     await visitor.askAndWait("Again and again")
     const again = await visitor.page.$$('[aria-label="Answer again"]')
     await again.at(-1)?.click()
-    await visitor.see("2 / 2")
-    await visitor.press("Earlier version")
-    await visitor.see("1 / 2")
+    await seeVersion("reply", "2 of 2")
+    await visitor.press("Earlier version of the reply")
+    await seeVersion("reply", "1 of 2")
+  })
+
+  it("edits a question with the keyboard, and goes through its versions, each with its branch", async () => {
+    await visitor.askAndWait("Looms weave")
+    await visitor.askAndWait("And engines?")
+    await (await visitor.find("button", "Edit the question")).focus()
+    await visitor.page.keyboard.press("Enter")
+    await visitor.fill("The question in other words", "Not this")
+    await visitor.page.keyboard.press("Escape")
+    await seeFocus("Edit the question")
+    await seeQuestions("Looms weave", "And engines?")
+
+    await visitor.page.keyboard.press("Enter")
+    await visitor.fill("The question in other words", "Jacquard looms weave")
+    await visitor.page.keyboard.down("Control")
+    await visitor.page.keyboard.press("Enter")
+    await visitor.page.keyboard.up("Control")
+    await seeVersion("question", "2 of 2")
+    await seeQuestions("Jacquard looms weave")
+    await seeFocus("Edit the question")
+    await visitor.see('You said: "Jacquard looms weave"')
+    await visitor.wait(".reply-actions")
+
+    await (await visitor.find("button", "Earlier version of the question")).focus()
+    await visitor.page.keyboard.press("Enter")
+    await seeQuestions("Looms weave", "And engines?")
+    await seeVersion("question", "1 of 2")
+    await seeFocus("Earlier version of the question")
+    await visitor.press("As HTTP: edit a question")
+    const sent = await visitor.page.$$eval(".exchange", (items) => items.map((item) => item.textContent ?? ""))
+    for (const part of ["/edit", "PATCH", "/messages"])
+      assert.isTrue(
+        sent.some((text) => text.includes(part)),
+        part
+      )
+    await visitor.page.reload()
+    await seeQuestions("Looms weave", "And engines?")
+    await visitor.press("Later version of the question")
+    await seeQuestions("Jacquard looms weave")
+  })
+
+  it("shows why a question cannot be edited, and keeps the text", async () => {
+    await visitor.ask("[[length 5000]] [[chunks 500 delay 50]]")
+    await visitor.press("Edit the question")
+    await visitor.fill("The question in other words", "Something shorter")
+    await visitor.press("Save")
+    await visitor.see("The reply has not ended yet")
+    const kept = await visitor.page.$eval(".question-edit textarea", (field) => field.value)
+    assert.strictEqual(kept, "Something shorter")
+    visitor.forgive(409)
+    await visitor.press("Stop the reply")
+    await visitor.see("Stopped. The text so far is kept.")
+    await visitor.press("Save")
+    await seeQuestions("Something shorter")
   })
 
   it("folds thoughts, and shows an answer in JSON with indentation", async () => {

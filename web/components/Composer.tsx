@@ -1,7 +1,6 @@
-import { useLayoutEffect, useRef } from "preact/hooks"
 import { me } from "../state/account.ts"
 import { attempt } from "../state/attempt.ts"
-import { draft, isSending, sendDraft, wantsJson } from "../state/draft.ts"
+import { draft, isSending, longestQuestion, sendDraft, wantsJson } from "../state/draft.ts"
 import { isAnswering, stop } from "../state/conversation.ts"
 import { hasEnded, messages } from "../state/messages.ts"
 import { openDialog } from "../state/panels.ts"
@@ -9,19 +8,7 @@ import { openRoomId } from "../state/rooms.ts"
 import { until } from "../text/format.ts"
 import { HttpButton } from "./HttpButton.tsx"
 import { IconButton } from "./IconButton.tsx"
-
-const longest = 32_000
-
-/** As high as its text, up to what the style allows. */
-const useGrowing = () => {
-  const field = useRef<HTMLTextAreaElement>(null)
-  useLayoutEffect(() => {
-    if (field.current === null) return
-    field.current.style.height = "auto"
-    field.current.style.height = `${field.current.scrollHeight}px`
-  }, [draft.value])
-  return field
-}
+import { useGrowing } from "./useGrowing.ts"
 
 const send = (): void => void attempt(sendDraft)
 
@@ -48,7 +35,7 @@ const UsedUp = () => {
 }
 
 export const Composer = () => {
-  const field = useGrowing()
+  const field = useGrowing(draft.value)
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
     event.preventDefault()
@@ -68,7 +55,7 @@ export const Composer = () => {
           ref={field}
           id="question"
           rows={1}
-          maxLength={longest}
+          maxLength={longestQuestion}
           aria-label="Your question"
           aria-describedby="question-hint"
           placeholder="Ask something"

@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import { attempt } from "../state/attempt.ts"
-import { hasOlder, isAnswering, isLoading, loadOlder, stop, turns } from "../state/conversation.ts"
+import { followsEnd, hasOlder, turns } from "../state/branch.ts"
+import { isAnswering, isLoading, loadOlder, stop } from "../state/conversation.ts"
 import { hasEnded, messages } from "../state/messages.ts"
 import { openRoom, openRoomId } from "../state/rooms.ts"
 import { Composer } from "./Composer.tsx"
@@ -13,16 +14,12 @@ const nearEnd = 120
 /** Keeps the newest text in view, unless the user has scrolled up to read. */
 const useFollowing = () => {
   const list = useRef<HTMLDivElement>(null)
-  const isFollowing = useRef(true)
   const onScroll = () => {
     const element = list.current
-    if (element !== null) isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < nearEnd
+    if (element !== null) followsEnd.value = element.scrollHeight - element.scrollTop - element.clientHeight < nearEnd
   }
-  useEffect(() => {
-    isFollowing.current = true
-  }, [openRoomId.value, turns.value.length])
   const goToEnd = () => {
-    if (isFollowing.current && list.current !== null) list.current.scrollTop = list.current.scrollHeight
+    if (followsEnd.peek() && list.current !== null) list.current.scrollTop = list.current.scrollHeight
   }
   useLayoutEffect(goToEnd, [messages.value])
   // The text also changes its height when a panel opens or code is highlighted.
@@ -58,7 +55,8 @@ const Turns = ({ roomId }: { readonly roomId: string }) => (
       </button>
     )}
     {turns.value.map((turn) => (
-      <Turn key={turn.question.id} turn={turn} />
+      // Versions of a question have the same parent: the focus stays when one takes the place of another.
+      <Turn key={turn.question.parentId ?? "first"} turn={turn} />
     ))}
   </div>
 )

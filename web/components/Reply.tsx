@@ -6,11 +6,6 @@ import { ReplyActions } from "./ReplyActions.tsx"
 import { Sources } from "./Sources.tsx"
 import { Thoughts } from "./Thoughts.tsx"
 
-interface Props {
-  readonly reply: Message
-  readonly replies: ReadonlyArray<Message>
-}
-
 const waitingTexts: Partial<Record<Message["status"], string>> = {
   queued: "Waiting for its turn",
   processing: "Thinking",
@@ -44,17 +39,17 @@ const Outcome = ({ reply: { error, status, toolsSkipped, truncated } }: { readon
   </>
 )
 
-export const Reply = ({ replies, reply }: Props) => {
+export const Reply = ({ reply }: { readonly reply: Message }) => {
   const isRunning = !hasEnded(reply)
   return (
     <div class="reply" id={`m-${reply.id}`} aria-busy={isRunning}>
       <span class="visually-hidden">Reply: </span>
-      <Thoughts reply={reply} />
+      <Thoughts key={reply.id} reply={reply} />
       {reply.output === null ? <Markdown reply={reply} isRunning={isRunning} /> : <JsonAnswer value={reply.output} />}
       <Progress reply={reply} />
       <Outcome reply={reply} />
       <Sources reply={reply} />
-      {!isRunning && <ReplyActions reply={reply} replies={replies} />}
+      {!isRunning && <ReplyActions reply={reply} />}
     </div>
   )
 }

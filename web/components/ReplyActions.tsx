@@ -1,36 +1,13 @@
 import { announce } from "../state/announcements.ts"
 import { attempt } from "../state/attempt.ts"
 import { copyText } from "../state/clipboard.ts"
-import { chooseVersion, rate, regenerate } from "../state/conversation.ts"
+import { rate, regenerate } from "../state/conversation.ts"
 import type { Message } from "../state/messages.ts"
 import { openDialog } from "../state/panels.ts"
 import { count, money } from "../text/format.ts"
 import { HttpButton } from "./HttpButton.tsx"
 import { IconButton } from "./IconButton.tsx"
-
-interface Props {
-  readonly reply: Message
-  readonly replies: ReadonlyArray<Message>
-}
-
-/** Goes through the replies to one question. */
-const Versions = ({ replies, reply }: Pick<Props, "replies" | "reply">) => {
-  const index = replies.findIndex(({ id }) => id === reply.id)
-  const choose = (step: number) => () => {
-    const next = replies[index + step]
-    if (next !== undefined && next.replyTo !== null) chooseVersion(next.replyTo, next.id)
-  }
-  if (replies.length < 2) return null
-  return (
-    <div class="versions" role="group" aria-label="Versions of the reply">
-      <IconButton class="back" icon="chevron" label="Earlier version" disabled={index === 0} onClick={choose(-1)} />
-      <span>
-        {index + 1} / {replies.length}
-      </span>
-      <IconButton icon="chevron" label="Later version" disabled={index === replies.length - 1} onClick={choose(1)} />
-    </div>
-  )
-}
+import { Versions } from "./Versions.tsx"
 
 const Rating = ({ reply }: { readonly reply: Message }) => {
   const given = reply.feedback?.rating
@@ -55,9 +32,9 @@ const Facts = ({ reply: { costMicros, model, usage } }: { readonly reply: Messag
   </span>
 )
 
-export const ReplyActions = ({ replies, reply }: Props) => (
+export const ReplyActions = ({ reply }: { readonly reply: Message }) => (
   <div class="reply-actions">
-    <Versions reply={reply} replies={replies} />
+    <Versions of={reply} name="reply" />
     <IconButton
       icon="copy"
       label="Copy the reply"

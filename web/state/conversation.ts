@@ -4,32 +4,15 @@ import type { RequestOf, ResponseOf } from "../api/contract.ts"
 import { setQuota } from "./account.ts"
 import { announce } from "./announcements.ts"
 import { attempt } from "./attempt.ts"
+import { followsEnd, head, oldest } from "./branch.ts"
 import { followReply, stopFollowing } from "./following.ts"
 import { hasEnded, type Message, putMessages, messages, patchMessage } from "./messages.ts"
-import { keepRoom, loadRooms, rooms, updateRoom } from "./rooms.ts"
+import { changeRoom, keepRoom, loadRooms, rooms, updateRoom } from "./rooms.ts"
 
 type Settings = NonNullable<NonNullable<RequestOf<"POST /chatroom/:id/message">["body"]>["settings"]>
 export type ContextReceipt = ResponseOf<"GET /chatroom/:id/message/:mid/context">
 
 export const isLoading = signal(false)
-export const hasOlder = signal(false)
-/** The versions that the user has chosen to read, by question. */
-export const chosenVersions = signal<ReadonlyMap<string, string>>(new Map())
-
-/** A question and the replies to it, oldest first. */
-export interface Turn {
-  readonly question: Message
-  readonly replies: ReadonlyArray<Message>
-}
-
-export const turns = computed<ReadonlyArray<Turn>>(() => {
-  const all = [...messages.value.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  const replies = Map.groupBy(
-    all.filter(({ role }) => role === "model"),
-    ({ replyTo }) => replyTo
-  )
-  return all.filter(({ role }) => role === "user").map((question) => ({ question, replies: replies.get(question.id) ?? [] }))
-})
 
 export const isAnswering = computed(() => [...messages.value.values()].some((message) => !hasEnded(message)))
 
@@ -39,7 +22,20 @@ const followAll = (roomId: string): void => {
 
 let current: string | undefined
 
-/** Shows a room: its last messages, and the replies that are being written. */
+/** A page of the branch on which the room stands, newest first. */
+const loadPage = (id: string, before?: string) => {
+  const query = { branch: "active", limit: "50", ...(before === undefined ? {} : { before }) }
+  return call("GET /chatroom/:id/messages", { params: { id }, query })
+}
+
+/** Adds a room that the list does not contain. */
+const loadRoom = async (id: string): Promise<void> => {
+  if (rooms.value.some((room) => room.id === id)) return
+  const { messages: _, ...room } = await call("GET /chatroom/:id", { params: { id } })
+  keepRoom(room)
+}
+
+/** Shows a room: the last messages of its branch, and the replies that are being written. */
 export const showRoom = async (id: string | undefined): Promise<void> => {
   if (current === id) return
   current = id
@@ -47,13 +43,12 @@ export const showRoom = async (id: string | undefined): Promise<void> => {
   if (id === undefined) return
   isLoading.value = true
   try {
-    const { messages: newest, ...room } = await call("GET /chatroom/:id", { params: { id } })
+    const [{ data }] = await Promise.all([loadPage(id), loadRoom(id)])
     if (current !== id) return
     batch(() => {
-      keepRoom(room)
       // What was sent meanwhile is newer than this list.
-      putMessages(newest.filter((message) => !messages.value.has(message.id)))
-      hasOlder.value = newest.length === 50
+      putMessages(data.filter((message) => !messages.value.has(message.id)))
+      head.value ??= data[0]?.id
     })
     followAll(id)
   } finally {
@@ -62,20 +57,19 @@ export const showRoom = async (id: string | undefined): Promise<void> => {
 }
 
 export const loadOlder = async (roomId: string): Promise<void> => {
-  const [oldest] = [...messages.value.keys()].toSorted()
-  if (oldest === undefined) return
-  const page = await call("GET /chatroom/:id/messages", { params: { id: roomId }, query: { before: oldest, limit: "50" } })
-  batch(() => {
-    putMessages(page.data)
-    hasOlder.value = page.hasMore
-  })
+  if (oldest.value !== undefined) putMessages((await loadPage(roomId, oldest.value.id)).data)
 }
 
 type Accepted = ResponseOf<"POST /chatroom/:id/message">
 
 const accept = ({ message, quota, reply }: Accepted): void => {
   batch(() => {
-    if (message.chatroomId === current) putMessages([message, reply])
+    if (message.chatroomId === current) {
+      // The list may have brought them already, with more text.
+      putMessages([message, reply].filter(({ id }) => !messages.value.has(id)))
+      head.value = reply.id
+      followsEnd.value = true
+    }
     setQuota(quota)
     updateRoom(message.chatroomId, { lastMessageAt: message.createdAt })
   })
@@ -97,8 +91,29 @@ export const regenerate = async (reply: Message): Promise<void> => {
   const request = { ...addressOf(reply), headers: idempotencyKey(), body: {} }
   const accepted = await call("POST /chatroom/:id/message/:mid/regenerate", request)
   patchMessage(reply.id, { supersededBy: accepted.reply.id })
-  chooseVersion(accepted.message.id, accepted.reply.id)
   accept(accepted)
+}
+
+/** Asks a question in other words. The old one stays as a version of it, with all that follows. */
+export const edit = async (question: Message, content: string): Promise<void> => {
+  const request = { ...addressOf(question), headers: idempotencyKey(), body: { content } }
+  accept(await call("POST /chatroom/:id/message/:mid/edit", request))
+}
+
+/** Goes to the branch of another version of a message. */
+export const moveTo = async ({ chatroomId }: Message, version: string): Promise<void> => {
+  const before = head.value
+  await changeRoom(chatroomId, { headId: version })
+  const { data } = await loadPage(chatroomId)
+  if (current !== chatroomId || head.value !== before) return
+  batch(() => {
+    // The version stays where the reader looks at it.
+    followsEnd.value = false
+    putMessages(data)
+    head.value = data[0]?.id
+  })
+  const { count, index } = messages.value.get(version)?.versions ?? { count: 0, index: 0 }
+  announce(`Version ${index} of ${count}`)
 }
 
 export const stop = async (reply: Message): Promise<void> => {
@@ -117,16 +132,12 @@ export const loadWhole = async (reply: Message): Promise<void> => {
   putMessages([await call("GET /chatroom/:id/message/:mid", addressOf(reply))])
 }
 
-export const chooseVersion = (questionId: string, replyId: string): void => {
-  chosenVersions.value = new Map(chosenVersions.value).set(questionId, replyId)
-}
-
 export const clearConversation = (id?: string): void =>
   batch(() => {
     current = id
     stopFollowing()
     messages.value = new Map()
-    chosenVersions.value = new Map()
-    hasOlder.value = false
+    head.value = undefined
+    followsEnd.value = true
     isLoading.value = false
   })

@@ -2,6 +2,9 @@ import { signal } from "@preact/signals"
 import { ask } from "./conversation.ts"
 import { createRoom, openRoomId } from "./rooms.ts"
 
+/** Characters that a question may have. */
+export const longestQuestion = 32_000
+
 /** The question that is being written. */
 export const draft = signal("")
 /** Whether the answer is asked for in JSON. */
