@@ -31,7 +31,8 @@ const withPrefix = (page: PageFile | undefined, prefix: string): PageFile | unde
 }
 
 const routes = Effect.fnUntraced(function* (router: HttpRouter.HttpRouter, folder: string) {
-  const { apiPrefix } = yield* AppConfig
+  const { apiPrefix, s3 } = yield* AppConfig
+  const security = playgroundHeaders(s3?.endpoint)
   const rootFile = makePageFiles(folder)
   const asset = makePageFiles(join(folder, "assets"))
   const prefixed = apiPrefix === undefined ? undefined : withPrefix(rootFile("index.html", undefined), apiPrefix)
@@ -40,7 +41,7 @@ const routes = Effect.fnUntraced(function* (router: HttpRouter.HttpRouter, folde
     const isPrefixed = cameWithPrefix(NodeHttpServerRequest.toIncomingMessage(request))
     const file = isPrefixed ? prefixed : rootFile("index.html", request.headers["accept-encoding"])
     if (file === undefined) return HttpServerResponse.empty({ status: 404 })
-    const headers = { ...playgroundHeaders, "cache-control": "no-cache", etag: file.etag, vary: "Accept-Encoding" }
+    const headers = { ...security, "cache-control": "no-cache", etag: file.etag, vary: "Accept-Encoding" }
     const isKnown = matchingTag(request.headers["if-none-match"], file.etag) !== undefined
     // A browser replaces the headers that it has kept by those of a 304, the CSP included.
     return isKnown ? HttpServerResponse.empty({ status: 304, headers }) : respond(file, { ...headers, ...encodingHeaders(file) })

@@ -31,21 +31,22 @@ const closed = ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'
 
 /**
  * Headers of the playground: scripts, styles and requests of this server only, nothing inline, and HTML only from its
- * sanitiser (Trusted Types).
+ * sanitiser (Trusted Types). Pictures are its icon and those that its scripts have in memory. Where files are in S3
+ * (`bucketUrl`), the server sends their requests on to it.
  */
-export const playgroundHeaders: Readonly<Record<string, string>> = {
+export const playgroundHeaders = (bucketUrl: string | undefined): Readonly<Record<string, string>> => ({
   "content-security-policy": [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
+    "img-src 'self' blob:",
+    ["connect-src 'self'", ...(bucketUrl === undefined ? [] : [new URL(bucketUrl).origin])].join(" "),
     ...closed,
     "require-trusted-types-for 'script'",
     "trusted-types dompurify"
   ].join("; "),
   ...isolation
-}
+})
 
 /** Headers of the reference: its CSP allows its own scripts, inline styles and requests to this server only. */
 export const pageHeaders = (page: string): Readonly<Record<string, string>> => ({

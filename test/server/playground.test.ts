@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { brotliDecompressSync, gunzipSync } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { buildPage } from "../../scripts/web.ts"
+import { playgroundHeaders } from "../../src/server/SecurityHeaders.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { rawRequest } from "../support/rawHttp.ts"
@@ -36,6 +37,8 @@ describe("the playground", () => {
     assert.include(policy, "default-src 'none'; script-src 'self'; style-src 'self';")
     assert.include(policy, "require-trusted-types-for 'script'")
     assert.include(policy, "frame-ancestors 'none'")
+    // Pictures that users attach are addresses of the page's own memory.
+    assert.include(policy, "img-src 'self' blob:; connect-src 'self'; ")
     assert.notMatch(policy, /unsafe|https?:|\*/)
     assert.notMatch(page.text, /<script(?![^>]* src=)|<style|\sstyle=|\son\w+=/)
     assert.notMatch(page.text, /(?:src|href)="(?!\/)/)
@@ -140,6 +143,14 @@ describe("a file of the playground", () => {
       first.reduce((sum, size) => sum + size, 0),
       150_000
     )
+  })
+})
+
+describe("with files in S3", () => {
+  it("lets the page follow the server to the bucket, and nowhere else", () => {
+    const policy = playgroundHeaders("https://s3.example.com:9000")["content-security-policy"] ?? ""
+    assert.include(policy, "connect-src 'self' https://s3.example.com:9000; ")
+    assert.lengthOf(policy.split("https:"), 2)
   })
 })
 

@@ -136,7 +136,7 @@ export class Visitor {
     await this.ask(question)
     const isThere = (before: string) => {
       const turn = [...document.querySelectorAll(".turn")].at(-1)
-      return turn?.querySelector(".question")?.id !== before && turn?.querySelector(".reply-actions") !== null
+      return turn !== undefined && turn.querySelector(".question")?.id !== before && turn.querySelector(".reply-actions") !== null
     }
     await this.page.waitForFunction(isThere, { timeout: 30_000 }, before)
   }

@@ -19,6 +19,11 @@ describe("a request as curl", () => {
     assert.isTrue(words.some((word) => word.endsWith(request.path)))
   })
 
+  it("sends a file by its name", () => {
+    const upload = { operation: "POST /files", method: "POST", path: "/files?name=it%27s.png", headers: {}, body: undefined } as const
+    assert.include(curlOf({ ...upload, file: "it's.png" }), String.raw`--data-binary '@it'\''s.png'`)
+  })
+
   it("shows no secret", () => {
     assert.notInclude(curlOf(request), "secret")
     assert.strictEqual(

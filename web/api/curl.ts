@@ -15,15 +15,17 @@ const header = ([name, value]: readonly [string, string]): string =>
 /** The request as a command. It is complete but for the token. */
 export const curlOf = ({
   body,
+  file,
   headers,
   method,
   operation,
   path
-}: Pick<Exchange, "body" | "headers" | "method" | "operation" | "path">): string => {
-  const flags = operation.endsWith("/stream") ? "-sN" : "-si"
+}: Pick<Exchange, "body" | "file" | "headers" | "method" | "operation" | "path">): string => {
+  const flags = operation.endsWith("/stream") ? "-sN" : operation.endsWith("/content") ? "-sLOJ" : "-si"
   const parts = [
     `curl ${flags}${method === "GET" ? "" : ` -X ${method}`} ${quoted(baseUrl + path)}`,
     ...Object.entries(headers).map(header),
+    ...(file === undefined ? [] : [`--data-binary ${quoted(`@${file}`)}`]),
     ...(body === undefined ? [] : [`-d ${quoted(shownBody(body))}`])
   ]
   return parts.join(" \\\n  ")

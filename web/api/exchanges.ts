@@ -10,6 +10,8 @@ export interface Exchange {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
+  /** The name of the file that is the body. */
+  readonly file?: string | undefined
   readonly startedAt: number
   readonly millis: number | undefined
   /** Undefined until there is an answer; 0 when there was none. */
@@ -30,7 +32,7 @@ export const change = (number: number, fields: Partial<Exchange>): void => {
   exchanges.value = exchanges.value.map((exchange) => (exchange.number === number ? { ...exchange, ...fields } : exchange))
 }
 
-export const begin = (exchange: Pick<Exchange, "operation" | "method" | "path" | "headers" | "body">): number => {
+export const begin = (exchange: Pick<Exchange, "operation" | "method" | "path" | "headers" | "body" | "file">): number => {
   const number = ++count
   const started = {
     ...exchange,

@@ -7,14 +7,17 @@ export class Problem extends Error {
   /** What is wrong with which field. */
   readonly errors: ReadonlyArray<{ readonly path: string; readonly message: string }>
   readonly requestId: string | undefined
+  /** Where the plan can be changed, for a refusal that the plan is the reason of. */
+  readonly upgradeUrl: string | undefined
 
   constructor(status: number, body: unknown) {
-    const { code, detail, errors, requestId, retryAfter } = Object.assign({}, body) as Partial<Record<string, unknown>>
+    const { code, detail, errors, requestId, retryAfter, upgradeUrl } = Object.assign({}, body) as Partial<Record<string, unknown>>
     super(typeof detail === "string" ? detail : `The server answered ${status}`)
     this.status = status
     this.code = typeof code === "string" ? code : "unknown"
     this.retryAfter = typeof retryAfter === "number" ? retryAfter : undefined
     this.requestId = typeof requestId === "string" ? requestId : undefined
+    this.upgradeUrl = typeof upgradeUrl === "string" ? upgradeUrl : undefined
     this.errors = Array.isArray(errors) ? errors : []
   }
 }

@@ -12,6 +12,8 @@ export interface Parts {
   readonly query?: Readonly<Record<string, string | undefined>>
   readonly headers?: Readonly<Record<string, string | undefined>>
   readonly body?: unknown
+  /** A body that is sent as it is; its type is in `headers`. */
+  readonly file?: File
   readonly signal?: AbortSignal
 }
 
@@ -35,9 +37,10 @@ export const exchange = async (operation: Operation, parts: Parts): Promise<{ nu
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     ...Object.fromEntries(defined(parts.headers))
   }
-  const number = exchanges.begin({ operation, method, path, headers, body })
+  const number = exchanges.begin({ operation, method, path, headers, body, file: parts.file?.name })
   const init: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" }
-  if (body !== undefined) init.body = body
+  const sent = parts.file ?? body
+  if (sent !== undefined) init.body = sent
   if (parts.signal !== undefined) init.signal = parts.signal
   try {
     const response = await fetch(baseUrl + path, init)

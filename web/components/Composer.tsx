@@ -1,13 +1,17 @@
 import { me } from "../state/account.ts"
 import { attempt } from "../state/attempt.ts"
-import { draft, isSending, longestQuestion, sendDraft, wantsJson } from "../state/draft.ts"
+import { canSend, draft, longestQuestion, sendDraft, wantsJson } from "../state/draft.ts"
 import { isAnswering, stop } from "../state/conversation.ts"
+import { addFiles } from "../state/files.ts"
 import { hasEnded, messages } from "../state/messages.ts"
 import { openDialog } from "../state/panels.ts"
 import { openRoomId } from "../state/rooms.ts"
 import { until } from "../text/format.ts"
+import { AttachButton } from "./AttachButton.tsx"
+import { DraftFiles } from "./DraftFiles.tsx"
 import { HttpButton } from "./HttpButton.tsx"
 import { IconButton } from "./IconButton.tsx"
+import { useDrop } from "./useDrop.ts"
 import { useGrowing } from "./useGrowing.ts"
 
 const send = (): void => void attempt(sendDraft)
@@ -36,6 +40,7 @@ const UsedUp = () => {
 
 export const Composer = () => {
   const field = useGrowing(draft.value)
+  const { handlers, isOver } = useDrop(addFiles)
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
     event.preventDefault()
@@ -45,12 +50,14 @@ export const Composer = () => {
     <div class="composer">
       <UsedUp />
       <form
-        class="composer-box"
+        class={isOver.value ? "composer-box over" : "composer-box"}
+        {...handlers}
         onSubmit={(event) => {
           event.preventDefault()
           send()
         }}
       >
+        <DraftFiles />
         <textarea
           ref={field}
           id="question"
@@ -64,6 +71,7 @@ export const Composer = () => {
           onKeyDown={onKeyDown}
         />
         <div class="composer-row">
+          <AttachButton />
           <button
             type="button"
             class="toggle"
@@ -87,7 +95,7 @@ export const Composer = () => {
               class="round"
               icon="send"
               label="Send"
-              disabled={draft.value.trim() === "" || isSending.value}
+              disabled={!canSend.value}
               onClick={send}
             />
           )}

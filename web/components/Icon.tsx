@@ -1,6 +1,7 @@
 /** Paths of 24 by 24 units, drawn with the colour of the text. */
 const paths = {
   archive: "M3 4h18v4H3zM5 8v12h14V8M10 12h4",
+  attach: "M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.5 3.5 0 0 1 5 5l-8.5 8.5a2 2 0 0 1-3-3L14 7",
   brain:
     "M12 5a3 3 0 0 0-6 0 3 3 0 0 0-2 5 3 3 0 0 0 1 5 3 3 0 0 0 4 4 3 3 0 0 0 3-2zm0 0a3 3 0 0 1 6 0 3 3 0 0 1 2 5 3 3 0 0 1-1 5 3 3 0 0 1-4 4 3 3 0 0 1-3-2z",
   check: "M4 12l5 5L20 6",
@@ -9,6 +10,7 @@ const paths = {
   code: "M8 6l-6 6 6 6M16 6l6 6-6 6",
   copy: "M9 9h12v12H9zM5 15H3V3h12v2",
   down: "M17 14V3M7 3h10v11l-4 7a2 2 0 0 1-3-2l1-5H4a2 2 0 0 1-2-2l2-7a2 2 0 0 1 3-2z",
+  download: "M12 3v12M7 10l5 5 5-5M4 21h16",
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
   globe: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM2 12h20M12 2c3 3 4 6 4 10s-1 7-4 10c-3-3-4-6-4-10s1-7 4-10z",
   menu: "M3 6h18M3 12h18M3 18h18",

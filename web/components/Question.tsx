@@ -4,6 +4,7 @@ import type { Message } from "../state/messages.ts"
 import { HttpButton } from "./HttpButton.tsx"
 import { IconButton } from "./IconButton.tsx"
 import { QuestionEdit } from "./QuestionEdit.tsx"
+import { SentFiles } from "./SentFiles.tsx"
 import { Versions } from "./Versions.tsx"
 
 /** A question, which can be asked in other words, and its versions. */
@@ -21,6 +22,7 @@ export const Question = ({ question }: { readonly question: Message }) => {
     <div class="asked" ref={root}>
       <div class="question" id={`m-${question.id}`}>
         <span class="visually-hidden">You asked: </span>
+        <SentFiles files={question.attachments} />
         {question.content !== "" && <div class="question-text">{question.content}</div>}
       </div>
       <div class="question-actions">

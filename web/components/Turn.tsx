@@ -8,7 +8,7 @@ interface Props {
 
 /** A question with the reply to it. */
 export const Turn = ({ turn: { question, reply } }: Props) => (
-  <article class="turn" aria-label={question.content.slice(0, 80)}>
+  <article class="turn" aria-label={question.content.slice(0, 80) || "Files"}>
     <Question question={question} />
     {reply !== undefined && <Reply reply={reply} />}
   </article>

@@ -9,7 +9,7 @@ import { followReply, stopFollowing } from "./following.ts"
 import { hasEnded, type Message, putMessages, messages, patchMessage } from "./messages.ts"
 import { changeRoom, keepRoom, loadRooms, rooms, updateRoom } from "./rooms.ts"
 
-type Settings = NonNullable<NonNullable<RequestOf<"POST /chatroom/:id/message">["body"]>["settings"]>
+type Asked = NonNullable<RequestOf<"POST /chatroom/:id/message">["body"]>
 export type ContextReceipt = ResponseOf<"GET /chatroom/:id/message/:mid/context">
 
 export const isLoading = signal(false)
@@ -80,8 +80,7 @@ const accept = ({ message, quota, reply }: Accepted): void => {
   if (isUntitled) void attempt(loadRooms)
 }
 
-export const ask = async (roomId: string, content: string, settings: Settings | undefined): Promise<void> => {
-  const body = settings === undefined ? { content } : { content, settings }
+export const ask = async (roomId: string, body: Asked): Promise<void> => {
   accept(await call("POST /chatroom/:id/message", { params: { id: roomId }, headers: idempotencyKey(), body }))
 }
 

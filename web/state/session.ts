@@ -5,6 +5,7 @@ import { cookieHeader, forget, isLoggedIn, keep, mayHaveCookie } from "../api/to
 import { loadMe, loadModels, me } from "./account.ts"
 import { attempt } from "./attempt.ts"
 import { clearConversation } from "./conversation.ts"
+import { clearFiles } from "./files.ts"
 import { clearRooms, loadRooms } from "./rooms.ts"
 
 /** `restoring` while the page asks whether there is a session from before. */
@@ -43,6 +44,7 @@ const clear = (): void =>
     forget()
     clearRooms()
     clearConversation()
+    clearFiles()
     me.value = undefined
     phase.value = "out"
   })

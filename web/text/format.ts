@@ -23,6 +23,10 @@ const numberFormat = new Intl.NumberFormat("en")
 export const count = (value: number): string => numberFormat.format(value)
 export const counted = (value: number, one: string): string => `${count(value)} ${one}${value === 1 ? "" : "s"}`
 
+/** Bytes in units that people know: `12 KB`. */
+export const size = (bytes: number): string =>
+  bytes < 1_000 ? counted(bytes, "byte") : bytes < 999_500 ? `${Math.round(bytes / 1_000)} KB` : `${(bytes / 1e6).toFixed(1)} MB`
+
 /** Millionths of a US dollar, with as many digits as the amount needs. */
 export const money = (micros: number): string => {
   const dollars = micros / 1_000_000
