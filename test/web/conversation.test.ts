@@ -165,7 +165,7 @@ describe.skipIf(!hasBrowser)("a conversation", () => {
     await visitor.fill("The question in other words", "Something shorter")
     await visitor.press("Save")
     await visitor.see("The reply has not ended yet")
-    const kept = await visitor.page.$eval(".question-edit textarea", (field) => field.value)
+    const kept = await visitor.page.evaluate(() => document.querySelector<HTMLTextAreaElement>(".question-edit textarea")?.value)
     assert.strictEqual(kept, "Something shorter")
     visitor.forgive(409)
     await visitor.press("Stop the reply")

@@ -20,7 +20,7 @@ describe("a request as curl", () => {
   })
 
   it("sends a file by its name", () => {
-    const upload = { operation: "POST /files", method: "POST", path: "/files?name=it%27s.png", headers: {}, body: undefined } as const
+    const upload = { ...request, operation: "POST /files", path: "/files", body: undefined } as const
     assert.include(curlOf({ ...upload, file: "it's.png" }), String.raw`--data-binary '@it'\''s.png'`)
   })
 

@@ -11,7 +11,8 @@ export class Problem extends Error {
   readonly upgradeUrl: string | undefined
 
   constructor(status: number, body: unknown) {
-    const { code, detail, errors, requestId, retryAfter, upgradeUrl } = Object.assign({}, body) as Partial<Record<string, unknown>>
+    const fields: Partial<Record<string, unknown>> = Object.assign({}, body)
+    const { code, detail, errors, requestId, retryAfter, upgradeUrl } = fields
     super(typeof detail === "string" ? detail : `The server answered ${status}`)
     this.status = status
     this.code = typeof code === "string" ? code : "unknown"

@@ -3,10 +3,10 @@ import { useSignal } from "@preact/signals"
 /** Takes files that are dragged over an element and dropped there. */
 export const useDrop = (take: (files: Iterable<File>) => void) => {
   const isOver = useSignal(false)
-  const filesOf = (event: DragEvent) => (event.dataTransfer?.types.includes("Files") === true ? event.dataTransfer.files : undefined)
+  const hasFiles = ({ dataTransfer }: DragEvent) => dataTransfer?.types.includes("Files") === true
   const handlers = {
     onDragOver: (event: DragEvent) => {
-      if (filesOf(event) === undefined) return
+      if (!hasFiles(event)) return
       event.preventDefault()
       isOver.value = true
     },
@@ -14,11 +14,10 @@ export const useDrop = (take: (files: Iterable<File>) => void) => {
       isOver.value = false
     },
     onDrop: (event: DragEvent) => {
-      const files = filesOf(event)
       isOver.value = false
-      if (files === undefined) return
+      if (!hasFiles(event)) return
       event.preventDefault()
-      take(files)
+      take(event.dataTransfer?.files ?? [])
     }
   }
   return { handlers, isOver }
