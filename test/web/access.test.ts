@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import axe from "axe-core"
 import type { Browser } from "puppeteer-core"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { png } from "../files/samples.ts"
 import { hasBrowser, startBrowser } from "./Browser.ts"
 import { type Site, startSite } from "./Site.ts"
 import { phone, type Scheme, Visitor } from "./Visitor.ts"
@@ -8,6 +12,12 @@ import { phone, type Scheme, Visitor } from "./Visitor.ts"
 let site: Site
 let browser: Browser
 let visitor: Visitor
+const folder = mkdtempSync(join(tmpdir(), "seen-"))
+
+const write = (name: string, bytes: Uint8Array | string): string => {
+  writeFileSync(join(folder, name), bytes)
+  return join(folder, name)
+}
 
 const rich =
   "[[say # Title\n\nText, `code` and a [link](https://good.example/).\n\n```ts\nconst wide: string = 'a line that is longer than a phone is wide, and scrolls'\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote]]"
@@ -41,7 +51,19 @@ const visitAll = async (check: (view: string) => Promise<void>) => {
   await check("conversation")
   await visitor.press("Edit the question")
   await check("a question that is edited")
-  await visitor.press("Cancel")
+  await visitor.press("Save")
+  await visitor.find("button", "Earlier version of the question")
+  await visitor.wait(".hljs-keyword")
+  await visitor.wait(".reply-actions")
+  await check("versions")
+  const [chooser] = await Promise.all([visitor.page.waitForFileChooser({ timeout: 30_000 }), visitor.press("Attach files")])
+  await chooser.accept([write("a-picture.png", png({ width: 40, height: 30 })), write("broken.pdf", "no PDF"), write("a.txt", "text")])
+  await visitor.page.waitForFunction(() => document.querySelectorAll('.draft-file[aria-busy="false"]').length === 3)
+  visitor.forgive(422)
+  await check("files of a draft")
+  await visitor.askAndWait("What are they?")
+  await visitor.wait(".question img")
+  await check("files of a question")
   await visitor.click('[aria-label="What was sent to the model"]')
   await visitor.see("prompt tokens to")
   await check("receipt")
@@ -74,6 +96,7 @@ describe.skipIf(!hasBrowser)("every view", () => {
   afterAll(async () => {
     await browser.close()
     await site.stop()
+    rmSync(folder, { recursive: true })
   })
   afterEach(async () => {
     await visitor.close()
