@@ -180,28 +180,27 @@ export class Uploads extends Context.Service<
       })
 
       /** The file with these bytes that the user has, or else the upload, which is a file from now on. */
-      const complete = Effect.fnUntraced(function* (
-        userId: UserId,
-        id: FileId,
-        { bytes, sha256 }: Received,
-        facts: Effect.Success<ReturnType<typeof inspect>>
-      ) {
-        yield* sql`select from users where id = ${userId} for no key update`
-        const [same] = yield* sql<FileRow>`
+      const complete = Effect.fnUntraced(
+        function* (userId: UserId, id: FileId, { bytes, sha256 }: Received, facts: Effect.Success<ReturnType<typeof inspect>>) {
+          yield* sql`select from users where id = ${userId} for no key update`
+          const [same] = yield* sql<FileRow>`
           update files set expires_at = case when expires_at is not null then clock_timestamp() + make_interval(hours => ${unusedHours}) end
           where user_id = ${userId} and sha256 = ${sha256} and status = 'ready' returning ${sql.literal(fileColumns)}
         `
-        if (same !== undefined) return { file: toFile(same), isNew: false }
-        const [row] = yield* sql<FileRow>`
+          if (same !== undefined) return { file: toFile(same), isNew: false }
+          const [row] = yield* sql<FileRow>`
           update files set status = 'ready', sha256 = ${sha256}, tokens = ${facts.tokens}, width = ${facts.width}::int,
             height = ${facts.height}::int, pages = ${facts.pages}::int,
             expires_at = date_trunc('milliseconds', clock_timestamp()) + make_interval(hours => ${unusedHours})
           where user_id = ${userId} and id = ${id} and status = 'uploading' and bytes = ${bytes}
           returning ${sql.literal(fileColumns)}
         `
-        if (row === undefined) return yield* Effect.die(new Error("an upload vanished before it was complete"))
-        return { file: toFile(row), isNew: true }
-      }, sql.withTransaction, retryConflicts(sql))
+          if (row === undefined) return yield* Effect.die(new Error("an upload vanished before it was complete"))
+          return { file: toFile(row), isNew: true }
+        },
+        sql.withTransaction,
+        retryConflicts(sql)
+      )
 
       const unavailable = (error: StorageFailure) =>
         Effect.andThen(

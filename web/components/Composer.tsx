@@ -91,13 +91,7 @@ export const Composer = () => {
           {isAnswering.value ? (
             <IconButton class="round" icon="stop" label="Stop the reply" onClick={stopRunning} />
           ) : (
-            <IconButton
-              class="round"
-              icon="send"
-              label="Send"
-              disabled={!canSend.value}
-              onClick={send}
-            />
+            <IconButton class="round" icon="send" label="Send" disabled={!canSend.value} onClick={send} />
           )}
         </div>
       </form>
