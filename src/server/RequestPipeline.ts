@@ -1,11 +1,11 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Cause, Context, Effect, Exit, Predicate, References } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { maximumWait } from "../api/chat/ChatApi.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { Admission, type AdmittedSlot } from "./Admission.ts"
+import { askedWait } from "./AskedWait.ts"
 import { makeCompression, variesByEncoding } from "./Compression.ts"
 import { cameWithPrefix } from "../http/ApiPrefix.ts"
 import { paced } from "./PacedResponse.ts"
@@ -51,13 +51,6 @@ const tokenError = (problem: object): string => {
 
 const isProblem = (response: HttpServerResponse.HttpServerResponse) =>
   response.status >= 400 && response.headers["content-type"]?.startsWith("application/problem+json") === true
-
-/** The wait that a request asks for, in milliseconds; undefined without one. */
-const waitOf = ({ headers, url }: HttpServerRequest.HttpServerRequest): number | undefined => {
-  if (headers["prefer"] === undefined && !url.includes("wait=")) return undefined
-  const seconds = [...`${headers["prefer"]} ${url}`.matchAll(/wait\s*=\s*(\d+)/gi)].map(([, digits]) => Number(digits))
-  return Math.min(Math.max(0, ...seconds), maximumWait) * 1_000
-}
 
 /** Refuses a malformed request before it is routed. */
 const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
@@ -173,13 +166,13 @@ export const RequestPipeline = HttpRouter.middleware(
         }
         if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request)
         const handled = refusal === undefined ? httpEffect : toResponse(refusal)
-        const wait = waitOf(request)
+        const wait = askedWait(request)
         const timeout =
           route.admission === "uploading"
             ? uploadingMillis
             : wait === undefined
               ? handlerMillis
-              : handlerMillis + wait + lookMillis
+              : handlerMillis + wait * 1_000 + lookMillis
         const responded = withProblems(isPreflight ? preflight(handled) : handled, timeout, route.allow).pipe(
           Effect.flatMap(finish),
           // Added one by one: a merge would copy every service of the process for each request.
