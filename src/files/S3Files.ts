@@ -38,6 +38,8 @@ export const makeS3Files = Effect.fnUntraced(function* ({ accessKeyId, endpoint,
   })
   const addressOf = ({ fileId, userId }: FileKey) => `${endpoint}/${name}/${userId}/${fileId}`
 
+  const drain = ({ body }: Answer) => Effect.ignore(Effect.tryPromise(() => body.dump()))
+
   const send = (key: FileKey, { body, headers = {}, method }: Call): Effect.Effect<Answer, StorageFailure> =>
     Effect.tryPromise({
       try: (signal) =>
@@ -59,20 +61,18 @@ export const makeS3Files = Effect.fnUntraced(function* ({ accessKeyId, endpoint,
     )
 
   /** A status below 500 comes again when the request does, so it is not repeated. */
-  const refused = ({ body, statusCode }: Answer) =>
+  const refused = (answer: Answer) =>
     Effect.andThen(
-      Effect.ignore(Effect.tryPromise(() => body.dump())),
+      drain(answer),
       Effect.fail(
-        statusCode === 404
+        answer.statusCode === 404
           ? nothingThere
           : new StorageFailure({
-              detail: `S3 answered ${statusCode}`,
-              ...(statusCode >= 500 || statusCode === 429 ? { cause: statusCode } : {})
+              detail: `S3 answered ${answer.statusCode}`,
+              ...(answer.statusCode >= 500 || answer.statusCode === 429 ? { cause: answer.statusCode } : {})
             })
       )
     )
-
-  const drain = ({ body }: Answer) => Effect.ignore(Effect.tryPromise(() => body.dump()))
 
   return Files.of({
     put: Effect.fnUntraced(function* (key, type, chunks) {
