@@ -20,8 +20,8 @@ import { retryConflicts } from "../database/Transactions.ts"
 import { type ChatroomRow, maximumChatrooms, newRooms, roomColumns, toChatroom } from "./ChatroomRow.ts"
 import { pathFrom } from "./Paths.ts"
 
-/** Messages that a copy of a branch may have. */
-const maximumCopied = 2_000
+/** Messages that a copy of a conversation may have. */
+export const maximumCopied = 2_000
 
 type DeleteOutcome = "deleted" | "chatroom_not_found" | "message_not_found" | "not_a_question" | "not_finished"
 type ForkOutcome =

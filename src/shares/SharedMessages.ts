@@ -5,6 +5,7 @@ import { iso } from "../api/Schemas.ts"
 import type { SharedMessage } from "../api/shares/Share.ts"
 import { ShareTooLarge } from "../api/shares/ShareErrors.ts"
 import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
+import { maximumCopied } from "../chat/Branches.ts"
 import type { CopiedMessage } from "../chat/RoomCopies.ts"
 import { readableContent } from "../chat/MessageRow.ts"
 import { type SharedPart, sharedPath } from "./SharedPath.ts"
@@ -13,8 +14,7 @@ import { type SharedPart, sharedPath } from "./SharedPath.ts"
 const pageBytes = 1_048_576
 /** Pages of one link that a process reads at once: a page costs more the longer its room is, and anyone can ask for it. */
 const reads = { permits: 4, waiting: 100, maxWait: "3 seconds" } as const
-/** Messages, and bytes of text, that a copy may have. */
-const maximumCopied = 2_000
+/** Bytes of text that a copy may have. */
 const maximumCopiedBytes = 16 * 1_048_576
 
 interface Row {
