@@ -3,7 +3,7 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { Cursors } from "../http/Cursors.ts"
-import { Idempotency } from "../http/Idempotency.ts"
+import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
 import { makeSealedSecrets, type SealedSecret } from "../keys/SealedSecrets.ts"
 import { ApiKeys, type MadeApiKey } from "./ApiKeys.ts"
@@ -38,7 +38,7 @@ export const ApiKeysHttp = HttpApiBuilder.group(
         if (secret === undefined) return yield* Effect.die("the key that sealed the API key is no longer in JWT_KEYS")
         return HttpApiSchema.withHeaders({
           body: { id, name, key: formatKey(secret), last4, createdAt, expiresAt },
-          headers: { location: `/user/keys/${id}`, ...(replayed ? { "idempotent-replayed": "true" as const } : {}) }
+          headers: { location: `/user/keys/${id}`, ...replayedHeader(replayed) }
         })
       }),
 

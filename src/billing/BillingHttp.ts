@@ -5,7 +5,7 @@ import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { Idempotency } from "../http/Idempotency.ts"
+import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { isJson, receive } from "../http/RequestGuard.ts"
 import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
@@ -64,10 +64,7 @@ const BillingRoutes = HttpApiBuilder.group(
         })
         // A replayed value comes from jsonb, which does not keep the order of members.
         const { checkoutUrl, expiresAt, sessionId } = value
-        return HttpServerResponse.jsonUnsafe(
-          { checkoutUrl, sessionId, expiresAt },
-          { status, headers: replayed ? { "idempotent-replayed": "true" } : {} }
-        )
+        return HttpServerResponse.jsonUnsafe({ checkoutUrl, sessionId, expiresAt }, { status, headers: replayedHeader(replayed) })
       }),
       subscriptionStatus: () => status,
       cancelSubscription: () => Effect.andThen(withStripe(membership.cancel), status),

@@ -2,7 +2,7 @@ import { Clock, Effect } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
-import { Idempotency } from "../http/Idempotency.ts"
+import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { Branches } from "./Branches.ts"
 import { ChatroomList } from "./ChatroomList.ts"
 import { exchangeResponse } from "./ExchangeHttp.ts"
@@ -37,7 +37,7 @@ export const BranchesHttp = HttpApiBuilder.group(
         chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({
           body: value,
-          headers: { location: `/chatroom/${value.id}`, ...(replayed ? { "idempotent-replayed": "true" as const } : {}) }
+          headers: { location: `/chatroom/${value.id}`, ...replayedHeader(replayed) }
         })
       }),
 

@@ -11,7 +11,7 @@ import { Cursors } from "../http/Cursors.ts"
 import { Models } from "../models/Models.ts"
 import { mergeThinking } from "../models/Thinking.ts"
 import { makeTicketFor } from "../auth/TicketsHttp.ts"
-import { Idempotency } from "../http/Idempotency.ts"
+import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { rememberGzip } from "../http/Precompressed.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { ChatroomList } from "./ChatroomList.ts"
@@ -76,7 +76,7 @@ export const ChatHttp = HttpApiBuilder.group(
         chatroomList.forget(userId)
         return HttpApiSchema.withHeaders({
           body: value,
-          headers: { location: `/chatroom/${value.id}`, ...(replayed ? { "idempotent-replayed": "true" as const } : {}) }
+          headers: { location: `/chatroom/${value.id}`, ...replayedHeader(replayed) }
         })
       }),
 

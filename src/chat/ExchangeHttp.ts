@@ -3,6 +3,7 @@ import { rateLimitHeaders } from "../api/chat/ChatErrors.ts"
 import { hasEnded } from "../api/chat/Message.ts"
 import { secondsUntil } from "./Quota.ts"
 import type { Sent } from "./Sending.ts"
+import { replayedHeader } from "../http/Idempotency.ts"
 
 const quotaHeaders = (quota: Sent["quota"], now: number) =>
   quota.limit === null || quota.remaining === null
@@ -20,7 +21,7 @@ export const exchangeResponse = (roomId: string, sent: Sent, now: number) => {
         location: `/chatroom/${roomId}/message/${sent.reply.id}`,
         ...quotaHeaders(sent.quota, now),
         ...(ended ? {} : { "retry-after": "1" }),
-        ...(sent.replayed ? { "idempotent-replayed": "true" } : {})
+        ...replayedHeader(sent.replayed)
       }
     }
   )

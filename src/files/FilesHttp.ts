@@ -11,7 +11,7 @@ import type { File } from "../api/files/File.ts"
 import { fileTypeOf, supportedTypes } from "../api/files/FileTypes.ts"
 import { BadRequest, RequestTimeout } from "../api/Problems.ts"
 import { Cursors } from "../http/Cursors.ts"
-import { Idempotency } from "../http/Idempotency.ts"
+import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { matchingTag } from "../http/EntityTags.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
@@ -116,7 +116,7 @@ export const FilesHttp = HttpApiBuilder.group(
             .pipe(orTooManyRequests, Effect.catchTag("BodyEnded", bodyProblem))
           return HttpServerResponse.jsonUnsafe(file, {
             status: isNew ? 201 : 200,
-            headers: { location: `/files/${file.id}`, ...(replayed ? { "idempotent-replayed": "true" } : {}) }
+            headers: { location: `/files/${file.id}`, ...replayedHeader(replayed) }
           })
         })
       )

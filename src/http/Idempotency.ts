@@ -18,6 +18,9 @@ interface Answer<A> {
   readonly value: A
 }
 
+/** The header that tells a client that it gets an earlier answer again. */
+export const replayedHeader = (replayed: boolean) => (replayed ? { "idempotent-replayed": "true" as const } : {})
+
 const hashOf = (request: KeyedRequest) => createHash("sha256").update(JSON.stringify(request.body)).digest("base64url")
 
 /**

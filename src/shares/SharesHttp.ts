@@ -12,7 +12,7 @@ import { newChatroom } from "../chat/ChatroomRow.ts"
 import { RoomCopies } from "../chat/RoomCopies.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Cursors } from "../http/Cursors.ts"
-import { Idempotency } from "../http/Idempotency.ts"
+import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { originOf } from "../http/Origin.ts"
@@ -24,8 +24,6 @@ import { ShareViews } from "./ShareViews.ts"
 
 /** The token is undefined when a replay cannot open it. */
 type ShownShare = Omit<MadeShare, "token"> & { readonly token: string | undefined }
-
-const replayedHeader = (replayed: boolean) => (replayed ? { "idempotent-replayed": "true" as const } : {})
 
 const OwnRoutes = HttpApiBuilder.group(
   Api,
