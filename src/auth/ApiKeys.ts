@@ -32,8 +32,6 @@ interface Owner {
   readonly userId: UserId
   /** The key's id, as `Sessions` has it. */
   readonly keyId: SessionId
-}
-interface CachedOwner extends Owner {
   /** The last hour, since 1970, that is stored as a use. */
   usedHour: number
 }
@@ -57,8 +55,8 @@ export class ApiKeys extends Context.Service<
     readonly removeAll: (userId: UserId) => Effect.Effect<void>
     /** Whose key it is; undefined for an unknown one. The key may have ended since. */
     readonly ownerOf: (key: string) => Effect.Effect<Owner | undefined>
-    /** Stores the hour of a use, once an hour. */
-    readonly recordUse: (key: string) => Effect.Effect<void>
+    /** Stores the hour of a use of a key, once an hour. */
+    readonly recordUse: (owner: Owner) => Effect.Effect<void>
   }
 >()("chat-backend/auth/ApiKeys") {
   static readonly layer = Layer.effect(
@@ -67,7 +65,7 @@ export class ApiKeys extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const sessions = yield* Sessions
-      const owners = new LRUCache<string, CachedOwner>({ max: maximumCached })
+      const owners = new LRUCache<string, Owner>({ max: maximumCached })
 
       const create: ApiKeys["Service"]["create"] = Effect.fn("ApiKeys.create")(
         function* (userId, { expiresIn = null, name }) {
@@ -132,15 +130,14 @@ export class ApiKeys extends Context.Service<
         `
         if (row === undefined) return undefined
         const usedHour = row.lastUsedAt === null ? 0 : Math.floor(row.lastUsedAt.getTime() / hourMillis)
-        const owner = { userId: UserId.make(row.userId), keyId: SessionId.make(row.id), usedHour }
+        const owner: Owner = { userId: UserId.make(row.userId), keyId: SessionId.make(row.id), usedHour }
         owners.set(hash, owner)
         return owner
       }, Effect.orDie)
 
-      const recordUse: ApiKeys["Service"]["recordUse"] = Effect.fnUntraced(function* (key) {
-        const owner = owners.get(hashOfSecret(parseKey(key) ?? ""))
+      const recordUse: ApiKeys["Service"]["recordUse"] = Effect.fnUntraced(function* (owner) {
         const hour = Math.floor((yield* Clock.currentTimeMillis) / hourMillis)
-        if (owner === undefined || owner.usedHour >= hour) return
+        if (owner.usedHour >= hour) return
         owner.usedHour = hour
         yield* sql`
           update api_keys set last_used_at = date_trunc('hour', now(), 'UTC')

@@ -15,9 +15,10 @@ export const makeAuthenticateToken = Effect.gen(function* () {
 
   const byKey = Effect.fnUntraced(function* (key: string) {
     const owner = yield* apiKeys.ownerOf(key)
-    const session = owner === undefined ? undefined : yield* sessions.find(owner.userId, owner.keyId)
+    if (owner === undefined) return yield* unknownKey
+    const session = yield* sessions.find(owner.userId, owner.keyId)
     if (session === undefined) return yield* unknownKey
-    yield* apiKeys.recordUse(key)
+    yield* apiKeys.recordUse(owner)
     return session
   })
 
