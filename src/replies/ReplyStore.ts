@@ -11,6 +11,7 @@ import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { Models } from "../models/Models.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import type { AttemptCalls, CallRow } from "./AttemptCalls.ts"
+import { recordLateCalls } from "./LateCalls.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
@@ -340,17 +341,12 @@ export class ReplyStore extends Context.Service<
       const handBackAfterOutage = (reply: Claim) =>
         Effect.sleep("1 second").pipe(Effect.andThen(giveBack(reply)), retryOutages, orExpire)
 
-      const record = Effect.fnUntraced(
-        function* (reply: Claim, calls: AttemptCalls) {
-          const rows = calls.isRecorded ? [] : calls.rows(models.costOf)
-          if (rows.length === 0) return
-          yield* sql`
-            select record_late_calls(${reply.userId}, ${reply.id}, ${reply.quotaKey}, ${reply.quotaDay}::date,
-              ${JSON.stringify(rows)}::text::jsonb)
-          `.pipe(retryConflicts(sql))
-        },
-        Effect.catchCause((cause) => Effect.logError("Calls of the model could not be written into the ledger", cause))
-      )
+      const recordLate = recordLateCalls(sql)
+      const record = (reply: Claim, calls: AttemptCalls) =>
+        Effect.suspend(() => {
+          const { id: replyId, quotaDay: day, quotaKey, userId } = reply
+          return recordLate({ userId, replyId, quotaKey, day }, calls.isRecorded ? [] : calls.rows(models.costOf))
+        })
 
       return ReplyStore.of({ claim, finish, settle, postpone, handBack, handBackAfterOutage, record })
     })

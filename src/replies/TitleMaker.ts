@@ -7,7 +7,6 @@ import { Quota } from "../chat/Quota.ts"
 import { titleOf } from "../chat/Titles.ts"
 import { builtInModels } from "../config/BuiltInModels.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { retryConflicts } from "../database/Transactions.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Models } from "../models/Models.ts"
@@ -15,6 +14,7 @@ import { lowestLevel } from "../models/Thinking.ts"
 import { Spending } from "../models/Spending.ts"
 import type { TitleWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
+import { recordLateCalls } from "./LateCalls.ts"
 import { estimateTokens } from "./Conversation.ts"
 import { Moderation } from "./Moderation.ts"
 
@@ -125,17 +125,9 @@ export class TitleMaker extends Context.Service<
         }
       })
 
-      const record = Effect.fnUntraced(
-        function* ({ replyId, userId }: TitleWakeup, quotaKey: string, calls: AttemptCalls) {
-          const rows = calls.rows(models.costOf)
-          if (rows.length === 0) return
-          yield* sql`
-            select record_late_calls(${userId}, ${replyId}, ${quotaKey}, (clock_timestamp() at time zone 'utc')::date,
-              ${JSON.stringify(rows)}::text::jsonb)
-          `.pipe(retryConflicts(sql))
-        },
-        Effect.catchCause((cause) => Effect.logError("Calls for a title could not be written into the ledger", cause))
-      )
+      const recordLate = recordLateCalls(sql)
+      const record = ({ replyId, userId }: TitleWakeup, quotaKey: string, calls: AttemptCalls) =>
+        Effect.suspend(() => recordLate({ userId, replyId, quotaKey }, calls.rows(models.costOf)))
 
       const make: TitleMaker["Service"]["make"] = Effect.fn("TitleMaker.make")(
         function* (room) {

@@ -1,9 +1,10 @@
 import type { BilledCall } from "../../simulators/gemini/GeminiSimulator.ts"
 import { builtInModels } from "../../src/config/BuiltInModels.ts"
 import { costOfCall } from "../../src/models/Prices.ts"
-import type { CallRow, Evidence } from "./Evidence.ts"
+import type { CallRow, Evidence, MessageRow } from "./Evidence.ts"
 import type { Experiment } from "./Experiment.ts"
 import type { Call } from "./Model.ts"
+import { markerIn } from "./Prompts.ts"
 
 /** Milliseconds after the end of a call within which its process writes it into the ledger. */
 const writingMillis = 10_000
@@ -52,6 +53,30 @@ const costOf = ({ cached, prompt, reply, searches, thought, tool, ...row }: Call
   ).costMicros
 }
 
+/** The replies to each question, by its marker. */
+const repliesByMarker = ({ messages, replies }: Evidence): Map<string | undefined, Array<MessageRow>> =>
+  Map.groupBy(replies, ({ reply_to }) => markerIn(messages.get(reply_to ?? "")?.content ?? ""))
+
+/** The call's replies, the other calls about its question, and what its process logged of the ledger and of leases. */
+const explained = (
+  { model, processes }: Pick<Experiment, "model" | "processes">,
+  call: Call,
+  replies: ReadonlyArray<MessageRow>
+) => {
+  const caller = processes.find(({ name }) => name === call.caller)
+  const lines = (caller?.incarnations ?? []).flatMap(({ number, output }) =>
+    output()
+      .split("\n")
+      .filter((line) => /ledger|lease/i.test(line))
+      .map((line) => `start ${number}: ${line.slice(0, 400)}`)
+  )
+  const calls = model.calls.filter(({ marker }) => marker === call.marker)
+  const ends = replies.map(({ attempt, completed_at, error_code, id, started_at, status }) => {
+    return { id, attempt, status, error_code, started_at, completed_at }
+  })
+  return JSON.stringify({ call, calls, replies: ends, lines: lines.slice(-10) })
+}
+
 /** The number that the simulator has put into the version. */
 const numberOf = ({ model_version }: CallRow): number => Number(/-call-(\d+)$/.exec(model_version ?? "")?.[1])
 
@@ -60,7 +85,9 @@ const numberOf = ({ model_version }: CallRow): number => Number(/-call-(\d+)$/.e
  * are not known, and only bounded: how much of an answer had reached a caller that gave it up (no more than was written),
  * and the calls of a process that was lost meanwhile (at most once, or estimated).
  */
-export const billedCalls = ({ database, ledger, model, processes }: Experiment, { calls }: Evidence): void => {
+export const billedCalls = ({ database, ledger, model, processes }: Experiment, evidence: Evidence): void => {
+  const { calls } = evidence
+  const repliesTo = repliesByMarker(evidence)
   const violate = (detail: string) => ledger.violate("ledger-billed", detail)
   const bills = model.bills()
   const byNumber = new Map(bills.map((bill) => [bill.id, bill]))
@@ -89,12 +116,18 @@ export const billedCalls = ({ database, ledger, model, processes }: Experiment, 
     if (!sure) unsureMarkers.add(call.marker)
     if (bill === undefined) continue
     const [row] = rows.get(bill.id) ?? []
-    const isCut = call.aborted || bill.aborted || (row !== undefined && (row.status === "cancelled" || row.status === null))
+    // A caller that gives up a short answer may have read nothing of it, though all of it was written.
+    const replies = repliesTo.get(call.marker) ?? []
+    const isGivenUp = replies.length === 0 || replies.some(({ status }) => status === "cancelled")
+    const isCut = call.aborted || bill.aborted || isGivenUp
     figures[sure ? (isCut ? "given up" : "exact") : "not sure"]++
     if (!sure) continue
     const mayBeUnread = isCut && (call.endedAt ?? Infinity) - (call.firstAt ?? Infinity) < readingMillis
     if (row === undefined) {
-      if (!mayBeUnread) violate(`call ${bill.id} of ${call.caller} about ${call.marker} is missing: ${JSON.stringify(call)}`)
+      if (!mayBeUnread)
+        violate(
+          `call ${bill.id} of ${call.caller} about ${call.marker} is missing: ${explained({ model, processes }, call, replies)}`
+        )
     } else if (!isCut && `${countsOf(row)}` !== `${billedCounts(bill)}`) {
       violate(`call ${bill.id} is ${countsOf(row)} in the ledger and ${billedCounts(bill)} at the simulator`)
     }
