@@ -2,6 +2,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { Cause, Context, Effect, Latch, Layer, Queue, Schedule, Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { AppConfig } from "../config/Settings.ts"
+import { observedGauge } from "../ops/Metrics.ts"
 import { makeClient } from "./Connections.ts"
 import { parseTopic, type Topic, type TopicKind } from "./Topics.ts"
 
@@ -49,6 +50,8 @@ export class Notifications extends Context.Service<
     readonly onKind: (kind: TopicKind, handler: Handler) => Effect.Effect<void, never, Scope.Scope>
     /** Calls `handler` when the listener is lost, and again when it is back, until the scope closes. */
     readonly onReset: (handler: () => void) => Effect.Effect<void, never, Scope.Scope>
+    /** How many wait for a topic now. */
+    readonly waiting: () => number
     /** Waits until the topic is published, or until interrupted. */
     readonly once: (topic: Topic) => Effect.Effect<void>
     /** Notifies subscribers in this process at once; the writer notifies other processes by `pg_notify`. */
@@ -133,14 +136,22 @@ export class Notifications extends Context.Service<
 
       const once = (topic: Topic) =>
         Effect.callback<void>((resume) => {
-          const wake = () => resume(Effect.void)
-          const wakes = waiters.get(topic) ?? new Set()
-          waiters.set(topic, wakes.add(wake))
-          return Effect.sync(() => {
+          // A wait that is woken leaves by itself: the returned effect runs only when the wait is interrupted.
+          const leave = () => {
             wakes.delete(wake)
             if (wakes.size === 0 && waiters.get(topic) === wakes) waiters.delete(topic)
-          })
+          }
+          const wake = () => {
+            leave()
+            resume(Effect.void)
+          }
+          const wakes = waiters.get(topic) ?? new Set()
+          waiters.set(topic, wakes.add(wake))
+          return Effect.sync(leave)
         })
+
+      const waiting = () => [...waiters.values()].reduce((sum, wakes) => sum + wakes.size, 0)
+      yield* observedGauge("chat_notification_waiters", "Requests of this process that wait for a change.", waiting)
 
       return Notifications.of({
         connected: () => connected,
@@ -151,6 +162,7 @@ export class Notifications extends Context.Service<
         },
         onReset: (handler) => subscribe(resets, handler),
         once,
+        waiting,
         publishLocal
       })
     })

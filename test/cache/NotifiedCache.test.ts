@@ -23,6 +23,7 @@ const makeNotifications = () => {
       onKind: (kind, handler) => set(handlers, (topic) => topic.startsWith(`${kind}:`) && handler(topic.slice(kind.length + 1))),
       onReset: (handler) => set(resets, handler),
       once: () => Effect.never,
+      waiting: () => 0,
       publishLocal: () => {}
     }),
     notify: (topic: string) => {

@@ -88,6 +88,18 @@ describe("the listeners of two processes", () => {
     assert.isTrue((await theirs)._tag === "None")
   })
 
+  it("keep nothing of a wait that is over", async () => {
+    const { once, publishLocal, waiting } = one.service
+    assert.strictEqual(waiting(), 0)
+    const waits = Array.from({ length: 3 }, () => Effect.runPromise(once("reply:10")))
+    const given = Effect.runPromise(Effect.timeoutOption(once("reply:11"), "50 millis"))
+    assert.strictEqual(waiting(), 4)
+    publishLocal("reply:10")
+    await Promise.all(waits)
+    assert.strictEqual((await given)._tag, "None")
+    assert.strictEqual(waiting(), 0)
+  })
+
   it("report a lost connection, wake all waiters, and reconnect", async () => {
     const states: Array<boolean> = []
     const scope = Scope.makeUnsafe()

@@ -12,6 +12,7 @@ const families = [
   ["process_uptime_seconds", "gauge", "Time since the start."],
   ["chat_requests_in_progress", "gauge", "Requests in progress in this process."],
   ["chat_requests_refused_total", "counter", "Requests refused for being too many."],
+  ["chat_notification_waiters", "gauge", "Requests of this process that wait for a change."],
   ["chat_streams_open", "gauge", "Replies being watched in this process."],
   ["chat_stream_text_units", "gauge", "UTF-16 units of running replies in memory."],
   ["chat_citations_dropped_total", "counter", "Citations left out of replies, because their text was not where Google said."],
