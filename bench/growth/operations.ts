@@ -43,6 +43,6 @@ export const operations: ReadonlyArray<Operation> = [
 export const statements: Readonly<Record<string, string>> = {
   send: "%send_message(%",
   claim: "%update messages m set status = %lease_until%",
-  context: "with replies as (%",
+  context: "%with recursive path as (%",
   finish: "%finish_reply(%"
 }
