@@ -131,7 +131,7 @@ const Main = Layer.effectDiscard(
     process.exitCode = yield* runReloading({
       entry: folderOf("dev/server.ts"),
       env: { ...process.env, ...started },
-      folders: [folderOf("src"), folderOf("migrations"), folderOf("web")],
+      folders: [folderOf("src"), folderOf("migrations"), folderOf("client"), folderOf("web")],
       prepare: buildPlayground,
       say
     })

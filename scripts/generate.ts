@@ -4,7 +4,7 @@ import { existsSync, globSync, readFileSync } from "node:fs"
 const isCheck = process.argv.includes("--check")
 const contents = () =>
   new Map(
-    [".env.example", "openapi.json", "docs/settings.md", ...globSync("postman/*.json")].map((file) => [
+    [".env.example", "openapi.json", "client/src/contract.ts", "docs/settings.md", ...globSync("postman/*.json")].map((file) => [
       file,
       existsSync(file) ? readFileSync(file, "utf8") : ""
     ])
@@ -12,6 +12,7 @@ const contents = () =>
 
 const before = contents()
 await import("./openapi.ts")
+await import("./clientContract.ts")
 await import("./settings.ts")
 await import("./envExample.ts")
 await import("./collection.ts")

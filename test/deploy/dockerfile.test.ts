@@ -26,6 +26,7 @@ describe("the build context", () => {
       "migrations/index.ts",
       "src/main.ts",
       "src/keys/Keys.ts",
+      "client/src/index.ts",
       "web/main.tsx"
     ]
     const left = [".env", ".npmrc", ".git/config", ".data/jwt-keys", "node_modules/pg/index.js", "dist/main.mjs", "dev/main.ts"]

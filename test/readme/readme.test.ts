@@ -75,7 +75,7 @@ describe("the documents", () => {
     .filter((name) => name.endsWith(".md"))
     .map((name) => join("docs", name))
 
-  for (const file of ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...pages]) {
+  for (const file of ["README.md", "CONTRIBUTING.md", "SECURITY.md", "client/README.md", "examples/README.md", ...pages]) {
     const text = readFileSync(file, "utf8")
 
     it(`name existing commands: ${file}`, () => {

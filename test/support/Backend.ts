@@ -13,7 +13,9 @@ export interface Settings {
   readonly [name: string]: string | undefined
 }
 
-const jwtKeys = `test:${Buffer.from("0123456789abcdef0123456789ABCDEF").toString("base64")}`
+/** Signs the access tokens of test backends. */
+export const jwtSecret = Buffer.from("0123456789abcdef0123456789ABCDEF")
+const jwtKeys = `test:${jwtSecret.toString("base64")}`
 
 const complete = async (settings: Settings): Promise<Record<string, string>> => {
   const all = {

@@ -1,14 +1,24 @@
 import { globSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "vitest"
 
-describe("the playground", () => {
-  it("imports only types of the contract, and nothing else of src", () => {
-    const imports = globSync("web/**/*.{ts,tsx}", { exclude: ["web/node_modules/**"] }).flatMap((file) =>
-      [...readFileSync(file, "utf8").matchAll(/^import [^;"]*"([^"]*\/src\/[^"]*|effect[^"]*)"/gm)].map(
-        ([statement]) => statement
-      )
+/** What the files import from outside their own folders. */
+const importsOf = (files: string): ReadonlyArray<string> =>
+  globSync(files, { exclude: ["**/node_modules/**"] }).flatMap((file) =>
+    [...readFileSync(file, "utf8").matchAll(/^(?:import|export) (?:[^"]*from )?"([^"]*)"/gm)].map(([, path = ""]) => path)
+  )
+
+describe("the playground and the client", () => {
+  it("import nothing of the server, nor Effect", () => {
+    const imports = [...importsOf("web/**/*.{ts,tsx}"), ...importsOf("client/src/*.ts")]
+    assert.include(imports, "../../client/src/contract.ts")
+    assert.deepStrictEqual(
+      imports.filter((path) => /^(?:\.\.\/)+src\/|^effect(?:\/|$)|^node:/.test(path)),
+      []
     )
-    assert.isNotEmpty(imports)
-    for (const statement of imports) assert.match(statement, /^import type .*"(?:[./]+\/src\/api\/.*|effect(?:\/http-api)?)"$/)
+  })
+
+  it("share the client's modules, which import nothing but the parser of events", () => {
+    const imports = importsOf("client/src/*.ts").filter((path) => !/^\.\/\w+\.ts$/.test(path))
+    assert.deepStrictEqual([...new Set(imports)], ["eventsource-parser"])
   })
 })

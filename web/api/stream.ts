@@ -1,11 +1,9 @@
-import { createParser } from "eventsource-parser"
-import type { ReplyEvent } from "../../src/api/chat/StreamEvents.ts"
-import { withSession } from "./client.ts"
+import type { ReplyEvent } from "../../client/src/contract.ts"
+import { ReplyStream, type StreamSource } from "../../client/src/ReplyStream.ts"
+import { call, withSession } from "./client.ts"
 import { addAnswer } from "./exchanges.ts"
-import { Problem, Unreachable } from "./problem.ts"
+import { Problem } from "./problem.ts"
 import { exchange, readAnswer } from "./transport.ts"
-
-export type StreamEvent = (typeof ReplyEvent.Encoded)["data"]
 
 interface Reply {
   readonly chatroomId: string
@@ -13,7 +11,7 @@ interface Reply {
 }
 
 export interface StreamHandlers {
-  readonly onEvent: (event: StreamEvent) => void
+  readonly onEvent: (event: ReplyEvent) => void
   /** The connection was lost; another try follows. */
   readonly onLost: () => void
   /** It goes on where it was lost. */
@@ -23,81 +21,50 @@ export interface StreamHandlers {
   readonly onRefused: (problem: Problem) => void
 }
 
-/** Longer than two heartbeats of the server: the connection is dead. */
-const silenceMillis = 40_000
-const pauses = [300, 1_000, 2_000, 4_000, 8_000]
-const endings = new Set<string>(["completed", "failed", "cancelled"])
-
-/** Reads the events of one connection. True when the reply has ended. */
-const readEvents = async (
-  number: number,
-  body: ReadableStream<Uint8Array>,
-  onEvent: (event: StreamEvent, id?: string) => void
-) => {
-  const reader = body.getReader()
+/** The same response, whose text is also added to its exchange. */
+const recorded = (number: number, response: Response): Response => {
+  if (response.body === null) return response
   const decoder = new TextDecoder()
-  let isOver = false
-  const parser = createParser({
-    onEvent: ({ data, id }) => {
-      // What a later release adds has another type, which the handler skips.
-      const event = JSON.parse(data) as StreamEvent
-      isOver ||= endings.has(event.type)
-      onEvent(event, id)
+  const record = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform: (bytes, controller) => {
+      addAnswer(number, decoder.decode(bytes, { stream: true }))
+      controller.enqueue(bytes)
     }
   })
-  for (;;) {
-    const timer = setTimeout(() => void reader.cancel().catch(() => {}), silenceMillis)
-    const { done, value } = await reader.read().finally(() => clearTimeout(timer))
-    if (done) return isOver
-    const text = decoder.decode(value, { stream: true })
-    addAnswer(number, text)
-    parser.feed(text)
+  return new Response(response.body.pipeThrough(record), response)
+}
+
+const sourceOf = ({ chatroomId, id }: Reply): StreamSource => {
+  const params = { id: chatroomId, mid: id }
+  return {
+    open: (position, signal) =>
+      withSession(async () => {
+        const parts = { params, headers: { "last-event-id": position }, signal }
+        const { number, response } = await exchange("GET /chatroom/:id/message/:mid/stream", parts)
+        if (!response.ok) await readAnswer(number, response)
+        return recorded(number, response)
+      }),
+    read: (signal) => call("GET /chatroom/:id/message/:mid", { params, signal })
   }
 }
 
-/** Resolves after a pause, or as soon as the browser is online again. */
-const pause = (millis: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      removeEventListener("online", done)
-      resolve()
-    }
-    const timer = setTimeout(done, millis)
-    addEventListener("online", done)
-    signal.addEventListener("abort", done, { once: true })
-  })
-
-/**
- * Follows a reply to its end. When the connection is lost, it connects again with the id of the last event, and the server
- * goes on at the next character.
- */
-export const follow = async ({ chatroomId, id }: Reply, handlers: StreamHandlers, signal: AbortSignal): Promise<void> => {
-  let position: string | undefined
-  let failures = 0
-  const connect = async () => {
-    const parts = { params: { id: chatroomId, mid: id }, headers: { "last-event-id": position }, signal }
-    const { number, response } = await exchange("GET /chatroom/:id/message/:mid/stream", parts)
-    if (!response.ok) await readAnswer(number, response)
-    if (response.status === 204 || response.body === null) return true
-    if (failures > 0) handlers.onResumed()
-    return readEvents(number, response.body, (event, eventId) => {
-      failures = 0
-      position = eventId ?? position
-      handlers.onEvent(event)
-    })
+/** Follows a reply to its end, over lost connections, for as long as the page is open. */
+export const follow = async (reply: Reply, handlers: StreamHandlers, signal: AbortSignal): Promise<void> => {
+  let isLost = false
+  const onLost = () => {
+    if (!isLost) handlers.onLost()
+    isLost = true
   }
-  while (!signal.aborted) {
-    try {
-      if (await withSession(connect)) return handlers.onEnd()
-    } catch (error) {
-      const isFinal = error instanceof Problem && error.retryAfter === undefined && error.status < 500
-      if (isFinal) return handlers.onRefused(error)
-      if (signal.aborted) return
-      if (!(error instanceof Problem || error instanceof Unreachable || error instanceof TypeError)) throw error
+  try {
+    for await (const event of new ReplyStream(sourceOf(reply), { signal, onLost, reconnects: Infinity })) {
+      if (isLost) handlers.onResumed()
+      isLost = false
+      handlers.onEvent(event)
     }
-    if (failures === 0) handlers.onLost()
-    await pause(pauses[failures] ?? 10_000, signal)
-    failures++
+    handlers.onEnd()
+  } catch (error) {
+    if (signal.aborted) return
+    if (!(error instanceof Problem)) throw error
+    handlers.onRefused(error)
   }
 }

@@ -1,4 +1,5 @@
 import * as exchanges from "./exchanges.ts"
+import { addressOf, type Parts as Address } from "../../client/src/transport.ts"
 import type { Operation } from "./contract.ts"
 import { Problem, Unreachable } from "./problem.ts"
 import { accessToken } from "./tokens.ts"
@@ -7,9 +8,7 @@ import { accessToken } from "./tokens.ts"
 export const baseUrl = new URL("..", import.meta.url).href.replace(/\/$/, "")
 
 /** A request, whatever the operation. */
-export interface Parts {
-  readonly params?: Readonly<Record<string, string>>
-  readonly query?: Readonly<Record<string, string | undefined>>
+export interface Parts extends Pick<Address, "params" | "query"> {
   readonly headers?: Readonly<Record<string, string | undefined>>
   readonly body?: unknown
   /** A body that is sent as it is; its type is in `headers`. */
@@ -20,16 +19,9 @@ export interface Parts {
 const defined = (values: Readonly<Record<string, string | undefined>> = {}) =>
   Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined)
 
-const pathOf = (path: string, { params = {}, query }: Parts): string => {
-  const filled = path.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? ""))
-  const search = new URLSearchParams(defined(query)).toString()
-  return search === "" ? filled : `${filled}?${search}`
-}
-
 /** Sends a request once, and records it. */
 export const exchange = async (operation: Operation, parts: Parts): Promise<{ number: number; response: Response }> => {
-  const [method = "", template = ""] = operation.split(" ")
-  const path = pathOf(template, parts)
+  const [method, path] = addressOf(operation, parts)
   const token = accessToken()
   const body = parts.body === undefined ? undefined : JSON.stringify(parts.body)
   const headers = {

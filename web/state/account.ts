@@ -31,7 +31,7 @@ export const loadModels = async (): Promise<void> => {
 export const loadUsage = async (): Promise<ReadonlyArray<Day>> => (await call("GET /user/usage", {})).data
 export const loadSubscription = (): Promise<Subscription> => call("GET /subscription/status", {})
 export const loadSessions = async (): Promise<ReadonlyArray<Session>> =>
-  (await call("GET /auth/sessions", { query: { limit: "100" } })).data
+  (await call("GET /auth/sessions", { query: { limit: 100 } })).data
 export const endSession = (id: string): Promise<void> => call("DELETE /auth/sessions/:id", { params: { id } })
 
 /** The page at Stripe where the user pays. */

@@ -24,7 +24,7 @@ let current: string | undefined
 
 /** A page of the branch on which the room stands, newest first. */
 const loadPage = (id: string, before?: string) => {
-  const query = { branch: "active", limit: "50", ...(before === undefined ? {} : { before }) }
+  const query = { branch: "active" as const, limit: 50, ...(before === undefined ? {} : { before }) }
   return call("GET /chatroom/:id/messages", { params: { id }, query })
 }
 

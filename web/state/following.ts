@@ -1,6 +1,8 @@
 import { signal } from "@preact/signals"
+import type { ReplyEvent } from "../../client/src/contract.ts"
+import { applyEvent, isEnd } from "../../client/src/events.ts"
 import { messageOf } from "../api/problem.ts"
-import { follow, type StreamEvent } from "../api/stream.ts"
+import { follow } from "../api/stream.ts"
 import { announce, show } from "./announcements.ts"
 import { loadMe } from "./account.ts"
 import { type Message, messages, patchMessage, putMessages } from "./messages.ts"
@@ -26,38 +28,13 @@ const endings: Readonly<Record<string, string>> = {
   cancelled: "The reply was stopped"
 }
 
-const insertAt = (text: string, offset: number, added: string): string => text.slice(0, offset) + added
-
-/** Puts an event of the stream into the reply. Events with other names are skipped: later releases may add some. */
-const apply = (roomId: string, id: string, event: StreamEvent): void => {
-  const reply = messages.value.get(id)
+/** Puts an event of the stream into the reply. */
+const apply = (roomId: string, id: string, event: ReplyEvent): void => {
   if (event.type === "title") return updateRoom(roomId, { title: event.title, titleSource: "model" })
+  const reply = messages.value.get(id)
   if (reply === undefined) return
-  switch (event.type) {
-    case "status":
-      return patchMessage(id, { status: event.status, attempt: event.attempt })
-    case "delta":
-      return patchMessage(id, { content: reply.content + event.text })
-    case "replace":
-      return patchMessage(id, { content: event.text })
-    case "thought":
-      return patchMessage(id, { thoughts: insertAt(reply.thoughts ?? "", event.offset, event.text) })
-    case "usage": {
-      const { type: _, ...usage } = event
-      return patchMessage(id, { usage })
-    }
-    case "sources": {
-      const { type: _, ...grounding } = event
-      return patchMessage(id, grounding)
-    }
-    case "completed":
-    case "failed":
-    case "cancelled": {
-      const { type, ...message } = event
-      announce(endings[type] ?? "")
-      return putMessages([message])
-    }
-  }
+  if (isEnd(event)) announce(endings[event.type] ?? "")
+  putMessages([applyEvent(reply, event)])
 }
 
 /** Follows a reply to its end, over lost connections. */
@@ -77,7 +54,7 @@ export const followReply = (reply: Pick<Message, "chatroomId" | "id">): void => 
     loadMe().catch(() => {})
   }
   const handlers = {
-    onEvent: (event: StreamEvent) => apply(chatroomId, id, event),
+    onEvent: (event: ReplyEvent) => apply(chatroomId, id, event),
     onLost: () => {
       setLine(id, "lost")
       announce("Connection lost. Reconnecting.")

@@ -22,16 +22,15 @@ export const openRoom = computed(() => rooms.value.find(({ id }) => id === openR
 const page = (cursor: string | undefined) =>
   call("GET /chatroom", {
     query: {
-      limit: "40",
-      ...(showsArchived.value ? { archived: "true" } : {}),
-      ...(search.value === "" ? {} : { q: search.value }),
-      ...(cursor === undefined ? {} : { cursor })
+      limit: 40,
+      archived: showsArchived.value || undefined,
+      q: search.value || undefined,
+      cursor
     }
   })
 
 export const loadRooms = async (): Promise<void> => {
   const loaded = await page(undefined)
-  if (loaded === undefined) return
   batch(() => {
     rooms.value = loaded.data
     nextRooms.value = loaded.nextCursor
@@ -55,7 +54,7 @@ export const searchFor = async (text: string): Promise<void> => {
   const own = ++latestSearch
   search.value = text
   found.value = undefined
-  const messages = text === "" ? undefined : call("GET /search", { query: { q: text, limit: "10" } })
+  const messages = text === "" ? undefined : call("GET /search", { query: { q: text, limit: 10 } })
   await loadRooms()
   const matches = (await messages)?.data ?? []
   if (own === latestSearch) found.value = matches

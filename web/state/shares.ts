@@ -16,5 +16,5 @@ export const shareRoom = async (id: string, expiresIn: number | null): Promise<N
   }
 }
 
-export const loadShares = async (): Promise<ReadonlyArray<Share>> => (await call("GET /shares", { query: { limit: "100" } })).data
+export const loadShares = async (): Promise<ReadonlyArray<Share>> => (await call("GET /shares", { query: { limit: 100 } })).data
 export const revokeShare = (id: string): Promise<void> => call("DELETE /shares/:id", { params: { id } })

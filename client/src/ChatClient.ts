@@ -1,0 +1,290 @@
+import { type Exchange, keyed, type Login, type Message, type Operations, type SendMessage } from "./contract.ts"
+import type * as contract from "./contract.ts"
+import { Problem } from "./Problem.ts"
+import { ReplyStream, type StreamOptions } from "./ReplyStream.ts"
+import { defaultRetries, delayOf, type Retries, sleep } from "./retry.ts"
+import { memoryStore, Session, type TokenStore } from "./Session.ts"
+import { addressOf, Deadline, initOf, type Operation, orProblem, type Parts, readBody } from "./transport.ts"
+
+export interface ClientOptions {
+  /** Where the API is, for example `https://chat.example.com`. */
+  readonly baseUrl: string
+  /** An API key instead of a login. */
+  readonly apiKey?: string | undefined
+  /** Where the tokens of a login are kept; by default in memory. */
+  readonly tokens?: TokenStore | undefined
+  /** Lets the server keep the refresh token in a cookie: for pages of the API's own origin. */
+  readonly cookie?: boolean | undefined
+  /** The session has ended: it was revoked, or its refresh token is not valid any more. */
+  readonly onSessionEnd?: ((problem: Problem) => void) | undefined
+  readonly retries?: Partial<Retries> | undefined
+  /** Milliseconds for a request and its response, per attempt; 60 seconds by default. Streams and uploads have none. */
+  readonly timeout?: number | undefined
+  readonly fetch?: typeof fetch | undefined
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined
+  /** Made by the client where the operation takes one and the caller gives none. */
+  readonly idempotencyKey?: string | undefined
+  readonly timeout?: number | undefined
+}
+
+/** Whether the server answers the operation in JSON, or with nothing. */
+export type JsonOperation = { [O in Operation]: Operations[O]["response"] extends Response ? never : O }[Operation]
+
+/** What a request of an operation takes. */
+export type RequestOf<O extends Operation> = Omit<Operations[O], "response"> & CallOptions
+export type ResponseOf<O extends Operation> = Operations[O]["response"]
+
+/** The arguments after the operation: the request may be left out when all of it is optional. */
+type Arguments<O extends Operation> = {} extends RequestOf<O> ? [request?: RequestOf<O>] : [request: RequestOf<O>]
+
+interface Page {
+  readonly data: ReadonlyArray<unknown>
+  readonly nextCursor: string | null
+}
+/** Operations that answer with a page of a list. */
+export type PagedOperation = { [O in Operation]: Operations[O]["response"] extends Page ? O : never }[Operation]
+export type ItemOf<O extends PagedOperation> = ResponseOf<O>["data"][number]
+
+export type TicketOperation = Extract<Operation, `POST ${string}-ticket`>
+
+/** A reply, or its address. */
+export type ReplyAddress = Pick<Message, "chatroomId" | "id">
+
+type Code = Omit<contract.VerifyOtp, "purpose">
+
+const uploadTimeout = 600_000
+const isIdempotent = (operation: Operation): boolean => /^(?:GET|PUT|DELETE) /.test(operation)
+/** Whether the operation needs no login, so that it works while a stored session can no longer be renewed. */
+const isAnonymous = (operation: Operation): boolean => /^POST \/auth\/(?!logout$|change-password$)/.test(operation)
+
+/** 24 hexadecimal digits; `crypto.randomUUID` is missing on pages without https. */
+const newKey = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+
+interface Attempt extends Parts {
+  readonly signal?: AbortSignal | undefined
+  readonly timeout?: number | undefined
+}
+
+/**
+ * A client of the API. It logs in and keeps the session alive, repeats what may be repeated, reads streams over lost
+ * connections, and throws refusals as `Problem` and the lack of a response as `Unreachable`.
+ */
+export class ChatClient {
+  readonly baseUrl: string
+  private readonly options: ClientOptions
+  private readonly retries: Retries
+  private readonly session: Session
+
+  constructor(options: ClientOptions) {
+    this.options = options
+    this.baseUrl = options.baseUrl.replace(/\/+$/, "")
+    this.retries = { ...defaultRetries, ...options.retries }
+    this.session = new Session({
+      store: options.tokens ?? memoryStore(),
+      name: `gemini-chat-client ${this.baseUrl}`,
+      isInCookie: options.cookie === true,
+      exchange: (refreshToken) => this.exchangeTokens(refreshToken),
+      onEnd: options.onSessionEnd
+    })
+  }
+
+  /** Calls an operation: `call("GET /chatroom/:id", { params: { id } })`. Returns its JSON, or undefined for a 204. */
+  async call<O extends JsonOperation>(operation: O, ...[request]: Arguments<O>): Promise<ResponseOf<O>> {
+    const parts: Attempt = request ?? {}
+    // The server sends what its contract says.
+    return (await this.retried(operation, this.keyedParts(operation, parts, request?.idempotencyKey), readBody)) as ResponseOf<O>
+  }
+
+  /** Calls an operation and returns the response as it came, for text, bytes and headers. Its body has no time limit. */
+  request<O extends Operation>(operation: O, ...[request]: Arguments<O>): Promise<Response> {
+    const parts: Attempt = request ?? {}
+    return this.retried(operation, this.keyedParts(operation, parts, request?.idempotencyKey), (response) => response)
+  }
+
+  /** The pages of a list. */
+  async *pages<O extends PagedOperation>(operation: O, ...[request]: Arguments<O>): AsyncGenerator<ResponseOf<O>, void> {
+    const { query, ...parts }: Attempt = request ?? {}
+    let from = query
+    for (;;) {
+      const page = (await this.retried(operation, { ...parts, query: from }, readBody)) as ResponseOf<O>
+      yield page
+      const { nextCursor } = page
+      if (nextCursor === null) return
+      from = { ...query, cursor: nextCursor }
+    }
+  }
+
+  /** The items of a list, over its pages. */
+  async *items<O extends PagedOperation>(operation: O, ...request: Arguments<O>): AsyncGenerator<ItemOf<O>, void> {
+    for await (const { data } of this.pages(operation, ...request)) yield* data as ReadonlyArray<ItemOf<O>>
+  }
+
+  /** Sends a one-time code to a mobile number. */
+  sendCode(mobile: string, options: CallOptions = {}): Promise<contract.OtpChallenge> {
+    return this.call("POST /auth/send-otp", { ...options, body: { mobile } })
+  }
+
+  /** Logs in with a one-time code, or with a password, and keeps the tokens. */
+  async logIn(secret: Code | contract.PasswordLogin, options: CallOptions = {}): Promise<Login> {
+    const operation = "otp" in secret ? "POST /auth/verify-otp" : "POST /auth/login"
+    const parts = { ...options, headers: { ...this.cookieHeader(), ...options.headers }, body: secret }
+    const login = (await this.retried(operation, parts, readBody)) as Login
+    await this.session.keep(login)
+    return login
+  }
+
+  /** Ends this session, the others, or all. */
+  async logOut(scope: "local" | "others" | "global" = "local", options: CallOptions = {}): Promise<void> {
+    const headers = { ...this.cookieHeader(), ...options.headers }
+    await this.call("POST /auth/logout", { ...options, headers, body: { scope } })
+    if (scope !== "others") await this.session.forget()
+  }
+
+  /** Continues a session from before: the one whose tokens are stored, or the one of the cookie. */
+  async restore(signal?: AbortSignal): Promise<boolean> {
+    try {
+      if ((await this.session.token(signal)) !== undefined) return true
+      if (this.options.cookie !== true) return false
+      await this.session.renew(undefined, signal)
+      return true
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return false
+      throw error
+    }
+  }
+
+  /** Asks a question. Returns at once, or after at most `wait` seconds with the reply if it has ended by then. */
+  ask(
+    chatroomId: string,
+    question: string | SendMessage,
+    options: CallOptions & { readonly wait?: number | undefined } = {}
+  ): Promise<Exchange> {
+    const { wait, ...rest } = options
+    const body = typeof question === "string" ? { content: question } : question
+    return this.call("POST /chatroom/:id/message", { ...rest, params: { id: chatroomId }, query: { wait }, body })
+  }
+
+  /** Follows a reply to its end, over lost connections. */
+  stream(reply: ReplyAddress, options: StreamOptions = {}): ReplyStream {
+    const params = { id: reply.chatroomId, mid: reply.id }
+    const open = async (position: string | undefined, signal: AbortSignal): Promise<Response> => {
+      if (options.ticket === true) return this.openWithTicket(reply, position, signal)
+      const headers = { "last-event-id": position }
+      return this.authorized("GET /chatroom/:id/message/:mid/stream", { params, headers, signal }, (response) => response)
+    }
+    const read = (signal: AbortSignal) => this.call("GET /chatroom/:id/message/:mid", { params, signal })
+    return new ReplyStream({ open, read }, options)
+  }
+
+  /** The URL that a ticket opens: for `EventSource`, and for a download that a link starts. */
+  async ticketUrl<O extends TicketOperation>(operation: O, ...request: Arguments<O>): Promise<string> {
+    const { url } = await this.call(operation, ...request)
+    return this.baseUrl + url
+  }
+
+  /** Uploads a file. Its type is the file's own, unless another is given; the server compares it with the bytes. */
+  upload(
+    file: Blob | Uint8Array<ArrayBuffer> | ArrayBuffer,
+    options: CallOptions & { readonly name?: string | undefined; readonly type?: string | undefined } = {}
+  ): Promise<contract.File> {
+    const { idempotencyKey, name, signal, timeout = uploadTimeout } = options
+    const own = file instanceof Blob && file.type !== "" ? file.type : undefined
+    const ownName = "name" in file && typeof file.name === "string" ? file.name : undefined
+    const headers = { ...options.headers, "content-type": options.type ?? own ?? "application/octet-stream" }
+    const parts = { query: { name: name ?? ownName }, headers, file, signal, timeout }
+    const sent = this.retried("POST /files", this.keyedParts("POST /files", parts, idempotencyKey), readBody)
+    return sent as Promise<contract.File>
+  }
+
+  private cookieHeader(): Readonly<Record<string, string>> {
+    return this.options.cookie === true ? { "x-refresh-token": "cookie" } : {}
+  }
+
+  private keyedParts(operation: Operation, parts: Attempt, key: string | undefined): Attempt {
+    const given = key ?? parts.headers?.["idempotency-key"]
+    if (given === undefined && !keyed.has(operation)) return parts
+    return { ...parts, headers: { ...parts.headers, "idempotency-key": given ?? newKey() } }
+  }
+
+  private async exchangeTokens(refreshToken: string | undefined): Promise<contract.Tokens> {
+    const body = refreshToken === undefined ? {} : { refreshToken }
+    const parts = { headers: this.cookieHeader(), body }
+    // The old token works until the new one was used, so a lost response is asked for again.
+    return (await this.repeat(() => this.send("POST /auth/refresh", parts, readBody), undefined)) as contract.Tokens
+  }
+
+  /** Sends a request, again when it fails and may be repeated. */
+  private retried<A>(operation: Operation, parts: Attempt, read: (response: Response) => A | Promise<A>): Promise<A> {
+    const attempt = () => this.authorized(operation, parts, read)
+    const isSafe = isIdempotent(operation) || parts.headers?.["idempotency-key"] !== undefined
+    return isSafe ? this.repeat(attempt, parts.signal) : attempt()
+  }
+
+  private async repeat<A>(attempt: () => Promise<A>, signal: AbortSignal | undefined): Promise<A> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await attempt()
+      } catch (error) {
+        const delay = signal?.aborted === true ? undefined : delayOf(error, failures, this.retries)
+        if (delay === undefined) throw error
+        await sleep(delay, signal)
+      }
+    }
+  }
+
+  /** Sends a request with a valid access token: an expired one is exchanged first. */
+  private async authorized<A>(operation: Operation, parts: Attempt, read: (response: Response) => A | Promise<A>): Promise<A> {
+    const { apiKey } = this.options
+    if (apiKey !== undefined || isAnonymous(operation)) return this.send(operation, parts, read, apiKey)
+    const token = await this.session.token(parts.signal)
+    try {
+      return await this.send(operation, parts, read, token)
+    } catch (error) {
+      // It was refused, so nothing was done.
+      if (!(error instanceof Problem) || error.code !== "token_expired" || token === undefined) throw error
+      const { accessToken } = await this.session.renew(token, parts.signal)
+      return this.send(operation, parts, read, accessToken)
+    }
+  }
+
+  private async send<A>(
+    operation: Operation,
+    parts: Attempt,
+    read: (response: Response) => A | Promise<A>,
+    token?: string
+  ): Promise<A> {
+    const [method, path] = addressOf(operation, parts)
+    return this.exchange(path, initOf(method, parts, token), parts, read)
+  }
+
+  private async exchange<A>(
+    path: string,
+    init: RequestInit,
+    { signal, timeout = this.options.timeout ?? 60_000 }: Attempt,
+    read: (response: Response) => A | Promise<A>
+  ): Promise<A> {
+    signal?.throwIfAborted()
+    const { fetch = globalThis.fetch } = this.options
+    const deadline = new Deadline(timeout, signal)
+    try {
+      const response = await fetch(this.baseUrl + path, { ...init, signal: deadline.signal })
+      return await read(await orProblem(response))
+    } catch (error) {
+      throw deadline.failure(error)
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  private async openWithTicket(reply: ReplyAddress, position: string | undefined, signal: AbortSignal): Promise<Response> {
+    const params = { id: reply.chatroomId, mid: reply.id }
+    const { url } = await this.call("POST /chatroom/:id/message/:mid/stream-ticket", { params, signal })
+    const path = position === undefined ? url : `${url}&after=${encodeURIComponent(position)}`
+    return this.exchange(path, { method: "GET" }, { signal }, (response) => response)
+  }
+}

@@ -1,0 +1,105 @@
+import type { Tokens as Answer } from "./contract.ts"
+import { Problem } from "./Problem.ts"
+import { shared } from "./retry.ts"
+
+/** The tokens of a login. */
+export interface Tokens {
+  readonly accessToken: string
+  /** Absent when the server keeps it in a cookie. */
+  readonly refreshToken?: string | undefined
+  /** Milliseconds since 1970 from which on the access token is exchanged before it is used. */
+  readonly renewAt: number
+}
+
+/** Where tokens are kept. A store that outlives the process, or that tabs share, continues the session there. */
+export interface TokenStore {
+  readonly load: () => Tokens | undefined | Promise<Tokens | undefined>
+  readonly save: (tokens: Tokens | undefined) => void | Promise<void>
+}
+
+export const memoryStore = (): TokenStore => {
+  let kept: Tokens | undefined
+  return { load: () => kept, save: (tokens) => void (kept = tokens) }
+}
+
+/** An access token is exchanged before it expires: 20 seconds, or a tenth of its life. */
+const tokensOf = ({ expiresIn, refreshToken, token }: Answer, previous?: Tokens): Tokens => ({
+  accessToken: token,
+  refreshToken: refreshToken ?? previous?.refreshToken,
+  renewAt: Date.now() + expiresIn * 1_000 - Math.min(20_000, expiresIn * 100)
+})
+
+/** Runs `work` alone among the tabs of a browser, because a refresh token can be used once. */
+const alone = <A>(name: string, work: () => Promise<A>): Promise<A> => {
+  const locks = typeof navigator === "undefined" ? undefined : navigator.locks
+  // The lock's own types say Promise<Promise<A>> in some versions of TypeScript.
+  return locks === undefined ? work() : Promise.resolve(locks.request(name, work)).then((result) => result)
+}
+
+interface Options {
+  readonly store: TokenStore
+  /** Of the lock that tabs share. */
+  readonly name: string
+  /** Whether the server keeps the refresh token in a cookie. */
+  readonly isInCookie: boolean
+  /** POST /auth/refresh; repeated with the same token when its response is lost. */
+  readonly exchange: (refreshToken: string | undefined) => Promise<Answer>
+  readonly onEnd: ((problem: Problem) => void) | undefined
+}
+
+/** The access token of a login, exchanged when it has expired: once, for however many calls wait for it. */
+export class Session {
+  private readonly options: Options
+  private running: Promise<Tokens> | undefined
+
+  constructor(options: Options) {
+    this.options = options
+  }
+
+  async keep(answer: Answer): Promise<void> {
+    await this.options.store.save(tokensOf(answer))
+  }
+
+  async forget(): Promise<void> {
+    await this.options.store.save(undefined)
+  }
+
+  /** A token that is valid now, as far as the client can tell; undefined without a login. */
+  async token(signal: AbortSignal | undefined): Promise<string | undefined> {
+    const tokens = await this.options.store.load()
+    if (tokens === undefined || Date.now() < tokens.renewAt) return tokens?.accessToken
+    return (await this.renew(tokens.accessToken, signal)).accessToken
+  }
+
+  /** The token that follows `stale`. The signal ends only the caller's wait, because other calls need the token as well. */
+  renew(stale: string | undefined, signal: AbortSignal | undefined): Promise<Tokens> {
+    if (this.running === undefined) {
+      const work = alone(this.options.name, () => this.exchange(stale)).finally(() => (this.running = undefined))
+      // Every caller may have given up when it fails.
+      work.catch(() => {})
+      this.running = work
+    }
+    return shared(this.running, signal)
+  }
+
+  private async exchange(stale: string | undefined): Promise<Tokens> {
+    const { exchange, isInCookie, onEnd, store } = this.options
+    const known = await store.load()
+    // Another call, or another tab, has exchanged it meanwhile.
+    if (known !== undefined && known.accessToken !== stale && Date.now() < known.renewAt) return known
+    if (known?.refreshToken === undefined && !isInCookie) {
+      throw new Problem(401, { code: "unauthenticated", detail: "An access token is required" })
+    }
+    try {
+      const tokens = tokensOf(await exchange(known?.refreshToken), known)
+      await store.save(tokens)
+      return tokens
+    } catch (error) {
+      if (error instanceof Problem && [400, 401, 403].includes(error.status)) {
+        await store.save(undefined)
+        onEnd?.(error)
+      }
+      throw error
+    }
+  }
+}

@@ -1,0 +1,8 @@
+export * from "./ChatClient.ts"
+export type * from "./contract.ts"
+export { applyEvent, isEnd } from "./events.ts"
+export { type FieldError, Problem, Unreachable } from "./Problem.ts"
+export { ReplyStream, type StreamOptions } from "./ReplyStream.ts"
+export type { Retries } from "./retry.ts"
+export type { Tokens as StoredTokens, TokenStore } from "./Session.ts"
+export type { Operation } from "./transport.ts"
