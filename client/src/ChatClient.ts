@@ -18,7 +18,7 @@ export interface ClientOptions {
   /** The session has ended: it was revoked, or its refresh token is not valid any more. */
   readonly onSessionEnd?: ((problem: Problem) => void) | undefined
   readonly retries?: Partial<Retries> | undefined
-  /** Milliseconds for a request and its response, per attempt; 60 seconds by default. Streams and uploads have none. */
+  /** Milliseconds for a request and its response, per attempt: 60 seconds by default, ten minutes for an upload. Streams have no end. */
   readonly timeout?: number | undefined
   readonly fetch?: typeof fetch | undefined
 }

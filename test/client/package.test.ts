@@ -1,4 +1,6 @@
+import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
@@ -35,19 +37,21 @@ const expired = (token: string): Promise<string> => {
     .sign(jwtSecret)
 }
 
-/** The origin of the pages, which no server has: the browser gets them from the test. */
-const origin = "http://pages.localhost"
-
-const openPage = async (browser: Browser, origin: string, module: string): Promise<Page> => {
-  const page = await browser.newPage()
-  await page.setRequestInterception(true)
-  page.on("request", (request) => {
-    const { pathname, origin: asked } = new URL(request.url())
-    if (asked !== origin) return void request.continue()
-    const isModule = pathname === "/client.js"
-    const contentType = isModule ? "text/javascript" : "text/html"
-    void request.respond({ contentType, body: isModule ? module : browserPage })
+/** Serves a page that uses the module, on an origin of its own. */
+const servePage = async (module: string) => {
+  const server = createServer(({ url }, response) => {
+    const isModule = url === "/client.js"
+    response.setHeader("content-type", isModule ? "text/javascript" : "text/html")
+    response.end(isModule ? module : browserPage)
   })
+  await once(server.listen(0, "127.0.0.1"), "listening")
+  const address = server.address()
+  const origin = `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`
+  return { origin, stop: () => new Promise((resolve) => server.close(resolve).closeAllConnections()) }
+}
+
+const openPage = async (browser: Browser, origin: string): Promise<Page> => {
+  const page = await browser.newPage()
   await page.goto(origin)
   await page.waitForFunction("globalThis.run !== undefined", { timeout: 30_000 })
   return page
@@ -102,15 +106,23 @@ describe("the installed package", () => {
   let gemini: GeminiSimulator
   let backend: Awaited<ReturnType<typeof startBackend>>
   let proxy: TcpProxy
+  let site: Awaited<ReturnType<typeof servePage>>
 
   beforeAll(async () => {
+    site = await servePage(readFileSync(join(project.folder, "node_modules/gemini-chat-client/dist/index.js"), "utf8"))
     database = await createDatabase()
     gemini = await startGeminiSimulator({ chunkMillis: 5 })
-    const settings = { DATABASE_URL: database.url, GEMINI_BASE_URL: gemini.url, BASIC_DAILY_PROMPTS: "100", CORS_ORIGINS: origin }
+    const settings = {
+      DATABASE_URL: database.url,
+      GEMINI_BASE_URL: gemini.url,
+      BASIC_DAILY_PROMPTS: "100",
+      CORS_ORIGINS: site.origin
+    }
     backend = await startBackend(settings)
     proxy = await TcpProxy.start(backend.url)
   })
   afterAll(async () => {
+    await site.stop()
     await proxy.stop()
     await backend.stop()
     await gemini.stop()
@@ -166,11 +178,10 @@ describe("the installed package", () => {
   })
 
   it.skipIf(!hasBrowser)("works in a page of another origin, with tabs that share a session", patience, async () => {
-    const module = readFileSync(join(project.folder, "node_modules/gemini-chat-client/dist/index.js"), "utf8")
     const browser = await startBrowser()
     try {
-      const pages = [await openPage(browser, origin, module), await openPage(browser, origin, module)] as const
-      const [page, other] = pages
+      const pages = [await openPage(browser, site.origin), await openPage(browser, site.origin)] as const
+      const [page] = pages
       await page.exposeFunction("cut", cut)
       await page.exposeFunction("expire", expired)
       const seen = await page.evaluate(`run(${JSON.stringify(proxy.through(backend.url))}, ${JSON.stringify(freshMobile())})`)
@@ -186,7 +197,6 @@ describe("the installed package", () => {
       const counts = await Promise.all(pages.map((each) => each.evaluate(`listTwice(${JSON.stringify(backend.url)})`)))
       assert.deepStrictEqual(counts, [2, 2])
       assert.lengthOf(refreshes, 1)
-      await other.close()
     } finally {
       await browser.close()
     }
