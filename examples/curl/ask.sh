@@ -25,6 +25,13 @@ post() {
 # The last value of a field of text in a line of JSON; nothing when there is none.
 field() { sed -nE "s/.*\"$1\":\"(([^\"\\\\]|\\\\.)*)\".*/\1/p"; }
 
+# Prints the text of an event. What JSON escapes, `%b` puts back, except quotes.
+show() {
+  local text
+  text=$(field text <<< "$1")
+  printf '%b' "${text//\\\"/\"}"
+}
+
 # A text as JSON.
 quoted() {
   local text=${1//\\/\\\\}
@@ -54,8 +61,8 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
       'event: '*) event=${line#event: } ;;
       'data: '*)
         case $event in
-          delta) printf '%b' "$(field text <<< "$line")"; last=$position ;;
-          replace) printf '\n(once more)\n%b' "$(field text <<< "$line")"; last=$position ;;
+          delta) show "$line"; last=$position ;;
+          replace) printf '\n(once more)\n'; show "$line"; last=$position ;;
           completed | failed | cancelled) ending=$event ;;
         esac
         ;;
