@@ -133,9 +133,20 @@ describe("a stream", () => {
     const { opened, stream } = streamOver([() => connection(quick + delta(0, 9)), busy, busy, busy], options)
     const error = await read(stream).catch((error: unknown) => error)
     assert.instanceOf(error, Problem)
-    // The first one had events, so its loss does not count.
     assert.lengthOf(opened, 3)
     assert.lengthOf(lost, 2)
+  })
+
+  it("begins to count again after an event", async () => {
+    const busy = () => {
+      throw new Problem(503, { code: "overloaded", retryAfter: 0 })
+    }
+    const some = () => connection(quick + event("status", { status: "processing", attempt: 1 }))
+    const { opened, stream } = streamOver([some, busy, some, busy, () => connection(delta(0, whole.length) + end)], {
+      reconnects: 2
+    })
+    assert.strictEqual(textOf(await read(stream)), whole)
+    assert.lengthOf(opened, 5)
   })
 
   it("fails with the signal's reason, also while it waits for another attempt", async () => {
