@@ -135,7 +135,7 @@ describe("a session", () => {
   const isRefresh = ({ path }: SentRequest) => path === "/auth/refresh"
   const fresh = { token: "fresh", expiresIn: 3_600, refreshToken: "second" }
 
-  const withTokens = (renewAt: number, answer: Parameters<typeof fakeServer>[0], onSessionEnd = (_: Problem) => {}) => {
+  const withTokens = (renewAt: number, answer: Parameters<typeof fakeServer>[0], onSessionEnd?: (problem: Problem) => void) => {
     let kept: StoredTokens | undefined = { accessToken: "stale", refreshToken: "first", renewAt }
     const tokens = { load: () => kept, save: (next: StoredTokens | undefined) => void (kept = next) }
     return { ...fakeServer(answer, { apiKey: undefined, tokens, onSessionEnd }), kept: () => kept }

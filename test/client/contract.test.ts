@@ -26,6 +26,8 @@ type Json<S> =
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
 type Operation = keyof client.Operations
+/** Operations of operators and of Stripe, and those that have clients of their own. */
+type OperationOfOthers = `${string} /${"admin" | "ai" | "v1" | "webhook"}/${string}` | "GET /metrics"
 
 /** The JSON of an operation's success; text, bytes and empty answers are left out. */
 type ResponseOf<O extends Operation> = Extract<Json<HttpApiEndpoint.Success<Endpoint<O>>>, object>
@@ -62,20 +64,30 @@ type OtherParams = {
     : O
 }[Operation]
 
-/** Fails to compile with the names of what differs. */
-const none = <Different>(_: [Different] extends [never] ? "none" : Different): void => {}
+/** Anything but `same` names what differs, which the compiler then finds below. */
+type Agreement<Different> = [Different] extends [never] ? "same" : Different
+
+interface Agreements {
+  readonly unknownOperations: Agreement<Exclude<Operation, NameOf<Endpoints>>>
+  readonly missingOperations: Agreement<Exclude<NameOf<Endpoints>, Operation | OperationOfOthers>>
+  readonly responses: Agreement<OtherResponses>
+  readonly bodies: Agreement<OtherBodies>
+  readonly queries: Agreement<OtherQueries>
+  readonly params: Agreement<OtherParams>
+  readonly events: Agreement<Same<(typeof ReplyEvent.Encoded)["data"], client.ReplyEvent> extends true ? never : "ReplyEvent">
+}
 
 describe("the types of the client", () => {
   it("are those of the contract", () => {
-    none<Exclude<Operation, NameOf<Endpoints>>>("none")
-    none<Exclude<NameOf<Endpoints>, Operation | `${string} /${"admin" | "ai" | "v1" | "webhook"}/${string}` | "GET /metrics">>(
-      "none"
-    )
-    none<OtherResponses>("none")
-    none<OtherBodies>("none")
-    none<OtherQueries>("none")
-    none<OtherParams>("none")
-    none<Same<(typeof ReplyEvent.Encoded)["data"], client.ReplyEvent> extends true ? never : "ReplyEvent">("none")
-    assert.isFunction(none)
+    const agreements: Agreements = {
+      unknownOperations: "same",
+      missingOperations: "same",
+      responses: "same",
+      bodies: "same",
+      queries: "same",
+      params: "same",
+      events: "same"
+    }
+    assert.deepStrictEqual([...new Set(Object.values(agreements))], ["same"])
   })
 })
