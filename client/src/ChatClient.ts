@@ -1,10 +1,11 @@
-import { type Exchange, keyed, type Login, type Message, type Operations, type SendMessage } from "./contract.ts"
+import type { Exchange, Login, Message, Operations, SendMessage } from "./contract.ts"
 import type * as contract from "./contract.ts"
 import { Problem } from "./Problem.ts"
 import { ReplyStream, type StreamOptions } from "./ReplyStream.ts"
-import { defaultRetries, delayOf, type Retries, sleep } from "./retry.ts"
-import { memoryStore, Session, type TokenStore } from "./Session.ts"
-import { addressOf, Deadline, initOf, type Operation, orProblem, type Parts, readBody } from "./transport.ts"
+import { type RequestParts, Requests } from "./Requests.ts"
+import { defaultRetries, type Retries } from "./retry.ts"
+import { memoryStore, type TokenStore } from "./Session.ts"
+import { type Operation, readBody } from "./transport.ts"
 
 export interface ClientOptions {
   /** Where the API is, for example `https://chat.example.com`. */
@@ -56,19 +57,9 @@ export type ReplyAddress = Pick<Message, "chatroomId" | "id">
 
 type Code = Omit<contract.VerifyOtp, "purpose">
 
-const uploadTimeout = 600_000
-const isIdempotent = (operation: Operation): boolean => /^(?:GET|PUT|DELETE) /.test(operation)
-/** Whether the operation needs no login, so that it works while a stored session can no longer be renewed. */
-const isAnonymous = (operation: Operation): boolean => /^POST \/auth\/(?!logout$|change-password$)/.test(operation)
-
-/** 24 hexadecimal digits; `crypto.randomUUID` is missing on pages without https. */
-const newKey = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
-
-interface Attempt extends Parts {
-  readonly signal?: AbortSignal | undefined
-  readonly timeout?: number | undefined
-}
+const attemptMillis = 60_000
+const uploadMillis = 600_000
+const asItIs = (response: Response): Response => response
 
 /**
  * A client of the API. It logs in and keeps the session alive, repeats what may be repeated, reads streams over lost
@@ -76,42 +67,43 @@ interface Attempt extends Parts {
  */
 export class ChatClient {
   readonly baseUrl: string
-  private readonly options: ClientOptions
-  private readonly retries: Retries
-  private readonly session: Session
+  private readonly requests: Requests
+  private readonly isInCookie: boolean
 
-  constructor(options: ClientOptions) {
-    this.options = options
-    this.baseUrl = options.baseUrl.replace(/\/+$/, "")
-    this.retries = { ...defaultRetries, ...options.retries }
-    this.session = new Session({
-      store: options.tokens ?? memoryStore(),
-      name: `gemini-chat-client ${this.baseUrl}`,
-      isInCookie: options.cookie === true,
-      exchange: (refreshToken) => this.exchangeTokens(refreshToken),
-      onEnd: options.onSessionEnd
+  constructor({ apiKey, baseUrl, cookie = false, fetch, onSessionEnd, retries, timeout, tokens }: ClientOptions) {
+    this.baseUrl = baseUrl.replace(/\/+$/, "")
+    this.isInCookie = cookie
+    this.requests = new Requests({
+      baseUrl: this.baseUrl,
+      apiKey,
+      tokens: tokens ?? memoryStore(),
+      isInCookie: cookie,
+      onSessionEnd,
+      retries: { ...defaultRetries, ...retries },
+      timeout: timeout ?? attemptMillis,
+      fetch
     })
   }
 
   /** Calls an operation: `call("GET /chatroom/:id", { params: { id } })`. Returns its JSON, or undefined for a 204. */
   async call<O extends JsonOperation>(operation: O, ...[request]: Arguments<O>): Promise<ResponseOf<O>> {
-    const parts: Attempt = request ?? {}
+    const parts: RequestParts = request ?? {}
     // The server sends what its contract says.
-    return (await this.retried(operation, this.keyedParts(operation, parts, request?.idempotencyKey), readBody)) as ResponseOf<O>
+    return (await this.requests.send(operation, parts, readBody)) as ResponseOf<O>
   }
 
   /** Calls an operation and returns the response as it came, for text, bytes and headers. Its body has no time limit. */
   request<O extends Operation>(operation: O, ...[request]: Arguments<O>): Promise<Response> {
-    const parts: Attempt = request ?? {}
-    return this.retried(operation, this.keyedParts(operation, parts, request?.idempotencyKey), (response) => response)
+    const parts: RequestParts = request ?? {}
+    return this.requests.send(operation, parts, asItIs)
   }
 
   /** The pages of a list. */
   async *pages<O extends PagedOperation>(operation: O, ...[request]: Arguments<O>): AsyncGenerator<ResponseOf<O>, void> {
-    const { query, ...parts }: Attempt = request ?? {}
+    const { query, ...parts }: RequestParts = request ?? {}
     let from = query
     for (;;) {
-      const page = (await this.retried(operation, { ...parts, query: from }, readBody)) as ResponseOf<O>
+      const page = (await this.requests.send(operation, { ...parts, query: from }, readBody)) as ResponseOf<O>
       yield page
       const { nextCursor } = page
       if (nextCursor === null) return
@@ -132,25 +124,26 @@ export class ChatClient {
   /** Logs in with a one-time code, or with a password, and keeps the tokens. */
   async logIn(secret: Code | contract.PasswordLogin, options: CallOptions = {}): Promise<Login> {
     const operation = "otp" in secret ? "POST /auth/verify-otp" : "POST /auth/login"
-    const parts = { ...options, headers: { ...this.cookieHeader(), ...options.headers }, body: secret }
-    const login = (await this.retried(operation, parts, readBody)) as Login
-    await this.session.keep(login)
+    const parts = { ...options, headers: { ...this.requests.cookieHeader, ...options.headers }, body: secret }
+    const login = (await this.requests.send(operation, parts, readBody)) as Login
+    await this.requests.session.keep(login)
     return login
   }
 
   /** Ends this session, the others, or all. */
   async logOut(scope: "local" | "others" | "global" = "local", options: CallOptions = {}): Promise<void> {
-    const headers = { ...this.cookieHeader(), ...options.headers }
+    const headers = { ...this.requests.cookieHeader, ...options.headers }
     await this.call("POST /auth/logout", { ...options, headers, body: { scope } })
-    if (scope !== "others") await this.session.forget()
+    if (scope !== "others") await this.requests.session.forget()
   }
 
   /** Continues a session from before: the one whose tokens are stored, or the one of the cookie. */
   async restore(signal?: AbortSignal): Promise<boolean> {
+    const { session } = this.requests
     try {
-      if ((await this.session.token(signal)) !== undefined) return true
-      if (this.options.cookie !== true) return false
-      await this.session.renew(undefined, signal)
+      if ((await session.token(signal)) !== undefined) return true
+      if (!this.isInCookie) return false
+      await session.renew(undefined, signal)
       return true
     } catch (error) {
       if (error instanceof Problem && error.status === 401) return false
@@ -172,10 +165,10 @@ export class ChatClient {
   /** Follows a reply to its end, over lost connections. */
   stream(reply: ReplyAddress, options: StreamOptions = {}): ReplyStream {
     const params = { id: reply.chatroomId, mid: reply.id }
-    const open = async (position: string | undefined, signal: AbortSignal): Promise<Response> => {
+    const open = (position: string | undefined, signal: AbortSignal): Promise<Response> => {
       if (options.ticket === true) return this.openWithTicket(reply, position, signal)
-      const headers = { "last-event-id": position }
-      return this.authorized("GET /chatroom/:id/message/:mid/stream", { params, headers, signal }, (response) => response)
+      const parts = { params, headers: { "last-event-id": position }, signal }
+      return this.requests.once("GET /chatroom/:id/message/:mid/stream", parts, asItIs)
     }
     const read = (signal: AbortSignal) => this.call("GET /chatroom/:id/message/:mid", { params, signal })
     return new ReplyStream({ open, read }, options)
@@ -192,99 +185,18 @@ export class ChatClient {
     file: Blob | Uint8Array<ArrayBuffer> | ArrayBuffer,
     options: CallOptions & { readonly name?: string | undefined; readonly type?: string | undefined } = {}
   ): Promise<contract.File> {
-    const { idempotencyKey, name, signal, timeout = uploadTimeout } = options
+    const { idempotencyKey, name, signal, timeout = uploadMillis } = options
     const own = file instanceof Blob && file.type !== "" ? file.type : undefined
     const ownName = "name" in file && typeof file.name === "string" ? file.name : undefined
     const headers = { ...options.headers, "content-type": options.type ?? own ?? "application/octet-stream" }
-    const parts = { query: { name: name ?? ownName }, headers, file, signal, timeout }
-    const sent = this.retried("POST /files", this.keyedParts("POST /files", parts, idempotencyKey), readBody)
-    return sent as Promise<contract.File>
-  }
-
-  private cookieHeader(): Readonly<Record<string, string>> {
-    return this.options.cookie === true ? { "x-refresh-token": "cookie" } : {}
-  }
-
-  private keyedParts(operation: Operation, parts: Attempt, key: string | undefined): Attempt {
-    const given = key ?? parts.headers?.["idempotency-key"]
-    if (given === undefined && !keyed.has(operation)) return parts
-    return { ...parts, headers: { ...parts.headers, "idempotency-key": given ?? newKey() } }
-  }
-
-  private async exchangeTokens(refreshToken: string | undefined): Promise<contract.Tokens> {
-    const body = refreshToken === undefined ? {} : { refreshToken }
-    const parts = { headers: this.cookieHeader(), body }
-    // The old token works until the new one was used, so a lost response is asked for again.
-    return (await this.repeat(() => this.send("POST /auth/refresh", parts, readBody), undefined)) as contract.Tokens
-  }
-
-  /** Sends a request, again when it fails and may be repeated. */
-  private retried<A>(operation: Operation, parts: Attempt, read: (response: Response) => A | Promise<A>): Promise<A> {
-    const attempt = () => this.authorized(operation, parts, read)
-    const isSafe = isIdempotent(operation) || parts.headers?.["idempotency-key"] !== undefined
-    return isSafe ? this.repeat(attempt, parts.signal) : attempt()
-  }
-
-  private async repeat<A>(attempt: () => Promise<A>, signal: AbortSignal | undefined): Promise<A> {
-    for (let failures = 0; ; failures++) {
-      try {
-        return await attempt()
-      } catch (error) {
-        const delay = signal?.aborted === true ? undefined : delayOf(error, failures, this.retries)
-        if (delay === undefined) throw error
-        await sleep(delay, signal)
-      }
-    }
-  }
-
-  /** Sends a request with a valid access token: an expired one is exchanged first. */
-  private async authorized<A>(operation: Operation, parts: Attempt, read: (response: Response) => A | Promise<A>): Promise<A> {
-    const { apiKey } = this.options
-    if (apiKey !== undefined || isAnonymous(operation)) return this.send(operation, parts, read, apiKey)
-    const token = await this.session.token(parts.signal)
-    try {
-      return await this.send(operation, parts, read, token)
-    } catch (error) {
-      // It was refused, so nothing was done.
-      if (!(error instanceof Problem) || error.code !== "token_expired" || token === undefined) throw error
-      const { accessToken } = await this.session.renew(token, parts.signal)
-      return this.send(operation, parts, read, accessToken)
-    }
-  }
-
-  private async send<A>(
-    operation: Operation,
-    parts: Attempt,
-    read: (response: Response) => A | Promise<A>,
-    token?: string
-  ): Promise<A> {
-    const [method, path] = addressOf(operation, parts)
-    return this.exchange(path, initOf(method, parts, token), parts, read)
-  }
-
-  private async exchange<A>(
-    path: string,
-    init: RequestInit,
-    { signal, timeout = this.options.timeout ?? 60_000 }: Attempt,
-    read: (response: Response) => A | Promise<A>
-  ): Promise<A> {
-    signal?.throwIfAborted()
-    const { fetch = globalThis.fetch } = this.options
-    const deadline = new Deadline(timeout, signal)
-    try {
-      const response = await fetch(this.baseUrl + path, { ...init, signal: deadline.signal })
-      return await read(await orProblem(response))
-    } catch (error) {
-      throw deadline.failure(error)
-    } finally {
-      deadline.clear()
-    }
+    const parts = { query: { name: name ?? ownName }, headers, file, signal, timeout, idempotencyKey }
+    return this.requests.send("POST /files", parts, readBody) as Promise<contract.File>
   }
 
   private async openWithTicket(reply: ReplyAddress, position: string | undefined, signal: AbortSignal): Promise<Response> {
     const params = { id: reply.chatroomId, mid: reply.id }
     const { url } = await this.call("POST /chatroom/:id/message/:mid/stream-ticket", { params, signal })
     const path = position === undefined ? url : `${url}&after=${encodeURIComponent(position)}`
-    return this.exchange(path, { method: "GET" }, { signal }, (response) => response)
+    return this.requests.fetch(path, { method: "GET" }, { signal }, asItIs)
   }
 }

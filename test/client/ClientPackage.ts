@@ -7,6 +7,8 @@ import { buildClient } from "../../scripts/client.ts"
 
 const run = promisify(execFile)
 const patience = { timeout: 120_000 }
+/** The Node that runs the programs; `CLIENT_NODE` names another one. */
+const node = process.env["CLIENT_NODE"] ?? process.execPath
 
 /** A project that has installed the packed client, and nothing else. */
 export interface Project {
@@ -68,7 +70,7 @@ export const runProgram = (
   args: ReadonlyArray<string>,
   pauses: Readonly<Record<string, (value: string) => Promise<string | void>>> = {}
 ): Promise<unknown> => {
-  const program = spawn(process.execPath, [file, ...args], { stdio: ["pipe", "pipe", "pipe"], timeout: 60_000 })
+  const program = spawn(node, [file, ...args], { stdio: ["pipe", "pipe", "pipe"], timeout: 60_000 })
   let said = ""
   program.stderr.setEncoding("utf8").on("data", (text: string) => (said += text))
   const answer = async (name: string, value: string) => {

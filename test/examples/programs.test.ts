@@ -9,7 +9,7 @@ import { freshMobile } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
 import { until } from "../support/wait.ts"
-import { installClient } from "./ClientPackage.ts"
+import { installClient } from "../client/ClientPackage.ts"
 
 let database: TestDatabase
 let gemini: GeminiSimulator
