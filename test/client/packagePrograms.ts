@@ -28,24 +28,26 @@ seen["login"] = login.user.mobile === mobile
 
 // A streamed question, whose connection is cut in the middle.
 const room = await client.call("POST /chatroom", { body: { title: "Looms" } })
-const { reply } = await client.ask(room.id, "[[length 1500]] [[unicode]] [[chunks 60 delay 40]]")
+const { reply } = await client.ask(room.id, "[[length 1500]] [[unicode]] [[chunks 100 delay 50]]")
 let deltas = 0
 let losses = 0
 let message = { ...reply, content: "" }
 let streamed = ""
 for await (const event of client.stream(reply, { onLost: () => losses++ })) {
   message = applyEvent(message, event)
-  if (event.type === "delta" && ++deltas === 10) await pause("cut")
+  if (event.type === "delta" && ++deltas === 3) await pause("cut")
   if (event.type === "delta") streamed = message.content
 }
 const whole = await client.call("GET /chatroom/:id/message/:mid", { params: { id: room.id, mid: reply.id } })
-seen["stream"] = [message.status, streamed.length, streamed === whole.content, deltas > 10, losses > 0]
+seen["stream"] = [message.status, streamed.length, streamed === whole.content, deltas > 3, losses > 0]
 
 // The same reply from a position in the middle, and with a ticket.
 const rest = client.stream(reply, { after: "1:1000", ticket: true })
 let tail = ""
 for await (const event of rest) if (event.type === "delta") tail += event.text
 seen["ticket"] = [tail === whole.content.slice(1000), rest.position]
+
+for (const title of ["a", "b", "c"]) await client.call("POST /chatroom", { body: { title } })
 
 // 429 with Retry-After: waited for, with the same idempotency key.
 await pause("limit", login.user.id)
@@ -59,7 +61,7 @@ const expired = await pause("expire", stored?.accessToken)
 if (stored !== undefined) stored = { ...stored, accessToken: expired, renewAt: Infinity }
 sent.length = 0
 const rooms = await Promise.all(Array.from({ length: 20 }, () => client.call("GET /chatroom")))
-seen["refreshed"] = [rooms.every(({ data }) => data.length === 2), sent.filter((name) => name === "POST /auth/refresh").length]
+seen["refreshed"] = [rooms.every(({ data }) => data.length === 5), sent.filter((name) => name === "POST /auth/refresh").length]
 
 // An upload, and a question about it.
 const file = await client.upload(new TextEncoder().encode("# Looms"), { name: "looms.md", type: "text/markdown" })
@@ -68,7 +70,6 @@ const bytes = await client.request("GET /files/:id/content", { params: { id: fil
 seen["file"] = [file.name, file.type, about.message.attachments.map(({ id }) => id === file.id), await bytes.text()]
 
 // Pages.
-for (const title of ["a", "b", "c"]) await client.call("POST /chatroom", { body: { title } })
 const titles: Array<string> = []
 let pages = 0
 for await (const { data } of client.pages("GET /chatroom", { query: { limit: 2 } })) pages += data.length > 0 ? 1 : 0
@@ -127,14 +128,14 @@ globalThis.run = async (baseUrl, mobile) => {
   const { challengeId, otp } = await client.sendCode(mobile)
   await client.logIn({ mobile, otp, challengeId })
   const room = await client.call("POST /chatroom", {})
-  const { reply } = await client.ask(room.id, "[[length 1500]] [[unicode]] [[chunks 60 delay 40]]")
+  const { reply } = await client.ask(room.id, "[[length 1500]] [[unicode]] [[chunks 100 delay 50]]")
   let message = { ...reply, content: "" }
   let streamed = ""
   let deltas = 0
   let lost = false
   for await (const event of client.stream(reply, { onLost: () => (lost = true) })) {
     message = applyEvent(message, event)
-    if (event.type === "delta" && ++deltas === 10) await cut()
+    if (event.type === "delta" && ++deltas === 3) await cut()
     if (event.type === "delta") streamed = message.content
   }
   const url = await client.ticketUrl("POST /chatroom/:id/message/:mid/stream-ticket", { params: { id: room.id, mid: reply.id } })

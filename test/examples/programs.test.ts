@@ -80,8 +80,8 @@ describe.each(examples)("examples/%s", (_, prepare) => {
   })
 
   it("goes on after a lost connection", patience, async () => {
-    const { ended, shown } = start(command, [...args, "[[length 1200]] [[chunks 60 delay 40]]"])
-    await until("the first text", () => shown.out.length > 60)
+    const { ended, shown } = start(command, [...args, "[[length 1200]] [[chunks 100 delay 50]]"])
+    await until("the first text", () => shown.out.length > 40)
     const before = proxy.refused()
     proxy.cut()
     await until("it connects again", () => proxy.refused() > before)
