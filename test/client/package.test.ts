@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { createServer } from "node:http"
+import { createServer, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
@@ -37,17 +37,26 @@ const expired = (token: string): Promise<string> => {
     .sign(jwtSecret)
 }
 
-/** Serves a page that uses the module, on an origin of its own. */
+/** Serves a page that uses the module on an origin of its own, where `/api` is the backend. */
 const servePage = async (module: string) => {
-  const server = createServer(({ url }, response) => {
-    const isModule = url === "/client.js"
-    response.setHeader("content-type", isModule ? "text/javascript" : "text/html")
-    response.end(isModule ? module : browserPage)
+  let backend = ""
+  const server = createServer((incoming, response) => {
+    const { headers, method, url = "/" } = incoming
+    if (!url.startsWith("/api/")) {
+      const isModule = url === "/client.js"
+      response.setHeader("content-type", isModule ? "text/javascript" : "text/html")
+      return response.end(isModule ? module : browserPage)
+    }
+    const forwarded = request(backend + url.slice("/api".length), { headers, method }, (answer) => {
+      answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers))
+    })
+    return incoming.pipe(forwarded.on("error", () => response.destroy()))
   })
   await once(server.listen(0, "127.0.0.1"), "listening")
   const address = server.address()
   const origin = `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`
-  return { origin, stop: () => new Promise((resolve) => server.close(resolve).closeAllConnections()) }
+  const forwardTo = (url: string) => void (backend = url)
+  return { origin, forwardTo, stop: () => new Promise((resolve) => server.close(resolve).closeAllConnections()) }
 }
 
 const openPage = async (browser: Browser, origin: string): Promise<Page> => {
@@ -120,6 +129,7 @@ describe("the installed package", () => {
     }
     backend = await startBackend(settings)
     proxy = await TcpProxy.start(backend.url)
+    site.forwardTo(backend.url)
   })
   afterAll(async () => {
     await site.stop()
@@ -177,28 +187,37 @@ describe("the installed package", () => {
     assert.deepStrictEqual(seen, { titles: 1 })
   })
 
-  it.skipIf(!hasBrowser)("works in a page of another origin, with tabs that share a session", patience, async () => {
-    const browser = await startBrowser()
-    try {
-      const pages = [await openPage(browser, site.origin), await openPage(browser, site.origin)] as const
-      const [page] = pages
-      await page.exposeFunction("cut", cut)
-      await page.exposeFunction("expire", expired)
-      const seen = await page.evaluate(`run(${JSON.stringify(proxy.through(backend.url))}, ${JSON.stringify(freshMobile())})`)
-      assert.deepStrictEqual(seen, { status: "completed", same: true, lost: true, source: "completed", file: "image/png" })
+  it.skipIf(!hasBrowser)(
+    "works in pages: of another origin, in tabs that share a session, and with a cookie",
+    patience,
+    async () => {
+      const browser = await startBrowser()
+      try {
+        const pages = [await openPage(browser, site.origin), await openPage(browser, site.origin)] as const
+        const [page] = pages
+        await page.exposeFunction("cut", cut)
+        await page.exposeFunction("expire", expired)
+        const seen = await page.evaluate(`run(${JSON.stringify(proxy.through(backend.url))}, ${JSON.stringify(freshMobile())})`)
+        assert.deepStrictEqual(seen, { status: "completed", same: true, lost: true, source: "completed", file: "image/png" })
 
-      const refreshes: Array<string> = []
-      for (const each of pages) {
-        each.on("request", (request) => {
-          if (request.method() === "POST" && request.url().endsWith("/auth/refresh")) refreshes.push(request.url())
-        })
+        const refreshes: Array<string> = []
+        for (const each of pages) {
+          each.on("request", (request) => {
+            if (request.method() === "POST" && request.url().endsWith("/auth/refresh")) refreshes.push(request.url())
+          })
+        }
+        await page.evaluate("expireStored()")
+        const counts = await Promise.all(pages.map((each) => each.evaluate(`listTwice(${JSON.stringify(backend.url)})`)))
+        assert.deepStrictEqual(counts, [2, 2])
+        assert.lengthOf(refreshes, 1)
+
+        await page.evaluate(`logInWithCookie(${JSON.stringify(freshMobile())})`)
+        await page.reload()
+        await page.waitForFunction("globalThis.run !== undefined", { timeout: 30_000 })
+        assert.deepStrictEqual(await page.evaluate("restoreAndLeave()"), [true, true, false])
+      } finally {
+        await browser.close()
       }
-      await page.evaluate("expireStored()")
-      const counts = await Promise.all(pages.map((each) => each.evaluate(`listTwice(${JSON.stringify(backend.url)})`)))
-      assert.deepStrictEqual(counts, [2, 2])
-      assert.lengthOf(refreshes, 1)
-    } finally {
-      await browser.close()
     }
-  })
+  )
 })

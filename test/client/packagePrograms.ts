@@ -104,7 +104,7 @@ export const follow = async (client: ChatClient, reply: Message, show: (event: R
 export const send = (client: ChatClient, file: File) => client.upload(file, { signal: AbortSignal.timeout(1000) })
 `
 
-/** A page whose session is in localStorage. `run` asks and follows a reply over a cut; the others are for two tabs. */
+/** A page whose session is in localStorage. `run` asks and follows a reply over a cut; two of the others are for two tabs, two for a cookie. */
 export const browserPage = `<!doctype html><meta charset="utf-8"><script type="module">
 import { applyEvent, ChatClient } from "./client.js"
 
@@ -153,6 +153,22 @@ globalThis.listTwice = async (baseUrl) => {
   const client = new ChatClient({ baseUrl, tokens })
   const pages = await Promise.all([client.call("GET /chatroom"), client.call("GET /chatroom")])
   return pages.filter(({ data }) => data.length === 1).length
+}
+
+const ofThisOrigin = () => new ChatClient({ baseUrl: location.origin + "/api", cookie: true })
+
+globalThis.logInWithCookie = async (mobile) => {
+  const client = ofThisOrigin()
+  const { challengeId, otp } = await client.sendCode(mobile)
+  await client.logIn({ mobile, otp, challengeId })
+}
+
+globalThis.restoreAndLeave = async () => {
+  const client = ofThisOrigin()
+  const isRestored = await client.restore()
+  const me = await client.call("GET /user/me")
+  await client.logOut()
+  return [isRestored, me.mobile.length > 0, await ofThisOrigin().restore()]
 }
 </script>`
 
