@@ -32,8 +32,7 @@ const tokensOf = ({ expiresIn, refreshToken, token }: Answer, previous?: Tokens)
 /** Runs `work` alone among the tabs of a browser, because a refresh token can be used once. */
 const alone = <A>(name: string, work: () => Promise<A>): Promise<A> => {
   const locks = typeof navigator === "undefined" ? undefined : navigator.locks
-  // The lock's own types say Promise<Promise<A>> in some versions of TypeScript.
-  return locks === undefined ? work() : Promise.resolve(locks.request(name, work)).then((result) => result)
+  return locks === undefined ? work() : locks.request(name, work)
 }
 
 interface Options {
