@@ -22,6 +22,8 @@ import m0021 from "./0021_shares.ts"
 import m0022 from "./0022_api_keys.ts"
 import m0023 from "./0023_branches.ts"
 import m0024 from "./0024_files.ts"
+import m0025 from "./0025_summaries.ts"
+import m0026 from "./0026_shared_attachments.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -48,5 +50,7 @@ export const migrations = {
   "0021_shares": m0021,
   "0022_api_keys": m0022,
   "0023_branches": m0023,
-  "0024_files": m0024
+  "0024_files": m0024,
+  "0025_summaries": m0025,
+  "0026_shared_attachments": m0026
 }

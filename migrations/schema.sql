@@ -91,6 +91,7 @@ create table chatrooms (
   thinking jsonb default '{"level": null, "summaries": false}'::jsonb not null,
   tools jsonb default '[]'::jsonb not null,
   head_id uuid,
+  summary boolean,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
   constraint chatrooms_title_source_check CHECK (title_source = ANY (ARRAY['default'::text, 'words'::text, 'model'::text, 'user'::text])),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
@@ -213,6 +214,7 @@ create table messages (
   grounding jsonb,
   parent_id uuid,
   attachments jsonb,
+  context_summary jsonb,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -282,6 +284,23 @@ create table otp_joined_challenges (
   constraint otp_joined_challenges_code_id_fkey FOREIGN KEY (code_id) REFERENCES otp_challenges(id) ON DELETE CASCADE
 );
 
+create table room_summaries (
+  user_id uuid not null,
+  chatroom_id uuid not null,
+  upto_id uuid,
+  first_id uuid,
+  body text,
+  tokens integer,
+  model text,
+  created_at timestamp with time zone,
+  claim uuid,
+  tries smallint default 0 not null,
+  rests_until timestamp with time zone,
+  constraint room_summaries_pkey PRIMARY KEY (user_id, chatroom_id),
+  constraint room_summaries_check CHECK (num_nulls(upto_id, first_id, body, tokens, model, created_at) = ANY (ARRAY[0, 6])),
+  constraint room_summaries_user_id_chatroom_id_fkey FOREIGN KEY (user_id, chatroom_id) REFERENCES chatrooms(user_id, id) ON DELETE CASCADE
+);
+
 create table server_secrets (
   name text not null,
   secret text not null,
@@ -316,6 +335,7 @@ create table shares (
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  attachments boolean default false not null,
   constraint shares_pkey PRIMARY KEY (user_id, id),
   constraint shares_user_id_chatroom_id_fkey FOREIGN KEY (user_id, chatroom_id) REFERENCES chatrooms(user_id, id) ON DELETE CASCADE
 );
@@ -530,6 +550,9 @@ begin
   )
   select coalesce(sum(octet_length(d.content)) filter (where d.role = 'user' or d.status = 'completed'), 0) into v_bytes
     from deleted d;
+  delete from room_summaries s where s.user_id = p_user and s.chatroom_id = p_room and s.upto_id = any(v_ids);
+  update room_summaries s set claim = null, rests_until = null
+    where s.user_id = p_user and s.chatroom_id = p_room and s.claim is not null;
   if v_head = any(v_ids) then
     v_head := newest_leaf(p_user, p_room, v_question.parent_id);
   end if;
@@ -575,7 +598,7 @@ begin
   return v_head;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_thoughts text, p_error_detail jsonb, p_grounding jsonb)
+CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_tool_tokens integer, p_calls jsonb, p_refunds_a_day integer, p_basic_running integer, p_pro_running integer, p_context_ids uuid[], p_output json, p_thoughts text, p_error_detail jsonb, p_grounding jsonb, p_context_summary jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -613,7 +636,7 @@ begin
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids, output = p_output, thoughts = p_thoughts, grounding = p_grounding,
+      context_ids = p_context_ids, context_summary = p_context_summary, output = p_output, thoughts = p_thoughts, grounding = p_grounding,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;
@@ -691,10 +714,10 @@ begin
   select coalesce(array_agg(uuid_after(p_copy, (n - cardinality(v_ids))::int,
       ('00000000-0000-7' || substr(gen_random_uuid()::text, 16))::uuid) order by n), '{}')
     into v_copies from generate_series(1, cardinality(v_ids)) n;
-  insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools, last_message_at,
-      head_id, text_bytes)
+  insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools, summary,
+      last_message_at, head_id, text_bytes)
     select c.user_id, p_copy, coalesce(p_title, c.title), case when p_title is null then c.title_source else 'user' end,
-      c.system_prompt, c.model, c.temperature, c.thinking, c.tools, case when v_end is not null then v_now end,
+      c.system_prompt, c.model, c.temperature, c.thinking, c.tools, c.summary, case when v_end is not null then v_now end,
       v_copies[cardinality(v_copies)], (
         select coalesce(sum(octet_length(m.content)) filter (where m.role = 'user' or m.status = 'completed'), 0)
         from messages m where m.user_id = p_user and m.id = any(v_ids))
@@ -799,7 +822,7 @@ begin
   if not found then
     return;
   end if;
-  if v_last ->> 'kind' = 'title' then
+  if v_last ->> 'kind' in ('title', 'summary') then
     insert into usage_daily (quota_key, day, used) values (p_quota_key, p_day, 0) on conflict (quota_key, day) do nothing;
     perform record_calls(p_user, p_reply, p_quota_key, p_day, p_calls, 0, 0);
     return;
@@ -1100,7 +1123,7 @@ AS $function$
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
     p_context_ids => p_context_ids, p_output => null, p_thoughts => null,
-    p_error_detail => null, p_grounding => null) f
+    p_error_detail => null, p_grounding => null, p_context_summary => null) f
 $function$;
 
 CREATE OR REPLACE FUNCTION public.messages_under(p_user uuid, p_room uuid, p_question uuid)

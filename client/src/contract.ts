@@ -86,6 +86,8 @@ export interface Chatroom {
   readonly temperature: number | null
   readonly thinking: Thinking
   readonly tools: ReadonlyArray<"search" | "url">
+  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  readonly summary: boolean | null
   /** The message on which the room stands: the end of its active branch. Null until the first question. */
   readonly headId: string | null
   readonly pinned: boolean
@@ -146,6 +148,8 @@ export interface ContextReceipt {
   readonly dropped: ReadonlyArray<DroppedMessage>
   /** Files of the included messages. One is omitted, and named in its place, when it was deleted, does not fit, or is of a type that the model does not read. */
   readonly attachments: ReadonlyArray<IncludedAttachment>
+  /** The summary that the system instruction ended with; null without. Its room's first question is among `included`. */
+  readonly summary: PromptSummary | null
   readonly systemPrompt: string | null
   /** Counted by the model; until then, an estimate. */
   readonly promptTokens: number
@@ -170,6 +174,8 @@ export interface CreateChatroom {
   readonly thinking?: ThinkingInput
   /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
   readonly tools?: ReadonlyArray<"search" | "url">
+  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  readonly summary?: boolean | null
 }
 
 export interface CreateShare {
@@ -178,6 +184,8 @@ export interface CreateShare {
   readonly upTo?: string
   /** By default the room's title at this moment. */
   readonly title?: string
+  /** Whether the link shows the files of its questions, which anyone with the link can download. */
+  readonly attachments?: boolean
 }
 
 /** A UTC day with at least one prompt. */
@@ -196,8 +204,8 @@ export interface DeltaData {
 
 export interface DroppedMessage {
   readonly id: string
-  /** `other_branch`: it is on another branch of the room; the newest 200 of these are listed. */
-  readonly reason: "budget" | "unanswered" | "failed" | "cancelled" | "superseded" | "unfinished" | "other_branch"
+  /** `summarised`: the summary covers it. `other_branch`: it is on another branch of the room; the newest 200 of these are listed. */
+  readonly reason: "budget" | "summarised" | "unanswered" | "failed" | "cancelled" | "superseded" | "unfinished" | "other_branch"
 }
 
 export interface EditMessage {
@@ -286,6 +294,10 @@ export interface ExportedSubscription {
   readonly createdAt: string
 }
 
+export interface ExportedSummary extends RoomSummary {
+  readonly chatroomId: string
+}
+
 export interface FailedData extends Message {
   readonly type: "failed"
 }
@@ -357,6 +369,100 @@ export interface GiveFeedback {
 /** The process is up. */
 export interface Health {
   readonly status: "ok"
+}
+
+/** A chatroom as it was exported. */
+export interface ImportChatroom {
+  readonly title: string
+  /** Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen. */
+  readonly titleSource?: "default" | "words" | "model" | "user"
+  /** Instructions that the model gets with every question. */
+  readonly systemPrompt?: string | null
+  /** Null: the server's default model. */
+  readonly model?: string | null
+  /** Null: the model's default. */
+  readonly temperature?: number | null
+  readonly thinking?: ThinkingInput
+  /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
+  readonly tools?: ReadonlyArray<"search" | "url">
+  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  readonly summary?: boolean | null
+  /** The message on which the room stands; by default the last one. */
+  readonly headId?: string | null
+  /** Each after the messages that it names: oldest first. */
+  readonly messages: ReadonlyArray<ImportedMessage>
+}
+
+/** The new room. */
+export interface ImportedChatroom {
+  readonly id: string
+  readonly title: string
+  /** Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen. */
+  readonly titleSource: "default" | "words" | "model" | "user"
+  readonly systemPrompt: string | null
+  /** Null: the server's default model. */
+  readonly model: string | null
+  readonly temperature: number | null
+  readonly thinking: Thinking
+  readonly tools: ReadonlyArray<"search" | "url">
+  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  readonly summary: boolean | null
+  /** The message on which the room stands: the end of its active branch. Null until the first question. */
+  readonly headId: string | null
+  readonly pinned: boolean
+  /** Null unless archived. */
+  readonly archivedAt: string | null
+  /** Null until the first question. */
+  readonly lastMessageAt: string | null
+  readonly createdAt: string
+  readonly updatedAt: string
+}
+
+export interface ImportedMessage {
+  readonly id: string
+  readonly role: "user" | "model"
+  readonly content: string
+  readonly status?: "queued" | "processing" | "waiting" | "completed" | "failed" | "cancelled"
+  readonly replyTo?: string | null
+  /** Of a question: the reply that it follows. When it is omitted, the newest completed reply before it. */
+  readonly parentId?: string | null
+  readonly finishReason?: string | null
+  readonly truncated?: boolean
+  readonly error?: {
+    readonly code:
+      | "model_unavailable"
+      | "model_quota_exhausted"
+      | "model_misconfigured"
+      | "empty_response"
+      | "max_tokens"
+      | "model_stopped"
+      | "budget_exceeded"
+      | "invalid_output"
+      | "schema_rejected"
+      | "attachment_rejected"
+      | "moderation_unavailable"
+      | "blocked"
+    readonly message: string
+    readonly reason?: string
+    readonly about?: "question" | "answer"
+    readonly categories?: ReadonlyArray<string>
+  } | null
+  readonly model?: string | null
+  readonly output?: unknown
+  readonly thoughts?: string | null
+  readonly sources?: ReadonlyArray<{ readonly url: string; readonly title: string; readonly domain: string | null }>
+  readonly citations?: ReadonlyArray<{ readonly start: number; readonly end: number; readonly sources: ReadonlyArray<number> }>
+  readonly searches?: ReadonlyArray<string>
+  readonly urls?: ReadonlyArray<{ readonly url: string; readonly status: "success" | "error" | "paywall" | "unsafe" }>
+  readonly attachments?: ReadonlyArray<{
+    readonly id: string
+    readonly name: string
+    readonly type: string
+    readonly bytes: number
+    readonly deleted: boolean
+  }>
+  readonly createdAt: string
+  readonly completedAt?: string | null
 }
 
 export interface IncludedAttachment {
@@ -532,6 +638,8 @@ export interface NewShare {
   readonly createdAt: string
   /** Null: until it is revoked. */
   readonly expiresAt: string | null
+  /** Whether it shows the files of its questions. */
+  readonly attachments: boolean
   /** The link. It is shown only here: the server stores a hash of its token. */
   readonly url: string
   /** Messages that the link shows. */
@@ -569,6 +677,13 @@ export interface PasswordLogin {
 export interface Portal {
   /** The page at Stripe to send the user to. */
   readonly url: string
+}
+
+export interface PromptSummary {
+  readonly upTo: string
+  /** An estimate. */
+  readonly tokens: number
+  readonly text: string
 }
 
 /** Prompts of the current UTC day. */
@@ -655,6 +770,17 @@ export interface ResetPassword {
   readonly challengeId?: string
 }
 
+/** What a model has made of the part of a long room that a prompt has no place for. */
+export interface RoomSummary {
+  readonly upTo: string
+  /** An estimate. */
+  readonly tokens: number
+  readonly text: string
+  /** The model that wrote it. */
+  readonly model: string
+  readonly createdAt: string
+}
+
 export interface SendMessage {
   /** Not blank; empty only with attachments. */
   readonly content: string
@@ -688,6 +814,8 @@ export interface Share {
   readonly createdAt: string
   /** Null: until it is revoked. */
   readonly expiresAt: string | null
+  /** Whether it shows the files of its questions. */
+  readonly attachments: boolean
   readonly chatroomId: string
   /** How often the link was opened. The newest views are added within a minute. */
   readonly views: number
@@ -699,6 +827,15 @@ export interface SharePage {
   readonly hasMore: boolean
   /** Null on the last page. */
   readonly nextCursor: string | null
+}
+
+/** A file of a shared question. */
+export interface SharedAttachment {
+  readonly name: string
+  readonly type: string
+  readonly bytes: number
+  /** Where its bytes are, as long as the link is live; null when the file was deleted. */
+  readonly url: string | null
 }
 
 /** A page of a shared conversation. */
@@ -722,6 +859,8 @@ export interface SharedMessage {
   readonly createdAt: string
   /** The web pages that the reply relies on. */
   readonly sources?: ReadonlyArray<Source>
+  /** The question's files, if the link shows them. */
+  readonly attachments?: ReadonlyArray<SharedAttachment>
 }
 
 /** The user, `pending` until a code confirms the number. */
@@ -844,6 +983,8 @@ export interface UpdateChatroom {
   readonly thinking?: ThinkingInput
   /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
   readonly tools?: ReadonlyArray<"search" | "url">
+  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  readonly summary?: boolean | null
   readonly headId?: string
   readonly pinned?: boolean
   readonly archived?: boolean
@@ -894,6 +1035,7 @@ export interface UserExport {
   readonly subscriptions: ReadonlyArray<ExportedSubscription>
   readonly usage: ReadonlyArray<DayOfUsage>
   readonly files: ReadonlyArray<ExportedFile>
+  readonly summaries: ReadonlyArray<ExportedSummary>
   readonly chatrooms: ReadonlyArray<ChatroomExport>
 }
 
@@ -1001,6 +1143,7 @@ export type ProblemCode =
   | "storage_full"
   | "storage_unavailable"
   | "subscription_ended"
+  | "summary_not_found"
   | "timeout"
   | "token_expired"
   | "token_invalid"
@@ -1372,6 +1515,27 @@ export interface Operations {
     readonly body?: ForkChatroom
     readonly response: Chatroom
   }
+  /** Get the summary of a long chatroom. A room whose messages no longer fit into a prompt is summarised by a job. Prompts of the branch that has `upTo` carry the summary in place of what they leave out. */
+  "GET /chatroom/:id/summary": {
+    readonly params: {
+      /** Chatroom id. */
+      readonly id: string
+    }
+    readonly response: RoomSummary
+  }
+  /** Delete the summary of a chatroom. The next one is made of the messages alone. A summary that is being made is thrown away. */
+  "DELETE /chatroom/:id/summary": {
+    readonly params: {
+      /** Chatroom id. */
+      readonly id: string
+    }
+    readonly response: undefined
+  }
+  /** Import a chatroom. Makes a new room of an export in JSON, of one branch or of all. At most 2,000 messages and 8 MiB. Takes no prompt. Texts, thoughts, models, sources and times are taken over; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose here becomes the default. A file that is not the user's stays as a name. One import of a user runs at once, and 20 an hour. */
+  "POST /chatroom/import": {
+    readonly body: ImportChatroom
+    readonly response: ImportedChatroom
+  }
   /** Search the user's messages. Newest first. One search reads the newest 8 MiB of text, or 10,000 messages: a page can have fewer messages than `limit`, or none, and `nextCursor` goes on from there. Two searches of a user run at once; more wait for three seconds, then get 429. */
   "GET /search": {
     readonly query: {
@@ -1433,6 +1597,18 @@ export interface Operations {
     }
     readonly response: SharedConversation
   }
+  /** Download a file of a shared conversation. A file of a message that the link shows, if the link was made with `attachments`; `url` of the message's `attachments` has the address. Like `GET /files/:id/content`, but always from this server: a link that is revoked is 404 at once. */
+  "GET /share/:token/files/:message/:index": {
+    readonly params: {
+      /** The last part of the link. */
+      readonly token: string
+      /** The message's place in the conversation, from 0 on. */
+      readonly message: number
+      /** The file's place in the message, from 0 on. */
+      readonly index: number
+    }
+    readonly response: Response
+  }
   /** Upload a file. The body is the file, and `Content-Type` its type; both must agree. 200 when the user has a file with the same bytes: this file. Images up to 10 MiB, PDF up to 20 MiB and 200 pages, audio up to 20 MiB, text in UTF-8 up to 1 MiB. A file that no question uses within 24 hours is deleted; the others are deleted with their last question. A user may upload 60 files an hour. An upload that brings less than 128 KiB in 30 seconds is ended, and one that takes ten minutes. */
   "POST /files": {
     readonly query?: {
@@ -1474,7 +1650,19 @@ export interface Operations {
       /** File id. */
       readonly id: string
     }
+    readonly query?: {
+      /** Instead of the access token, for clients that cannot send headers. */
+      readonly ticket?: string | undefined
+    }
     readonly response: Response
+  }
+  /** Create a ticket for the download of a file. For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour. */
+  "POST /files/:id/content-ticket": {
+    readonly params: {
+      /** File id. */
+      readonly id: string
+    }
+    readonly response: Ticket
   }
   /** List the models. Every model that a chatroom may choose, with its limits for the user's tier. */
   "GET /models": {
@@ -1526,6 +1714,7 @@ export const keyed: ReadonlySet<string> = new Set([
   "POST /chatroom/:id/message/:mid/regenerate",
   "POST /chatroom/:id/message/:mid/edit",
   "POST /chatroom/:id/fork",
+  "POST /chatroom/import",
   "POST /chatroom/:id/share",
   "POST /share/:token/copy",
   "POST /files",

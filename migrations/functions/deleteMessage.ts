@@ -4,6 +4,9 @@ import { define } from "./define.ts"
  * Deletes a question with its replies and everything that follows them, unless one of the replies has not ended. A room
  * that stands on one of these messages moves to the newest branch beside them. Returns its `outcome`.
  *
+ * A summary that covers one of them is deleted, too: it covers all messages before its last one, so that is one of them.
+ * A job that is making a summary may have read them, so what it makes is not stored.
+ *
  * The lock order is that of `send_message`: the user, then the room, then its messages.
  */
 export const deleteMessage = define(`
@@ -33,6 +36,9 @@ begin
   )
   select coalesce(sum(octet_length(d.content)) filter (where d.role = 'user' or d.status = 'completed'), 0) into v_bytes
     from deleted d;
+  delete from room_summaries s where s.user_id = p_user and s.chatroom_id = p_room and s.upto_id = any(v_ids);
+  update room_summaries s set claim = null, rests_until = null
+    where s.user_id = p_user and s.chatroom_id = p_room and s.claim is not null;
   if v_head = any(v_ids) then
     v_head := newest_leaf(p_user, p_room, v_question.parent_id);
   end if;

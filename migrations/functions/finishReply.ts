@@ -16,7 +16,7 @@ create or replace function finish_reply(
   p_error_code text, p_error_message text, p_model text,
   p_prompt_tokens int, p_reply_tokens int, p_thought_tokens int, p_cached_tokens int, p_tool_tokens int, p_calls jsonb,
   p_refunds_a_day int, p_basic_running int, p_pro_running int, p_context_ids uuid[], p_output json, p_thoughts text,
-  p_error_detail jsonb, p_grounding jsonb
+  p_error_detail jsonb, p_grounding jsonb, p_context_summary jsonb
 ) returns jsonb language plpgsql as $$
 declare
   v_reply messages; v_quota_key text; v_refunded boolean; v_cost bigint; v_next jsonb := '[]';
@@ -52,7 +52,7 @@ begin
       thought_tokens = p_thought_tokens, cached_tokens = p_cached_tokens, tool_tokens = p_tool_tokens, reserved_micros = 0,
       cost_micros = case when v_cost is null then m.cost_micros else coalesce(m.cost_micros, 0) + v_cost end,
       quota_state = case when v_refunded then 'refunded' else 'spent' end,
-      context_ids = p_context_ids, output = p_output, thoughts = p_thoughts, grounding = p_grounding,
+      context_ids = p_context_ids, context_summary = p_context_summary, output = p_output, thoughts = p_thoughts, grounding = p_grounding,
       worker_id = null, lease_until = null, retry_at = null,
       completed_at = date_trunc('milliseconds', clock_timestamp())
     where m.user_id = p_user and m.id = p_reply;

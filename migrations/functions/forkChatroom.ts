@@ -46,10 +46,10 @@ begin
   select coalesce(array_agg(uuid_after(p_copy, (n - cardinality(v_ids))::int,
       ('00000000-0000-7' || substr(gen_random_uuid()::text, 16))::uuid) order by n), '{}')
     into v_copies from generate_series(1, cardinality(v_ids)) n;
-  insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools, last_message_at,
-      head_id, text_bytes)
+  insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools, summary,
+      last_message_at, head_id, text_bytes)
     select c.user_id, p_copy, coalesce(p_title, c.title), case when p_title is null then c.title_source else 'user' end,
-      c.system_prompt, c.model, c.temperature, c.thinking, c.tools, case when v_end is not null then v_now end,
+      c.system_prompt, c.model, c.temperature, c.thinking, c.tools, c.summary, case when v_end is not null then v_now end,
       v_copies[cardinality(v_copies)], (
         select coalesce(sum(octet_length(m.content)) filter (where m.role = 'user' or m.status = 'completed'), 0)
         from messages m where m.user_id = p_user and m.id = any(v_ids))

@@ -49,7 +49,7 @@ create or replace function finish_reply(
       'searches', 0, 'is_priced', false, 'is_estimated', false)) end,
     p_refunds_a_day => case when p_refund then p_refunds_a_day end, p_basic_running => 3, p_pro_running => 10,
     p_context_ids => p_context_ids, p_output => null, p_thoughts => null,
-    p_error_detail => null, p_grounding => null) f
+    p_error_detail => null, p_grounding => null, p_context_summary => null) f
 $$
 `)
 )

@@ -3,7 +3,7 @@ import { define } from "./define.ts"
 /**
  * Writes calls that ended without ending their reply: of an attempt that is repeated, or whose reply has ended meanwhile
  * (a cancel that its worker did not hear of). Such a reply gets the tokens of the last call, too. Calls for a room's title
- * name the reply beside which they were made, and are no cost of it; their day may have no row yet.
+ * or summary name the reply beside or after which they were made, and are no cost of it; their day may have no row yet.
  */
 export const recordLateCalls = define(`
 create or replace function record_late_calls(p_user uuid, p_reply uuid, p_quota_key text, p_day date, p_calls jsonb)
@@ -15,7 +15,7 @@ begin
   if not found then
     return;
   end if;
-  if v_last ->> 'kind' = 'title' then
+  if v_last ->> 'kind' in ('title', 'summary') then
     insert into usage_daily (quota_key, day, used) values (p_quota_key, p_day, 0) on conflict (quota_key, day) do nothing;
     perform record_calls(p_user, p_reply, p_quota_key, p_day, p_calls, 0, 0);
     return;

@@ -212,6 +212,9 @@ export const folders: ReadonlyArray<Folder> = [
       headers: { Accept: "text/html" },
       media: "text/html"
     }),
+    call("Download shared file: none", "getSharedFile", "404 file_not_found", {
+      path: { token: "{{shareToken}}", message: "0", index: "0" }
+    }),
     call("Copy shared conversation", "copyShare", 201, {
       path: { token: "{{shareToken}}" },
       before: "newKey",
@@ -226,6 +229,9 @@ export const folders: ReadonlyArray<Folder> = [
     call("Export chatroom: with ticket, without token", "exportChatroom", 200, { as: "none", query: { ticket: "{{ticket}}" } }),
     call("List messages: active branch", "listMessages", 200, { query: { branch: "active" } }),
     call("Update chatroom: move to a branch", "updateChatroom", 200, { body: { headId: "{{replyId}}" } }),
+    call("Import chatroom", "importChatroom", 201, { before: "newKey", headers: key, save: { secondRoomId: "id" } }),
+    call("Get summary: none", "getSummary", "404 summary_not_found"),
+    call("Delete summary", "deleteSummary", 204),
     call("Fork chatroom", "forkChatroom", 201, { before: "newKey", headers: key, body: {}, save: { secondRoomId: "id" } })
   ]),
   folder("4. Files", "Upload a picture, read it, and delete it.", [
@@ -245,6 +251,12 @@ export const folders: ReadonlyArray<Folder> = [
     call("List files", "listFiles", 200),
     call("Get file", "getFile", 200, { path: { id: "{{fileId}}" } }),
     call("Download file", "downloadFile", [200, 302], { path: { id: "{{fileId}}" } }),
+    call("Create file ticket", "createFileTicket", 201, { path: { id: "{{fileId}}" }, save: { ticket: "ticket" } }),
+    call("Download file: with ticket, without token", "downloadFile", [200, 302], {
+      as: "none",
+      path: { id: "{{fileId}}" },
+      query: { ticket: "{{ticket}}" }
+    }),
     call("Delete file", "deleteFile", 204, { path: { id: "{{fileId}}" } }),
     call("Get file: deleted", "getFile", "404 file_not_found", { path: { id: "{{fileId}}" } })
   ]),

@@ -27,7 +27,7 @@ import { Player } from "./Player.ts"
 import { toolTokens } from "./Grounding.ts"
 import { charactersOf, makeChunks, makeThoughts } from "./Reply.ts"
 import { type OpenEntry, RequestLog } from "./RequestLog.ts"
-import { isBreaking, readScript, readTitleScript } from "./Script.ts"
+import { isBreaking, readScript, readSummaryScript, readTitleScript } from "./Script.ts"
 
 export type { GeminiSimulatorControl, Settings } from "./Control.ts"
 export type { BilledCall, LogEntry, Stats } from "./RequestLog.ts"
@@ -185,9 +185,9 @@ const answer = (simulation: Simulation, call: Call, player: Player, request: Inc
 
 const generate = ({ control, faults, numbersVersions }: Simulation, model: string, player: Player) => {
   const request = readGenerateRequest(parseJson(player.entry.bodyText), model, player.entry.files)
-  const isTitle = request.system.startsWith(TITLE_INSTRUCTION)
-  const script = isTitle ? readTitleScript(request.prompt) : readScript(request.prompt)
-  const fault = faults.take(isTitle ? `title of ${request.prompt}` : request.prompt, model, script.faults)
+  const { name, read } = OWN_SCRIPTS.find(({ instruction }) => request.system.startsWith(instruction)) ?? REPLY_SCRIPT
+  const script = read(request.prompt)
+  const fault = faults.take(`${name}${request.prompt}`, model, script.faults)
   const { chunkChars, chunkMillis, latencyMillis } = control.settings()
   const version = script.version ?? model
   const chunks = makeChunks(model, request, script, fault, chunkChars)
@@ -221,8 +221,12 @@ const generate = ({ control, faults, numbersVersions }: Simulation, model: strin
   })
 }
 
-/** How the system instruction of a request for a room's title begins. */
-const TITLE_INSTRUCTION = "Name the topic"
+/** How the system instruction of a request for a room's title or summary begins, and the magic words that count in it. */
+const OWN_SCRIPTS = [
+  { instruction: "Name the topic", name: "title of ", read: readTitleScript },
+  { instruction: "Summarize the earlier part", name: "summary of ", read: readSummaryScript }
+]
+const REPLY_SCRIPT = { name: "", read: readScript }
 
 const MODELS = [
   "gemini-3.8-flash",

@@ -175,15 +175,32 @@ export const readScript = (prompt: string): Script => {
  * | `[[title latency MS]]`, `[[title status CODE times N]]` and so on | the words of {@link readScript} with numbers |
  */
 export const readTitleScript = (prompt: string): Script => {
-  const words = [...prompt.matchAll(/\[\[title ([^]*?)\]\]/g)].map(([, word = ""]) => word)
-  const isPlain = (word: string) => !/^(?:empty$|(?:latency|status|finish) )/.test(word)
-  const script = readScript(
-    words
-      .filter((word) => !isPlain(word))
-      .map((word) => `[[${word}]]`)
-      .join(" ")
-  )
-  return { ...script, say: words.find(isPlain) ?? prompt.trim().split(/\s+/, 4).join(" ") }
+  const { script, texts } = readOwnWords(prompt, "title")
+  return { ...script, say: texts[0] ?? prompt.trim().split(/\s+/, 4).join(" ") }
+}
+
+/**
+ * Parses the magic words of a request for a room's summary: those of the exchanges that are summarised.
+ *
+ * | word | the summary |
+ * |---|---|
+ * | `[[summary TEXT]]` | has TEXT, after the summary so far; without any, it is the summary so far, or how many words it was asked about |
+ * | `[[summary empty]]` | is empty |
+ * | `[[summary latency MS]]`, `[[summary status CODE times N]]` and so on | the words of {@link readScript} with numbers |
+ */
+export const readSummaryScript = (prompt: string): Script => {
+  const { script, texts } = readOwnWords(prompt, "summary")
+  const [, soFar] = /^Summary so far:\n([^]*?)\n\n(?:User: |\[file: )/.exec(prompt) ?? []
+  const parts = [...(soFar === undefined ? [] : [soFar]), ...texts]
+  return { ...script, say: parts.length > 0 ? parts.join(" ") : `A summary of ${prompt.split(/\s+/).length} words.` }
+}
+
+/** The magic words `[[NAME …]]`: what they say of the answer's way, and their texts. */
+const readOwnWords = (prompt: string, name: "title" | "summary") => {
+  const words = [...prompt.matchAll(new RegExp(`\\[\\[${name} ([^]*?)\\]\\]`, "g"))].map(([, word = ""]) => word)
+  const isText = (word: string) => !/^(?:empty$|(?:latency|status|finish) )/.test(word)
+  const others = words.filter((word) => !isText(word)).map((word) => `[[${word}]]`)
+  return { script: readScript(others.join(" ")), texts: words.filter(isText) }
 }
 
 const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyArray<string>) => {

@@ -89,10 +89,20 @@ export class UserData extends Context.Service<
       const sharesOf = ({ userId }: CurrentSession) =>
         elements(
           (after) => sql<Kept>`
-            select id, chatroom_id, title, views, created_at, expires_at, revoked_at from shares
+            select id, chatroom_id, title, views, created_at, expires_at, attachments, revoked_at from shares
             where user_id = ${userId} and id > ${after}::uuid order by id limit ${rowsInBatch}
           `,
           (share) => share
+        )
+
+      const summariesOf = ({ userId }: CurrentSession) =>
+        elements(
+          (after) => sql<Kept>`
+            select chatroom_id as id, chatroom_id, upto_id as up_to, tokens, body as text, model, created_at from room_summaries
+            where user_id = ${userId} and body is not null and chatroom_id > ${after}::uuid
+            order by chatroom_id limit ${rowsInBatch}
+          `,
+          (summary) => Struct.omit(summary, ["id"])
         )
 
       const authEventsOf = ({ userId }: CurrentSession) =>
@@ -156,6 +166,8 @@ export class UserData extends Context.Service<
           json(usage(user)),
           text(',"files":['),
           filesOf(user),
+          text('],"summaries":['),
+          summariesOf(user),
           text('],"chatrooms":['),
           rooms,
           text("]}")

@@ -21,6 +21,9 @@ export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/ap
   defaultValue: () => "working"
 })
 
+/** Bytes that the JSON body of an endpoint may have. */
+export const MaximumBody = Context.Reference<number>("chat-backend/api/MaximumBody", { defaultValue: () => 262_144 })
+
 /** Whether a recovery session may call the endpoint. A recovery session may call no other endpoint. */
 export const AllowsRecovery = Context.Reference<boolean>("chat-backend/api/AllowsRecovery", { defaultValue: () => false })
 

@@ -5,8 +5,10 @@ import { UserApi } from "./account/UserApi.ts"
 import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
 import { BranchesApi } from "./chat/BranchesApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
+import { ImportApi } from "./chat/ImportApi.ts"
 import { RepliesApi } from "./chat/RepliesApi.ts"
 import { SearchApi } from "./chat/SearchApi.ts"
+import { SummariesApi } from "./chat/SummariesApi.ts"
 import { FilesApi } from "./files/FilesApi.ts"
 import { ModelsApi } from "./models/ModelsApi.ts"
 import { SharedApi, SharesApi } from "./shares/SharesApi.ts"
@@ -25,6 +27,8 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(ChatApi)
   .add(RepliesApi)
   .add(BranchesApi)
+  .add(SummariesApi)
+  .add(ImportApi)
   .add(SearchApi)
   .add(SharesApi)
   .add(SharedApi)

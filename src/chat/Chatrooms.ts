@@ -92,11 +92,11 @@ export class Chatrooms extends Context.Service<
           with place as (
             update users set chatrooms = chatrooms + 1 where id = ${userId} and chatrooms < ${maximumChatrooms} returning 1
           )
-          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools)
+          insert into chatrooms (user_id, id, title, title_source, system_prompt, model, temperature, thinking, tools, summary)
           select ${userId}, ${uuid()}, ${input.title ?? defaultTitle},
             ${input.title === undefined ? "default" : "user"}, ${input.systemPrompt ?? null}, ${input.model ?? null},
             ${input.temperature ?? null}, ${JSON.stringify(mergeThinking(defaultThinking, input.thinking))}::text::jsonb,
-            ${JSON.stringify(input.tools ?? [])}::text::jsonb
+            ${JSON.stringify(input.tools ?? [])}::text::jsonb, ${input.summary ?? null}::boolean
           from place
           returning ${selected}, ${notifyChange}
         `.pipe(retryConflicts(sql), Effect.orDie)
@@ -148,6 +148,7 @@ export class Chatrooms extends Context.Service<
             temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
             thinking = thinking || ${JSON.stringify(input.thinking ?? {})}::text::jsonb,
             tools = coalesce(${input.tools === undefined ? null : JSON.stringify(input.tools)}::text::jsonb, tools),
+            summary = case when ${given("summary")} then ${input.summary ?? null}::boolean else summary end,
             pinned = coalesce(${input.pinned ?? null}, pinned),
             archived_at = case ${input.archived ?? null}::boolean
               when true then coalesce(archived_at, date_trunc('milliseconds', clock_timestamp()))

@@ -7,8 +7,10 @@ import { Messages } from "./Messages.ts"
 import { Quota } from "./Quota.ts"
 import { RoomCopies } from "./RoomCopies.ts"
 import { RoomExport } from "./RoomExport.ts"
+import { RoomImport } from "./RoomImport.ts"
 import { Search } from "./Search.ts"
 import { Sending } from "./Sending.ts"
+import { Summaries } from "./Summaries.ts"
 
 /** Chatrooms, their messages, and the quota within which questions are accepted. */
 export const ChatLayer = Layer.mergeAll(
@@ -16,6 +18,8 @@ export const ChatLayer = Layer.mergeAll(
   Sending.layer,
   RoomExport.layer,
   RoomCopies.layer,
+  RoomImport.layer,
   Search.layer,
+  Summaries.layer,
   Feedbacks.layer
 ).pipe(Layer.provideMerge([Chatrooms.layer, Messages.layer, Quota.layer]), Layer.provideMerge(Branches.layer))

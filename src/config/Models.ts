@@ -143,7 +143,8 @@ export const modelSettings = Effect.gen(function* () {
   return settings
 })
 
-export const titleModel = Effect.gen(function* () {
-  const model = yield* text("TITLE_MODEL")
-  return Schema.is(Id)(model) ? model : yield* fail("TITLE_MODEL", "must be a model name of [a-z0-9.-]")
+/** A model that users need not be able to choose. */
+export const modelNamedBy = Effect.fnUntraced(function* (setting: "TITLE_MODEL" | "SUMMARY_MODEL") {
+  const model = yield* text(setting)
+  return Schema.is(Id)(model) ? model : yield* fail(setting, "must be a model name of [a-z0-9.-]")
 })

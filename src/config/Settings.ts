@@ -23,7 +23,7 @@ import {
   proPriceIds,
   webhookSecrets
 } from "./Credentials.ts"
-import { type ModelSettings, modelSettings, titleModel } from "./Models.ts"
+import { modelNamedBy, type ModelSettings, modelSettings } from "./Models.ts"
 import {
   choice,
   dollars,
@@ -96,6 +96,9 @@ export interface Settings {
   /** How a room without a title gets one, and the model that names it. */
   readonly autoTitles: "model" | "words" | "off"
   readonly titleModel: string
+  /** Whether long rooms that do not say are summarised, and the model that does it. */
+  readonly roomSummaries: boolean
+  readonly summaryModel: string
   /** Undefined with `BILLING=off`, and outside production without a key. */
   readonly billing: BillingSettings | undefined
   /** Public base URL for links, without a trailing slash. */
@@ -248,7 +251,9 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     moderation: yield* moderation(environment),
     ...(yield* modelSettings),
     autoTitles: yield* choice("AUTO_TITLES", ["model", "words", "off"]),
-    titleModel: yield* titleModel,
+    titleModel: yield* modelNamedBy("TITLE_MODEL"),
+    roomSummaries: (yield* choice("ROOM_SUMMARIES", ["on", "off"])) === "on",
+    summaryModel: yield* modelNamedBy("SUMMARY_MODEL"),
     billing: yield* billing(environment),
     appUrl: publicUrl,
     frontEnd: frontEndAt(

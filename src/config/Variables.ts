@@ -114,6 +114,15 @@ export const variables = {
     defaultValue: "model"
   },
   TITLE_MODEL: { meaning: "model that names rooms; `MODELS` need not have it", defaultValue: "gemini-3.5-flash-lite" },
+  ROOM_SUMMARIES: {
+    meaning:
+      "`on` summarises the part of a long room that a prompt has no place for ([docs/conversations.md](conversations.md#long-rooms)); `off` leaves it out. A room's `summary` decides for that room",
+    defaultValue: "on"
+  },
+  SUMMARY_MODEL: {
+    meaning: "model that summarises long rooms; `MODELS` need not have it",
+    defaultValue: "gemini-3.5-flash-lite"
+  },
   GEMINI_BASE_URL: { meaning: "another host that speaks Google's protocol", default: "Google's" },
   GEMINI_API_VERSION: { meaning: "Google's API version", defaultValue: "v1beta" },
   SAFETY_THRESHOLD: {

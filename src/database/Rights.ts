@@ -25,6 +25,7 @@ export const ownTables = [
   "model_pauses",
   "otp_challenges",
   "otp_joined_challenges",
+  "room_summaries",
   "server_secrets",
   "sessions",
   "shares",

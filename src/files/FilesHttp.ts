@@ -1,31 +1,27 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Stream } from "effect"
-import { HttpServerRespondable, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
-import { contentCacheControl } from "../api/files/FilesApi.ts"
-import { EmptyFile, FileTypeNotSupported, RangeNotSatisfiable, StorageUnavailable } from "../api/files/FileErrors.ts"
+import { EmptyFile, FileTypeNotSupported, StorageUnavailable } from "../api/files/FileErrors.ts"
 import type { UserId } from "../api/auth/User.ts"
-import type { File } from "../api/files/File.ts"
 import { fileTypeOf, supportedTypes } from "../api/files/FileTypes.ts"
 import { BadRequest, RequestTimeout } from "../api/Problems.ts"
+import { makeTicketFor } from "../auth/TicketsHttp.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
-import { matchingTag } from "../http/EntityTags.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { type BodyEnded, streamedBody } from "../ops/StreamedBody.ts"
-import { contentDisposition, nameIn, rangeOf, shownType, storedName, tagOf } from "./Content.ts"
+import { nameIn, storedName } from "./Content.ts"
+import { contentResponse, notModified, shownAs } from "./ContentHttp.ts"
 import { chunkBytes, Files } from "./Files.ts"
 import { type Announced, type Made, type Repetition, Uploads } from "./Uploads.ts"
 import { UserFiles } from "./UserFiles.ts"
 
 /** Seconds for which an address of S3 is valid that a client is sent to. */
 const addressSeconds = 300
-
-/** What an answer that is a file tells a browser: nothing of it runs, and it is no page. */
-const fileHeaders = { "content-security-policy": "sandbox; default-src 'none'", "accept-ranges": "bytes" }
 
 const notSupported = (detail?: string) =>
   new FileTypeNotSupported({ supported: supportedTypes, ...(detail === undefined ? {} : { detail }) })
@@ -58,6 +54,7 @@ export const FilesHttp = HttpApiBuilder.group(
     const cursors = yield* Cursors
     const files = yield* Files
     const idempotency = yield* Idempotency
+    const ticketFor = yield* makeTicketFor
     const uploads = yield* Uploads
     const userFiles = yield* UserFiles
 
@@ -77,31 +74,6 @@ export const FilesHttp = HttpApiBuilder.group(
       }
       return repetition
     })
-
-    const contentOf = (file: File, userId: string, header: string | undefined) => {
-      const range = rangeOf(header, file.bytes)
-      if (range === null) {
-        const refused = HttpServerRespondable.toResponse(new RangeNotSatisfiable())
-        return Effect.map(refused, HttpServerResponse.setHeader("content-range", `bytes */${file.bytes}`))
-      }
-      const { from, length } = range ?? { from: 0, length: file.bytes }
-      const bytes = files.get({ userId, fileId: file.id }, { from, length })
-      const isText = fileTypeOf(file.type)?.kind === "text"
-      return Effect.succeed(
-        HttpServerResponse.stream(bytes, {
-          status: range === undefined ? 200 : 206,
-          contentType: shownType(file.type, isText),
-          contentLength: length,
-          headers: {
-            ...fileHeaders,
-            etag: tagOf(file),
-            "cache-control": contentCacheControl,
-            "content-disposition": contentDisposition(file.name),
-            ...(range === undefined ? {} : { "content-range": `bytes ${from}-${from + length - 1}/${file.bytes}` })
-          }
-        })
-      )
-    }
 
     return handlers
       .handleRaw(
@@ -139,22 +111,21 @@ export const FilesHttp = HttpApiBuilder.group(
         Effect.fnUntraced(function* ({ headers, params }) {
           const { userId } = yield* CurrentUser
           const file = yield* userFiles.get(userId, params.id)
-          const tag = tagOf(file)
-          if (matchingTag(headers["if-none-match"], tag) !== undefined) {
-            return HttpServerResponse.empty({ status: 304, headers: { etag: tag, "cache-control": contentCacheControl } })
-          }
-          if (files.url === null) {
-            const isOfRange = headers["if-range"] === undefined || headers["if-range"] === tag
-            return yield* contentOf(file, userId, isOfRange ? headers.range : undefined)
-          }
-          const shown = {
-            name: contentDisposition(file.name),
-            type: shownType(file.type, fileTypeOf(file.type)?.kind === "text")
-          }
+          const unchanged = notModified(file, headers)
+          if (unchanged !== undefined) return unchanged
+          if (files.url === null) return yield* contentResponse(files, file, userId, headers)
           const address = yield* files
-            .url({ userId, fileId: file.id }, addressSeconds, shown)
+            .url({ userId, fileId: file.id }, addressSeconds, shownAs(file))
             .pipe(Effect.catchTag("StorageFailure", () => Effect.fail(new StorageUnavailable({ retryAfter: 5 }))))
           return HttpServerResponse.redirect(address, { status: 302 })
+        })
+      )
+      .handle(
+        "createFileTicket",
+        Effect.fnUntraced(function* ({ params, request }) {
+          const { userId } = yield* CurrentUser
+          yield* userFiles.get(userId, params.id)
+          return yield* ticketFor(request, `/files/${params.id}/content`)
         })
       )
       .handle(

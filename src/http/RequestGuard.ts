@@ -1,12 +1,14 @@
 import { IncomingMessage } from "node:http"
 import { ByteSize, Context, Effect } from "effect"
 import { HttpIncomingMessage, type HttpServerError, HttpServerRequest } from "effect/http"
+import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { BadJson, RequestTimeout, Unavailable, UnsupportedMediaType } from "../api/Problems.ts"
 
-/** A JSON body's largest size, the milliseconds it may take to arrive, and how deep it may nest. */
-const maximumBody = ByteSize.kibibytes(256)
-const receiveMillis = 10_000
+/** Bytes above which a JSON body is large, the milliseconds that one may take to arrive, and how deep it may nest. */
+const largeBytes = 524_288
+const receiveMillis = { usual: 10_000, large: 60_000 }
+const largeBodies = makeBulkhead({ permits: 8, waiting: 100, maxWait: "3 seconds" })
 const maximumDepth = 32
 /** Milliseconds in which most bodies have come, with their head or right behind it. */
 const promptMillis = 50
@@ -59,7 +61,7 @@ const arrival = (
         resume(Effect.fail(new RequestTimeout()))
       }
       const makeWay = () => {
-        timer = setTimeout(giveUp, receiveMillis)
+        timer = setTimeout(giveUp, ByteSize.toNumberUnsafe(maximum) > largeBytes ? receiveMillis.large : receiveMillis.usual)
         slot?.receive(giveUp)
       }
       let timer = setTimeout(makeWay, slot?.hasManyBodies() === true ? 0 : promptMillis)
@@ -117,11 +119,17 @@ const isTooDeep = (body: Uint8Array): boolean => {
  * and a missing token 401, whatever was sent. Refuses what the platform lets through: compressed bodies,
  * another charset, bytes that are not UTF-8 (they would become U+FFFD). An empty body is an empty object.
  */
-export const withCheckedBody = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
+export const withCheckedBody = (
+  request: HttpServerRequest.HttpServerRequest,
+  maximumBytes: number
+): HttpServerRequest.HttpServerRequest => {
   const text = Effect.gen(function* () {
     const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers["content-type"] ?? "")?.[1]
     if (charset !== undefined && !/^utf-?8$/i.test(charset)) return yield* new UnsupportedMediaType()
-    const bytes = yield* receive(request, maximumBody)
+    const received = receive(request, ByteSize.bytes(maximumBytes))
+    const bytes = yield* maximumBytes > largeBytes
+      ? largeBodies.run("", received).pipe(Effect.catchTag("BulkheadFull", () => Unavailable.because("overloaded")))
+      : received
     return yield* Effect.try({ try: () => parseable(decoder.decode(bytes)), catch: () => new BadJson() })
   })
   return Object.defineProperty(request, "text", { value: text })

@@ -30,16 +30,25 @@ export interface TitleWakeup {
   readonly replyId: string
 }
 
+/** A long room that a worker is to summarise, after the reply that shows it. */
+export interface SummaryWakeup {
+  readonly userId: string
+  readonly roomId: string
+  readonly replyId: string
+}
+
 interface Announcement {
   readonly replies?: ReadonlyArray<Wakeup> | undefined
   readonly titles?: ReadonlyArray<TitleWakeup> | undefined
+  readonly summaries?: ReadonlyArray<SummaryWakeup> | undefined
   readonly topics?: ReadonlyArray<Topic> | undefined
 }
 
 export const replyTask = "reply"
 export const titleTask = "title"
-/** Titles come after every reply. */
-const titlePriority = 20
+export const summaryTask = "summary"
+/** Titles and summaries come after every reply. */
+const backgroundPriority = 20
 
 /** A job as graphile-worker's `job_spec` names its members. */
 interface JobSpec {
@@ -62,7 +71,14 @@ const titleJob = (title: TitleWakeup): JobSpec => ({
   identifier: titleTask,
   payload: title,
   job_key: `title:${title.roomId}`,
-  priority: titlePriority
+  priority: backgroundPriority
+})
+
+const summaryJob = (summary: SummaryWakeup): JobSpec => ({
+  identifier: summaryTask,
+  payload: summary,
+  job_key: `summary:${summary.roomId}`,
+  priority: backgroundPriority
 })
 
 /** Announcements that wait for the database at most; further ones are dropped. */
@@ -71,10 +87,10 @@ const maximumPending = 20_000
 const batch = 1_000
 
 /**
- * Adds jobs for replies and titles, and notifies other processes, in one statement for all announcements of two milliseconds. It
+ * Adds jobs for replies, titles and summaries, and notifies other processes, in one statement for all announcements of two milliseconds. It
  * is called after the commit, never inside the transaction: NOTIFY serialises commits, and one `add_job` costs more
  * than the rest of sending a message. An announcement is only a hint and may be lost: the reaper finds replies that
- * were not announced, a title that was not stays the question's words, and subscribers look again after a while.
+ * were not announced, a title that was not stays the question's words, a summary is announced again after the next reply, and subscribers look again after a while.
  */
 export class Announcer extends Context.Service<
   Announcer,
@@ -128,7 +144,8 @@ export class Announcer extends Context.Service<
 
       const announce: Announcer["Service"]["announce"] = (announcement) =>
         Effect.suspend(() => {
-          const specs = [...(announcement.replies ?? []).map(replyJob), ...(announcement.titles ?? []).map(titleJob)]
+          const { replies = [], summaries = [], titles = [] } = announcement
+          const specs = [...replies.map(replyJob), ...titles.map(titleJob), ...summaries.map(summaryJob)]
           for (const spec of specs) if (jobs.size < maximumPending) jobs.set(spec.job_key, spec)
           for (const topic of announcement.topics ?? []) {
             if (topics.size < maximumPending) topics.add(topic)

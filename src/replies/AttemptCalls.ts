@@ -6,7 +6,7 @@ import { type HopGrounding, searchesOf } from "../gemini/Grounding.ts"
 import { tokensOfBytes } from "./Conversation.ts"
 import type { CallCost, FinishedCall } from "../models/Prices.ts"
 
-export type CallKind = "reply" | "title"
+export type CallKind = "reply" | "title" | "summary"
 
 /** A row of `model_calls`, by the names of its columns. */
 export interface CallRow {
@@ -30,7 +30,7 @@ export interface CallRow {
 
 /** The attempt that makes the calls. */
 interface CallsOf {
-  /** Of the reply, or of one job for a title: with the attempt, the ids of the calls are made of it. */
+  /** Of the reply, or of one job for a title or a summary: with the attempt, the ids of the calls are made of it. */
   readonly id: string
   readonly kind: CallKind
   readonly attempt: number

@@ -11,7 +11,8 @@ import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
 import { FileId } from "../api/files/File.ts"
-import { type AttachedFile, Conversation, estimateTokens, idsOf, tokensOfBytes } from "./Conversation.ts"
+import { type AttachedFile, Conversation, type Conversed, estimateTokens, promptIds, tokensOfBytes } from "./Conversation.ts"
+import { type SentSummary, sentSummary, withSummary } from "./PromptSummary.ts"
 
 /** The receipt covers at most this many messages of the question's branch, and of the room up to the question: the newest. */
 const maximumCovered = 1_000
@@ -28,17 +29,24 @@ interface RoomMessage {
   readonly status: string
   readonly supersededBy: string | null
   readonly answered: boolean
-  readonly onBranch: boolean
+  /** From the question back, 1 is the question; null on another branch. */
+  readonly position: number | null
   readonly attachments: ReadonlyArray<Pick<AttachedFile, "id" | "name" | "type" | "tokens">> | null
 }
 
-const reasonOf = ({ answered, onBranch, role, status, supersededBy }: RoomMessage): Reason => {
+/** `summarisedFrom` is the position of the last message that the prompt's summary covers. */
+const reasonOf = ({ answered, position, role, status, supersededBy }: RoomMessage, summarisedFrom: number): Reason => {
   if (role === "user" && !answered) return "unanswered"
   if (status === "failed" || status === "cancelled") return status
   if (status !== "completed") return "unfinished"
-  if (onBranch) return "budget"
+  if (position !== null) return position >= summarisedFrom ? "summarised" : "budget"
   return supersededBy === null ? "other_branch" : "superseded"
 }
+
+const sentIdsOf = ({ summary, turns }: Conversed) => ({
+  ids: promptIds(summary, turns),
+  summary: sentSummary(summary)
+})
 
 /** What the model was sent for a reply: the receipt stored with it, or, before the first call, what would be sent now. */
 export class ContextReceipts extends Context.Service<
@@ -64,6 +72,7 @@ export class ContextReceipts extends Context.Service<
           found: boolean
           replyTo: string | null
           ids: string | null
+          summary: SentSummary | null
           systemPrompt: string | null
           settings: ReplySettings | null
           promptTokens: number | null
@@ -71,7 +80,7 @@ export class ContextReceipts extends Context.Service<
           roomModel: string | null
           roomTemperature: number | null
         }>`
-          select m.id is not null as found, m.reply_to, array_to_string(m.context_ids, ',') as ids,
+          select m.id is not null as found, m.reply_to, array_to_string(m.context_ids, ',') as ids, m.context_summary as summary,
             case when m.settings is not null then m.settings ->> 'systemPrompt'
               when m.context_ids is not null then m.context_system_prompt else c.system_prompt end as system_prompt,
             m.settings, m.prompt_tokens, m.model, c.model as room_model, c.temperature as room_temperature
@@ -83,11 +92,13 @@ export class ContextReceipts extends Context.Service<
         return { ...row, replyTo: row.replyTo }
       })
 
-      /** The messages of the question's branch, and the newest of the room. */
-      const messagesUpTo = (userId: UserId, roomId: ChatroomId, questionId: string) =>
+      /** The messages of the question's branch, the newest of the room, and those that were sent. */
+      const messagesUpTo = (userId: UserId, roomId: ChatroomId, questionId: string, sent: ReadonlyArray<string>) =>
         sql<RoomMessage>`
           with recursive ${pathFrom(sql, { userId, roomId, from: questionId, limit: maximumCovered })}, covered as (
             select id from path
+            union
+            select unnest(string_to_array(${sent.join(",")}, ',')::uuid[])
             union
             (select m.id from messages m
             where m.user_id = ${userId} and m.chatroom_id = ${roomId} and (m.id <= ${questionId} or m.reply_to < ${questionId})
@@ -95,8 +106,9 @@ export class ContextReceipts extends Context.Service<
           )
           select m.id, m.role, octet_length(m.content) as size, m.status, m.superseded_by, m.attachments, exists (
             select 1 from messages r where r.user_id = m.user_id and r.chatroom_id = m.chatroom_id and r.reply_to = m.id
-              and r.status = 'completed') as answered, m.id in (select id from path) as on_branch
-          from covered join messages m on m.user_id = ${userId} and m.id = covered.id
+              and r.status = 'completed') as answered, path.position
+          from covered join messages m on m.user_id = ${userId} and m.chatroom_id = ${roomId} and m.id = covered.id
+          left join path on path.id = m.id
           order by m.id desc
         `.pipe(Effect.orDie)
 
@@ -107,8 +119,14 @@ export class ContextReceipts extends Context.Service<
         const { contextTokens, maxOutputTokens, model, responseFormat, temperature, thinking, tools } =
           reply.settings ?? (yield* models.defaults(room, "basic"))
         const question = { userId, chatroomId: roomId, questionId: reply.replyTo, systemPrompt, contextTokens, model }
-        const ids = reply.ids === null ? idsOf(yield* conversation.turnsFor(question)) : reply.ids.split(",")
-        const messages = new Map((yield* messagesUpTo(userId, roomId, reply.replyTo)).map((message) => [message.id, message]))
+        const { ids, summary } =
+          reply.ids === null
+            ? sentIdsOf(yield* conversation.promptFor(question))
+            : { ids: reply.ids.split(","), summary: reply.summary }
+        const found = yield* messagesUpTo(userId, roomId, reply.replyTo, ids)
+        const messages = new Map(found.map((message) => [message.id, message]))
+        // The end of a summary that is not among these messages is before them.
+        const summarisedFrom = (summary === null ? null : messages.get(summary.upTo)?.position) ?? Infinity
         const included = ids.flatMap((id) => {
           const message = messages.get(id)
           return message === undefined
@@ -118,7 +136,7 @@ export class ContextReceipts extends Context.Service<
         const sent = new Set(ids)
         const dropped = [...messages.values()]
           .filter(({ id }) => !sent.has(id))
-          .map((message) => ({ id: MessageId.make(message.id), reason: reasonOf(message) }))
+          .map((message) => ({ id: MessageId.make(message.id), reason: reasonOf(message, summarisedFrom) }))
         const others = dropped.filter(({ reason }) => reason === "other_branch").slice(maximumOfOtherBranches)
         const unlisted = new Set(others.map(({ id }) => id))
         const attachments = included.flatMap(({ id: messageId }) =>
@@ -133,12 +151,13 @@ export class ContextReceipts extends Context.Service<
         )
         const estimate = [...included, ...attachments.filter(({ status }) => status === "sent")].reduce(
           (sum, { tokens }) => sum + tokens,
-          estimateTokens(systemPrompt ?? "")
+          estimateTokens(withSummary(systemPrompt, summary === null ? null : { text: summary.text, first: null }) ?? "")
         )
         return {
           included,
           dropped: dropped.filter(({ id }) => !unlisted.has(id)).toReversed(),
           attachments,
+          summary: summary === null ? null : { ...summary, upTo: MessageId.make(summary.upTo) },
           systemPrompt,
           promptTokens: Math.max(0, reply.promptTokens ?? estimate),
           model: reply.model ?? model,

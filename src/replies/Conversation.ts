@@ -4,7 +4,9 @@ import { retryConflicts } from "../database/Transactions.ts"
 import { maximumAttachedBytes, maximumAttachments } from "../api/files/File.ts"
 import type { FileKind } from "../api/files/FileTypes.ts"
 import type { Turn } from "../gemini/Gemini.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { Models } from "../models/Models.ts"
+import { beforeThem, type BeforeThem, type PromptSummary, withSummary } from "./PromptSummary.ts"
 
 /** A file of a question, as the question's row has it. */
 export interface AttachedFile {
@@ -36,8 +38,14 @@ export const tokensOfBytes = (bytes: number): number => Math.ceil(bytes / 4)
 export const estimateTokens = (text: string): number => tokensOfBytes(Buffer.byteLength(text))
 
 /** Ids of the messages and of the files that a prompt has. */
-export const idsOf = (turns: ReadonlyArray<SourcedTurn>): Array<string> =>
-  turns.flatMap(({ files = [], messageId }) => [messageId, ...files.flatMap(({ id, isSent }) => (isSent ? [id] : []))])
+export const promptIds = (summary: PromptSummary | null, turns: ReadonlyArray<SourcedTurn>): ReadonlyArray<string> => {
+  const inSummary = summary?.first == null ? [] : [summary.first.id]
+  const sent = turns.flatMap(({ files = [], messageId }) => [
+    messageId,
+    ...files.flatMap(({ id, isSent }) => (isSent ? [id] : []))
+  ])
+  return [...new Set([...inSummary, ...sent])]
+}
 
 export interface AnsweredQuestion {
   readonly questionId: string
@@ -120,6 +128,22 @@ interface Asked {
 interface ConversationRow extends AnsweredQuestion {
   /** Whether the room has its tree: one from before there were branches gets it now. */
   readonly isFilled: boolean
+  /** Whether it is the first question of its branch. */
+  readonly isFirst: boolean
+  /** Of the newest row: whether the room is summarised (null: as the server's other rooms), and how far it is. */
+  readonly summary: boolean | null
+  readonly upTo: string | null
+}
+
+/** What is sent for a question. */
+export interface Conversed {
+  /** The turns that end in the question. */
+  readonly turns: Array<SourcedTurn>
+  /** The system instruction, with the summary at its end. */
+  readonly systemPrompt: string | null
+  readonly summary: PromptSummary | null
+  /** Tokens of the exchanges that are left out and that no summary covers; 0 in a room that is not summarised. */
+  readonly uncoveredTokens: number
 }
 
 /**
@@ -148,20 +172,40 @@ export const branchBefore = (
       from jsonb_array_elements(q.attachments) with ordinality as given (a, position)
       left join files f on f.user_id = q.user_id and f.id = (a ->> 'id')::uuid
     ) end as attachments,
-    p.depth > 0 or (select c.head_id is not null from chatrooms c where c.user_id = ${userId} and c.id = ${chatroomId}) as is_filled
+    p.depth > 0 or c.head_id is not null as is_filled, p.parent_id is null as is_first, c.summary, s.upto_id as up_to
   from path p
+  left join chatrooms c on p.depth = 0 and c.user_id = ${userId} and c.id = ${chatroomId}
+  left join room_summaries s on p.depth = 0 and s.user_id = ${userId} and s.chatroom_id = ${chatroomId}
   join messages q on q.user_id = ${userId} and q.id = p.question_id
   left join messages r on r.user_id = ${userId} and r.id = p.answer_id
   where (p.depth = 0 or p.answer_id is not null) and p.tokens <= ${contextTokens}
   order by p.depth
 `
 
+/** The summary, as much of it as the budget holds beside the question. */
+const summaryFor = (upTo: string, found: BeforeThem, left: number): PromptSummary | null => {
+  if (found.text === null || found.summaryTokens === null) return null
+  const tokensWith = (first: PromptSummary["first"]) =>
+    estimateTokens(withSummary(null, { first, text: found.text ?? "" }) ?? "") + 1
+  const summary = { upTo, tokens: found.summaryTokens, text: found.text }
+  const first = found.firstId === null ? null : { id: found.firstId, text: found.first ?? "" }
+  if (tokensWith(first) <= left / 2) return { ...summary, first }
+  return tokensWith(null) <= left ? { ...summary, first: null } : null
+}
+
+/** Tokens of the exchanges that are left out, up to the summary's end: of those that were read, and of those before them. */
+const uncoveredOf = (leftOut: ReadonlyArray<AnsweredQuestion>, upTo: string | null, before: number): number => {
+  const end = leftOut.findIndex(({ answerId }) => answerId === upTo)
+  const read = end === -1 ? leftOut : leftOut.slice(0, end)
+  return read.reduce((sum, { answer, question }) => sum + estimateTokens(question) + estimateTokens(answer), before)
+}
+
 /** A room's history as the model receives it. */
 export class Conversation extends Context.Service<
   Conversation,
   {
-    /** The turns that end in the question. */
-    readonly turnsFor: (question: Asked) => Effect.Effect<Array<SourcedTurn>>
+    /** What is sent for the question; no turns when it is gone. */
+    readonly promptFor: (question: Asked) => Effect.Effect<Conversed>
   }
 >()("chat-backend/replies/Conversation") {
   static readonly layer = Layer.effect(
@@ -169,22 +213,40 @@ export class Conversation extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const models = yield* Models
+      const { roomSummaries } = yield* AppConfig
 
-      const turnsFor: Conversation["Service"]["turnsFor"] = Effect.fn("Conversation.turnsFor")(function* (question) {
-        const statement = branchBefore(sql, question)
-        const read = sql<ConversationRow>`${statement}`
+      const promptFor: Conversation["Service"]["promptFor"] = Effect.fn("Conversation.promptFor")(function* (question) {
+        const { contextTokens, systemPrompt } = question
+        const read = sql<ConversationRow>`${branchBefore(sql, question)}`
         let rows = yield* read
         if (rows[0]?.isFilled === false) {
           yield* sql`select fill_branches(${question.userId}, ${question.chatroomId})`.pipe(retryConflicts(sql))
           rows = yield* read
         }
         const [asked, ...earlier] = rows
-        if (asked === undefined) return []
+        if (asked === undefined) return { turns: [], systemPrompt, summary: null, uncoveredTokens: 0 }
         const kinds = new Set(models.inputOf(question.model))
-        return fit(asked, earlier, question.systemPrompt, question.contextTokens, kinds)
+        const turns = fit(asked, earlier, systemPrompt, contextTokens, kinds)
+        const oldest = rows.at(-1) ?? asked
+        const isWhole = oldest.isFirst && turns.length > 2 * earlier.length
+        const plain = { turns, systemPrompt, summary: null, uncoveredTokens: 0 }
+        if (isWhole || !(asked.summary ?? roomSummaries)) return plain
+
+        const { upTo } = asked
+        const isRead = earlier.some(({ answerId }) => answerId === upTo)
+        const [found] = yield* beforeThem(sql, question, { from: isRead ? null : oldest.questionId, upTo })
+        if (found === undefined) return plain
+        const left = contextTokens - tokensOf(turns.at(-1) ?? { text: "" }) - estimateTokens(systemPrompt ?? "")
+        const summary = upTo !== null && (isRead || found.isReached) ? summaryFor(upTo, found, left) : null
+        const instruction = withSummary(systemPrompt, summary)
+        const summarised = summary === null ? turns : fit(asked, earlier, instruction, contextTokens, kinds)
+        const leftOut = earlier.slice((summarised.length - 1) / 2)
+        const isCovered = isRead && !leftOut.some(({ answerId }) => answerId === upTo)
+        const uncoveredTokens = isCovered ? 0 : uncoveredOf(leftOut, upTo, found.tokens)
+        return { turns: summarised, systemPrompt: instruction, summary, uncoveredTokens }
       }, Effect.orDie)
 
-      return Conversation.of({ turnsFor })
+      return Conversation.of({ promptFor })
     })
   )
 }

@@ -7,11 +7,13 @@ import { Moderation } from "./Moderation.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
 import { ReplyStore } from "./ReplyStore.ts"
+import { SummaryMaker } from "./SummaryMaker.ts"
+import { SummaryStore } from "./SummaryStore.ts"
 import { TurnFiles } from "./TurnFiles.ts"
 import { TitleMaker } from "./TitleMaker.ts"
 
-/** Makes replies and titles. Only workers import it, because Google's SDK takes fifteen megabytes. */
-export const ReplyMakingLayer = Layer.mergeAll(ReplyMaker.layer, TitleMaker.layer).pipe(
+/** Makes replies, titles and summaries. Only workers import it, because Google's SDK takes fifteen megabytes. */
+export const ReplyMakingLayer = Layer.mergeAll(ReplyMaker.layer, TitleMaker.layer, SummaryMaker.layer).pipe(
   Layer.provide([
     ReplyStore.layer,
     Conversation.layer,
@@ -19,6 +21,7 @@ export const ReplyMakingLayer = Layer.mergeAll(ReplyMaker.layer, TitleMaker.laye
     RateLimitPause.layer,
     DeltaLog.layer,
     Moderation.layer,
+    SummaryStore.layer,
     TurnFiles.layer
   ]),
   Layer.provide(Gemini.layer)

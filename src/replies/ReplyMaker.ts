@@ -10,7 +10,7 @@ import { observedCounter } from "../ops/Metrics.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
-import { Conversation, estimateTokens, idsOf, type SourcedTurn, tokensOf } from "./Conversation.ts"
+import { Conversation, estimateTokens, promptIds, type SourcedTurn, tokensOf } from "./Conversation.ts"
 import { Leases } from "./Leases.ts"
 import {
   type AnswerEnd,
@@ -27,6 +27,7 @@ import {
 } from "./Outcome.ts"
 import { replyDeadline } from "./ReplyDeadline.ts"
 import { Moderation, ModerationUnavailable } from "./Moderation.ts"
+import { summaryStep } from "./PromptSummary.ts"
 import { RateLimitPause } from "./RateLimitPause.ts"
 import { type Claim, LeaseLost, ReplyStore, type Work } from "./ReplyStore.ts"
 import { makeTextLimit, makeThoughts } from "./TextLimit.ts"
@@ -43,6 +44,14 @@ const maximumThoughtBytes = 65_536
 
 /** Milliseconds until the model is asked again for an answer that is not the JSON that it should be. */
 const retryDelay = 500
+
+/** What an attempt has sent, filled when moderation allows the question, so that the receipt of a refused one is empty. */
+interface Sent extends Work {
+  messageIds: ReadonlyArray<string>
+  summary: Work["summary"]
+  /** Tokens that its prompt leaves out and no summary covers. */
+  readonly uncoveredTokens: number
+}
 
 /** What an attempt has written: both are streamed at once. */
 interface Written {
@@ -144,9 +153,12 @@ export class ReplyMaker extends Context.Service<
       })
 
       /** Ends the reply with its answer, or asks once more for one that is not the JSON that it should be. */
-      const end = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work: Work) {
+      const end = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work: Sent) {
         if (outcome.error?.code !== "invalid_output" || reply.failures > 0) {
-          return yield* settle(reply, withGrounding(outcome, work.calls), work)
+          yield* settle(reply, withGrounding(outcome, work.calls), work)
+          if (outcome.status !== "completed" || work.uncoveredTokens <= summaryStep) return
+          const { chatroomId: roomId, id: replyId, userId } = reply
+          return yield* announcer.announce({ summaries: [{ userId, roomId, replyId }] })
         }
         yield* Effect.logWarning(`Attempt ${reply.attempt} gave JSON that does not fit`)
         return yield* postpone(reply, retryDelay, reply.failures + 1)
@@ -208,13 +220,13 @@ export class ReplyMaker extends Context.Service<
 
       const make = Effect.fnUntraced(function* (reply: Claim) {
         const stopped = yield* leases.hold({ userId: reply.userId, replyId: reply.id, attempt: reply.attempt })
-        const turns = yield* conversation.turnsFor({
+        const { summary, systemPrompt, turns, uncoveredTokens } = yield* conversation.promptFor({
           ...reply,
           questionId: reply.replyTo,
           contextTokens: reply.settings.contextTokens,
           model: reply.settings.model
         })
-        const promptTokens = turns.reduce((sum, turn) => sum + tokensOf(turn), estimateTokens(reply.systemPrompt ?? ""))
+        const promptTokens = turns.reduce((sum, turn) => sum + tokensOf(turn), estimateTokens(systemPrompt ?? ""))
         const callsOf = (attempt: number) =>
           new AttemptCalls({ id: reply.id, kind: "reply", attempt, model: reply.settings.model, tier: reply.tier }, promptTokens)
         if (reply.lostBytes > 0) {
@@ -232,8 +244,7 @@ export class ReplyMaker extends Context.Service<
           },
           thoughts: makeThoughts(maximumThoughtBytes, (piece) => deltaLog.append({ ...attempt, isThought: true }, piece))
         }
-        // Filled when moderation allows the question, so that the receipt of a refused one is empty.
-        const work = { messageIds: new Array<string>(), calls, hasFiles: hasOwnFiles(turns) }
+        const work: Sent = { messageIds: [], summary: null, calls, hasFiles: hasOwnFiles(turns), uncoveredTokens }
         let isModerated = reply.isModerated
         const answered = Effect.gen(function* () {
           const question = turns.at(-1)?.text ?? ""
@@ -244,8 +255,9 @@ export class ReplyMaker extends Context.Service<
           if (verdict?.allow === false) return refused(verdict.category)
           isModerated ||= verdict?.isChecked === true
           const send = Effect.fnUntraced(function* (sent: ReadonlyArray<SourcedTurn>) {
-            work.messageIds = idsOf(sent)
-            return yield* ask(reply, yield* turnFiles.prepare(reply.userId, sent), calls, written)
+            work.messageIds = promptIds(summary, sent)
+            work.summary = summary
+            return yield* ask({ ...reply, systemPrompt }, yield* turnFiles.prepare(reply.userId, sent), calls, written)
           })
           return yield* Effect.catchIf(
             send(turns),

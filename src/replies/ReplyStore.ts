@@ -15,6 +15,7 @@ import { recordLateCalls } from "./LateCalls.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
+import { type PromptSummary, type SentSummary, sentSummary } from "./PromptSummary.ts"
 
 /** Failures a day whose quota is given back. */
 const refundsADay = 5
@@ -77,6 +78,8 @@ export interface Claim {
 export interface Work {
   /** The ids of the messages, and of their files, that were sent. */
   readonly messageIds: ReadonlyArray<string>
+  /** The summary that was sent with them. */
+  readonly summary: PromptSummary | null
   /** Whether files of the question were sent. */
   readonly hasFiles: boolean
   readonly calls: AttemptCalls
@@ -128,6 +131,7 @@ interface Ending {
   readonly thoughts: string | null
   readonly errorDetail: object | null
   readonly grounding: object | null
+  readonly contextSummary: SentSummary | null
 }
 
 const endingColumns = {
@@ -152,7 +156,8 @@ const endingColumns = {
   output: "text",
   thoughts: "text",
   errorDetail: "jsonb",
-  grounding: "jsonb"
+  grounding: "jsonb",
+  contextSummary: "jsonb"
 }
 
 /** The states of a reply, in its row: every change is fenced by the attempt, and announced. */
@@ -244,7 +249,7 @@ export class ReplyStore extends Context.Service<
             p_refunds_a_day => e."refundsADay", p_basic_running => ${userConcurrency.basic},
             p_pro_running => ${userConcurrency.pro}, p_context_ids => e."contextIds", p_output => e.output::json,
             p_thoughts => e.thoughts, p_error_detail => e."errorDetail",
-            p_grounding => e.grounding) as ended
+            p_grounding => e.grounding, p_context_summary => e."contextSummary") as ended
           from ${unlockedRowsOf(sql, endings, endingColumns, waits)} e
         `
         return Effect.map(waits ? retryConflicts(sql)(ended) : ended, (rows) => inOrder(endings, rows).map((row) => row?.ended))
@@ -279,7 +284,8 @@ export class ReplyStore extends Context.Service<
           output: outcome.output ?? null,
           thoughts: outcome.thoughts ?? null,
           errorDetail: error?.detail ?? null,
-          grounding: outcome.grounding ?? null
+          grounding: outcome.grounding ?? null,
+          contextSummary: sentSummary(work?.summary ?? null)
         }).pipe(Effect.orDie)
         switch (ended.outcome) {
           case "fenced_off":

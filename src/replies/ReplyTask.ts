@@ -1,8 +1,9 @@
 import { Effect, Schema } from "effect"
-import { replyTask, titleTask } from "../queue/Announcer.ts"
+import { replyTask, summaryTask, titleTask } from "../queue/Announcer.ts"
 import { makeForgetTask } from "../queue/ForgetTask.ts"
 import type { Task } from "../queue/Tasks.ts"
 import { ReplyMaker } from "./ReplyMaker.ts"
+import { SummaryMaker } from "./SummaryMaker.ts"
 import { TitleMaker } from "./TitleMaker.ts"
 
 const decode = Schema.decodeUnknownEffect(Schema.Struct({ userId: Schema.String, replyId: Schema.String }))
@@ -27,9 +28,21 @@ const makeTitleTask = Effect.map(TitleMaker, (titleMaker): Task => ({
   asksModel: true
 }))
 
-/** The tasks of replies and titles. */
+const decodeSummary = Schema.decodeUnknownEffect(
+  Schema.Struct({ userId: Schema.String, roomId: Schema.String, replyId: Schema.String })
+)
+
+/** Summarises a room. A job that the shutdown interrupts runs again on another worker; one of a process that was killed finds the room claimed for some minutes, and the next reply announces another. */
+const makeSummaryTask = Effect.map(SummaryMaker, (summaryMaker): Task => ({
+  name: summaryTask,
+  run: (payload) => Effect.flatMap(decodeSummary(payload), summaryMaker.make),
+  asksModel: true
+}))
+
+/** The tasks of replies, titles and summaries. */
 export const makeReplyTasks = Effect.all([
   makeAttemptTask,
   makeTitleTask,
+  makeSummaryTask,
   makeForgetTask("model_pauses", "until < now() - interval '1 day'")
 ])

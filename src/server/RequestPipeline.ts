@@ -164,7 +164,7 @@ export const RequestPipeline = HttpRouter.middleware(
           const finished = HttpServerResponse.setHeaders(response, headers)
           return varies ? compress(request, route, finished) : Effect.succeed(finished)
         }
-        if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request)
+        if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request, route.maximumBody)
         const handled = refusal === undefined ? httpEffect : toResponse(refusal)
         const wait = askedWait(request)
         const timeout =

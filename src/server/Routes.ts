@@ -1,7 +1,7 @@
 import { Context } from "effect"
 import { FindMyWay } from "effect/http"
 import { HttpApi } from "effect/http-api"
-import { AdmissionClass, CacheControl, noStore } from "../api/Annotations.ts"
+import { AdmissionClass, CacheControl, MaximumBody, noStore } from "../api/Annotations.ts"
 import { Api } from "../api/Api.ts"
 
 /** Matches paths for the server's router and for the table below, which must agree. */
@@ -14,6 +14,8 @@ interface Policy {
   /** Whether the response's bytes are the same for the life of the process. */
   readonly isConstant: boolean
   readonly isCompressible: boolean
+  /** Bytes of a JSON body. */
+  readonly maximumBody: number
 }
 
 export interface Route extends Policy {
@@ -21,8 +23,16 @@ export interface Route extends Policy {
   readonly allow: string | undefined
 }
 
+const maximumBody = Context.get(Context.empty(), MaximumBody)
+
 /** Routes outside the API's definition. */
-const pagePolicy: Policy = { admission: "working", cacheControl: undefined, isConstant: true, isCompressible: true }
+const pagePolicy: Policy = {
+  admission: "working",
+  cacheControl: undefined,
+  isConstant: true,
+  isCompressible: true,
+  maximumBody
+}
 /** The playground's files are compressed when they are built. */
 const builtPolicy: Policy = { ...pagePolicy, isCompressible: false }
 const pages: ReadonlyArray<readonly [path: string, Policy]> = [
@@ -38,7 +48,8 @@ const unknownRoute: Route = {
   admission: "working",
   cacheControl: noStore,
   isConstant: false,
-  isCompressible: true
+  isCompressible: true,
+  maximumBody
 }
 
 /** The annotations of the API's endpoints by path and method, read once. */
@@ -53,7 +64,8 @@ const paths = (() => {
         admission: Context.get(mergedAnnotations, AdmissionClass),
         cacheControl: Context.get(mergedAnnotations, CacheControl),
         isConstant: false,
-        isCompressible: !endpoint.path.startsWith("/auth/")
+        isCompressible: !endpoint.path.startsWith("/auth/"),
+        maximumBody: Context.get(mergedAnnotations, MaximumBody)
       })
     }
   })

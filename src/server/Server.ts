@@ -12,6 +12,8 @@ import { UserHttp } from "../account/UserHttp.ts"
 import { AuthorizationLayer } from "../auth/Authorization.ts"
 import { BillingHttp } from "../billing/BillingHttp.ts"
 import { BranchesHttp } from "../chat/BranchesHttp.ts"
+import { ImportHttp } from "../chat/ImportHttp.ts"
+import { SummariesHttp } from "../chat/SummariesHttp.ts"
 import { ChatHttp } from "../chat/ChatHttp.ts"
 import { RepliesHttp } from "../replies/RepliesHttp.ts"
 import { AppConfig } from "../config/Settings.ts"
@@ -43,6 +45,8 @@ const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
     ChatHttp,
     RepliesHttp,
     BranchesHttp,
+    SummariesHttp,
+    ImportHttp,
     SearchHttp,
     SharesHttp,
     FilesHttp,

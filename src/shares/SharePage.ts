@@ -20,9 +20,17 @@ const sourcesOf = ({ sources = [] }: SharedMessage): string => {
   return items.length === 0 ? "" : `<ul>${items.join("")}</ul>`
 }
 
+const filesOf = ({ attachments = [] }: SharedMessage): string => {
+  const items = attachments.map(({ name, type, url }) => {
+    const shown = `${escape(name)} (${escape(type)})`
+    return `<li>${url === null ? shown : `<a href="${escape(url)}" rel="nofollow">${shown}</a>`}</li>`
+  })
+  return items.length === 0 ? "" : `<ul>${items.join("")}</ul>`
+}
+
 const articleOf = (message: SharedMessage): string => {
   const author = message.role === "user" ? "Question" : (message.model ?? "Model")
-  return `<article><h2>${escape(author)}</h2><p>${escape(message.content)}</p>${sourcesOf(message)}</article>`
+  return `<article><h2>${escape(author)}</h2><p>${escape(message.content)}</p>${filesOf(message)}${sourcesOf(message)}</article>`
 }
 
 /** The conversation as a page without scripts; `next` is the address of the next page. */

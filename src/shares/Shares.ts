@@ -20,13 +20,15 @@ import { lastMessage, type SharedPart, sharedPath } from "./SharedPath.ts"
 /** Live links of a user. */
 const maximumShares = 100
 
-const columns = columnsOf(["id", "chatroomId", "title", "views", "createdAt", "expiresAt"])
+const columns = columnsOf(["id", "chatroomId", "title", "views", "createdAt", "expiresAt", "attachments"])
 const isLive = "s.revoked_at is null and (s.expires_at is null or s.expires_at > now())"
 
 /** A link that was opened. */
 export interface OpenedShare extends SharedPart {
   readonly id: string
   readonly title: string
+  /** Whether it shows the files of its questions. */
+  readonly attachments: boolean
 }
 
 /** A new link, with its token, which is not stored. */
@@ -93,9 +95,10 @@ export class Shares extends Context.Service<
           yield* sql`delete from shares s where s.user_id = ${userId} and not (${live})`
           const token = newSecret()
           const [row] = yield* sql<{ id: string; expiresAt: Date | null }>`
-            insert into shares (user_id, id, chatroom_id, up_to, title, token_hash, created_at, expires_at)
+            insert into shares (user_id, id, chatroom_id, up_to, title, token_hash, created_at, expires_at, attachments)
             select ${userId}, ${uuid()}, ${roomId}, ${part.upTo}, ${input.title ?? part.title}, ${hashOfSecret(token)},
-              ${part.createdAt}, ${part.createdAt}::timestamptz + make_interval(secs => ${input.expiresIn ?? null}::float8)
+              ${part.createdAt}, ${part.createdAt}::timestamptz + make_interval(secs => ${input.expiresIn ?? null}::float8),
+              ${input.attachments === true}
             where (select count(*) from shares where user_id = ${userId}) < ${maximumShares}
             returning id, expires_at
           `
@@ -106,6 +109,7 @@ export class Shares extends Context.Service<
             title: input.title ?? part.title,
             createdAt: iso(part.createdAt),
             expiresAt: isoOrNull(row.expiresAt),
+            attachments: input.attachments === true,
             messages
           }
         },
@@ -126,7 +130,8 @@ export class Shares extends Context.Service<
           title: row.title,
           views: row.views,
           createdAt: iso(row.createdAt),
-          expiresAt: isoOrNull(row.expiresAt)
+          expiresAt: isoOrNull(row.expiresAt),
+          attachments: row.attachments
         }))
         return { found, hasMore: rows.length > limit }
       }, Effect.orDie)
@@ -144,7 +149,7 @@ export class Shares extends Context.Service<
           "share",
           address,
           sql`
-            select s.user_id, s.id, s.chatroom_id, s.up_to, s.title, s.created_at,
+            select s.user_id, s.id, s.chatroom_id, s.up_to, s.title, s.created_at, s.attachments,
               coalesce(c.head_id, fill_branches(s.user_id, s.chatroom_id)) as head_id
             from shares s join messages m on m.user_id = s.user_id and m.id = s.up_to
             join chatrooms c on c.user_id = s.user_id and c.id = s.chatroom_id

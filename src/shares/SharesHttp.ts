@@ -4,6 +4,7 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
+import { FileNotFound } from "../api/files/FileErrors.ts"
 import type { NewShare } from "../api/shares/Share.ts"
 import { SharingOff } from "../api/shares/ShareErrors.ts"
 import { makeAuthenticate } from "../auth/Authentication.ts"
@@ -11,6 +12,9 @@ import { ChatroomList } from "../chat/ChatroomList.ts"
 import { newChatroom } from "../chat/ChatroomRow.ts"
 import { RoomCopies } from "../chat/RoomCopies.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { contentResponse, notModified } from "../files/ContentHttp.ts"
+import { Files } from "../files/Files.ts"
+import { pathFor } from "../http/ApiPrefix.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
@@ -53,9 +57,9 @@ const OwnRoutes = HttpApiBuilder.group(
         const request = { userId, route: "createShare", key: headers["idempotency-key"], body }
         const create = Effect.map(shares.create(userId, params.id, payload), (made): ShownShare => made)
         const { replayed, value } = yield* idempotency.once(request, create, { keep, restore })
-        const { createdAt, expiresAt, id, messages, title, token } = value
+        const { attachments = false, createdAt, expiresAt, id, messages, title, token } = value
         if (token === undefined) return yield* Effect.die("the key that sealed the link's token is no longer in JWT_KEYS")
-        const made: NewShare = { id, url: `${appUrl}/share/${token}`, title, createdAt, expiresAt, messages }
+        const made: NewShare = { id, url: `${appUrl}/share/${token}`, title, createdAt, expiresAt, attachments, messages }
         return HttpApiSchema.withHeaders({ body: made, headers: { location: `/share/${token}`, ...replayedHeader(replayed) } })
       }),
 
@@ -113,6 +117,7 @@ const PublicRoutes = HttpApiBuilder.group(
     const shares = yield* Shares
     const messages = yield* SharedMessages
     const views = yield* ShareViews
+    const files = yield* Files
     const cursors = yield* Cursors
 
     return handlers.handleAll({
@@ -121,7 +126,9 @@ const PublicRoutes = HttpApiBuilder.group(
         const share = yield* shares.open(params.token, (yield* originOf(request)).address)
         const list = `shared:${share.id}`
         const skipped = query.after === undefined ? 0 : (yield* cursors.decode(list, Position, query.after, "after")).skipped
-        const page = yield* orTooManyRequests(messages.page(share, { limit: query.limit ?? defaultLimit, skipped }))
+        const base = yield* pathFor(request, `/share/${params.token}/files`)
+        const addressOf = (message: number, index: number) => `${base}/${message}/${index}`
+        const page = yield* orTooManyRequests(messages.page(share, { limit: query.limit ?? defaultLimit, skipped, addressOf }))
         if (skipped === 0) views.add(share)
         const nextCursor = page.hasMore ? cursors.encode(list, { skipped: skipped + page.messages.length }) : null
         const body = { title: share.title, createdAt: share.createdAt.toISOString(), ...page, nextCursor }
@@ -133,6 +140,15 @@ const PublicRoutes = HttpApiBuilder.group(
           })
         }
         return HttpApiSchema.withHeaders({ body, headers: { ...nextLink(request.originalUrl, nextCursor, "after"), ...headers } })
+      }),
+
+      getSharedFile: Effect.fnUntraced(function* ({ headers, params, request }) {
+        if (sharing === "users") yield* authenticate(request.headers["authorization"])
+        const share = yield* shares.open(params.token, (yield* originOf(request)).address)
+        const file = yield* orTooManyRequests(messages.file(share, params))
+        if (file === undefined) return yield* new FileNotFound()
+        const response = notModified(file, headers) ?? (yield* contentResponse(files, file, share.userId, headers))
+        return HttpServerResponse.setHeader(response, "x-robots-tag", "noindex")
       })
     })
   })

@@ -44,7 +44,8 @@ const open = new Set([
   "GET /admin/usage",
   "GET /admin/feedback",
   "POST /webhook/stripe",
-  "GET /share/:token"
+  "GET /share/:token",
+  "GET /share/:token/files/:message/:index"
 ])
 
 const withoutSlash = (path: string) => (path.length > 1 ? path.replace(/\/$/, "") : path)
@@ -255,7 +256,9 @@ describe("the document", () => {
       assert.deepStrictEqual(operation["security"], scheme, nameOf(endpoint))
       // A password or a refresh token can be refused with 401 where no access token is needed, and a link with `SHARING=users`.
       const refusesCredentials =
-        isAdmin || ["POST /auth/login", "POST /auth/refresh", "GET /share/:token"].includes(nameOf(endpoint))
+        isAdmin ||
+        ["POST /auth/login", "POST /auth/refresh"].includes(nameOf(endpoint)) ||
+        (endpoint.path.startsWith("/share/:token") && endpoint.method === "GET")
       assert.strictEqual("401" in nodeAt(operation, "responses"), isProtected || refusesCredentials, nameOf(endpoint))
     }
   })
@@ -269,13 +272,18 @@ describe("the server", () => {
     async (_, endpoint) => {
       const [path, method] = documented(endpoint)
       const options = method === "get" || method === "delete" ? {} : { body: {} }
-      const reply = await call(method.toUpperCase(), path, { id: room, mid: room, token: "unknown" }, options)
+      const reply = await call(
+        method.toUpperCase(),
+        path,
+        { id: room, mid: room, token: "unknown", message: "0", index: "0" },
+        options
+      )
       assert.strictEqual(`${reply.status} ${reply.body?.code}`, "401 unauthenticated")
       assert.isNotNull(reply.headers.get("www-authenticate"))
       const stale = await call(
         method.toUpperCase(),
         path,
-        { id: room, mid: room, token: "unknown" },
+        { id: room, mid: room, token: "unknown", message: "0", index: "0" },
         { ...options, token: "x.y.z" }
       )
       assert.strictEqual(`${stale.status} ${stale.body?.code}`, "401 token_invalid")
@@ -293,7 +301,7 @@ describe("the server", () => {
       const reply = await call(
         method.toUpperCase(),
         path,
-        { id, mid: sent.body.reply?.id ?? room, token: "unknown" },
+        { id, mid: sent.body.reply?.id ?? room, token: "unknown", message: "0", index: "0" },
         { ...options, token: bob.token }
       )
       assert.strictEqual(reply.status, 404, reply.text)

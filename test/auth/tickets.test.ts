@@ -3,6 +3,7 @@ import { EventSource } from "undici"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { request } from "../support/Client.ts"
 import type { Place } from "../stream/SseClient.ts"
+import { upload } from "../support/files.ts"
 import { readEnded, sendQuestion } from "../support/messages.ts"
 import { bothUrls, startTwoBackends, type TestBackends } from "../support/TestBackends.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
@@ -183,5 +184,29 @@ describe("an export ticket", () => {
     assert.strictEqual(file.status, 200, file.text)
     assert.strictEqual(file.body.user.id, ada.userId)
     assertProblem(await open(first, url), 401, "token_expired")
+  })
+})
+
+describe("a file ticket", () => {
+  it("downloads its file once, as an attachment, and no other", async () => {
+    const [ada, bob] = [await backends.newUser(), await backends.newUser()]
+    const fileOf = async (text: string) => String((await upload(first, ada, "text/plain", Buffer.from(text))).body.id)
+    const [id, other] = [await fileOf("Looms."), await fileOf("Threads.")]
+    const { ticket, url } = await ticketFor(ada, `/files/${id}/content`)
+    assertProblem(await open(first, `/files/${other}/content?ticket=${ticket}`), 401, "token_invalid")
+    assertProblem(await open(first, `/files/${id}?ticket=${ticket}`), 401, "unauthenticated")
+    const file = await open(second, url)
+    assert.deepStrictEqual([file.status, file.text], [200, "Looms."])
+    assert.match(file.headers.get("content-disposition") ?? "", /^attachment/)
+    assertProblem(await open(first, url), 401, "token_expired")
+    assertProblem(await bob.call("POST", `/files/${id}/content-ticket`), 404, "file_not_found")
+  })
+
+  it("is 404 for a file that was deleted since", async () => {
+    const ada = await backends.newUser()
+    const { id } = (await upload(first, ada, "text/plain", Buffer.from("Gone."))).body
+    const { url } = await ticketFor(ada, `/files/${id}/content`)
+    await ada.call("DELETE", `/files/${id}`)
+    assertProblem(await open(first, url), 404, "file_not_found")
   })
 })

@@ -362,6 +362,7 @@ describe("a user's heavy reads", () => {
       "subscriptions",
       "usage",
       "files",
+      "summaries",
       "chatrooms"
     ])
     assert.deepStrictEqual(Object.keys(body.authEvents[0]), ["kind", "sessionId", "address", "userAgent", "at"])

@@ -87,7 +87,9 @@ describe("the documented bounds of memory", () => {
       "src/gemini/Gemini.ts",
       "src/gemini/PromptFile.ts",
       "src/files/Pdf.ts",
-      "src/chat/MarkdownCitations.ts"
+      "src/chat/MarkdownCitations.ts",
+      "src/chat/ImportPlan.ts",
+      "src/chat/RoomImport.ts"
     ]
     // As many as topics' kinds, connections and runners.
     const fixed = ["src/database/PostgresSocket.ts", "src/queue/Runner.ts"]

@@ -91,7 +91,7 @@ describe("the bound of a user's running replies", () => {
         p_truncated => false, p_error_code => null, p_error_message => null, p_model => null, p_prompt_tokens => $3::int,
         p_reply_tokens => $3::int, p_thought_tokens => 0, p_cached_tokens => 0, p_tool_tokens => 0, p_calls => '[]',
         p_refunds_a_day => null, p_basic_running => $5, p_pro_running => $6, p_context_ids => null, p_output => null, p_thoughts => null, p_error_detail => null,
-        p_grounding => null) as ended`,
+        p_grounding => null, p_context_summary => null) as ended`,
       [user, reply, attempt, status, basic, pro],
       on
     )

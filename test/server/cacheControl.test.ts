@@ -47,6 +47,11 @@ beforeAll(async () => {
   ada = await logIn(backend.url)
   room = await ada.room()
   reply = (await ada.ask(room, "Who reads this?")).body.reply.id
+  await database.query(
+    `insert into room_summaries (user_id, chatroom_id, upto_id, first_id, body, tokens, model, created_at)
+      values ($1, $2, $3, $3, 'Who reads this?', 4, 'gemini', now())`,
+    [ada.userId, room, reply]
+  )
   file = (await upload(backend.url, ada, "text/plain", Buffer.from("Who reads this?"))).body.id
 })
 afterAll(async () => {

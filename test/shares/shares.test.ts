@@ -36,6 +36,7 @@ describe("POST /chatroom/:id/share", () => {
       title: "Looms",
       createdAt: made.body.createdAt,
       expiresAt: null,
+      attachments: false,
       messages: 4
     })
     assert.strictEqual(made.headers.get("location"), `/share/${token}`)
@@ -372,6 +373,7 @@ describe("GET /shares", () => {
       title,
       createdAt,
       expiresAt,
+      attachments: false,
       chatroomId: own,
       views: 0
     }))

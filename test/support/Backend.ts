@@ -27,6 +27,7 @@ const complete = async (settings: Settings): Promise<Record<string, string>> => 
     LOG_LEVEL: "error",
     // Most tests count calls of the model, which a title would add to.
     AUTO_TITLES: "words",
+    ROOM_SUMMARIES: "off",
     MIGRATE: "off",
     ...settings
   }

@@ -141,6 +141,22 @@ export class Visitor {
     await this.page.waitForFunction(isThere, { timeout: 30_000 }, before)
   }
 
+  /** Lets the browser store downloads in the folder, under their names. */
+  async downloadsTo(folder: string): Promise<void> {
+    const session = await this.page.createCDPSession()
+    await session.send("Browser.setDownloadBehavior", {
+      behavior: "allow",
+      downloadPath: folder,
+      ...(this.context.id === undefined ? {} : { browserContextId: this.context.id })
+    })
+  }
+
+  /** Chooses files for the button. */
+  async choose(button: string, ...paths: ReadonlyArray<string>): Promise<void> {
+    const [chooser] = await Promise.all([this.page.waitForFileChooser({ timeout: 30_000 }), this.press(button)])
+    await chooser.accept([...paths])
+  }
+
   async close(): Promise<void> {
     await this.context.close()
   }

@@ -208,9 +208,15 @@ describe.skipIf(!hasBrowser)("a conversation", () => {
   it("shows what was sent to the model, and how as HTTP", async () => {
     await visitor.askAndWait("First question")
     await visitor.askAndWait("Second question")
+    // As in a long room.
+    await site.database.query(
+      `update messages set context_summary = jsonb_build_object('upTo', id, 'tokens', 9, 'text', 'Looms were decided on.')
+        where id = (select id from messages where role = 'model' order by id desc limit 1)`
+    )
     const receipts = await visitor.page.$$('[aria-label="What was sent to the model"]')
     await receipts.at(-1)?.click()
     await visitor.see("prompt tokens to")
+    await visitor.see("Looms were decided on.")
     assert.lengthOf(await visitor.page.$$(".receipt li"), 3)
     await visitor.press("As HTTP: the receipt")
     await visitor.see("/context")

@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Browser } from "puppeteer-core"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { png } from "../files/samples.ts"
+import { until } from "../support/wait.ts"
 import { hasBrowser, startBrowser } from "./Browser.ts"
 import { type Site, startSite } from "./Site.ts"
 import { Visitor } from "./Visitor.ts"
@@ -18,11 +19,7 @@ const write = (name: string, bytes: Uint8Array | string): string => {
   return join(folder, name)
 }
 
-/** Chooses files with the button. */
-const attach = async (...paths: ReadonlyArray<string>) => {
-  const [chooser] = await Promise.all([visitor.page.waitForFileChooser({ timeout: 30_000 }), visitor.press("Attach files")])
-  await chooser.accept([...paths])
-}
+const attach = (...paths: ReadonlyArray<string>) => visitor.choose("Attach files", ...paths)
 
 /** Waits until the picture is drawn: its pixels are there. */
 const seePicture = async (selector: string) => {
@@ -89,9 +86,35 @@ describe.skipIf(!hasBrowser)("files", () => {
     await visitor.askAndWait("What do the notes say?")
     const sent = await visitor.page.$$eval(".question .file-name", (names) => names.map((name) => name.textContent))
     assert.deepStrictEqual(sent, ["notes.md"])
+    const downloads = mkdtempSync(join(folder, "downloads-"))
+    await visitor.downloadsTo(downloads)
     await visitor.press("Download notes.md")
+    const stored = join(downloads, "notes.md")
+    await until("the download", () => existsSync(stored) && readFileSync(stored, "utf8") === "# Notes")
     await visitor.press("As HTTP: files")
-    await visitor.see("(7 bytes)")
+    await visitor.see("/content-ticket")
+  })
+
+  it("are in a shared link when its maker says so", async () => {
+    await attach(write("shared.txt", "Shared looms"))
+    await visitor.wait('.draft-file[aria-busy="false"]')
+    await visitor.askAndWait("What is shared?")
+    for (const withFiles of [false, true]) {
+      await visitor.click('[aria-label^="Actions for"]')
+      await visitor.press("Share", "menuitem")
+      if (withFiles) await visitor.press("Also show the files of the questions", "checkbox")
+      await visitor.press("Make a link")
+      await visitor.see("The link shows 2 messages")
+      const link = await visitor.page.$eval("dialog code", (element) => element.textContent ?? "")
+      const { messages } = (await (await fetch(link)).json()) as {
+        messages: ReadonlyArray<{ attachments?: ReadonlyArray<{ name: string }> }>
+      }
+      assert.deepStrictEqual(
+        messages[0]?.attachments?.map(({ name }) => name),
+        withFiles ? ["shared.txt"] : undefined
+      )
+      await visitor.press("Close")
+    }
   })
 
   it("takes a file that is dropped on the field", async () => {

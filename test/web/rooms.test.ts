@@ -1,5 +1,9 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { Browser } from "puppeteer-core"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { until } from "../support/wait.ts"
 import { hasBrowser, startBrowser } from "./Browser.ts"
 import { type Site, startSite } from "./Site.ts"
 import { Visitor } from "./Visitor.ts"
@@ -64,6 +68,11 @@ describe.skipIf(!hasBrowser)("the list of rooms", () => {
     assert.include(await (await fetch(link, { headers: { accept: "text/html" } })).text(), "Looms weave")
     await visitor.press("Close")
 
+    const downloads = mkdtempSync(join(tmpdir(), "exports-"))
+    await visitor.downloadsTo(downloads)
+    await choose("Flowers", "Export")
+    const exported = await until("the export", () => readdirSync(downloads).find((name) => name.endsWith(".json")))
+
     await choose("Flowers", "Pin")
     await seeRooms("Flowers", "Engines compute")
 
@@ -84,5 +93,16 @@ describe.skipIf(!hasBrowser)("the list of rooms", () => {
     await choose("Flowers", "Delete")
     await visitor.press("Delete")
     await seeRooms()
+
+    await visitor.press("Back to all rooms")
+    await seeRooms("Engines compute")
+    await visitor.choose("Import a room", join(downloads, exported))
+    await seeRooms("Flowers", "Engines compute")
+    await visitor.see("Looms weave")
+    writeFileSync(join(downloads, "other.json"), '{"title": "Other"}')
+    await visitor.choose("Import a room", join(downloads, "other.json"))
+    await visitor.wait(".notice.error")
+    visitor.forgive(400)
+    rmSync(downloads, { recursive: true })
   })
 })

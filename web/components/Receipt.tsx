@@ -9,6 +9,7 @@ import { useLoaded } from "./useLoaded.ts"
 
 const reasons: Readonly<Record<string, string>> = {
   budget: "did not fit",
+  summarised: "in the summary",
   unanswered: "has no answer",
   failed: "failed",
   cancelled: "was stopped",
@@ -59,6 +60,12 @@ export const Receipt = ({ replyId }: { readonly replyId: string }) => {
             {receipt.systemPrompt !== null && (
               <p>
                 <span class="tag">Instructions</span> {receipt.systemPrompt}
+              </p>
+            )}
+            {receipt.summary !== null && (
+              <p>
+                <span class="tag">Summary</span> {receipt.summary.text}{" "}
+                <span class="hint">about {counted(receipt.summary.tokens, "token")}</span>
               </p>
             )}
             <Messages receipt={receipt} />

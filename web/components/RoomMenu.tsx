@@ -1,6 +1,6 @@
 import { attempt } from "../state/attempt.ts"
 import { openDialog, openHttp } from "../state/panels.ts"
-import { changeRoom, type Room } from "../state/rooms.ts"
+import { changeRoom, exportRoom, type Room } from "../state/rooms.ts"
 import { Menu } from "./Menu.tsx"
 
 /** The actions on a room. */
@@ -18,6 +18,7 @@ export const RoomMenu = ({ room }: { readonly room: Room }) => {
           onSelect: () => void attempt(() => changeRoom(id, { archived: archivedAt === null }))
         },
         { icon: "share", label: "Share", onSelect: () => openDialog({ name: "share", roomId: id }) },
+        { icon: "download", label: "Export", onSelect: () => void attempt(() => exportRoom(room)) },
         { icon: "settings", label: "Settings", onSelect: () => openDialog({ name: "settings", roomId: id }) },
         { icon: "trash", label: "Delete", onSelect: () => openDialog({ name: "delete", roomId: id }) },
         {
@@ -27,7 +28,7 @@ export const RoomMenu = ({ room }: { readonly room: Room }) => {
             openHttp({
               label: title,
               about: id,
-              operations: ["PATCH /chatroom/:id", "DELETE /chatroom/:id", "GET /chatroom/:id"]
+              operations: ["PATCH /chatroom/:id", "DELETE /chatroom/:id", "GET /chatroom/:id", "POST /chatroom/:id/export-ticket"]
             })
         }
       ]}

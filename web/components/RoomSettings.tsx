@@ -24,16 +24,23 @@ const levelChoices = (model: ModelInfo | undefined) => [
   ...(model?.thinking?.levels ?? []).map((level) => ({ value: level, label: level, isDisabled: false }))
 ]
 
+const summaryChoices = [
+  { value: "", label: "As the server does", isDisabled: false },
+  { value: "true", label: "Is summarised", isDisabled: false },
+  { value: "false", label: "Is left out", isDisabled: false }
+]
+
 const toolLabels = { search: "Search with Google", url: "Read addresses in the question" } as const
 
 /** What of the room's settings is being changed. */
-const useDraft = ({ model, systemPrompt, temperature, thinking, tools }: Room) => ({
+const useDraft = ({ model, summary, systemPrompt, temperature, thinking, tools }: Room) => ({
   model: useSignal(model ?? ""),
   prompt: useSignal(systemPrompt ?? ""),
   temperature: useSignal(temperature === null ? "" : String(temperature)),
   level: useSignal<string>(thinking.level ?? ""),
   summaries: useSignal(thinking.summaries),
-  tools: useSignal(tools)
+  tools: useSignal(tools),
+  summary: useSignal(summary === null ? "" : String(summary))
 })
 
 export const RoomSettings = ({ room }: { readonly room: Room }) => {
@@ -48,7 +55,8 @@ export const RoomSettings = ({ room }: { readonly room: Room }) => {
         systemPrompt: draft.prompt.value === "" ? null : draft.prompt.value,
         temperature: draft.temperature.value === "" ? null : Number(draft.temperature.value),
         thinking: { level, summaries: draft.summaries.value },
-        tools: draft.tools.value.filter((tool) => model?.tools.includes(tool))
+        tools: draft.tools.value.filter((tool) => model?.tools.includes(tool)),
+        summary: draft.summary.value === "" ? null : draft.summary.value === "true"
       })
       return true
     })
@@ -113,6 +121,12 @@ export const RoomSettings = ({ room }: { readonly room: Room }) => {
             {toolLabels[tool]}
           </label>
         ))}
+        <Select
+          label="What a long room has no place for"
+          value={draft.summary.value}
+          choices={summaryChoices}
+          onChange={(value) => (draft.summary.value = value)}
+        />
         <div class="dialog-actions">
           <button type="submit" class="button main">
             Save

@@ -39,7 +39,7 @@ export const SentFiles = ({ files }: { readonly files: ReadonlyArray<SentFile> }
           </li>
         ))}
       </ul>
-      <HttpButton label="files" operations={["GET /files/:id/content"]} />
+      <HttpButton label="files" operations={["GET /files/:id/content", "POST /files/:id/content-ticket"]} />
     </div>
   )
 }

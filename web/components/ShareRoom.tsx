@@ -18,9 +18,11 @@ const lives = [
 /** Makes a link to the conversation as it is now. The server tells its address only once. */
 export const ShareRoom = ({ room }: { readonly room: Room }) => {
   const life = useSignal(String(7 * day))
+  const hasFiles = useSignal(false)
   const share = useSignal<NewShare | undefined>(undefined)
   const make = async () => {
-    share.value = await attempt(() => shareRoom(room.id, life.value === "" ? null : Number(life.value)))
+    const expiresIn = life.value === "" ? null : Number(life.value)
+    share.value = await attempt(() => shareRoom(room.id, { expiresIn, attachments: hasFiles.value }))
   }
   return (
     <Dialog title="Share the conversation">
@@ -36,6 +38,14 @@ export const ShareRoom = ({ room }: { readonly room: Room }) => {
             shown.
           </p>
           <Select label="The link ends after" value={life.value} choices={lives} onChange={(value) => (life.value = value)} />
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={hasFiles.value}
+              onChange={(event) => (hasFiles.value = event.currentTarget.checked)}
+            />
+            Also show the files of the questions
+          </label>
           <div class="dialog-actions">
             <HttpButton label="shared links" operations={["POST /chatroom/:id/share", "GET /shares", "DELETE /shares/:id"]} />
             <button type="submit" class="button main">

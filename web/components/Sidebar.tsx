@@ -8,6 +8,7 @@ import { AccountButton } from "./AccountButton.tsx"
 import { HttpButton } from "./HttpButton.tsx"
 import { Icon } from "./Icon.tsx"
 import { IconButton } from "./IconButton.tsx"
+import { ImportButton } from "./ImportButton.tsx"
 import { RoomList } from "./RoomList.tsx"
 import { SearchResults } from "./SearchResults.tsx"
 import { ThemeButton } from "./ThemeButton.tsx"
@@ -76,6 +77,7 @@ export const Sidebar = () => {
         <button type="button" class="link" aria-pressed={showsArchived.value} onClick={switchArchived}>
           {showsArchived.value ? "Back to all rooms" : "Archived rooms"}
         </button>
+        <ImportButton />
         <a href={`${baseUrl}/docs`}>API reference</a>
       </div>
       <AccountButton />

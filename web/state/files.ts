@@ -1,7 +1,9 @@
 import { computed, signal } from "@preact/signals"
-import { loadContent, uploadFile } from "../api/files.ts"
+import { call } from "../api/client.ts"
+import { uploadFile } from "../api/files.ts"
 import { refusalOf } from "../text/refusals.ts"
 import { announce, show } from "./announcements.ts"
+import { openDownload } from "./download.ts"
 import type { Message } from "./messages.ts"
 
 /** Files that a question may have. */
@@ -78,14 +80,8 @@ export const clearFiles = (): void => {
   draftFiles.value = []
 }
 
-const keptMillis = 60_000
-
-/** Stores a file where the browser stores downloads. */
+/** Has the browser download a file, by a link with a ticket: it stores the bytes as they come. */
 export const downloadFile = async ({ id, name }: SentFile): Promise<void> => {
-  const address = URL.createObjectURL(await loadContent(id))
-  const link = document.createElement("a")
-  link.href = address
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(address), keptMillis)
+  const { url } = await call("POST /files/:id/content-ticket", { params: { id } })
+  openDownload(url, name)
 }

@@ -1,6 +1,7 @@
 import { batch, computed, signal } from "@preact/signals"
 import { call, idempotencyKey } from "../api/client.ts"
 import type { RequestOf, ResponseOf } from "../api/contract.ts"
+import { openDownload } from "./download.ts"
 
 export type Room = ResponseOf<"PATCH /chatroom/:id">
 export type RoomChange = NonNullable<RequestOf<"PATCH /chatroom/:id">["body"]>
@@ -80,6 +81,31 @@ export const createRoom = async (): Promise<Room> => {
   const room = await call("POST /chatroom", { headers: idempotencyKey(), body: {} })
   put(room)
   return room
+}
+
+type Exported = NonNullable<RequestOf<"POST /chatroom/import">["body"]>
+
+const parsed = (text: string): Exported => {
+  try {
+    // The server says what is wrong with it.
+    return JSON.parse(text) as Exported
+  } catch (error) {
+    throw new Error("The file is not the export of a room", { cause: error })
+  }
+}
+
+/** Makes a room of an exported one, and opens it. */
+export const importRoom = async (file: File): Promise<void> => {
+  const body = parsed(await file.text())
+  const room = await call("POST /chatroom/import", { headers: idempotencyKey(), body })
+  put(room)
+  location.hash = room.id
+}
+
+/** Has the browser download the room with all its branches. */
+export const exportRoom = async ({ id, title }: Room): Promise<void> => {
+  const { url } = await call("POST /chatroom/:id/export-ticket", { params: { id } })
+  openDownload(`${url}&branch=all`, `${title}.json`)
 }
 
 export const changeRoom = async (id: string, change: RoomChange): Promise<void> => {

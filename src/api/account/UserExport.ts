@@ -1,5 +1,7 @@
 import { Schema, Struct } from "effect"
 import { ChatroomExport, exampleExport } from "../chat/ChatroomWithMessages.ts"
+import { ChatroomId } from "../chat/Chatroom.ts"
+import { RoomSummary } from "../chat/RoomSummary.ts"
 import { ada, ids, times } from "../Examples.ts"
 import { exampleFile, File } from "../files/File.ts"
 import { Timestamp } from "../Schemas.ts"
@@ -66,6 +68,8 @@ const KeptFile = Schema.Struct({
   content: Schema.String.annotate({ description: "The path of its bytes.", examples: [`/files/${ids.file}/content`] })
 }).annotate({ identifier: "ExportedFile" })
 
+const KeptSummary = Schema.Struct({ chatroomId: ChatroomId, ...RoomSummary.fields }).annotate({ identifier: "ExportedSummary" })
+
 /** Everything stored about a user: the body of `GET /user/me/export`, which is streamed. */
 export const UserExport = Schema.Struct({
   user: Profile,
@@ -76,6 +80,7 @@ export const UserExport = Schema.Struct({
   subscriptions: Schema.Array(KeptSubscription),
   usage: Schema.Array(DayOfUsage),
   files: Schema.Array(KeptFile),
+  summaries: Schema.Array(KeptSummary),
   chatrooms: Schema.Array(ChatroomExport)
 }).annotate({
   identifier: "UserExport",
@@ -118,6 +123,7 @@ export const UserExport = Schema.Struct({
           content: `/files/${exampleFile.id}/content`
         }
       ],
+      summaries: [],
       chatrooms: [exampleExport]
     }
   ]

@@ -14,6 +14,11 @@ export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()(
   ...problem("message_not_found", 404, "Message not found in this chatroom")
 ) {}
 
+export class SummaryNotFound extends HttpApiError.Problem<SummaryNotFound>()(
+  "SummaryNotFound",
+  ...problem("summary_not_found", 404, "The chatroom has no summary")
+) {}
+
 export class TooManyChatrooms extends HttpApiError.Problem<TooManyChatrooms>()(
   "TooManyChatrooms",
   ...problem("too_many_chatrooms", 409, "Too many chatrooms", {

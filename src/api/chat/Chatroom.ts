@@ -34,6 +34,11 @@ export const Tools = Schema.Array(Tool)
   .check(Schema.isUnique({ message: "must not name a tool twice" }), Schema.isMaxLength(2))
   .annotate({ description: "`search` lets the model search with Google, `url` lets it read addresses that the question names." })
 
+export const RoomSummaries = Schema.NullOr(Schema.Boolean).annotate({
+  description:
+    "Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`)."
+})
+
 export const exampleChatroom = {
   id: ChatroomId.make(ids.room),
   title: "Looms and numbers",
@@ -43,6 +48,7 @@ export const exampleChatroom = {
   temperature: 0.5,
   thinking: defaultThinking,
   tools: [],
+  summary: null,
   headId: ids.reply,
   pinned: false,
   archivedAt: null,
@@ -63,6 +69,7 @@ export const Chatroom = Schema.Struct({
   temperature: Schema.NullOr(Schema.Finite),
   thinking: Thinking,
   tools: Schema.Array(Tool),
+  summary: RoomSummaries,
   headId: Schema.NullOr(Uuid).annotate({
     description: "The message on which the room stands: the end of its active branch. Null until the first question."
   }),
@@ -80,7 +87,8 @@ const settings = {
   model: Schema.optionalKey(Model),
   temperature: Schema.optionalKey(Temperature),
   thinking: Schema.optionalKey(ThinkingInput),
-  tools: Schema.optionalKey(Tools)
+  tools: Schema.optionalKey(Tools),
+  summary: Schema.optionalKey(RoomSummaries)
 }
 const { systemPrompt, temperature, title } = exampleChatroom
 export const CreateChatroom = Schema.Struct(settings).annotate({

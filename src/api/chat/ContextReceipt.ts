@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { Tool } from "../models/ModelsApi.ts"
 import { Count } from "../Schemas.ts"
 import { FileId } from "../files/File.ts"
+import { PromptSummary } from "./RoomSummary.ts"
 import { ResponseFormat } from "./Settings.ts"
 import { Thinking } from "./Thinking.ts"
 import { exampleQuestion, exampleReply, MessageId } from "./Message.ts"
@@ -18,6 +19,7 @@ export const ContextReceipt = Schema.Struct({
       id: MessageId,
       reason: Schema.Literals([
         "budget",
+        "summarised",
         "unanswered",
         "failed",
         "cancelled",
@@ -25,7 +27,8 @@ export const ContextReceipt = Schema.Struct({
         "unfinished",
         "other_branch"
       ]).annotate({
-        description: "`other_branch`: it is on another branch of the room; the newest 200 of these are listed."
+        description:
+          "`summarised`: the summary covers it. `other_branch`: it is on another branch of the room; the newest 200 of these are listed."
       })
     }).annotate({ identifier: "DroppedMessage" })
   ),
@@ -41,6 +44,10 @@ export const ContextReceipt = Schema.Struct({
   ).annotate({
     description:
       "Files of the included messages. One is omitted, and named in its place, when it was deleted, does not fit, or is of a type that the model does not read."
+  }),
+  summary: Schema.NullOr(PromptSummary).annotate({
+    description:
+      "The summary that the system instruction ended with; null without. Its room's first question is among `included`."
   }),
   systemPrompt: Schema.NullOr(Schema.String),
   promptTokens: Count.annotate({ description: "Counted by the model; until then, an estimate." }),
@@ -63,6 +70,7 @@ export const ContextReceipt = Schema.Struct({
       included: [{ id: exampleQuestion.id, role: "user", tokens: 10 }],
       dropped: [],
       attachments: [],
+      summary: null,
       systemPrompt: "Answer in one sentence.",
       promptTokens: exampleReply.usage.promptTokens,
       model: exampleReply.model,

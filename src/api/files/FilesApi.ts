@@ -6,6 +6,8 @@ import { describe } from "../Describe.ts"
 import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import { TooManyRequests } from "../Problems.ts"
+import { TooManyAttempts } from "../auth/AuthErrors.ts"
+import { AcceptsTicket, Ticket, withTicket } from "../Ticket.ts"
 import { exampleFile, File, FileId, FileName } from "./File.ts"
 import {
   AttachmentsNotInPlan,
@@ -36,12 +38,32 @@ const contentHeaders = {
 }
 /** The media types of downloads. */
 const shownTypes = [...Object.keys(provedTypes), "text/plain"]
-const AllBytes = HttpApiSchema.WithHeaders(HttpApiSchema.StreamUint8Array({ contentType: shownTypes }), contentHeaders)
+export const AllBytes = HttpApiSchema.WithHeaders(HttpApiSchema.StreamUint8Array({ contentType: shownTypes }), contentHeaders)
 /** Of the same types, which the document shows. */
-const SomeBytes = HttpApiSchema.WithHeaders(Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array(), HttpApiSchema.status(206)), {
-  ...contentHeaders,
-  "content-range": Schema.String
-})
+export const SomeBytes = HttpApiSchema.WithHeaders(
+  Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array(), HttpApiSchema.status(206)),
+  {
+    ...contentHeaders,
+    "content-range": Schema.String
+  }
+)
+
+/** The client has the bytes. */
+export const SameBytes = HttpApiSchema.WithHeaders(
+  HttpApiSchema.Empty(304).annotate({ description: "The client has the bytes." }),
+  { etag: Schema.String, "cache-control": Schema.Literal(contentCacheControl) }
+)
+
+/** What a client may say about the bytes that it wants. */
+export const contentRequest = {
+  range: Schema.optionalKey(Schema.String.annotate({ description: "RFC 9110: one range of bytes.", examples: ["bytes=0-1023"] })),
+  "if-range": Schema.optionalKey(
+    Schema.String.annotate({ description: "The `ETag` that the range belongs to.", examples: [exampleTag] })
+  ),
+  "if-none-match": Schema.optionalKey(
+    Schema.String.annotate({ description: "The `ETag` of the bytes that the client has.", examples: [exampleTag] })
+  )
+}
 
 const uploaded = { location: Schema.String, ...Replayed }
 
@@ -100,17 +122,8 @@ export class FilesApi extends HttpApiGroup.make("files")
     ),
     HttpApiEndpoint.get("downloadFile", "/:id/content", {
       params: id,
-      headers: {
-        range: Schema.optionalKey(
-          Schema.String.annotate({ description: "RFC 9110: one range of bytes.", examples: ["bytes=0-1023"] })
-        ),
-        "if-range": Schema.optionalKey(
-          Schema.String.annotate({ description: "The `ETag` that the range belongs to.", examples: [exampleTag] })
-        ),
-        "if-none-match": Schema.optionalKey(
-          Schema.String.annotate({ description: "The `ETag` of the bytes that the client has.", examples: [exampleTag] })
-        )
-      },
+      query: withTicket,
+      headers: contentRequest,
       success: [
         AllBytes,
         SomeBytes,
@@ -118,17 +131,27 @@ export class FilesApi extends HttpApiGroup.make("files")
           HttpApiSchema.Empty(302).annotate({ description: "Where the bytes are, for some minutes, when they are in S3." }),
           { location: Schema.String }
         ),
-        HttpApiSchema.WithHeaders(HttpApiSchema.Empty(304).annotate({ description: "The client has the bytes." }), {
-          etag: Schema.String,
-          "cache-control": Schema.Literal(contentCacheControl)
-        })
+        SameBytes
       ],
       error: [FileNotFound, RangeNotSatisfiable, StorageUnavailable]
+    })
+      .annotateMerge(
+        describe(
+          "downloadFile",
+          "Download a file",
+          "Always as an attachment: a browser stores it, and shows and runs nothing of it. `Content-Type` is the file's type; text is `text/plain`."
+        )
+      )
+      .annotate(AcceptsTicket, "download"),
+    HttpApiEndpoint.post("createFileTicket", "/:id/content-ticket", {
+      params: id,
+      success: Ticket.pipe(HttpApiSchema.status(201)),
+      error: [FileNotFound, TooManyAttempts]
     }).annotateMerge(
       describe(
-        "downloadFile",
-        "Download a file",
-        "Always as an attachment: a browser stores it, and shows and runs nothing of it. `Content-Type` is the file's type; text is `text/plain`."
+        "createFileTicket",
+        "Create a ticket for the download of a file",
+        "For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour."
       )
     ),
     HttpApiEndpoint.delete("deleteFile", "/:id", {

@@ -3,6 +3,7 @@ import { ada, ids, times } from "../Examples.ts"
 import { ChatroomId, exampleChatroom, Title } from "../chat/Chatroom.ts"
 import { groundingFields } from "../chat/Grounding.ts"
 import { exampleQuestion, exampleReply, Message, MessageId } from "../chat/Message.ts"
+import { Attachment } from "../files/File.ts"
 import { Count, Timestamp, Uuid } from "../Schemas.ts"
 
 export const ShareId = Uuid.pipe(Schema.brand("ShareId"))
@@ -20,7 +21,13 @@ export const CreateShare = Schema.Struct({
   upTo: Schema.optionalKey(
     MessageId.annotate({ description: "The last message that is shown; by default the last completed reply." })
   ),
-  title: Schema.optionalKey(Title.annotate({ description: "By default the room's title at this moment." }))
+  title: Schema.optionalKey(Title.annotate({ description: "By default the room's title at this moment." })),
+  attachments: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      description: "Whether the link shows the files of its questions, which anyone with the link can download.",
+      default: false
+    })
+  )
 }).annotate({ identifier: "CreateShare", examples: [{ expiresIn: 604_800, title: "What looms weave" }] })
 export type CreateShare = typeof CreateShare.Type
 
@@ -28,13 +35,15 @@ const common = {
   id: ShareId,
   title: Schema.String,
   createdAt: Timestamp,
-  expiresAt: Schema.NullOr(Timestamp).annotate({ description: "Null: until it is revoked." })
+  expiresAt: Schema.NullOr(Timestamp).annotate({ description: "Null: until it is revoked." }),
+  attachments: Schema.Boolean.annotate({ description: "Whether it shows the files of its questions." })
 }
 const exampleCommon = {
   id: ShareId.make(ids.share),
   title: exampleChatroom.title,
   createdAt: times.shared,
-  expiresAt: null
+  expiresAt: null,
+  attachments: false
 }
 
 export const NewShare = Schema.Struct({
@@ -63,12 +72,24 @@ const exampleMessages = [
   { role: "user" as const, content: exampleQuestion.content, model: null, createdAt: times.asked },
   { role: "model" as const, content: exampleReply.content, model: exampleReply.model, createdAt: times.asked }
 ]
+const SharedAttachment = Schema.Struct({
+  name: Attachment.fields.name,
+  type: Attachment.fields.type,
+  bytes: Attachment.fields.bytes,
+  url: Schema.NullOr(Schema.String.annotate({ format: "uri-reference" })).annotate({
+    description: "Where its bytes are, as long as the link is live; null when the file was deleted."
+  })
+}).annotate({ identifier: "SharedAttachment", description: "A file of a shared question." })
+
 export const SharedMessage = Schema.Struct({
   role: Message.fields.role,
   content: Schema.String,
   model: Message.fields.model,
   createdAt: Timestamp,
-  sources: Schema.optionalKey(groundingFields.sources)
+  sources: Schema.optionalKey(groundingFields.sources),
+  attachments: Schema.optionalKey(
+    Schema.Array(SharedAttachment).annotate({ description: "The question's files, if the link shows them." })
+  )
 }).annotate({ identifier: "SharedMessage", description: "A question or a completed reply of a shared conversation." })
 export type SharedMessage = typeof SharedMessage.Type
 

@@ -10,7 +10,11 @@ import { describe } from "../Describe.ts"
 import { ada, ids } from "../Examples.ts"
 import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
 import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
+import { maximumAttachments } from "../files/File.ts"
+import { FileNotFound, RangeNotSatisfiable } from "../files/FileErrors.ts"
+import { AllBytes, contentRequest, SameBytes, SomeBytes } from "../files/FilesApi.ts"
 import { TooManyRequests } from "../Problems.ts"
+import { integerFromText } from "../Schemas.ts"
 import { CreateShare, exampleShare, NewShare, Share, SharedConversation, SharedPage, ShareId } from "./Share.ts"
 import { NothingToShare, ShareNotFound, ShareTooLarge, SharingOff, TooManyShares } from "./ShareErrors.ts"
 
@@ -87,6 +91,36 @@ export class SharedApi extends HttpApiGroup.make("shared")
         "getShared",
         "Read a shared conversation",
         "Needs no token, unless the server shares with its users only (`SHARING=users`). A wrong, expired or revoked link is 404, as is one whose room was deleted; after 60 of them in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. A process reads four pages of a link at once; more wait for three seconds, then get 429."
+      )
+    ),
+    HttpApiEndpoint.get("getSharedFile", "/share/:token/files/:message/:index", {
+      params: {
+        ...token,
+        message: integerFromText(0, 999_999).annotate({
+          description: "The message's place in the conversation, from 0 on.",
+          examples: [0]
+        }),
+        index: integerFromText(0, maximumAttachments - 1).annotate({
+          description: "The file's place in the message, from 0 on.",
+          examples: [0]
+        })
+      },
+      headers: contentRequest,
+      success: [AllBytes, SomeBytes, SameBytes],
+      error: [
+        ShareNotFound,
+        FileNotFound,
+        RangeNotSatisfiable,
+        Unauthenticated,
+        ReauthenticationRequired,
+        TooManyAttempts,
+        TooManyRequests
+      ]
+    }).annotateMerge(
+      describe(
+        "getSharedFile",
+        "Download a file of a shared conversation",
+        "A file of a message that the link shows, if the link was made with `attachments`; `url` of the message's `attachments` has the address. Like `GET /files/:id/content`, but always from this server: a link that is revoked is 404 at once."
       )
     )
   )

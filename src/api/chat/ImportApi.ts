@@ -1,0 +1,37 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AdmissionClass, AllowsKey, CacheControl, MaximumBody, noStore } from "../Annotations.ts"
+import { Authorization } from "../auth/AuthApi.ts"
+import { describe } from "../Describe.ts"
+import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
+import { TooManyRequests } from "../Problems.ts"
+import { ChatroomsLimited, TooManyChatrooms } from "./ChatErrors.ts"
+import { Chatroom } from "./Chatroom.ts"
+import { ImportChatroom, maximumImportBytes } from "./ImportChatroom.ts"
+
+export class ImportApi extends HttpApiGroup.make("import")
+  .add(
+    HttpApiEndpoint.post("importChatroom", "/import", {
+      headers: IdempotencyKey,
+      payload: ImportChatroom,
+      success: HttpApiSchema.WithHeaders(
+        Chatroom.annotate({ identifier: "ImportedChatroom", description: "The new room." }).pipe(HttpApiSchema.status(201)),
+        { location: Schema.String, ...Replayed }
+      ),
+      error: [TooManyChatrooms, ChatroomsLimited, IdempotencyKeyReused, TooManyRequests]
+    })
+      .annotateMerge(
+        describe(
+          "importChatroom",
+          "Import a chatroom",
+          "Makes a new room of an export in JSON, of one branch or of all. At most 2,000 messages and 8 MiB. Takes no prompt. Texts, thoughts, models, sources and times are taken over; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose here becomes the default. A file that is not the user's stays as a name. One import of a user runs at once, and 20 an hour."
+        )
+      )
+      .annotate(AdmissionClass, "uploading")
+      .annotate(MaximumBody, maximumImportBytes)
+  )
+  .prefix("/chatroom")
+  .middleware(Authorization)
+  .annotate(CacheControl, noStore)
+  .annotate(AllowsKey, true)
+  .annotateMerge(OpenApi.annotations({ title: "Import", description: "Chatrooms from exports." })) {}
