@@ -24,6 +24,7 @@ import m0023 from "./0023_branches.ts"
 import m0024 from "./0024_files.ts"
 import m0025 from "./0025_summaries.ts"
 import m0026 from "./0026_shared_attachments.ts"
+import m0030 from "./0030_chatroom_ids.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -52,5 +53,6 @@ export const migrations = {
   "0023_branches": m0023,
   "0024_files": m0024,
   "0025_summaries": m0025,
-  "0026_shared_attachments": m0026
+  "0026_shared_attachments": m0026,
+  "0030_chatroom_ids": m0030
 }

@@ -428,6 +428,8 @@ alter table stream_log alter column body set storage external;
 
 CREATE UNIQUE INDEX api_keys_hash ON api_keys USING btree (key_hash);
 
+CREATE UNIQUE INDEX chatrooms_id ON chatrooms USING btree (id);
+
 CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
 
 CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;

@@ -23,6 +23,7 @@ export const rooms = [
   "billing", // Stripe
   "stream", // texts while they are written, and their readers
   "replies", // making a reply
+  "aisdk", // the chat as Vercel's AI SDK speaks it
   "account", // a user's own data
   "server" // composition: pipeline, admission, routes, pages
 ]

@@ -1,4 +1,5 @@
 import { Cause, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { AiSdkLayer } from "./aisdk/Layer.ts"
 import { UserData } from "./account/UserData.ts"
 import { AuthLayer } from "./auth/Layer.ts"
 import { BillingLayer } from "./billing/Layer.ts"
@@ -55,7 +56,7 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSk
 
 /** The role on top of the features on top of the infrastructure. */
 const RunningLayer = RoleLayer.pipe(
-  Layer.provide([UserData.layer, BillingLayer, RepliesLayer, SharesLayer]),
+  Layer.provide([AiSdkLayer, UserData.layer, BillingLayer, RepliesLayer, SharesLayer]),
   Layer.provide(ChatLayer),
   Layer.provide(FilesLayer),
   Layer.provide(AuthLayer),

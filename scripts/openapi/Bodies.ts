@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiSchema } from "effect/http-api"
+import { exampleUiStream } from "../../src/api/aisdk/UiChunk.ts"
 import { Api } from "../../src/api/Api.ts"
 import { streamCacheControl } from "../../src/api/chat/RepliesApi.ts"
 import { exampleStream } from "../../src/api/chat/StreamEvents.ts"
@@ -48,15 +49,17 @@ export const addExamples = (document: Node) =>
     }
   })
 
-const eventStream = {
+const eventStream = (schema: string, example: string) => ({
   schema: {
     type: "string",
     description: "Events as they happen, and a comment after every 15 seconds without one.",
     contentMediaType: "text/event-stream",
-    contentSchema: { $ref: "#/components/schemas/ReplyEvent" }
+    contentSchema: { $ref: `#/components/schemas/${schema}` }
   },
-  examples: { example: { value: exampleStream } }
-}
+  examples: { example: { value: example } }
+})
+const replyEvents = eventStream("ReplyEvent", exampleStream)
+const uiChunks = eventStream("UIMessageChunk", exampleUiStream)
 
 /** Documents streamed bytes as files, which client generators know. */
 export const describeFiles = (document: Node) =>
@@ -79,13 +82,18 @@ export const describeFiles = (document: Node) =>
 
 /** The generator documents a stream as bytes; this documents its events. */
 export const describeStreams = (document: Node) =>
-  eachOperation(document, (operation) => {
+  eachOperation(document, (operation, path) => {
+    const isUiStream = path.startsWith("/ai/")
     for (const response of Object.values(child(operation, "responses") ?? {})) {
       const content = child(response, "content")
       if (!isNode(response) || content?.["text/event-stream"] === undefined) continue
       response["description"] = "The reply's events, until it ends."
-      response["headers"] = { "cache-control": { required: true, schema: { enum: [streamCacheControl] } } }
-      content["text/event-stream"] = eventStream
+      response["headers"] = {
+        ...child(response, "headers"),
+        "cache-control": { required: true, schema: { enum: [streamCacheControl] } },
+        ...(isUiStream ? { "x-vercel-ai-ui-message-stream": { required: true } } : {})
+      }
+      content["text/event-stream"] = isUiStream ? uiChunks : replyEvents
     }
   })
 

@@ -45,6 +45,7 @@ const headers: Node = {
   "Cache-Control": text("Which caches may store the response.", noStore, { enum: [noStore] }),
   "Cache-Status": text("RFC 9211: `chatrooms; hit`, or why the cache was not used.", "chatrooms; hit"),
   "X-Robots-Tag": text("Keeps the response out of search engines.", "noindex", { enum: ["noindex"] }),
+  "X-Vercel-AI-UI-Message-Stream": text("The protocol of the stream, for the AI SDK.", "v1", { enum: ["v1"] }),
   Vary: text("The request headers that the response depends on.", "Accept, Accept-Encoding"),
   "Accept-Ranges": text("RFC 9110: ranges are in bytes.", "bytes", { enum: ["bytes"] }),
   "Content-Range": text("RFC 9110: the range, and the bytes of the whole.", "bytes 0-1023/7340032"),

@@ -3,6 +3,7 @@ import { child, eachOperation, isNode, type Node, nodes } from "./Node.ts"
 /** Shell variables as in the README's walk-through; other path parameters are written as their own name. */
 const variables: Readonly<Record<string, string>> = {
   "/chatroom/{id}": "ROOM",
+  "/ai/chat/{id}": "ROOM",
   "{mid}": "REPLY",
   "/auth/sessions/{id}": "SESSION"
 }

@@ -131,6 +131,11 @@ const stripeEvent = (event: "new" | "repeated" | "changed" | "old" | "unsigned")
   headers: event === "unsigned" ? {} : { "Stripe-Signature": "{{webhookSignature}}" },
   body: "{{webhookBody}}"
 })
+const uiRequest = (parts: ReadonlyArray<object>) => ({
+  id: "{{roomId}}",
+  messages: [{ id: "{{idempotencyKey}}", role: "user", parts }],
+  trigger: "submit-message"
+})
 const loom = { src: "loom.png", type: "image/png" }
 const unknownId = "01890000-0000-7000-8000-000000000000"
 
@@ -322,7 +327,23 @@ export const folders: ReadonlyArray<Folder> = [
       ]
     }
   ]),
-  folder("7. Webhook", "What Stripe sends, signed in its own scheme with the variable `webhookSecret`.", [
+  folder("7. AI SDK", "What `useChat` of Vercel's AI SDK sends: a question, the messages of a chat, its running reply.", [
+    call("Ask with the AI SDK", "sendUiMessage", [200, "429 quota_exceeded"], {
+      about: "The id of the question is its idempotency key. 429 where nothing was paid before.",
+      before: "newKey",
+      body: uiRequest([{ type: "text", text: "What does a loom weave?" }])
+    }),
+    call("Ask with the AI SDK: same question", "sendUiMessage", [200, "429 quota_exceeded"], {
+      body: uiRequest([{ type: "text", text: "What does a loom weave?" }])
+    }),
+    call("Get a chat for the AI SDK", "getUiMessages", 200),
+    call("Resume with the AI SDK: nothing runs", "resumeUiStream", 204),
+    call("Stop a reply with the AI SDK: already ended", "stopUiStream", "409 already_finished"),
+    call("Ask with the AI SDK: neither text nor file", "sendUiMessage", "400 validation_failed", {
+      body: uiRequest([{ type: "reasoning", text: "Hm." }])
+    })
+  ]),
+  folder("8. Webhook", "What Stripe sends, signed in its own scheme with the variable `webhookSecret`.", [
     call("Stripe event: signed", "stripeWebhook", 200, stripeEvent("new")),
     call("Stripe event: delivered again", "stripeWebhook", 200, stripeEvent("repeated")),
     call("Stripe event: changed", "stripeWebhook", "400 signature_invalid", stripeEvent("changed")),
@@ -330,7 +351,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("Stripe event: unsigned", "stripeWebhook", "400 signature_invalid", stripeEvent("unsigned"))
   ]),
   folder(
-    "8. Profile, sessions and password",
+    "9. Profile, sessions and password",
     "The user's data, devices, a changed and a forgotten password, and the deletion of the account.",
     [
       call("Update profile", "updateMe", 200, { body: { name: "Ada King", email: null } }),
@@ -369,7 +390,7 @@ export const folders: ReadonlyArray<Folder> = [
       call("Get profile: account deleted", "getMe", "401 session_revoked")
     ]
   ),
-  folder("9. Errors", "Every error is `application/problem+json` with a stable `code` and a `requestId`.", [
+  folder("10. Errors", "Every error is `application/problem+json` with a stable `code` and a `requestId`.", [
     call("Send code: new user", "sendOtp", 200, { before: "newUser", body: mobile, save: saveCode }),
     call("Send code: too soon", "sendOtp", "429 otp_cooldown", { body: mobile }),
     call("Log in with code: wrong code", "verifyOtp", "400 otp_invalid", {
@@ -431,7 +452,7 @@ export const folders: ReadonlyArray<Folder> = [
     call("Get profile: logged out", "getMe", "401 session_revoked", { as: "secondToken" }),
     call("Delete account: new user", "deleteMe", 204)
   ]),
-  folder("10. Health and operations", "The last four need the variable `adminToken`; while it is empty they must be refused.", [
+  folder("11. Health and operations", "The last four need the variable `adminToken`; while it is empty they must be refused.", [
     call("Health", "getHealth", 200),
     call("Readiness", "getReadiness", 200),
     call("Usage of the model by all users", "getUsageReport", [200, "401 unauthenticated", "404 not_found"], {

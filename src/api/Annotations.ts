@@ -1,4 +1,4 @@
-import { Context } from "effect"
+import { ByteSize, Context } from "effect"
 
 /** Annotations of endpoints for the server. An annotation of a group is valid for all of its endpoints. */
 
@@ -21,8 +21,10 @@ export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/ap
   defaultValue: () => "working"
 })
 
-/** Bytes that the JSON body of an endpoint may have. */
-export const MaximumBody = Context.Reference<number>("chat-backend/api/MaximumBody", { defaultValue: () => 262_144 })
+/** The largest JSON body of an endpoint. */
+export const MaximumBody = Context.Reference<ByteSize.ByteSize>("chat-backend/api/MaximumBody", {
+  defaultValue: () => ByteSize.kibibytes(256)
+})
 
 /** Whether a recovery session may call the endpoint. A recovery session may call no other endpoint. */
 export const AllowsRecovery = Context.Reference<boolean>("chat-backend/api/AllowsRecovery", { defaultValue: () => false })

@@ -1,4 +1,6 @@
 import { HttpApi, OpenApi } from "effect/http-api"
+import { AiSdkApi } from "./aisdk/AiSdkApi.ts"
+import { UiChunk } from "./aisdk/UiChunk.ts"
 import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
 import { ApiKeysApi } from "./auth/ApiKeysApi.ts"
 import { UserApi } from "./account/UserApi.ts"
@@ -29,6 +31,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(BranchesApi)
   .add(SummariesApi)
   .add(ImportApi)
+  .add(AiSdkApi)
   .add(SearchApi)
   .add(SharesApi)
   .add(SharedApi)
@@ -39,8 +42,8 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(OpsApi)
   .add(AdminApi)
   .middleware(Problems)
-  // What no schema of an operation names: the events of a stream, and what is refused before there is an operation.
-  .annotate(HttpApi.AdditionalSchemas, [ReplyEvent, ...unrouted])
+  // What no schema of an operation names: the events of streams, and what is refused before there is an operation.
+  .annotate(HttpApi.AdditionalSchemas, [ReplyEvent, UiChunk, ...unrouted])
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({

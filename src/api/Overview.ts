@@ -5,7 +5,8 @@ export const overview = `One-time-code login, chatrooms, and Gemini's replies th
 POST /chatroom, and POST /chatroom/{id}/message with \`?wait=20\` to get the reply in the same request.
 
 **Values.** Ids are UUIDv7, times ISO 8601 in UTC with milliseconds. Text is Unicode without NUL. Unknown request
-fields are ignored. Responses may gain fields, and a status may gain codes. Bodies are JSON of at most 256 KiB.
+fields are ignored. Responses may gain fields, and a status may gain codes. Bodies are JSON of at most 256 KiB, unless an
+operation says otherwise.
 
 **Errors.** Every response other than 2xx and 304 is \`application/problem+json\` (RFC 9457). Branch on \`code\`; \`errors\` lists
 every invalid field. An unknown path is 404, an unsupported method 405 with \`Allow\`. Another user's resource is 404, as if

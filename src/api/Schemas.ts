@@ -1,13 +1,13 @@
 import { Schema, SchemaTransformation } from "effect"
 
-/** Text that both Postgres and JSON can carry: no NUL, no lone surrogate. */
-const isStorable = Schema.makeFilter<string>(
-  (text) => (!text.includes("\u0000") && text.isWellFormed()) || "must not contain NUL or ill-formed Unicode"
-)
+/** Whether both Postgres and JSON can carry a text: no NUL, no lone surrogate. */
+export const isStorable = (text: string): boolean => !text.includes("\u0000") && text.isWellFormed()
+
+const Storable = Schema.makeFilter<string>((text) => isStorable(text) || "must not contain NUL or ill-formed Unicode")
 
 /** Text of `minimum` to `maximum` characters (Unicode code points). */
 export const text = (minimum: number, maximum: number) =>
-  Schema.String.check(isStorable, Schema.isBetweenCodePoints(minimum, maximum))
+  Schema.String.check(Storable, Schema.isBetweenCodePoints(minimum, maximum))
 
 /** Digits only, because `Number` also accepts "", "0x50" and "3e3". */
 const Digits = Schema.String.check(Schema.isPattern(/^\d{1,15}$/u, { message: "must be a whole number" }))

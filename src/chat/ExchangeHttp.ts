@@ -5,7 +5,7 @@ import { secondsUntil } from "./Quota.ts"
 import type { Sent } from "./Sending.ts"
 import { replayedHeader } from "../http/Idempotency.ts"
 
-const quotaHeaders = (quota: Sent["quota"], now: number) =>
+export const quotaHeaders = (quota: Sent["quota"], now: number) =>
   quota.limit === null || quota.remaining === null
     ? {}
     : rateLimitHeaders(quota.limit, quota.remaining, secondsUntil(quota.resetsAt, now))

@@ -8,6 +8,7 @@ import { Quota } from "./Quota.ts"
 import { RoomCopies } from "./RoomCopies.ts"
 import { RoomExport } from "./RoomExport.ts"
 import { RoomImport } from "./RoomImport.ts"
+import { RoomOpening } from "./RoomOpening.ts"
 import { Search } from "./Search.ts"
 import { Sending } from "./Sending.ts"
 import { Summaries } from "./Summaries.ts"
@@ -19,6 +20,7 @@ export const ChatLayer = Layer.mergeAll(
   RoomExport.layer,
   RoomCopies.layer,
   RoomImport.layer,
+  RoomOpening.layer,
   Search.layer,
   Summaries.layer,
   Feedbacks.layer

@@ -1,14 +1,12 @@
 import { IncomingMessage } from "node:http"
 import { ByteSize, Context, Effect } from "effect"
 import { HttpIncomingMessage, type HttpServerError, HttpServerRequest } from "effect/http"
-import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { BadJson, RequestTimeout, Unavailable, UnsupportedMediaType } from "../api/Problems.ts"
 
-/** Bytes above which a JSON body is large, the milliseconds that one may take to arrive, and how deep it may nest. */
-const largeBytes = 524_288
+/** The milliseconds that a JSON body may take to arrive, also where it may be large, and how deep it may nest. */
 const receiveMillis = { usual: 10_000, large: 60_000 }
-const largeBodies = makeBulkhead({ permits: 8, waiting: 100, maxWait: "3 seconds" })
+const large = ByteSize.mebibytes(1)
 const maximumDepth = 32
 /** Milliseconds in which most bodies have come, with their head or right behind it. */
 const promptMillis = 50
@@ -61,7 +59,7 @@ const arrival = (
         resume(Effect.fail(new RequestTimeout()))
       }
       const makeWay = () => {
-        timer = setTimeout(giveUp, ByteSize.toNumberUnsafe(maximum) > largeBytes ? receiveMillis.large : receiveMillis.usual)
+        timer = setTimeout(giveUp, maximum > large ? receiveMillis.large : receiveMillis.usual)
         slot?.receive(giveUp)
       }
       let timer = setTimeout(makeWay, slot?.hasManyBodies() === true ? 0 : promptMillis)
@@ -121,15 +119,12 @@ const isTooDeep = (body: Uint8Array): boolean => {
  */
 export const withCheckedBody = (
   request: HttpServerRequest.HttpServerRequest,
-  maximumBytes: number
+  maximum: ByteSize.ByteSize
 ): HttpServerRequest.HttpServerRequest => {
   const text = Effect.gen(function* () {
     const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers["content-type"] ?? "")?.[1]
     if (charset !== undefined && !/^utf-?8$/i.test(charset)) return yield* new UnsupportedMediaType()
-    const received = receive(request, ByteSize.bytes(maximumBytes))
-    const bytes = yield* maximumBytes > largeBytes
-      ? largeBodies.run("", received).pipe(Effect.catchTag("BulkheadFull", () => Unavailable.because("overloaded")))
-      : received
+    const bytes = yield* receive(request, maximum)
     return yield* Effect.try({ try: () => parseable(decoder.decode(bytes)), catch: () => new BadJson() })
   })
   return Object.defineProperty(request, "text", { value: text })

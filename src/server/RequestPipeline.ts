@@ -1,7 +1,8 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Cause, Context, Effect, Exit, Predicate, References } from "effect"
+import { ByteSize, Cause, Context, Effect, Exit, Predicate, References } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config/Settings.ts"
+import { BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { Admission, type AdmittedSlot } from "./Admission.ts"
@@ -17,13 +18,22 @@ import { addressOf } from "../http/Origin.ts"
 import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { makeResponseHeaders } from "./ResponseHeaders.ts"
-import { routeOf } from "./Routes.ts"
+import { defaultBody, type Route, routeOf } from "./Routes.ts"
 import { holdUntilWritten } from "./WrittenResponse.ts"
 
 /** How long a handler may take; a request that asks to wait gets its wait, and the time to look again, on top, and an upload its body's time. */
 const handlerMillis = 15_000
 const lookMillis = 3_000
 const uploadingMillis = 600_000
+
+/**
+ * Requests with a body over the usual limit that are answered at once in a process, because each takes some 50 MiB with all
+ * that is made of its body; and those of one address, so that it cannot take all places.
+ */
+const largeBodies = { permits: 4, waiting: 60, maxWait: "10 seconds" } as const
+const largeBodiesOfAddress = { permits: 1, waiting: 10, maxWait: "10 seconds" } as const
+
+const mebibyte = ByteSize.mebibytes(1)
 
 const decoder = new TextDecoder()
 
@@ -96,6 +106,22 @@ const withProblems = <E, R>(
     })
   })
 
+/** Whether a request may have a body of many megabytes. */
+const hasLargeBody = ({ maximumBody }: Route, { headers }: HttpServerRequest.HttpServerRequest): boolean =>
+  maximumBody > mebibyte && (headers["content-length"] === undefined || Number(headers["content-length"]) > defaultBody)
+
+/** Has requests with large bodies answered a few at a time. */
+const makeInTurns = () => {
+  const all = makeBulkhead(largeBodies)
+  const ofAddress = makeBulkhead(largeBodiesOfAddress)
+  return <E, R>(address: string, handled: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Effect.catchIf(
+      ofAddress.run(address, all.run("", handled)),
+      (error): error is Extract<E | BulkheadFull, BulkheadFull> => error instanceof BulkheadFull,
+      () => toResponse(Unavailable.because("overloaded"))
+    )
+}
+
 /** Completes when the client disconnects. */
 const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -132,6 +158,7 @@ export const RequestPipeline = HttpRouter.middleware(
     const { apiPrefix, corsOrigins, trustedProxies } = settings
     const admission = yield* Admission
     const compress = yield* makeCompression
+    const inTurns = makeInTurns()
     const headersOf = makeResponseHeaders(settings, yield* Draining)
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
@@ -165,7 +192,8 @@ export const RequestPipeline = HttpRouter.middleware(
           return varies ? compress(request, route, finished) : Effect.succeed(finished)
         }
         if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request, route.maximumBody)
-        const handled = refusal === undefined ? httpEffect : toResponse(refusal)
+        const accepted = hasLargeBody(route, request) ? inTurns(client.address() ?? "", httpEffect) : httpEffect
+        const handled = refusal === undefined ? accepted : toResponse(refusal)
         const wait = askedWait(request)
         const timeout =
           route.admission === "uploading"

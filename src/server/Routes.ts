@@ -1,4 +1,4 @@
-import { Context } from "effect"
+import { type ByteSize, Context } from "effect"
 import { FindMyWay } from "effect/http"
 import { HttpApi } from "effect/http-api"
 import { AdmissionClass, CacheControl, MaximumBody, noStore } from "../api/Annotations.ts"
@@ -14,8 +14,7 @@ interface Policy {
   /** Whether the response's bytes are the same for the life of the process. */
   readonly isConstant: boolean
   readonly isCompressible: boolean
-  /** Bytes of a JSON body. */
-  readonly maximumBody: number
+  readonly maximumBody: ByteSize.ByteSize
 }
 
 export interface Route extends Policy {
@@ -23,7 +22,8 @@ export interface Route extends Policy {
   readonly allow: string | undefined
 }
 
-const maximumBody = Context.get(Context.empty(), MaximumBody)
+/** The largest body of endpoints that do not say otherwise. */
+export const defaultBody = Context.get(Context.empty(), MaximumBody)
 
 /** Routes outside the API's definition. */
 const pagePolicy: Policy = {
@@ -31,7 +31,7 @@ const pagePolicy: Policy = {
   cacheControl: undefined,
   isConstant: true,
   isCompressible: true,
-  maximumBody
+  maximumBody: defaultBody
 }
 /** The playground's files are compressed when they are built. */
 const builtPolicy: Policy = { ...pagePolicy, isCompressible: false }
@@ -49,7 +49,7 @@ const unknownRoute: Route = {
   cacheControl: noStore,
   isConstant: false,
   isCompressible: true,
-  maximumBody
+  maximumBody: defaultBody
 }
 
 /** The annotations of the API's endpoints by path and method, read once. */

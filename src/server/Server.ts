@@ -6,6 +6,7 @@ import { Api } from "../api/Api.ts"
 import { AdminApi } from "../api/ops/AdminApi.ts"
 import { OpsApi } from "../api/ops/OpsApi.ts"
 import { Problems } from "../api/Problems.ts"
+import { AiSdkHttp } from "../aisdk/AiSdkHttp.ts"
 import { ApiKeysHttp } from "../auth/ApiKeysHttp.ts"
 import { AuthHttp } from "../auth/AuthHttp.ts"
 import { UserHttp } from "../account/UserHttp.ts"
@@ -47,6 +48,7 @@ const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
     BranchesHttp,
     SummariesHttp,
     ImportHttp,
+    AiSdkHttp,
     SearchHttp,
     SharesHttp,
     FilesHttp,

@@ -23,11 +23,14 @@ export class EventStream extends Readable {
   private lastPing = performance.now()
   private readonly produce: () => { readonly text: string; readonly ended: boolean }
   private readonly onClose: () => void
+  private readonly dismissal: string
 
-  constructor(produce: () => { readonly text: string; readonly ended: boolean }, onClose: () => void) {
+  /** `dismissal` is what a client gets last when the stream ends before the reply. */
+  constructor(produce: () => { readonly text: string; readonly ended: boolean }, onClose: () => void, dismissal = retry(200)) {
     super({ highWaterMark: 16_384, encoding: "utf8" })
     this.produce = produce
     this.onClose = onClose
+    this.dismissal = dismissal
     this.timer = setInterval(() => this.watch(), 1_000)
     this.timer.unref()
   }
@@ -43,7 +46,7 @@ export class EventStream extends Readable {
   /** Ends the stream and has the client reconnect soon, to this process or another. */
   readonly dismiss = (): void => {
     if (this.isOver || this.destroyed) return
-    this.push(retry(200))
+    this.push(this.dismissal)
     this.finish()
   }
 

@@ -1,6 +1,7 @@
-import { hasEnded, type Message } from "../api/chat/Message.ts"
-import { event } from "../api/chat/StreamEvents.ts"
+import { type EndedStatus, hasEnded, type Message } from "../api/chat/Message.ts"
+import { event, type ReplyEventData } from "../api/chat/StreamEvents.ts"
 import type { MessageState } from "../chat/Messages.ts"
+import { retry } from "./EventStream.ts"
 import type { LiveText } from "./LiveText.ts"
 import { ThoughtFeed } from "./ThoughtFeed.ts"
 
@@ -19,19 +20,45 @@ export interface Progress {
   readonly gap: boolean
 }
 
+/** The form of an event on the wire; `id` is the position after it. */
+export type WriteEvent = (data: ReplyEventData, id?: string) => string
+
+const writeEvent: WriteEvent = (data, id) => event(data.type, data, id)
+
+/** What one client of a reply gets next, from what is known of the reply. */
+export interface Feed {
+  readonly next: (live: LiveText | undefined, state: MessageState, thoughts?: LiveText) => Progress
+}
+
+/** How one client sees a reply: what its stream begins with, what follows, and what it ends with before the reply does. */
+export interface StreamView {
+  readonly opening: string
+  readonly feed: Feed
+  readonly dismissal: string
+}
+
+/** A reply as the API's own events, from a position on. */
+export const eventsFrom = (position: Position | undefined): StreamView => ({
+  opening: retry(1_000),
+  feed: new ReplyFeed(position),
+  dismissal: retry(200)
+})
+
 /**
  * The events that one client of a reply gets next, from its position and what is known of the reply. It keeps the
  * position and the last status and title it has sent, not the text.
  */
-export class ReplyFeed {
+export class ReplyFeed implements Feed {
   private position: Position
   private sentStatus: string | undefined
   private sentTitle: string | null = null
   private readonly thoughts: ThoughtFeed
+  private readonly write: WriteEvent
 
-  constructor(position: Position | undefined) {
+  constructor(position: Position | undefined, write: WriteEvent = writeEvent) {
     this.position = position ?? { attempt: 0, offset: 0 }
-    this.thoughts = new ThoughtFeed(this.position.attempt)
+    this.write = write
+    this.thoughts = new ThoughtFeed(this.position.attempt, (text, offset) => write({ type: "thought", text, offset }))
   }
 
   next(live: LiveText | undefined, state: MessageState, thoughts?: LiveText): Progress {
@@ -67,42 +94,45 @@ export class ReplyFeed {
     if (end <= this.position.offset) return ""
     const text = live.text.slice(this.position.offset - live.start)
     this.position = { attempt: live.attempt, offset: end }
-    return event("delta", { text }, id(this.position))
+    return this.write({ type: "delta", text }, id(this.position))
   }
 
   /** Brings the client to the whole text of an attempt: by the missing part, or by all of it if it has another text. */
   private reach(attempt: number, whole: string): string {
     const before = this.position
     this.position = { attempt, offset: whole.length }
-    if (before.offset === 0 || before.attempt === 0) return whole === "" ? "" : event("delta", { text: whole }, id(this.position))
-    if (before.attempt !== attempt || before.offset > whole.length) return event("replace", { text: whole }, id(this.position))
-    return before.offset === whole.length ? "" : event("delta", { text: whole.slice(before.offset) }, id(this.position))
+    const isFirst = before.offset === 0 || before.attempt === 0
+    if (!isFirst && (before.attempt !== attempt || before.offset > whole.length)) {
+      return this.write({ type: "replace", text: whole }, id(this.position))
+    }
+    const text = isFirst ? whole : whole.slice(before.offset)
+    return text === "" ? "" : this.write({ type: "delta", text }, id(this.position))
   }
 
   /** An automatic title that the client does not know. */
   private title(title: string | null): string {
     if (title === this.sentTitle) return ""
     this.sentTitle = title
-    return title === null ? "" : event("title", { title })
+    return title === null ? "" : this.write({ type: "title", title })
   }
 
-  private status(status: string, attempt: number, retryAt: string | null): string {
+  private status(status: Message["status"], attempt: number, retryAt: string | null): string {
     const data = { status, attempt, ...(retryAt === null ? {} : { retryAt }) }
     const key = JSON.stringify(data)
     if (key === this.sentStatus) return ""
     this.sentStatus = key
-    return event("status", data)
+    return this.write({ type: "status", ...data })
   }
 
   /** What the reply relies on, when it was made with tools. */
   private sources({ citations, searches, searchSuggestions, sources, urls }: Message): string {
     const isEmpty = sources.length + searches.length + urls.length === 0 && searchSuggestions === null
-    return isEmpty ? "" : event("sources", { sources, citations, searches, searchSuggestions, urls })
+    return isEmpty ? "" : this.write({ type: "sources", sources, citations, searches, searchSuggestions, urls })
   }
 
-  private ending(message: Message): string {
-    const usage = message.usage === null ? "" : event("usage", message.usage)
-    return usage + this.sources(message) + event(message.status, message, id(this.position))
+  private ending(message: Message & { readonly status: EndedStatus }): string {
+    const usage = message.usage === null ? "" : this.write({ type: "usage", ...message.usage })
+    return usage + this.sources(message) + this.write({ type: message.status, ...message }, id(this.position))
   }
 }
 

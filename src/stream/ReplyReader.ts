@@ -3,10 +3,10 @@ import { iso } from "../api/Schemas.ts"
 import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import { hasEnded, type Message } from "../api/chat/Message.ts"
 import type { MessageState } from "../chat/Messages.ts"
-import { EventStream, retry } from "./EventStream.ts"
+import { EventStream } from "./EventStream.ts"
 import type { StoredTexts } from "./DeltaLog.ts"
 import { type LiveTexts, thoughtsKey } from "./LiveText.ts"
-import { type Position, ReplyFeed } from "./ReplyFeed.ts"
+import type { Feed, StreamView } from "./ReplyFeed.ts"
 
 /** Milliseconds without an event after which the reply's row is read again, in case its notification was lost. */
 const silenceMillis = 5_000
@@ -34,7 +34,7 @@ export interface ReplySource {
 export class ReplyReader {
   readonly stream: EventStream
   private readonly source: ReplySource
-  private readonly feed: ReplyFeed
+  private readonly feed: Feed
   private state: MessageState
   /** One query at a time; a refresh that is asked for meanwhile follows it. */
   private isReading = false
@@ -44,23 +44,24 @@ export class ReplyReader {
   private readonly unfollow: ReadonlyArray<() => void>
   private readonly timer: NodeJS.Timeout
 
-  constructor(source: ReplySource, state: MessageState, position: Position | undefined, onClose: (reader: ReplyReader) => void) {
+  constructor(source: ReplySource, state: MessageState, view: StreamView, onClose: (reader: ReplyReader) => void) {
     this.source = source
     this.state = state
-    this.feed = new ReplyFeed(position)
+    this.feed = view.feed
     this.stream = new EventStream(
       () => this.produce(),
       () => {
         this.close()
         onClose(this)
-      }
+      },
+      view.dismissal
     )
     this.unsubscribe = source.subscribe()
     const { id } = state.message
     this.unfollow = [id, thoughtsKey(id)].map((key) => source.live.follow(key, this.stream.wake))
     this.timer = setInterval(() => this.recheck(), recheckMillis)
     this.timer.unref()
-    this.stream.push(retry(1_000))
+    this.stream.push(view.opening)
     if (hasEnded(state.message)) return
     // Text written before `follow` is in the segments; a change since the row was read was announced before this reader listened.
     this.heal()

@@ -1,17 +1,17 @@
 import { Context, Effect, Layer } from "effect"
-import type { CurrentSession } from "../api/auth/User.ts"
+import type { CurrentSession, UserId } from "../api/auth/User.ts"
 import type { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
 import type { ChatroomId } from "../api/chat/Chatroom.ts"
-import { hasEnded, type MessageId } from "../api/chat/Message.ts"
+import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { StreamsBusy, TooManyStreams } from "../api/chat/StreamErrors.ts"
 import { Sessions } from "../auth/Sessions.ts"
-import { Messages } from "../chat/Messages.ts"
+import { Messages, type MessageState } from "../chat/Messages.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { Draining } from "../ops/Draining.ts"
 import { observedGauge } from "../ops/Metrics.ts"
 import { DeltaLog } from "./DeltaLog.ts"
 import type { EventStream } from "./EventStream.ts"
-import { isFullyRead, type Position } from "./ReplyFeed.ts"
+import { eventsFrom, isFullyRead, type Position, type StreamView } from "./ReplyFeed.ts"
 import { ReplyReader } from "./ReplyReader.ts"
 
 /** Streams that a user, and all users, may have open in one process. */
@@ -37,6 +37,8 @@ class ReaderIndex {
   }
 }
 
+type Reading = Pick<CurrentSession, "userId" | "sessionId">
+
 /** Streams replies while they are written, to clients of any process. */
 export class ReplyStream extends Context.Service<
   ReplyStream,
@@ -46,11 +48,20 @@ export class ReplyStream extends Context.Service<
      * also ends when the session does; the client's reconnect is then 401.
      */
     readonly open: (
-      session: Pick<CurrentSession, "userId" | "sessionId">,
+      session: Reading,
       roomId: ChatroomId,
       id: MessageId,
       position: Position | undefined
     ) => Effect.Effect<EventStream | undefined, ChatroomNotFound | MessageNotFound | TooManyStreams | StreamsBusy>
+    /** The reply from its start, in another form than the API's own events; it ends as `open`'s stream does. */
+    readonly openAs: (
+      session: Reading,
+      roomId: ChatroomId,
+      id: MessageId,
+      viewOf: (reply: Message) => StreamView
+    ) => Effect.Effect<EventStream, ChatroomNotFound | MessageNotFound | TooManyStreams | StreamsBusy>
+    /** Fails when another stream of the user would be refused now. */
+    readonly checkCapacity: (userId: UserId) => Effect.Effect<void, TooManyStreams | StreamsBusy>
   }
 >()("chat-backend/stream/ReplyStream") {
   static readonly layer = Layer.effect(
@@ -81,23 +92,28 @@ export class ReplyStream extends Context.Service<
       })
       yield* draining.begun.pipe(Effect.andThen(dismissAll), Effect.forkScoped)
 
-      const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (session, roomId, id, position) {
-        const { sessionId, userId } = session
-        const readState = messages.state(userId, roomId, id)
-        const state = yield* readState
-        if (hasEnded(state.message) && position !== undefined && isFullyRead(state.message, position)) return undefined
+      const checkCapacity: ReplyStream["Service"]["checkCapacity"] = Effect.fnUntraced(function* (userId) {
         if (byUser.get(userId).size >= maximumOfUser) return yield* new TooManyStreams({ retryAfter: 1 })
         if (readers.size >= maximumOfProcess) return yield* new StreamsBusy({ retryAfter: 5 })
+      })
 
+      const start = Effect.fnUntraced(function* (
+        { sessionId, userId }: Reading,
+        roomId: ChatroomId,
+        state: MessageState,
+        view: StreamView
+      ) {
+        yield* checkCapacity(userId)
+        const { id } = state.message
         const source = {
-          readState,
+          readState: messages.state(userId, roomId, id),
           readStored: (attempt: number) => log.stored(userId, id, attempt),
           live: log.live,
           subscribe: log.subscribe,
           isNotified: notifications.connected,
           run
         }
-        const reader = new ReplyReader(source, state, position, (closed) => {
+        const reader = new ReplyReader(source, state, view, (closed) => {
           readers.delete(closed)
           byUser.delete(userId, closed)
           byReply.delete(id, closed)
@@ -113,7 +129,18 @@ export class ReplyStream extends Context.Service<
         return reader.stream
       })
 
-      return ReplyStream.of({ open })
+      const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (session, roomId, id, position) {
+        const state = yield* messages.state(session.userId, roomId, id)
+        if (hasEnded(state.message) && position !== undefined && isFullyRead(state.message, position)) return undefined
+        return yield* start(session, roomId, state, eventsFrom(position))
+      })
+
+      const openAs: ReplyStream["Service"]["openAs"] = Effect.fn("ReplyStream.openAs")(function* (session, roomId, id, viewOf) {
+        const state = yield* messages.state(session.userId, roomId, id)
+        return yield* start(session, roomId, state, viewOf(state.message))
+      })
+
+      return ReplyStream.of({ open, openAs, checkCapacity })
     })
   )
 }

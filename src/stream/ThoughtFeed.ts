@@ -1,11 +1,9 @@
 import { event } from "../api/chat/StreamEvents.ts"
 import type { LiveText } from "./LiveText.ts"
 
-const thought = (text: string, offset: number): string => event("thought", { text, offset })
+type WriteThought = (text: string, offset: number) => string
 
-/** What replaces all thoughts that the client has. */
-const whole = (text: string): string => (text === "" ? "" : thought(text, 0))
-const voided = thought("", 0)
+const writeThought: WriteThought = (text, offset) => event("thought", { text, offset })
 
 /**
  * The `thought` events that one client gets next. They have no id, so what the client has is unknown at first: a new
@@ -16,9 +14,20 @@ export class ThoughtFeed {
   private attempt: number
   private offset = 0
   private hasSent = false
+  private readonly write: WriteThought
 
-  constructor(attempt: number) {
+  constructor(attempt: number, write: WriteThought = writeThought) {
     this.attempt = attempt
+    this.write = write
+  }
+
+  /** What replaces all thoughts that the client has. */
+  private whole(text: string): string {
+    return text === "" ? "" : this.write(text, 0)
+  }
+
+  private voided(): string {
+    return this.write("", 0)
   }
 
   /** To be sent before the first text or thought of an attempt: thoughts of an earlier one are void. */
@@ -28,7 +37,7 @@ export class ThoughtFeed {
     this.attempt = attempt
     this.offset = 0
     this.hasSent = true
-    return mayHave ? voided : ""
+    return mayHave ? this.voided() : ""
   }
 
   /** Running thoughts from the client's position on; undefined when those before them are missing. */
@@ -41,7 +50,7 @@ export class ThoughtFeed {
     if (text === "") return begun
     this.offset = reached + text.length
     this.hasSent = true
-    return begun + thought(text, reached)
+    return begun + this.write(text, reached)
   }
 
   /** Brings the client to the thoughts of a reply that has ended. */
@@ -52,9 +61,9 @@ export class ThoughtFeed {
     this.attempt = attempt
     this.offset = thoughts.length
     this.hasSent = true
-    if (begun !== "") return begun + whole(thoughts)
-    if (isFirst) return thoughts === "" ? voided : whole(thoughts)
-    if (before > thoughts.length) return voided + whole(thoughts)
-    return before === thoughts.length ? "" : thought(thoughts.slice(before), before)
+    if (begun !== "") return begun + this.whole(thoughts)
+    if (isFirst) return thoughts === "" ? this.voided() : this.whole(thoughts)
+    if (before > thoughts.length) return this.voided() + this.whole(thoughts)
+    return before === thoughts.length ? "" : this.write(thoughts.slice(before), before)
   }
 }

@@ -320,6 +320,8 @@ describe("every header", () => {
       ["GET /models 200", "private, max-age=300"],
       ["GET /models 304", "private, max-age=300"],
       ["GET /chatroom/{id}/message/{mid}/stream 200", "no-cache, no-transform"],
+      ["POST /ai/chat 200", "no-cache, no-transform"],
+      ["GET /ai/chat/{id}/stream 200", "no-cache, no-transform"],
       ...["200", "206", "304"].map((status) => [`GET /files/{id}/content ${status}`, "private, no-cache, no-transform"] as const)
     ])
     const toUsers = responses.filter(({ name }) => at(name).security?.some((scheme: Node) => "bearer" in scheme))

@@ -104,7 +104,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 )
 const safe = operations.filter(
   ({ method, path }) =>
-    !/logout|recover|cancel|reactivate|portal|subscribe|regenerate/.test(path) &&
+    !/logout|recover|cancel|stop|reactivate|portal|subscribe|regenerate/.test(path) &&
     // Takes any body, so that the second upload finds the file of the first one.
     `${method} ${path}` !== "POST /files"
 )

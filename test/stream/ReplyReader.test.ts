@@ -8,6 +8,7 @@ import { noGrounding } from "../../src/api/chat/Grounding.ts"
 import { type Message, MessageId, onlyVersion } from "../../src/api/chat/Message.ts"
 import type { MessageState } from "../../src/chat/Messages.ts"
 import { LiveTexts } from "../../src/stream/LiveText.ts"
+import { eventsFrom } from "../../src/stream/ReplyFeed.ts"
 import { ReplyReader, type ReplySource } from "../../src/stream/ReplyReader.ts"
 import { SseParser } from "./SseClient.ts"
 
@@ -63,7 +64,7 @@ const startReader = (options: { readonly state?: MessageState; readonly readStat
     isNotified: () => true,
     run: Effect.runFork
   }
-  const reader = new ReplyReader(source, state, undefined, () => counts.closed++)
+  const reader = new ReplyReader(source, state, eventsFrom(undefined), () => counts.closed++)
   const client = new SseParser()
   reader.stream.on("data", (text: string) => client.feed(Buffer.from(text)))
   return { reader, live, counts, row, client }

@@ -18,6 +18,7 @@ import {
   MessageNotFound,
   NotFinished,
   DayUsedUpWithHeaders,
+  quotaHeaders,
   RoomBusy,
   SpendLimitReached,
   TooManyChatrooms
@@ -43,25 +44,14 @@ export const room = { id: ChatroomId.annotate({ description: "Chatroom id.", exa
 const mid = MessageId.annotate({ description: "Message id.", examples: [MessageId.make(ids.reply)] })
 export const message = { ...room, mid }
 
-/** Why a question, or another reply to one, is not accepted. */
-export const refusals = [
-  IdempotencyKeyReused,
-  RoomBusy,
-  ModelNotInPlan,
-  ToolNotInPlan,
-  DayUsedUpWithHeaders,
-  SpendLimitReached
-] as const
+/** Why a question, or another reply to one, is not accepted, besides limits. */
+export const refusalsWithoutLimits = [IdempotencyKeyReused, RoomBusy, ModelNotInPlan, ToolNotInPlan, SpendLimitReached] as const
+export const refusals = [...refusalsWithoutLimits, DayUsedUpWithHeaders] as const
 
 /** What a client sends to ask. */
 export const question = { content: Content, settings: Schema.optionalKey(AskSettings) }
 
-const exchangeHeaders = {
-  location: Schema.String,
-  ...Replayed,
-  "ratelimit-policy": Schema.optionalKey(Schema.String),
-  ratelimit: Schema.optionalKey(Schema.String)
-}
+const exchangeHeaders = { location: Schema.String, ...Replayed, ...quotaHeaders }
 export const answered = HttpApiSchema.WithHeaders(Answered.pipe(HttpApiSchema.status(201)), exchangeHeaders)
 export const accepted = HttpApiSchema.WithHeaders(Accepted.pipe(HttpApiSchema.status(202)), {
   ...exchangeHeaders,

@@ -3,6 +3,9 @@ import { HttpApiError, HttpApiSchema } from "effect/http-api"
 import { times } from "../Examples.ts"
 import { problem, retryAfter, upgradeUrl } from "../Problem.ts"
 import { Count, Timestamp } from "../Schemas.ts"
+import { UploadsLimited } from "../files/FileErrors.ts"
+import { TooManyRequests } from "../Problems.ts"
+import { TooManyStreams } from "./StreamErrors.ts"
 
 export class ChatroomNotFound extends HttpApiError.Problem<ChatroomNotFound>()(
   "ChatroomNotFound",
@@ -100,25 +103,38 @@ export const rateLimitHeaders = (limit: number, remaining: number, reset: number
   ratelimit: `"daily";r=${remaining};t=${reset}`
 })
 
+/** The headers of a limit of prompts; absent when unlimited. */
+export const quotaHeaders = {
+  "ratelimit-policy": Schema.optionalKey(Schema.String),
+  ratelimit: Schema.optionalKey(Schema.String)
+}
+const problemJson = HttpApiSchema.asJson({ contentType: "application/problem+json" })
+const headersOf = (error: object) => (error instanceof QuotaExceeded ? rateLimitHeaders(error.limit, 0, error.retryAfter) : {})
+
 /** The day's prompts or money are used up. */
-const DayUsedUp = Schema.Union([QuotaExceeded, BudgetExceeded]).pipe(
-  HttpApiSchema.status(429),
-  HttpApiSchema.asJson({ contentType: "application/problem+json" })
-)
+const DayUsedUp = Schema.Union([QuotaExceeded, BudgetExceeded]).pipe(HttpApiSchema.status(429), problemJson)
 
 /** With the headers of a limit of prompts; a budget of money has none. */
 export const DayUsedUpWithHeaders = DayUsedUp.pipe(
   HttpApiSchema.encodeToWithHeaders(
-    {
-      body: DayUsedUp,
-      headers: { "ratelimit-policy": Schema.optionalKey(Schema.String), ratelimit: Schema.optionalKey(Schema.String) }
-    },
-    {
-      decode: ({ body }) => body,
-      encode: (error) => ({
-        body: error,
-        headers: error.code === "quota_exceeded" ? rateLimitHeaders(error.limit, 0, error.retryAfter) : {}
-      })
-    }
+    { body: DayUsedUp, headers: quotaHeaders },
+    { decode: ({ body }) => body, encode: (error) => ({ body: error, headers: headersOf(error) }) }
+  )
+)
+
+/** Every limit that a question of the AI SDK can meet: it may open a room, and have files inside. */
+const AnyLimit = Schema.Union([
+  QuotaExceeded,
+  BudgetExceeded,
+  ChatroomsLimited,
+  UploadsLimited,
+  TooManyStreams,
+  TooManyRequests
+]).pipe(HttpApiSchema.status(429), problemJson)
+
+export const AnyLimitWithHeaders = AnyLimit.pipe(
+  HttpApiSchema.encodeToWithHeaders(
+    { body: AnyLimit, headers: quotaHeaders },
+    { decode: ({ body }) => body, encode: (error) => ({ body: error, headers: headersOf(error) }) }
   )
 )

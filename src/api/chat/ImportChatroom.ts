@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { ByteSize, Schema } from "effect"
 import { Attachment, maximumAttachments } from "../files/File.ts"
 import { Count, text, Uuid } from "../Schemas.ts"
 import { Chatroom, Model, RoomSummaries, SystemPrompt, Temperature, Title, Tools } from "./Chatroom.ts"
@@ -8,7 +8,7 @@ import { ThinkingInput } from "./Thinking.ts"
 
 /** Messages, and bytes of the body, that an import may have. */
 export const maximumImported = 2_000
-export const maximumImportBytes = 8 * 1_048_576
+export const maximumImportBytes = ByteSize.mebibytes(8)
 
 const maximumReplyBytes = 1_048_576
 

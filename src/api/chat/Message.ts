@@ -9,9 +9,11 @@ import { groundingFields, noGrounding } from "./Grounding.ts"
 export const MessageId = Uuid.pipe(Schema.brand("MessageId"))
 export type MessageId = typeof MessageId.Type
 
-export const Content = text(1, 32_000).check(Schema.isPattern(/\S/u, { message: "must not be blank" }))
+/** Characters of a question. */
+export const maximumContent = 32_000
+export const Content = text(1, maximumContent).check(Schema.isPattern(/\S/u, { message: "must not be blank" }))
 /** A question's text that may be empty beside files (`SendMessage`). */
-export const ContentOfFiles = text(0, 32_000)
+export const ContentOfFiles = text(0, maximumContent)
 
 export const Status = Schema.Literals(["queued", "processing", "waiting", "completed", "failed", "cancelled"])
 export type Status = typeof Status.Type
@@ -201,5 +203,7 @@ export const FoundMessage = Schema.Struct({
 }).annotate({ identifier: "FoundMessage", description: "A message that matches the search." })
 export type FoundMessage = typeof FoundMessage.Type
 
-export const hasEnded = (message: Message): boolean =>
+export type EndedStatus = "completed" | "failed" | "cancelled"
+
+export const hasEnded = (message: Message): message is Message & { readonly status: EndedStatus } =>
   message.status === "completed" || message.status === "failed" || message.status === "cancelled"

@@ -58,6 +58,8 @@ export const ReplyEvent = Schema.Union([
   identifier: "ReplyEvent",
   description: "An event of the stream; `data` is JSON. Skip events with other names: later releases may add some."
 })
+/** What an event says, without its form. */
+export type ReplyEventData = (typeof ReplyEvent.Type)["data"]
 
 const half = exampleReply.content.length / 2
 const words = [exampleReply.content.slice(0, half), exampleReply.content.slice(half)]
