@@ -24,6 +24,7 @@ import m0023 from "./0023_branches.ts"
 import m0024 from "./0024_files.ts"
 import m0025 from "./0025_summaries.ts"
 import m0026 from "./0026_shared_attachments.ts"
+import m0027 from "./0027_completions.ts"
 import m0030 from "./0030_chatroom_ids.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
@@ -54,5 +55,6 @@ export const migrations = {
   "0024_files": m0024,
   "0025_summaries": m0025,
   "0026_shared_attachments": m0026,
+  "0027_completions": m0027,
   "0030_chatroom_ids": m0030
 }

@@ -24,6 +24,7 @@ export const rooms = [
   "stream", // texts while they are written, and their readers
   "replies", // making a reply
   "aisdk", // the chat as Vercel's AI SDK speaks it
+  "openai", // OpenAI's API
   "account", // a user's own data
   "server" // composition: pipeline, admission, routes, pages
 ]

@@ -21,6 +21,7 @@ import { QueueState } from "./queue/QueueState.ts"
 import { WorkerHealth, WorkerLayer } from "./queue/Worker.ts"
 import { RepliesLayer } from "./replies/Layer.ts"
 import { ModelsLayer } from "./models/Layer.ts"
+import { Completions } from "./openai/Completions.ts"
 import { SharesLayer } from "./shares/Layer.ts"
 import { OpsServerLayer, ServerLayer } from "./server/Server.ts"
 import { answeringProbes } from "./server/StartupServer.ts"
@@ -56,6 +57,7 @@ const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSk
 
 /** The role on top of the features on top of the infrastructure. */
 const RunningLayer = RoleLayer.pipe(
+  Layer.provide(Completions.layer),
   Layer.provide([AiSdkLayer, UserData.layer, BillingLayer, RepliesLayer, SharesLayer]),
   Layer.provide(ChatLayer),
   Layer.provide(FilesLayer),

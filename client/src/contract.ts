@@ -1259,7 +1259,7 @@ export interface Operations {
   "GET /user/usage": {
     readonly response: UsageByDay
   }
-  /** Create an API key. For programs: the key is sent like an access token and counts as its user. It works on `/chatroom`, `/search` and `/models` and deletes nothing; every other route answers 403 `key_not_allowed`. It ends when it is deleted, when it expires, and when the password is reset. A user may have 20. */
+  /** Create an API key. For programs: the key is sent like an access token and counts as its user. It works on `/chatroom`, `/files`, `/search`, `/models` and `/v1` and deletes nothing; every other route answers 403 `key_not_allowed`. It ends when it is deleted, when it expires, and when the password is reset. A user may have 20. */
   "POST /user/keys": {
     readonly body: CreateApiKey
     readonly response: NewApiKey

@@ -27,6 +27,9 @@ import { define } from "./define.ts"
  * `p_attachments` are the question's files, null for none, or for those of the question that is edited; they are deleted under the user's lock alone, so that none
  * vanishes between the check and the use. `p_attachment_limits` has what may be attached: `bytes` in all, and the `kinds` of
  * files that the model reads.
+ *
+ * With `p_input`, the turns before the question (`GivenInput` of `Conversation.ts`), the question is asked outside of chats:
+ * the transaction makes a room of the kind `completion` for it, which has the defaults of all settings.
  */
 export const sendMessage = define(`
 create or replace function send_message(
@@ -34,13 +37,14 @@ create or replace function send_message(
   p_tier text, p_daily_limit int, p_running_limit int, p_room_limit int,
   p_title text, p_settings jsonb, p_settings_version int, p_context_tokens int, p_input_price float8, p_output_micros bigint,
   p_daily_searches int, p_search_micros bigint, p_budget bigint,
-  p_key text, p_hash text, p_key_lifetime interval, p_attachments uuid[], p_attachment_limits jsonb
+  p_key text, p_hash text, p_key_lifetime interval, p_attachments uuid[], p_attachment_limits jsonb, p_input jsonb
 ) returns jsonb language plpgsql as $$
 declare
   v_maximum_siblings constant int := 50;
   v_is_edit constant boolean := p_again is not null and p_content <> '';
   v_is_question constant boolean := p_again is null or v_is_edit;
-  v_route constant text := case when p_again is null then 'sendMessage' when v_is_edit then 'editMessage' else 'regenerateReply' end;
+  v_route constant text := case when p_input is not null then 'createCompletion' when p_again is null then 'sendMessage'
+    when v_is_edit then 'editMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_again messages;
   v_head uuid; v_parent uuid; v_index bigint := 1; v_previous uuid;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
@@ -51,9 +55,16 @@ begin
   if not found then
     return jsonb_build_object('outcome', 'chatroom_not_found');
   end if;
-  select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
-  if not found then
-    return jsonb_build_object('outcome', 'chatroom_not_found');
+  if p_input is null then
+    select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room and c.kind = 'chat' for update;
+    if not found then
+      return jsonb_build_object('outcome', 'chatroom_not_found');
+    end if;
+  else
+    -- Inserted when the question is accepted.
+    v_room.settings_version := -1;
+    v_room.unfinished := 0;
+    v_room.text_bytes := (select coalesce(sum(octet_length(t ->> 'text')), 0) from jsonb_array_elements(p_input -> 'turns') t);
   end if;
 
   if p_key is not null then
@@ -185,9 +196,12 @@ begin
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := case when v_is_question then p_question else v_question end;
   v_is_titled := p_title is not null and v_room.title_source = 'default';
+  if p_input is not null then
+    insert into chatrooms (user_id, id, kind, title, text_bytes) values (p_user, p_room, 'completion', '', v_room.text_bytes);
+  end if;
   if v_is_question then
-    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at, attachments)
-      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at, v_attachments);
+    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at, attachments, input)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at, v_attachments, p_input);
     if v_attachments is not null then
       insert into file_uses (user_id, file_id, message_id)
         select p_user, f.id, p_question from files f
@@ -212,6 +226,7 @@ begin
     'parentId', v_parent, 'version', v_index, 'previousVersion', v_previous,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
     'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
+    || case when p_input is null then '{}' else jsonb_build_object('roomId', p_room) end
     || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end
     || case when v_attachments is null or not v_is_question then '{}' else jsonb_build_object('attachments', show_attachments(p_user, v_attachments)) end;
   if p_key is not null then

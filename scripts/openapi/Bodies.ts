@@ -4,6 +4,8 @@ import { exampleUiStream } from "../../src/api/aisdk/UiChunk.ts"
 import { Api } from "../../src/api/Api.ts"
 import { streamCacheControl } from "../../src/api/chat/RepliesApi.ts"
 import { exampleStream } from "../../src/api/chat/StreamEvents.ts"
+import { exampleChunks } from "../../src/api/openai/Completion.ts"
+import { completionCacheControl } from "../../src/api/openai/OpenAiApi.ts"
 import { child, eachOperation, isNode, type Node, nodes, operationOf, resolved } from "./Node.ts"
 
 /** The example of a schema's annotation, encoded by the schema itself so that it always fits. */
@@ -61,6 +63,24 @@ const eventStream = (schema: string, example: string) => ({
 const replyEvents = eventStream("ReplyEvent", exampleStream)
 const uiChunks = eventStream("UIMessageChunk", exampleUiStream)
 
+const optionalHeader = { required: false, schema: { type: "string" } }
+const completionHeaders = {
+  "cache-control": { required: true, schema: { enum: [completionCacheControl] } },
+  "idempotent-replayed": { required: false, schema: { enum: ["true"] } },
+  "ratelimit-policy": optionalHeader,
+  ratelimit: optionalHeader
+}
+
+const chunkStream = {
+  schema: {
+    type: "string",
+    description: "With `stream`: chunks as they are written, a comment after every 15 seconds without one, and `data: [DONE]`.",
+    contentMediaType: "text/event-stream",
+    contentSchema: { $ref: "#/components/schemas/ChatCompletionChunk" }
+  },
+  examples: { example: { value: exampleChunks } }
+}
+
 /** Documents streamed bytes as files, which client generators know. */
 export const describeFiles = (document: Node) =>
   eachOperation(document, (operation) => {
@@ -87,6 +107,11 @@ export const describeStreams = (document: Node) =>
     for (const response of Object.values(child(operation, "responses") ?? {})) {
       const content = child(response, "content")
       if (!isNode(response) || content?.["text/event-stream"] === undefined) continue
+      if (path.startsWith("/v1/")) {
+        content["text/event-stream"] = chunkStream
+        response["headers"] = completionHeaders
+        continue
+      }
       response["description"] = "The reply's events, until it ends."
       response["headers"] = {
         ...child(response, "headers"),

@@ -20,6 +20,9 @@ const headers: Node = {
     schema: { type: "integer", minimum: 0 },
     example: 1
   },
+  "X-Should-Retry": text("Present when a repetition of the request would fail, too.", "false", {
+    enum: ["false"]
+  }),
   "WWW-Authenticate": text(
     "RFC 6750: the scheme to authenticate with, and what is wrong with the token that was sent.",
     'Bearer realm="chat-backend"'
@@ -109,8 +112,9 @@ const cacheControls = (document: Node): ReadonlyMap<Node, string> => {
 
 export const documentHeaders = (document: Node) => {
   const components = child(document, "components") ?? {}
-  const unrouted = child(components, "responses", "Unrouted") ?? {}
-  unrouted["headers"] = headersOf({ headers: { Allow: {} } }, ["X-Request-Id"])
+  for (const unrouted of Object.values(child(components, "responses") ?? {})) {
+    if (isNode(unrouted)) unrouted["headers"] = headersOf({ headers: { Allow: {} } }, ["X-Request-Id"])
+  }
   const ofOperation = cacheControls(document)
   eachOperation(document, (operation) => {
     for (const [status, response] of Object.entries(child(operation, "responses") ?? {})) {

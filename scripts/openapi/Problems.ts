@@ -1,5 +1,6 @@
 import { ids } from "../../src/api/Examples.ts"
 import { unrouted } from "../../src/api/Problems.ts"
+import { errorOf, isOpenAiPath } from "../../src/openai/ErrorResponse.ts"
 import { child, eachOperation, isNode, type Node, nodes, resolved } from "./Node.ts"
 
 const mediaType = "application/problem+json"
@@ -91,6 +92,33 @@ const refusal = (names: ReadonlyArray<string>, shown: ReadonlyArray<Example>, in
   }
 })
 
+/** The response of OpenAI's form that is one of these problems. Where several have the same code, the first is the example. */
+const openAiRefusal = (shown: ReadonlyArray<Example>, intro = ""): Node => {
+  const errors = shown.map(({ value }) => ({ value, error: errorOf({ ...value, status: Number(value["status"]) }) }))
+  const first = new Map(errors.toReversed().map(({ error }) => [String(error.error.code), error]))
+  return {
+    description: intro + errors.map(({ error, value }) => `\`${error.error.code}\`: ${String(value["detail"])}.`).join(" "),
+    content: {
+      "application/json": {
+        schema: { $ref: "#/components/schemas/OpenAiError" },
+        examples: Object.fromEntries([...first].toReversed().map(([code, value]) => [code, { value }]))
+      }
+    }
+  }
+}
+
+/** A refusal may say that it is not worth a retry. */
+const shouldRetry = { "x-should-retry": { required: false, schema: { type: "string", enum: ["false"] } } }
+const optionalHeader = { required: false, schema: { type: "string" } }
+const limitHeaders = { ...shouldRetry, "ratelimit-policy": optionalHeader, ratelimit: optionalHeader }
+
+/** Deletes the problems that only refusals of OpenAI's form are made from. */
+const deleteUnused = (document: Node, names: ReadonlySet<string>) => {
+  const schemas = child(document, "components", "schemas") ?? {}
+  const text = JSON.stringify(document)
+  for (const name of names) if (!text.includes(`"#/components/schemas/${name}"`)) delete schemas[name]
+}
+
 /** Documents the codes of every refusal, with an example of each. */
 export const documentProblems = (document: Node) => {
   const components = child(document, "components") ?? {}
@@ -104,19 +132,31 @@ export const documentProblems = (document: Node) => {
   }
 
   const ofAny = unrouted.map(({ identifier }) => identifier)
-  components["responses"] = { Unrouted: refusal(ofAny, show(ofAny), "Refused before the request reached the operation. ") }
-  eachOperation(document, (operation, _, method) => {
+  const beforeAll = "Refused before the request reached the operation. "
+  components["responses"] = {
+    Unrouted: refusal(ofAny, show(ofAny), beforeAll),
+    UnroutedOpenAi: openAiRefusal(show(ofAny), beforeAll)
+  }
+  const ofOpenAi = new Set<string>()
+  eachOperation(document, (operation, path, method) => {
+    const isOpenAi = isOpenAiPath(path)
     const responses = child(operation, "responses") ?? {}
     const possible = canOccur(operation, method)
     for (const [status, response] of Object.entries(responses)) {
       const media = child(response, "content", mediaType)
       if (!isNode(response) || media === undefined) continue
       const names = namesIn(media).filter(possible)
+      for (const name of isOpenAi ? names : []) ofOpenAi.add(name)
       if (names.length === 0) delete responses[status]
-      else Object.assign(response, refusal(names, show(names)))
+      else if (isOpenAi) {
+        const headers = status === "429" ? limitHeaders : Number(status) >= 500 ? shouldRetry : response["headers"]
+        const all = names.flatMap((name) => examples.get(name) ?? [])
+        Object.assign(response, openAiRefusal(all), headers === undefined ? {} : { headers })
+      } else Object.assign(response, refusal(names, show(names)))
     }
-    responses["default"] = { $ref: "#/components/responses/Unrouted" }
+    responses["default"] = { $ref: `#/components/responses/${isOpenAi ? "UnroutedOpenAi" : "Unrouted"}` }
   })
+  deleteUnused(document, ofOpenAi)
   components["examples"] = used
   listCodes(document, used)
 }

@@ -57,7 +57,7 @@ const operationOf = (openApi: OpenApi, request: Request): Operation => {
   if (missing.length > 0) throw new Error(`${name}: no value for ${missing.join(", ")}`)
   const documented = Object.entries(operation.responses).flatMap(([status, { content }]) => [
     status,
-    ...Object.keys(content?.["application/problem+json"]?.examples ?? {}).map((code) => `${status} ${code}`)
+    ...Object.values(content ?? {}).flatMap(({ examples }) => Object.keys(examples ?? {}).map((code) => `${status} ${code}`))
   ])
   check("answer", request.expected, documented)
   return operation

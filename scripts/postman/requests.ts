@@ -319,6 +319,32 @@ export const folders: ReadonlyArray<Folder> = [
           ...wait,
           body: { content: "Who wove with looms? [[search history of looms]]", settings: { tools: ["search"] } }
         }),
+        {
+          name: "OpenAI's API",
+          about: "The routes that OpenAI's clients use. An API key works as well as the access token.",
+          requests: [
+            call("List models for OpenAI's clients", "listOpenAiModels", 200),
+            call("Get model for OpenAI's clients", "getOpenAiModel", 200, { path: { id: "gemini-3.8-flash" } }),
+            call("Get model: unknown", "getOpenAiModel", "404 model_not_found", { path: { id: "gpt-5" } }),
+            call("Create chat completion", "createChatCompletion", 200, { media: "application/json" }),
+            call("Create chat completion: streamed", "createChatCompletion", 200, {
+              media: "text/event-stream",
+              body: {
+                model: "gemini-3.8-flash",
+                messages: [{ role: "user", content: "And in one sentence?" }],
+                stream: true,
+                stream_options: { include_usage: true }
+              }
+            }),
+            call("Create chat completion: tools", "createChatCompletion", "400 unsupported_parameter", {
+              body: {
+                model: "gemini-3.8-flash",
+                messages: [{ role: "user", content: "What is the weather?" }],
+                tools: [{ type: "function", function: { name: "weather" } }]
+              }
+            })
+          ]
+        },
         call("Subscribe: already subscribed", "subscribe", "409 already_subscribed"),
         call("Open customer portal", "openPortal", 201),
         call("Cancel subscription", "cancelSubscription", 200),

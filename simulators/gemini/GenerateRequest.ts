@@ -19,6 +19,8 @@ export interface GenerateRequest {
   readonly continuationToken: string | undefined
   /** Whether the answer shows its thoughts. */
   readonly includeThoughts: boolean
+  /** Texts before which the answer ends. */
+  readonly stop: ReadonlyArray<string>
   /** The names of the tools that the model may use. */
   readonly tools: ReadonlySet<string>
   /** Of all turns. */
@@ -32,7 +34,8 @@ export const countTokens = (characters: number): number => Math.ceil(characters 
 export const readGenerateRequest = (body: unknown, model: string, files: ReadonlyArray<SeenFile> = []): GenerateRequest => {
   if (!isRecord(body)) throw invalid("Invalid JSON payload received. Root element must be a message.")
   checkFields(body)
-  checkTemperature(body["generationConfig"])
+  checkRange(body["generationConfig"], "temperature", 2)
+  checkRange(body["generationConfig"], "topP", 1)
   const system = body["systemInstruction"] === undefined ? "" : readSystem(body["systemInstruction"])
   const texts = readContents(body["contents"])
   const characters = texts.reduce((sum, text) => sum + text.length, system.length)
@@ -44,6 +47,7 @@ export const readGenerateRequest = (body: unknown, model: string, files: Readonl
     format: readFormat(body["generationConfig"]),
     continuationToken: readToken(body["continuationToken"]),
     includeThoughts: readThinking(body["generationConfig"], model),
+    stop: readStop(body["generationConfig"]),
     tools: readTools(body["tools"]),
     files
   }
@@ -63,16 +67,30 @@ export const readCountRequest = (body: unknown, model: string): number => {
   return readGenerateRequest(wrapped ?? body, model).promptTokens
 }
 
-const checkTemperature = (config: unknown) => {
+const checkRange = (config: unknown, field: "temperature" | "topP", maximum: number) => {
   if (config === undefined) return
   if (!isRecord(config)) throw invalid("Invalid value at 'generation_config'.")
-  const temperature = config["temperature"]
-  if (temperature === undefined) return
-  if (typeof temperature !== "number") throw invalid("Invalid value at 'generation_config.temperature' (TYPE_FLOAT).")
-  if (temperature >= 0 && temperature <= 2) return
+  const value = config[field]
+  if (value === undefined) return
+  const name = field === "topP" ? "top_p" : field
+  if (typeof value !== "number") throw invalid(`Invalid value at 'generation_config.${name}' (TYPE_FLOAT).`)
+  if (value >= 0 && value <= maximum) return
+  const title = field === "topP" ? "TopP" : "Temperature"
   throw invalid(
-    `* GenerateContentRequest.generation_config.temperature: Temperature must be in the range [0.0, 2.0]: ${temperature}`
+    `* GenerateContentRequest.generation_config.${name}: ${title} must be in the range [0.0, ${maximum.toFixed(1)}]: ${value}`
   )
+}
+
+/** Google takes five: https://ai.google.dev/api/generate-content#generationconfig */
+const maximumStopSequences = 5
+
+const readStop = (config: unknown): ReadonlyArray<string> => {
+  const stop = isRecord(config) ? (config["stopSequences"] ?? []) : []
+  const texts = Array.isArray(stop) ? stop.filter((text: unknown): text is string => typeof text === "string" && text !== "") : []
+  if (!Array.isArray(stop) || texts.length < stop.length || stop.length > maximumStopSequences) {
+    throw invalid("* GenerateContentRequest.generation_config.stop_sequences: must be at most 5 texts that are not empty")
+  }
+  return texts
 }
 
 const readSystem = (value: unknown): string => {

@@ -67,7 +67,7 @@ export const makeChunks = (
 
   const before = fault && chunksBefore(fault)
   const wanted = Math.max(before === undefined ? 0 : before + 1, script.chunks ?? 0)
-  const whole = makeText(model, request, script, wanted * chunkChars)
+  const whole = endedBefore(makeText(model, request, script, wanted * chunkChars), request.stop)
   const { next, text } = hopOf(misfitOf(fault) ?? whole, request, script)
   const plainPieces = split(text, script.chunks ?? Math.ceil(text.length / chunkChars)).map((text): Chunk =>
     script.clock ? { text, clock: true } : { text }
@@ -127,6 +127,10 @@ const finished = (pieces: ReadonlyArray<Chunk>, finishReason: string): ReadonlyA
 /** Puts the current time into a chunk of `[[clock]]`. */
 export const stampClock = (chunk: Chunk): Chunk =>
   chunk.clock ? { ...chunk, text: `@${(performance.timeOrigin + performance.now()).toFixed(3)};` } : chunk
+
+/** The text before the first of the stop sequences. */
+const endedBefore = (text: string, stop: ReadonlyArray<string>): string =>
+  text.slice(0, Math.min(text.length, ...stop.map((sequence) => text.indexOf(sequence)).filter((at) => at !== -1)))
 
 /** The text of `[[say]]` or `[[length]]`, or else an echo, padded to `atLeast` characters. */
 const makeText = (model: string, request: GenerateRequest, script: Script, atLeast: number): string => {

@@ -39,3 +39,6 @@ export const AllowsRefreshCookie = Context.Reference<boolean>("chat-backend/api/
 
 /** Whether a browser that opens the endpoint's address without a token gets a page instead of a refusal. */
 export const ShowsPage = Context.Reference<boolean>("chat-backend/api/ShowsPage", { defaultValue: () => false })
+
+/** Whether the endpoint answers when a reply has ended, and not sooner. */
+export const AwaitsReply = Context.Reference<boolean>("chat-backend/api/AwaitsReply", { defaultValue: () => false })

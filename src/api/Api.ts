@@ -13,12 +13,15 @@ import { SearchApi } from "./chat/SearchApi.ts"
 import { SummariesApi } from "./chat/SummariesApi.ts"
 import { FilesApi } from "./files/FilesApi.ts"
 import { ModelsApi } from "./models/ModelsApi.ts"
+import { OpenAiApi } from "./openai/OpenAiApi.ts"
 import { SharedApi, SharesApi } from "./shares/SharesApi.ts"
 import { overview } from "./Overview.ts"
 import { Problems, unrouted } from "./Problems.ts"
 import { AdminApi } from "./ops/AdminApi.ts"
 import { OpsApi } from "./ops/OpsApi.ts"
 import { ReplyEvent } from "./chat/StreamEvents.ts"
+import { ChatCompletionChunk } from "./openai/Completion.ts"
+import { ErrorBody } from "./openai/CompletionErrors.ts"
 
 /** The contract's root. It imports no server code: clients, documents and tests are made of it. */
 export class Api extends HttpApi.make("gemini-chat-backend")
@@ -37,13 +40,14 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(SharedApi)
   .add(FilesApi)
   .add(ModelsApi)
+  .add(OpenAiApi)
   .add(BillingApi)
   .add(WebhookApi)
   .add(OpsApi)
   .add(AdminApi)
   .middleware(Problems)
   // What no schema of an operation names: the events of streams, and what is refused before there is an operation.
-  .annotate(HttpApi.AdditionalSchemas, [ReplyEvent, UiChunk, ...unrouted])
+  .annotate(HttpApi.AdditionalSchemas, [ReplyEvent, UiChunk, ChatCompletionChunk, ErrorBody, ...unrouted])
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({

@@ -10,7 +10,7 @@ operation says otherwise.
 
 **Errors.** Every response other than 2xx and 304 is \`application/problem+json\` (RFC 9457). Branch on \`code\`; \`errors\` lists
 every invalid field. An unknown path is 404, an unsupported method 405 with \`Allow\`. Another user's resource is 404, as if
-it did not exist.
+it did not exist. Refusals under \`/v1\` have the form of OpenAI's API instead.
 
 **Retries.** A request that creates something can carry an \`Idempotency-Key\`. Sent again, it gets the first response, with
 \`Idempotent-Replayed: true\`. After 429 and 503, wait for \`Retry-After\`.

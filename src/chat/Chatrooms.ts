@@ -110,6 +110,7 @@ export class Chatrooms extends Context.Service<
           select ${selected} from chatrooms
           where ${sql.and([
             sql`user_id = ${userId}`,
+            sql`kind = 'chat'`,
             query.archived ? sql`archived_at is not null` : sql`archived_at is null`,
             ...(search === undefined ? [] : [contains(sql, sql`title`, search)]),
             ...(after === undefined
@@ -124,7 +125,7 @@ export class Chatrooms extends Context.Service<
 
       const get: Chatrooms["Service"]["get"] = Effect.fn("Chatrooms.get")(function* (userId, id) {
         const [row] =
-          yield* readSql<ChatroomRow>`select ${selected} from chatrooms where user_id = ${userId} and id = ${id}`.pipe(
+          yield* readSql<ChatroomRow>`select ${selected} from chatrooms where user_id = ${userId} and id = ${id} and kind = 'chat'`.pipe(
             Effect.orDie
           )
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
@@ -156,7 +157,7 @@ export class Chatrooms extends Context.Service<
               else archived_at end,
             settings_version = settings_version + case when ${settings.some(given)} then 1 else 0 end,
             updated_at = date_trunc('milliseconds', clock_timestamp())
-          where user_id = ${userId} and id = ${id}
+          where user_id = ${userId} and id = ${id} and kind = 'chat'
           returning ${selected}, ${isAutomatic ? notifyTitle : notifyChange}
         `
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)

@@ -5,6 +5,7 @@ import { secondsUntil } from "./Quota.ts"
 import type { Sent } from "./Sending.ts"
 import { replayedHeader } from "../http/Idempotency.ts"
 
+/** The day's limit of prompts and what is left of it; nothing where it is unlimited. */
 export const quotaHeaders = (quota: Sent["quota"], now: number) =>
   quota.limit === null || quota.remaining === null
     ? {}

@@ -53,13 +53,16 @@ export class Search extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const bulkhead = makeBulkhead({ permits: 2, waiting: 20, maxWait: "3 seconds" })
+      /** Messages of chats: those of completions are in no list. */
+      const inChats = (userId: UserId) =>
+        sql`user_id = ${userId} and chatroom_id not in (select id from chatrooms where user_id = ${userId} and kind = 'completion')`
       const olderThan = (before: string | undefined) => (before === undefined ? sql`true` : sql`id < ${before}::uuid`)
 
       /** The message at which a search stops, and whether there are older ones. Reads no text. */
       const endOfScan = Effect.fnUntraced(function* (userId: UserId, before: string | undefined) {
         const [end] = yield* sql<{ readonly lastId: string; readonly stopped: boolean }>`
           with sizes as (
-            select id, octet_length(content) as size from messages where user_id = ${userId} and ${olderThan(before)}
+            select id, octet_length(content) as size from messages where ${inChats(userId)} and ${olderThan(before)}
             order by id desc limit ${scannedMessages + 1}
           ), running as (
             select id, row_number() over newest as number,
@@ -79,7 +82,7 @@ export class Search extends Context.Service<
         if (end === undefined) return { found: [], hasMore: false, lastId: undefined }
         const matching = sql`
           select * from messages
-          where user_id = ${userId} and ${olderThan(before)} and id >= ${end.lastId}::uuid
+          where ${inChats(userId)} and ${olderThan(before)} and id >= ${end.lastId}::uuid
             and ${contains(sql, sql.literal(readableContent), words)}
           order by id desc limit ${limit + 1}
         `

@@ -3,6 +3,7 @@ import { Clock, Context, Effect, Layer, Result } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { LRUCache } from "lru-cache"
 import { v7 as uuid } from "uuid"
+import { Unauthenticated } from "../api/auth/AuthErrors.ts"
 import type { CurrentSession, Tier, UserId } from "../api/auth/User.ts"
 import type { QuotaState } from "../api/account/Usage.ts"
 import {
@@ -16,14 +17,14 @@ import {
   type SpendLimitReached,
   TooManyBranches
 } from "../api/chat/ChatErrors.ts"
-import type { ChatroomId } from "../api/chat/Chatroom.ts"
+import { ChatroomId } from "../api/chat/Chatroom.ts"
 import type { Message, MessageId } from "../api/chat/Message.ts"
-import type { AskSettings } from "../api/chat/Settings.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
 import { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import type { ModelNotInPlan, ToolNotInPlan } from "../api/models/ModelErrors.ts"
 import { type AttachmentsNotInPlan, AttachmentsTooLarge } from "../api/files/FileErrors.ts"
 import { type FileId, maximumAttachedBytes } from "../api/files/File.ts"
+import { ContextTooLong } from "../api/openai/CompletionErrors.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 import { isoText } from "../api/Schemas.ts"
 import type { Price } from "../config/Models.ts"
@@ -35,9 +36,10 @@ import { retryConflicts } from "../database/Transactions.ts"
 import { Uploads } from "../files/Uploads.ts"
 import { checkFormat, Models } from "../models/Models.ts"
 import { estimatedSearches } from "../models/Tools.ts"
-import type { ReplySettings, RoomSettings } from "../models/Settings.ts"
+import type { ChosenSettings, ReplySettings, RoomSettings } from "../models/Settings.ts"
 import { Spending } from "../models/Spending.ts"
 import { Announcer } from "../queue/Announcer.ts"
+import type { GivenInput } from "./GivenInput.ts"
 import { firstVersion, newQuestion, newReply } from "./MessageRow.ts"
 import { Messages } from "./Messages.ts"
 import { Quota, quotaState, secondsUntil } from "./Quota.ts"
@@ -78,6 +80,8 @@ interface Taken {
   readonly previousVersion?: string | null
   readonly toolsSkipped?: Message["toolsSkipped"]
   readonly attachments?: Message["attachments"]
+  /** Of a completion: the room that the transaction has made for it. */
+  readonly roomId?: ChatroomId
 }
 
 /** What `send_message` returns. */
@@ -104,9 +108,23 @@ export type Asker = Pick<CurrentSession, "userId" | "tier">
 /** A question, or another reply to one, as its user asks for it. */
 export interface Asked {
   readonly roomId: ChatroomId
-  readonly settings?: AskSettings | undefined
+  readonly settings?: ChosenSettings | undefined
   readonly attachments?: ReadonlyArray<FileId> | undefined
   readonly idempotencyKey?: string | undefined
+}
+
+/** A question that brings the turns before it. */
+export interface Completion {
+  readonly content: string
+  readonly input: GivenInput
+  /** Tokens of the whole prompt, by an estimate. */
+  readonly tokens: number
+  readonly settings: ChosenSettings
+  /** The files of all turns. */
+  readonly attachments: ReadonlyArray<FileId>
+  readonly idempotencyKey: string | undefined
+  /** Of the request, which a repetition of the key must equal. */
+  readonly hash: string
 }
 
 /** Why it is not accepted. */
@@ -130,11 +148,13 @@ interface Acceptance {
   readonly content: string
   /** The question that is edited; without content, the reply or the question that gets another reply. */
   readonly again: MessageId | null
-  readonly settings: AskSettings
+  readonly settings: ChosenSettings
   /** Null for none. */
   readonly attachments: ReadonlyArray<FileId> | null
   readonly key: string | null
   readonly hash: string | null
+  /** Of a completion; undefined in a chat. */
+  readonly given?: Pick<Completion, "input" | "tokens"> | undefined
 }
 
 /** The arguments of `send_message` that differ between questions. */
@@ -164,6 +184,8 @@ interface Change {
   readonly attachments: ReadonlyArray<FileId> | null
   /** Null where the question has no files. */
   readonly attachmentLimits: { readonly bytes: number; readonly kinds: ReadonlyArray<string> } | null
+  /** Null in a chat. */
+  readonly input: GivenInput | null
 }
 
 const changeColumns = {
@@ -188,7 +210,8 @@ const changeColumns = {
   key: "text",
   hash: "text",
   attachments: "uuid[]",
-  attachmentLimits: "jsonb"
+  attachmentLimits: "jsonb",
+  input: "jsonb"
 }
 
 interface KnownRoom extends RoomSettings {
@@ -213,7 +236,7 @@ interface Basis {
 }
 
 /** The settings count only where there are some, so that keys of the previous release are known. */
-const hashOf = (parts: ReadonlyArray<string>, settings: AskSettings): string => {
+const hashOf = (parts: ReadonlyArray<string>, settings: ChosenSettings): string => {
   const names = Object.keys(settings).toSorted()
   const request = names.length === 0 ? parts : [...parts, JSON.stringify(settings, names)]
   // A list of names drops the members of nested objects.
@@ -253,6 +276,14 @@ export class Sending extends Context.Service<
       | NotFinished
       | TooManyBranches
     >
+    /**
+     * Accepts a question that brings the turns before it, in a room of its own that no list shows; takes what `send` does.
+     * Fails when the prompt is longer than the model's context.
+     */
+    readonly complete: (
+      user: Asker,
+      completion: Completion
+    ) => Effect.Effect<Sent, Exclude<Refusal, ChatroomNotFound | RoomBusy> | ContextTooLong | Unauthenticated>
     /** Remembers that a waiting request was answered with the finished reply, for later replays of its key. */
     readonly rememberCompleted: (
       userId: UserId,
@@ -282,7 +313,7 @@ export class Sending extends Context.Service<
             p_settings_version => q.version, p_context_tokens => q."contextTokens", p_input_price => q."inputPrice",
             p_output_micros => q."outputMicros", p_daily_searches => q."dailySearches", p_search_micros => q."searchMicros", p_budget => q.budget, p_key => q.key, p_hash => q.hash,
             p_key_lifetime => ${keyLifetime}::text::interval, p_attachments => q.attachments,
-            p_attachment_limits => q."attachmentLimits") as sent
+            p_attachment_limits => q."attachmentLimits", p_input => q.input) as sent
           from ${unlockedRowsOf(sql, changes, changeColumns, waits)} q
         `
         return Effect.map(waits ? retryConflicts(sql)(accepted) : accepted, (rows) =>
@@ -292,7 +323,7 @@ export class Sending extends Context.Service<
 
       /** One try, with settings that are resolved from what is known of the room and the tier. */
       const tryAccept = Effect.fnUntraced(function* (
-        { again, attachments, content, hash, key, roomId, userId }: Acceptance,
+        { again, attachments, content, given, hash, key, roomId, userId }: Acceptance,
         { room, tier }: Basis,
         { price, settings: resolved }: Settled
       ) {
@@ -308,7 +339,7 @@ export class Sending extends Context.Service<
           tier,
           dailyLimit: prompts,
           runningLimit: userConcurrency[tier],
-          title: autoTitles === "off" || content === "" ? null : (wordsOf(content) ?? null),
+          title: autoTitles === "off" || content === "" || given !== undefined ? null : (wordsOf(content) ?? null),
           settings: resolved,
           version: room.version,
           contextTokens: resolved.contextTokens,
@@ -321,14 +352,20 @@ export class Sending extends Context.Service<
           hash,
           attachments,
           attachmentLimits:
-            attachments === null && again === null ? null : { bytes: maximumAttachedBytes, kinds: models.inputOf(resolved.model) }
+            attachments === null && again === null
+              ? null
+              : { bytes: maximumAttachedBytes, kinds: models.inputOf(resolved.model) },
+          input: given?.input ?? null
         }
         return yield* Effect.orDie(acceptInBatch(change))
       })
 
-      const settle = Effect.fnUntraced(function* ({ attachments, settings }: Acceptance, { room, tier }: Basis) {
+      const settle = Effect.fnUntraced(function* ({ attachments, given, settings }: Acceptance, { room, tier }: Basis) {
         if (attachments !== null) yield* uploads.checkPlan(tier)
-        return yield* models.settle(settings, room, tier)
+        const settled = yield* models.settle(settings, room, tier)
+        const limit = settled.settings.contextTokens
+        if (given !== undefined && given.tokens > limit) return yield* ContextTooLong.of(limit, given.tokens)
+        return settled
       })
 
       /**
@@ -336,8 +373,9 @@ export class Sending extends Context.Service<
        * here may be old: then it says what they are, and the next try has them.
        */
       const accept = Effect.fnUntraced(function* (acceptance: Acceptance, tier: Tier) {
+        const isChat = acceptance.given === undefined
         const cacheKey = `${acceptance.userId}:${acceptance.roomId}`
-        let basis: Basis = { tier, room: knownRooms.get(cacheKey) ?? plainRoom }
+        let basis: Basis = { tier, room: (isChat ? knownRooms.get(cacheKey) : undefined) ?? plainRoom }
         // Only what the transaction has said is a reason to refuse a question.
         let isFresh = false
         for (let tries = 0; tries < maximumTries; tries++) {
@@ -351,8 +389,8 @@ export class Sending extends Context.Service<
           const sent = yield* tryAccept(acceptance, basis, settled.success)
           if (sent.outcome !== "settings_changed") return sent
           const { model, temperature, thinking, tools, version } = sent
-          basis = { tier: sent.tier, room: { model, temperature, thinking, tools, version } }
-          knownRooms.set(cacheKey, basis.room)
+          basis = { tier: sent.tier, room: isChat ? { model, temperature, thinking, tools, version } : plainRoom }
+          if (isChat) knownRooms.set(cacheKey, basis.room)
           isFresh = true
         }
         return yield* Effect.die(new Error("a room's settings change faster than a question is accepted"))
@@ -367,14 +405,17 @@ export class Sending extends Context.Service<
         { tier, userId }: Asker,
         { attachments = [], idempotencyKey, roomId, settings = {} }: Asked,
         content: string,
-        again: MessageId | null
+        again: MessageId | null,
+        completion?: Completion
       ) {
         yield* checkFormat(settings.responseFormat)
         const key = idempotencyKey ?? null
-        const hash = key === null ? null : hashOf([roomId, again ?? "", content, ...attachments], settings)
+        const hashOfRequest = () => completion?.hash ?? hashOf([roomId, again ?? "", content, ...attachments], settings)
+        const hash = key === null ? null : hashOfRequest()
         yield* spending.check
         const files = attachments.length === 0 ? null : attachments
-        const sent = yield* accept({ userId, roomId, content, again, settings, attachments: files, key, hash }, tier)
+        const asked = { userId, roomId, content, again, settings, attachments: files, key, hash, given: completion }
+        const sent = yield* accept(asked, tier)
         const answer = (taken: Taken) => {
           const {
             attachments,
@@ -388,7 +429,15 @@ export class Sending extends Context.Service<
           const [questionVersion, replyVersion] =
             again !== null && content === "" ? [firstVersion, { index, previous }] : [{ index, previous }, firstVersion]
           const versions = { parentId, questionVersion, replyVersion }
-          const ids = { roomId, questionId, replyId, sentAt: isoText(taken.sentAt), toolsSkipped, attachments, ...versions }
+          const ids = {
+            roomId: taken.roomId ?? roomId,
+            questionId,
+            replyId,
+            sentAt: isoText(taken.sentAt),
+            toolsSkipped,
+            attachments,
+            ...versions
+          }
           return {
             message: newQuestion(ids, content),
             reply: newReply(ids),
@@ -401,7 +450,7 @@ export class Sending extends Context.Service<
             yield* announcer.announce({
               replies: isHead ? [{ userId, replyId, priority }] : [],
               titles: isTitled && autoTitles === "model" ? [{ userId, roomId, questionId, replyId }] : [],
-              topics: [topicOf("chatrooms", userId)]
+              topics: completion === undefined ? [topicOf("chatrooms", userId)] : []
             })
             return { ...answer(sent), replayed: false, status: 202 }
           }
@@ -446,7 +495,9 @@ export class Sending extends Context.Service<
             MessageNotFound: Effect.die,
             NotAQuestion: Effect.die,
             NotFinished: Effect.die,
-            TooManyBranches: Effect.die
+            TooManyBranches: Effect.die,
+            // Chats fit their history into the context.
+            ContextTooLong: Effect.die
           })
         )
       )
@@ -454,7 +505,7 @@ export class Sending extends Context.Service<
       const edit: Sending["Service"]["edit"] = Effect.fn("Sending.edit")((user, request) =>
         submit(user, request, request.content, request.id).pipe(
           // The question keeps its files, with which it has been accepted.
-          Effect.catchTags({ AttachmentsNotInPlan: Effect.die, AttachmentsTooLarge: Effect.die })
+          Effect.catchTags({ AttachmentsNotInPlan: Effect.die, AttachmentsTooLarge: Effect.die, ContextTooLong: Effect.die })
         )
       )
 
@@ -465,11 +516,27 @@ export class Sending extends Context.Service<
             NotAQuestion: Effect.die,
             TooManyBranches: Effect.die,
             AttachmentsNotInPlan: Effect.die,
-            AttachmentsTooLarge: Effect.die
+            AttachmentsTooLarge: Effect.die,
+            ContextTooLong: Effect.die
           })
         )
         const question = yield* messages.get(user.userId, request.roomId, sent.message.id)
         return { ...sent, message: question }
+      })
+
+      const complete: Sending["Service"]["complete"] = Effect.fn("Sending.complete")((user, completion) => {
+        const roomId = ChatroomId.make(uuid())
+        return submit(user, { ...completion, roomId }, completion.content, null, completion).pipe(
+          // The room is new.
+          Effect.catchTags({
+            ChatroomNotFound: () => Effect.fail(Unauthenticated.because("session_revoked")),
+            RoomBusy: Effect.die,
+            MessageNotFound: Effect.die,
+            NotAQuestion: Effect.die,
+            NotFinished: Effect.die,
+            TooManyBranches: Effect.die
+          })
+        )
       })
 
       const rememberCompleted: Sending["Service"]["rememberCompleted"] = Effect.fn("Sending.rememberCompleted")(function* (
@@ -480,7 +547,7 @@ export class Sending extends Context.Service<
         yield* sql`update idempotency_keys set status = 201 where user_id = ${userId} and route = ${route} and key = ${key}`
       }, Effect.orDie)
 
-      return Sending.of({ send, edit, regenerate, rememberCompleted })
+      return Sending.of({ send, edit, regenerate, complete, rememberCompleted })
     })
   )
 }

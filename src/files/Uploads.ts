@@ -21,7 +21,7 @@ import { retryConflicts } from "../database/Transactions.ts"
 import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import type { BodyEnded } from "../ops/StreamedBody.ts"
 import { fileColumns, type FileRow, toFile } from "./FileRow.ts"
-import { Files, type StorageFailure } from "./Files.ts"
+import { chunkBytes, Files, type StorageFailure } from "./Files.ts"
 import { inspect, makeTextCheck, proveType } from "./Inspection.ts"
 
 const uploadsAnHour = { limit: 60, period: Duration.hours(1) }
@@ -84,6 +84,11 @@ export class Uploads extends Context.Service<
   {
     /** Fails when users of the tier may not upload files. */
     readonly checkPlan: (tier: Tier) => Effect.Effect<void, AttachmentsNotInPlan>
+    /** Stores bytes that came in a request of another kind. The same bytes are the same file, and no new upload. */
+    readonly store: (
+      user: CurrentSession,
+      file: { readonly name: string; readonly type: FileType; readonly bytes: Uint8Array }
+    ) => Effect.Effect<File, Refusal | BulkheadFull>
     /** Stores a body, of which nothing is read before the upload has been admitted. */
     readonly upload: (
       user: CurrentSession,
@@ -208,7 +213,7 @@ export class Uploads extends Context.Service<
           Effect.fail(new StorageUnavailable({ retryAfter: 5 }))
         )
 
-      const store = Effect.fnUntraced(
+      const storeBody = Effect.fnUntraced(
         function* (user: CurrentSession, announced: Announced, id: FileId, body: Body) {
           const key = { userId: user.userId, fileId: id }
           const { type } = announced
@@ -236,7 +241,7 @@ export class Uploads extends Context.Service<
       const receive = Effect.fnUntraced(function* (user: CurrentSession, announced: Announced, body: Body, { once }: Repetition) {
         const id = yield* begin(user, announced)
         return yield* Effect.gen(function* () {
-          const { facts, received } = yield* store(user, announced, id, body)
+          const { facts, received } = yield* storeBody(user, announced, id, body)
           const completed = retryConflicts(sql)(complete(user.userId, id, received, facts))
           const { replayed, value } = yield* once(received.sha256, Effect.orDie(completed))
           // The user has had the file, or another request with the same key was faster.
@@ -255,7 +260,34 @@ export class Uploads extends Context.Service<
         return yield* bulkhead.run(user.userId, receive(user, announced, body, repetition))
       })
 
-      return Uploads.of({ checkPlan, upload })
+      /** The user's file with these bytes, which is kept for another day; undefined when there is none. */
+      const findSame = Effect.fnUntraced(function* (userId: UserId, sha256: string) {
+        const [same] = yield* sql<FileRow>`
+          update files set expires_at = case when expires_at is not null then clock_timestamp() + make_interval(hours => ${unusedHours}) end
+          where user_id = ${userId} and sha256 = ${sha256} and status = 'ready'
+            and (expires_at is null or expires_at > clock_timestamp())
+          returning ${sql.literal(fileColumns)}
+        `.pipe(Effect.orDie)
+        return same === undefined ? undefined : toFile(same)
+      })
+
+      const store: Uploads["Service"]["store"] = Effect.fn("Uploads.store")(function* (user, { bytes, name, type }) {
+        yield* checkPlan(user.tier)
+        const same = yield* findSame(user.userId, createHash("sha256").update(bytes).digest("hex"))
+        if (same !== undefined) return same
+        const pieces = Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, no) =>
+          bytes.subarray(no * chunkBytes, (no + 1) * chunkBytes)
+        )
+        const once: Repetition["once"] = (_, complete) => Effect.map(complete, (value) => ({ value, replayed: false }))
+        const announced = { name, type, bytes: bytes.length }
+        const made = yield* upload(user, announced, Stream.fromIterable(pieces), { isExpected: false, once }).pipe(
+          // The bytes are here.
+          Effect.catchTag("BodyEnded", Effect.die)
+        )
+        return made.file
+      })
+
+      return Uploads.of({ checkPlan, store, upload })
     })
   )
 }

@@ -32,6 +32,9 @@ export interface Prompt {
   readonly model: string
   readonly systemPrompt: string | null
   readonly temperature: number | null
+  readonly topP?: number | undefined
+  /** Texts before which the answer ends: at most five. */
+  readonly stop?: ReadonlyArray<string> | undefined
   /** Tokens of the answer, thoughts included. */
   readonly maxOutputTokens: number
   readonly responseFormat?: ResponseFormat | undefined
@@ -111,6 +114,8 @@ const toParameters = (
     maxOutputTokens: prompt.maxOutputTokens,
     ...(safetySettings === undefined ? {} : { safetySettings }),
     ...(prompt.temperature === null ? {} : { temperature: prompt.temperature }),
+    ...(prompt.topP === undefined ? {} : { topP: prompt.topP }),
+    ...(prompt.stop === undefined || prompt.stop.length === 0 ? {} : { stopSequences: [...prompt.stop] }),
     ...(prompt.responseFormat?.type === "json" ? jsonOf(prompt.responseFormat) : {}),
     ...(prompt.tools === undefined || prompt.tools.length === 0 ? {} : { tools: toolsOf(prompt.tools) }),
     ...thinkingConfigOf(prompt)

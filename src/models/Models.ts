@@ -1,4 +1,4 @@
-import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
+import type { ResponseFormat } from "../api/chat/Settings.ts"
 import type { Thinking } from "../api/chat/Thinking.ts"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Tier } from "../api/auth/User.ts"
@@ -10,7 +10,7 @@ import { AppConfig } from "../config/Settings.ts"
 
 import { faultOfOutputSchema } from "./JsonOutput.ts"
 import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
-import { chosen, type ReplySettings, type RoomSettings } from "./Settings.ts"
+import { chosen, type ChosenSettings, type ReplySettings, type RoomSettings } from "./Settings.ts"
 import { hasLevel, levelsFor, mergeThinking, outputTokens, thinkingFor } from "./Thinking.ts"
 import { makeTools } from "./Tools.ts"
 
@@ -21,7 +21,7 @@ const requiredTier = ({ tiers }: Model): Tier => (tiers.includes("basic") ? "bas
 
 const includes = (model: Model, tier: Tier): boolean => model.tiers.includes(tier)
 
-const settingsFor = (model: Model, asked: AskSettings, room: RoomSettings, tier: Tier): ReplySettings => {
+const settingsFor = (model: Model, asked: ChosenSettings, room: RoomSettings, tier: Tier): ReplySettings => {
   const thinking = thinkingFor(model, tier, mergeThinking(room.thinking, asked.thinking))
   return {
     model: model.id,
@@ -29,6 +29,8 @@ const settingsFor = (model: Model, asked: AskSettings, room: RoomSettings, tier:
     maxOutputTokens: Math.min(asked.maxOutputTokens ?? Infinity, outputTokens(model, tier, thinking.level)),
     contextTokens: model.contextTokens[tier],
     ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt }),
+    ...(asked.topP === undefined ? {} : { topP: asked.topP }),
+    ...(asked.stop === undefined ? {} : { stop: asked.stop }),
     ...(thinking.level === null && !thinking.summaries ? {} : { thinking }),
     ...(asked.responseFormat?.type === "json" ? { responseFormat: asked.responseFormat } : {})
   }
@@ -69,7 +71,7 @@ export class Models extends Context.Service<
      * cost. A model that is retired is replaced.
      */
     readonly settle: (
-      asked: AskSettings,
+      asked: ChosenSettings,
       room: RoomSettings,
       tier: Tier
     ) => Effect.Effect<

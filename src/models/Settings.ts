@@ -2,6 +2,13 @@ import type { AskSettings, ResponseFormat } from "../api/chat/Settings.ts"
 import type { Thinking } from "../api/chat/Thinking.ts"
 import type { Tool } from "../api/models/ModelsApi.ts"
 
+/** What a question may set for its reply: `topP` and `stop` only where a client's protocol has them. */
+export interface ChosenSettings extends AskSettings {
+  readonly topP?: number | undefined
+  /** Texts before which the answer ends. */
+  readonly stop?: ReadonlyArray<string> | undefined
+}
+
 /** A room's settings that a reply may take over. */
 export interface RoomSettings {
   readonly model: string | null
@@ -23,6 +30,9 @@ export interface ReplySettings {
   readonly systemPrompt?: string | null
   /** Absent when neither a level nor summaries are asked for. */
   readonly thinking?: Thinking
+  /** Absent without. */
+  readonly topP?: number
+  readonly stop?: ReadonlyArray<string>
   /** Absent for text. */
   readonly responseFormat?: ResponseFormat
   /** Absent without. */

@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import { retryConflicts } from "../database/Transactions.ts"
 import { maximumAttachedBytes, maximumAttachments } from "../api/files/File.ts"
 import type { FileKind } from "../api/files/FileTypes.ts"
+import type { GivenInput } from "../chat/GivenInput.ts"
 import type { Turn } from "../gemini/Gemini.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Models } from "../models/Models.ts"
@@ -112,6 +113,20 @@ export const fit = (
   }
   return turns
 }
+
+/** The turns that a question outside of chats brings, and the question. All of them are sent: its acceptance has counted them. */
+export const givenTurns = (
+  { attachments, question, questionId }: Pick<AnsweredQuestion, "attachments" | "question" | "questionId">,
+  { files, turns }: GivenInput,
+  kinds: ReadonlySet<FileKind>
+): Array<SourcedTurn> => {
+  const byId = new Map((attachments ?? []).map((file) => [file.id, file]))
+  return [...turns, { role: "user" as const, text: question, files }].map(({ files: ids = [], role, text }) => {
+    const ofTurn = ids.flatMap((id) => byId.get(id) ?? [])
+    const sent = ofTurn.map((file) => ({ ...file, isSent: !file.deleted && kinds.has(file.kind) }))
+    return { role, text, messageId: questionId, ...(sent.length === 0 ? {} : { files: sent }) }
+  })
+}
 const noKinds: ReadonlySet<FileKind> = new Set()
 
 interface Asked {
@@ -128,6 +143,8 @@ interface Asked {
 interface ConversationRow extends AnsweredQuestion {
   /** Whether the room has its tree: one from before there were branches gets it now. */
   readonly isFilled: boolean
+  /** Of the question, outside of chats. */
+  readonly input: GivenInput | null
   /** Whether it is the first question of its branch. */
   readonly isFirst: boolean
   /** Of the newest row: whether the room is summarised (null: as the server's other rooms), and how far it is. */
@@ -171,7 +188,7 @@ export const branchBefore = (
       select jsonb_agg(a || jsonb_build_object('deleted', f.id is null) order by position)
       from jsonb_array_elements(q.attachments) with ordinality as given (a, position)
       left join files f on f.user_id = q.user_id and f.id = (a ->> 'id')::uuid
-    ) end as attachments,
+    ) end as attachments, q.input,
     p.depth > 0 or c.head_id is not null as is_filled, p.parent_id is null as is_first, c.summary, s.upto_id as up_to
   from path p
   left join chatrooms c on p.depth = 0 and c.user_id = ${userId} and c.id = ${chatroomId}
@@ -226,6 +243,9 @@ export class Conversation extends Context.Service<
         const [asked, ...earlier] = rows
         if (asked === undefined) return { turns: [], systemPrompt, summary: null, uncoveredTokens: 0 }
         const kinds = new Set(models.inputOf(question.model))
+        if (asked.input !== null) {
+          return { turns: givenTurns(asked, asked.input, kinds), systemPrompt, summary: null, uncoveredTokens: 0 }
+        }
         const turns = fit(asked, earlier, systemPrompt, contextTokens, kinds)
         const oldest = rows.at(-1) ?? asked
         const isWhole = oldest.isFirst && turns.length > 2 * earlier.length

@@ -180,11 +180,13 @@ export class ReplyMaker extends Context.Service<
       /** Asks the model, and passes on the text as it arrives; asks once more when the answer is empty. */
       const ask = Effect.fnUntraced(
         function* (reply: Claim, turns: Prompt["turns"], calls: AttemptCalls, written: Written) {
-          const { maxOutputTokens, model, responseFormat, temperature, thinking, tools } = reply.settings
+          const { maxOutputTokens, model, responseFormat, stop, temperature, thinking, tools, topP } = reply.settings
           const prompt: Prompt = {
             model,
             systemPrompt: reply.systemPrompt,
             temperature,
+            topP,
+            stop,
             maxOutputTokens,
             responseFormat,
             tools,
@@ -247,7 +249,9 @@ export class ReplyMaker extends Context.Service<
         const work: Sent = { messageIds: [], summary: null, calls, hasFiles: hasOwnFiles(turns), uncoveredTokens }
         let isModerated = reply.isModerated
         const answered = Effect.gen(function* () {
-          const question = turns.at(-1)?.text ?? ""
+          // A completion's request has brought all of its turns.
+          const asked = turns.filter(({ messageId, text }) => messageId === reply.replyTo && text !== "")
+          const question = asked.map(({ text }) => text).join("\n\n")
           const verdict =
             isModerated || question === ""
               ? undefined
@@ -313,18 +317,29 @@ export class ReplyMaker extends Context.Service<
 /** Google does not take what is in the request. */
 const isRejected = ({ reason, status }: GeminiError): boolean => status === 400 && reason !== "API_KEY_INVALID"
 
+/** Whether a turn came with the question, as all turns of a completion do. */
+const isOwn = (turns: ReadonlyArray<SourcedTurn>) => {
+  const own = turns.at(-1)?.messageId
+  return ({ messageId }: SourcedTurn): boolean => messageId === own
+}
+const hasSentFiles = ({ files = [] }: SourcedTurn): boolean => files.some(({ isSent }) => isSent)
+
 /** Whether the question has files, and whether earlier ones do. */
-const hasOwnFiles = (turns: ReadonlyArray<SourcedTurn>): boolean => turns.at(-1)?.files?.some(({ isSent }) => isSent) === true
-const hasEarlierFiles = (turns: ReadonlyArray<SourcedTurn>): boolean =>
-  turns.slice(0, -1).some(({ files = [] }) => files.some(({ isSent }) => isSent))
+const hasOwnFiles = (turns: ReadonlyArray<SourcedTurn>): boolean => turns.filter(isOwn(turns)).some(hasSentFiles)
+const hasEarlierFiles = (turns: ReadonlyArray<SourcedTurn>): boolean => {
+  const isOwnTurn = isOwn(turns)
+  return turns.some((turn) => !isOwnTurn(turn) && hasSentFiles(turn))
+}
 
 /** The turns without the files of earlier questions: one that this model refuses must not fail every later question. */
-const withoutEarlierFiles = (turns: ReadonlyArray<SourcedTurn>): Array<SourcedTurn> =>
-  turns.map((turn, index) =>
-    turn.files === undefined || index === turns.length - 1
+const withoutEarlierFiles = (turns: ReadonlyArray<SourcedTurn>): Array<SourcedTurn> => {
+  const isOwnTurn = isOwn(turns)
+  return turns.map((turn) =>
+    turn.files === undefined || isOwnTurn(turn)
       ? turn
       : { ...turn, files: turn.files.map((file) => ({ ...file, isSent: false })) }
   )
+}
 
 const refused = (category: string | null): Outcome =>
   blocked({ reason: "MODERATION", about: "question", categories: category === null ? [] : [category] })

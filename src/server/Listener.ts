@@ -4,6 +4,7 @@ import { noStore } from "../api/Annotations.ts"
 import { cameWithPrefix, markPrefixed } from "../http/ApiPrefix.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Draining } from "../ops/Draining.ts"
+import { errorHeaders, errorOf, isOpenAiPath } from "../openai/ErrorResponse.ts"
 import type { Admission } from "./Admission.ts"
 import type { ImmediateResponder } from "./ImmediateResponder.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
@@ -142,8 +143,10 @@ export class Listener extends Server {
     this.admission.countRefusal()
     const header = request.headers["x-request-id"]
     const requestId = requestIdFrom(typeof header === "string" ? header : undefined)
-    const body = JSON.stringify({ ...overloaded, requestId })
-    response.writeHead(503, { ...this.headers, "x-request-id": requestId, "content-length": Buffer.byteLength(body) })
+    const isOpenAi = isOpenAiPath(request.url)
+    const body = JSON.stringify(isOpenAi ? errorOf(overloaded) : { ...overloaded, requestId })
+    const own = { ...this.headers, "x-request-id": requestId, "content-length": Buffer.byteLength(body) }
+    response.writeHead(503, isOpenAi ? { ...own, ...errorHeaders(overloaded) } : own)
     response.end(body)
   }
 }

@@ -15,6 +15,7 @@ import { fromCause, platformProblem, toResponse } from "./Problems.ts"
 import { BadRequest, ExpectationFailed, HeadersTooLarge, NotFound, Unavailable } from "../api/Problems.ts"
 import { addressKey } from "../http/ClientAddress.ts"
 import { addressOf } from "../http/Origin.ts"
+import { errorHeaders, errorOf, isOpenAiPath } from "../openai/ErrorResponse.ts"
 import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
 import { requestIdFrom } from "./RequestId.ts"
 import { makeResponseHeaders } from "./ResponseHeaders.ts"
@@ -25,6 +26,8 @@ import { holdUntilWritten } from "./WrittenResponse.ts"
 const handlerMillis = 15_000
 const lookMillis = 3_000
 const uploadingMillis = 600_000
+/** A reply ends within ten minutes of its first attempt. */
+const replyMillis = 660_000
 
 /**
  * Requests with a body over the usual limit that are answered at once in a process, because each takes some 50 MiB with all
@@ -37,8 +40,8 @@ const mebibyte = ByteSize.mebibytes(1)
 
 const decoder = new TextDecoder()
 
-/** Adds the request's id to a problem's body, and the headers that its members imply. */
-const completeProblem = (response: HttpServerResponse.HttpServerResponse, requestId: string) => {
+/** Adds the request's id to a problem's body, and the headers that its members imply; or puts it into the form of OpenAI's API. */
+const completeProblem = (response: HttpServerResponse.HttpServerResponse, requestId: string, isOpenAi: boolean) => {
   if (response.body._tag !== "Uint8Array") return response
   const body: unknown = JSON.parse(decoder.decode(response.body.body))
   if (!Predicate.isObject(body)) return response
@@ -46,9 +49,15 @@ const completeProblem = (response: HttpServerResponse.HttpServerResponse, reques
   if (Predicate.hasProperty(body, "retryAfter") && typeof body.retryAfter === "number")
     headers["retry-after"] = String(body.retryAfter)
   if (response.status === 401) headers["www-authenticate"] = `Bearer realm="chat-backend"${tokenError(body)}`
+  const { status } = response
+  if (isOpenAi) {
+    const problem = { ...body, status }
+    const own = { ...response.headers, ...headers, ...errorHeaders(problem) }
+    return HttpServerResponse.jsonUnsafe(errorOf(problem), { status, headers: own })
+  }
   return HttpServerResponse.jsonUnsafe(
     { ...body, requestId },
-    { status: response.status, contentType: "application/problem+json", headers: { ...response.headers, ...headers } }
+    { status, contentType: "application/problem+json", headers: { ...response.headers, ...headers } }
   )
 }
 
@@ -122,6 +131,13 @@ const makeInTurns = () => {
     )
 }
 
+/** How long the handler may take; `wait` is in seconds. */
+const timeoutOf = (route: Route, wait: number | undefined): number => {
+  if (route.admission === "uploading") return uploadingMillis
+  if (route.awaitsReply) return replyMillis
+  return wait === undefined ? handlerMillis : handlerMillis + wait * 1_000 + lookMillis
+}
+
 /** Completes when the client disconnects. */
 const disconnected = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -185,7 +201,7 @@ export const RequestPipeline = HttpRouter.middleware(
           requestId
         }
         const finish = (made: HttpServerResponse.HttpServerResponse) => {
-          const response = isProblem(made) ? completeProblem(made, requestId) : made
+          const response = isProblem(made) ? completeProblem(made, requestId, isOpenAiPath(request.url)) : made
           const varies = variesByEncoding(route, response)
           const headers = headersOf(response, { ...exchange, varies })
           const finished = HttpServerResponse.setHeaders(response, headers)
@@ -195,12 +211,7 @@ export const RequestPipeline = HttpRouter.middleware(
         const accepted = hasLargeBody(route, request) ? inTurns(client.address() ?? "", httpEffect) : httpEffect
         const handled = refusal === undefined ? accepted : toResponse(refusal)
         const wait = askedWait(request)
-        const timeout =
-          route.admission === "uploading"
-            ? uploadingMillis
-            : wait === undefined
-              ? handlerMillis
-              : handlerMillis + wait * 1_000 + lookMillis
+        const timeout = timeoutOf(route, wait)
         const responded = withProblems(isPreflight ? preflight(handled) : handled, timeout, route.allow).pipe(
           Effect.flatMap(finish),
           // Added one by one: a merge would copy every service of the process for each request.

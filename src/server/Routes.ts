@@ -1,7 +1,7 @@
 import { type ByteSize, Context } from "effect"
 import { FindMyWay } from "effect/http"
 import { HttpApi } from "effect/http-api"
-import { AdmissionClass, CacheControl, MaximumBody, noStore } from "../api/Annotations.ts"
+import { AdmissionClass, AwaitsReply, CacheControl, MaximumBody, noStore } from "../api/Annotations.ts"
 import { Api } from "../api/Api.ts"
 
 /** Matches paths for the server's router and for the table below, which must agree. */
@@ -15,6 +15,8 @@ interface Policy {
   readonly isConstant: boolean
   readonly isCompressible: boolean
   readonly maximumBody: ByteSize.ByteSize
+  /** Whether the handler answers when a reply has ended. */
+  readonly awaitsReply: boolean
 }
 
 export interface Route extends Policy {
@@ -31,7 +33,8 @@ const pagePolicy: Policy = {
   cacheControl: undefined,
   isConstant: true,
   isCompressible: true,
-  maximumBody: defaultBody
+  maximumBody: defaultBody,
+  awaitsReply: false
 }
 /** The playground's files are compressed when they are built. */
 const builtPolicy: Policy = { ...pagePolicy, isCompressible: false }
@@ -43,14 +46,7 @@ const pages: ReadonlyArray<readonly [path: string, Policy]> = [
 ]
 
 /** Refusals of unknown paths are not stored, because a cache may take such a path (`/user/me;x.css`) for a static file. */
-const unknownRoute: Route = {
-  allow: undefined,
-  admission: "working",
-  cacheControl: noStore,
-  isConstant: false,
-  isCompressible: true,
-  maximumBody: defaultBody
-}
+const unknownRoute: Route = { ...pagePolicy, allow: undefined, cacheControl: noStore, isConstant: false }
 
 /** The annotations of the API's endpoints by path and method, read once. */
 const paths = (() => {
@@ -65,7 +61,8 @@ const paths = (() => {
         cacheControl: Context.get(mergedAnnotations, CacheControl),
         isConstant: false,
         isCompressible: !endpoint.path.startsWith("/auth/"),
-        maximumBody: Context.get(mergedAnnotations, MaximumBody)
+        maximumBody: Context.get(mergedAnnotations, MaximumBody),
+        awaitsReply: Context.get(mergedAnnotations, AwaitsReply)
       })
     }
   })

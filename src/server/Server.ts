@@ -22,6 +22,7 @@ import { ImmediateAnswers } from "../http/ImmediateAnswers.ts"
 import { SettingError } from "../config/Reading.ts"
 import { FilesHttp } from "../files/FilesHttp.ts"
 import { ModelsHttp } from "../models/ModelsHttp.ts"
+import { OpenAiHttp } from "../openai/OpenAiHttp.ts"
 import { SharesHttp } from "../shares/SharesHttp.ts"
 import { SearchHttp } from "../chat/SearchHttp.ts"
 import { AdminAuthorizationLayer, AdminHttp } from "./AdminHttp.ts"
@@ -53,6 +54,7 @@ const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
     SharesHttp,
     FilesHttp,
     ModelsHttp,
+    OpenAiHttp,
     BillingHttp,
     OpsHttp,
     AdminHttp

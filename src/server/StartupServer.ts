@@ -1,6 +1,7 @@
 import { createServer } from "node:http"
 import { Effect } from "effect"
 import { AppConfig } from "../config/Settings.ts"
+import { errorOf, isOpenAiPath } from "../openai/ErrorResponse.ts"
 
 const problem = (code: string, title: string) => ({
   type: `urn:problem-type:${code}`,
@@ -11,13 +12,15 @@ const problem = (code: string, title: string) => ({
   retryAfter: 1
 })
 
+const unavailable = problem("unavailable", "A service that the request needs is unavailable")
+
 /** The responses of a process that has no database yet: up, but not ready. */
 const respond = (url: string) => {
   if (/^\/healthz\/?(\?|$)/i.test(url)) return { status: 200, body: { status: "ok" } }
   if (/^\/readyz\/?(\?|$)/i.test(url)) {
     return { status: 503, body: { ...problem("not_ready", "The process is not ready"), checks: { database: "failed" } } }
   }
-  return { status: 503, body: problem("unavailable", "A service that the request needs is unavailable") }
+  return { status: 503, body: unavailable }
 }
 
 /**
@@ -32,17 +35,20 @@ export const answeringProbes = <A, E, R>(wait: Effect.Effect<A, E, R>) =>
       Effect.callback<ReturnType<typeof createServer>>((resume) => {
         const server = createServer((request, response) => {
           const path = request.url ?? "/"
-          const { body, status } = respond(path.startsWith(`${apiPrefix}/`) ? path.slice(apiPrefix.length) : path)
+          const own = path.startsWith(`${apiPrefix}/`) ? path.slice(apiPrefix.length) : path
+          const { body, status } = respond(own)
+          const isOpenAi = isOpenAiPath(own)
           const requestId = crypto.randomUUID()
           const isProblem = status !== 200
           response.writeHead(status, {
-            "content-type": isProblem ? "application/problem+json" : "application/json",
+            "content-type": isProblem && !isOpenAi ? "application/problem+json" : "application/json",
             "x-request-id": requestId,
             "x-content-type-options": "nosniff",
             connection: "close",
             ...(isProblem ? { "retry-after": "1" } : {})
           })
-          response.end(request.method === "HEAD" ? undefined : JSON.stringify(isProblem ? { ...body, requestId } : body))
+          const shown = isOpenAi ? errorOf(unavailable) : isProblem ? { ...body, requestId } : body
+          response.end(request.method === "HEAD" ? undefined : JSON.stringify(shown))
         })
         server.once("error", () => resume(Effect.succeed(server)))
         server.listen(opsPort, host, () => resume(Effect.succeed(server)))

@@ -5,6 +5,9 @@ const comment = (text: string): string => `: ${text}\n\n`
 /** Tells the client how long to wait before it reconnects when its connection has ended. */
 export const retry = (milliseconds: number): string => `retry: ${milliseconds}\n\n`
 
+/** Has a client of the API's own events reconnect, to this process or another. */
+export const reconnectSoon = (): string => retry(200)
+
 const heartbeatMillis = 15_000
 /** A connection is closed when its client has read nothing for this long. */
 const stalledMillis = 30_000
@@ -23,10 +26,14 @@ export class EventStream extends Readable {
   private lastPing = performance.now()
   private readonly produce: () => { readonly text: string; readonly ended: boolean }
   private readonly onClose: () => void
-  private readonly dismissal: string
+  private readonly dismissal: () => string
 
-  /** `dismissal` is what a client gets last when the stream ends before the reply. */
-  constructor(produce: () => { readonly text: string; readonly ended: boolean }, onClose: () => void, dismissal = retry(200)) {
+  /** `dismissal` makes what a client gets last when the stream ends before the reply. */
+  constructor(
+    produce: () => { readonly text: string; readonly ended: boolean },
+    onClose: () => void,
+    dismissal: () => string = reconnectSoon
+  ) {
     super({ highWaterMark: 16_384, encoding: "utf8" })
     this.produce = produce
     this.onClose = onClose
@@ -43,10 +50,11 @@ export class EventStream extends Readable {
     if (ended) this.finish()
   }
 
-  /** Ends the stream and has the client reconnect soon, to this process or another. */
+  /** Ends the stream before the reply. */
   readonly dismiss = (): void => {
     if (this.isOver || this.destroyed) return
-    this.push(this.dismissal)
+    const last = this.dismissal()
+    if (last !== "") this.push(last)
     this.finish()
   }
 

@@ -1,7 +1,7 @@
 import { type EndedStatus, hasEnded, type Message } from "../api/chat/Message.ts"
 import { event, type ReplyEventData } from "../api/chat/StreamEvents.ts"
 import type { MessageState } from "../chat/Messages.ts"
-import { retry } from "./EventStream.ts"
+import { reconnectSoon, retry } from "./EventStream.ts"
 import type { LiveText } from "./LiveText.ts"
 import { ThoughtFeed } from "./ThoughtFeed.ts"
 
@@ -34,14 +34,16 @@ export interface Feed {
 export interface StreamView {
   readonly opening: string
   readonly feed: Feed
-  readonly dismissal: string
+  readonly dismissal: () => string
+  /** Milliseconds that the stream goes on in a process that drains; absent for none, where clients can reconnect. */
+  readonly lingerMillis?: number
 }
 
 /** A reply as the API's own events, from a position on. */
 export const eventsFrom = (position: Position | undefined): StreamView => ({
   opening: retry(1_000),
   feed: new ReplyFeed(position),
-  dismissal: retry(200)
+  dismissal: reconnectSoon
 })
 
 /**

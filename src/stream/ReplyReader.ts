@@ -43,11 +43,13 @@ export class ReplyReader {
   private readonly unsubscribe: () => void
   private readonly unfollow: ReadonlyArray<() => void>
   private readonly timer: NodeJS.Timeout
+  private readonly lingerMillis: number
 
   constructor(source: ReplySource, state: MessageState, view: StreamView, onClose: (reader: ReplyReader) => void) {
     this.source = source
     this.state = state
     this.feed = view.feed
+    this.lingerMillis = view.lingerMillis ?? 0
     this.stream = new EventStream(
       () => this.produce(),
       () => {
@@ -61,11 +63,17 @@ export class ReplyReader {
     this.unfollow = [id, thoughtsKey(id)].map((key) => source.live.follow(key, this.stream.wake))
     this.timer = setInterval(() => this.recheck(), recheckMillis)
     this.timer.unref()
-    this.stream.push(view.opening)
+    if (view.opening !== "") this.stream.push(view.opening)
     if (hasEnded(state.message)) return
     // Text written before `follow` is in the segments; a change since the row was read was announced before this reader listened.
     this.heal()
     this.refresh()
+  }
+
+  /** Ends the stream soon, because the process drains. */
+  drain(): void {
+    if (this.lingerMillis === 0) return this.stream.dismiss()
+    setTimeout(this.stream.dismiss, this.lingerMillis).unref()
   }
 
   /** Reads the reply's row again. */

@@ -62,6 +62,13 @@ export class ReplyStream extends Context.Service<
     ) => Effect.Effect<EventStream, ChatroomNotFound | MessageNotFound | TooManyStreams | StreamsBusy>
     /** Fails when another stream of the user would be refused now. */
     readonly checkCapacity: (userId: UserId) => Effect.Effect<void, TooManyStreams | StreamsBusy>
+    /** The reply from its start, in the form of the view. The caller bounds how many of these there are. */
+    readonly follow: (
+      session: Reading,
+      roomId: ChatroomId,
+      id: MessageId,
+      view: StreamView
+    ) => Effect.Effect<EventStream, ChatroomNotFound | MessageNotFound>
   }
 >()("chat-backend/stream/ReplyStream") {
   static readonly layer = Layer.effect(
@@ -88,7 +95,7 @@ export class ReplyStream extends Context.Service<
         for (const reader of byRoom.get(roomId)) reader.refresh()
       })
       const dismissAll = Effect.sync(() => {
-        for (const { stream } of readers) stream.dismiss()
+        for (const reader of readers) reader.drain()
       })
       yield* draining.begun.pipe(Effect.andThen(dismissAll), Effect.forkScoped)
 
@@ -101,9 +108,9 @@ export class ReplyStream extends Context.Service<
         { sessionId, userId }: Reading,
         roomId: ChatroomId,
         state: MessageState,
-        view: StreamView
+        view: StreamView,
+        onClose: () => void = () => {}
       ) {
-        yield* checkCapacity(userId)
         const { id } = state.message
         const source = {
           readState: messages.state(userId, roomId, id),
@@ -115,32 +122,49 @@ export class ReplyStream extends Context.Service<
         }
         const reader = new ReplyReader(source, state, view, (closed) => {
           readers.delete(closed)
-          byUser.delete(userId, closed)
           byReply.delete(id, closed)
           byRoom.delete(roomId, closed)
           watch.interruptUnsafe()
+          onClose()
         })
         const watch = run(Effect.map(sessions.ended(userId, sessionId), reader.stream.dismiss))
         readers.add(reader)
-        byUser.add(userId, reader)
         byReply.add(id, reader)
         byRoom.add(roomId, reader)
-        if (draining.isDraining()) reader.stream.dismiss()
+        if (draining.isDraining()) reader.drain()
+        return reader
+      })
+
+      /** A stream that counts among those of its user. */
+      const startCounted = Effect.fnUntraced(function* (
+        session: Reading,
+        roomId: ChatroomId,
+        state: MessageState,
+        view: StreamView
+      ) {
+        yield* checkCapacity(session.userId)
+        const reader = yield* start(session, roomId, state, view, () => byUser.delete(session.userId, reader))
+        byUser.add(session.userId, reader)
         return reader.stream
       })
 
       const open: ReplyStream["Service"]["open"] = Effect.fn("ReplyStream.open")(function* (session, roomId, id, position) {
         const state = yield* messages.state(session.userId, roomId, id)
         if (hasEnded(state.message) && position !== undefined && isFullyRead(state.message, position)) return undefined
-        return yield* start(session, roomId, state, eventsFrom(position))
+        return yield* startCounted(session, roomId, state, eventsFrom(position))
       })
 
       const openAs: ReplyStream["Service"]["openAs"] = Effect.fn("ReplyStream.openAs")(function* (session, roomId, id, viewOf) {
         const state = yield* messages.state(session.userId, roomId, id)
-        return yield* start(session, roomId, state, viewOf(state.message))
+        return yield* startCounted(session, roomId, state, viewOf(state.message))
       })
 
-      return ReplyStream.of({ open, openAs, checkCapacity })
+      const follow: ReplyStream["Service"]["follow"] = Effect.fn("ReplyStream.follow")(function* (session, roomId, id, view) {
+        const state = yield* messages.state(session.userId, roomId, id)
+        return (yield* start(session, roomId, state, view)).stream
+      })
+
+      return ReplyStream.of({ open, openAs, checkCapacity, follow })
     })
   )
 }

@@ -197,8 +197,28 @@ describe("every refusal", () => {
   const refusals = responses.filter(({ status }) => status === "default" || Number(status) >= 400)
 
   it.each(operations)("has an example of each of its codes: $name", ({ name }) => {
-    for (const refusal of refusals.filter((found) => found.name === name)) assertShown(refusal)
+    for (const refusal of refusals.filter((found) => found.name === name)) {
+      if (isOpenAi(name)) assertShownToOpenAi(refusal)
+      else assertShown(refusal)
+    }
   })
+
+  const isOpenAi = (name: string) => name.includes(" /v1/")
+
+  /** Refusals of OpenAI's form have one schema, and an example for each code. */
+  const assertShownToOpenAi = ({ response, status }: (typeof refusals)[number]) => {
+    assert.hasAllKeys(response.content, ["application/json"])
+    const { examples, schema } = response.content["application/json"]
+    assert.deepStrictEqual(schema, { $ref: "#/components/schemas/OpenAiError" })
+    const codes = [...response.description.matchAll(/`(\w+)`:/g)].map(([, code]: ReadonlyArray<string>) => code)
+    assert.isNotEmpty(codes)
+    assert.sameMembers(Object.keys(examples), [...new Set(codes)])
+    for (const [code, { value }] of Object.entries<Node>(examples)) {
+      assertFits(schema, value, code)
+      assert.strictEqual(value.error.code, code)
+      assert.strictEqual(value.error.type === "server_error", Number(status) >= 500)
+    }
+  }
 
   const assertShown = ({ response, status }: (typeof refusals)[number]) => {
     const media = response.content["application/problem+json"]
@@ -278,7 +298,8 @@ describe("every refusal", () => {
 
   it("is documented for bodies only where a body can be sent", () => {
     for (const { name, operation } of operations) {
-      const codes = Object.keys(operation.responses["400"].content["application/problem+json"].examples)
+      const media = isOpenAi(name) ? "application/json" : "application/problem+json"
+      const codes = Object.keys(operation.responses["400"].content[media].examples)
       assert.strictEqual(codes.includes("bad_json"), !name.startsWith("GET "), name)
       assert.strictEqual("413" in operation.responses, !name.startsWith("GET "), name)
     }
@@ -319,6 +340,7 @@ describe("every header", () => {
       ["GET /chatroom 304", "private, no-cache"],
       ["GET /models 200", "private, max-age=300"],
       ["GET /models 304", "private, max-age=300"],
+      ["POST /v1/chat/completions 200", "private, no-store, no-transform"],
       ["GET /chatroom/{id}/message/{mid}/stream 200", "no-cache, no-transform"],
       ["POST /ai/chat 200", "no-cache, no-transform"],
       ["GET /ai/chat/{id}/stream 200", "no-cache, no-transform"],

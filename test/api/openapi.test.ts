@@ -242,7 +242,11 @@ describe("the document", () => {
         if (status === "429" || status === "503") assert.include(names, "retry-after", `${path} ${status}`)
         if (status === "401") assert.include(names, "www-authenticate", path)
         if (status === "default" || Number(status) >= 400)
-          assert.hasAllKeys(nodeAt(response, "content"), ["application/problem+json"], `${path} ${status}`)
+          assert.hasAllKeys(
+            nodeAt(response, "content"),
+            [path.startsWith("/v1/") ? "application/json" : "application/problem+json"],
+            `${path} ${status}`
+          )
       }
     }
   })
@@ -278,7 +282,9 @@ describe("the server", () => {
         { id: room, mid: room, token: "unknown", message: "0", index: "0" },
         options
       )
-      assert.strictEqual(`${reply.status} ${reply.body?.code}`, "401 unauthenticated")
+      const codeOf = ({ body, status }: Reply) => `${status} ${path.startsWith("/v1/") ? body?.error?.code : body?.code}`
+      const isOpenAi = path.startsWith("/v1/")
+      assert.strictEqual(codeOf(reply), isOpenAi ? "401 invalid_api_key" : "401 unauthenticated")
       assert.isNotNull(reply.headers.get("www-authenticate"))
       const stale = await call(
         method.toUpperCase(),
@@ -286,7 +292,7 @@ describe("the server", () => {
         { id: room, mid: room, token: "unknown", message: "0", index: "0" },
         { ...options, token: "x.y.z" }
       )
-      assert.strictEqual(`${stale.status} ${stale.body?.code}`, "401 token_invalid")
+      assert.strictEqual(codeOf(stale), isOpenAi ? "401 invalid_api_key" : "401 token_invalid")
     }
   )
 

@@ -233,9 +233,9 @@ describe("endpoints", () => {
     }
   })
 
-  it("take keys on rooms, the AI SDK, files, search and models, except to delete", () => {
+  it("take keys on rooms, the AI SDK, OpenAI's routes, files, search and models, except to delete", () => {
     for (const { allowsKey, method, path } of endpoints) {
-      const isExpected = /^\/(chatroom|ai|files|search|models)(\/|$)/.test(path) && method !== "DELETE"
+      const isExpected = /^\/(chatroom|ai|v1|files|search|models)(\/|$)/.test(path) && method !== "DELETE"
       assert.strictEqual(allowsKey, isExpected, `${method} ${path}`)
     }
     assert.isAbove(endpoints.filter(({ allowsKey }) => !allowsKey).length, 15)

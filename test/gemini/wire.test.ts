@@ -134,6 +134,11 @@ const rows: Readonly<Record<string, Row>> = {
       generationConfig: { temperature: 0, maxOutputTokens: 2_048 }
     }
   },
+  "a question of OpenAI's API": {
+    prompt: { ...plain, topP: 0.5, stop: ["END", "\n\n"] },
+    parameters: { model: plain.model, contents, config: { maxOutputTokens: 2_048, topP: 0.5, stopSequences: ["END", "\n\n"] } },
+    body: { contents, generationConfig: { maxOutputTokens: 2_048, topP: 0.5, stopSequences: ["END", "\n\n"] } }
+  },
   "a question for JSON": {
     prompt: { ...plain, responseFormat: { type: "json" } },
     parameters: { model: plain.model, contents, config: { maxOutputTokens: 2_048, responseMimeType: "application/json" } },

@@ -124,6 +124,7 @@ const pathsFor = (
   if (path.startsWith("/ai/chat/:id")) return path.replace(":id", room)
   if (path.startsWith("/chatroom/:id")) return path.replace(":id", room).replace(":mid", message)
   if (path.startsWith("/files/:id")) return path.replace(":id", file)
+  if (path.startsWith("/v1/models/:id")) return path.replace(":id", room)
   if (path.startsWith("/auth/sessions/:id")) return path.replace(":id", session)
   if (path.startsWith("/user/keys/:id")) return path.replace(":id", apiKey)
   // A link's id is not its token.
@@ -180,7 +181,8 @@ describe("routes", () => {
 })
 
 describe("another user's resource", () => {
-  const withParams = endpoints.filter(({ path }) => path.includes(":"))
+  // Models belong to no user.
+  const withParams = endpoints.filter(({ path }) => path.includes(":") && path !== "/v1/models/:id")
 
   it.each(withParams)(
     "is 404 and unchanged for $method $path, exactly as one that does not exist",
@@ -267,7 +269,9 @@ describe("an unreadable body", () => {
     )
     const sending = (headers: Record<string, string>, body: string | Uint8Array) =>
       rawRequest(backend.url, method, target, { headers: { authorization: `Bearer ${ada.token}`, ...headers }, body })
-    const code = ({ body, status }: Awaited<ReturnType<typeof sending>>) => `${status} ${body?.code}`
+    const isOpenAi = path.startsWith("/v1/")
+    const code = ({ body, status }: Awaited<ReturnType<typeof sending>>) =>
+      `${status} ${isOpenAi ? body?.error?.code : body?.code}`
     assert.strictEqual(code(await sending(json, `{"a":`)), "400 bad_json")
     assert.strictEqual(code(await sending(json, Buffer.from([0x22, 0xff, 0x22]))), "400 bad_json")
     assert.strictEqual(code(await sending(json, `"${"x".repeat(maximumBody)}"`)), "413 payload_too_large")
@@ -307,7 +311,11 @@ describe("a request without a valid token", () => {
       [{ authorization: `Bearer ${expired()}` }, "token_expired"],
       [{ cookie: `token=${ada.token}`, "x-access-token": ada.token }, "unauthenticated"]
     ]
-    for (const [headers, code] of cases) assertProblem(await call(method, target, name, headers), 401, code)
+    for (const [headers, code] of cases) {
+      const refused = await call(method, target, name, headers)
+      if (path.startsWith("/v1/")) assert.strictEqual(`${refused.status} ${refused.body.error.code}`, "401 invalid_api_key")
+      else assertProblem(refused, 401, code)
+    }
     assert.deepStrictEqual(await everythingOfAda(), before)
   })
 

@@ -81,7 +81,7 @@ describe("the bound of a user's running replies", () => {
         p_tier => t.tier, p_daily_limit => 1000, p_running_limit => case t.tier when 'pro' then $6 else $5 end::int, p_room_limit => 4,
         p_title => null, p_settings => '{}', p_settings_version => 0, p_context_tokens => 1, p_input_price => 0, p_output_micros => 0,
         p_daily_searches => 0, p_search_micros => 0, p_budget => null, p_key => null, p_hash => null, p_key_lifetime => '24 hours',
-        p_attachments => null, p_attachment_limits => null) as sent
+        p_attachments => null, p_attachment_limits => null, p_input => null) as sent
       from (select case when pro_until > clock_timestamp() then 'pro' else 'basic' end as tier from users where id = $1) t`,
       [user, room, uuid(), uuid(), basic, pro]
     )

@@ -62,7 +62,10 @@ afterAll(async () => {
 const call = (method: string, path: string, headers: Record<string, string> = {}, body?: string) =>
   rawRequest(backend.url, method, path, { headers, ...(body === undefined ? {} : { body }) })
 const get = (path: string) => call("GET", path, { authorization: `Bearer ${ada.token}` })
-const pathOf = (path: string) => path.replace(":id", path.startsWith("/files") ? file : room).replace(":mid", reply)
+const pathOf = (path: string) =>
+  path === "/v1/models/:id"
+    ? "/v1/models/gemini-3.8-flash"
+    : path.replace(":id", path.startsWith("/files") ? file : room).replace(":mid", reply)
 
 /** A path as a proxy or an attacker could write it; the router takes all of these for the same. */
 const spellings = (path: string): ReadonlyArray<string> => [

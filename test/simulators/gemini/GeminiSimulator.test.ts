@@ -273,6 +273,9 @@ describe("the Gemini simulator refuses", () => {
     ["two turns of one role", "contents[1] is user", { contents: [user("a"), user("b"), user("c")] }],
     ["a temperature over 2", "range [0.0, 2.0]: 2.1", { contents: [user("a")], generationConfig: { temperature: 2.1 } }],
     ["a temperature under 0", "range [0.0, 2.0]: -0.1", { contents: [user("a")], generationConfig: { temperature: -0.1 } }],
+    ["a top_p over 1", "top_p: TopP must be in the range [0.0, 1.0]: 1.5", asked({ topP: 1.5 })],
+    ["six stop sequences", "stop_sequences: must be at most 5", asked({ stopSequences: ["a", "b", "c", "d", "e", "f"] })],
+    ["an empty stop sequence", "stop_sequences: must be at most 5 texts that are not empty", asked({ stopSequences: [""] })],
     ["a temperature that is not a number", "TYPE_FLOAT", { contents: [user("a")], generationConfig: { temperature: "1" } }],
     ["a system instruction that is text", "system_instruction", { contents: [user("a")], systemInstruction: "be brief" }],
     [
@@ -595,6 +598,11 @@ describe("the control of the Gemini simulator", () => {
     assert.deepStrictEqual(json, { latencyMillis: 0, chunkMillis: 0, chunkChars: 1000 })
     assert.lengthOf((await stream("hello hello hello hello hello")).chunks, 1)
     assert.strictEqual((await control("PUT", "settings", { chunkChars: 0 })).status, 400)
+  })
+
+  it("ends before the first of the stop sequences", async () => {
+    const { text } = await stream("[[say one two three two]]", { stopSequences: ["three", "two"] })
+    assert.strictEqual(text, "one ")
   })
 
   it("logs requests and responses", async () => {
