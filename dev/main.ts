@@ -10,6 +10,7 @@ import { variables } from "../src/config/Variables.ts"
 import { launch, teardown } from "../src/ops/Launch.ts"
 import { startPostgres } from "./EmbeddedPostgres.ts"
 import { isFree } from "./freePort.ts"
+import { plannedPrices } from "./plannedPrices.ts"
 import { runReloading } from "./Reloading.ts"
 import { startGeminiSimulator } from "../simulators/gemini/GeminiSimulator.ts"
 import { startStripeSimulator } from "../simulators/stripe/StripeSimulator.ts"
@@ -69,6 +70,8 @@ const stripe = Effect.gen(function* () {
     Effect.promise(() =>
       startStripeSimulator({
         webhooks: [{ url: `http://127.0.0.1:${port}/webhook/stripe`, secret: webhookSecret }],
+        otherPrices: plannedPrices(process.env["PLANS"]),
+        ...(process.env["STRIPE_TAX"] === "on" ? { taxCountries: ["DE"], taxBehavior: "exclusive" as const } : {}),
         ...(existsSync(snapshotFile) ? { snapshot: JSON.parse(readFileSync(snapshotFile, "utf8")) } : {})
       })
     ),

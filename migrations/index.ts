@@ -25,6 +25,7 @@ import m0024 from "./0024_files.ts"
 import m0025 from "./0025_summaries.ts"
 import m0026 from "./0026_shared_attachments.ts"
 import m0027 from "./0027_completions.ts"
+import m0028 from "./0028_plans.ts"
 import m0030 from "./0030_chatroom_ids.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
@@ -56,5 +57,6 @@ export const migrations = {
   "0025_summaries": m0025,
   "0026_shared_attachments": m0026,
   "0027_completions": m0027,
+  "0028_plans": m0028,
   "0030_chatroom_ids": m0030
 }

@@ -18,6 +18,7 @@ create table users (
   pending_client text,
   pending_since timestamp with time zone,
   file_bytes bigint default 0 not null,
+  plans jsonb,
   constraint users_pkey PRIMARY KEY (id),
   constraint users_mobile_key UNIQUE (mobile),
   constraint users_file_bytes_check CHECK (file_bytes >= 0),
@@ -108,6 +109,10 @@ create table checkout_attempts (
   claimed_at timestamp with time zone default clock_timestamp() not null,
   expires_at timestamp with time zone not null,
   created_at timestamp with time zone default clock_timestamp() not null,
+  plan text,
+  price_id text,
+  promotion_code text,
+  trial_days integer default 0 not null,
   constraint checkout_attempts_pkey PRIMARY KEY (user_id, id),
   constraint checkout_attempts_session_id_key UNIQUE (session_id),
   constraint checkout_attempts_status_check CHECK (status = ANY (ARRAY['open'::text, 'completed'::text, 'expired'::text, 'failed'::text]))
@@ -370,6 +375,10 @@ create table subscriptions (
   created_at timestamp with time zone not null,
   fetched_at timestamp with time zone not null,
   account_deleted_at timestamp with time zone,
+  plan text,
+  billing_interval text,
+  trial_end timestamp with time zone,
+  discount jsonb,
   constraint subscriptions_pkey PRIMARY KEY (user_id, id)
 );
 
@@ -377,6 +386,12 @@ create unlogged table throttles (
   key text not null,
   tat timestamp with time zone not null,
   constraint throttles_pkey PRIMARY KEY (key)
+);
+
+create table trial_uses (
+  quota_key text not null,
+  started_at timestamp with time zone default now() not null,
+  constraint trial_uses_pkey PRIMARY KEY (quota_key)
 );
 
 create table usage_daily (
@@ -476,25 +491,34 @@ begin
   raise exception 'auth_events are append-only';
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.decide_tier(p_user uuid)
+CREATE OR REPLACE FUNCTION public.decide_tier(p_user uuid, p_plans text[])
  RETURNS boolean
  LANGUAGE plpgsql
 AS $function$
 declare
-  v_until timestamptz; v_changed boolean;
+  v_until timestamptz; v_plans jsonb; v_changed boolean;
 begin
   -- Of two syncs of one user the second decides from what the first has stored.
   perform 1 from users u where u.id = p_user for update;
-  select max(case s.status
-      when 'active' then timestamptz '9999-12-31 00:00:00Z'
-      when 'trialing' then timestamptz '9999-12-31 00:00:00Z'
-      when 'past_due' then s.current_period_start + interval '7 days' end)
-    into v_until
-    from subscriptions s
-    where s.user_id = p_user and not exists (
-      select 1 from billing_holds h where h.user_id = s.user_id and h.subscription_id = s.id
-        and h.charged_at >= s.current_period_start - interval '5 minutes' and h.charged_at < s.current_period_end);
-  update users u set pro_until = v_until where u.id = p_user and u.pro_until is distinct from v_until;
+  with worth as (
+    select coalesce(s.plan, 'pro') as plan, array_position(p_plans, coalesce(s.plan, 'pro')) as rank, max(case s.status
+        when 'active' then timestamptz '9999-12-31 00:00:00Z'
+        when 'trialing' then timestamptz '9999-12-31 00:00:00Z'
+        when 'past_due' then s.current_period_start + interval '7 days' end) as until
+      from subscriptions s
+      where s.user_id = p_user and not exists (
+        select 1 from billing_holds h where h.user_id = s.user_id and h.subscription_id = s.id
+          and h.charged_at >= s.current_period_start - interval '5 minutes' and h.charged_at < s.current_period_end)
+      group by 1
+  ), counted as (
+    select w.* from worth w where w.rank is not null and w.until is not null
+      and not exists (select from worth better where better.rank > w.rank and better.until >= w.until)
+  )
+  select max(c.until), jsonb_agg(jsonb_build_object('plan', c.plan,
+      'until', to_char(c.until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) order by c.rank desc)
+    into v_until, v_plans from counted c;
+  update users u set pro_until = v_until, plans = v_plans
+    where u.id = p_user and (u.pro_until is distinct from v_until or u.plans is distinct from v_plans);
   v_changed := found;
   if v_changed then
     perform pg_notify('changed', 'sessions:' || p_user);
@@ -938,7 +962,7 @@ begin
     return jsonb_build_object('outcome', 'room_busy');
   end if;
 
-  v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
+  v_tier := tier_of(v_user);
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version
       and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null
         and v_room.thinking = '{"level": null, "summaries": false}' and v_room.tools = '[]') then
@@ -1014,7 +1038,7 @@ begin
   end if;
 
   v_sent_at := date_trunc('milliseconds', clock_timestamp());
-  v_priority := case v_tier when 'pro' then 0 else 10 end;
+  v_priority := case v_tier when 'basic' then 10 else 0 end;
   v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := case when v_is_question then p_question else v_question end;
@@ -1106,6 +1130,27 @@ begin
   end if;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.tier_of(u users)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if u.pro_until is null or u.pro_until <= clock_timestamp() then
+    return 'basic';
+  elsif u.plans is null then
+    return 'pro';
+  end if;
+  return coalesce((select p ->> 'plan' from jsonb_array_elements(u.plans) with ordinality as listed (p, position)
+    where (p ->> 'until')::timestamptz > clock_timestamp() order by position limit 1), 'basic');
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.decide_tier(p_user uuid)
+ RETURNS boolean
+ LANGUAGE sql
+AS $function$
+  select decide_tier(p_user, array['pro'])
+$function$;
+
 CREATE OR REPLACE FUNCTION public.finish_reply(p_user uuid, p_reply uuid, p_attempt integer, p_status text, p_content text, p_finish_reason text, p_truncated boolean, p_error_code text, p_error_message text, p_model text, p_prompt_tokens integer, p_reply_tokens integer, p_thought_tokens integer, p_cached_tokens integer, p_refund boolean, p_refunds_a_day integer, p_context_ids uuid[], p_context_system_prompt text)
  RETURNS TABLE(finished boolean, next_reply uuid)
  LANGUAGE sql
@@ -1169,10 +1214,10 @@ AS $function$
     case s ->> 'outcome' when 'accepted' then 202 else (s ->> 'status')::int end,
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
   from (
-    select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
+    select coalesce((select tier_of(u) from users u where u.id = p_user), 'basic') as tier
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply,
-    p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
-    p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
+    p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'basic' then p_basic_limit else p_pro_limit end, 0),
+    p_running_limit => case tier when 'basic' then 3 else 10 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
     p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours', p_attachments => null, p_attachment_limits => '{"bytes": 20971520, "kinds": ["image", "pdf", "audio", "text"]}') s
 $function$;
 

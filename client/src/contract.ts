@@ -202,6 +202,19 @@ export interface DeltaData {
   readonly text: string
 }
 
+/** What is taken off each invoice: a percentage or an amount. */
+export interface Discount {
+  readonly name: string | null
+  /** The promotion code; null when it was given without one. */
+  readonly code: string | null
+  readonly percentOff: number | null
+  /** In minor units of `currency`. */
+  readonly amountOff: number | null
+  readonly currency: string | null
+  /** Null when it does not end. */
+  readonly endsAt: string | null
+}
+
 export interface DroppedMessage {
   readonly id: string
   /** `summarised`: the summary covers it. `other_branch`: it is on another branch of the room; the newest 200 of these are listed. */
@@ -269,7 +282,8 @@ export interface ExportedProfile {
   readonly mobile: string
   readonly name: string | null
   readonly email: string | null
-  readonly tier: "basic" | "pro"
+  /** `basic`, or the id of a plan: `pro` unless the server sells other plans (`GET /plans`). */
+  readonly tier: string
   readonly createdAt: string
 }
 
@@ -287,7 +301,9 @@ export interface ExportedShare extends Share {
 
 export interface ExportedSubscription {
   readonly id: string
+  readonly plan: string | null
   readonly status: string
+  readonly trialEnd: string | null
   readonly currentPeriodStart: string | null
   readonly currentPeriodEnd: string | null
   readonly cancelAt: string | null
@@ -480,6 +496,34 @@ export interface IncludedMessage {
   readonly tokens: number
 }
 
+/** An invoice of the user's. */
+export interface Invoice {
+  /** The id of the invoice at Stripe. */
+  readonly id: string
+  /** Null while it is a draft. */
+  readonly number: string | null
+  /** `draft`, `open`, `paid`, `uncollectible` or `void`. */
+  readonly status: string
+  /** In minor units, tax and discounts included; negative for a credit. */
+  readonly total: number
+  /** What of it is tax. */
+  readonly tax: number
+  readonly currency: string
+  readonly createdAt: string
+  readonly paidAt: string | null
+  /** The page at Stripe that shows it, and where an open one is paid. */
+  readonly url: string | null
+  readonly pdfUrl: string | null
+}
+
+/** A page of a list. */
+export interface InvoicePage {
+  readonly data: ReadonlyArray<Invoice>
+  readonly hasMore: boolean
+  /** Null on the last page. */
+  readonly nextCursor: string | null
+}
+
 /** The newest question and its reply; both are null in an empty room. */
 export interface Latest {
   readonly message: Message | null
@@ -585,7 +629,7 @@ export interface Model {
   /** Whether the user may choose it now. */
   readonly available: boolean
   /** The lowest tier that has it. */
-  readonly requiredTier: "basic" | "pro"
+  readonly requiredTier: string
   /** The levels of thinking that the user's tier may choose, and the one that it has without a choice; null when it cannot be set. */
   readonly thinking: {
     readonly levels: ReadonlyArray<"minimal" | "low" | "medium" | "high">
@@ -671,6 +715,50 @@ export interface PasswordLogin {
   readonly mobile: string
   /** 8 to 128 characters, not a common password, and without the user's number, name or e-mail; otherwise 422 `weak_password`. */
   readonly password: string
+}
+
+/** A plan with its prices and limits. */
+export interface Plan {
+  /** `basic`, or what `POST /subscribe/{plan}` takes. */
+  readonly id: string
+  readonly name: string
+  /** Empty for Basic, which costs nothing. */
+  readonly prices: ReadonlyArray<PlanPrice>
+  readonly limits: PlanLimits
+  /** The ids of the models that it has now. */
+  readonly models: ReadonlyArray<string>
+  /** The tools that any of its models has. */
+  readonly tools: ReadonlyArray<"search" | "url">
+  /** Days that cost nothing, for a number that never had a trial. */
+  readonly trialDays: number
+}
+
+export interface PlanLimits {
+  /** Prompts per UTC day; null means unlimited. */
+  readonly dailyPrompts: number | null
+  /** Millionths of a US dollar that a user may cost per UTC day; null means no budget. */
+  readonly dailyBudgetMicros: number | null
+  /** Google searches per UTC day. */
+  readonly dailySearches: number
+  /** Replies that are made at the same time. */
+  readonly concurrency: number
+  /** Bytes of all files together. */
+  readonly storageBytes: number
+}
+
+/** Basic, and the plans that are sold, from the lowest to the highest. */
+export interface PlanList {
+  readonly data: ReadonlyArray<Plan>
+}
+
+export interface PlanPrice {
+  /** How often it is paid: `month` or `year`. */
+  readonly interval: string
+  /** In minor units of the currency; null when the price has no single amount. */
+  readonly amount: number | null
+  readonly currency: string
+  /** Whether tax is added to the amount (`exclusive`), is part of it (`inclusive`), or neither is said (`unspecified`). */
+  readonly taxBehavior: string
 }
 
 /** A session of Stripe's customer portal. */
@@ -901,12 +989,27 @@ export interface StatusData {
   readonly retryAt?: string
 }
 
+export interface Subscribe {
+  /** How often to pay; without it, the first that `GET /plans` lists. */
+  readonly interval?: "month" | "year"
+  /** A code that lowers the price. Without it, the page at Stripe has a field for one. */
+  readonly promotionCode?: string
+}
+
 /** The tier, the subscription and today's prompts. */
 export interface SubscriptionStatus {
-  readonly tier: "basic" | "pro"
+  /** `basic`, or the id of a plan: `pro` unless the server sells other plans (`GET /plans`). */
+  readonly tier: string
+  /** The plan of the subscription; null if there never was one. */
+  readonly plan: string | null
+  /** How often it is paid, `month` or `year`; null if there never was one, and until the next sync of an old one. */
+  readonly interval: string | null
   /** Stripe's status of the subscription; null if there never was one. */
   readonly status: string | null
   readonly currentPeriodEnd: string | null
+  /** When the running trial ends; null without one. */
+  readonly trialEndsAt: string | null
+  readonly discount: Discount | null
   /** When a pending cancellation takes effect. */
   readonly cancelAt: string | null
   /** When Pro ends unless the open invoice is paid. */
@@ -1085,6 +1188,7 @@ export type ProblemCode =
   | "bad_request"
   | "billing_unavailable"
   | "budget_exceeded"
+  | "change_in_portal"
   | "chatroom_not_found"
   | "chatrooms_limited"
   | "checkout_not_found"
@@ -1126,6 +1230,8 @@ export type ProblemCode =
   | "payment_required"
   | "pending_cancellation"
   | "phone_taken"
+  | "plan_not_found"
+  | "promotion_code_invalid"
   | "quota_exceeded"
   | "range_not_satisfiable"
   | "reauthentication_required"
@@ -1668,9 +1774,33 @@ export interface Operations {
   "GET /models": {
     readonly response: ModelList
   }
-  /** Subscribe to Pro. Opens a checkout at Stripe. While it is open, another call returns the same one with 200. */
+  /** List the plans. For everyone: no token is needed. Prices are Stripe's, read at most ten minutes ago. A server without billing has Basic alone. */
+  "GET /plans": {
+    readonly response: PlanList
+  }
+  /** Subscribe to Pro. Opens a checkout at Stripe. While it is open, another call for the same returns the same one with 200. The same as `POST /subscribe/{plan}` with the plan `pro`. */
   "POST /subscribe/pro": {
+    readonly body?: Subscribe
     readonly response: Checkout
+  }
+  /** Subscribe to a plan. Opens a checkout at Stripe. While it is open, another call for the same plan, interval and code returns the same one with 200; a call for another closes it. A number that never had a trial gets the plan's. A subscriber changes the plan in the portal. */
+  "POST /subscribe/:plan": {
+    readonly params: {
+      /** The id of a plan of `GET /plans`. */
+      readonly plan: string
+    }
+    readonly body?: Subscribe
+    readonly response: Checkout
+  }
+  /** List the invoices. Newest first, read from Stripe. 404 until the user has opened a checkout. */
+  "GET /subscription/invoices": {
+    readonly query?: {
+      /** Items per page. */
+      readonly limit?: number | undefined
+      /** The `nextCursor` of the previous page. */
+      readonly cursor?: string | undefined
+    }
+    readonly response: InvoicePage
   }
   /** Get the tier, the subscription and today's prompts. Read from the server's database, so it works when Stripe does not. */
   "GET /subscription/status": {
@@ -1684,7 +1814,7 @@ export interface Operations {
   "POST /subscription/reactivate": {
     readonly response: SubscriptionStatus
   }
-  /** Open Stripe's customer portal. For cards and invoices. 404 until the user has opened a checkout. */
+  /** Open Stripe's customer portal. For cards, invoices and another plan. 404 until the user has opened a checkout. */
   "POST /subscription/portal": {
     readonly response: Portal
   }
@@ -1718,5 +1848,6 @@ export const keyed: ReadonlySet<string> = new Set([
   "POST /chatroom/:id/share",
   "POST /share/:token/copy",
   "POST /files",
-  "POST /subscribe/pro"
+  "POST /subscribe/pro",
+  "POST /subscribe/:plan"
 ])

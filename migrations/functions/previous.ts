@@ -1,12 +1,15 @@
 import { Effect } from "effect"
 import { define } from "./define.ts"
+import { tierOf } from "./tierOf.ts"
 
 /**
  * The signatures that processes of the previous release call while a deploy rolls, as wrappers of today's. The next
  * release drops them: `drop function send_message(uuid, uuid, uuid, uuid, text, int, int, int, text, text, uuid)`, and
  * `finish_reply` with its eighteen parameters.
  */
-export const previousSignatures = Effect.andThen(
+export const previousSignatures = Effect.all([
+  // The wrappers are in SQL, which is checked when it is made.
+  tierOf,
   define(`
 create or replace function send_message(
   p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text,
@@ -20,10 +23,10 @@ create or replace function send_message(
     case s ->> 'outcome' when 'accepted' then 202 else (s ->> 'status')::int end,
     case s ->> 'outcome' when 'replayed' then false else (s ->> 'isHead')::boolean end
   from (
-    select case when exists (select from users u where u.id = p_user and u.pro_until > clock_timestamp()) then 'pro' else 'basic' end as tier
+    select coalesce((select tier_of(u) from users u where u.id = p_user), 'basic') as tier
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply,
-    p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'pro' then p_pro_limit else p_basic_limit end, 0),
-    p_running_limit => case tier when 'pro' then 10 else 3 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
+    p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'basic' then p_basic_limit else p_pro_limit end, 0),
+    p_running_limit => case tier when 'basic' then 3 else 10 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
     p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours', p_attachments => null, p_attachment_limits => '{"bytes": 20971520, "kinds": ["image", "pdf", "audio", "text"]}', p_input => null) s
 $$
 `),
@@ -52,4 +55,4 @@ create or replace function finish_reply(
     p_error_detail => null, p_grounding => null, p_context_summary => null) f
 $$
 `)
-)
+])

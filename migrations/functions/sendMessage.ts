@@ -115,7 +115,7 @@ begin
     return jsonb_build_object('outcome', 'room_busy');
   end if;
 
-  v_tier := case when v_user.pro_until > clock_timestamp() then 'pro' else 'basic' end;
+  v_tier := tier_of(v_user);
   if v_tier <> p_tier or v_room.settings_version <> p_settings_version
       and not (p_settings_version = -1 and v_room.model is null and v_room.temperature is null
         and v_room.thinking = '{"level": null, "summaries": false}' and v_room.tools = '[]') then
@@ -191,7 +191,7 @@ begin
   end if;
 
   v_sent_at := date_trunc('milliseconds', clock_timestamp());
-  v_priority := case v_tier when 'pro' then 0 else 10 end;
+  v_priority := case v_tier when 'basic' then 10 else 0 end;
   v_is_head := v_room.unfinished = 0 and p_running_limit > (
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := case when v_is_question then p_question else v_question end;

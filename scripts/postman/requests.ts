@@ -275,7 +275,11 @@ export const folders: ReadonlyArray<Folder> = [
     call("Get usage by day", "getUsage", 200)
   ]),
   folder("6. Subscription", "From Basic to Pro through Stripe's checkout.", [
+    call("List plans", "listPlans", 200),
     call("Get subscription: Basic", "getSubscriptionStatus", 200),
+    call("Subscribe to a plan: unknown plan", "subscribeTo", ["404 plan_not_found", "503 billing_unavailable"], {
+      path: { plan: "gold" }
+    }),
     call("Subscribe to Pro", "subscribe", [201, "503 billing_unavailable"], {
       about: "With `BILLING=off` the server answers 503, and the requests that need billing are skipped.",
       after: "billing",
@@ -347,6 +351,7 @@ export const folders: ReadonlyArray<Folder> = [
         },
         call("Subscribe: already subscribed", "subscribe", "409 already_subscribed"),
         call("Open customer portal", "openPortal", 201),
+        call("List invoices", "listInvoices", 200),
         call("Cancel subscription", "cancelSubscription", 200),
         call("Subscribe: cancellation pending", "subscribe", "409 pending_cancellation"),
         call("Reactivate subscription", "reactivateSubscription", 200)

@@ -36,6 +36,7 @@ export const handle = async (
 const sendPage = (simulation: Simulation, method: string, path: string, form: Form, response: ServerResponse) => {
   const answer = answerPage(simulation.account, method, path, form)
   if ("redirect" in answer) response.writeHead(303, { location: answer.redirect }).end()
+  else if ("pdf" in answer) response.writeHead(200, { "content-type": "application/pdf" }).end(answer.pdf)
   else response.writeHead(answer.status, { "content-type": "text/html; charset=utf-8" }).end(answer.html)
 }
 

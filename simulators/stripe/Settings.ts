@@ -1,3 +1,12 @@
+/** A recurring price that is ready-made beside the first one, with its product. */
+export interface CatalogPrice {
+  readonly priceId: string
+  readonly productId: string
+  readonly productName: string
+  readonly unitAmount: number
+  readonly interval: "month" | "year"
+}
+
 /** How the simulated account behaves; `startStripeSimulator` takes every setting. */
 export interface Settings {
   /** The only key that is accepted; null accepts any `sk_test_…` or `sk_live_…`. */
@@ -10,6 +19,14 @@ export interface Settings {
   /** Minor units per month. */
   readonly unitAmount: number
   readonly currency: string
+  /** Further ready-made prices. */
+  readonly otherPrices: ReadonlyArray<CatalogPrice>
+  /** Percent of each amount that automatic tax adds, wherever the buyer is. */
+  readonly taxPercent: number
+  /** The countries with a tax registration; without any, automatic tax is refused. */
+  readonly taxCountries: ReadonlyArray<string>
+  /** Whether ready-made prices say that tax is added to them. */
+  readonly taxBehavior: "exclusive" | "inclusive" | "unspecified"
   /** How long a renewal's invoice stays a draft before it is charged; Stripe waits about an hour. */
   readonly draftSeconds: number
   /** Days from each failed charge of a renewal to the next attempt; after the last one, `afterRetries` happens. */
@@ -32,6 +49,10 @@ export const defaultSettings: Settings = {
   productName: "Pro",
   unitAmount: 2000,
   currency: "usd",
+  otherPrices: [],
+  taxPercent: 19,
+  taxCountries: [],
+  taxBehavior: "unspecified",
   draftSeconds: 3600,
   retryDays: [3, 5, 7],
   afterRetries: "cancel",

@@ -3,8 +3,9 @@ import { runDue } from "./billing/Due.ts"
 import { FaultBook } from "./control/FaultBook.ts"
 import { RequestLog } from "./control/RequestLog.ts"
 import { makePrice, makeProduct } from "./objects/Catalog.ts"
+import { makeTaxRegistration } from "./objects/Tax.ts"
 import { addEndpoint } from "./resources/WebhookEndpoints.ts"
-import type { Settings } from "./Settings.ts"
+import type { CatalogPrice, Settings } from "./Settings.ts"
 import { emptyState, type State } from "./State.ts"
 import { Webhooks } from "./webhooks/Webhooks.ts"
 
@@ -87,11 +88,21 @@ export class Simulation {
 
   private addCatalog() {
     const { account } = this
-    const { currency, priceId, productId, productName, unitAmount } = account.settings
+    const { otherPrices, priceId, productId, productName, taxCountries, unitAmount } = account.settings
+    const first = { priceId, productId, productName, unitAmount, interval: "month" as const }
+    for (const price of [first, ...otherPrices]) this.addPrice(price)
+    const registered = new Set(account.all("tax.registration").map(({ country }) => country))
+    for (const country of taxCountries) if (!registered.has(country)) account.add(makeTaxRegistration(account.birth(), country))
+  }
+
+  private addPrice({ interval, priceId, productId, productName, unitAmount }: CatalogPrice) {
+    const { account } = this
+    const { currency, taxBehavior } = account.settings
     if (!account.find("product", productId))
       account.add(makeProduct(account.birth(), { id: productId, name: productName, metadata: {} }))
     if (account.find("price", priceId)) return
-    const recurring = { interval: "month", intervalCount: 1 } as const
-    account.add(makePrice(account.birth(), { id: priceId, product: productId, currency, unitAmount, recurring, metadata: {} }))
+    const recurring = { interval, intervalCount: 1 }
+    const input = { id: priceId, product: productId, currency, unitAmount, recurring, taxBehavior, metadata: {} }
+    account.add(makePrice(account.birth(), input))
   }
 }

@@ -3,14 +3,14 @@
  * against it unmodified (`new Stripe(key, { host, port, protocol: "http" })`), and with pages to click through.
  *
  * - /v1: customers, products, prices, checkout sessions (mode `subscription`), subscriptions, portal sessions, invoices,
- *   invoice payments, payment intents, charges, refunds, disputes, events, webhook endpoints. The routes are in
+ *   coupons, promotion codes, tax settings, invoice payments, payment intents, charges, refunds, disputes, events, webhook endpoints. The routes are in
  *   resources/Routes.ts. A parameter that is not simulated is refused as unknown, never ignored.
  * - Pages: /pay/cs_… (checkout), /portal/bps_… (customer portal), /invoice/in_… (hosted invoice).
  * - Webhooks, signed, to the endpoints of the options and of the API, with retries.
  * - Control: `POST /__control/<method>`, the same as the methods of the handle (StripeSimulatorControl).
  *
- * A subscription has one item and no trial; tax, discounts, payment methods as objects, and quantity or price changes
- * are not simulated. Time is real time plus what `advance` added; webhook signatures always carry real time.
+ * A subscription has one item; tax has one rate everywhere; payment methods as objects, and changes of the quantity, are not
+ * simulated. Time is real time plus what `advance` added; webhook signatures always carry real time.
  */
 import { createServer, type Server } from "node:http"
 import { makeControl, type StripeSimulatorControl } from "./control/Control.ts"

@@ -128,7 +128,7 @@ export class UserData extends Context.Service<
 
       const subscriptionsOf = Effect.fnUntraced(function* ({ userId }: CurrentSession) {
         return yield* sql`
-          select id, status, current_period_start, current_period_end, cancel_at, created_at from subscriptions
+          select id, plan, status, trial_end, current_period_start, current_period_end, cancel_at, created_at from subscriptions
           where user_id = ${userId} order by created_at
         `
       }, Effect.orDie)

@@ -4,7 +4,7 @@ import { UiChunk } from "./aisdk/UiChunk.ts"
 import { AuthApi, SessionsApi } from "./auth/AuthApi.ts"
 import { ApiKeysApi } from "./auth/ApiKeysApi.ts"
 import { UserApi } from "./account/UserApi.ts"
-import { BillingApi, WebhookApi } from "./billing/BillingApi.ts"
+import { BillingApi, PlansApi, WebhookApi } from "./billing/BillingApi.ts"
 import { BranchesApi } from "./chat/BranchesApi.ts"
 import { ChatApi } from "./chat/ChatApi.ts"
 import { ImportApi } from "./chat/ImportApi.ts"
@@ -41,6 +41,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .add(FilesApi)
   .add(ModelsApi)
   .add(OpenAiApi)
+  .add(PlansApi)
   .add(BillingApi)
   .add(WebhookApi)
   .add(OpsApi)

@@ -47,14 +47,16 @@ export type EndedSessions = { readonly only: SessionId } | { readonly except: Se
 interface CachedSession {
   /** Milliseconds. */
   readonly expiresAt: number
-  readonly proUntil: number
-  readonly byTier: Readonly<Record<Tier, CurrentSession>>
+  /** The session at the tier that the user has until then (milliseconds), in the order of these times. */
+  readonly tiers: ReadonlyArray<{ readonly until: number; readonly session: CurrentSession }>
 }
 
 /** What a session's query returns. */
 interface SessionRow extends Omit<CurrentSession, "tier" | "userId" | "sessionId"> {
   readonly expiresAt: Date
   readonly proUntil: Date | null
+  /** The paid plans, from the best one; null in a row of the previous release, whose only plan is `pro`. */
+  readonly plans: ReadonlyArray<{ readonly plan: Tier; readonly until: string }> | null
 }
 
 /** The sessions of one user that were read, by id. */
@@ -223,7 +225,7 @@ export class Sessions extends Context.Service<
 
       const load = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
         const [row] = yield* readSql<SessionRow>`
-          select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until,
+          select u.mobile, u.name, u.email, u.quota_key, u.created_at, s.expires_at, u.pro_until, u.plans,
             u.password_hash is not null as has_password, s.is_recovery, s.is_key, s.created_at as logged_in_at
           from (
             select user_id, expires_at, is_recovery, false as is_key, created_at from sessions
@@ -235,18 +237,19 @@ export class Sessions extends Context.Service<
           where s.expires_at > now() and u.status = 'active'
         `
         if (row === undefined) return undefined
-        const { expiresAt, proUntil, ...rest } = row
+        const { expiresAt, plans, proUntil, ...rest } = row
         const session = { ...rest, userId, sessionId }
+        const paid = plans?.map(({ plan, until }) => ({ until: Date.parse(until), session: { ...session, tier: plan } }))
+        const pro = { until: proUntil?.getTime() ?? 0, session: { ...session, tier: "pro" } }
         return {
           expiresAt: expiresAt.getTime(),
-          proUntil: proUntil?.getTime() ?? 0,
-          byTier: { basic: { ...session, tier: "basic" as const }, pro: { ...session, tier: "pro" as const } }
+          tiers: [...(paid ?? [pro]), { until: Infinity, session: { ...session, tier: "basic" } }]
         }
       }, Effect.orDie)
 
       /** Expiry and tier depend on the time, so they are computed on every read. */
-      const at = (now: number, { byTier, expiresAt, proUntil }: CachedSession): CurrentSession | undefined =>
-        expiresAt > now ? byTier[proUntil > now ? "pro" : "basic"] : undefined
+      const at = (now: number, { expiresAt, tiers }: CachedSession): CurrentSession | undefined =>
+        expiresAt > now ? tiers.find(({ until }) => until > now)?.session : undefined
 
       const peek = (userId: UserId, sessionId: SessionId) => {
         const cached = cache.peek(userId)?.get(sessionId)

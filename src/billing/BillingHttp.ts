@@ -5,13 +5,19 @@ import { Api } from "../api/Api.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { Cursors } from "../http/Cursors.ts"
+import { entityTag, matchingTag } from "../http/EntityTags.ts"
 import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
+import { newestFirst } from "../http/NewestFirst.ts"
 import { isJson, receive } from "../http/RequestGuard.ts"
 import { makeBulkhead } from "../ops/Bulkhead.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
+import type { SubscribeBody } from "../api/billing/BillingApi.ts"
 import { Checkout } from "./Checkout.ts"
+import { Invoices } from "./Invoices.ts"
 import { Membership } from "./Membership.ts"
+import { PlanCatalogue } from "./PlanCatalogue.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 import { Webhook } from "./Webhook.ts"
 
@@ -51,20 +57,37 @@ const BillingRoutes = HttpApiBuilder.group(
     const idempotency = yield* Idempotency
     const requireBilling = yield* makeRequireBilling
     const withStripe = makeWithStripe()
+    const invoices = yield* Invoices
+    const cursors = yield* Cursors
 
     const status = CurrentUser.use(subscriptions.status)
 
+    const subscribe = Effect.fnUntraced(function* (plan: string, payload: SubscribeBody, key: string | undefined) {
+      yield* requireBilling
+      const { replayed, status, value } = yield* withStripe((user) => {
+        // Pro goes unnamed, so that a key which the previous release has stored is known again.
+        const body = plan === "pro" ? payload : { plan, ...payload }
+        const request = { userId: user.userId, route: "subscribe", key, body }
+        const opened = Effect.map(checkout.open(user, { plan, ...payload }), ({ isNew, ...value }) => ({
+          status: isNew ? 201 : 200,
+          value
+        }))
+        return idempotency.remember(request, opened)
+      })
+      // A replayed value comes from jsonb, which does not keep the order of members.
+      const { checkoutUrl, expiresAt, sessionId } = value
+      return HttpServerResponse.jsonUnsafe({ checkoutUrl, sessionId, expiresAt }, { status, headers: replayedHeader(replayed) })
+    })
+
     return handlers.handleAll({
-      subscribe: Effect.fnUntraced(function* ({ headers }) {
+      subscribe: ({ headers, payload }) => subscribe("pro", payload, headers["idempotency-key"]),
+      subscribeTo: ({ headers, params, payload }) => subscribe(params.plan, payload, headers["idempotency-key"]),
+      listInvoices: Effect.fnUntraced(function* ({ query, request }) {
         yield* requireBilling
-        const { replayed, status, value } = yield* withStripe((user) => {
-          const request = { userId: user.userId, route: "subscribe", key: headers["idempotency-key"], body: {} }
-          const opened = Effect.map(checkout.open(user), ({ isNew, ...value }) => ({ status: isNew ? 201 : 200, value }))
-          return idempotency.remember(request, opened)
-        })
-        // A replayed value comes from jsonb, which does not keep the order of members.
-        const { checkoutUrl, expiresAt, sessionId } = value
-        return HttpServerResponse.jsonUnsafe({ checkoutUrl, sessionId, expiresAt }, { status, headers: replayedHeader(replayed) })
+        const { userId } = yield* CurrentUser
+        return yield* newestFirst(cursors, `invoices:${userId}`, { query, request }, (page) =>
+          withStripe((user) => invoices.list(user, page))
+        )
       }),
       subscriptionStatus: () => status,
       cancelSubscription: () => Effect.andThen(withStripe(membership.cancel), status),
@@ -75,6 +98,25 @@ const BillingRoutes = HttpApiBuilder.group(
           withStripe((user) => checkout.handleReturn(user, query.session_id)),
           status
         )
+    })
+  })
+)
+
+const PlansRoutes = HttpApiBuilder.group(
+  Api,
+  "plans",
+  Effect.fn(function* (handlers) {
+    const catalogue = yield* PlanCatalogue
+
+    return handlers.handleAll({
+      listPlans: Effect.fnUntraced(function* ({ headers }) {
+        const body = JSON.stringify({ data: yield* catalogue.list })
+        const etag = entityTag(body)
+        const fresh = { etag, "cache-control": "public, max-age=600" }
+        const known = matchingTag(headers["if-none-match"], etag)
+        if (known !== undefined) return HttpServerResponse.empty({ status: 304, headers: { ...fresh, etag: known } })
+        return HttpServerResponse.text(body, { contentType: "application/json", headers: fresh })
+      })
     })
   })
 )
@@ -100,4 +142,4 @@ const WebhookRoutes = HttpApiBuilder.group(
   })
 )
 
-export const BillingHttp = Layer.mergeAll(BillingRoutes, WebhookRoutes)
+export const BillingHttp = Layer.mergeAll(PlansRoutes, BillingRoutes, WebhookRoutes)

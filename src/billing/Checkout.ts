@@ -4,16 +4,23 @@ import { AppConfig } from "../config/Settings.ts"
 import {
   AlreadySubscribed,
   BillingUnavailable,
+  ChangeInPortal,
   CheckoutNotFound,
   PaymentRequired,
-  PendingCancellation
+  PendingCancellation,
+  PlanNotFound,
+  PromotionCodeInvalid
 } from "../api/billing/BillingErrors.ts"
-import { type CheckoutAttempt, CheckoutAttempts } from "./CheckoutAttempts.ts"
+import type { Interval } from "../api/billing/Plan.ts"
+import { ValidationFailed } from "../api/Problems.ts"
+import { type CheckoutAttempt, CheckoutAttempts, type Purchase } from "./CheckoutAttempts.ts"
 import { Customers } from "./Customers.ts"
-import { Stripe, type StripeFailure, unavailable, undefinedIfMissing } from "./Stripe.ts"
+import { Stripe, type StripeFailure, unavailable, undefinedIf, undefinedIfMissing } from "./Stripe.ts"
+import { idOf } from "./StripeObjects.ts"
 import { isLive } from "../api/billing/Subscription.ts"
 import { isCancelling, type Stored, Subscriptions } from "./Subscriptions.ts"
 import { Sync } from "./Sync.ts"
+import { Trials } from "./Trials.ts"
 
 /** Milliseconds that a request waits for the session that a parallel request creates. */
 const openTimeout = 10_000
@@ -25,14 +32,34 @@ export interface OpenCheckout {
   readonly isNew: boolean
 }
 
-type Refusal = AlreadySubscribed | PaymentRequired | PendingCancellation | BillingUnavailable
+/** What a user wants to subscribe to. */
+export interface Wish {
+  readonly plan: string
+  readonly interval?: Interval | undefined
+  readonly promotionCode?: string | undefined
+}
+
+type Refusal =
+  | PlanNotFound
+  | ValidationFailed
+  | PromotionCodeInvalid
+  | AlreadySubscribed
+  | ChangeInPortal
+  | PaymentRequired
+  | PendingCancellation
+  | BillingUnavailable
+
+/** The plan of a subscription that the previous release has stored. */
+const planOf = ({ plan }: { readonly plan: string | null }): string => plan ?? "pro"
 
 /** Why a user with this subscription cannot have a second one. */
-const refusalFor = (subscription: Stored) => {
-  if (subscription.status === "active" || subscription.status === "trialing") {
-    return isCancelling(subscription) ? new PendingCancellation() : new AlreadySubscribed()
+const refusalFor = (subscription: Stored, { interval, plan }: Wish) => {
+  if (subscription.status !== "active" && subscription.status !== "trialing") {
+    return new PaymentRequired({ invoiceUrl: subscription.invoiceUrl })
   }
-  return new PaymentRequired({ invoiceUrl: subscription.invoiceUrl })
+  if (isCancelling(subscription)) return new PendingCancellation()
+  const isSame = planOf(subscription) === plan && (interval ?? subscription.interval) === subscription.interval
+  return isSame ? new AlreadySubscribed() : new ChangeInPortal()
 }
 
 /** The checkout of an attempt, once its session was created. */
@@ -43,8 +70,8 @@ const openCheckoutOf = ({ expiresAt, sessionId, url }: CheckoutAttempt, isNew: b
 export class Checkout extends Context.Service<
   Checkout,
   {
-    /** Opens a checkout, or returns the one that is open. */
-    readonly open: (user: CurrentSession) => Effect.Effect<OpenCheckout, Refusal>
+    /** Opens a checkout, or returns the one that is open for the same; one that is open for something else is closed. */
+    readonly open: (user: CurrentSession, wish: Wish) => Effect.Effect<OpenCheckout, Refusal>
     /** The user is back from a checkout: asks Stripe at once how it ended. */
     readonly handleReturn: (user: CurrentSession, sessionId: string) => Effect.Effect<void, CheckoutNotFound | BillingUnavailable>
     /** Closes the user's open checkout, before the account is deleted. */
@@ -61,7 +88,28 @@ export class Checkout extends Context.Service<
       const customers = yield* Customers
       const subscriptions = yield* Subscriptions
       const sync = yield* Sync
-      const { frontEnd } = yield* AppConfig
+      const trials = yield* Trials
+      const { frontEnd, plans } = yield* AppConfig
+
+      /** The price of the plan that the user wants. */
+      const priceFor = Effect.fnUntraced(function* ({ interval, plan: id }: Wish) {
+        const plan = plans.find((each) => each.id === id)
+        if (plan === undefined) return yield* new PlanNotFound()
+        const [first] = plan.prices
+        const price = interval === undefined ? first : plan.prices.find((each) => each.interval === interval)
+        if (price !== undefined) return { plan, priceId: price.sold }
+        // Without `PLANS` only Stripe knows how often the price is paid.
+        const soldAt = first?.interval === undefined ? (yield* stripe.soldPrices)[0]?.recurring?.interval : undefined
+        if (first !== undefined && soldAt === interval) return { plan, priceId: first.sold }
+        return yield* new ValidationFailed({ errors: [{ path: "/interval", message: `is not an interval of the plan ${id}` }] })
+      })
+
+      /** An attempt of the previous release sells `pro` at its first price. */
+      const priceOf = ({ priceId }: CheckoutAttempt): string =>
+        priceId ?? (plans.find(({ id }) => id === "pro") ?? plans[0])?.prices[0]?.sold ?? ""
+
+      const sells = (attempt: CheckoutAttempt, purchase: Purchase): boolean =>
+        priceOf(attempt) === purchase.priceId && attempt.promotionCode === purchase.promotionCode
 
       /** The user's customer; another one when it was deleted at Stripe. */
       const ensureCustomer = Effect.fnUntraced(function* (user: CurrentSession) {
@@ -76,11 +124,23 @@ export class Checkout extends Context.Service<
         return yield* customers.ensure(user.userId, user.mobile, known)
       })
 
-      const refuseIfSubscribed = Effect.fnUntraced(function* (userId: string, customerId: string) {
+      const refuseIfSubscribed = Effect.fnUntraced(function* (userId: string, customerId: string, wish: Wish) {
         yield* sync.run(customerId)
         const current = yield* subscriptions.current(userId)
-        if (current !== undefined && isLive(current.status)) return yield* refusalFor(current)
+        if (current !== undefined && isLive(current.status)) return yield* refusalFor(current, wish)
       })
+
+      /** The id of the code that a customer typed; null without one. */
+      const findCode = Effect.fnUntraced(function* (customerId: string, code: string | undefined) {
+        if (code === undefined) return null
+        const { data } = yield* stripe.promotionCodes(code)
+        const usable = data.find(({ active, customer }) => active && (customer === null || idOf(customer) === customerId))
+        return usable === undefined ? yield* new PromotionCodeInvalid() : usable.id
+      })
+
+      /** A refused request would be refused again. If the answer was lost, the idempotency key finds the same session. */
+      const giveUp = (attempt: CheckoutAttempt, { kind }: StripeFailure) =>
+        kind === "unavailable" ? attempts.unclaim(attempt) : attempts.close(attempt, "failed")
 
       const createSession = Effect.fnUntraced(function* (attempt: CheckoutAttempt) {
         const session = yield* stripe
@@ -88,14 +148,22 @@ export class Checkout extends Context.Service<
             customer: attempt.customerId,
             userId: attempt.userId,
             attemptId: attempt.id,
+            price: priceOf(attempt),
+            promotionCode: attempt.promotionCode,
+            // The request of the previous release has to be repeated as it was.
+            offersCodes: attempt.priceId !== null,
+            trialDays: attempt.trialDays,
             expiresAt: attempt.expiresAt.getTime() / 1000,
             returnUrl: frontEnd.afterCheckout,
             cancelUrl: frontEnd.afterCancelledCheckout
           })
           .pipe(
-            Effect.tapError((failure) =>
-              // A refused request would be refused again. If the answer was lost, the idempotency key finds the same session.
-              failure.kind === "unavailable" ? attempts.unclaim(attempt) : attempts.close(attempt, "failed")
+            Effect.tapError((failure) => giveUp(attempt, failure)),
+            // The code was found, but it is not for this customer or price: for a first purchase, or from an amount on.
+            Effect.catchIf(
+              ({ kind }) => kind === "refused" && attempt.promotionCode !== null,
+              (failure) =>
+                Effect.andThen(Effect.logWarning("Stripe refuses a code", failure), Effect.fail(new PromotionCodeInvalid()))
             )
           )
         yield* attempts.setSession(attempt, session)
@@ -111,27 +179,48 @@ export class Checkout extends Context.Service<
         return end
       })
 
+      /** Closes an attempt that is open for something else, unless it is paid meanwhile. */
+      const replace = Effect.fnUntraced(function* (attempt: CheckoutAttempt) {
+        if (attempt.sessionId === null || (yield* refreshAttempt(attempt)) !== "open") return
+        const session = yield* undefinedIf("refused", stripe.expireSession(attempt.sessionId))
+        if (session?.status === "expired") yield* attempts.close(attempt, "expired")
+      })
+
+      /** One look at the user's attempt: its checkout, or undefined when there is to be another look. */
+      const tryOpen = Effect.fnUntraced(function* (userId: string, customerId: string, purchase: Purchase, wish: Wish) {
+        const claim = yield* attempts.claim(userId, customerId, purchase)
+        if (claim?.ownsClaim === true) {
+          const created = yield* createSession(claim.attempt)
+          return sells(claim.attempt, purchase) ? created : undefined
+        }
+        if (claim?.attempt.sessionId == null) {
+          // A parallel request is creating the session.
+          yield* Effect.sleep("100 millis")
+          return undefined
+        }
+        const { attempt } = claim
+        const isOfCustomer = attempt.customerId === customerId
+        if (isOfCustomer && sells(attempt, purchase)) {
+          const checkout = openCheckoutOf(attempt, false)
+          if (checkout !== undefined && (yield* refreshAttempt(attempt)) === "open") return checkout
+        } else if (isOfCustomer) yield* replace(attempt)
+        else yield* attempts.close(attempt, "expired")
+        yield* refuseIfSubscribed(userId, customerId, wish)
+        return undefined
+      })
+
       const open: Checkout["Service"]["open"] = Effect.fn("Checkout.open")(
-        function* (user) {
+        function* (user, wish) {
+          const { plan, priceId } = yield* priceFor(wish)
           const customerId = yield* ensureCustomer(user)
-          yield* refuseIfSubscribed(user.userId, customerId)
+          yield* refuseIfSubscribed(user.userId, customerId, wish)
+          const promotionCode = yield* findCode(customerId, wish.promotionCode)
+          const hasTrial = plan.trialDays > 0 && !(yield* trials.isUsed(user.quotaKey))
+          const purchase = { plan: plan.id, priceId, promotionCode, trialDays: hasTrial ? plan.trialDays : 0 }
           const deadline = (yield* Clock.currentTimeMillis) + openTimeout
           while ((yield* Clock.currentTimeMillis) < deadline) {
-            const claim = yield* attempts.claim(user.userId, customerId)
-            if (claim?.ownsClaim === true) {
-              const created = yield* createSession(claim.attempt)
-              if (created !== undefined) return created
-            } else if (claim?.attempt.sessionId != null) {
-              const { attempt } = claim
-              const checkout = openCheckoutOf(attempt, false)
-              const isOfCustomer = attempt.customerId === customerId
-              if (checkout !== undefined && isOfCustomer && (yield* refreshAttempt(attempt)) === "open") return checkout
-              if (!isOfCustomer) yield* attempts.close(attempt, "expired")
-              yield* refuseIfSubscribed(user.userId, customerId)
-            } else {
-              // A parallel request is creating the session.
-              yield* Effect.sleep("100 millis")
-            }
+            const checkout = yield* tryOpen(user.userId, customerId, purchase, wish)
+            if (checkout !== undefined) return checkout
           }
           return yield* BillingUnavailable.soon()
         },

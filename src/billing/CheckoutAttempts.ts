@@ -18,6 +18,18 @@ export interface CheckoutAttempt {
   readonly sessionId: string | null
   readonly url: string | null
   readonly expiresAt: Date
+  /** What it sells. Null, as is the price, in an attempt of the previous release, which sells `pro` at its first price. */
+  readonly plan: string | null
+  readonly priceId: string | null
+  /** The id of the promotion code that the request had. */
+  readonly promotionCode: string | null
+  readonly trialDays: number
+}
+
+/** What a checkout is opened for. */
+export type Purchase = Pick<CheckoutAttempt, "promotionCode" | "trialDays"> & {
+  readonly plan: string
+  readonly priceId: string
 }
 
 /** How an attempt ended; `failed` is one whose session was never created. */
@@ -28,12 +40,13 @@ export class CheckoutAttempts extends Context.Service<
   CheckoutAttempts,
   {
     /**
-     * The user's open attempt, created when there is none. Of parallel requests one gets `ownsClaim`, and creates the
+     * The user's open attempt, created for the purchase when there is none. Of parallel requests one gets `ownsClaim`, and creates the
      * session; the claim of a request that died can be taken over later.
      */
     readonly claim: (
       userId: string,
-      customerId: string
+      customerId: string,
+      purchase: Purchase
     ) => Effect.Effect<{ readonly attempt: CheckoutAttempt; readonly ownsClaim: boolean } | undefined>
     /** Gives the claim back, so that the next request can create the same session at once. */
     readonly unclaim: (attempt: CheckoutAttempt) => Effect.Effect<void>
@@ -54,7 +67,9 @@ export class CheckoutAttempts extends Context.Service<
     CheckoutAttempts,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const columns = sql.literal("a.user_id, a.id, a.customer_id, a.session_id, a.url, a.expires_at")
+      const columns = sql.literal(
+        "a.user_id, a.id, a.customer_id, a.session_id, a.url, a.expires_at, a.plan, a.price_id, a.promotion_code, a.trial_days"
+      )
 
       const failUncreated: CheckoutAttempts["Service"]["failUncreated"] = Effect.fn("CheckoutAttempts.failUncreated")(function* (
         userId
@@ -93,11 +108,16 @@ export class CheckoutAttempts extends Context.Service<
         Effect.orDie
       )
 
-      const claim: CheckoutAttempts["Service"]["claim"] = Effect.fn("CheckoutAttempts.claim")(function* (userId, customerId) {
+      const claim: CheckoutAttempts["Service"]["claim"] = Effect.fn("CheckoutAttempts.claim")(function* (
+        userId,
+        customerId,
+        { plan, priceId, promotionCode, trialDays }
+      ) {
         yield* failUncreated(userId)
         const [claimed] = yield* sql<CheckoutAttempt>`
-          insert into checkout_attempts as a (user_id, id, customer_id, expires_at)
-          values (${userId}, ${uuid()}, ${customerId}, date_trunc('second', clock_timestamp()) + make_interval(secs => ${lifetime}))
+          insert into checkout_attempts as a (user_id, id, customer_id, plan, price_id, promotion_code, trial_days, expires_at)
+          values (${userId}, ${uuid()}, ${customerId}, ${plan}, ${priceId}, ${promotionCode}, ${trialDays},
+            date_trunc('second', clock_timestamp()) + make_interval(secs => ${lifetime}))
           on conflict (user_id) where status = 'open' do update set claimed_at = clock_timestamp()
           where a.url is null and a.claimed_at < clock_timestamp() - make_interval(secs => ${claimTimeout})
           returning ${columns}

@@ -11,6 +11,7 @@ import {
 } from "../api/billing/BillingErrors.ts"
 import { Checkout } from "./Checkout.ts"
 import { Customers } from "./Customers.ts"
+import { makePortalConfiguration } from "./PortalConfiguration.ts"
 import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
 import { isLive } from "../api/billing/Subscription.ts"
 import { isCancelling, Subscriptions } from "./Subscriptions.ts"
@@ -37,7 +38,7 @@ export class Membership extends Context.Service<
     readonly endWithAccount: (userId: string) => Effect.Effect<void>
     /** After that transaction: ends them at once. If that fails, the job does it. */
     readonly endDeleted: (userId: string) => Effect.Effect<void>
-    /** The URL of Stripe's page for cards, invoices and cancelling. */
+    /** The URL of Stripe's page for cards, invoices, cancelling and changing the plan. */
     readonly portal: (user: CurrentSession) => Effect.Effect<string, NoCustomer | BillingUnavailable>
   }
 >()("chat-backend/billing/Membership") {
@@ -51,6 +52,7 @@ export class Membership extends Context.Service<
       const sync = yield* Sync
       const checkout = yield* Checkout
       const { frontEnd } = yield* AppConfig
+      const portalConfiguration = yield* makePortalConfiguration
 
       /** The subscription after a sync: the stored state may be minutes old. */
       const syncedSubscription = Effect.fnUntraced(function* (userId: string) {
@@ -115,7 +117,8 @@ export class Membership extends Context.Service<
         function* (user) {
           const customerId = yield* customers.find(user.userId)
           if (customerId === undefined) return yield* new NoCustomer()
-          const { url } = yield* stripe.portal(customerId, frontEnd.afterPortal)
+          const configuration = yield* portalConfiguration
+          const { url } = yield* stripe.portal(customerId, frontEnd.afterPortal, configuration)
           return url
         },
         Effect.catchTag("StripeFailure", (failure): Effect.Effect<never, NoCustomer | BillingUnavailable> =>

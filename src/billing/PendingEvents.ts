@@ -1,5 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Stripe, type StripeFailure } from "./Stripe.ts"
 import { idOf, type StripeCharge } from "./StripeObjects.ts"
@@ -38,6 +39,8 @@ export class PendingEvents extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const stripe = yield* Stripe
+      const { plans } = yield* AppConfig
+      const planIds = JSON.stringify(plans.map(({ id }) => id))
 
       /** A hold needs the subscription that the charge paid for: another subscription of the user stays Pro. */
       const addHold = Effect.fnUntraced(function* (
@@ -91,7 +94,9 @@ export class PendingEvents extends Context.Service<
             update webhook_events set outcome = 'processed', processed_at = now()
             where id in (select json_array_elements_text(${processed}::text::json)) and outcome = 'pending'
           `.pipe(retryConflicts(sql), Effect.orDie)
-          yield* sql`select decide_tier(${userId}) as changed`.pipe(Effect.orDie)
+          yield* sql`
+            select decide_tier(${userId}, array(select json_array_elements_text(${planIds}::text::json))) as changed
+          `.pipe(Effect.orDie)
           return noneStays
         }
       )

@@ -1,7 +1,7 @@
 import { Context, Effect, Layer, Redacted, Result, Schedule, Schema } from "effect"
 import type { Stripe as Sdk } from "stripe"
 import { AppConfig } from "../config/Settings.ts"
-import type { BillingSettings } from "../config/Credentials.ts"
+import type { Plan } from "../config/Plans.ts"
 import { withoutSlot } from "../ops/RequestSlot.ts"
 import { BillingUnavailable } from "../api/billing/BillingErrors.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
@@ -14,11 +14,16 @@ import {
   InvoicePayment,
   list,
   Portal,
+  PortalConfiguration,
   Price,
+  PromotionCode,
   Refund,
   Session,
+  ShownInvoice,
   StripeSubscription,
-  Subscriber
+  Subscriber,
+  TaxRegistration,
+  TaxSettings
 } from "./StripeObjects.ts"
 
 /** The version that the SDK is made for, with the shapes that `StripeObjects.ts` expects. */
@@ -61,14 +66,17 @@ const fromUnknown = (cause: unknown): StripeFailure => {
 export const unavailable = (failure: StripeFailure) =>
   Effect.andThen(Effect.logWarning("A call to Stripe failed", failure), Effect.fail(BillingUnavailable.soon()))
 
-export const undefinedIfMissing = <A, R>(
+export const undefinedIf = <A, R>(
+  kind: StripeFailure["kind"],
   call: Effect.Effect<A, StripeFailure, R>
 ): Effect.Effect<A | undefined, StripeFailure, R> =>
   Effect.catchIf(
     call,
-    ({ kind }) => kind === "missing",
+    (failure) => failure.kind === kind,
     () => Effect.undefined
   )
+
+export const undefinedIfMissing = <A, R>(call: Effect.Effect<A, StripeFailure, R>) => undefinedIf("missing", call)
 
 /** One call, its answer decoded: the SDK resolves a non-2xx body without `error` as if it were the object. */
 const callWith =
@@ -141,31 +149,109 @@ interface CheckoutRequest {
   readonly customer: string
   readonly userId: string
   readonly attemptId: string
+  readonly price: string
+  /** The id of a promotion code. */
+  readonly promotionCode: string | null
+  /** Whether the page has a field for a promotion code, when the request has none. */
+  readonly offersCodes: boolean
+  readonly trialDays: number
   /** Unix seconds. */
   readonly expiresAt: number
   readonly returnUrl: string
   readonly cancelUrl: string
 }
 
-const sessionParameters = (price: string, request: CheckoutRequest): Sdk.Checkout.SessionCreateParams => ({
+/** A trial that ends without a card ends the subscription: it would stay unpaid otherwise. */
+const trialOf = (days: number) => ({
+  trial_period_days: days,
+  trial_settings: { end_behavior: { missing_payment_method: "cancel" as const } }
+})
+
+const taxParameters = {
+  automatic_tax: { enabled: true },
+  tax_id_collection: { enabled: true },
+  customer_update: { address: "auto", name: "auto" }
+} as const
+
+const codesOf = ({ offersCodes, promotionCode }: CheckoutRequest) =>
+  promotionCode !== null ? { discounts: [{ promotion_code: promotionCode }] } : offersCodes ? { allow_promotion_codes: true } : {}
+
+const sessionParameters = (collectsTax: boolean, request: CheckoutRequest): Sdk.Checkout.SessionCreateParams => ({
   mode: "subscription",
   customer: request.customer,
   client_reference_id: request.userId,
-  line_items: [{ price, quantity: 1 }],
-  subscription_data: { metadata: { userId: request.userId } },
+  line_items: [{ price: request.price, quantity: 1 }],
+  subscription_data: {
+    metadata: { userId: request.userId },
+    ...(request.trialDays === 0 ? {} : trialOf(request.trialDays))
+  },
   success_url: request.returnUrl,
   cancel_url: request.cancelUrl,
-  expires_at: request.expiresAt
+  expires_at: request.expiresAt,
+  ...codesOf(request),
+  ...(collectsTax ? taxParameters : {}),
+  ...(request.trialDays === 0 ? {} : { payment_method_collection: "if_required" })
+})
+
+/** What of a subscription is a plan of ours. */
+export interface PlanItem {
+  readonly plan: string
+  readonly item: StripeSubscription["items"]["data"][number]
+}
+
+/** What the list of subscriptions has as objects and not as ids. */
+const expandedOfSubscription = [
+  "data.latest_invoice",
+  "data.discounts",
+  "data.discounts.source.coupon",
+  "data.discounts.promotion_code"
+]
+
+/** The prices of a product that subscribers may change to. */
+export interface OfferedProduct {
+  readonly product: string
+  readonly prices: Array<string>
+}
+
+/** The metadata that marks a configuration of the portal as the one for these prices. */
+const configurationMark = "chat_backend_prices"
+
+/** Subscribers may change to each price that is sold. A change is paid or credited at once, and ends a trial. */
+const portalFeatures = (products: ReadonlyArray<OfferedProduct>): Sdk.BillingPortal.ConfigurationCreateParams["features"] => ({
+  customer_update: { enabled: true, allowed_updates: ["address", "email", "name", "tax_id"] },
+  invoice_history: { enabled: true },
+  payment_method_update: { enabled: true },
+  subscription_cancel: { enabled: true, mode: "at_period_end" },
+  subscription_update: {
+    enabled: true,
+    default_allowed_updates: ["price", "promotion_code"],
+    products: [...products],
+    proration_behavior: "always_invoice",
+    trial_update_behavior: "end_trial"
+  }
 })
 
 /** Stripe's SDK behind a port: only the calls that we use, every answer decoded, every failure classified. */
-const make = (load: () => Promise<Sdk>, [priceId, ...formerPrices]: BillingSettings["proPriceIds"]) => {
+const make = (load: () => Promise<Sdk>, plans: ReadonlyArray<Plan>, collectsTax: boolean) => {
   const call = callWith(load)
+  const sold = plans.flatMap(({ prices }) => prices.map((price) => price.sold))
+  const planOf = new Map(
+    plans.flatMap(({ id, prices }) =>
+      prices.flatMap(({ former, sold }) => [sold, ...former].map((price) => [price, id] as const))
+    )
+  )
+  const price = (id: string) => call(Price, (sdk) => sdk.prices.retrieve(id))
   return {
-    /** The item that makes a subscription Pro: at our price or at a former one. */
-    proItem: ({ items }: StripeSubscription) =>
-      items.data.find(({ price }) => price.id === priceId || formerPrices.includes(price.id)),
-    price: call(Price, (sdk) => sdk.prices.retrieve(priceId)),
+    /** The item that makes a subscription one of our plans, of several the highest; undefined at prices that we do not know. */
+    planItem: ({ items }: StripeSubscription): PlanItem | undefined => {
+      for (const { id: plan } of plans.toReversed()) {
+        const item = items.data.find(({ price }) => planOf.get(price.id) === plan)
+        if (item !== undefined) return { plan, item }
+      }
+      return undefined
+    },
+    /** The prices that are sold, in the order of the plans. */
+    soldPrices: Effect.forEach(sold, price, { concurrency: 4 }),
     /** `after` is the user's previous customer: with another idempotency key Stripe creates another customer. */
     createCustomer: (userId: string, mobile: string, after: string) =>
       call(Customer, (sdk) =>
@@ -176,16 +262,16 @@ const make = (load: () => Promise<Sdk>, [priceId, ...formerPrices]: BillingSetti
     subscriptions: (customer: string) =>
       everyPage((after) =>
         call(list(StripeSubscription), (sdk) =>
-          sdk.subscriptions.list({ customer, status: "all", limit: 100, expand: ["data.latest_invoice"], ...after })
+          sdk.subscriptions.list({ customer, status: "all", limit: 100, expand: expandedOfSubscription, ...after })
         )
       ),
     /** Every subscription at our prices that was not cancelled, with its customer and user. */
-    subscribers: Effect.forEach([priceId, ...formerPrices], (price) =>
+    subscribers: Effect.forEach([...planOf.keys()], (price) =>
       everyPage((after) => call(list(Subscriber), (sdk) => sdk.subscriptions.list({ price, limit: 100, ...after })))
     ).pipe(Effect.map((lists) => lists.flat())),
     createSession: (request: CheckoutRequest) =>
       call(Session, (sdk) =>
-        sdk.checkout.sessions.create(sessionParameters(priceId, request), { idempotencyKey: `checkout:${request.attemptId}` })
+        sdk.checkout.sessions.create(sessionParameters(collectsTax, request), { idempotencyKey: `checkout:${request.attemptId}` })
       ),
     retrieveSession: (id: string) => call(Session, (sdk) => sdk.checkout.sessions.retrieve(id)),
     expireSession: (id: string) => call(Session, (sdk) => sdk.checkout.sessions.expire(id)),
@@ -208,8 +294,37 @@ const make = (load: () => Promise<Sdk>, [priceId, ...formerPrices]: BillingSetti
       call(Refund, (sdk) => sdk.refunds.create(payment, { idempotencyKey: key })),
     charge: (id: string) => call(Charge, (sdk) => sdk.charges.retrieve(id)),
     dispute: (id: string) => call(Dispute, (sdk) => sdk.disputes.retrieve(id)),
-    portal: (customer: string, returnUrl: string) =>
-      call(Portal, (sdk) => sdk.billingPortal.sessions.create({ customer, return_url: returnUrl })),
+    /** The codes with this text that can be used now, whatever its letters' case. */
+    promotionCodes: (code: string) =>
+      call(list(PromotionCode), (sdk) => sdk.promotionCodes.list({ code, active: true, limit: 10 })),
+    /** A page of a customer's invoices, newest first. */
+    invoices: (customer: string, page: { readonly limit: number; readonly after: string | undefined }) =>
+      call(list(ShownInvoice), (sdk) =>
+        sdk.invoices.list({ customer, limit: page.limit, ...(page.after === undefined ? {} : { starting_after: page.after }) })
+      ),
+    /** `configuration` undefined is the account's default. */
+    portal: (customer: string, returnUrl: string, configuration: string | undefined) =>
+      call(Portal, (sdk) =>
+        sdk.billingPortal.sessions.create({
+          customer,
+          return_url: returnUrl,
+          ...(configuration === undefined ? {} : { configuration })
+        })
+      ),
+    /** The portal's configuration that an earlier call has created with the mark. */
+    findPortalConfiguration: (mark: string) =>
+      everyPage((after) =>
+        call(list(PortalConfiguration), (sdk) => sdk.billingPortal.configurations.list({ active: true, limit: 100, ...after }))
+      ).pipe(Effect.map((all) => all.find(({ metadata }) => metadata?.[configurationMark] === mark)?.id)),
+    createPortalConfiguration: (mark: string, products: ReadonlyArray<OfferedProduct>) =>
+      call(PortalConfiguration, (sdk) =>
+        sdk.billingPortal.configurations.create({
+          features: portalFeatures(products),
+          metadata: { [configurationMark]: mark }
+        })
+      ),
+    taxSettings: call(TaxSettings, (sdk) => sdk.tax.settings.retrieve()),
+    taxRegistrations: call(list(TaxRegistration), (sdk) => sdk.tax.registrations.list({ status: "active", limit: 1 })),
     /** Events since a Unix time in seconds that were not delivered to our endpoint, newest first. */
     undelivered: (types: ReadonlyArray<string>, since: number) =>
       everyPage((after) =>
@@ -234,12 +349,12 @@ export class Stripe extends Context.Service<Stripe, ReturnType<typeof make>>()("
   static readonly layer = Layer.effect(
     Stripe,
     Effect.gen(function* () {
-      const { billing } = yield* AppConfig
+      const { billing, plans } = yield* AppConfig
       // With `BILLING=off` there is no key: a call that is made anyway fails, and its request answers 503.
-      const off = { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, proPriceIds: [""] as const }
+      const off = { secretKey: Redacted.make("billing-is-off"), apiBase: undefined, collectsTax: false }
       const settings = billing ?? off
       let sdk: Promise<Sdk> | undefined
-      return Stripe.of(make(() => (sdk ??= makeSdk(settings)), settings.proPriceIds))
+      return Stripe.of(make(() => (sdk ??= makeSdk(settings)), plans, settings.collectsTax))
     })
   )
 }

@@ -26,6 +26,24 @@ const Invoice = Schema.Struct({
   hosted_invoice_url: orNull(Url)
 })
 
+const Coupon = Schema.Struct({
+  id: Schema.String,
+  name: orNull(Name),
+  percent_off: orNull(Schema.Finite),
+  amount_off: orNull(Schema.Int),
+  currency: orNull(Name)
+})
+
+/** A discount of a subscription with its coupon and code, where they were expanded. */
+const SubscriptionDiscount = Schema.Struct({
+  end: orNull(Schema.Int),
+  promotion_code: orNull(Schema.Union([Schema.String, Schema.Struct({ code: Name })])),
+  source: Schema.Struct({ coupon: orNull(Schema.Union([Schema.String, Coupon])) })
+})
+export type SubscriptionDiscount = typeof SubscriptionDiscount.Type
+
+const Recurring = Schema.Struct({ interval: Name })
+
 export const StripeSubscription = Schema.Struct({
   id: Name,
   status: Name,
@@ -34,10 +52,15 @@ export const StripeSubscription = Schema.Struct({
   cancel_at: orNull(Schema.Int),
   cancel_at_period_end: Schema.Boolean,
   latest_invoice: orNull(Schema.Union([Schema.String, Invoice])),
+  trial_start: orNull(Schema.Int),
+  trial_end: orNull(Schema.Int),
+  discounts: Schema.Array(Schema.Union([Schema.String, SubscriptionDiscount])).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed([]))
+  ),
   items: Schema.Struct({
     data: Schema.Array(
       Schema.Struct({
-        price: Schema.Struct({ id: Schema.String }),
+        price: Schema.Struct({ id: Schema.String, recurring: orNull(Recurring) }),
         current_period_start: Schema.Int,
         current_period_end: Schema.Int
       })
@@ -82,7 +105,49 @@ export const InvoiceOfPayment = Schema.Struct({
   })
 })
 export const Portal = Schema.Struct({ url: Url })
-export const Price = Schema.Struct({ id: Schema.String, active: Schema.Boolean })
+export const Price = Schema.Struct({
+  id: Schema.String,
+  active: Schema.Boolean,
+  product: Id,
+  currency: Schema.String,
+  unit_amount: orNull(Schema.Int),
+  tax_behavior: orNull(Schema.String),
+  recurring: orNull(Recurring)
+})
+export type StripePrice = typeof Price.Type
+
+export const PromotionCode = Schema.Struct({ id: Name, code: Schema.String, active: Schema.Boolean, customer: orNull(Id) })
+
+/** An invoice as it is shown to its customer. */
+export const ShownInvoice = Schema.Struct({
+  id: Name,
+  number: orNull(Schema.String),
+  status: orNull(Schema.String),
+  total: Schema.Int,
+  total_taxes: orNull(Schema.Array(Schema.Struct({ amount: Schema.Int }))),
+  currency: Schema.String,
+  created: Schema.Int,
+  hosted_invoice_url: orNull(Url),
+  invoice_pdf: orNull(Url),
+  status_transitions: Schema.Struct({ paid_at: orNull(Schema.Int) })
+})
+export type ShownInvoice = typeof ShownInvoice.Type
+
+export const PortalConfiguration = Schema.Struct({
+  id: Name,
+  active: Schema.Boolean,
+  metadata: orNull(Schema.Record(Schema.String, Schema.String))
+})
+
+export const TaxSettings = Schema.Struct({
+  status: Schema.String,
+  status_details: Schema.Struct({
+    pending: Schema.optionalKey(Schema.Struct({ missing_fields: orNull(Schema.Array(Schema.String)) }))
+  }),
+  defaults: Schema.Struct({ tax_behavior: orNull(Schema.String) })
+})
+
+export const TaxRegistration = Schema.Struct({ id: Name, country: Schema.String })
 
 /** One page of a list. */
 export const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })

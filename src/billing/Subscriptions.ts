@@ -1,15 +1,22 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { CurrentSession } from "../api/auth/User.ts"
+import type { CurrentSession, Tier } from "../api/auth/User.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { Quota } from "../chat/Quota.ts"
 import { isoOrNull } from "../api/Schemas.ts"
-import type { SubscriptionStatus } from "../api/billing/Subscription.ts"
+import type { Discount, SubscriptionStatus } from "../api/billing/Subscription.ts"
 
 /** A subscription as stored. */
 export interface Stored {
   readonly id: string
   readonly customerId: string
   readonly status: string
+  /** Null in a row of the previous release, whose only plan is `pro`. */
+  readonly plan: string | null
+  /** Null in such a row, until the next sync. */
+  readonly interval: string | null
+  readonly trialEnd: Date | null
+  readonly discount: Discount | null
   readonly currentPeriodStart: Date | null
   readonly currentPeriodEnd: Date | null
   readonly cancelAt: Date | null
@@ -29,7 +36,7 @@ export const isCancelling = (subscription: Stored): boolean => subscription.canc
 export class Subscriptions extends Context.Service<
   Subscriptions,
   {
-    /** The subscription that counts: a live one before an ended one, then the newest. */
+    /** The subscription that counts: a live one before an ended one, then the highest plan, then the newest. */
     readonly current: (userId: string) => Effect.Effect<Stored | undefined>
     /** The tier, the subscription and the quota of the day. */
     readonly status: (user: CurrentSession) => Effect.Effect<SubscriptionStatus>
@@ -40,13 +47,17 @@ export class Subscriptions extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const quota = yield* Quota
+      const { plans } = yield* AppConfig
+      const ids = JSON.stringify(plans.map(({ id }) => id))
 
       const currentRow = (userId: string) => sql`
-        select id, customer_id, status, current_period_start, current_period_end, cancel_at, cancel_at_period_end,
-          invoice_url, fetched_at
+        select id, customer_id, status, plan, billing_interval as interval, trial_end, discount, current_period_start,
+          current_period_end, cancel_at, cancel_at_period_end, invoice_url, fetched_at
         from subscriptions where user_id = ${userId}
         order by case when status in ('active', 'trialing') then 0 when status = 'past_due' then 1
-          when status in ('canceled', 'incomplete_expired') then 3 else 2 end, created_at desc
+          when status in ('canceled', 'incomplete_expired') then 3 else 2 end,
+          array_position(array(select json_array_elements_text(${ids}::text::json)), coalesce(plan, 'pro')) desc nulls last,
+          created_at desc
         limit 1
       `
 
@@ -57,14 +68,14 @@ export class Subscriptions extends Context.Service<
 
       /** One statement, because a sync between two could combine a new tier with an old subscription. */
       const storedStatus = Effect.fnUntraced(function* (userId: string) {
-        const [row] = yield* sql<(Stored | NoSubscriptionRow) & { isPro: boolean; proUntil: Date | null; syncedAt: Date | null }>`
-          select coalesce(u.pro_until > clock_timestamp(), false) as is_pro, u.pro_until, c.synced_at, s.*
+        const [row] = yield* sql<(Stored | NoSubscriptionRow) & { tier: Tier; proUntil: Date | null; syncedAt: Date | null }>`
+          select tier_of(u) as tier, u.pro_until, c.synced_at, s.*
           from users u left join billing_customers c on c.user_id = u.id left join lateral (${currentRow(userId)}) s on true
           where u.id = ${userId}
         `
         return {
           subscription: row === undefined || row.id === null ? undefined : row,
-          tier: row?.isPro === true ? ("pro" as const) : ("basic" as const),
+          tier: row?.tier ?? "basic",
           proUntil: row?.proUntil ?? null,
           syncedAt: row?.syncedAt ?? null
         }
@@ -77,10 +88,15 @@ export class Subscriptions extends Context.Service<
           subscription === undefined
             ? null
             : (subscription.cancelAt ?? (subscription.cancelAtPeriodEnd ? subscription.currentPeriodEnd : null))
+        const isInTrial = subscription?.status === "trialing"
         return {
           tier,
+          plan: subscription === undefined ? null : (subscription.plan ?? "pro"),
+          interval: subscription?.interval ?? null,
           status: subscription?.status ?? null,
           currentPeriodEnd: isoOrNull(subscription?.currentPeriodEnd ?? null),
+          trialEndsAt: isoOrNull(isInTrial ? subscription.trialEnd : null),
+          discount: subscription?.discount ?? null,
           cancelAt: isoOrNull(cancelAt),
           graceEndsAt: isoOrNull(subscription?.status === "past_due" ? proUntil : null),
           invoiceUrl: subscription?.invoiceUrl ?? null,

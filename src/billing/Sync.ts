@@ -1,9 +1,12 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import type { Discount } from "../api/billing/Subscription.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Customers } from "./Customers.ts"
 import { PendingEvents } from "./PendingEvents.ts"
-import { Stripe, type StripeFailure, undefinedIfMissing } from "./Stripe.ts"
+import { type PlanItem, Stripe, type StripeFailure, undefinedIfMissing } from "./Stripe.ts"
+import { Trials } from "./Trials.ts"
 import { idOf, type StripeSubscription } from "./StripeObjects.ts"
 import { isLive } from "../api/billing/Subscription.ts"
 
@@ -12,6 +15,39 @@ const timestampOf = (seconds: number | null) => (seconds === null ? null : new D
 /** The page where the newest invoice can be paid, while it is open. */
 const openInvoiceUrl = ({ latest_invoice: invoice }: StripeSubscription): string | null =>
   invoice !== null && typeof invoice !== "string" && invoice.status === "open" ? (invoice.hosted_invoice_url ?? null) : null
+
+/** The discount of a subscription whose coupon Stripe has sent along. */
+const discountOf = ({ discounts: [first] }: StripeSubscription): Discount | null => {
+  if (first === undefined || typeof first === "string") return null
+  const { end, promotion_code: code, source } = first
+  if (source.coupon === null || typeof source.coupon === "string") return null
+  const { amount_off: amountOff, currency, name, percent_off: percentOff } = source.coupon
+  const typed = code === null || typeof code === "string" ? null : code.code
+  return { name, code: typed, percentOff, amountOff, currency, endsAt: timestampOf(end) }
+}
+
+/** A subscription with the item that makes it one of our plans. */
+interface Planned extends PlanItem {
+  readonly subscription: StripeSubscription
+}
+
+const toRow = (userId: string, fetchedAt: string, { item, plan, subscription }: Planned) => ({
+  user_id: userId,
+  id: subscription.id,
+  customer_id: idOf(subscription.customer),
+  status: subscription.status,
+  plan,
+  billing_interval: item.price.recurring?.interval ?? null,
+  trial_end: timestampOf(subscription.trial_end),
+  discount: discountOf(subscription),
+  current_period_start: timestampOf(item.current_period_start),
+  current_period_end: timestampOf(item.current_period_end),
+  cancel_at: timestampOf(subscription.cancel_at),
+  cancel_at_period_end: subscription.cancel_at_period_end,
+  invoice_url: openInvoiceUrl(subscription),
+  created_at: timestampOf(subscription.created),
+  fetched_at: fetchedAt
+})
 
 /**
  * The only writer of subscription state. Whatever the occasion (a webhook, a return from the checkout, a cancellation, a
@@ -34,6 +70,9 @@ export class Sync extends Context.Service<
       const stripe = yield* Stripe
       const customers = yield* Customers
       const pendingEvents = yield* PendingEvents
+      const trials = yield* Trials
+      const { plans } = yield* AppConfig
+      const planIds = JSON.stringify(plans.map(({ id }) => id))
 
       /** The database's time before Stripe is asked: the answer is at least as new as this. */
       const databaseTime = Effect.gen(function* () {
@@ -41,17 +80,29 @@ export class Sync extends Context.Service<
         return row?.now ?? ""
       }).pipe(Effect.orDie)
 
+      /** Its customer pays, and is Basic: the price is missing in the settings, or the plan was taken out of them too early. */
+      const reportUnknownPrice = ({ id, items }: StripeSubscription) => {
+        const prices = items.data.map(({ price }) => price.id).join(", ")
+        return Effect.logError(`Subscription ${id} is at a price of no plan (${prices}): Basic`)
+      }
+
       /** For a deleted customer Stripe answers "missing" instead of an empty list. */
       const fetch = Effect.fnUntraced(function* (customerId: string) {
         const fetchedAt = yield* databaseTime
         const all = (yield* undefinedIfMissing(stripe.subscriptions(customerId))) ?? []
-        const subscriptions = all.filter((subscription) => stripe.proItem(subscription) !== undefined)
-        return { fetchedAt, subscriptions, listed: new Set(all.map(({ id }) => id)) }
+        const planned = all.flatMap((subscription) => {
+          const item = stripe.planItem(subscription)
+          return item === undefined ? [] : [{ ...item, subscription }]
+        })
+        for (const subscription of all) {
+          if (isLive(subscription.status) && stripe.planItem(subscription) === undefined) yield* reportUnknownPrice(subscription)
+        }
+        return { fetchedAt, planned, listed: new Set(all.map(({ id }) => id)) }
       })
 
       /**
        * Marks every other stored subscription as canceled. Stripe lists ended subscriptions, too, so one that it does not
-       * list was deleted with its customer. One that was moved to another price may continue there, but it is not Pro.
+       * list was deleted with its customer. One that was moved to another price may continue there, but it is no plan of ours.
        */
       const markOthersCanceled = (userId: string, customerId: string, fetchedAt: string, ids: ReadonlyArray<string>) =>
         sql`
@@ -61,37 +112,24 @@ export class Sync extends Context.Service<
         `
 
       const store = Effect.fnUntraced(
-        function* (userId: string, customerId: string, { fetchedAt, subscriptions }: Effect.Success<ReturnType<typeof fetch>>) {
-          const rows = subscriptions.map((subscription) => {
-            const item = stripe.proItem(subscription)
-            return {
-              user_id: userId,
-              id: subscription.id,
-              customer_id: customerId,
-              status: subscription.status,
-              current_period_start: timestampOf(item?.current_period_start ?? null),
-              current_period_end: timestampOf(item?.current_period_end ?? null),
-              cancel_at: timestampOf(subscription.cancel_at),
-              cancel_at_period_end: subscription.cancel_at_period_end,
-              invoice_url: openInvoiceUrl(subscription),
-              created_at: timestampOf(subscription.created),
-              fetched_at: fetchedAt
-            }
-          })
+        function* (userId: string, customerId: string, { fetchedAt, planned }: Effect.Success<ReturnType<typeof fetch>>) {
+          const rows = planned.map((each) => toRow(userId, fetchedAt, each))
           yield* sql`
           insert into subscriptions as s select * from json_populate_recordset(null::subscriptions, ${JSON.stringify(rows)}::text::json)
-          on conflict (user_id, id) do update set status = excluded.status, customer_id = excluded.customer_id,
+          on conflict (user_id, id) do update set status = excluded.status, customer_id = excluded.customer_id, plan = excluded.plan,
+            billing_interval = excluded.billing_interval, trial_end = excluded.trial_end, discount = excluded.discount,
             current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
             cancel_at = excluded.cancel_at, cancel_at_period_end = excluded.cancel_at_period_end,
             invoice_url = excluded.invoice_url, fetched_at = excluded.fetched_at
           where s.fetched_at < excluded.fetched_at
         `
-          const ids = subscriptions.map(({ id }) => id)
+          const ids = planned.map(({ subscription }) => subscription.id)
           yield* markOthersCanceled(userId, customerId, fetchedAt, ids)
+          if (planned.some(({ subscription }) => subscription.trial_start !== null)) yield* trials.record(userId)
           yield* sql`
           update billing_customers set synced_at = greatest(synced_at, ${fetchedAt}::text::timestamptz) where customer_id = ${customerId}
         `
-          yield* sql`select decide_tier(${userId}) as changed`
+          yield* sql`select decide_tier(${userId}, array(select json_array_elements_text(${planIds}::text::json))) as changed`
         },
         sql.withTransaction,
         retryConflicts(sql),
@@ -159,7 +197,8 @@ export class Sync extends Context.Service<
 
       const syncSubscriptions = Effect.fnUntraced(function* (userId: string, customerId: string) {
         const fetched = yield* fetch(customerId)
-        const { listed, subscriptions } = fetched
+        const { listed, planned } = fetched
+        const subscriptions = planned.map(({ subscription }) => subscription)
         yield* store(userId, customerId, fetched)
         const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
         for (const { id, status } of unknown)

@@ -1,6 +1,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { QuotaState } from "../api/account/Usage.ts"
 import type { CurrentSession, Tier } from "../api/auth/User.ts"
+import { limitsByTier, type TierLimits } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
 
@@ -29,8 +30,7 @@ export const quotaState = (limit: number | null, budget: number | null, taken: T
 export class Quota extends Context.Service<
   Quota,
   {
-    /** Prompts and millionths of a US dollar a day; null is unlimited. */
-    readonly limitsOf: (tier: Tier) => { readonly prompts: number | null; readonly budget: number | null }
+    readonly limitsOf: (tier: Tier) => TierLimits
     /** Today's quota of a user; takes nothing from it. */
     readonly today: (user: CurrentSession) => Effect.Effect<QuotaState>
   }
@@ -40,8 +40,7 @@ export class Quota extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* ReadSql
       const settings = yield* AppConfig
-      const prompts = { basic: settings.basicDailyPrompts, pro: settings.proDailyPrompts }
-      const limitsOf = (tier: Tier) => ({ prompts: prompts[tier] || null, budget: settings.dailyBudget[tier] ?? null })
+      const limitsOf = limitsByTier(settings)
 
       const today: Quota["Service"]["today"] = Effect.fnUntraced(function* (user) {
         const now = yield* Clock.currentTimeMillis

@@ -28,6 +28,7 @@ import { ContextTooLong } from "../api/openai/CompletionErrors.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 import { isoText } from "../api/Schemas.ts"
 import type { Price } from "../config/Models.ts"
+import { forTier } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { inOrder, makeBatches, unlockedRowsOf } from "../database/Batches.ts"
 import { keyLifetime } from "../database/IdempotencyKeys.ts"
@@ -338,14 +339,14 @@ export class Sending extends Context.Service<
           again,
           tier,
           dailyLimit: prompts,
-          runningLimit: userConcurrency[tier],
+          runningLimit: forTier(userConcurrency, tier),
           title: autoTitles === "off" || content === "" || given !== undefined ? null : (wordsOf(content) ?? null),
           settings: resolved,
           version: room.version,
           contextTokens: resolved.contextTokens,
           inputPrice: price?.input ?? 0,
           outputMicros: Math.ceil(resolved.maxOutputTokens * (price?.output ?? 0)),
-          dailySearches: dailySearches[tier],
+          dailySearches: forTier(dailySearches, tier),
           searchMicros: Math.round(searches * searchPrice),
           budget,
           key,

@@ -33,9 +33,9 @@ export interface BillingSettings {
   readonly secretKey: Redacted.Redacted
   /** Two while the secret is being rolled. */
   readonly webhookSecrets: ReadonlyArray<Redacted.Redacted>
-  /** The first price is sold. Subscriptions on the others, older prices, count as Pro, too. */
-  readonly proPriceIds: readonly [string, ...Array<string>]
   readonly apiBase: string | undefined
+  /** Whether checkouts collect tax. */
+  readonly collectsTax: boolean
   /** Whether the key is for live mode. Events of the other mode are ignored. */
   readonly isLive: boolean
 }
@@ -187,8 +187,8 @@ export const billing = Effect.fnUntraced(function* (environment: Environment) {
   return {
     secretKey,
     webhookSecrets: yield* webhookSecrets(environment),
-    proPriceIds: yield* proPriceIds,
     apiBase: yield* optionalUrl("STRIPE_API_BASE", ["http:", "https:"]),
+    collectsTax: (yield* choice("STRIPE_TAX", ["off", "on"])) === "on",
     isLive: mode === "live"
   }
 })
@@ -204,14 +204,4 @@ export const webhookSecrets = Effect.fnUntraced(function* (environment: Environm
     return yield* fail("STRIPE_WEBHOOK_SECRETS", `must each have at least ${minimumSecret} characters after whsec_ in production`)
   }
   return secrets.map((secret) => Redacted.make(secret, { label: "STRIPE_WEBHOOK_SECRETS" }))
-})
-
-export const proPriceIds = Effect.gen(function* () {
-  const prices = yield* optional("STRIPE_PRO_PRICE_ID")
-  if (prices === undefined) return yield* fail("STRIPE_PRO_PRICE_ID", "is required (or BILLING=off)")
-  const [sold = "", ...older] = prices.split(",").map((price) => price.trim())
-  if (sold === "" || older.includes("")) {
-    return yield* fail("STRIPE_PRO_PRICE_ID", "must be one price, or several separated by commas")
-  }
-  return [sold, ...older] as const
 })

@@ -11,12 +11,12 @@ export interface FrontEnd {
 
 const sessionId = "{CHECKOUT_SESSION_ID}"
 
-/** The pages of the front end at this URL, or what the API itself has. Both URLs have no trailing slash. */
-export const frontEndAt = (page: string | undefined, appUrl: string): FrontEnd => {
+/** The pages of the front end at this URL, or what the API itself has. Both URLs have no trailing slash. Plans begin at the lowest. */
+export const frontEndAt = (page: string | undefined, appUrl: string, lowestPlan: string): FrontEnd => {
   const afterCheckout = `${appUrl}/billing/return?session_id=${sessionId}`
   if (page === undefined) {
     const start = `${appUrl}/`
-    const upgrade = `${appUrl}/subscribe/pro`
+    const upgrade = `${appUrl}/subscribe/${lowestPlan}`
     return { afterCheckout, afterCancelledCheckout: start, afterPortal: start, upgrade, afterReturn: undefined }
   }
   return {

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs"
 import { Effect, Option, Result, Schema } from "effect"
 import { Tier } from "../api/auth/User.ts"
 import { Input, ThinkingLevel, Tool } from "../api/models/ModelsApi.ts"
 import { builtInModels } from "./BuiltInModels.ts"
-import { fail, optional, text } from "./Reading.ts"
+import type { Plan } from "./Plans.ts"
+import { fail, jsonText, optional, text } from "./Reading.ts"
 
 const Day = Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/u, { message: "must be a date like 2026-11-30" }))
 const Id = Schema.String.check(Schema.isMaxLength(100), Schema.isPattern(/^[a-z0-9](?:\.?[a-z0-9-])*$/u))
@@ -11,14 +11,23 @@ const Dollars = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1_00
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 }))
 const ThoughtTokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
 
+/** A value for Basic, and for plans. A plan without one has that of the next lower plan that has one, or else Basic's. */
+const byTier = <S extends Schema.Top>(value: S) =>
+  Schema.StructWithRest(Schema.Struct({ basic: value }), [Schema.Record(Schema.String, value)])
+type ByTier<A> = { readonly basic: A } & Readonly<Record<string, A>>
+
 /** A list for all tiers, or one for each. */
-const listByTier = <S extends Schema.Top>(member: S) =>
-  Schema.Union([Schema.Array(member), Schema.Struct({ basic: Schema.Array(member), pro: Schema.Array(member) })])
+const listByTier = <S extends Schema.Top>(member: S) => Schema.Union([Schema.Array(member), byTier(Schema.Array(member))])
+type ListByTier<A> = ReadonlyArray<A> | ByTier<ReadonlyArray<A>>
 
-type ListByTier<A> = ReadonlyArray<A> | Readonly<Record<Tier, ReadonlyArray<A>>>
+const isByTier = <A>(list: ListByTier<A>): list is ByTier<ReadonlyArray<A>> => !Array.isArray(list)
 
-export const listFor = <A>(list: ListByTier<A>, tier: Tier): ReadonlyArray<A> => ("basic" in list ? list[tier] : list)
-const PerTier = Schema.Struct({ basic: Tokens, pro: Tokens })
+/** The value of a tier in the settings, which name every plan. */
+export const valueFor = <A>(values: ByTier<A>, tier: Tier): A => values[tier] ?? values.basic
+export const listFor = <A>(list: ListByTier<A>, tier: Tier): ReadonlyArray<A> => (isByTier(list) ? valueFor(list, tier) : list)
+/** What any tier has. */
+export const listForAny = <A>(list: ListByTier<A>): ReadonlyArray<A> => (isByTier(list) ? Object.values(list).flat() : list)
+const PerTier = byTier(Tokens)
 
 /** US dollars per million tokens from a UTC day on, until the next price. */
 const Price = Schema.Struct({ from: Day, input: Dollars, cached: Dollars, output: Dollars })
@@ -97,20 +106,62 @@ const faultOf = (models: ReadonlyArray<Model>): string | undefined => {
 
 const decode = Schema.decodeUnknownResult(Schema.NonEmptyArray(Model))
 
+/** A name in the model's tiers and records that is neither Basic nor a plan. */
+const unknownTierIn = ({ contextTokens, maxOutputTokens, thinking, tiers, tools }: Model, known: ReadonlySet<string>) => {
+  const records = [maxOutputTokens, contextTokens, tools, thinking?.levels ?? []]
+  const named = records.flatMap((record) => (Array.isArray(record) ? [] : Object.keys(record)))
+  return [...tiers, ...named].find((name) => !known.has(name))
+}
+
+/** The same values, with one for each plan. */
+const filled = <A>(values: ByTier<A>, plans: ReadonlyArray<Plan>): ByTier<A> => {
+  const all: { basic: A } & Record<string, A> = { basic: values.basic }
+  let lower = values.basic
+  for (const { id } of plans) all[id] = lower = values[id] ?? lower
+  return all
+}
+
+const filledList = <A>(list: ListByTier<A>, plans: ReadonlyArray<Plan>) => (isByTier(list) ? filled(list, plans) : list)
+
+const withEveryPlan = (model: Model, plans: ReadonlyArray<Plan>): Model => ({
+  ...model,
+  tools: filledList(model.tools, plans),
+  thinking: model.thinking === null ? null : { ...model.thinking, levels: filledList(model.thinking.levels, plans) },
+  maxOutputTokens: filled(model.maxOutputTokens, plans),
+  contextTokens: filled(model.contextTokens, plans)
+})
+
+/** The catalogue that ships says `pro` for every plan. */
+const forPlans = (model: Model, plans: ReadonlyArray<Plan>): Model => {
+  const [first, ...others] = model.tiers.flatMap((tier) => (tier === "pro" ? plans.map(({ id }) => id) : [tier]))
+  const ofPro = <A>(values: ByTier<A>): ByTier<A> => {
+    const { basic } = values
+    return { basic, ...Object.fromEntries(plans.map(({ id }) => [id, values["pro"] ?? basic])) }
+  }
+  return {
+    ...model,
+    tiers: first === undefined ? model.tiers : [first, ...others],
+    maxOutputTokens: ofPro(model.maxOutputTokens),
+    contextTokens: ofPro(model.contextTokens)
+  }
+}
+
 /** `MODELS` is JSON, or the path of a JSON file. */
-const readModels = Effect.gen(function* () {
-  const configured = yield* optional("MODELS")
-  if (configured === undefined) return builtInModels
-  const json = configured.trimStart().startsWith("[")
-    ? Option.some(configured)
-    : Option.liftThrowable((path: string) => readFileSync(path, "utf8"))(configured)
-  if (Option.isNone(json)) return yield* fail("MODELS", "must be a JSON array, or the path of a file that can be read")
-  const value = Option.liftThrowable((source: string): unknown => JSON.parse(source))(json.value)
+const readModels = Effect.fnUntraced(function* (plans: ReadonlyArray<Plan>) {
+  const configured = yield* jsonText("MODELS")
+  if (configured === undefined) return builtInModels.map((model) => forPlans(model, plans))
+  const value = Option.liftThrowable((source: string): unknown => JSON.parse(source))(configured)
   if (Option.isNone(value)) return yield* fail("MODELS", "is not JSON")
   const models = decode(value.value)
   if (Result.isFailure(models)) return yield* fail("MODELS", `does not fit: ${models.failure.message.replaceAll(/\s+/g, " ")}`)
   const fault = faultOf(models.success)
-  return fault === undefined ? models.success : yield* fail("MODELS", fault)
+  if (fault !== undefined) return yield* fail("MODELS", fault)
+  const tiers = new Set(["basic", ...plans.map(({ id }) => id)])
+  for (const model of models.success) {
+    const unknown = unknownTierIn(model, tiers)
+    if (unknown !== undefined) return yield* fail("MODELS", `gives ${model.id} to ${unknown}, which is neither basic nor a plan`)
+  }
+  return models.success.map((model) => withEveryPlan(model, plans))
 })
 
 const defaultOf = (models: ReadonlyArray<Model>): string => models.find((model) => model.default === true)?.id ?? ""
@@ -131,13 +182,14 @@ const unlisted = (id: string): Model => ({
 })
 
 /** The models, and the one that answers in rooms that choose none: every tier may use it. */
-export const modelSettings = Effect.gen(function* () {
-  const models = yield* readModels
+export const modelSettings = Effect.fnUntraced(function* (plans: ReadonlyArray<Plan>) {
+  const models = yield* readModels(plans)
   const defaultModel = (yield* optional("GEMINI_MODEL")) ?? defaultOf(models)
   if (!Schema.is(Id)(defaultModel)) return yield* fail("GEMINI_MODEL", "must be a model name of [a-z0-9.-]")
-  const listed = models.some(({ id }) => id === defaultModel) ? models : [...models, unlisted(defaultModel)]
+  const listed = models.some(({ id }) => id === defaultModel) ? models : [...models, forPlans(unlisted(defaultModel), plans)]
+  const everyTier = ["basic", ...plans.map(({ id }) => id)] as const
   const settings: ModelSettings = {
-    models: listed.map((model) => (model.id === defaultModel ? { ...model, tiers: ["basic", "pro"] } : model)),
+    models: listed.map((model) => (model.id === defaultModel ? { ...model, tiers: everyTier } : model)),
     defaultModel
   }
   return settings

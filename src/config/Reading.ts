@@ -1,4 +1,5 @@
-import { Config, Effect, Schema } from "effect"
+import { readFileSync } from "node:fs"
+import { Config, Effect, Option, Schema } from "effect"
 import { integerFromText } from "../api/Schemas.ts"
 import { type NameWithDefault, type VariableName, variables } from "./Variables.ts"
 
@@ -58,6 +59,14 @@ export const optionalDollars = (name: VariableName) =>
   Effect.flatMap(optional(name), (value) => (value === undefined ? Effect.undefined : dollarsOf(name, value)))
 
 export const dollars = (name: NameWithDefault<string>) => Effect.flatMap(text(name), (value) => dollarsOf(name, value))
+
+/** A variable that holds a JSON array, or the path of a file with one. */
+export const jsonText = Effect.fnUntraced(function* (name: VariableName) {
+  const configured = yield* optional(name)
+  if (configured === undefined || configured.trimStart().startsWith("[")) return configured
+  const file = Option.liftThrowable((path: string) => readFileSync(path, "utf8"))(configured)
+  return Option.isSome(file) ? file.value : yield* fail(name, "must be a JSON array, or the path of a file that can be read")
+})
 
 /** The items of a comma-separated list, without the empty ones. */
 export const items = (list = ""): Array<string> =>

@@ -20,10 +20,10 @@ import {
   otpDelivery,
   moderation,
   otpWebhook,
-  proPriceIds,
   webhookSecrets
 } from "./Credentials.ts"
 import { modelNamedBy, type ModelSettings, modelSettings } from "./Models.ts"
+import { type BasicAndPaid, type Plan, plans } from "./Plans.ts"
 import {
   choice,
   dollars,
@@ -104,26 +104,26 @@ export interface Settings {
   /** Public base URL for links, without a trailing slash. */
   readonly appUrl: string
   readonly frontEnd: FrontEnd
+  /** The plans that are sold, from the lowest to the highest. */
+  readonly plans: ReadonlyArray<Plan>
   readonly basicDailyPrompts: number
-  /** 0 is unlimited. */
-  readonly proDailyPrompts: number
-  /** Google searches of a user of the tier per UTC day. */
-  readonly dailySearches: { readonly basic: number; readonly pro: number }
+  /** Millionths of a US dollar that a Basic user may cost per UTC day. */
+  readonly basicDailyBudget: number | undefined
+  /** Google searches of a user per UTC day. */
+  readonly dailySearches: BasicAndPaid<number>
   /** Millionths of a US dollar that one search costs. */
   readonly searchPrice: number
-  /** Millionths of a US dollar that a user of the tier may cost per UTC day. */
-  readonly dailyBudget: { readonly basic: number | undefined; readonly pro: number | undefined }
   /** Millionths of a US dollar that all users may cost per UTC day. */
   readonly dailySpendLimit: number | undefined
   /** Who may upload files and attach them. */
   readonly attachments: "all" | "pro" | "off"
-  /** Bytes that the files of a user of the tier may have together. */
-  readonly storageBytes: { readonly basic: number; readonly pro: number }
+  /** Bytes that the files of a user may have together. */
+  readonly storageBytes: BasicAndPaid<number>
   /** Where the files are kept; undefined for Postgres. */
   readonly s3: Bucket | undefined
   readonly workerConcurrency: number
-  /** Replies of one user that may be made at the same time, by tier. */
-  readonly userConcurrency: { readonly basic: number; readonly pro: number }
+  /** Replies of one user that may be made at the same time. */
+  readonly userConcurrency: BasicAndPaid<number>
   /** Requests that the process handles at the same time. Further requests wait, and then get 503 `overloaded`. */
   readonly requestConcurrency: number
   /** Who can read a shared link; with `off` none can be made either. */
@@ -230,6 +230,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
   const workerConcurrency = yield* integer("WORKER_CONCURRENCY", 1, 1000)
   const publicUrl = yield* appUrl(environment, port)
   const page = yield* playground
+  const sold = yield* plans(environment)
   return {
     environment,
     role,
@@ -249,7 +250,8 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     moderation: yield* moderation(environment),
-    ...(yield* modelSettings),
+    plans: sold,
+    ...(yield* modelSettings(sold)),
     autoTitles: yield* choice("AUTO_TITLES", ["model", "words", "off"]),
     titleModel: yield* modelNamedBy("TITLE_MODEL"),
     roomSummaries: (yield* choice("ROOM_SUMMARIES", ["on", "off"])) === "on",
@@ -258,17 +260,17 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     appUrl: publicUrl,
     frontEnd: frontEndAt(
       (yield* optionalUrl("FRONTEND_URL", ["http:", "https:"])) ?? (page === undefined ? undefined : publicUrl),
-      publicUrl
+      publicUrl,
+      sold[0]?.id ?? "pro"
     ),
     dailySearches: {
       basic: yield* integer("BASIC_DAILY_SEARCHES", 0, 1_000_000),
       pro: yield* integer("PRO_DAILY_SEARCHES", 0, 1_000_000)
     },
     searchPrice: Math.round((yield* dollars("SEARCH_PRICE_PER_1000")) / 1_000),
-    dailyBudget: { basic: yield* optionalDollars("BASIC_DAILY_BUDGET"), pro: yield* optionalDollars("PRO_DAILY_BUDGET") },
+    basicDailyBudget: yield* optionalDollars("BASIC_DAILY_BUDGET"),
     dailySpendLimit: yield* optionalDollars("DAILY_SPEND_LIMIT"),
     basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),
-    proDailyPrompts: yield* integer("PRO_DAILY_PROMPTS", 0, 1_000_000),
     attachments: yield* choice("ATTACHMENTS", ["all", "pro", "off"]),
     storageBytes: {
       basic: (yield* integer("BASIC_STORAGE_MB", 1, 10_000_000)) * 1_048_576,
@@ -300,7 +302,8 @@ const requirements = Effect.gen(function* () {
     gemini(environment),
     moderation(environment),
     billing(environment),
-    ...((yield* isBillingOn(environment)) ? [webhookSecrets(environment), proPriceIds] : []),
+    ...((yield* isBillingOn(environment)) ? [webhookSecrets(environment)] : []),
+    plans(environment),
     adminToken(environment)
   ]
   const results = yield* Effect.all(readings, { mode: "result" })

@@ -155,31 +155,47 @@ export const variables = {
   },
   STRIPE_PRO_PRICE_ID: {
     meaning:
-      "`price_…` of the Pro plan. In a comma-separated list the first price is offered at checkout, and subscriptions on the others (old prices) still count as Pro",
-    default: "required when `STRIPE_SECRET_KEY` is set"
+      "`price_…` of the Pro plan, where `PLANS` is not set. In a comma-separated list the first price is offered at checkout, and subscriptions on the others (old prices) still count as Pro",
+    default: "required when `STRIPE_SECRET_KEY` is set, unless `PLANS` is"
+  },
+  PLANS: {
+    meaning:
+      "plans that are sold, from the lowest to the highest, with prices, limits and trials ([docs/stripe.md](stripe.md#plans)): a JSON array, or the path of a JSON file. With it, `STRIPE_PRO_PRICE_ID` is not read",
+    default: "one plan `pro` with `STRIPE_PRO_PRICE_ID`, `PRO_DAILY_PROMPTS` and `PRO_DAILY_BUDGET`"
+  },
+  STRIPE_TAX: {
+    meaning: "`on` collects tax at checkout with Stripe Tax ([docs/stripe.md](stripe.md#tax))",
+    defaultValue: "off"
   },
   STRIPE_API_BASE: { meaning: "another host that speaks Stripe's protocol", default: "Stripe's" },
   BASIC_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Basic user", defaultValue: 5 },
-  PRO_DAILY_PROMPTS: { meaning: "prompts per UTC day for a Pro user; 0 is unlimited", defaultValue: 1000 },
+  PRO_DAILY_PROMPTS: {
+    meaning: "prompts per UTC day for a Pro user, and for each plan of `PLANS` that has none of its own; 0 is unlimited",
+    defaultValue: 1000
+  },
   BASIC_DAILY_BUDGET: { meaning: "US dollars that a Basic user may cost per UTC day, like `0.05`", default: "none" },
-  PRO_DAILY_BUDGET: { meaning: "US dollars that a Pro user may cost per UTC day", default: "none" },
+  PRO_DAILY_BUDGET: {
+    meaning: "US dollars that a Pro user, or one of a plan that has no budget of its own, may cost per UTC day",
+    default: "none"
+  },
   BASIC_DAILY_SEARCHES: {
     meaning:
       "Google searches per UTC day for a Basic user ([docs/models.md](models.md#search-and-web-pages)); then replies are made without search",
     defaultValue: 0
   },
-  PRO_DAILY_SEARCHES: { meaning: "Google searches per UTC day for a Pro user", defaultValue: 100 },
+  PRO_DAILY_SEARCHES: { meaning: "Google searches per UTC day for a user of Pro or another plan", defaultValue: 100 },
   SEARCH_PRICE_PER_1000: { meaning: "US dollars for 1,000 Google searches, with at most four decimals", defaultValue: "14" },
   DAILY_SPEND_LIMIT: {
     meaning: "US dollars that all users together may cost per UTC day; then questions get 503 `spend_limit_reached`",
     default: "none"
   },
   ATTACHMENTS: {
-    meaning: "who may upload files and attach them to questions ([docs/attachments.md](attachments.md)): `all`, `pro` or `off`",
+    meaning:
+      "who may upload files and attach them to questions ([docs/attachments.md](attachments.md)): `all`, `pro` (users of Pro or another plan) or `off`",
     defaultValue: "all"
   },
   BASIC_STORAGE_MB: { meaning: "MiB that the files of a Basic user may have together", defaultValue: 200 },
-  PRO_STORAGE_MB: { meaning: "the same for a Pro user", defaultValue: 5120 },
+  PRO_STORAGE_MB: { meaning: "the same for a user of Pro or another plan", defaultValue: 5120 },
   S3_ENDPOINT: {
     meaning: "S3-compatible service that keeps the files (`https://s3.eu-central-1.amazonaws.com`); `https` in production",
     default: "none: Postgres keeps them"
@@ -194,7 +210,7 @@ export const variables = {
       "replies of one Basic user that are made at the same time, over all rooms and processes; further ones wait. At most half of `WORKER_CONCURRENCY` counts, and at least 1",
     defaultValue: 3
   },
-  PRO_CONCURRENCY: { meaning: "the same for a Pro user", defaultValue: 10 },
+  PRO_CONCURRENCY: { meaning: "the same for a user of Pro or another plan", defaultValue: 10 },
   REQUEST_CONCURRENCY: {
     meaning:
       "requests that one process handles at the same time; further requests wait up to five seconds and then get 503 `overloaded`",

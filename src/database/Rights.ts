@@ -33,6 +33,7 @@ export const ownTables = [
   "stream_segments",
   "subscriptions",
   "throttles",
+  "trial_uses",
   "usage_daily",
   "webhook_events",
   "worker_heartbeats"

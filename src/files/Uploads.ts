@@ -16,6 +16,7 @@ import {
 import { type FileType, maximumBytes } from "../api/files/FileTypes.ts"
 import type { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import { Throttle } from "../auth/Throttle.ts"
+import { forTier } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
@@ -108,14 +109,14 @@ export class Uploads extends Context.Service<
       const bulkhead = makeBulkhead(turns)
 
       const checkPlan: Uploads["Service"]["checkPlan"] = (tier) =>
-        attachments === "all" || (attachments === "pro" && tier === "pro")
+        attachments === "all" || (attachments === "pro" && tier !== "basic")
           ? Effect.void
           : Effect.fail(new AttachmentsNotInPlan({ upgradeUrl: attachments === "off" ? null : frontEnd.upgrade }))
 
       /** Takes storage for a new upload, or nothing when there is not enough. */
       const begin = Effect.fnUntraced(function* ({ tier, userId }: CurrentSession, { bytes = 0, name, type }: Announced) {
         const id = FileId.make(uuid())
-        const limit = storageBytes[tier]
+        const limit = forTier(storageBytes, tier)
         const rows = yield* sql`
           with reserved as (
             update users set file_bytes = file_bytes + ${bytes}::int
@@ -131,7 +132,7 @@ export class Uploads extends Context.Service<
 
       /** Takes more storage for an upload that did not say how long it is. */
       const extend = Effect.fnUntraced(function* ({ tier, userId }: CurrentSession, id: FileId, bytes: number) {
-        const limit = storageBytes[tier]
+        const limit = forTier(storageBytes, tier)
         const rows = yield* sql`
           with reserved as (
             update users set file_bytes = file_bytes + ${bytes}::int

@@ -5,7 +5,7 @@ import type { Tier } from "../api/auth/User.ts"
 import { ModelNotInPlan, type ToolNotInPlan } from "../api/models/ModelErrors.ts"
 import type { ModelInfo, Tool } from "../api/models/ModelsApi.ts"
 import { ValidationFailed } from "../api/Problems.ts"
-import type { Model, Price } from "../config/Models.ts"
+import { type Model, type Price, valueFor } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
 
 import { faultOfOutputSchema } from "./JsonOutput.ts"
@@ -17,8 +17,6 @@ import { makeTools } from "./Tools.ts"
 /** How long before its retirement the default model is reported. */
 const noticeMillis = 30 * 86_400_000
 
-const requiredTier = ({ tiers }: Model): Tier => (tiers.includes("basic") ? "basic" : "pro")
-
 const includes = (model: Model, tier: Tier): boolean => model.tiers.includes(tier)
 
 const settingsFor = (model: Model, asked: ChosenSettings, room: RoomSettings, tier: Tier): ReplySettings => {
@@ -27,7 +25,7 @@ const settingsFor = (model: Model, asked: ChosenSettings, room: RoomSettings, ti
     model: model.id,
     temperature: chosen("temperature", asked, room),
     maxOutputTokens: Math.min(asked.maxOutputTokens ?? Infinity, outputTokens(model, tier, thinking.level)),
-    contextTokens: model.contextTokens[tier],
+    contextTokens: valueFor(model.contextTokens, tier),
     ...(asked.systemPrompt === undefined ? {} : { systemPrompt: asked.systemPrompt }),
     ...(asked.topP === undefined ? {} : { topP: asked.topP }),
     ...(asked.stop === undefined ? {} : { stop: asked.stop }),
@@ -56,6 +54,10 @@ export class Models extends Context.Service<
   {
     /** Every model, with its limits for a user of the tier. */
     readonly list: (tier: Tier) => Effect.Effect<ReadonlyArray<ModelInfo>>
+    /** What users of the tier may choose now. */
+    readonly choicesOf: (
+      tier: Tier
+    ) => Effect.Effect<{ readonly models: ReadonlyArray<string>; readonly tools: ReadonlyArray<Tool> }>
     /** Fails when a user of the tier may not choose the model for a room; null is the default model. */
     readonly check: (model: string | null | undefined, tier: Tier) => Effect.Effect<void, ValidationFailed | ModelNotInPlan>
     /** Fails when the room's model has no such level of thinking for a user of the tier. */
@@ -92,7 +94,10 @@ export class Models extends Context.Service<
     Models,
     Effect.gen(function* () {
       const config = yield* AppConfig
-      const { defaultModel, frontEnd, models, searchPrice } = config
+      const { defaultModel, frontEnd, models, plans, searchPrice } = config
+      const order: ReadonlyArray<Tier> = ["basic", ...plans.map(({ id }) => id)]
+      /** The lowest tier that has the model. */
+      const requiredTier = ({ tiers }: Model): Tier => order.find((tier) => tiers.includes(tier)) ?? "basic"
       const tools = makeTools(config)
       const byId = new Map(models.map((model) => [model.id, model]))
       const fallback = byId.get(defaultModel)
@@ -117,8 +122,8 @@ export class Models extends Context.Service<
           tools: tools.toolsOf(model, limitsOf),
           input,
           json,
-          maxOutputTokens: maxOutputTokens[limitsOf],
-          contextTokens: contextTokens[limitsOf],
+          maxOutputTokens: valueFor(maxOutputTokens, limitsOf),
+          contextTokens: valueFor(contextTokens, limitsOf),
           price: price === undefined ? null : { input: price.input, output: price.output, currency: "USD", perTokens: 1_000_000 },
           retiresAt,
           replacement
@@ -129,6 +134,15 @@ export class Models extends Context.Service<
         const time = yield* Clock.currentTimeMillis
         return models.map((model) => infoOf(model, tier, time))
       })
+
+      const choicesOf: Models["Service"]["choicesOf"] = (tier) =>
+        Effect.map(Clock.currentTimeMillis, (time) => {
+          const chosen = models.filter((model) => includes(model, tier) && !isRetired(model, time))
+          return {
+            models: chosen.map(({ id }) => id),
+            tools: [...new Set(chosen.flatMap((model) => tools.toolsOf(model, tier)))]
+          }
+        })
 
       const check: Models["Service"]["check"] = Effect.fn("Models.check")(function* (choice, tier) {
         if (choice === null || choice === undefined) return
@@ -184,7 +198,18 @@ export class Models extends Context.Service<
 
       const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt, searchPrice)
 
-      return Models.of({ list, check, checkThinking, checkTools, settle, isDefaultRetiring, inputOf, defaults, costOf })
+      return Models.of({
+        list,
+        choicesOf,
+        check,
+        checkThinking,
+        checkTools,
+        settle,
+        isDefaultRetiring,
+        inputOf,
+        defaults,
+        costOf
+      })
     })
   )
 }

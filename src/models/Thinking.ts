@@ -1,7 +1,7 @@
 import type { Tier } from "../api/auth/User.ts"
 import { defaultThinking, type Thinking, type ThinkingInput } from "../api/chat/Thinking.ts"
 import type { ThinkingLevel } from "../api/models/ModelsApi.ts"
-import { listFor, type Model } from "../config/Models.ts"
+import { listFor, listForAny, type Model, valueFor } from "../config/Models.ts"
 
 type Level = typeof ThinkingLevel.Type
 
@@ -17,7 +17,7 @@ export const levelsFor = ({ thinking }: Model, tier: Tier): ReadonlyArray<Level>
 
 /** The least thinking that a model has, whoever may choose it. */
 export const lowestLevel = (model: Model): Level | undefined => {
-  const known = new Set([...levelsFor(model, "basic"), ...levelsFor(model, "pro")])
+  const known = new Set(model.thinking === null ? [] : listForAny(model.thinking.levels))
   return allLevels.find((level) => known.has(level))
 }
 
@@ -46,5 +46,5 @@ const tokensAt = ({ thinking }: Model, level: Level | null): number =>
  */
 export const outputTokens = (model: Model, tier: Tier, level: Level | null): number => {
   const beyondDefault = level === null ? 0 : tokensAt(model, level) - tokensAt(model, model.thinking?.default ?? null)
-  return model.maxOutputTokens[tier] + Math.max(0, beyondDefault)
+  return valueFor(model.maxOutputTokens, tier) + Math.max(0, beyondDefault)
 }

@@ -4,7 +4,7 @@ import type { AskSettings } from "../api/chat/Settings.ts"
 import { ToolNotInPlan } from "../api/models/ModelErrors.ts"
 import type { Tool } from "../api/models/ModelsApi.ts"
 import { ValidationFailed } from "../api/Problems.ts"
-import { listFor, type Model } from "../config/Models.ts"
+import { listFor, listForAny, type Model } from "../config/Models.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { ReplySettings, RoomSettings } from "./Settings.ts"
 
@@ -18,7 +18,7 @@ export const makeTools = ({ frontEnd }: Pick<Settings, "frontEnd">) => {
   /** Why a user of the tier may not use the tool with the model; undefined when it may. */
   const faultOf = (tool: Tool, path: string, model: Model, tier: Tier): ToolNotInPlan | ValidationFailed | undefined => {
     if (toolsOf(model, tier).includes(tool)) return undefined
-    return toolsOf(model, "basic").includes(tool) || toolsOf(model, "pro").includes(tool)
+    return listForAny(model.tools).includes(tool)
       ? new ToolNotInPlan({ tool, upgradeUrl: frontEnd.upgrade })
       : new ValidationFailed({ errors: [{ path, message: `is not a tool of ${model.id}` }] })
   }

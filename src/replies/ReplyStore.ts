@@ -2,6 +2,7 @@ import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import type { Tier } from "../api/auth/User.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
+import { limitsByTier } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isPassing } from "../database/Connections.ts"
 import { inOrder, makeBatches, rowsOf, unlockedRowsOf } from "../database/Batches.ts"
@@ -194,7 +195,9 @@ export class ReplyStore extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
       const models = yield* Models
-      const { dailyBudget, userConcurrency } = yield* AppConfig
+      const config = yield* AppConfig
+      const { userConcurrency } = config
+      const limitsOf = limitsByTier(config)
 
       const claimInBatch = yield* makeBatches<ReplyJob, ClaimedRow | null, SqlError.SqlError>((jobs) => {
         const claimed = sql<ClaimedRow & { readonly position: number }>`
@@ -209,7 +212,7 @@ export class ReplyStore extends Context.Service<
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
             returning job.position, m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.is_moderated, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
               m.settings, c.system_prompt as room_prompt, c.model as room_model, c.temperature as room_temperature,
-              m.quota_day::text as quota_day, u.quota_key, case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
+              m.quota_day::text as quota_day, u.quota_key, tier_of(u) as tier,
               coalesce((select d.cost_micros + d.reserved_micros from usage_daily d
                 where m.attempt > 1 and d.quota_key = u.quota_key and d.day = m.quota_day), 0)::float8 as taken,
               coalesce((select sum(octet_length(s.body)) from stream_segments s where old.status = 'processing'
@@ -234,7 +237,7 @@ export class ReplyStore extends Context.Service<
           settings,
           systemPrompt: settings.systemPrompt === undefined ? roomPrompt : settings.systemPrompt,
           pausedUntil: until === undefined ? null : new Date(until),
-          isOverBudget: taken > (dailyBudget[tier] ?? Infinity),
+          isOverBudget: taken > (limitsOf(tier).budget ?? Infinity),
           now: Effect.map(elapsed, (milliseconds) => row.claimedAt.getTime() + milliseconds)
         }
       }, Effect.orDie)

@@ -77,7 +77,7 @@ export class TitleMaker extends Context.Service<
 
       const find = ({ questionId, roomId, userId }: TitleWakeup) => sql<Asked>`
         select left(q.content, ${maximumCharacters}) as content, u.quota_key,
-          case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
+          tier_of(u) as tier,
           coalesce(d.cost_micros + d.reserved_micros, 0)::float8 as spent, clock_timestamp() as started_at
         from chatrooms c
           join users u on u.id = c.user_id

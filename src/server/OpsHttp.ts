@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { SqlClient } from "effect/sql"
 import { Api } from "../api/Api.ts"
-import { Stripe } from "../billing/Stripe.ts"
+import { BillingCheck } from "../billing/BillingCheck.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { appliedMigration, newestMigration } from "../database/Migrations.ts"
 import { missingRights, summaryOf } from "../database/Rights.ts"
@@ -54,14 +54,12 @@ export const OpsHttp = HttpApiBuilder.group(
     const rightsCheck = yield* rights
 
     const { billing } = yield* AppConfig
-    const stripe = yield* Stripe
-    /** Fails on a price that Stripe does not know, which is a wrong setting; an outage of Stripe leaves the process ready. */
-    const priceCheck = yield* stripe.price.pipe(
-      Effect.as("ok" as const),
-      Effect.catch((failure) => Effect.succeed(failure.kind === "unavailable" ? ("ok" as const) : ("failed" as const))),
-      Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.succeed("ok" as const) }),
-      Effect.cachedWithTTL("1 minute")
-    )
+    const billingCheck = yield* BillingCheck
+    /** A wrong setting of billing, like a price that Stripe does not know; an outage of Stripe leaves the process ready. */
+    const billingState = Effect.timeoutOrElse(billingCheck.state, {
+      duration: "2 seconds",
+      orElse: () => Effect.succeed("ok" as const)
+    })
 
     return handlers.handleAll({
       healthz: () => Effect.succeed({ status: "ok" as const }),
@@ -79,7 +77,7 @@ export const OpsHttp = HttpApiBuilder.group(
           process: draining.isDraining() ? "draining" : "ok",
           model: (yield* models.isDefaultRetiring) ? "retiring" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),
-          ...(billing === undefined ? {} : { billing: yield* priceCheck })
+          ...(billing === undefined ? {} : { billing: yield* billingState })
         }
         const found = new Set(Object.values(checks))
         const isDegraded = found.delete("retiring")

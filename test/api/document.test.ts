@@ -266,6 +266,15 @@ describe("every refusal", () => {
       "422 idempotency_key_reused",
       "503 billing_unavailable"
     ],
+    ...["POST /subscribe/pro", "POST /subscribe/{plan}"].map((name) => [
+      name,
+      "404 plan_not_found",
+      "400 promotion_code_invalid",
+      "409 change_in_portal",
+      "400 validation_failed"
+    ]),
+    ["GET /plans", "503 billing_unavailable"],
+    ["GET /subscription/invoices", "404 no_customer", "503 billing_unavailable"],
     ["POST /subscription/cancel", "404 no_subscription", "503 billing_unavailable"],
     ["POST /subscription/reactivate", "409 not_cancelling", "409 subscription_ended", "503 billing_unavailable"],
     ["POST /subscription/portal", "404 no_customer", "503 billing_unavailable"],
@@ -329,6 +338,9 @@ describe("every header", () => {
     ["GET /chatroom/{id}/latest", "200", ["Retry-After"]],
     ["GET /search", "200", ["Link"]],
     ["POST /subscribe/pro", "201", ["Idempotent-Replayed", "Cache-Control"]],
+    ["POST /subscribe/{plan}", "201", ["Idempotent-Replayed", "Cache-Control"]],
+    ["GET /subscription/invoices", "200", ["Link", "Cache-Control"]],
+    ["GET /plans", "200", ["ETag", "Cache-Control"]],
     ["GET /user/me/export", "200", ["Content-Disposition", "Cache-Control"]]
   ])("of the contract is documented: %s %s", (name, status, headers) => {
     assert.containsAllKeys(at(name).responses[status].headers, headers)

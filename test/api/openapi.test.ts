@@ -45,7 +45,8 @@ const open = new Set([
   "GET /admin/feedback",
   "POST /webhook/stripe",
   "GET /share/:token",
-  "GET /share/:token/files/:message/:index"
+  "GET /share/:token/files/:message/:index",
+  "GET /plans"
 ])
 
 const withoutSlash = (path: string) => (path.length > 1 ? path.replace(/\/$/, "") : path)
@@ -279,7 +280,7 @@ describe("the server", () => {
       const reply = await call(
         method.toUpperCase(),
         path,
-        { id: room, mid: room, token: "unknown", message: "0", index: "0" },
+        { id: room, mid: room, plan: "pro", token: "unknown", message: "0", index: "0" },
         options
       )
       const codeOf = ({ body, status }: Reply) => `${status} ${path.startsWith("/v1/") ? body?.error?.code : body?.code}`
@@ -289,14 +290,16 @@ describe("the server", () => {
       const stale = await call(
         method.toUpperCase(),
         path,
-        { id: room, mid: room, token: "unknown", message: "0", index: "0" },
+        { id: room, mid: room, plan: "pro", token: "unknown", message: "0", index: "0" },
         { ...options, token: "x.y.z" }
       )
       assert.strictEqual(codeOf(stale), isOpenAi ? "401 invalid_api_key" : "401 token_invalid")
     }
   )
 
-  it.each(endpoints.filter(({ path }) => path.includes(":")).map((endpoint) => [nameOf(endpoint), endpoint] as const))(
+  // A plan belongs to no user.
+  const owned = endpoints.filter(({ path }) => path.includes(":") && path !== "/subscribe/:plan")
+  it.each(owned.map((endpoint) => [nameOf(endpoint), endpoint] as const))(
     "answers 404, never 403, to another user: %s",
     async (_, endpoint) => {
       const bob = await logIn(backend.url)
@@ -372,6 +375,10 @@ describe("the server", () => {
     await call("GET", "/auth/sessions", {}, { token })
     await call("GET", "/subscription/status", {}, { token })
     await call("POST", "/subscribe/pro", {}, { token })
+    await call("POST", "/subscribe/{plan}", { plan: "gold" }, { token })
+    const plans = await call("GET", "/plans")
+    await call("GET", "/plans", {}, { headers: { "if-none-match": plans.headers.get("etag") ?? "" } })
+    await call("GET", "/subscription/invoices", {}, { token })
     const list = await call("GET", "/chatroom", {}, { token })
     await call("GET", "/chatroom", {}, { token, headers: { "if-none-match": list.headers.get("etag") ?? "" } })
     await call("POST", "/webhook/stripe", {}, { body: {} })

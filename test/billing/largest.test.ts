@@ -9,6 +9,9 @@ const subscription = (id: string, url: string) => ({
   created: 1,
   cancel_at: null,
   cancel_at_period_end: false,
+  trial_start: null,
+  trial_end: null,
+  discounts: [],
   latest_invoice: { id: "in_1", status: "open", hosted_invoice_url: url },
   items: { data: [] }
 })

@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Person } from "../support/Client.ts"
+import { permutations } from "./permutations.ts"
 import { startStripeProxy } from "./StripeProxy.ts"
 import {
   stripeSubscriptions,
@@ -20,11 +21,6 @@ import { times } from "../support/times.ts"
 
 /** The events of a checkout that are handled. */
 const handled = ["customer.subscription.created", "invoice.paid", "customer.subscription.updated", "checkout.session.completed"]
-
-const permutations = <A>(items: ReadonlyArray<A>): Array<Array<A>> =>
-  items.length < 2
-    ? [[...items]]
-    : items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]))
 
 /** A person who has paid, and the events of that, in order, none of them delivered. */
 const paidWithoutWebhooks = async (

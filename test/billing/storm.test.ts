@@ -1,11 +1,14 @@
 import { Agent, request as httpRequest } from "node:http"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { shuffle } from "../../simulators/stripe/webhooks/Shuffle.ts"
+import { handledTypes } from "../../src/billing/Webhook.ts"
 import { sign } from "../../simulators/stripe/webhooks/Signature.ts"
 import { inParallel } from "../support/inParallel.ts"
 import { newUsers } from "../support/Users.ts"
 import type { Person } from "../support/Client.ts"
-import { openCheckout, jobsOf, objects, secret, startTestBackend, status, type TestBackend } from "./TestBackend.ts"
+import { jobsOf, objects, secret, status, type StripeEvent, type TestBackend } from "./TestBackend.ts"
+import { prices } from "./planSettings.ts"
+import { startTwoPlans, subscribeTo } from "./TwoPlans.ts"
 import { times } from "../support/times.ts"
 import { until } from "../support/wait.ts"
 
@@ -27,23 +30,81 @@ const deliver = (url: string, event: object) =>
     request.end(body)
   })
 
-/** What happens to a subscription after the payment; the customers take turns. */
-const histories: ReadonlyArray<(backend: TestBackend, subscription: string) => void> = [
-  () => {},
-  ({ stripe }, id) => stripe.setSubscriptionStatus({ subscription: id, status: "past_due" }),
-  ({ stripe }, id) => stripe.setSubscriptionStatus({ subscription: id, status: "canceled" }),
-  ({ stripe }, id) => stripe.refund({ charge: id }),
-  ({ stripe }, id) => stripe.refund({ charge: id, amount: 100 }),
-  ({ stripe }, id) => stripe.closeDispute({ dispute: stripe.openDispute({ charge: id }).id, outcome: "lost" }),
-  ({ stripe }, id) => stripe.closeDispute({ dispute: stripe.openDispute({ charge: id }).id, outcome: "won" }),
-  ({ stripe }, id) => {
-    for (const status of ["past_due", "unpaid", "active", "paused", "trialing"])
-      stripe.setSubscriptionStatus({ subscription: id, status })
-  },
-  ({ stripe }, id) => {
-    for (const status of ["trialing", "past_due", "unpaid"]) stripe.setSubscriptionStatus({ subscription: id, status })
+type History = (backend: TestBackend, subscription: string) => void
+
+const change =
+  (...to: ReadonlyArray<string>): History =>
+  ({ stripe }, subscription) => {
+    for (const price of to) stripe.changePrice({ subscription, price })
   }
+
+const refundAll: History = ({ stripe }, charge) => void stripe.refund({ charge })
+
+/** One after the other. */
+const both =
+  (...histories: ReadonlyArray<History>): History =>
+  (backend, subscription) => {
+    for (const history of histories) history(backend, subscription)
+  }
+
+const statuses =
+  (...words: ReadonlyArray<string>): History =>
+  ({ stripe }, subscription) => {
+    for (const status of words) stripe.setSubscriptionStatus({ subscription, status })
+  }
+
+/**
+ * What happens to a subscription after the checkout; the customers take turns. A third of them have a trial, in which nothing
+ * is charged: what needs a charge begins with a change of the price, which ends the trial.
+ */
+const histories: ReadonlyArray<History> = [
+  () => {},
+  statuses("past_due"),
+  statuses("canceled"),
+  both(change(prices.maxYear), refundAll),
+  both(change(prices.maxYear), ({ stripe }, id) => void stripe.refund({ charge: id, amount: 100 })),
+  both(change(prices.maxYear), ({ stripe }, id) => {
+    stripe.closeDispute({ dispute: stripe.openDispute({ charge: id }).id, outcome: "lost" })
+  }),
+  both(change(prices.maxYear), ({ stripe }, id) => {
+    stripe.closeDispute({ dispute: stripe.openDispute({ charge: id }).id, outcome: "won" })
+  }),
+  statuses("past_due", "unpaid", "active", "paused", "trialing"),
+  statuses("trialing", "past_due", "unpaid"),
+  change(prices.maxMonth),
+  change(prices.maxMonth, prices.proMonth),
+  change(prices.proYear, prices.maxYear, prices.proMonth),
+  both(change(prices.maxMonth), statuses("canceled")),
+  both(change(prices.proMonth), statuses("past_due"), change(prices.maxMonth))
 ]
+
+const planOf = new Map<string, string>([
+  [prices.proMonth, "pro"],
+  [prices.proYear, "pro"],
+  [prices.maxMonth, "max"],
+  [prices.maxYear, "max"]
+])
+
+/**
+ * The events that arrive. What was given back is known from its event alone, and a customer from any event that is
+ * handled; of the others some are lost.
+ */
+const arriving = (all: ReadonlyArray<StripeEvent>): ReadonlyArray<StripeEvent> => {
+  const handled = new Set<string>(handledTypes)
+  const known = new Set<unknown>()
+  const needed = (event: StripeEvent): boolean => {
+    if (event.type.startsWith("charge.refunded") || event.type.startsWith("charge.dispute.")) return true
+    const object = event.data.object
+    const customer = "customer" in object ? object.customer : undefined
+    if (!handled.has(event.type) || known.has(customer)) return false
+    known.add(customer)
+    return true
+  }
+  const first: Array<StripeEvent> = []
+  const others: Array<StripeEvent> = []
+  for (const event of shuffle(all, 1)) (needed(event) ? first : others).push(event)
+  return [...first, ...others].slice(0, eventCount)
+}
 
 const iso = (seconds: number | null | undefined) => (typeof seconds === "number" ? new Date(seconds * 1000).toISOString() : null)
 
@@ -65,11 +126,15 @@ const expectedOf = (backend: TestBackend) => {
       const graceEnds = ((item?.current_period_start ?? 0) + 7 * 86_400) * 1000
       const pays =
         ["active", "trialing"].includes(subscription.status) || (subscription.status === "past_due" && graceEnds > Date.now())
+      const plan = planOf.get(item?.price.id ?? "") ?? "none"
       return [
         subscription.metadata["userId"] ?? "",
         {
           id: subscription.id,
-          tier: pays && !withdrawnFrom.has(subscription.id) ? "pro" : "basic",
+          tier: pays && !withdrawnFrom.has(subscription.id) ? plan : "basic",
+          plan,
+          interval: item?.price.recurring?.interval,
+          trialEnd: iso(subscription.trial_end),
           status: subscription.status,
           start: iso(item?.current_period_start),
           end: iso(item?.current_period_end),
@@ -90,14 +155,20 @@ const storedNow = async (backend: TestBackend) => {
     current_period_end: Date
     cancel_at: Date | null
     cancel_at_period_end: boolean
-    is_pro: boolean
-  }>("select s.*, coalesce(u.pro_until > now(), false) as is_pro from subscriptions s join users u on u.id = s.user_id")
+    plan: string
+    billing_interval: string
+    trial_end: Date | null
+    tier: string
+  }>("select s.*, tier_of(u) as tier from subscriptions s join users u on u.id = s.user_id")
   return new Map(
     rows.map((row) => [
       row.user_id,
       {
         id: row.id,
-        tier: row.is_pro ? "pro" : "basic",
+        tier: row.tier,
+        plan: row.plan,
+        interval: row.billing_interval,
+        trialEnd: row.trial_end?.toISOString() ?? null,
         status: row.status,
         start: row.current_period_start.toISOString(),
         end: row.current_period_end.toISOString(),
@@ -112,7 +183,7 @@ describe("webhooks under load", () => {
   let backend: TestBackend
   let people: ReadonlyArray<Person>
   beforeAll(async () => {
-    backend = await startTestBackend({ backends: [{}, {}] })
+    backend = await startTwoPlans({ backends: [{}, {}] })
     people = await newUsers(backend.urls[0] ?? "", backend.database, customers)
   }, 300_000)
   afterAll(() => backend.stop(), 60_000)
@@ -120,7 +191,8 @@ describe("webhooks under load", () => {
   it("lead to Stripe's state, in random order and with duplicates", { timeout: 600_000 }, async () => {
     backend.stripe.holdWebhooks()
     await inParallel(16, people, async (person, index) => {
-      const session = backend.stripe.checkout({ session: await openCheckout(person), action: "pay" })
+      const opened = await subscribeTo(person, index % 3 === 0 ? "max" : "pro")
+      const session = backend.stripe.checkout({ session: opened.body.sessionId, action: "pay" })
       const subscription = String(session.subscription)
       // A fifth cancel, and half of those undo it.
       if (index % 5 === 0) await backend.sdk.subscriptions.update(subscription, { cancel_at_period_end: true })
@@ -141,7 +213,7 @@ describe("webhooks under load", () => {
       )
     }
     backend.stripe.dropHeldWebhooks()
-    const events = shuffle(objects(backend, "event"), 1).slice(0, eventCount)
+    const events = shuffle(arriving(objects(backend, "event")), 2)
     const deliveries = shuffle([...events, ...shuffle(events, 2).slice(0, deliveryCount - eventCount)], 3)
     assert.lengthOf(events, eventCount)
     assert.lengthOf(deliveries, deliveryCount)
@@ -167,6 +239,10 @@ describe("webhooks under load", () => {
           subscription: subscription?.id ?? "",
           status: index % 400 === 0 ? "unpaid" : "active"
         })
+      } else if (index % 200 === 100) {
+        const live = objects(backend, "subscription").filter(({ status }) => status === "active" || status === "trialing")
+        const [subscription, price] = [live[(index / 100) % live.length], index % 400 === 100 ? prices.maxMonth : prices.proYear]
+        backend.stripe.changePrice({ subscription: subscription?.id ?? "", price })
       }
     })
     const delivered = performance.now()
@@ -186,11 +262,14 @@ describe("webhooks under load", () => {
     const runs = backend.stripe.requests({ path: "/v1/subscriptions" }).length - askedBefore
     const seconds = (millis: number) => (millis / 1000).toFixed(1)
     const tiers = [...expected.values()].map(({ tier }) => tier)
+    const trials = objects(backend, "subscription").filter(({ trial_start: start }) => start !== null).length
+    const [uses] = await backend.database.query<{ uses: number }>("select count(*)::int as uses from trial_uses")
     process.stdout.write(
       `storm: ${customers} customers, ${eventCount} events, ${deliveryCount} deliveries in ${seconds(delivered - began)} s ` +
         `(${Math.round((deliveryCount / (delivered - began)) * 1000)}/s, slowest ${Math.round(slowest.millis)} ms), all settled after ${seconds(finished - began)} s; ` +
         `jobs after number ${jobsBefore}: ${runs} asked Stripe; inbox ${JSON.stringify(counts)}; ` +
-        `${tiers.filter((tier) => tier === "pro").length} pro, ${tiers.filter((tier) => tier === "basic").length} basic; differences: ${differences.length}\n`
+        `${["max", "pro", "basic"].map((name) => `${tiers.filter((tier) => tier === name).length} ${name}`).join(", ")}; ` +
+        `${trials} trials; differences: ${differences.length}\n`
     )
     assert.deepStrictEqual(
       differences.slice(0, 5).map(([user, value]) => ({ expected: value, found: found.get(user) })),
@@ -199,8 +278,11 @@ describe("webhooks under load", () => {
     assert.strictEqual(expected.size, customers)
     assert.strictEqual(found.size, customers)
     assert.strictEqual(counts?.pending, 0)
-    // Both tiers occur, so equality is not a coincidence.
-    assert.isAbove(tiers.filter((tier) => tier === "pro").length, customers / 5)
+    assert.strictEqual(uses?.uses, trials)
+    assert.isAtLeast(trials, Math.floor(customers / 3))
+    // Every tier occurs, so equality is not a coincidence.
+    assert.isAbove(tiers.filter((tier) => tier === "pro").length, customers / 10)
+    assert.isAbove(tiers.filter((tier) => tier === "max").length, customers / 10)
     assert.isAbove(tiers.filter((tier) => tier === "basic").length, customers / 5)
     await inParallel(8, people.slice(0, 100), async (person) => {
       const own = await status(person)

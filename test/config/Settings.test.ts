@@ -70,8 +70,8 @@ describe("a setting that is not set", () => {
       host,
       jwtTtl,
       logLevel,
+      plans: [{ dailyPrompts: proDailyPrompts } = { dailyPrompts: undefined }],
       port,
-      proDailyPrompts,
       requestConcurrency,
       role,
       workerConcurrency
@@ -184,8 +184,8 @@ describe("a setting that is set", () => {
       jwtTtl,
       logLevel,
       migrate,
+      plans: [{ dailyPrompts: proDailyPrompts } = { dailyPrompts: undefined }],
       port,
-      proDailyPrompts,
       requestConcurrency,
       role,
       workerConcurrency
@@ -347,8 +347,110 @@ describe("a setting that is set", () => {
   })
 
   it("lists several prices, the sold one first", async () => {
-    const { billing } = await settings({ ...production, ...stripe, STRIPE_PRO_PRICE_ID: "price_new, price_old" })
-    assert.deepStrictEqual(billing?.proPriceIds, ["price_new", "price_old"])
+    const { plans } = await settings({ ...production, ...stripe, STRIPE_PRO_PRICE_ID: "price_new, price_old" })
+    assert.deepStrictEqual(plans[0]?.prices, [{ interval: undefined, sold: "price_new", former: ["price_old"] }])
+  })
+
+  it("reads plans from the lowest to the highest, with the defaults of Pro", async () => {
+    const PLANS = JSON.stringify([
+      { id: "lite", name: "Lite", prices: { month: "price_a, price_b" } },
+      {
+        id: "max-2",
+        name: "Max",
+        prices: { year: "price_d", month: "price_c" },
+        dailyPrompts: 0,
+        dailyBudget: 0.5,
+        trialDays: 14
+      },
+      { id: "own", name: "Own", prices: { year: "price_e" }, dailyBudget: null }
+    ])
+    const { STRIPE_PRO_PRICE_ID: _unread, ...others } = stripe
+    const { models, plans } = await settings({
+      ...production,
+      ...others,
+      PLANS,
+      PRO_DAILY_PROMPTS: "7",
+      PRO_DAILY_BUDGET: "2"
+    })
+    assert.deepStrictEqual(plans, [
+      {
+        id: "lite",
+        name: "Lite",
+        prices: [{ interval: "month", sold: "price_a", former: ["price_b"] }],
+        dailyPrompts: 7,
+        dailyBudget: 2_000_000,
+        trialDays: 0
+      },
+      {
+        id: "max-2",
+        name: "Max",
+        prices: [
+          { interval: "month", sold: "price_c", former: [] },
+          { interval: "year", sold: "price_d", former: [] }
+        ],
+        dailyPrompts: 0,
+        dailyBudget: 500_000,
+        trialDays: 14
+      },
+      {
+        id: "own",
+        name: "Own",
+        prices: [{ interval: "year", sold: "price_e", former: [] }],
+        dailyPrompts: 7,
+        dailyBudget: undefined,
+        trialDays: 0
+      }
+    ])
+    // The catalogue that ships gives every plan what it gives Pro.
+    const paid = models.find(({ id }) => id === "gemini-3.1-pro-preview")
+    assert.deepStrictEqual(paid?.tiers, ["lite", "max-2", "own"])
+    assert.deepStrictEqual(paid?.contextTokens, { basic: 32_000, lite: 128_000, "max-2": 128_000, own: 128_000 })
+  })
+
+  it("gives a plan that a catalogue does not name the value of the next lower one", async () => {
+    const [model] = (await settings(test)).models
+    const PLANS = JSON.stringify(["lite", "pro", "max"].map((id) => ({ id, name: id, prices: { month: `price_${id}` } })))
+    const MODELS = JSON.stringify([
+      {
+        ...model,
+        tiers: ["basic", "max"],
+        tools: { basic: [], pro: ["search"] },
+        maxOutputTokens: { basic: 10, pro: 20 },
+        contextTokens: { basic: 100, lite: 200, max: 300 }
+      }
+    ])
+    const [read] = (await settings({ ...test, PLANS, MODELS })).models
+    assert.deepStrictEqual(read?.maxOutputTokens, { basic: 10, lite: 10, pro: 20, max: 20 })
+    assert.deepStrictEqual(read?.contextTokens, { basic: 100, lite: 200, pro: 200, max: 300 })
+    assert.deepStrictEqual(read?.tools, { basic: [], lite: [], pro: ["search"], max: ["search"] })
+    assert.strictEqual(await refusal({ ...test, MODELS }), `MODELS: gives ${model?.id} to max, which is neither basic nor a plan`)
+  })
+
+  it("refuses plans that do not fit together", async () => {
+    const plan = { id: "pro", name: "Pro", prices: { month: "price_a" } }
+    const refused = async (...plans: ReadonlyArray<object>) => refusal({ ...production, ...stripe, PLANS: JSON.stringify(plans) })
+    assert.strictEqual(await refused(plan, plan), "PLANS: names the plan pro twice")
+    assert.strictEqual(await refused(plan, { ...plan, id: "max" }), "PLANS: names the price price_a twice")
+    assert.strictEqual(await refused({ ...plan, prices: {} }), "PLANS: must give pro a price by the month or by the year")
+    for (const wrong of [
+      { id: "basic" },
+      { id: "Pro" },
+      { name: "" },
+      { trialDays: 731 },
+      { trialDays: 1.5 },
+      { dailyBudget: 0 },
+      { dailyPrompts: -1 },
+      { prices: { month: "" } },
+      { prices: { month: "price_a,,price_b" } }
+    ])
+      assert.match(await refused({ ...plan, ...wrong }), /^PLANS: does not fit: /, JSON.stringify(wrong))
+    assert.match(await refused(), /^PLANS: does not fit: /)
+    assert.strictEqual(await refusal({ ...test, PLANS: "[" }), "PLANS: is not JSON")
+    assert.strictEqual(
+      await refusal({ ...test, PLANS: "/no/such/file.json" }),
+      "PLANS: must be a JSON array, or the path of a file that can be read"
+    )
+    assert.strictEqual(await refusal({ ...production, ...stripe, STRIPE_TAX: "yes" }), "STRIPE_TAX: must be one of off, on")
   })
 
   it("hides secrets in JSON, in strings and in inspect", async () => {
@@ -488,7 +590,13 @@ describe("a setting that is not usable", () => {
 
 describe("the table of variables", () => {
   it("has only names that are read", () => {
-    const readers = ["src/config/Settings.ts", "src/config/Credentials.ts", "src/config/Models.ts", "dev/main.ts"]
+    const readers = [
+      "src/config/Settings.ts",
+      "src/config/Credentials.ts",
+      "src/config/Models.ts",
+      "src/config/Plans.ts",
+      "dev/main.ts"
+    ]
       .map((file) => readFileSync(file, "utf8"))
       .join("")
     for (const name of Object.keys(variables)) assert.include(readers, `"${name}"`)

@@ -56,6 +56,7 @@ const open = new Set([
   "stripeWebhook",
   "getShared",
   "getSharedFile",
+  "listPlans",
   "healthz",
   "readyz"
 ])
@@ -126,6 +127,7 @@ const pathsFor = (
   if (path.startsWith("/files/:id")) return path.replace(":id", file)
   if (path.startsWith("/v1/models/:id")) return path.replace(":id", room)
   if (path.startsWith("/auth/sessions/:id")) return path.replace(":id", session)
+  if (path === "/subscribe/:plan") return path.replace(":plan", "pro")
   if (path.startsWith("/user/keys/:id")) return path.replace(":id", apiKey)
   // A link's id is not its token.
   if (path.startsWith("/share"))
@@ -181,8 +183,9 @@ describe("routes", () => {
 })
 
 describe("another user's resource", () => {
-  // Models belong to no user.
-  const withParams = endpoints.filter(({ path }) => path.includes(":") && path !== "/v1/models/:id")
+  // Models and plans belong to no user.
+  const common = ["/v1/models/:id", "/subscribe/:plan"]
+  const withParams = endpoints.filter(({ path }) => path.includes(":") && !common.includes(path))
 
   it.each(withParams)(
     "is 404 and unchanged for $method $path, exactly as one that does not exist",

@@ -100,7 +100,9 @@ describe("Cache-Control", () => {
       // Of these, two say otherwise below, the models in test/models, and the bytes of a file in test/files.
       if (path.endsWith("/stream") || path === "/chatroom" || path === "/models" || path.endsWith("/content")) return
       const answered = await get(`${pathOf(path)}${path === "/search" ? "?q=reads" : ""}`)
-      assert.include(path === "/billing/return" ? [400] : [200], answered.status, answered.text)
+      // Without Stripe there are no invoices.
+      const expected = path === "/billing/return" ? 400 : path === "/subscription/invoices" ? 503 : 200
+      assert.strictEqual(answered.status, expected, answered.text)
       assert.strictEqual(answered.headers["cache-control"], noStore)
     }
   )

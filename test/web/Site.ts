@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { freePort } from "../../dev/freePort.ts"
 import { buildPage } from "../../scripts/web.ts"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
-import { startStripeSimulator } from "../../simulators/stripe/StripeSimulator.ts"
+import { startStripeSimulator, type StripeSimulatorOptions } from "../../simulators/stripe/StripeSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
@@ -20,7 +20,10 @@ export interface Site {
 
 const webhookSecret = "whsec_of_the_browser_tests"
 
-export const startSite = async (settings: Readonly<Record<string, string>> = {}): Promise<Site> => {
+export const startSite = async (
+  settings: Readonly<Record<string, string>> = {},
+  simulator: StripeSimulatorOptions = {}
+): Promise<Site> => {
   const folder = mkdtempSync(join(tmpdir(), "page-"))
   await buildPage(folder, { compress: false })
   const database = await createDatabase()
@@ -29,7 +32,8 @@ export const startSite = async (settings: Readonly<Record<string, string>> = {})
   const proxy = await TcpProxy.start(`http://127.0.0.1:${port}`)
   const url = `http://127.0.0.1:${proxy.port}`
   const stripe = await startStripeSimulator({
-    webhooks: [{ url: `http://127.0.0.1:${port}/webhook/stripe`, secret: webhookSecret }]
+    webhooks: [{ url: `http://127.0.0.1:${port}/webhook/stripe`, secret: webhookSecret }],
+    ...simulator
   })
   const backend = await startBackend({
     DATABASE_URL: database.url,

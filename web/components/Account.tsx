@@ -3,6 +3,7 @@ import { attempt } from "../state/attempt.ts"
 import { closeDialog, openDialog } from "../state/panels.ts"
 import { logOut } from "../state/session.ts"
 import { Dialog } from "./Dialog.tsx"
+import { Invoices } from "./Invoices.tsx"
 import { Links } from "./Links.tsx"
 import { Plan } from "./Plan.tsx"
 import { Sessions } from "./Sessions.tsx"
@@ -10,6 +11,7 @@ import { Usage } from "./Usage.tsx"
 
 const tabs = [
   ["plan", "Plan"],
+  ["invoices", "Invoices"],
   ["usage", "Usage"],
   ["sessions", "Sessions"],
   ["links", "Links"]
@@ -44,6 +46,7 @@ export const Account = ({ tab }: { readonly tab: Tab }) => (
       ))}
     </nav>
     {tab === "plan" && <Plan />}
+    {tab === "invoices" && <Invoices />}
     {tab === "usage" && <Usage />}
     {tab === "sessions" && <Sessions />}
     {tab === "links" && <Links />}

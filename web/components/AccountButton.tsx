@@ -1,4 +1,4 @@
-import { me } from "../state/account.ts"
+import { me, tierName } from "../state/account.ts"
 import { openDialog } from "../state/panels.ts"
 import { HttpButton } from "./HttpButton.tsx"
 import { Icon } from "./Icon.tsx"
@@ -15,7 +15,7 @@ export const AccountButton = () => {
         <button type="button" class="account-button" onClick={() => openDialog({ name: "account", tab: "plan" })}>
           <Icon name="user" />
           <span class="account-name">{user.name ?? user.mobile}</span>
-          <span class={`tier ${user.tier}`}>{user.tier === "pro" ? "Pro" : "Basic"}</span>
+          <span class={`tier ${user.tier === "basic" ? "basic" : "pro"}`}>{tierName(user.tier)}</span>
         </button>
         <HttpButton label="account and quota" operations={["GET /user/me", "GET /user/usage"]} />
       </div>

@@ -4,26 +4,43 @@ import { isInCookie } from "../api/tokens.ts"
 import {
   cancelSubscription,
   loadMe,
+  loadPlans,
   loadSubscription,
-  me,
   openCheckout,
   openPortal,
+  plans,
   reactivate,
-  type Subscription
+  type Subscription,
+  tierName
 } from "../state/account.ts"
 import { attempt } from "../state/attempt.ts"
-import { day } from "../text/format.ts"
+import { day, price } from "../text/format.ts"
 import { HttpButton } from "./HttpButton.tsx"
 import { Loaded } from "./Loaded.tsx"
+import { Offers } from "./Offers.tsx"
 import { QuotaMeter } from "./QuotaMeter.tsx"
 import { useLoaded } from "./useLoaded.ts"
 
+/** The discount in words: `20% off (SPRING) until 3 Mar 2027`. */
+const discountText = ({ amountOff, code, currency, endsAt, name, percentOff }: NonNullable<Subscription["discount"]>): string => {
+  const off = percentOff === null ? price(amountOff ?? 0, currency ?? "usd") : `${percentOff}%`
+  const label = code ?? name
+  return `${off} off${label === null ? "" : ` (${label})`}${endsAt === null ? "" : ` until ${day(endsAt)}`}.`
+}
+
 /** What there is to know of a subscription, in the order of its weight. */
-const factsOf = ({ cancelAt, currentPeriodEnd, graceEndsAt, tier }: Subscription): ReadonlyArray<string> => [
-  ...(graceEndsAt === null ? [] : [`An invoice is open. Pro ends on ${day(graceEndsAt)} unless it is paid.`]),
-  ...(cancelAt === null ? [] : [`Pro ends on ${day(cancelAt)}.`]),
-  ...(tier === "pro" && cancelAt === null && currentPeriodEnd !== null ? [`Renews on ${day(currentPeriodEnd)}.`] : [])
-]
+const factsOf = (subscription: Subscription): ReadonlyArray<string> => {
+  const { cancelAt, currentPeriodEnd, discount, graceEndsAt, interval, tier, trialEndsAt } = subscription
+  const name = tierName(tier)
+  const renews = tier !== "basic" && cancelAt === null && trialEndsAt === null && currentPeriodEnd !== null
+  return [
+    ...(graceEndsAt === null ? [] : [`An invoice is open. ${name} ends on ${day(graceEndsAt)} unless it is paid.`]),
+    ...(trialEndsAt === null ? [] : [`The trial ends on ${day(trialEndsAt)}.`]),
+    ...(cancelAt === null ? [] : [`${name} ends on ${day(cancelAt)}.`]),
+    ...(renews ? [`Renews on ${day(currentPeriodEnd)}${interval === null ? "" : `, by the ${interval}`}.`] : []),
+    ...(discount === null ? [] : [discountText(discount)])
+  ]
+}
 
 /** Leads to a page of Stripe: in this tab when the session outlives the page, else from a link that opens another tab. */
 const useLeaving = () => {
@@ -37,8 +54,14 @@ const useLeaving = () => {
   return { address, leave }
 }
 
+/** Whether a subscriber can change to another price. */
+const hasChoice = (): boolean => plans.value.flatMap(({ prices }) => prices).length > 1
+
 export const Plan = () => {
-  const loaded = useLoaded(loadSubscription)
+  const loaded = useLoaded(async () => {
+    const [subscription] = await Promise.all([loadSubscription(), loadPlans()])
+    return subscription
+  })
   const { address, leave } = useLeaving()
   const refresh = () => void Promise.all([loaded.reload(), loadMe().catch(() => {})])
   useEffect(() => {
@@ -52,12 +75,13 @@ export const Plan = () => {
         <>
           <div class="plan">
             <h3>
-              {subscription.tier === "pro" ? "Pro" : "Basic"}
+              {tierName(subscription.tier)}
               <HttpButton
                 label="plan"
                 operations={[
                   "GET /subscription/status",
-                  "POST /subscribe/pro",
+                  "GET /plans",
+                  "POST /subscribe/:plan",
                   "POST /subscription/portal",
                   "POST /subscription/cancel",
                   "POST /subscription/reactivate"
@@ -69,25 +93,23 @@ export const Plan = () => {
             ))}
             <QuotaMeter />
           </div>
+          {subscription.tier === "basic" && (
+            <Offers choose={(plan, interval) => void leave(() => openCheckout(plan, interval))} />
+          )}
           <div class="dialog-actions">
-            {subscription.tier === "basic" && (
-              <button type="button" class="button main" onClick={() => void leave(openCheckout)}>
-                Upgrade to Pro
-              </button>
-            )}
             {subscription.status !== null && (
               <button type="button" class="button" onClick={() => void leave(openPortal)}>
-                Cards and invoices
+                {subscription.tier !== "basic" && hasChoice() ? "Change the plan, cards and invoices" : "Cards and invoices"}
               </button>
             )}
-            {subscription.tier === "pro" && subscription.cancelAt === null && (
+            {subscription.tier !== "basic" && subscription.cancelAt === null && (
               <button type="button" class="button" onClick={change(cancelSubscription)}>
-                Cancel Pro
+                Cancel {tierName(subscription.tier)}
               </button>
             )}
             {subscription.cancelAt !== null && (
               <button type="button" class="button main" onClick={change(reactivate)}>
-                Keep Pro
+                Keep {tierName(subscription.tier)}
               </button>
             )}
           </div>
@@ -99,7 +121,6 @@ export const Plan = () => {
               in another tab. This page follows when you come back.
             </p>
           )}
-          {me.value?.tier === "basic" && <p class="hint">Pro has more prompts a day, longer answers and more models.</p>}
         </>
       )}
     </Loaded>

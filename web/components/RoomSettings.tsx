@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals"
 import { useId } from "preact/hooks"
 import { attempt } from "../state/attempt.ts"
-import { defaultModel, type ModelInfo, models } from "../state/account.ts"
+import { defaultModel, type ModelInfo, models, tierName } from "../state/account.ts"
 import { closeDialog } from "../state/panels.ts"
 import { changeRoom, type Room } from "../state/rooms.ts"
 import { Dialog } from "./Dialog.tsx"
@@ -14,7 +14,7 @@ const modelChoices = () => [
   { value: "", label: `Default (${defaultModel.value?.name ?? "the server's"})`, isDisabled: false },
   ...models.value.map(({ available, id, name, requiredTier }) => ({
     value: id,
-    label: available ? name : `${name} (${requiredTier === "pro" ? "Pro" : "not available"})`,
+    label: available ? name : `${name} (${requiredTier === "basic" ? "not available" : tierName(requiredTier)})`,
     isDisabled: !available
   }))
 ]

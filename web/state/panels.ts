@@ -4,7 +4,7 @@ import type { Operation } from "../api/contract.ts"
 
 /** The dialog that is open. */
 export type Dialog =
-  | { readonly name: "account"; readonly tab: "plan" | "usage" | "sessions" | "links" }
+  | { readonly name: "account"; readonly tab: "plan" | "invoices" | "usage" | "sessions" | "links" }
   | { readonly name: "receipt"; readonly replyId: string }
   | { readonly name: "settings"; readonly roomId: string }
   | { readonly name: "rename"; readonly roomId: string }

@@ -34,6 +34,13 @@ export const money = (micros: number): string => {
   return `$${dollars.toFixed(digits)}`
 }
 
+/** An amount in the minor units of its currency: `$20.00`. */
+export const price = (amount: number, currency: string): string => {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency })
+  const digits = format.resolvedOptions().maximumFractionDigits ?? 2
+  return format.format(amount / 10 ** digits)
+}
+
 /** A body as it is read best: JSON with indentation, anything else unchanged. */
 export const pretty = (text: string): string => {
   try {

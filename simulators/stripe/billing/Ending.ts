@@ -36,7 +36,10 @@ export const expireIncomplete = (account: Account, subscription: Subscription) =
 export const creditUnusedTime = (account: Account, subscription: Subscription) => {
   const { current_period_end: end, current_period_start: start, price, quantity } = itemOf(subscription)
   const unused = Math.max(0, end - account.now()) / (end - start)
-  const invoice = draftInvoice(account, subscription, "subscription_update", -Math.round(price.unit_amount * quantity * unused))
+  const invoice = draftInvoice(account, subscription, "subscription_update", {
+    amount: -Math.round(price.unit_amount * quantity * unused),
+    description: `Unused time on ${account.find("product", price.product)?.name ?? price.id}`
+  })
   finalizeInvoice(account, invoice)
   markPaid(account, invoice)
 }

@@ -2,11 +2,25 @@ import type { Account } from "../Account.ts"
 import { type BillingReason, type Invoice, type InvoicePayment, makeInvoice, makeInvoicePayment } from "../objects/Invoice.ts"
 import type { PaymentIntent } from "../objects/Payment.ts"
 import { itemOf, type Subscription } from "../objects/Subscription.ts"
+import { currentDiscount, useDiscount } from "./Discounts.ts"
 import { openIntent } from "./Payments.ts"
+import { priced } from "./Pricing.ts"
 
-/** Creates a draft for the subscription's current period, or for the given amount. */
-export const draftInvoice = (account: Account, subscription: Subscription, reason: BillingReason, amount?: number): Invoice => {
+/** What an invoice is for instead of the whole of the current period. */
+interface Part {
+  /** Minor units; negative for a credit. */
+  readonly amount: number
+  readonly description: string
+}
+
+/** Creates a draft for the subscription's current period, or for a part of it. A trial costs nothing. */
+export const draftInvoice = (account: Account, subscription: Subscription, reason: BillingReason, part?: Part): Invoice => {
   const item = itemOf(subscription)
+  const isTrial = subscription.trial_end !== null && subscription.trial_end > account.now()
+  const amount = part?.amount ?? (isTrial ? 0 : item.price.unit_amount * item.quantity)
+  const found = part === undefined ? currentDiscount(account, subscription) : undefined
+  const discount = amount > 0 ? found : undefined
+  const coupon = account.find("coupon", discount?.source.coupon)
   const customer = account.get("customer", subscription.customer)
   const product = account.find("product", item.price.product)?.name ?? item.price.id
   const invoice = makeInvoice(account.birth(), {
@@ -14,9 +28,12 @@ export const draftInvoice = (account: Account, subscription: Subscription, reaso
     subscription,
     item,
     reason,
-    amount: amount ?? item.price.unit_amount * item.quantity,
-    description: amount === undefined ? `${item.quantity} × ${product}` : `Unused time on ${product}`
+    priced: priced(account, item.price, amount, { coupon, taxed: subscription.automatic_tax.enabled }),
+    discount,
+    isProration: part !== undefined,
+    description: part?.description ?? (isTrial ? `Trial period for ${product}` : `${item.quantity} × ${product}`)
   })
+  if (discount) useDiscount(account, subscription, discount)
   subscription.latest_invoice = invoice.id
   return account.add(invoice, "invoice.created")
 }
@@ -29,7 +46,7 @@ export const finalizeInvoice = (account: Account, invoice: Invoice) => {
     invoice.status = "open"
     invoice.number = `${customer.invoice_prefix}-${String(customer.next_invoice_sequence).padStart(4, "0")}`
     invoice.hosted_invoice_url = `${account.url}/invoice/${invoice.id}`
-    invoice.invoice_pdf = `${account.url}/invoice/${invoice.id}`
+    invoice.invoice_pdf = `${account.url}/invoice/${invoice.id}/pdf`
     invoice.effective_at = account.now()
     invoice.status_transitions.finalized_at = account.now()
     invoice.automatically_finalizes_at = null

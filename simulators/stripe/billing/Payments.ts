@@ -14,6 +14,7 @@ export const openIntent = (account: Account, input: Parameters<typeof makePaymen
 export const attempt = (account: Account, intent: PaymentIntent, means: Means): Outcome => {
   if (means === "good") return succeed(account, intent, addCharge(account, intent, "succeeded"))
   if (means === "delayed") return wait(account, intent)
+  if (means === "none") return "failed"
   return fail(account, intent, addCharge(account, intent, "failed", means))
 }
 

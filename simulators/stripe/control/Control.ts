@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Account } from "../Account.ts"
-import { actOnCheckout, type CheckoutAction, settleCheckout } from "../billing/Checkout.ts"
+import { changePrice } from "../billing/Changing.ts"
+import { actOnCheckout, type CheckoutAction, enterCode, settleCheckout } from "../billing/Checkout.ts"
 import { setStatus } from "../billing/Collection.ts"
 import { endSubscription } from "../billing/Ending.ts"
 import { closeDispute, makeRefundOf, openDispute } from "../billing/Reversals.ts"
@@ -40,6 +41,10 @@ export interface StripeSimulatorControl {
   }): CheckoutSession
   /** Ends the delayed payment of a checkout that was paid `later`. */
   settlePayment(input: { readonly session: string; readonly outcome: "succeeded" | "failed" }): CheckoutSession
+  /** Types a promotion code into the field of the checkout page. */
+  enterCode(input: { readonly session: string; readonly code: string }): CheckoutSession
+  /** Moves a subscription to another price, as the portal does. */
+  changePrice(input: { readonly subscription: string; readonly price: string }): Subscription
   /** Any status, also one that Stripe does not have. */
   setSubscriptionStatus(input: { readonly subscription: string; readonly status: string }): Subscription
   /** `charge`: a charge, or a payment intent, invoice or subscription, whose last charge it is. */
@@ -103,6 +108,16 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
       const session = account.get("checkout.session", id)
       settleCheckout(account, session, outcome)
       return structuredClone(session)
+    },
+    enterCode: ({ code, session: id }) => {
+      const session = account.get("checkout.session", id)
+      enterCode(account, session, code)
+      return structuredClone(session)
+    },
+    changePrice: ({ price, subscription: id }) => {
+      const subscription = account.get("subscription", id)
+      changePrice(account, subscription, account.get("price", price))
+      return structuredClone(subscription)
     },
     setSubscriptionStatus: ({ status, subscription: id }) => {
       const subscription = account.get("subscription", id)

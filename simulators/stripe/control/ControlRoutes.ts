@@ -35,14 +35,16 @@ const commands: Readonly<Record<keyof StripeSimulatorControl, Command>> = {
   now: command({}, (control) => control.now()),
   advance: command({ seconds: number, days: number }, (control, input) => control.advance(input)),
   setCard: command(
-    { customer: required(word), card: required(oneOf("good", "declines", "insufficient_funds", "expired_card")) },
+    { customer: required(word), card: required(oneOf("good", "declines", "insufficient_funds", "expired_card", "none")) },
     (control, input) => control.setCard(input)
   ),
   checkout: command(
-    { session: required(word), action: required(oneOf("pay", "decline", "later")), email: text },
+    { session: required(word), action: required(oneOf("pay", "decline", "later", "start")), email: text },
     (control, input) => control.checkout(input)
   ),
   settlePayment: command({ session: required(word), outcome }, (control, input) => control.settlePayment(input)),
+  enterCode: command({ session: required(word), code: required(word) }, (control, input) => control.enterCode(input)),
+  changePrice: command({ subscription: required(word), price: required(word) }, (control, input) => control.changePrice(input)),
   setSubscriptionStatus: command({ subscription: required(word), status: required(word) }, (control, input) =>
     control.setSubscriptionStatus(input)
   ),

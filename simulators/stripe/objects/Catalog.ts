@@ -46,6 +46,7 @@ interface PriceInput {
   readonly active?: boolean | undefined
   readonly lookupKey?: string | null | undefined
   readonly nickname?: string | null | undefined
+  readonly taxBehavior?: "exclusive" | "inclusive" | "unspecified" | undefined
   readonly metadata: Record<string, string>
 }
 
@@ -70,7 +71,7 @@ export const makePrice = ({ created, livemode }: Birth, input: PriceInput) => ({
     trial_period_days: null,
     usage_type: "licensed"
   },
-  tax_behavior: "unspecified",
+  tax_behavior: input.taxBehavior ?? "unspecified",
   tiers_mode: null,
   transform_quantity: null,
   type: input.recurring ? "recurring" : "one_time",

@@ -1,10 +1,17 @@
 import { automaticTaxOff, type Birth, initially, makeId } from "./Base.ts"
+import type { Priced } from "../billing/Pricing.ts"
+import type { AppliedCoupon } from "../State.ts"
 import type { Price } from "./Catalog.ts"
+import { automaticTaxOn } from "./Tax.ts"
 
 export type CheckoutSession = ReturnType<typeof makeCheckoutSession>
 
 interface CheckoutInput {
-  readonly amount: number
+  readonly priced: Priced
+  readonly discount: AppliedCoupon | null
+  readonly taxed: boolean
+  readonly collectsTaxIds: boolean
+  readonly cardCollection: "always" | "if_required"
   readonly currency: string
   readonly expiresAt: number
   readonly clientReferenceId: string | null
@@ -27,9 +34,9 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     after_expiration: null,
     allow_promotion_codes: input.allowPromotionCodes,
     allowed_payment_method_types: null,
-    amount_subtotal: input.amount,
-    amount_total: input.amount,
-    automatic_tax: automaticTaxOff(),
+    amount_subtotal: input.priced.subtotal,
+    amount_total: input.priced.total,
+    automatic_tax: input.taxed ? automaticTaxOn() : automaticTaxOff(),
     billing_address_collection: null,
     cancel_url: input.cancelUrl,
     client_reference_id: input.clientReferenceId,
@@ -52,7 +59,7 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     customer_creation: input.customer === null ? "always" : null,
     customer_details: input.customerEmail === null ? null : customerDetails(input.customerEmail),
     customer_email: input.customer === null ? input.customerEmail : null,
-    discounts: [],
+    discounts: discountsOf(input.discount),
     expires_at: input.expiresAt,
     integration_identifier: null,
     invoice: initially<string | null>(null),
@@ -65,7 +72,7 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     origin_context: null,
     payment_intent: initially<string | null>(null),
     payment_link: null,
-    payment_method_collection: "always",
+    payment_method_collection: input.cardCollection,
     payment_method_configuration_details: null,
     payment_method_options: { card: { request_three_d_secure: "automatic" } },
     payment_method_types: ["card"],
@@ -86,12 +93,19 @@ export const makeCheckoutSession = ({ created, livemode, url }: Birth, input: Ch
     submit_type: null,
     subscription: initially<string | null>(null),
     success_url: input.successUrl,
-    total_details: { amount_discount: 0, amount_shipping: 0, amount_tax: 0 },
+    ...(input.collectsTaxIds && { tax_id_collection: { enabled: true, required: "never" } }),
+    total_details: totalDetails(input.priced),
     ui_mode: "hosted_page",
     url: initially<string | null>(`${url}/pay/${id}`),
     wallet_options: null
   }
 }
+
+/** https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-discounts */
+export const discountsOf = (discount: AppliedCoupon | null) =>
+  discount === null ? [] : [{ coupon: discount.coupon, promotion_code: discount.promotionCode }]
+
+export const totalDetails = ({ discount, tax }: Priced) => ({ amount_discount: discount, amount_shipping: 0, amount_tax: tax })
 
 export const customerDetails = (email: string | null) => ({
   address: null,

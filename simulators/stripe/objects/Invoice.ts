@@ -1,5 +1,8 @@
+import { automaticTaxOn } from "./Tax.ts"
 import { automaticTaxOff, type Birth, initially, makeId, sublist } from "./Base.ts"
+import type { Priced } from "../billing/Pricing.ts"
 import type { Customer } from "./Customer.ts"
+import type { Discount } from "./Discount.ts"
 import type { Subscription, SubscriptionItem } from "./Subscription.ts"
 
 export type Invoice = ReturnType<typeof makeInvoice>
@@ -11,18 +14,25 @@ interface InvoiceInput {
   readonly subscription: Subscription
   readonly item: SubscriptionItem
   readonly reason: BillingReason
-  /** Minor units; negative for a credit. */
-  readonly amount: number
+  /** Minor units; the subtotal is negative for a credit. */
+  readonly priced: Priced
+  readonly discount: Discount | undefined
+  /** Whether it is for a change within the period. */
+  readonly isProration: boolean
   readonly description: string
 }
 
 /** https://docs.stripe.com/api/invoices/object, as a draft. Its subscription is `parent.subscription_details.subscription`. */
 export const makeInvoice = (
   { created, livemode }: Birth,
-  { amount, customer, description, item, reason, subscription }: InvoiceInput
+  { customer, description, discount, isProration, item, priced, reason, subscription }: InvoiceInput
 ) => {
   const id = makeId("in")
-  const due = Math.max(amount, 0)
+  const due = Math.max(priced.total, 0)
+  const isTaxed = subscription.automatic_tax.enabled
+  const discounts = discount === undefined ? [] : [discount.id]
+  const discountAmounts = discounts.map((each) => ({ amount: priced.discount, discount: each }))
+  const taxes = isTaxed ? [taxOf(item, priced)] : []
   return {
     id,
     object: "invoice" as const,
@@ -38,7 +48,7 @@ export const makeInvoice = (
     attempt_count: 0,
     attempted: false,
     auto_advance: true,
-    automatic_tax: automaticTaxOff(),
+    automatic_tax: isTaxed ? automaticTaxOn() : automaticTaxOff(),
     automatically_finalizes_at: initially<number | null>(null),
     billing_reason: reason,
     collection_method: "charge_automatically",
@@ -58,7 +68,7 @@ export const makeInvoice = (
     default_source: null,
     default_tax_rates: [],
     description: null,
-    discounts: [],
+    discounts,
     due_date: null,
     effective_at: initially<number | null>(null),
     ending_balance: initially<number | null>(null),
@@ -69,7 +79,9 @@ export const makeInvoice = (
     issuer: { type: "self" },
     last_finalization_error: null,
     latest_revision: null,
-    lines: sublist(`/v1/invoices/${id}/lines`, [makeLine(id, livemode, item, amount, description)]),
+    lines: sublist(`/v1/invoices/${id}/lines`, [
+      makeLine(id, livemode, { item, amount: priced.subtotal, description, isProration, discountAmounts, taxes })
+    ]),
     livemode,
     metadata: {},
     next_payment_attempt: initially<number | null>(null),
@@ -98,27 +110,50 @@ export const makeInvoice = (
       paid_at: initially<number | null>(null),
       voided_at: initially<number | null>(null)
     },
-    subtotal: amount,
-    subtotal_excluding_tax: amount,
+    subtotal: priced.subtotal,
+    subtotal_excluding_tax: priced.subtotal,
     test_clock: null,
-    total: amount,
-    total_discount_amounts: [],
-    total_excluding_tax: amount,
+    total: priced.total,
+    total_discount_amounts: discountAmounts,
+    total_excluding_tax: priced.total - priced.tax,
     total_pretax_credit_amounts: [],
-    total_taxes: [],
+    total_taxes: taxes,
     webhooks_delivered_at: created
   }
 }
 
-const makeLine = (invoice: string, livemode: boolean, item: SubscriptionItem, amount: number, description: string) => ({
+/** https://docs.stripe.com/api/invoices/object#invoice_object-total_taxes */
+const taxOf = ({ price }: SubscriptionItem, { tax, total }: Priced) => ({
+  amount: tax,
+  tax_behavior: price.tax_behavior === "inclusive" ? "inclusive" : "exclusive",
+  tax_rate_details: { tax_rate: "txr_simulated" },
+  taxability_reason: "standard_rated",
+  taxable_amount: total - tax,
+  type: "tax_rate_details" as const
+})
+
+interface LineInput {
+  readonly item: SubscriptionItem
+  readonly amount: number
+  readonly description: string
+  readonly isProration: boolean
+  readonly discountAmounts: Array<{ amount: number; discount: string }>
+  readonly taxes: Array<ReturnType<typeof taxOf>>
+}
+
+const makeLine = (
+  invoice: string,
+  livemode: boolean,
+  { amount, description, discountAmounts, isProration, item, taxes }: LineInput
+) => ({
   id: makeId("il"),
   object: "line_item" as const,
   amount,
   currency: item.price.currency,
   description,
-  discount_amounts: [],
+  discount_amounts: discountAmounts,
   discountable: true,
-  discounts: [],
+  discounts: discountAmounts.map(({ discount }) => discount),
   invoice,
   livemode,
   metadata: {},
@@ -126,7 +161,7 @@ const makeLine = (invoice: string, livemode: boolean, item: SubscriptionItem, am
     invoice_item_details: null,
     subscription_item_details: {
       invoice_item: null,
-      proration: amount < 0,
+      proration: isProration,
       proration_details: { credited_items: null },
       subscription: item.subscription,
       subscription_item: item.id
@@ -144,7 +179,7 @@ const makeLine = (invoice: string, livemode: boolean, item: SubscriptionItem, am
   quantity_decimal: String(item.quantity),
   subscription: item.subscription,
   subtotal: amount,
-  taxes: []
+  taxes
 })
 
 /** https://docs.stripe.com/api/invoice-payment/object: links an invoice to the payment intent that pays it. */

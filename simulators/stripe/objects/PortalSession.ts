@@ -5,13 +5,18 @@ export type PortalSession = ReturnType<typeof makePortalSession>
 /** https://docs.stripe.com/api/customer_portal/sessions/object */
 export const makePortalSession = (
   { created, livemode, url }: Birth,
-  input: { readonly customer: string; readonly returnUrl: string | null; readonly locale: string | null }
+  input: {
+    readonly customer: string
+    readonly configuration: string
+    readonly returnUrl: string | null
+    readonly locale: string | null
+  }
 ) => {
   const id = makeId("bps")
   return {
     id,
     object: "billing_portal.session" as const,
-    configuration: "bpc_simulated",
+    configuration: input.configuration,
     created,
     customer: input.customer,
     customer_account: null,

@@ -1,5 +1,7 @@
+import type { Trial } from "../State.ts"
 import { automaticTaxOff, daySeconds, type Birth, initially, makeId, sublist } from "./Base.ts"
 import { type Interval, planOf, type Price } from "./Catalog.ts"
+import { automaticTaxOn } from "./Tax.ts"
 
 export type Subscription = ReturnType<typeof makeSubscription>
 export type SubscriptionItem = ReturnType<typeof makeItem>
@@ -11,6 +13,8 @@ interface SubscriptionInput {
   readonly status: string
   readonly description?: string | null | undefined
   readonly metadata: Record<string, string>
+  readonly taxed: boolean
+  readonly trial: Trial | null
 }
 
 /**
@@ -20,13 +24,14 @@ interface SubscriptionInput {
 export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
   const { created, livemode } = birth
   const id = makeId("sub")
+  const trialEnd = input.trial === null ? null : created + input.trial.days * daySeconds
   return {
     id,
     object: "subscription" as const,
     application: null,
     application_fee_percent: null,
-    automatic_tax: automaticTaxOff(),
-    billing_cycle_anchor: created,
+    automatic_tax: input.taxed ? automaticTaxOn() : automaticTaxOff(),
+    billing_cycle_anchor: trialEnd ?? created,
     billing_cycle_anchor_config: null,
     billing_mode: { flexible: { proration_discounts: "included" }, type: "flexible", updated_at: created },
     billing_schedules: [],
@@ -50,7 +55,7 @@ export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
     default_source: null,
     default_tax_rates: [],
     description: input.description ?? null,
-    discounts: [],
+    discounts: initially<Array<string>>([]),
     ended_at: initially<number | null>(null),
     invoice_settings: {
       account_tax_ids: null,
@@ -59,7 +64,7 @@ export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
       footer: null,
       issuer: { type: "self" }
     },
-    items: sublist(`/v1/subscription_items?subscription=${id}`, [makeItem(birth, id, input.price, input.quantity)]),
+    items: sublist(`/v1/subscription_items?subscription=${id}`, [makeItem(birth, id, input, trialEnd)]),
     latest_invoice: initially<string | null>(null),
     livemode,
     managed_payments: null,
@@ -76,18 +81,23 @@ export const makeSubscription = (birth: Birth, input: SubscriptionInput) => {
     status: input.status,
     test_clock: null,
     transfer_data: null,
-    trial_end: null,
-    trial_settings: { end_behavior: { missing_payment_method: "create_invoice" } },
-    trial_start: null
+    trial_end: initially<number | null>(trialEnd),
+    trial_settings: { end_behavior: { missing_payment_method: input.trial?.withoutCard ?? "create_invoice" } },
+    trial_start: input.trial === null ? null : created
   }
 }
 
-const makeItem = ({ created }: Birth, subscription: string, price: Price, quantity: number) => ({
+const makeItem = (
+  { created }: Birth,
+  subscription: string,
+  { price, quantity }: Pick<SubscriptionInput, "price" | "quantity">,
+  trialEnd: number | null
+) => ({
   id: makeId("si"),
   object: "subscription_item" as const,
   billing_thresholds: null,
   created,
-  current_period_end: periodEnd(price, created, created),
+  current_period_end: trialEnd ?? periodEnd(price, created, created),
   current_period_start: created,
   current_trial: null,
   discounts: [],
@@ -114,6 +124,9 @@ export const periodEnd = (price: Price, start: number, anchor: number): number =
     if (end > start) return end
   }
 }
+
+/** The same day of a later month, or the last one of a shorter month. */
+export const addMonths = (from: number, count: number): number => addInterval(from, "month", count)
 
 const addInterval = (from: number, interval: Interval, count: number): number => {
   if (interval === "day") return from + count * daySeconds

@@ -1,5 +1,8 @@
-/** The answer of a page: HTML or a redirect. */
-export type PageAnswer = { readonly status: number; readonly html: string } | { readonly redirect: string }
+/** The answer of a page: HTML, a redirect, or a PDF. */
+export type PageAnswer =
+  | { readonly status: number; readonly html: string }
+  | { readonly redirect: string }
+  | { readonly pdf: string }
 
 const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" }
 

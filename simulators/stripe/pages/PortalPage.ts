@@ -1,8 +1,11 @@
 import type { Account } from "../Account.ts"
+import { changePrice } from "../billing/Changing.ts"
 import { endSubscription, hasEnded, scheduleCancel } from "../billing/Ending.ts"
 import { makeId } from "../objects/Base.ts"
+import type { Price } from "../objects/Catalog.ts"
 import type { PortalSession } from "../objects/PortalSession.ts"
 import { itemOf, type Subscription } from "../objects/Subscription.ts"
+import type { Card } from "../State.ts"
 import type { Form } from "../wire/Form.ts"
 import { oneOf, readParameters, required, word } from "../wire/Parameters.ts"
 import { invalid } from "../wire/StripeError.ts"
@@ -16,8 +19,8 @@ export const showPortal = (account: Account, session: PortalSession): PageAnswer
   return htmlPage(
     "Billing",
     `<p>${escapeHtml(customer?.email ?? customer?.name ?? session.customer)}</p><h2>Subscriptions</h2>` +
-      (subscriptions.map((subscription) => showSubscription(account, subscription)).join("") || "<p>None.</p>") +
-      `<h2>Card</h2><p>${card === "good" ? "A card that pays" : `A card that is declined (${escapeHtml(card)})`}</p>` +
+      (subscriptions.map((subscription) => showSubscription(account, session, subscription)).join("") || "<p>None.</p>") +
+      `<h2>Card</h2><p>${cardText(card)}</p>` +
       actionForm("new_card", "New card") +
       `<h2>Invoices</h2><ul>${invoices
         .map(
@@ -29,7 +32,28 @@ export const showPortal = (account: Account, session: PortalSession): PageAnswer
   )
 }
 
-const showSubscription = (account: Account, subscription: Subscription) => {
+const cardText = (card: Card): string =>
+  card === "good" ? "A card that pays" : card === "none" ? "None" : `A card that is declined (${escapeHtml(card)})`
+
+/** The prices that the session's configuration lets a subscriber change to. */
+const offeredPrices = (account: Account, { configuration }: PortalSession): ReadonlyArray<Price> => {
+  const update = account.find("billing_portal.configuration", configuration)?.features.subscription_update
+  if (update === undefined || !update.default_allowed_updates.includes("price")) return []
+  return update.products.flatMap(({ prices }) => prices.flatMap((id) => account.find("price", id) ?? []))
+}
+
+const changeButtons = (account: Account, session: PortalSession, subscription: Subscription): string =>
+  offeredPrices(account, session)
+    .filter(({ id }) => id !== itemOf(subscription).price.id)
+    .map((price) => {
+      const name = account.find("product", price.product)?.name ?? price.id
+      const label = `Change to ${name}, ${money(price.unit_amount, price.currency)} a ${price.recurring?.interval ?? "month"}`
+      const fields = `<input type="hidden" name="subscription" value="${subscription.id}"><input type="hidden" name="price" value="${escapeHtml(price.id)}">`
+      return actionForm("change", label, { fields })
+    })
+    .join("")
+
+const showSubscription = (account: Account, session: PortalSession, subscription: Subscription) => {
   const { price, current_period_end: end } = itemOf(subscription)
   const field = { fields: `<input type="hidden" name="subscription" value="${subscription.id}">` }
   const buttons =
@@ -41,21 +65,29 @@ const showSubscription = (account: Account, subscription: Subscription) => {
       [account.find("product", price.product)?.name ?? price.id, money(price.unit_amount, price.currency)],
       ["Status", subscription.status],
       [subscription.cancel_at === null ? "Renews" : "Ends", day(subscription.cancel_at ?? end)]
-    ]) + (hasEnded(subscription) ? "" : buttons + actionForm("cancel_now", "Cancel now", field))
+    ]) +
+    (hasEnded(subscription)
+      ? ""
+      : buttons + actionForm("cancel_now", "Cancel now", field) + changeButtons(account, session, subscription))
   )
 }
 
 const actions = {
-  action: required(oneOf("cancel_at_period_end", "cancel_now", "renew", "new_card", "back")),
-  subscription: word
+  action: required(oneOf("cancel_at_period_end", "cancel_now", "renew", "change", "new_card", "back")),
+  subscription: word,
+  price: word
 }
 
 /** Redirects to the portal after an action, and to the return URL after Back. */
 export const actOnPortal = (account: Account, session: PortalSession, form: Form): PageAnswer => {
-  const { action, subscription: id } = readParameters(actions, form)
+  const { action, price: priceId, subscription: id } = readParameters(actions, form)
   if (action === "back") return { redirect: session.return_url ?? session.url }
   if (action === "new_card") takeCard(account, session.customer)
-  else changeSubscription(account, findSubscription(account, session.customer, id), action)
+  else if (action === "change") {
+    const price = offeredPrices(account, session).find((each) => each.id === priceId)
+    if (!price) throw invalid("There is no such price.", "price")
+    changePrice(account, findSubscription(account, session.customer, id), price)
+  } else changeSubscription(account, findSubscription(account, session.customer, id), action)
   return { redirect: session.url }
 }
 

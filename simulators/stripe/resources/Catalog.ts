@@ -17,6 +17,7 @@ const price = {
   active: boolean,
   lookup_key: text,
   nickname: text,
+  tax_behavior: oneOf("exclusive", "inclusive", "unspecified"),
   metadata
 }
 
@@ -55,6 +56,7 @@ export const catalogRoutes = [
       active: input.active,
       lookupKey: input.lookup_key,
       nickname: input.nickname,
+      taxBehavior: input.tax_behavior,
       metadata: mergeMetadata({}, input.metadata)
     })
     return account.add(price, "price.created")

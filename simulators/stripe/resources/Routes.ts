@@ -1,11 +1,13 @@
 import { catalogRoutes } from "./Catalog.ts"
 import { checkoutRoutes } from "./CheckoutSessions.ts"
+import { couponRoutes } from "./Coupons.ts"
 import { customerRoutes } from "./Customers.ts"
 import { eventRoutes } from "./Events.ts"
 import { invoiceRoutes } from "./Invoices.ts"
 import { paymentRoutes } from "./Payments.ts"
 import { portalRoutes } from "./PortalSessions.ts"
 import { subscriptionRoutes } from "./Subscriptions.ts"
+import { taxRoutes } from "./Tax.ts"
 import { endpointRoutes } from "./WebhookEndpoints.ts"
 import type { Route } from "../wire/Route.ts"
 
@@ -16,6 +18,8 @@ export const routes: ReadonlyArray<Route> = [
   ...checkoutRoutes,
   ...subscriptionRoutes,
   ...portalRoutes,
+  ...couponRoutes,
+  ...taxRoutes,
   ...invoiceRoutes,
   ...paymentRoutes,
   ...eventRoutes,

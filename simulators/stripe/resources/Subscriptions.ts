@@ -1,5 +1,6 @@
 import { setStatus } from "../billing/Collection.ts"
 import { creditUnusedTime, endSubscription, hasEnded, scheduleCancel } from "../billing/Ending.ts"
+import { changePrice } from "../billing/Changing.ts"
 import { cardOf, resumeSubscription, startSubscription } from "../billing/Subscribing.ts"
 import { itemOf, type Subscription } from "../objects/Subscription.ts"
 import { listParameters, page } from "../wire/Listing.ts"
@@ -53,6 +54,7 @@ const cancellationDetails = hash({
 })
 
 const update = {
+  items: list(required(hash({ id: word, price: word }))),
   cancel_at: cancelAt,
   cancel_at_period_end: boolean,
   cancellation_details: cancellationDetails,
@@ -78,7 +80,7 @@ export const subscriptionRoutes = [
       throw new StripeError(402, "Your card was declined.", {
         type: "card_error",
         code: "card_declined",
-        decline_code: card === "declines" ? "generic_decline" : card
+        decline_code: card === "declines" || card === "none" ? "generic_decline" : card
       })
     return startSubscription(account, {
       customer,
@@ -119,6 +121,10 @@ export const subscriptionRoutes = [
       throw invalid("A canceled subscription can only update its cancellation_details and metadata.")
     if (typeof when === "number" && when <= account.now())
       throw invalid("`cancel_at` must be a timestamp in the future.", "cancel_at")
+    const [item] = input.items ?? []
+    if (item?.id !== undefined && item.id !== itemOf(subscription).id)
+      throw missingResource("subscription_item", item.id, "items[0][id]", 400)
+    if (item?.price !== undefined) changePrice(account, subscription, account.get("price", item.price, "items[0][price]"))
     account.change(subscription, "customer.subscription.updated", () => {
       if (atPeriodEnd !== undefined) scheduleCancel(account, subscription, { cancel_at_period_end: atPeriodEnd })
       if (when !== undefined)

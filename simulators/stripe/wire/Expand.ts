@@ -31,9 +31,15 @@ const resolve = (account: Account, value: unknown, path: string, isLast: boolean
     const found = account.state.deletedCustomers[value] ? deletedCustomer(value) : account.findAny(value)
     if (found) return structuredClone(found)
   }
+  // A list of ids, like a subscription's discounts, as opposed to a list of other values.
+  if (Array.isArray(value) && value.every((each) => isReference(account, each)))
+    return value.map((each) => resolve(account, each, path, isLast))
   if (value === null || isRecord(value) || (Array.isArray(value) && !isLast)) return value
   throw cannotExpand(path)
 }
+
+const isReference = (account: Account, value: unknown) =>
+  isRecord(value) || (typeof value === "string" && account.findAny(value) !== undefined)
 
 export const deletedCustomer = (id: string) => ({ id, object: "customer" as const, deleted: true as const })
 

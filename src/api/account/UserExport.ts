@@ -52,7 +52,9 @@ const KeptEvent = Schema.Struct({
 
 const KeptSubscription = Schema.Struct({
   id: Schema.String,
+  plan: Schema.NullOr(Schema.String),
   status: Schema.String,
+  trialEnd: Schema.NullOr(Timestamp),
   currentPeriodStart: Schema.NullOr(Timestamp),
   currentPeriodEnd: Schema.NullOr(Timestamp),
   cancelAt: Schema.NullOr(Timestamp),

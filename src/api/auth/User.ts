@@ -8,7 +8,9 @@ export type UserId = typeof UserId.Type
 export const SessionId = Uuid.pipe(Schema.brand("SessionId"))
 export type SessionId = typeof SessionId.Type
 
-export const Tier = Schema.Literals(["basic", "pro"])
+export const Tier = Schema.String.annotate({
+  description: "`basic`, or the id of a plan: `pro` unless the server sells other plans (`GET /plans`)."
+})
 export type Tier = typeof Tier.Type
 
 export const Name = text(1, 100)

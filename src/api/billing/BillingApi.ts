@@ -6,9 +6,11 @@ import { IdempotencyKeyReused, IdempotencyKey, Replayed } from "../Idempotency.t
 import { times } from "../Examples.ts"
 import { describe } from "../Describe.ts"
 import { text, Timestamp } from "../Schemas.ts"
+import { Cursor, Limit, linkHeader, page } from "../Pagination.ts"
 import {
   AlreadySubscribed,
   BillingUnavailable,
+  ChangeInPortal,
   CheckoutNotFound,
   EventUnreadable,
   NoCustomer,
@@ -16,9 +18,13 @@ import {
   NotCancelling,
   PaymentRequired,
   PendingCancellation,
+  PlanNotFound,
+  PromotionCodeInvalid,
   SignatureInvalid,
   SubscriptionEnded
 } from "./BillingErrors.ts"
+import { exampleInvoice, Invoice } from "./Invoice.ts"
+import { examplePlan, Interval, PlanInfo } from "./Plan.ts"
 import { StripeEvent } from "./StripeEvent.ts"
 import { SubscriptionStatus } from "./Subscription.ts"
 
@@ -38,21 +44,99 @@ const Checkout = Schema.Struct({
   ]
 })
 
+const plansHeaders = { etag: Schema.String, "cache-control": Schema.Literal("public, max-age=600") }
+
+export const SubscribeBody = Schema.Struct({
+  interval: Schema.optionalKey(
+    Interval.annotate({ description: "How often to pay; without it, the first that `GET /plans` lists.", examples: ["month"] })
+  ),
+  promotionCode: Schema.optionalKey(
+    text(1, 100).annotate({
+      description: "A code that lowers the price. Without it, the page at Stripe has a field for one.",
+      examples: ["SPRING"]
+    })
+  )
+}).annotate({ identifier: "Subscribe", examples: [{ interval: "month" }, {}] })
+export type SubscribeBody = typeof SubscribeBody.Type
+
+/** What both ways to subscribe have in common. */
+const subscribing = {
+  headers: IdempotencyKey,
+  payload: SubscribeBody,
+  success: [
+    HttpApiSchema.WithHeaders(Checkout.pipe(HttpApiSchema.status(201)), Replayed),
+    HttpApiSchema.WithHeaders(Checkout, Replayed)
+  ],
+  error: [
+    PlanNotFound,
+    PromotionCodeInvalid,
+    AlreadySubscribed,
+    ChangeInPortal,
+    PaymentRequired,
+    PendingCancellation,
+    IdempotencyKeyReused,
+    BillingUnavailable
+  ]
+} as const
+
+export class PlansApi extends HttpApiGroup.make("plans")
+  .add(
+    HttpApiEndpoint.get("listPlans", "/plans", {
+      headers: {
+        "if-none-match": Schema.optionalKey(
+          Schema.String.annotate({ description: "The `ETag` of the list that the client has.", examples: ['"aB3"'] })
+        )
+      },
+      success: [
+        HttpApiSchema.WithHeaders(
+          Schema.Struct({ data: Schema.Array(PlanInfo) }).annotate({
+            identifier: "PlanList",
+            description: "Basic, and the plans that are sold, from the lowest to the highest.",
+            examples: [{ data: [examplePlan] }]
+          }),
+          plansHeaders
+        ),
+        HttpApiSchema.WithHeaders(
+          HttpApiSchema.Empty(304).annotate({ description: "The client's list is up to date." }),
+          plansHeaders
+        )
+      ],
+      error: BillingUnavailable
+    }).annotateMerge(
+      describe(
+        "listPlans",
+        "List the plans",
+        "For everyone: no token is needed. Prices are Stripe's, read at most ten minutes ago. A server without billing has Basic alone."
+      )
+    )
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Plans", description: "What the server sells." })) {}
+
 export class BillingApi extends HttpApiGroup.make("billing")
   .add(
-    HttpApiEndpoint.post("subscribe", "/subscribe/pro", {
-      headers: IdempotencyKey,
-      success: [
-        HttpApiSchema.WithHeaders(Checkout.pipe(HttpApiSchema.status(201)), Replayed),
-        HttpApiSchema.WithHeaders(Checkout, Replayed)
-      ],
-      error: [AlreadySubscribed, PaymentRequired, PendingCancellation, IdempotencyKeyReused, BillingUnavailable]
-    }).annotateMerge(
+    HttpApiEndpoint.post("subscribe", "/subscribe/pro", subscribing).annotateMerge(
       describe(
         "subscribe",
         "Subscribe to Pro",
-        "Opens a checkout at Stripe. While it is open, another call returns the same one with 200."
+        "Opens a checkout at Stripe. While it is open, another call for the same returns the same one with 200. The same as `POST /subscribe/{plan}` with the plan `pro`."
       )
+    ),
+    HttpApiEndpoint.post("subscribeTo", "/subscribe/:plan", {
+      params: { plan: Schema.String.annotate({ description: "The id of a plan of `GET /plans`.", examples: ["pro"] }) },
+      ...subscribing
+    }).annotateMerge(
+      describe(
+        "subscribeTo",
+        "Subscribe to a plan",
+        "Opens a checkout at Stripe. While it is open, another call for the same plan, interval and code returns the same one with 200; a call for another closes it. A number that never had a trial gets the plan's. A subscriber changes the plan in the portal."
+      )
+    ),
+    HttpApiEndpoint.get("listInvoices", "/subscription/invoices", {
+      query: { limit: Schema.optionalKey(Limit), cursor: Schema.optionalKey(Cursor) },
+      success: HttpApiSchema.WithHeaders(page(Invoice, "InvoicePage", exampleInvoice), linkHeader),
+      error: [NoCustomer, BillingUnavailable]
+    }).annotateMerge(
+      describe("listInvoices", "List the invoices", "Newest first, read from Stripe. 404 until the user has opened a checkout.")
     ),
     HttpApiEndpoint.get("subscriptionStatus", "/subscription/status", { success: SubscriptionStatus }).annotateMerge(
       describe(
@@ -83,7 +167,11 @@ export class BillingApi extends HttpApiGroup.make("billing")
         .pipe(HttpApiSchema.status(201)),
       error: [NoCustomer, BillingUnavailable]
     }).annotateMerge(
-      describe("openPortal", "Open Stripe's customer portal", "For cards and invoices. 404 until the user has opened a checkout.")
+      describe(
+        "openPortal",
+        "Open Stripe's customer portal",
+        "For cards, invoices and another plan. 404 until the user has opened a checkout."
+      )
     ),
     HttpApiEndpoint.get("billingReturn", "/billing/return", {
       query: {
@@ -107,7 +195,10 @@ export class BillingApi extends HttpApiGroup.make("billing")
   .middleware(Authorization)
   .annotate(CacheControl, noStore)
   .annotateMerge(
-    OpenApi.annotations({ title: "Billing", description: "Pro through Stripe: checkout, subscription and cancellation." })
+    OpenApi.annotations({
+      title: "Billing",
+      description: "Plans through Stripe: checkout, subscription, invoices and cancellation."
+    })
   ) {}
 
 /** Optional in the schema, so that a request without it gets `signature_invalid`. */

@@ -22,6 +22,22 @@ export class PendingCancellation extends HttpApiError.Problem<PendingCancellatio
   ...problem("pending_cancellation", 409, "The user's subscription is set to end; reactivate it instead")
 ) {}
 
+/** The user has another plan, or pays for it at another interval. */
+export class ChangeInPortal extends HttpApiError.Problem<ChangeInPortal>()(
+  "ChangeInPortal",
+  ...problem("change_in_portal", 409, "The user has another plan; change it in the customer portal")
+) {}
+
+export class PlanNotFound extends HttpApiError.Problem<PlanNotFound>()(
+  "PlanNotFound",
+  ...problem("plan_not_found", 404, "The server sells no such plan")
+) {}
+
+export class PromotionCodeInvalid extends HttpApiError.Problem<PromotionCodeInvalid>()(
+  "PromotionCodeInvalid",
+  ...problem("promotion_code_invalid", 400, "The promotion code is unknown, has ended, or is not for this user or plan")
+) {}
+
 export class NoSubscription extends HttpApiError.Problem<NoSubscription>()(
   "NoSubscription",
   ...problem("no_subscription", 404, "The user has no subscription")

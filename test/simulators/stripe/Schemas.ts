@@ -92,6 +92,9 @@ const SCHEMA_OF_KIND: Readonly<Record<string, string>> = {
   event: "Event"
 }
 
+/** Kinds that the subset does not have; Plans.test.ts compares them with the SDK's types. */
+const withoutSchema = new Set(["coupon", "promotion_code", "discount", "billing_portal.configuration", "tax.registration"])
+
 const validators = new Map<string, ValidateFunction>()
 
 const validatorOf = (ref: string) => {
@@ -113,6 +116,7 @@ export const objectComplaints = (object: {
   readonly object: string
   readonly data?: { readonly object?: unknown }
 }): ReadonlyArray<string> => {
+  if (withoutSchema.has(object.object)) return []
   const schema = SCHEMA_OF_KIND[object.object]
   if (schema === undefined) return [`no schema for ${object.object}`]
   const own = complaints(validatorOf(schema), object, object.object)
