@@ -23,6 +23,9 @@ import { ReplyEvent } from "./chat/StreamEvents.ts"
 import { ChatCompletionChunk } from "./openai/Completion.ts"
 import { ErrorBody } from "./openai/CompletionErrors.ts"
 
+/** The version of the product and of its contract. */
+export const version = "0.1.0"
+
 /** The contract's root. It imports no server code: clients, documents and tests are made of it. */
 export class Api extends HttpApi.make("gemini-chat-backend")
   .add(AuthApi)
@@ -53,7 +56,7 @@ export class Api extends HttpApi.make("gemini-chat-backend")
   .annotateMerge(
     OpenApi.annotations({
       title: "Gemini chat backend",
-      version: "0.1.0",
+      version,
       description: overview,
       license: { name: "MIT", identifier: "MIT" },
       servers: [{ url: "http://localhost:3000", description: "A server started with `npm run dev`." }]

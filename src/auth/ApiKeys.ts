@@ -16,6 +16,7 @@ import { ReadSql } from "../database/Database.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { hashOfSecret, newSecret } from "../keys/SealedSecrets.ts"
+import { cacheLookups } from "../ops/Metrics.ts"
 import { formatKey, parseKey } from "./KeyFormat.ts"
 import { Sessions } from "./Sessions.ts"
 
@@ -66,6 +67,7 @@ export class ApiKeys extends Context.Service<
       const readSql = yield* ReadSql
       const sessions = yield* Sessions
       const owners = new LRUCache<string, Owner>({ max: maximumCached })
+      const lookups = yield* cacheLookups("api_keys")
 
       const create: ApiKeys["Service"]["create"] = Effect.fn("ApiKeys.create")(
         function* (userId, { expiresIn = null, name }) {
@@ -124,6 +126,8 @@ export class ApiKeys extends Context.Service<
         if (secret === undefined) return undefined
         const hash = hashOfSecret(secret)
         const known = owners.get(hash)
+        const counted = known === undefined ? lookups.miss : lookups.hit
+        counted.add(1)
         if (known !== undefined) return known
         const [row] = yield* readSql<{ userId: string; id: string; lastUsedAt: Date | null }>`
           select user_id, id, last_used_at from api_keys where key_hash = ${hash}

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { Gateway } from "../config/Credentials.ts"
 import { signedPost } from "../keys/SignedPost.ts"
 import { withoutSlot } from "../ops/RequestSlot.ts"
+import { traceHeaders } from "../ops/Tracing.ts"
 import { DeliveryFailed } from "../api/auth/AuthErrors.ts"
 import type { Code } from "./Code.ts"
 
@@ -27,7 +28,7 @@ export const makeCodeWebhook = (gateway: Gateway) => {
       const posted = signedPost(gateway, {
         name: "otp",
         content: code,
-        headers: { "idempotency-key": code.challengeId },
+        headers: { ...(yield* traceHeaders), "idempotency-key": code.challengeId },
         signal: AbortSignal.timeout(deadline)
       })
       yield* withoutSlot(posted, { kind: "delivering", onFull: Effect.fail({ detail: "too many requests wait" }) }).pipe(

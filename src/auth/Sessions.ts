@@ -10,6 +10,7 @@ import { type Origin, storedUserAgent } from "../http/ClientAddress.ts"
 import { RefreshInvalid, RefreshReused } from "../api/auth/AuthErrors.ts"
 import { type CurrentSession, SessionId, type Tier, UserId } from "../api/auth/User.ts"
 import { topicOf } from "../database/Topics.ts"
+import { cacheLookups } from "../ops/Metrics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 
 /** Seconds without use after which a session ends. */
@@ -251,14 +252,18 @@ export class Sessions extends Context.Service<
       const at = (now: number, { expiresAt, tiers }: CachedSession): CurrentSession | undefined =>
         expiresAt > now ? tiers.find(({ until }) => until > now)?.session : undefined
 
+      const lookups = yield* cacheLookups("sessions")
       const peek = (userId: UserId, sessionId: SessionId) => {
         const cached = cache.peek(userId)?.get(sessionId)
+        if (cached !== undefined) lookups.hit.add(1)
         return cached === undefined ? undefined : at(clock.currentTimeMillisUnsafe(), cached)
       }
 
       const find = Effect.fnUntraced(function* (userId: UserId, sessionId: SessionId) {
         const cached = cache.peek(userId)?.get(sessionId)
         const now = yield* Clock.currentTimeMillis
+        const counted = cached === undefined ? lookups.miss : lookups.hit
+        counted.add(1)
         if (cached !== undefined) return at(now, cached)
         const add = Effect.map(load(userId, sessionId), (loaded): CachedSessions => {
           // Read after the query, so that sessions dropped during the query stay dropped.

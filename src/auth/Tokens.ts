@@ -4,6 +4,7 @@ import { LRUCache } from "lru-cache"
 import { AppConfig } from "../config/Settings.ts"
 import { Unauthenticated } from "../api/auth/AuthErrors.ts"
 import { Keys } from "../keys/Keys.ts"
+import { cacheLookups } from "../ops/Metrics.ts"
 import { SessionId, UserId } from "../api/auth/User.ts"
 
 const Claims = Schema.Struct({ sub: UserId, sid: SessionId, iat: Schema.Int, exp: Schema.Int })
@@ -94,11 +95,17 @@ export class Tokens extends Context.Service<
           catch: (error) => Unauthenticated.because(error instanceof errors.JWTExpired ? "token_expired" : "token_invalid")
         })
 
-      const peek = (token: string) => verified.get(token)
+      const lookups = yield* cacheLookups("tokens")
+      const peek = (token: string) => {
+        const claims = verified.get(token)
+        if (claims !== undefined) lookups.hit.add(1)
+        return claims
+      }
 
       const verify = Effect.fnUntraced(function* (token: string) {
         const known = peek(token)
         if (known !== undefined) return known
+        lookups.miss.add(1)
         if (token.length > maximumLength) return yield* Unauthenticated.because("token_invalid")
         const { payload } = yield* prove(token)
         const claims = yield* decode(payload).pipe(Effect.mapError(() => Unauthenticated.because("token_invalid")))

@@ -2,6 +2,7 @@ import { Clock, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { EventUnreadable, SignatureInvalid } from "../api/billing/BillingErrors.ts"
+import { counters, histograms, observedGauge } from "../ops/Metrics.ts"
 import { Stripe } from "./Stripe.ts"
 import { idOf, maximumId } from "./StripeObjects.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
@@ -70,6 +71,8 @@ export class Webhook extends Context.Service<
     readonly receive: (body: Uint8Array, signature: string | undefined) => Effect.Effect<void, SignatureInvalid | EventUnreadable>
     /** Stores an event that was fetched, as if it had been delivered. */
     readonly store: (event: StripeEvent) => Effect.Effect<void>
+    /** Reads the events that wait into the metrics. */
+    readonly measure: Effect.Effect<void>
   }
 >()("chat-backend/billing/Webhook") {
   static readonly layer = Layer.effect(
@@ -80,6 +83,21 @@ export class Webhook extends Context.Service<
       const { billing } = yield* AppConfig
       const secrets = billing?.webhookSecrets ?? []
       const isLive = billing?.isLive ?? false
+      const deliveries = yield* counters(
+        "chat_webhook_deliveries_total",
+        "Deliveries of Stripe's events: pending or ignored when they are stored, duplicate, or the code of the refusal.",
+        ["outcome"]
+      )
+      const outcomes = ["pending", "ignored", "duplicate", "signature_invalid", "event_unreadable"]
+      for (const outcome of outcomes) deliveries(outcome)
+      const count = (outcome: string) => deliveries(outcome).add(1)
+      const lags = yield* histograms(
+        "chat_webhook_lag_seconds",
+        "Time from an event at Stripe until it is stored here.",
+        [],
+        [0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 3_600, 14_400, 86_400]
+      )
+      const lag = lags()
 
       /** The text that the signature signs. */
       const verify = Effect.fnUntraced(function* (body: Uint8Array, signature: string) {
@@ -108,7 +126,7 @@ export class Webhook extends Context.Service<
         const isRelevant = handled.has(event.type) && event.livemode === isLive
         const object = event.data.object
         const chargeId = customerId === null ? idOf(object.charge ?? null) : null
-        yield* sql`
+        const [row] = yield* sql<{ outcome: string | null }>`
           with stored as (
             insert into webhook_events (id, type, customer_id, object_id, charge_id, outcome, created_at)
             select ${event.id}, ${event.type}, c.customer_id, ${object.id ?? null}, ${chargeId},
@@ -118,20 +136,45 @@ export class Webhook extends Context.Service<
             on conflict (id) do nothing
             returning id, customer_id, charge_id, outcome
           )
-          select count(j.id) from stored, graphile_worker.add_job(
+          select count(j.id), (select outcome from stored) as outcome from stored, graphile_worker.add_job(
             ${syncTask}, json_build_object('customerId', stored.customer_id, 'chargeId', stored.charge_id),
             job_key => ${syncTask} || ':' || coalesce(stored.customer_id, stored.id)
           ) j where stored.outcome = 'pending'
         `
+        return row?.outcome ?? "duplicate"
       }, Effect.orDie)
 
-      const receive: Webhook["Service"]["receive"] = Effect.fn("Webhook.receive")(function* (body, signature) {
-        if (signature === undefined) return yield* new SignatureInvalid()
-        const text = yield* verify(body, signature)
-        yield* store(yield* read(text))
-      })
+      const receive: Webhook["Service"]["receive"] = Effect.fn("Webhook.receive")(
+        function* (body, signature) {
+          if (signature === undefined) return yield* new SignatureInvalid()
+          const event = yield* read(yield* verify(body, signature))
+          count(yield* store(event))
+          lag.observe(Math.max(0, (yield* Clock.currentTimeMillis) / 1_000 - event.created))
+        },
+        Effect.tapError(({ code }) => Effect.sync(() => count(code)))
+      )
 
-      return Webhook.of({ receive, store })
+      /** Stripe's events that wait for their customer to be brought up to date. */
+      const pending = { count: 0, oldestSeconds: 0 }
+      yield* observedGauge(
+        "chat_webhook_events_pending",
+        "Stripe's events that are stored and not processed.",
+        () => pending.count
+      )
+      yield* observedGauge(
+        "chat_webhook_oldest_pending_seconds",
+        "How long the oldest stored event of Stripe has waited to be processed.",
+        () => pending.oldestSeconds
+      )
+      const measure = Effect.gen(function* () {
+        const [row] = yield* sql<{ count: number; oldestSeconds: number }>`
+          select count(*)::int as count, coalesce(extract(epoch from now() - min(received_at)), 0)::float8 as oldest_seconds
+          from webhook_events where outcome = 'pending'
+        `
+        Object.assign(pending, row)
+      }).pipe(Effect.orDie)
+
+      return Webhook.of({ receive, store: (event) => Effect.asVoid(store(event)), measure })
     })
   )
 }

@@ -6,6 +6,7 @@ import type { UserId } from "../api/auth/User.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { type Cached, makeNotifiedCache } from "../database/NotifiedCache.ts"
 import { topicOf } from "../database/Topics.ts"
+import { cacheLookups } from "../ops/Metrics.ts"
 import { Chatrooms, type ListPosition, type ListQuery, positionOf } from "./Chatrooms.ts"
 
 /** The cache's limits: bytes of all pages, and milliseconds a page is kept. */
@@ -99,7 +100,12 @@ export class ChatroomList extends Context.Service<
         return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`, nextCursor }
       })
 
-      const peek = (userId: UserId, limit: number) => cache.peek(userId)?.bySize.get(limit)
+      const lookups = yield* cacheLookups("chatrooms")
+      const peek = (userId: UserId, limit: number) => {
+        const found = cache.peek(userId)?.bySize.get(limit)
+        if (found !== undefined) lookups.hit.add(1)
+        return found
+      }
 
       const page: ChatroomList["Service"]["page"] = (userId, query, toCursor) => {
         const isFirst = query.after === undefined && query.search === undefined && !query.archived
@@ -109,6 +115,7 @@ export class ChatroomList extends Context.Service<
         if (!isFirst) return Effect.map(loaded, (value) => ({ value, from: "bypass" as const }))
         const hit = peek(userId, query.limit)
         if (hit !== undefined) return Effect.succeed({ value: hit, from: "hit" as const })
+        lookups.miss.add(1)
         return Effect.gen(function* () {
           const loading = yield* Deferred.make<EncodedPage>()
           // All sizes are one entry, so that a change drops them together.

@@ -39,6 +39,7 @@ import { checkFormat, Models } from "../models/Models.ts"
 import { estimatedSearches } from "../models/Tools.ts"
 import type { ChosenSettings, ReplySettings, RoomSettings } from "../models/Settings.ts"
 import { Spending } from "../models/Spending.ts"
+import { currentTraceparent } from "../ops/Tracing.ts"
 import { Announcer } from "../queue/Announcer.ts"
 import type { GivenInput } from "./GivenInput.ts"
 import { firstVersion, newQuestion, newReply } from "./MessageRow.ts"
@@ -330,6 +331,7 @@ export class Sending extends Context.Service<
       ) {
         const { budget, prompts } = quota.limitsOf(tier)
         const searches = resolved.tools?.includes("search") === true ? estimatedSearches : 0
+        const traceparent = yield* currentTraceparent
         const change: Change = {
           userId,
           roomId,
@@ -341,7 +343,7 @@ export class Sending extends Context.Service<
           dailyLimit: prompts,
           runningLimit: forTier(userConcurrency, tier),
           title: autoTitles === "off" || content === "" || given !== undefined ? null : (wordsOf(content) ?? null),
-          settings: resolved,
+          settings: traceparent === undefined ? resolved : { ...resolved, traceparent },
           version: room.version,
           contextTokens: resolved.contextTokens,
           inputPrice: price?.input ?? 0,
@@ -450,7 +452,10 @@ export class Sending extends Context.Service<
             const { isHead, isTitled, priority, questionId, replyId } = sent
             yield* announcer.announce({
               replies: isHead ? [{ userId, replyId, priority }] : [],
-              titles: isTitled && autoTitles === "model" ? [{ userId, roomId, questionId, replyId }] : [],
+              titles:
+                isTitled && autoTitles === "model"
+                  ? [{ userId, roomId, questionId, replyId, traceparent: yield* currentTraceparent }]
+                  : [],
               topics: completion === undefined ? [topicOf("chatrooms", userId)] : []
             })
             return { ...answer(sent), replayed: false, status: 202 }

@@ -55,12 +55,13 @@ const isRepetitive = (bytes: Buffer): boolean => {
 /** Characters that a secret in production must have after its prefix. */
 const minimumSecret = 16
 
-/** The token of operators. In production a short one is refused, because it could be guessed. */
-export const adminToken = Effect.fnUntraced(function* (environment: Environment) {
-  const token = yield* optionalSecret("ADMIN_TOKEN")
-  return token !== undefined && environment === "production" && Redacted.value(token).length < minimumSecret
+/** The tokens of operators: two while the token is being replaced. In production a short one is refused, because it could be guessed. */
+export const adminTokens = Effect.fnUntraced(function* (environment: Environment) {
+  const list = yield* optionalSecret("ADMIN_TOKEN")
+  const tokens = items(list === undefined ? "" : Redacted.value(list))
+  return environment === "production" && tokens.some((token) => token.length < minimumSecret)
     ? yield* fail("ADMIN_TOKEN", `must have at least ${minimumSecret} characters in production`)
-    : token
+    : tokens.map((token) => Redacted.make(token))
 })
 
 /**

@@ -4,8 +4,9 @@ import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
 import { type FrontEnd, frontEndAt } from "./FrontEnd.ts"
 import { playground } from "./Playground.ts"
 import { parseProxies, type TrustedProxies } from "./Proxies.ts"
+import { tracing, type TracingSettings } from "./Tracing.ts"
 import {
-  adminToken,
+  adminTokens,
   billing,
   type BillingSettings,
   type Bucket,
@@ -134,10 +135,12 @@ export interface Settings {
   readonly apiPrefix: string | undefined
   /** The folder of the page that `/` shows; undefined when it is off or not built. */
   readonly playground: string | undefined
-  /** The bearer token of /metrics and /admin; without it both are 404. */
-  readonly adminToken: Redacted.Redacted | undefined
-  /** The base URL of an OpenTelemetry collector; without it nothing is traced. */
-  readonly otlpEndpoint: string | undefined
+  /** The bearer tokens of /metrics and /admin; without one both are 404. */
+  readonly adminTokens: ReadonlyArray<Redacted.Redacted>
+  /** Where traces go; undefined when nothing is traced. */
+  readonly tracing: TracingSettings | undefined
+  /** The requests that get a line in the log. */
+  readonly requestLog: "all" | "errors" | "off"
   readonly logLevel: (typeof logLevels)[keyof typeof logLevels]
 }
 
@@ -285,8 +288,10 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     trustedProxies: yield* trustedProxies,
     apiPrefix: yield* apiPrefix,
     playground: page,
-    adminToken: yield* adminToken(environment),
-    otlpEndpoint: yield* optionalUrl("OTEL_EXPORTER_OTLP_ENDPOINT", ["http:", "https:"]),
+    adminTokens: yield* adminTokens(environment),
+    tracing: yield* tracing,
+    requestLog:
+      (yield* optionalChoice("REQUEST_LOG", ["all", "errors", "off"])) ?? (environment === "development" ? "all" : "errors"),
     logLevel: yield* logLevel
   }
 })
@@ -304,7 +309,7 @@ const requirements = Effect.gen(function* () {
     billing(environment),
     ...((yield* isBillingOn(environment)) ? [webhookSecrets(environment)] : []),
     plans(environment),
-    adminToken(environment)
+    adminTokens(environment)
   ]
   const results = yield* Effect.all(readings, { mode: "result" })
   return results.filter(Result.isFailure).map(({ failure }) => failure)

@@ -237,14 +237,40 @@ export const variables = {
   },
   API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
   ADMIN_TOKEN: {
-    meaning: "bearer token for `/metrics` and `/admin`, 16 characters or more in production",
+    meaning:
+      "bearer token for `/metrics` and `/admin`, 16 characters or more in production; the new and the old one, separated by a comma, while you replace it",
     default: "none: both are 404"
   },
   LOG_LEVEL: { meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `none`", defaultValue: "info" },
+  REQUEST_LOG: {
+    meaning:
+      "requests that get a line in the log with method, route, status, time and request id: `all`, `errors` (status 500 and above) or `off`; `/healthz`, `/readyz` and `/metrics` are logged at `debug` alone",
+    default: "`errors`; `all` in development"
+  },
   OTEL_EXPORTER_OTLP_ENDPOINT: {
-    meaning: "base URL of an OpenTelemetry collector that receives traces",
+    meaning: "base URL of an OpenTelemetry collector that receives traces as OTLP over HTTP, for example `http://localhost:4318`",
     default: "none: nothing is traced"
   },
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: {
+    meaning: "the whole URL that traces are posted to",
+    default: "`OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces`"
+  },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    meaning: "headers for the collector, as `name=value` separated by commas, with values in percent-encoding",
+    default: "none"
+  },
+  OTEL_SERVICE_NAME: { meaning: "the name of this service in traces", defaultValue: "gemini-chat-backend" },
+  OTEL_RESOURCE_ATTRIBUTES: {
+    meaning: "attributes of every trace, as `name=value` separated by commas, for example `deployment.environment.name=staging`",
+    default: "none"
+  },
+  OTEL_TRACES_SAMPLER: {
+    meaning:
+      "`always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`, which follows the decision of the caller's `traceparent`",
+    defaultValue: "parentbased_always_on"
+  },
+  OTEL_TRACES_SAMPLER_ARG: { meaning: "the share of traces that `traceidratio` takes, from 0 to 1", defaultValue: "1" },
+  OTEL_SDK_DISABLED: { meaning: "`true` traces nothing", defaultValue: "false" },
   DEV_DATA_DIR: { meaning: "folder in which `npm run dev` keeps its database, keys and simulated Stripe", defaultValue: ".data" }
 } as const satisfies Readonly<Record<string, Variable>>
 

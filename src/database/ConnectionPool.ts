@@ -3,6 +3,7 @@ import { type Array, Context, Effect, Exit, Fiber, Predicate, Stream, String } f
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { type ConnectionOptions, poolOptions } from "./Connections.ts"
+import { makePoolMetrics } from "./PoolMetrics.ts"
 import { makeBulkhead } from "./RequestBulkhead.ts"
 
 /** Milliseconds for which a failed attempt to connect counts for all that want a connection. */
@@ -95,12 +96,16 @@ export interface PoolOptions extends ConnectionOptions {
 
 /** A pool that connects when it is first used, and that fails quickly, at a bounded cost, while Postgres is away. */
 export const makePool = Effect.fnUntraced(function* (options: PoolOptions) {
-  const { multiplex = false, requestConnections } = options
+  const { connections, multiplex = false, name, requestConnections } = options
+  const metrics = yield* makePoolMetrics(name, connections)
   const gate = yield* makeGate()
   const config = poolOptions(options)
   const pool = yield* PgPool.make({
     ...config,
-    stream: () => config.stream().once("close", gate.lost)
+    stream: () => {
+      metrics.opened()
+      return config.stream().once("close", gate.lost).once("close", metrics.closed)
+    }
   })
   const bulkhead = requestConnections === undefined ? undefined : makeBulkhead(requestConnections)
   const passed = gate.passed(pool)
@@ -111,21 +116,30 @@ export const makePool = Effect.fnUntraced(function* (options: PoolOptions) {
           Context.get(fiber.context, CurrentSlot) === undefined ? passed : Effect.andThen(bulkhead, passed)
         )
   const checkout = (connection: typeof pool.get) => Effect.map(connection, (taken) => new PooledConnection(taken))
-  const reserved = Effect.andThen(limited, checkout(pool.reserve))
+  const reserved = metrics.acquire(Effect.andThen(limited, checkout(pool.reserve)))
   return yield* SqlClient.make({
     // Statements of several fibers share a connection where it is multiplexed.
-    acquirer: multiplex ? Effect.andThen(limited, checkout(pool.get)) : reserved,
+    acquirer: multiplex ? metrics.acquire(Effect.andThen(limited, checkout(pool.get))) : reserved,
     borrower: multiplex
       ? (use) =>
-          Effect.andThen(
-            passed,
-            pool.use((taken) => use(new PooledConnection(taken)))
-          )
+          Effect.suspend(() => {
+            const lease = metrics.begin()
+            const lent = pool.use((taken) => {
+              lease.acquired()
+              return use(new PooledConnection(taken))
+            })
+            return Effect.onExit(Effect.andThen(passed, lent), () => Effect.sync(lease.ended))
+          })
       : undefined,
     transactionAcquirer: reserved,
     compiler: PgClient.makeCompiler(undefined, false),
     driver: "pg",
-    spanAttributes: [["db.system.name", "postgresql"]],
+    spanAttributes: [
+      ["db.system.name", "postgresql"],
+      ["db.namespace", config.database],
+      ["server.address", config.host],
+      ["server.port", config.port]
+    ],
     prepareTransactionControls: true,
     commit,
     releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,

@@ -23,16 +23,23 @@ type Fetch = NonNullable<HttpOptions["fetch"]>
 export const openEvents = (
   client: GoogleGenAI,
   parameters: GenerateContentParameters,
-  /** Files that the parameters name, and what is called for every piece of the body that is sent. */
-  files: ReadonlyMap<string, SentBytes> = new Map(),
-  onSent: () => void = () => {}
+  options: {
+    /** Files that the parameters name. */
+    readonly files?: ReadonlyMap<string, SentBytes> | undefined
+    /** Headers besides those of the SDK. */
+    readonly headers?: Readonly<Record<string, string>> | undefined
+    /** Is called for every piece of a body with files that is sent. */
+    readonly onSent?: (() => void) | undefined
+  } = {}
 ): Effect.Effect<Readable, GeminiError> =>
   Effect.callback((resume) => {
+    const { files = new Map<string, SentBytes>(), onSent = () => {} } = options
     let isSent = false
     const fail = (cause: unknown) => resume(Effect.fail(isSent ? fromUnknown(cause) : refusedBySdk(cause)))
     const fetch: Fetch = (url, init) => {
       isSent = true
       const headers = new Headers(init?.headers)
+      for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value)
       let body: string | Readable = String(init?.body)
       if (files.size > 0) {
         const streamed = bodyWith(body, files)

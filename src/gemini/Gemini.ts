@@ -13,10 +13,12 @@ import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
 import type { ResponseFormat } from "../api/chat/Settings.ts"
 import type { Tool } from "../api/models/ModelsApi.ts"
 import { AppConfig, type Settings } from "../config/Settings.ts"
+import { traceHeaders } from "../ops/Tracing.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
 import { openEvents, readEvents } from "./AnswerStream.ts"
 import { Continuation } from "./Continuation.ts"
 import { GeminiError } from "./GeminiError.ts"
+import { makeObserved } from "./ObservedAnswer.ts"
 import { inFlightOf, maximumInFlight, partsOf, type PromptFile, type SentBytes } from "./PromptFile.ts"
 import { type EndOfModel, endOfModel, makeModelNotices } from "./ModelStatus.ts"
 
@@ -163,12 +165,14 @@ export class Gemini extends Context.Service<
       const notice = makeModelNotices()
       const memory = yield* Semaphore.make(maximumInFlight)
 
-      const answer: Gemini["Service"]["answer"] = Effect.fn("Gemini.answer")(function* (prompt, onDelta) {
+      const observed = yield* makeObserved
+      const answer: Gemini["Service"]["answer"] = Effect.fnUntraced(function* (prompt, onDelta) {
         const controller = yield* Effect.acquireRelease(
           Effect.sync(() => new AbortController()),
           (controller) => Effect.sync(() => controller.abort())
         )
         const idle = yield* watchIdle
+        const headers = yield* traceHeaders
         const continuation = new Continuation()
         let end: EndOfModel | undefined
         const inFlight = inFlightOf(prompt.turns.flatMap(({ files = [] }) => files))
@@ -177,7 +181,7 @@ export class Gemini extends Context.Service<
           const { contents, sent } = yield* contentsOf(prompt.turns)
           idle.resume()
           const parameters = toParameters(prompt, contents, safetySettings, controller.signal, continuation.token)
-          return yield* openEvents(client, parameters, sent, () => idle.reset(false))
+          return yield* openEvents(client, parameters, { files: sent, headers, onSent: () => idle.reset(false) })
         })
         const hop = Effect.suspend(() => {
           continuation.startHop()
@@ -205,7 +209,7 @@ export class Gemini extends Context.Service<
         return yield* Effect.raceFirst(answered, idle.over)
       }, Effect.scoped)
 
-      return Gemini.of({ answer })
+      return Gemini.of({ answer: observed(answer) })
     })
   )
 }

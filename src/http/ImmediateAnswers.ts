@@ -55,12 +55,12 @@ export class ImmediateAnswers extends Context.Service<
 >()("chat-backend/http/ImmediateAnswers") {
   static readonly layer = Layer.effect(
     ImmediateAnswers,
-    Effect.map(AppConfig, ({ otlpEndpoint }) => {
+    Effect.map(AppConfig, ({ tracing }) => {
       const answers = new Map<string, Answer>()
       return ImmediateAnswers.of({
         add: (path, answer) => void answers.set(path, answer),
         // Where traces are collected, every request has a span, which only the usual way makes.
-        find: (path) => (otlpEndpoint === undefined ? answers.get(path) : undefined)
+        find: (path) => (tracing === undefined ? answers.get(path) : undefined)
       })
     })
   )

@@ -7,7 +7,7 @@ import { ReadSql } from "../database/Database.ts"
 const maximumDays = 400
 
 /** Calls of the last hour, so that a scrape reads few rows. */
-const unpricedCalls = Metric.gauge("chat_model_calls_unpriced_total", {
+const unpricedCalls = Metric.gauge("chat_model_calls_unpriced", {
   description: "Calls of the last hour for whose model the server has no price, or the price of the asked model alone."
 })
 

@@ -39,6 +39,8 @@ export interface ReplySettings {
   readonly tools?: ReadonlyArray<Tool>
   /** Tools of the settings that the reply is made without. Absent without; the acceptance may move `search` here. */
   readonly toolsSkipped?: ReadonlyArray<Tool>
+  /** The W3C trace context of the request, which the making of the reply continues. Absent when nothing is traced. */
+  readonly traceparent?: string
 }
 
 /** The question's value where it has one, or else the room's. */

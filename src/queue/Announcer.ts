@@ -28,6 +28,8 @@ export interface TitleWakeup {
   readonly roomId: string
   readonly questionId: string
   readonly replyId: string
+  /** The trace that the job continues. */
+  readonly traceparent?: string | undefined
 }
 
 /** A long room that a worker is to summarise, after the reply that shows it. */

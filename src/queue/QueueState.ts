@@ -3,7 +3,8 @@ import { SqlClient } from "effect/sql"
 import type { QueueCounts } from "../api/ops/QueueCounts.ts"
 import { replyTask } from "./Announcer.ts"
 
-type Priority = "pro" | "basic" | "background"
+const priorities = ["pro", "basic", "background"] as const
+type Priority = (typeof priorities)[number]
 
 interface Row {
   readonly task: string
@@ -16,7 +17,11 @@ interface Row {
 
 const jobs = (task: string, state: string, priority: string) =>
   Metric.gauge("chat_queue_jobs", { description: "Jobs of the fleet's queue.", attributes: { task, state, priority } })
-const oldest = Metric.gauge("chat_queue_oldest_seconds", { description: "How long the oldest ready job has been due." })
+const oldest = (priority: Priority) =>
+  Metric.gauge("chat_queue_oldest_seconds", {
+    description: "How long the oldest ready job of the priority has been due.",
+    attributes: { priority }
+  })
 
 const sum = (rows: ReadonlyArray<Row>, select: (row: Row) => number) => rows.reduce((total, row) => total + select(row), 0)
 const countsOf = (rows: ReadonlyArray<Row>) => ({
@@ -82,7 +87,9 @@ export class QueueState extends Context.Service<
           const counts = countsOf(rows.filter((row) => row.task === task && row.priority === priority))
           for (const [state, count] of Object.entries(counts)) yield* Metric.update(jobs(task, state, priority), count)
         }
-        yield* Metric.update(oldest, oldestOf(rows))
+        for (const priority of priorities) {
+          yield* Metric.update(oldest(priority), oldestOf(rows.filter((row) => row.priority === priority)))
+        }
       }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
 
       return QueueState.of({ read, measure })

@@ -5,6 +5,8 @@ import pg from "pg"
 import type { DatabaseEndpoint } from "../config/DatabaseUrl.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { pgConfig } from "../database/Connections.ts"
+import { observedPool } from "../database/PoolMetrics.ts"
+import { jobSpan } from "../ops/Tracing.ts"
 import { fetchForIdleSlots } from "./JobFetching.ts"
 import { type Task, Tasks } from "./Tasks.ts"
 
@@ -87,9 +89,11 @@ export const makeTaskList = Effect.fnUntraced(function* (tasks: ReadonlyArray<Ta
   // All jobs listen to the same signal, so more than Node's default of ten listeners is not a leak.
   setMaxListeners(0, signal)
   const runJob =
-    ({ interruptedIsDone, run }: Task) =>
+    ({ asksModel, interruptedIsDone, name, run }: Task) =>
     (payload: unknown) => {
-      return runTask(run(payload), { signal }).then((exit) => {
+      // Those that ask the model know which trace they continue.
+      const job = asksModel === true ? run(payload) : jobSpan(name, name, undefined)(run(payload))
+      return runTask(job, { signal }).then((exit) => {
         if (Exit.isSuccess(exit) || (interruptedIsDone === true && Cause.hasInterruptsOnly(exit.cause))) return
         throw Cause.squash(exit.cause)
       })
@@ -119,6 +123,13 @@ export const makeRunner = Effect.fnUntraced(function* (
   fetchForIdleSlots(events)
 
   const pool = yield* makePool(databaseDirect, { connections, name })
+  yield* observedPool({
+    pool: `${name} worker`,
+    maximum: connections,
+    open: () => pool.totalCount,
+    used: () => pool.totalCount - pool.idleCount,
+    waiting: () => pool.waitingCount
+  })
   const starting = yield* Effect.acquireRelease(
     Effect.sync(() =>
       run({

@@ -4,6 +4,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { isPassing } from "../database/Connections.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import type { CallRow } from "./AttemptCalls.ts"
+import type { CallCounts } from "./CallCounts.ts"
 
 /** Whose calls they are, and the day that they count in. */
 export interface CallsOwner {
@@ -26,16 +27,18 @@ const isWorthRepeating = (error: SqlError): boolean => error.isRetryable || isPa
  * may be repeated. It never fails: calls that Postgres does not take within two minutes are logged and lost.
  */
 export const recordLateCalls =
-  (sql: SqlClient.SqlClient) =>
+  (sql: SqlClient.SqlClient, countCalls: CallCounts) =>
   ({ day, quotaKey, replyId, userId }: CallsOwner, rows: ReadonlyArray<CallRow>): Effect.Effect<void> =>
-    rows.length === 0
-      ? Effect.void
-      : sql`
-          select record_late_calls(${userId}, ${replyId}, ${quotaKey},
-            coalesce(${day ?? null}::date, (clock_timestamp() at time zone 'utc')::date), ${JSON.stringify(rows)}::text::jsonb)
-        `.pipe(
-          retryConflicts(sql),
-          Effect.retry({ while: isWorthRepeating, schedule, times: maximumRetries }),
-          Effect.asVoid,
-          Effect.catchCause((cause) => Effect.logError("Calls of the model could not be written into the ledger", cause))
-        )
+    Effect.suspend(() => {
+      if (rows.length === 0) return Effect.void
+      countCalls(rows)
+      return sql`
+        select record_late_calls(${userId}, ${replyId}, ${quotaKey},
+          coalesce(${day ?? null}::date, (clock_timestamp() at time zone 'utc')::date), ${JSON.stringify(rows)}::text::jsonb)
+      `.pipe(
+        retryConflicts(sql),
+        Effect.retry({ while: isWorthRepeating, schedule, times: maximumRetries }),
+        Effect.asVoid,
+        Effect.catchCause((cause) => Effect.logError("Calls of the model could not be written into the ledger", cause))
+      )
+    })

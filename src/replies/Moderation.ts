@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto"
 import { Context, Data, Effect, Layer, Redacted, Schema } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { postFailure, signedPost } from "../keys/SignedPost.ts"
+import { traceHeaders } from "../ops/Tracing.ts"
 
 /** A check may take this long in all: connecting, a second try, the answer with its body. */
 const deadline = "3 seconds"
@@ -57,6 +58,7 @@ export class Moderation extends Context.Service<
         const answer = yield* signedPost(gateway, {
           name: "moderation",
           content: { text, replyId, userKey: userKeyOf(quotaKey) },
+          headers: yield* traceHeaders,
           signal: controller.signal
         })
         if (answer === undefined) return yield* Effect.fail(postFailure("the answer was too long or cut off"))

@@ -7,7 +7,8 @@ import { citedIn } from "../gemini/Citations.ts"
 import { Gemini, type Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { observedCounter } from "../ops/Metrics.ts"
-import { Announcer } from "../queue/Announcer.ts"
+import { jobSpan } from "../ops/Tracing.ts"
+import { Announcer, replyTask } from "../queue/Announcer.ts"
 import { DeltaLog } from "../stream/DeltaLog.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { Conversation, estimateTokens, promptIds, type SourcedTurn, tokensOf } from "./Conversation.ts"
@@ -286,25 +287,30 @@ export class ReplyMaker extends Context.Service<
         }).pipe(Effect.ensuring(record(reply, calls)))
       }, Effect.scoped)
 
-      const attempt: ReplyMaker["Service"]["attempt"] = Effect.fn("ReplyMaker.attempt")(
+      const attemptAt = Effect.fnUntraced(function* (reply: Claim) {
+        const now = yield* reply.now
+        if (now > reply.startedAt.getTime() + replyDeadline) return yield* settle(reply, failed("model_unavailable"))
+        if (reply.isOverBudget) return yield* settle(reply, failed("budget_exceeded"))
+        if (reply.pausedUntil !== null) {
+          return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
+        }
+        yield* announcer.announce({ topics: [topicOf("attempt", reply.id)] })
+        return yield* make(reply).pipe(
+          // Where Postgres was away for a read, the reply starts again when it is back, before the lease expires.
+          Effect.tapCause((cause) =>
+            Cause.hasDies(cause) && isPassing(Cause.squash(cause)) ? handBackAfterOutage(reply) : Effect.void
+          ),
+          Effect.onInterrupt(() => handBack(reply)),
+          Effect.ensuring(deltaLog.close(reply.id, reply.attempt))
+        )
+      })
+
+      const attempt: ReplyMaker["Service"]["attempt"] = Effect.fnUntraced(
         function* (userId, replyId) {
           const reply = yield* claim(userId, replyId)
-          if (reply === undefined) return
-          const now = yield* reply.now
-          if (now > reply.startedAt.getTime() + replyDeadline) return yield* settle(reply, failed("model_unavailable"))
-          if (reply.isOverBudget) return yield* settle(reply, failed("budget_exceeded"))
-          if (reply.pausedUntil !== null) {
-            return yield* waitUntil(reply, reply.pausedUntil.getTime() + (yield* Random.next) * 1_000, reply.failures)
-          }
-          yield* announcer.announce({ topics: [topicOf("attempt", replyId)] })
-          return yield* make(reply).pipe(
-            // Where Postgres was away for a read, the reply starts again when it is back, before the lease expires.
-            Effect.tapCause((cause) =>
-              Cause.hasDies(cause) && isPassing(Cause.squash(cause)) ? handBackAfterOutage(reply) : Effect.void
-            ),
-            Effect.onInterrupt(() => handBack(reply)),
-            Effect.ensuring(deltaLog.close(replyId, reply.attempt))
-          )
+          // The claim says which trace the attempt continues.
+          if (reply !== undefined)
+            yield* attemptAt(reply).pipe(jobSpan("ReplyMaker.attempt", replyTask, reply.settings.traceparent))
         },
         (effect, _, replyId) => Effect.annotateLogs(effect, { replyId })
       )

@@ -8,6 +8,7 @@ import { isPassing } from "../database/Connections.ts"
 import { inOrder, makeBatches, rowsOf, unlockedRowsOf } from "../database/Batches.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
+import { counters, histograms, modelSeconds } from "../ops/Metrics.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
 import { Models } from "../models/Models.ts"
 import type { ReplySettings } from "../models/Settings.ts"
@@ -15,6 +16,7 @@ import type { AttemptCalls, CallRow } from "./AttemptCalls.ts"
 import { recordLateCalls } from "./LateCalls.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { processId } from "../queue/ProcessId.ts"
+import { makeCallCounts } from "./CallCounts.ts"
 import { isRefunded, type Outcome } from "./Outcome.ts"
 import { type PromptSummary, type SentSummary, sentSummary } from "./PromptSummary.ts"
 
@@ -54,6 +56,8 @@ export interface Claim {
   readonly priority: number
   /** When this attempt began. */
   readonly claimedAt: Date
+  /** Seconds from its question to the claim. */
+  readonly ageSeconds: number
   /** The database's time in milliseconds: its clock at the claim, and what has passed since. No process's clock is used. */
   readonly now: Effect.Effect<number>
   /** When the first attempt began that failed for a reason that passes: a pause of the whole model is no such. */
@@ -105,6 +109,8 @@ interface ClaimedRow extends Omit<Claim, "now" | "settings" | "systemPrompt" | "
   readonly roomPrompt: string | null
   readonly roomTemperature: number | null
   readonly taken: number
+  /** Seconds that it could have been made; null for one that waited for its next attempt. */
+  readonly queuedSeconds: number | null
   readonly pauses: Readonly<Record<string, string>> | null
 }
 
@@ -198,6 +204,25 @@ export class ReplyStore extends Context.Service<
       const config = yield* AppConfig
       const { userConcurrency } = config
       const limitsOf = limitsByTier(config)
+      const countCalls = yield* makeCallCounts
+      const ended = yield* counters(
+        "chat_replies_total",
+        "Replies that have ended: completed, cancelled, or by the code of the failure.",
+        ["outcome"]
+      )
+      for (const outcome of ["completed", "cancelled"]) ended(outcome)
+      const queueTimes = yield* histograms(
+        "chat_reply_queue_seconds",
+        "Time from the moment at which a reply could be made until a worker begins, by tier.",
+        ["tier"],
+        modelSeconds
+      )
+      const durations = yield* histograms(
+        "chat_reply_duration_seconds",
+        "Time from a question to the end of its reply, by tier.",
+        ["tier"],
+        modelSeconds
+      )
 
       const claimInBatch = yield* makeBatches<ReplyJob, ClaimedRow | null, SqlError.SqlError>((jobs) => {
         const claimed = sql<ClaimedRow & { readonly position: number }>`
@@ -211,6 +236,8 @@ export class ReplyStore extends Context.Service<
                 or m.status = 'waiting' and m.retry_at <= clock_timestamp()
                 or m.status = 'processing' and m.lease_until < clock_timestamp())
             returning job.position, m.user_id, m.id, m.chatroom_id, m.reply_to, m.attempt, m.failures, m.priority, m.is_moderated, m.failing_since, m.started_at, clock_timestamp() as claimed_at,
+              case when old.status = 'queued' then extract(epoch from clock_timestamp() - old.queued_at) end::float8 as queued_seconds,
+              extract(epoch from clock_timestamp() - m.created_at)::float8 as age_seconds,
               m.settings, c.system_prompt as room_prompt, c.model as room_model, c.temperature as room_temperature,
               m.quota_day::text as quota_day, u.quota_key, tier_of(u) as tier,
               coalesce((select d.cost_micros + d.reserved_micros from usage_daily d
@@ -227,8 +254,9 @@ export class ReplyStore extends Context.Service<
         if (row === null) return undefined
         const start = yield* Clock.monotonicTimeNanos
         const elapsed = Effect.map(Clock.monotonicTimeNanos, (now) => Number(now - start) / 1_000_000)
-        const { pauses, roomModel, roomPrompt, roomTemperature, taken, ...claimed } = row
+        const { pauses, queuedSeconds, roomModel, roomPrompt, roomTemperature, taken, ...claimed } = row
         const { tier } = claimed
+        if (queuedSeconds !== null) queueTimes(tier).observe(queuedSeconds)
         const room = { model: roomModel, temperature: roomTemperature, thinking: defaultThinking, tools: [] }
         const settings = row.settings ?? (yield* models.defaults(room, tier))
         const until = pauses?.[settings.model]
@@ -243,7 +271,7 @@ export class ReplyStore extends Context.Service<
       }, Effect.orDie)
 
       const endInBatch = yield* makeBatches<Ending, FinishOutcome, SqlError.SqlError>((endings, waits) => {
-        const ended = sql<{ position: number; ended: FinishOutcome }>`
+        const rows = sql<{ position: number; ended: FinishOutcome }>`
           select e.position, finish_reply(p_user => e."userId", p_reply => e.id, p_attempt => e.attempt,
             p_status => e.status, p_content => e.content, p_finish_reason => e."finishReason", p_truncated => e.truncated,
             p_error_code => e."errorCode", p_error_message => e."errorMessage", p_model => e.model,
@@ -255,7 +283,7 @@ export class ReplyStore extends Context.Service<
             p_grounding => e.grounding, p_context_summary => e."contextSummary") as ended
           from ${unlockedRowsOf(sql, endings, endingColumns, waits)} e
         `
-        return Effect.map(waits ? retryConflicts(sql)(ended) : ended, (rows) => inOrder(endings, rows).map((row) => row?.ended))
+        return Effect.map(waits ? retryConflicts(sql)(rows) : rows, (found) => inOrder(endings, found).map((row) => row?.ended))
       })
 
       const finish = Effect.fnUntraced(function* (
@@ -265,7 +293,8 @@ export class ReplyStore extends Context.Service<
         work?: Work
       ) {
         const { error, usage } = outcome
-        const ended = yield* endInBatch({
+        const calls = work?.calls.rows(models.costOf) ?? []
+        const finished = yield* endInBatch({
           userId: reply.userId,
           id: reply.id,
           attempt,
@@ -281,7 +310,7 @@ export class ReplyStore extends Context.Service<
           thoughtTokens: usage?.thoughtTokens ?? null,
           cachedTokens: usage?.cachedTokens ?? null,
           toolTokens: usage?.toolTokens ?? null,
-          calls: work?.calls.rows(models.costOf) ?? [],
+          calls,
           refundsADay: isRefunded(outcome) ? refundsADay : null,
           contextIds: work?.messageIds ?? null,
           output: outcome.output ?? null,
@@ -290,25 +319,27 @@ export class ReplyStore extends Context.Service<
           grounding: outcome.grounding ?? null,
           contextSummary: sentSummary(work?.summary ?? null)
         }).pipe(Effect.orDie)
-        switch (ended.outcome) {
+        switch (finished.outcome) {
           case "fenced_off":
             return false
           case "finished": {
             if (work !== undefined) work.calls.isRecorded = true
+            countCalls(calls)
+            ended(error?.code ?? outcome.status).add(1)
             yield* announcer.announce({
-              replies: wakeupsOf(reply.userId, ended.nextReplies),
+              replies: wakeupsOf(reply.userId, finished.nextReplies),
               topics: [
                 topicOf("reply", reply.id),
                 // A worker that holds it has lost it.
                 ...(attempt === null ? [topicOf("stop", reply.id)] : []),
                 // With the next reply's turn comes its question's place in the list, should that news have been lost.
-                ...(ended.nextReplies.length === 0 ? [] : [topicOf("chatrooms", reply.userId)])
+                ...(finished.nextReplies.length === 0 ? [] : [topicOf("chatrooms", reply.userId)])
               ]
             })
             return true
           }
           default:
-            return yield* Effect.die(new Error(`finish_reply returned ${JSON.stringify(ended satisfies never)}`))
+            return yield* Effect.die(new Error(`finish_reply returned ${JSON.stringify(finished satisfies never)}`))
         }
       })
 
@@ -319,7 +350,8 @@ export class ReplyStore extends Context.Service<
       })
 
       const settle = Effect.fnUntraced(function* (reply: Claim, outcome: Outcome, work?: Work) {
-        if (!(yield* retryOutages(finish(reply, reply.attempt, outcome, work)))) yield* checkLost(reply)
+        if (!(yield* retryOutages(finish(reply, reply.attempt, outcome, work)))) return yield* checkLost(reply)
+        durations(reply.tier).observe(reply.ageSeconds + ((yield* reply.now) - reply.claimedAt.getTime()) / 1_000)
       })
 
       const postpone = Effect.fnUntraced(function* (reply: Claim, milliseconds: number, failures: number) {
@@ -350,7 +382,7 @@ export class ReplyStore extends Context.Service<
       const handBackAfterOutage = (reply: Claim) =>
         Effect.sleep("1 second").pipe(Effect.andThen(giveBack(reply)), retryOutages, orExpire)
 
-      const recordLate = recordLateCalls(sql)
+      const recordLate = recordLateCalls(sql, countCalls)
       const record = (reply: Claim, calls: AttemptCalls) =>
         Effect.suspend(() => {
           const { id: replyId, quotaDay: day, quotaKey, userId } = reply

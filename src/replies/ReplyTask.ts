@@ -18,7 +18,13 @@ const makeAttemptTask = Effect.map(ReplyMaker, (replyMaker): Task => ({
 }))
 
 const decodeTitle = Schema.decodeUnknownEffect(
-  Schema.Struct({ userId: Schema.String, roomId: Schema.String, questionId: Schema.String, replyId: Schema.String })
+  Schema.Struct({
+    userId: Schema.String,
+    roomId: Schema.String,
+    questionId: Schema.String,
+    replyId: Schema.String,
+    traceparent: Schema.optional(Schema.String)
+  })
 )
 
 /** Names a room. A job that the shutdown or a crash interrupts runs again on another worker. */

@@ -14,6 +14,7 @@ import { Announcer, type SummaryWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { estimateTokens } from "./Conversation.ts"
 import { recordLateCalls } from "./LateCalls.ts"
+import { makeCallCounts } from "./CallCounts.ts"
 import { summaryStep } from "./PromptSummary.ts"
 import { type ExchangeTexts, type LeftOut, type SummaryClaim, SummaryStore } from "./SummaryStore.ts"
 
@@ -142,7 +143,7 @@ export class SummaryMaker extends Context.Service<
         return summary ?? (yield* new GeminiError({ kind: "stopped", detail: `no summary (${finishReason ?? "cut off"})` }))
       })
 
-      const recordLate = recordLateCalls(sql)
+      const recordLate = recordLateCalls(sql, yield* makeCallCounts)
       const record = ({ replyId, userId }: SummaryWakeup, quotaKey: string, calls: AttemptCalls) =>
         Effect.suspend(() => recordLate({ userId, replyId, quotaKey }, calls.rows(models.costOf)))
 

@@ -12,9 +12,11 @@ import { GeminiError } from "../gemini/GeminiError.ts"
 import { Models } from "../models/Models.ts"
 import { lowestLevel } from "../models/Thinking.ts"
 import { Spending } from "../models/Spending.ts"
-import type { TitleWakeup } from "../queue/Announcer.ts"
+import { jobSpan } from "../ops/Tracing.ts"
+import { titleTask, type TitleWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { recordLateCalls } from "./LateCalls.ts"
+import { makeCallCounts } from "./CallCounts.ts"
 import { estimateTokens } from "./Conversation.ts"
 import { Moderation } from "./Moderation.ts"
 
@@ -71,6 +73,7 @@ export class TitleMaker extends Context.Service<
       const moderation = yield* Moderation
       const quota = yield* Quota
       const spending = yield* Spending
+      const countCalls = yield* makeCallCounts
       const { autoTitles, models: listed, titleModel } = yield* AppConfig
       const titling = [...listed, ...builtInModels].find(({ id }) => id === titleModel)
       const thinkingLevel = titling === undefined ? undefined : lowestLevel(titling)
@@ -125,11 +128,11 @@ export class TitleMaker extends Context.Service<
         }
       })
 
-      const recordLate = recordLateCalls(sql)
+      const recordLate = recordLateCalls(sql, countCalls)
       const record = ({ replyId, userId }: TitleWakeup, quotaKey: string, calls: AttemptCalls) =>
         Effect.suspend(() => recordLate({ userId, replyId, quotaKey }, calls.rows(models.costOf)))
 
-      const make: TitleMaker["Service"]["make"] = Effect.fn("TitleMaker.make")(
+      const make: TitleMaker["Service"]["make"] = Effect.fnUntraced(
         function* (room) {
           if (autoTitles !== "model") return
           const [asked] = yield* find(room).pipe(Effect.orDie)
@@ -146,7 +149,8 @@ export class TitleMaker extends Context.Service<
           const title = yield* ask(prompt, calls, startedAt.getTime()).pipe(Effect.ensuring(record(room, quotaKey, calls)))
           if (title !== undefined) yield* chatrooms.nameByModel(room.userId, room.roomId, title)
         },
-        (effect, { roomId }) => Effect.annotateLogs(effect, { roomId })
+        (effect, { roomId, traceparent }) =>
+          Effect.annotateLogs(effect, { roomId }).pipe(jobSpan("TitleMaker.make", titleTask, traceparent))
       )
 
       return TitleMaker.of({ make })

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto"
-import { Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { Cause, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
@@ -8,10 +8,12 @@ import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
+import { Webhook } from "../billing/Webhook.ts"
 import { Feedbacks } from "../chat/Feedbacks.ts"
 import { addressKey } from "../http/ClientAddress.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { originOf } from "../http/Origin.ts"
+import { observedGauge } from "../ops/Metrics.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
 import { CallLedger } from "../models/CallLedger.ts"
 import { QueueState } from "../queue/QueueState.ts"
@@ -24,7 +26,7 @@ export const AdminAuthorizationLayer = Layer.effect(
   AdminAuthorization,
   Effect.gen(function* () {
     const config = yield* AppConfig
-    const { adminToken } = config
+    const needed = config.adminTokens.map((token) => Buffer.from(Redacted.value(token)))
     const throttle = yield* Throttle
 
     /** Counts a wrong token. An address that has used its guesses up is refused from memory, with the right token, too. */
@@ -35,16 +37,15 @@ export const AdminAuthorizationLayer = Layer.effect(
 
     return AdminAuthorization.of({
       admin: Effect.fnUntraced(function* (httpEffect, { credential }) {
-        if (adminToken === undefined) return yield* new AdminOff()
+        if (needed.length === 0) return yield* new AdminOff()
         const { address } = yield* Effect.provideService(originOf(yield* HttpServerRequest.HttpServerRequest), AppConfig, config)
         const from = addressKey(address)
         const key = from === null ? null : `admin:from:${from}`
         const wait = key === null ? 0 : yield* throttle.cachedWait(key)
         if (wait > 0) return yield* new TooManyAttempts({ retryAfter: wait })
         const given = Buffer.from(Redacted.value(credential))
-        const needed = Buffer.from(Redacted.value(adminToken))
-        if (given.length !== needed.length || !timingSafeEqual(given, needed)) return yield* refuse(key)
-        return yield* httpEffect
+        const isRight = needed.some((token) => token.length === given.length && timingSafeEqual(token, given))
+        return yield* isRight ? httpEffect : refuse(key)
       })
     })
   })
@@ -60,7 +61,22 @@ export const AdminHttp = HttpApiBuilder.group(
     const callLedger = yield* CallLedger
     const feedbacks = yield* Feedbacks
     const cursors = yield* Cursors
+    const webhook = yield* Webhook
     const context = yield* Effect.context<never>()
+
+    let databaseUp = 0
+    yield* observedGauge("chat_database_up", "Whether the process could read from Postgres for this scrape.", () => databaseUp)
+    /** Reads what is in the database. While it is away, the figures of the process are needed most. */
+    const measured = Effect.andThen(queue.measure, Effect.andThen(callLedger.measure, webhook.measure)).pipe(
+      Effect.timeout("5 seconds"),
+      Effect.as(true),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.as(Effect.logDebug("The metrics of the database could not be read", cause), false)
+      ),
+      Effect.orDie
+    )
 
     return handlers.handleAll({
       queue: () => unslotted(queue.read),
@@ -76,7 +92,10 @@ export const AdminHttp = HttpApiBuilder.group(
         })
       }),
       metrics: () =>
-        Effect.map(unslotted(Effect.andThen(queue.measure, callLedger.measure)), () => PrometheusMetrics.formatUnsafe(context))
+        Effect.map(unslotted(measured), (isDatabaseUp) => {
+          databaseUp = isDatabaseUp ? 1 : 0
+          return PrometheusMetrics.formatUnsafe(context)
+        })
     })
   })
 )

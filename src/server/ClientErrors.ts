@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import { BadRequest, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "../api/Problems.ts"
+import type { RequestObserver } from "./RequestObserver.ts"
 import { blockAllPolicy } from "./SecurityHeaders.ts"
 
 /** The problem for an error of Node's HTTP parser. */
@@ -32,16 +33,19 @@ const refuse = (socket: Duplex, { code, detail, status, title, type }: ReturnTyp
  * Refuses bytes that are not an HTTP request with a problem, like any other refusal; they never reach a route. While the
  * response to an earlier request of the same connection is being sent, the connection is closed instead.
  */
-export const refuseUnreadable = (server: Server): void => {
+export const refuseUnreadable = (server: Server, observer: Pick<RequestObserver["Service"], "countProblem">): void => {
   const responses = new WeakMap<Duplex, ServerResponse>()
   server.prependListener("request", (request: IncomingMessage, response) => void responses.set(request.socket, response))
   server.on("clientError", (error, socket) => {
     const response = responses.get(socket)
     if (!socket.writable || (response?.headersSent === true && !response.writableFinished)) return void socket.destroy()
-    refuse(socket, problemOf(error))
+    const problem = problemOf(error)
+    observer.countProblem(problem.code)
+    refuse(socket, problem)
   })
   server.on("connect", (_, socket) => {
     socket.on("error", () => {})
+    observer.countProblem("method_not_allowed")
     refuse(socket, new MethodNotAllowed())
   })
 }

@@ -12,6 +12,7 @@ import type { Admission, AdmittedSlot } from "./Admission.ts"
 import { isCompressedFor, variesByEncoding } from "./Compression.ts"
 import { inPieces, overheadBytes, pieceBytes } from "./PacedResponse.ts"
 import { requestIdFrom } from "./RequestId.ts"
+import type { RequestObserver } from "./RequestObserver.ts"
 import { makeResponseHeaders } from "./ResponseHeaders.ts"
 import { type Route, routeOf } from "./Routes.ts"
 import { holdUntilWritten } from "./WrittenResponse.ts"
@@ -48,6 +49,7 @@ export class ImmediateResponder {
   private readonly answers: ImmediateAnswers["Service"]
   private readonly admission: Admission["Service"]
   private readonly headersOf: ReturnType<typeof makeResponseHeaders>
+  private readonly observer: RequestObserver["Service"]
   /** Of the process, for the reads. */
   private readonly services: Context.Context<never>
   /** The routes of paths that have answers. */
@@ -58,12 +60,14 @@ export class ImmediateResponder {
     answers: ImmediateAnswers["Service"],
     admission: Admission["Service"],
     draining: Draining["Service"],
+    observer: RequestObserver["Service"],
     services: Context.Context<never>
   ) {
     this.settings = settings
     this.answers = answers
     this.admission = admission
     this.headersOf = makeResponseHeaders(settings, draining)
+    this.observer = observer
     this.services = services
   }
 
@@ -145,14 +149,16 @@ export class ImmediateResponder {
 
   private commonHeaders({ hadPrefix, path, request }: Exchange, response: Parameters<typeof this.headersOf>[0]) {
     const route = this.routeOf(path)
-    const { origin, "x-request-id": requestId } = request.headers
+    const { origin, "x-request-id": given } = request.headers
+    const requestId = requestIdFrom(typeof given === "string" ? given : undefined)
+    if (this.observer.logsAll) this.observer.identify(request, { requestId })
     return this.headersOf(response, {
       cacheControl: route.cacheControl,
       isMalformed: false,
       isPreflight: false,
       origin,
       prefix: hadPrefix ? this.settings.apiPrefix : undefined,
-      requestId: requestIdFrom(typeof requestId === "string" ? requestId : undefined),
+      requestId,
       varies: variesByEncoding(route, response)
     })
   }

@@ -9,6 +9,7 @@ import type { Admission } from "./Admission.ts"
 import type { ImmediateResponder } from "./ImmediateResponder.ts"
 import { refuseUnreadable } from "./ClientErrors.ts"
 import { requestIdFrom } from "./RequestId.ts"
+import type { RequestObserver } from "./RequestObserver.ts"
 import { routeOf } from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 
@@ -62,18 +63,21 @@ export class Listener extends Server {
   private readonly admission: Admission["Service"]
   private readonly headers: Readonly<Record<string, string>>
   private readonly responder: ImmediateResponder
+  private readonly observer: RequestObserver["Service"]
 
   constructor(
     settings: Pick<Settings, "apiPrefix" | "appUrl" | "corsOrigins">,
     admission: Admission["Service"],
     draining: Draining["Service"],
-    responder: ImmediateResponder
+    responder: ImmediateResponder,
+    observer: RequestObserver["Service"]
   ) {
     super(serverOptions)
     this.prefix = settings.apiPrefix
     this.corsOrigins = new Set(settings.corsOrigins)
     this.admission = admission
     this.responder = responder
+    this.observer = observer
     this.headers = {
       ...securityHeaders(settings.appUrl),
       "content-type": "application/problem+json",
@@ -84,7 +88,7 @@ export class Listener extends Server {
     this.timeout = idleTimeout
     // Above this, connections are closed without a response.
     this.maxConnections = maximumConnections
-    refuseUnreadable(this)
+    refuseUnreadable(this, observer)
     this.closeUnusedWhile(draining)
     this.on("checkExpectation", (request, response) => this.emit("request", request, response))
   }
@@ -94,6 +98,7 @@ export class Listener extends Server {
     const isNew = event === "request" || event === "checkContinue"
     if (isNew && request instanceof IncomingMessage && response instanceof ServerResponse) {
       this.removePrefix(request)
+      this.observer.watch(request, response)
       if (hasBody(request)) response.once("finish", () => boundRest(request))
       const route = () => void super.emit(event, request, response)
       const usual = () => this.whenFree(request, response, route)
@@ -141,8 +146,10 @@ export class Listener extends Server {
     if (this.corsOrigins.has("*") || this.corsOrigins.has(request.headers.origin ?? ""))
       return void super.emit("request", request, response)
     this.admission.countRefusal()
+    this.observer.countProblem(overloaded.code)
     const header = request.headers["x-request-id"]
     const requestId = requestIdFrom(typeof header === "string" ? header : undefined)
+    this.observer.identify(request, { requestId })
     const isOpenAi = isOpenAiPath(request.url)
     const body = JSON.stringify(isOpenAi ? errorOf(overloaded) : { ...overloaded, requestId })
     const own = { ...this.headers, "x-request-id": requestId, "content-length": Buffer.byteLength(body) }

@@ -5,6 +5,7 @@ import { AppConfig } from "../config/Settings.ts"
 import { BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
+import { spanOf } from "../ops/Tracing.ts"
 import { Admission, type AdmittedSlot } from "./Admission.ts"
 import { askedWait } from "./AskedWait.ts"
 import { makeCompression, variesByEncoding } from "./Compression.ts"
@@ -18,6 +19,7 @@ import { addressOf } from "../http/Origin.ts"
 import { errorHeaders, errorOf, isOpenAiPath } from "../openai/ErrorResponse.ts"
 import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
 import { requestIdFrom } from "./RequestId.ts"
+import { RequestObserver } from "./RequestObserver.ts"
 import { makeResponseHeaders } from "./ResponseHeaders.ts"
 import { defaultBody, type Route, routeOf } from "./Routes.ts"
 import { holdUntilWritten } from "./WrittenResponse.ts"
@@ -41,11 +43,17 @@ const mebibyte = ByteSize.mebibytes(1)
 const decoder = new TextDecoder()
 
 /** Adds the request's id to a problem's body, and the headers that its members imply; or puts it into the form of OpenAI's API. */
-const completeProblem = (response: HttpServerResponse.HttpServerResponse, requestId: string, isOpenAi: boolean) => {
+const completeProblem = (
+  response: HttpServerResponse.HttpServerResponse,
+  requestId: string,
+  isOpenAi: boolean,
+  observer: Pick<RequestObserver["Service"], "countProblem">
+) => {
   if (response.body._tag !== "Uint8Array") return response
   const body: unknown = JSON.parse(decoder.decode(response.body.body))
   if (!Predicate.isObject(body)) return response
   const headers: Record<string, string> = {}
+  if (Predicate.hasProperty(body, "code") && typeof body.code === "string") observer.countProblem(body.code)
   if (Predicate.hasProperty(body, "retryAfter") && typeof body.retryAfter === "number")
     headers["retry-after"] = String(body.retryAfter)
   if (response.status === 401) headers["www-authenticate"] = `Bearer realm="chat-backend"${tokenError(body)}`
@@ -173,6 +181,7 @@ export const RequestPipeline = HttpRouter.middleware(
     const settings = yield* AppConfig
     const { apiPrefix, corsOrigins, trustedProxies } = settings
     const admission = yield* Admission
+    const observer = yield* RequestObserver
     const compress = yield* makeCompression
     const inTurns = makeInTurns()
     const headersOf = makeResponseHeaders(settings, yield* Draining)
@@ -186,6 +195,7 @@ export const RequestPipeline = HttpRouter.middleware(
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+        observer.identify(incoming, { requestId, traceId: spanOf(fiber)?.traceId })
         const route = routeOf(request.method, request.url)
         const client = { address: () => addressKey(addressOf(request, trustedProxies)), disconnected: disconnected(request) }
         const slot = admission.enter(route.admission, client)
@@ -201,7 +211,7 @@ export const RequestPipeline = HttpRouter.middleware(
           requestId
         }
         const finish = (made: HttpServerResponse.HttpServerResponse) => {
-          const response = isProblem(made) ? completeProblem(made, requestId, isOpenAiPath(request.url)) : made
+          const response = isProblem(made) ? completeProblem(made, requestId, isOpenAiPath(request.url), observer) : made
           const varies = variesByEncoding(route, response)
           const headers = headersOf(response, { ...exchange, varies })
           const finished = HttpServerResponse.setHeaders(response, headers)

@@ -8,6 +8,8 @@ import { Api } from "../api/Api.ts"
 export const routerConfig = { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
 
 interface Policy {
+  /** The path with its parameters' names, as metrics and traces name the route. */
+  readonly template: string
   readonly admission: AdmissionClass
   /** The `Cache-Control` of responses that set none of their own. */
   readonly cacheControl: string | undefined
@@ -28,7 +30,7 @@ export interface Route extends Policy {
 export const defaultBody = Context.get(Context.empty(), MaximumBody)
 
 /** Routes outside the API's definition. */
-const pagePolicy: Policy = {
+const pagePolicy: Omit<Policy, "template"> = {
   admission: "working",
   cacheControl: undefined,
   isConstant: true,
@@ -37,8 +39,8 @@ const pagePolicy: Policy = {
   awaitsReply: false
 }
 /** The playground's files are compressed when they are built. */
-const builtPolicy: Policy = { ...pagePolicy, isCompressible: false }
-const pages: ReadonlyArray<readonly [path: string, Policy]> = [
+const builtPolicy = { ...pagePolicy, isCompressible: false }
+const pages: ReadonlyArray<readonly [path: string, Omit<Policy, "template">]> = [
   ["/", builtPolicy],
   ["/assets/:name", builtPolicy],
   ["/docs", pagePolicy],
@@ -46,17 +48,23 @@ const pages: ReadonlyArray<readonly [path: string, Policy]> = [
 ]
 
 /** Refusals of unknown paths are not stored, because a cache may take such a path (`/user/me;x.css`) for a static file. */
-const unknownRoute: Route = { ...pagePolicy, allow: undefined, cacheControl: noStore, isConstant: false }
+const unknownRoute: Route = { ...pagePolicy, template: "unknown", allow: undefined, cacheControl: noStore, isConstant: false }
+
+interface RoutesOfPath {
+  readonly methods: ReadonlyMap<string, Route>
+  readonly otherwise: Route
+}
 
 /** The annotations of the API's endpoints by path and method, read once. */
 const paths = (() => {
-  const policies = new Map(pages.map(([path, policy]) => [path, new Map([["GET", policy]])]))
+  const policies = new Map(pages.map(([path, policy]) => [path, new Map([["GET", { ...policy, template: path }]])]))
   HttpApi.reflect(Api, {
     onGroup: () => {},
     onEndpoint: ({ endpoint, mergedAnnotations }) => {
       const ofPath = policies.get(endpoint.path) ?? new Map<string, Policy>()
       policies.set(endpoint.path, ofPath)
       ofPath.set(endpoint.method, {
+        template: endpoint.path,
         admission: Context.get(mergedAnnotations, AdmissionClass),
         cacheControl: Context.get(mergedAnnotations, CacheControl),
         isConstant: false,
@@ -66,22 +74,27 @@ const paths = (() => {
       })
     }
   })
-  const router = FindMyWay.make<{ readonly methods: ReadonlyMap<string, Route>; readonly otherwise: Route }>(routerConfig)
+  const fixed = new Map<string, RoutesOfPath>()
+  const router = FindMyWay.make<RoutesOfPath>(routerConfig)
   for (const [path, ofPath] of policies) {
     const head = ofPath.get("GET")
     if (head !== undefined) ofPath.set("HEAD", head)
     const allow = [...ofPath.keys()].sort().join(", ")
     const methods = new Map([...ofPath].map(([method, policy]) => [method, { ...policy, allow: undefined }] as const))
     const [first = unknownRoute] = ofPath.values()
-    router.on("GET", `/${path.slice(1)}`, { methods, otherwise: { ...first, allow } })
+    const routes = { methods, otherwise: { ...first, allow } }
+    router.on("GET", `/${path.slice(1)}`, routes)
+    if (!path.includes(":")) fixed.set(path, routes)
   }
-  return router
+  return { fixed, router }
 })()
 
 /** The route of a request. A method that the path lacks gets the policy of the path's first method. */
 export const routeOf = (method = "", url = ""): Route => {
   // Without its query, which the router would parse.
   const query = url.indexOf("?")
-  const routes = paths.find("GET", query === -1 ? url : url.slice(0, query))?.handler
+  const path = query === -1 ? url : url.slice(0, query)
+  // Most requests are for a path without parameters, which a map finds at a tenth of the router's cost.
+  const routes = paths.fixed.get(path) ?? paths.router.find("GET", path)?.handler
   return routes?.methods.get(method) ?? routes?.otherwise ?? unknownRoute
 }

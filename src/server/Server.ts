@@ -1,6 +1,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Console, Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, type HttpServerError, HttpServerResponse } from "effect/http"
+import { HttpMiddleware, HttpRouter, HttpServer, type HttpServerError, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { Api } from "../api/Api.ts"
 import { AdminApi } from "../api/ops/AdminApi.ts"
@@ -37,7 +37,8 @@ import { constantPage } from "./ConstantPage.ts"
 import { Playground } from "./Playground.ts"
 import { documentAt } from "./Document.ts"
 import { ProblemsLayer } from "./Problems.ts"
-import { routerConfig } from "./Routes.ts"
+import { RequestObserver } from "./RequestObserver.ts"
+import { routeOf, routerConfig } from "./Routes.ts"
 
 const ApiRoutes = HttpApiBuilder.layer(Api).pipe(
   Layer.provide([
@@ -100,6 +101,12 @@ const listenProblem = ({ cause }: HttpServerError.ServeError, port: number) => {
   return new SettingError({ setting: "HOST", problem: `cannot be listened on (${code})` })
 }
 
+/** By the conventions, a request's span is named by its method and its route. */
+const SpanNames = Layer.succeed(
+  HttpMiddleware.SpanNameGenerator,
+  ({ method, url }) => `${method} ${routeOf(method, url).template}`
+)
+
 /** Serves routes on the process's port. */
 const serve = <R>(routes: Layer.Layer<never, never, R>) =>
   Layer.unwrap(
@@ -110,8 +117,9 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
       const draining = yield* Draining
       const answers = yield* ImmediateAnswers
       const services = yield* Effect.context<never>()
-      const responder = new ImmediateResponder(settings, answers, admission, draining, services)
-      const listener = () => new Listener(settings, admission, draining, responder)
+      const observer = yield* RequestObserver
+      const responder = new ImmediateResponder(settings, answers, admission, draining, observer, services)
+      const listener = () => new Listener(settings, admission, draining, responder, observer)
       return Layer.provideMerge(
         Announcement,
         HttpRouter.serve(routes, {
@@ -124,7 +132,7 @@ const serve = <R>(routes: Layer.Layer<never, never, R>) =>
         Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(listenProblem(error, port))))
       )
     })
-  ).pipe(Layer.provide(Admission.layer))
+  ).pipe(Layer.provide([Admission.layer, RequestObserver.layer, SpanNames]))
 
 /** The whole API, its reference, its document and the playground. */
 export const ServerLayer = serve(Routes)

@@ -517,6 +517,7 @@ describe("a setting that is not usable", () => {
   ]
   const inProduction: typeof inTest = [
     ["ADMIN_TOKEN", "short", { ...production, ADMIN_TOKEN: "fifteen letters" }],
+    ["ADMIN_TOKEN", "one of two short", { ...production, ADMIN_TOKEN: "a-token-of-more-letters,fifteen letters" }],
     ["STRIPE_WEBHOOK_SECRETS", "short", { ...production, ...stripe, STRIPE_WEBHOOK_SECRETS: "whsec_x" }],
     ["JWT_KEYS", "of two letters", { ...production, JWT_KEYS: `k1:${base64("ab".repeat(20))}` }],
     ["JWT_KEYS", "of one word again and again", { ...production, JWT_KEYS: `k1:${base64("chat-backend".repeat(4))}` }],
@@ -595,6 +596,7 @@ describe("the table of variables", () => {
       "src/config/Credentials.ts",
       "src/config/Models.ts",
       "src/config/Plans.ts",
+      "src/config/Tracing.ts",
       "dev/main.ts"
     ]
       .map((file) => readFileSync(file, "utf8"))

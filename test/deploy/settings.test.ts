@@ -1,30 +1,13 @@
 import { randomBytes } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { Ajv2020 } from "ajv/dist/2020.js"
-import { ConfigProvider, Effect, Layer } from "effect"
 import { assert, describe, it } from "vitest"
 import { parse } from "yaml"
 import { clientAddress } from "../../src/http/ClientAddress.ts"
-import { AppConfig, type Settings } from "../../src/config/Settings.ts"
+import { settingsFrom, type Variables } from "./settingsFrom.ts"
 import schema from "./render.schema.json" with { type: "json" }
 
-type Variables = Record<string, string>
-
 const read = (file: string) => parse(readFileSync(file, "utf8"))
-
-/** Loads the settings from these variables, and names the variables that no setting reads. */
-const load = async (given: Variables): Promise<{ settings: Settings; unread: Array<string> }> => {
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ""))
-  const source = ConfigProvider.fromUnknown(set)
-  const asked = new Set<string>()
-  const recording = ConfigProvider.make((path) => {
-    asked.add(path.join("."))
-    return source.load(path)
-  })
-  const layer = AppConfig.layer.pipe(Layer.provide(ConfigProvider.layer(recording)))
-  const settings = await Effect.runPromise(AppConfig.pipe(Effect.provide(layer)))
-  return { settings, unread: Object.keys(set).filter((name) => !asked.has(name)) }
-}
 
 /** Values that an operator would type. */
 const typed: Variables = {
@@ -103,7 +86,7 @@ const ofRender = ({ name, type }: Service): Variables =>
 
 const settingsOf = async (blueprint: Blueprint, name: string) => {
   const given = deploy(blueprint).get(name) ?? {}
-  const { settings, unread } = await load({ ...ofRender(named(blueprint.services, name)), ...given })
+  const { settings, unread } = await settingsFrom({ ...ofRender(named(blueprint.services, name)), ...given })
   assert.deepStrictEqual(unread, [], `${name} has a variable that no setting reads`)
   assert.deepStrictEqual(
     Object.entries(given).filter(([, value]) => value === ""),
@@ -206,7 +189,7 @@ describe("compose.yaml", () => {
     const { asked, values } = interpolate(compose.services.app.environment, { ...typed, JWT_KEYS: generated() })
     assert.deepStrictEqual([...asked.keys()], ["GEMINI_API_KEY", "JWT_KEYS"])
     for (const [name, words] of asked) assert.isAbove(words.length, 10, name)
-    const { settings, unread } = await load(values)
+    const { settings, unread } = await settingsFrom(values)
     assert.deepStrictEqual(unread, [])
     assert.strictEqual(settings.otpDelivery, "response")
     assert.strictEqual(settings.defaultModel, "gemini-3.8-flash")

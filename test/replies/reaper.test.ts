@@ -197,6 +197,8 @@ describe.concurrent("the reaper", () => {
 
   it("unlocks the jobs of a dead worker", async () => {
     const { first, user } = await unannounced("[[say mine]]")
+    // Old enough to be found by the sweep that unlocks its job: afterwards the job is due in an hour.
+    await database.query("update messages set queued_at = queued_at - interval '10 seconds' where id = $1", [first])
     const dead = `pool-${crypto.randomUUID()}`
     await database.query(
       "select graphile_worker.add_job('reply', json_build_object('userId', $1::text, 'replyId', $2::text), job_key => $2, run_at => now() + interval '1 hour')",

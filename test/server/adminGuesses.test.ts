@@ -9,7 +9,12 @@ let backend: Awaited<ReturnType<typeof startBackend>>
 
 beforeAll(async () => {
   database = await createDatabase()
-  const settings = { DATABASE_URL: database.url, ROLE: "api", ADMIN_TOKEN: "the operators' token", TRUSTED_PROXIES: "1" }
+  const settings = {
+    DATABASE_URL: database.url,
+    ROLE: "api",
+    ADMIN_TOKEN: "the operators' token, their next token",
+    TRUSTED_PROXIES: "1"
+  }
   backend = await startBackend(settings)
 })
 afterAll(async () => {
@@ -26,6 +31,13 @@ describe("the admin token", () => {
     assertProblem(await scrape("guess", "203.0.113.7"), 429, "too_many_attempts")
     assertProblem(await scrape("the operators' token", "203.0.113.7"), 429, "too_many_attempts")
     assert.strictEqual((await scrape("the operators' token", "203.0.113.8")).status, 200)
+  })
+
+  it("can be replaced: the old one and the new one are right at the same time", async () => {
+    for (const token of ["the operators' token", "their next token"])
+      assert.strictEqual((await scrape(token, "203.0.113.10")).status, 200)
+    const both = "the operators' token, their next token"
+    for (const token of [both, ""]) assertProblem(await scrape(token, "203.0.113.10"), 401, "unauthenticated")
   })
 
   it("is not used up by right ones", async () => {

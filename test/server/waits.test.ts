@@ -70,9 +70,9 @@ describe("a user's waits", () => {
       GEMINI_API_KEY: "x"
     }
     const layer = Admission.layer.pipe(
+      Layer.provide(MetricsLayer),
       Layer.provide(AppConfig.layer),
-      Layer.provide(environment({ ...settings, JWT_KEYS: `test:${Buffer.alloc(32, "0123456789abcdefXYZ").toString("base64")}` })),
-      Layer.provide(MetricsLayer)
+      Layer.provide(environment({ ...settings, JWT_KEYS: `test:${Buffer.alloc(32, "0123456789abcdefXYZ").toString("base64")}` }))
     )
     await Effect.gen(function* () {
       const admission = yield* Admission
