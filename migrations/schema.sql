@@ -93,7 +93,9 @@ create table chatrooms (
   tools jsonb default '[]'::jsonb not null,
   head_id uuid,
   summary boolean,
+  kind text default 'chat'::text not null,
   constraint chatrooms_pkey PRIMARY KEY (user_id, id),
+  constraint chatrooms_kind_check CHECK (kind = ANY (ARRAY['chat'::text, 'completion'::text])),
   constraint chatrooms_title_source_check CHECK (title_source = ANY (ARRAY['default'::text, 'words'::text, 'model'::text, 'user'::text])),
   constraint chatrooms_unfinished_check CHECK (unfinished >= 0),
   constraint chatrooms_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
@@ -220,6 +222,7 @@ create table messages (
   parent_id uuid,
   attachments jsonb,
   context_summary jsonb,
+  input jsonb,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -443,9 +446,11 @@ alter table stream_log alter column body set storage external;
 
 CREATE UNIQUE INDEX api_keys_hash ON api_keys USING btree (key_hash);
 
+CREATE INDEX chatrooms_completions ON chatrooms USING btree (created_at) WHERE kind = 'completion'::text;
+
 CREATE UNIQUE INDEX chatrooms_id ON chatrooms USING btree (id);
 
-CREATE INDEX chatrooms_list ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC);
+CREATE INDEX chatrooms_listed ON chatrooms USING btree (user_id, (archived_at IS NULL), pinned DESC, active_at DESC, id DESC) WHERE kind = 'chat'::text;
 
 CREATE UNIQUE INDEX checkout_attempts_open ON checkout_attempts USING btree (user_id) WHERE status = 'open'::text;
 
@@ -890,7 +895,7 @@ begin
   return v_released;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_daily_searches integer, p_search_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval, p_attachments uuid[], p_attachment_limits jsonb)
+CREATE OR REPLACE FUNCTION public.send_message(p_user uuid, p_room uuid, p_question uuid, p_reply uuid, p_content text, p_again uuid, p_tier text, p_daily_limit integer, p_running_limit integer, p_room_limit integer, p_title text, p_settings jsonb, p_settings_version integer, p_context_tokens integer, p_input_price double precision, p_output_micros bigint, p_daily_searches integer, p_search_micros bigint, p_budget bigint, p_key text, p_hash text, p_key_lifetime interval, p_attachments uuid[], p_attachment_limits jsonb, p_input jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
 AS $function$
@@ -898,7 +903,8 @@ declare
   v_maximum_siblings constant int := 50;
   v_is_edit constant boolean := p_again is not null and p_content <> '';
   v_is_question constant boolean := p_again is null or v_is_edit;
-  v_route constant text := case when p_again is null then 'sendMessage' when v_is_edit then 'editMessage' else 'regenerateReply' end;
+  v_route constant text := case when p_input is not null then 'createCompletion' when p_again is null then 'sendMessage'
+    when v_is_edit then 'editMessage' else 'regenerateReply' end;
   v_room chatrooms; v_user users; v_stored idempotency_keys; v_again messages;
   v_head uuid; v_parent uuid; v_index bigint := 1; v_previous uuid;
   v_last uuid; v_question uuid; v_sent_at timestamptz; v_tier text; v_is_head boolean; v_is_titled boolean; v_priority smallint;
@@ -909,9 +915,16 @@ begin
   if not found then
     return jsonb_build_object('outcome', 'chatroom_not_found');
   end if;
-  select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room for update;
-  if not found then
-    return jsonb_build_object('outcome', 'chatroom_not_found');
+  if p_input is null then
+    select * into v_room from chatrooms c where c.user_id = p_user and c.id = p_room and c.kind = 'chat' for update;
+    if not found then
+      return jsonb_build_object('outcome', 'chatroom_not_found');
+    end if;
+  else
+    -- Inserted when the question is accepted.
+    v_room.settings_version := -1;
+    v_room.unfinished := 0;
+    v_room.text_bytes := (select coalesce(sum(octet_length(t ->> 'text')), 0) from jsonb_array_elements(p_input -> 'turns') t);
   end if;
 
   if p_key is not null then
@@ -1043,9 +1056,12 @@ begin
     select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.status <> 'held');
   v_question := case when v_is_question then p_question else v_question end;
   v_is_titled := p_title is not null and v_room.title_source = 'default';
+  if p_input is not null then
+    insert into chatrooms (user_id, id, kind, title, text_bytes) values (p_user, p_room, 'completion', '', v_room.text_bytes);
+  end if;
   if v_is_question then
-    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at, attachments)
-      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at, v_attachments);
+    insert into messages (user_id, id, chatroom_id, role, content, status, parent_id, created_at, completed_at, attachments, input)
+      values (p_user, p_question, p_room, 'user', p_content, 'completed', v_parent, v_sent_at, v_sent_at, v_attachments, p_input);
     if v_attachments is not null then
       insert into file_uses (user_id, file_id, message_id)
         select p_user, f.id, p_question from files f
@@ -1070,6 +1086,7 @@ begin
     'parentId', v_parent, 'version', v_index, 'previousVersion', v_previous,
     'limit', p_daily_limit, 'used', v_usage.used, 'resetsAt', v_resets_at, 'budget', p_budget,
     'spent', v_usage.cost_micros, 'reserved', v_usage.reserved_micros)
+    || case when p_input is null then '{}' else jsonb_build_object('roomId', p_room) end
     || case when v_skipped = '[]' then '{}' else jsonb_build_object('toolsSkipped', v_skipped) end
     || case when v_attachments is null or not v_is_question then '{}' else jsonb_build_object('attachments', show_attachments(p_user, v_attachments)) end;
   if p_key is not null then
@@ -1218,7 +1235,7 @@ AS $function$
   ) t, send_message(p_user => p_user, p_room => p_room, p_question => p_question, p_reply => p_reply,
     p_content => case when p_again is null then p_content else '' end, p_again => p_again, p_tier => tier, p_daily_limit => nullif(case tier when 'basic' then p_basic_limit else p_pro_limit end, 0),
     p_running_limit => case tier when 'basic' then 3 else 10 end, p_room_limit => p_room_limit, p_title => null, p_settings => null,
-    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours', p_attachments => null, p_attachment_limits => '{"bytes": 20971520, "kinds": ["image", "pdf", "audio", "text"]}') s
+    p_settings_version => null, p_context_tokens => 32000, p_input_price => 0, p_output_micros => 0, p_daily_searches => null, p_search_micros => 0, p_budget => null, p_key => p_key, p_hash => p_hash, p_key_lifetime => '24 hours', p_attachments => null, p_attachment_limits => '{"bytes": 20971520, "kinds": ["image", "pdf", "audio", "text"]}', p_input => null) s
 $function$;
 
 CREATE OR REPLACE FUNCTION public.show_attachments(p_user uuid, p_attachments jsonb)

@@ -9,6 +9,7 @@ import { FilesLayer } from "./files/Layer.ts"
 import { ClockSkew } from "./database/ClockSkew.ts"
 import { isDatabaseAway, reasonOf } from "./database/Connections.ts"
 import { awaitDatabase, DatabaseLayer } from "./database/Database.ts"
+import { Replica } from "./database/Replica.ts"
 import { Notifications } from "./database/Notifications.ts"
 import { HttpKitLayer } from "./http/Layer.ts"
 import { Keys } from "./keys/Keys.ts"
@@ -51,6 +52,7 @@ const RoleLayer = Layer.unwrap(
 
 const Infrastructure = Layer.mergeAll(Announcer.layer, QueueState.layer, ClockSkew.layer, HttpKitLayer).pipe(
   Layer.provideMerge(Notifications.layer),
+  Layer.provideMerge(Replica.layer),
   Layer.provideMerge([DatabaseLayer, Keys.layer, Draining.layer]),
   Layer.provideMerge([LoggingLayer, TelemetryLayer, MetricsLayer])
 )

@@ -1,10 +1,11 @@
 /** Tables that grow without a bound, or with the number of users: a plan must not read all of one. */
 const grown = ["messages", "chatrooms", "users", "sessions", "model_calls", "usage_daily", "idempotency_keys"]
 
-interface Node {
+export interface Node {
   readonly "Node Type": string
   readonly "Relation Name"?: string
   readonly Plans?: ReadonlyArray<Node>
+  readonly [property: string]: unknown
 }
 
 /** A statement as Postgres ran it, also inside of a function. */
@@ -13,9 +14,10 @@ export interface SeenPlan {
   readonly sequential: ReadonlyArray<string>
   /** The tables it reads or writes. */
   readonly tables: ReadonlyArray<string>
+  readonly root: Node
 }
 
-const nodesOf = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodesOf)]
+export const nodesOf = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodesOf)]
 
 const toPlan = (text: string): SeenPlan => {
   const { Plan, "Query Text": query }: { readonly "Query Text": string; readonly Plan: Node } = JSON.parse(text)
@@ -24,7 +26,8 @@ const toPlan = (text: string): SeenPlan => {
   return {
     query: query.replaceAll(/\s+/g, " ").trim(),
     sequential: tablesOf(nodes.filter((node) => node["Node Type"] === "Seq Scan")).filter((table) => grown.includes(table)),
-    tables: tablesOf(nodes)
+    tables: tablesOf(nodes),
+    root: Plan
   }
 }
 

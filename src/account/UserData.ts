@@ -4,6 +4,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Chatroom } from "../api/chat/Chatroom.ts"
 import { Chatrooms, type ListPosition, positionOf } from "../chat/Chatrooms.ts"
 import { RoomExport, roomToJson } from "../chat/RoomExport.ts"
+import { Replica } from "../database/Replica.ts"
 import { iso } from "../api/Schemas.ts"
 import type { BulkheadFull } from "../ops/Bulkhead.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
@@ -40,7 +41,8 @@ export class UserData extends Context.Service<
   static readonly layer = Layer.effect(
     UserData,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const replica = yield* Replica
+      const sql = yield* Effect.flatMap(SqlClient.SqlClient, replica.over)
       const chatrooms = yield* Chatrooms
       const roomExport = yield* RoomExport
 

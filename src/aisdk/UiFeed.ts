@@ -137,8 +137,7 @@ export class UiFeed implements Feed {
 }
 
 /** What a client gets when its stream ends before the reply: the SDK would take a mere end for the end of the reply. */
-const dismissal = () =>
-  writeChunk({ type: "error", errorText: "The connection ended before the reply did. Resume the stream." })
+const dismissal = () => writeChunk({ type: "error", errorText: "The connection ended before the reply did. Resume the stream." })
 
 /** A reply from its start, with what its `start` says besides. */
 export const uiView = (reply: Message, metadata: UiMetadata): StreamView => ({

@@ -6,6 +6,7 @@ import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { hasEnded, type Message, type MessageId } from "../api/chat/Message.ts"
 import { isoOrNull } from "../api/Schemas.ts"
 import { ReadSql } from "../database/Database.ts"
+import { Replica } from "../database/Replica.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { topicOf } from "../database/Topics.ts"
 import { Draining } from "../ops/Draining.ts"
@@ -94,7 +95,9 @@ export class Messages extends Context.Service<
     Messages,
     Effect.gen(function* () {
       const sql = yield* ReadSql
-      const slowSql = yield* SqlClient.SqlClient
+      const replica = yield* Replica
+      const historySql = yield* replica.over(sql)
+      const slowSql = yield* Effect.flatMap(SqlClient.SqlClient, replica.over)
       const branches = yield* Branches
       const notifications = yield* Notifications
       const draining = yield* Draining
@@ -217,7 +220,7 @@ export class Messages extends Context.Service<
           ])}
           order by ${sql.literal(forwards ? "id asc" : "id desc")} limit ${query.limit + 1}
         `
-        const rows = yield* pageOf(sql, candidates, forwards ? "id asc" : "id desc", query.thoughts).pipe(Effect.orDie)
+        const rows = yield* pageOf(historySql, candidates, forwards ? "id asc" : "id desc", query.thoughts).pipe(Effect.orDie)
         const found = (yield* inRoom(userId, roomId, rows)).slice(0, query.limit)
         return { messages: found.map(toMessage), hasMore: (rows[0]?.candidates ?? 0) > found.length }
       })
@@ -228,7 +231,7 @@ export class Messages extends Context.Service<
           from unnest(string_to_array(${ids.join(",")}, ',')::uuid[]) with ordinality as given (named, position)
           join messages m on m.user_id = ${userId} and m.id = given.named
         `
-        const rows = yield* pageOf(sql, named, "position asc", thoughts).pipe(Effect.orDie)
+        const rows = yield* pageOf(historySql, named, "position asc", thoughts).pipe(Effect.orDie)
         const isCut = (rows[0]?.candidates ?? 0) > rows.length
         const last = rows.at(-1)
         return { messages: rows.map(toMessage), looked: isCut && last !== undefined ? ids.indexOf(last.id) + 1 : ids.length }

@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import type { UserId } from "../api/auth/User.ts"
 import type { FoundMessage } from "../api/chat/Message.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
+import { Replica } from "../database/Replica.ts"
 import { contains } from "./TextMatch.ts"
 import { pageOf, readableContent, toMessage } from "./MessageRow.ts"
 
@@ -51,7 +52,8 @@ export class Search extends Context.Service<
   static readonly layer = Layer.effect(
     Search,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const replica = yield* Replica
+      const sql = yield* Effect.flatMap(SqlClient.SqlClient, replica.over)
       const bulkhead = makeBulkhead({ permits: 2, waiting: 20, maxWait: "3 seconds" })
       /** Messages of chats: those of completions are in no list. */
       const inChats = (userId: UserId) =>

@@ -66,6 +66,8 @@ export interface Settings {
   readonly databaseDirect: DatabaseEndpoint
   /** Whether `database` is a pooler in transaction mode, which keeps no session settings and no prepared statements. */
   readonly isPooled: boolean
+  /** A streaming replica for some reads. */
+  readonly databaseRead: DatabaseEndpoint | undefined
   /** Connections for requests and jobs. */
   readonly databasePoolSize: number
   readonly migrate: boolean
@@ -127,6 +129,12 @@ export interface Settings {
   readonly userConcurrency: BasicAndPaid<number>
   /** Requests that the process handles at the same time. Further requests wait, and then get 503 `overloaded`. */
   readonly requestConcurrency: number
+  /** Days without a message after which a room is deleted; 0 for never. */
+  readonly roomRetentionDays: number
+  /** Days that the ledger keeps a call of the model. */
+  readonly ledgerRetentionDays: number
+  /** Seconds between SIGTERM and the beginning of the drain. */
+  readonly drainDelay: number
   /** Who can read a shared link; with `off` none can be made either. */
   readonly sharing: "off" | "users" | "public"
   readonly corsOrigins: ReadonlyArray<string>
@@ -150,10 +158,13 @@ const databases = Effect.gen(function* () {
   const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* text("PGSSLMODE") }
   const database = yield* databaseEndpoint("DATABASE_URL", configured, defaults)
   const direct = yield* optionalSecret("DATABASE_DIRECT_URL")
+  const read = yield* optionalSecret("DATABASE_READ_URL")
+  const isPooled = direct !== undefined && Redacted.value(direct) !== Redacted.value(configured)
   return {
     database,
     databaseDirect: direct === undefined ? database : yield* databaseEndpoint("DATABASE_DIRECT_URL", direct, defaults),
-    isPooled: direct !== undefined && Redacted.value(direct) !== Redacted.value(configured),
+    databaseRead: read === undefined ? undefined : yield* databaseEndpoint("DATABASE_READ_URL", read, defaults),
+    isPooled,
     databasePoolSize: yield* integer("DATABASE_POOL_SIZE", 4, 1_000)
   }
 })
@@ -282,6 +293,10 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     s3: yield* bucket(environment),
     workerConcurrency,
     userConcurrency: yield* userConcurrency(workerConcurrency),
+    roomRetentionDays: yield* integer("ROOM_RETENTION_DAYS", 0, 36_500),
+    // A user sees 92 days of usage, and the operator's reports are made from the ledger.
+    ledgerRetentionDays: yield* integer("LEDGER_RETENTION_DAYS", 93, 36_500),
+    drainDelay: yield* integer("DRAIN_DELAY", 0, 8),
     requestConcurrency: yield* integer("REQUEST_CONCURRENCY", 1, 100_000),
     sharing: (yield* optionalChoice("SHARING", ["off", "users", "public"])) ?? (environment === "production" ? "off" : "public"),
     corsOrigins: yield* corsOrigins,

@@ -36,6 +36,11 @@ export const variables = {
       "a session connection for LISTEN, the queue and migrations; set it when `DATABASE_URL` is a pooler in transaction mode",
     default: "`DATABASE_URL`"
   },
+  DATABASE_READ_URL: {
+    meaning:
+      "a streaming replica, from which histories, searches, exports and contexts are read when it has all that the primary has ([docs/scaling.md](scaling.md#read-replicas))",
+    default: "none: all reads go to `DATABASE_URL`"
+  },
   DATABASE_CA: {
     meaning: "root certificate that verifies the database's certificate: PEM text, or the path of a PEM file",
     default: "none"
@@ -215,6 +220,17 @@ export const variables = {
     meaning:
       "requests that one process handles at the same time; further requests wait up to five seconds and then get 503 `overloaded`",
     defaultValue: 64
+  },
+  ROOM_RETENTION_DAYS: {
+    meaning:
+      "days without a message after which a room is deleted with its messages, unless it is pinned; checked once a day. 0 keeps rooms until their users delete them",
+    defaultValue: 0
+  },
+  LEDGER_RETENTION_DAYS: { meaning: "days that the ledger keeps a call of the model", defaultValue: 400 },
+  DRAIN_DELAY: {
+    meaning:
+      "seconds after SIGTERM in which an API process takes requests as before while `/readyz` is 503, so that a load balancer leaves it out before it drains; as long as the balancer needs to notice",
+    defaultValue: 0
   },
   SHARING: {
     meaning:

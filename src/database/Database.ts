@@ -15,6 +15,13 @@ const reads = { ...bounds, name: "chat-backend reads", connections: 4, multiplex
 /** Of `DATABASE_POOL_SIZE`, connections that requests leave for the process's own work. */
 const ownConnections = 2
 
+/** The pool of requests and jobs, of which requests leave some connections for the rest. */
+export const requestPool = (connections: number) => ({
+  ...bounds,
+  connections,
+  requestConnections: connections - ownConnections
+})
+
 /** A pool that has shown that it can connect: it connects when it is first used, a start must find out at once. */
 const connect = (options: PoolOptions) =>
   makePool(options).pipe(
@@ -52,13 +59,17 @@ export const runAllMigrations = Effect.andThen(awaitDatabase({ tries: 60 }), mig
 /**
  * For short reads that wait for no lock. Statements of many requests are pipelined on a few connections, where a slow
  * statement delays all behind it; so writes, locks and slow reads go through `SqlClient`.
+ *
+ * Through a pooler in transaction mode nothing is pipelined: PgBouncer (1.18) gives the server's connection back after a
+ * statement although a part of the next one has been sent to it, and sends the rest to another connection.
  */
 export class ReadSql extends Context.Service<ReadSql, SqlClient.SqlClient>()("chat-backend/database/ReadSql") {
   static readonly layer = Layer.effect(
     ReadSql,
     Effect.gen(function* () {
-      const { database, isPooled } = yield* AppConfig
-      return yield* connect({ ...reads, endpoint: database, isPooled })
+      const { database, databasePoolSize, isPooled } = yield* AppConfig
+      const pipelined = isPooled ? { multiplex: false, connections: databasePoolSize } : {}
+      return yield* connect({ ...reads, ...pipelined, endpoint: database, isPooled })
     })
   )
 }
@@ -71,10 +82,9 @@ export const DatabaseLayer = Layer.effect(
     if (migrates) yield* migrate()
     const pool = yield* connect({
       ...writes,
+      ...requestPool(databasePoolSize),
       endpoint: database,
-      isPooled,
-      connections: databasePoolSize,
-      requestConnections: databasePoolSize - ownConnections
+      isPooled
     })
     // Before the migrations are looked up: a role that sees no table would find none.
     yield* refuseWithoutRights(pool, database)

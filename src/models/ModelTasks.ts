@@ -1,7 +1,8 @@
 import { Effect } from "effect"
+import { AppConfig } from "../config/Settings.ts"
 import { makeForgetTask } from "../queue/ForgetTask.ts"
 
-/** Days that the ledger keeps a call of the model. */
-const ledgerDays = 400
-
-export const makeModelTasks = Effect.all([makeForgetTask("model_calls", `at < now() - interval '${ledgerDays} days'`)])
+export const makeModelTasks = Effect.gen(function* () {
+  const { ledgerRetentionDays } = yield* AppConfig
+  return [yield* makeForgetTask("model_calls", `at < now() - interval '${ledgerRetentionDays} days'`)]
+})

@@ -9,6 +9,7 @@ import { defaultThinking } from "../api/chat/Thinking.ts"
 import { pathFrom } from "../chat/Paths.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
+import { Replica } from "../database/Replica.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
 import { FileId } from "../api/files/File.ts"
 import { type AttachedFile, Conversation, type Conversed, estimateTokens, promptIds, tokensOfBytes } from "./Conversation.ts"
@@ -62,7 +63,8 @@ export class ContextReceipts extends Context.Service<
   static readonly layer = Layer.effect(
     ContextReceipts,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const replica = yield* Replica
+      const sql = yield* Effect.flatMap(SqlClient.SqlClient, replica.over)
       const conversation = yield* Conversation
       const models = yield* Models
       const bulkhead = makeBulkhead({ permits: 1, waiting: 20, maxWait: "3 seconds" })

@@ -74,7 +74,7 @@ export const OpsHttp = HttpApiBuilder.group(
           // Reads, writes, notifications and the queue: none may have waited for longer than a statement may take.
           connections: longestSilenceMillis() > statementMillis ? "failed" : "ok",
           clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
-          process: draining.isDraining() ? "draining" : "ok",
+          process: draining.isLeaving() ? "draining" : "ok",
           model: (yield* models.isDefaultRetiring) ? "retiring" : "ok",
           ...(workerStatus === undefined ? {} : { worker: workerStatus }),
           ...(billing === undefined ? {} : { billing: yield* billingState })

@@ -1,8 +1,8 @@
-import type { SimulatedUser } from "./SimulatedUser.ts"
 import type { Evidence } from "./Evidence.ts"
 import type { Incarnation, SupervisedProcess } from "./SupervisedProcess.ts"
 import type { Stale } from "./Ledger.ts"
-import type { Experiment } from "./Experiment.ts"
+import type { Api, Experiment } from "./Experiment.ts"
+import type { RoomUser } from "./RoomUser.ts"
 
 /** Milliseconds within which a change must reach all processes, and for which its writer must live to announce it. */
 const maximumStaleness = 2_000
@@ -81,14 +81,15 @@ export const freshness = ({ ledger }: Experiment): void => {
 export const finalLists = async (
   experiment: Experiment,
   { rooms }: Evidence,
-  simulatedUsers: ReadonlyArray<SimulatedUser>
+  simulatedUsers: ReadonlyArray<RoomUser>,
+  apis: ReadonlyArray<Api>
 ): Promise<void> => {
   for (const simulatedUser of simulatedUsers) {
     const expected = rooms
       .filter(({ user_id }) => user_id === simulatedUser.userId)
       .slice(0, 100)
       .map(({ id, last_message_at, title }) => `${id} ${title} ${last_message_at?.toISOString() ?? null}`)
-    for (const api of experiment.apis) {
+    for (const api of apis) {
       const { body, headers, status } = await simulatedUser.list(api)
       const listed =
         status === 200 ? body.data.map(({ id, lastMessageAt, title }) => `${id} ${title} ${lastMessageAt}`) : [`${status}`]

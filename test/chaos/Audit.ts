@@ -1,4 +1,4 @@
-import type { RestartablePostgres } from "./RestartablePostgres.ts"
+import type { Database } from "./Experiment.ts"
 
 /** When a reply was claimed, was ended, or was changed after its end. */
 export type AuditEntry = {
@@ -9,7 +9,7 @@ export type AuditEntry = {
 }
 
 /** Records every claim, end and later change of replies by a trigger, because the rows do not keep them. */
-export const installAudit = async (database: RestartablePostgres): Promise<void> => {
+export const installAudit = async (database: Database): Promise<void> => {
   await database.query(`
     create table chaos_audit (reply_id uuid, at timestamptz default clock_timestamp(), kind text, attempt int);
     create function chaos_note() returns trigger language plpgsql as $$
@@ -30,4 +30,4 @@ export const installAudit = async (database: RestartablePostgres): Promise<void>
   `)
 }
 
-export const readAudit = (database: RestartablePostgres) => database.query<AuditEntry>("select * from chaos_audit order by at")
+export const readAudit = (database: Database) => database.query<AuditEntry>("select * from chaos_audit order by at")

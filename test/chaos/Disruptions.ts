@@ -4,9 +4,12 @@ import type { Random } from "./Random.ts"
 import type { Experiment } from "./Experiment.ts"
 import { attacks, type HostileUser } from "./HostileUser.ts"
 import type { Recovery } from "./Recovery.ts"
+import type { RestartablePostgres } from "./RestartablePostgres.ts"
 
 /** What disruptions act on, and the user who measures what follows them. */
 export interface Scene extends Experiment {
+  readonly apis: readonly [SupervisedProcess, SupervisedProcess]
+  readonly database: RestartablePostgres
   readonly hostile: HostileUser
   readonly recovery: Recovery
 }

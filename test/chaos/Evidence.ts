@@ -1,7 +1,7 @@
 import type { QueryResultRow } from "pg"
 import { type AuditEntry, readAudit } from "./Audit.ts"
 import { markerIn } from "./Prompts.ts"
-import type { RestartablePostgres } from "./RestartablePostgres.ts"
+import type { Database } from "./Experiment.ts"
 
 export type MessageRow = QueryResultRow & {
   readonly id: string
@@ -72,7 +72,7 @@ export interface Evidence {
 export const ends = ["completed", "failed", "cancelled"]
 
 /** Without the rows of hostile users, who keep no records. */
-export const gather = async (database: RestartablePostgres, hostile: ReadonlyArray<string>): Promise<Evidence> => {
+export const gather = async (database: Database, hostile: ReadonlyArray<string>): Promise<Evidence> => {
   const messages = await database.query<MessageRow>(
     `
     select id, user_id, chatroom_id, role, content, status, reply_to, attempt, error_code, quota_state, quota_day::text,

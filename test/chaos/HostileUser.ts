@@ -2,8 +2,7 @@ import { connect, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Person } from "../support/Client.ts"
 import { newUser } from "../support/Users.ts"
-import type { Experiment } from "./Experiment.ts"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
+import type { Api, Experiment } from "./Experiment.ts"
 
 export const attacks = ["waits", "unread answers", "searches", "slow bodies", "prompts"] as const
 export type Attack = (typeof attacks)[number]
@@ -43,7 +42,7 @@ export class HostileUser {
   }
 
   /** Attacks one process until the signal. */
-  async attack(kind: Attack, api: SupervisedProcess, until: AbortSignal): Promise<void> {
+  async attack(kind: Attack, api: Api, until: AbortSignal): Promise<void> {
     switch (kind) {
       case "waits":
         return this.wait(api, until)
@@ -58,7 +57,7 @@ export class HostileUser {
     }
   }
 
-  private fetch(api: SupervisedProcess, path: string, signal: AbortSignal, body?: unknown): Promise<SentReply> {
+  private fetch(api: Api, path: string, signal: AbortSignal, body?: unknown): Promise<SentReply> {
     const headers = { authorization: `Bearer ${this.person.token}`, ...address }
     return fetch(api.url + path, {
       headers: body === undefined ? headers : { ...headers, "content-type": "application/json" },
@@ -81,7 +80,7 @@ export class HostileUser {
     await Promise.all(Array.from({ length: count }, repeat))
   }
 
-  private async wait(api: SupervisedProcess, until: AbortSignal): Promise<void> {
+  private async wait(api: Api, until: AbortSignal): Promise<void> {
     const room = this.rooms[1]
     await this.parallel(2, until, async () => {
       const sent = await this.fetch(api, `/chatroom/${room}/message`, until, { content: "[[chunks 100 delay 100]] Slow." })
@@ -91,12 +90,12 @@ export class HostileUser {
     })
   }
 
-  private async search(api: SupervisedProcess, until: AbortSignal): Promise<void> {
+  private async search(api: Api, until: AbortSignal): Promise<void> {
     // The client is gone long before the answer is there.
     await this.parallel(30, until, () => this.fetch(api, "/search?q=no-such-word", AbortSignal.timeout(50)))
   }
 
-  private async prompt(api: SupervisedProcess, until: AbortSignal): Promise<void> {
+  private async prompt(api: Api, until: AbortSignal): Promise<void> {
     for (const model of ["gemini-3-pro", "gemini-3-pro-image"]) await this.fetch(api, "/chatroom", until, { model })
     let turn = 0
     await this.parallel(4, until, () => {
@@ -105,20 +104,20 @@ export class HostileUser {
     })
   }
 
-  private async leaveUnread(api: SupervisedProcess, until: AbortSignal): Promise<void> {
+  private async leaveUnread(api: Api, until: AbortSignal): Promise<void> {
     const path = `/chatroom/${this.rooms[0]}/messages?limit=100`
     const head = `GET ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${this.person.token}\r\nx-forwarded-for: ${address["x-forwarded-for"]}\r\n\r\n`
     await this.hold(api, 60, head, until)
   }
 
   /** Without a token: a head that promises a body, and one byte of it. */
-  private async sendSlowly(api: SupervisedProcess, until: AbortSignal): Promise<void> {
+  private async sendSlowly(api: Api, until: AbortSignal): Promise<void> {
     const head = `POST /auth/send-otp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 40\r\nx-forwarded-for: ${address["x-forwarded-for"]}\r\n\r\n{`
     await this.hold(api, 1_000, head, until)
   }
 
   /** Keeps so many connections open that read nothing; those that are closed are opened again. */
-  private async hold(api: SupervisedProcess, count: number, text: string, until: AbortSignal): Promise<void> {
+  private async hold(api: Api, count: number, text: string, until: AbortSignal): Promise<void> {
     const port = Number(new URL(api.url).port)
     const open = new Set<Socket>()
     while (!until.aborted) {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Beside, Experiment } from "./Experiment.ts"
+import type { Api, Beside, Experiment } from "./Experiment.ts"
 import { attacks, type HostileUser } from "./HostileUser.ts"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
 import type { SimulatedUser } from "./SimulatedUser.ts"
 
 /** Milliseconds in which 99 of 100 requests of honest users are answered; generous, as it holds on a busy machine. */
@@ -10,12 +9,7 @@ const maximumP99 = 5_000
 const bodyDelay = 200
 
 /** A request whose body comes later than its head, as on a slow network. */
-const renameSlowly = async (
-  experiment: Experiment,
-  beside: Beside,
-  user: SimulatedUser,
-  api: SupervisedProcess
-): Promise<void> => {
+const renameSlowly = async (experiment: Experiment, beside: Beside, user: SimulatedUser, api: Api): Promise<void> => {
   const room = user.rooms[0]
   if (room === undefined) return
   const begun = Date.now()

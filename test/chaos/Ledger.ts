@@ -33,6 +33,9 @@ export const rules = {
   "jobs-free": "no job stays locked by a dead worker, or waits for a reply that has ended",
   exits: "processes end on a signal alone",
   "honest-latency": "99 of 100 requests of honest users are answered in 5 s while hostile users attack",
+  seamless: "no client sees an error while every process is restarted in turn behind the load balancer",
+  "file-whole": "an acknowledged upload is kept, byte for byte",
+  "event-kept": "an acknowledged webhook is stored once, and processed",
   settles: "two minutes later every process is up and every reply has ended"
 } as const
 
@@ -90,6 +93,13 @@ export interface RecoveryTimes {
   readonly reply: Array<number>
 }
 
+/** A request that a client saw fail: a broken connection, or a server error. */
+export interface Failure {
+  readonly askedAt: number
+  readonly at: number
+  readonly what: string
+}
+
 export interface Violation {
   readonly rule: Rule
   readonly detail: string
@@ -101,6 +111,7 @@ export class Ledger {
   readonly figures = new Map<string, number>()
   readonly violations: Array<Violation> = []
   readonly disruptions: Array<string> = []
+  readonly failures: Array<Failure> = []
   readonly questions: Array<Question> = []
   /** By idempotency key, the rooms that answers named. */
   readonly createdRooms = new Map<string, Set<string>>()

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { anyApi, other } from "./Experiment.ts"
+import { anyApi, type Api, other } from "./Experiment.ts"
 import type { Shown } from "./Ledger.ts"
 import { SimulatedUser } from "./SimulatedUser.ts"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
 
 /** Milliseconds after which a recovery is no longer watched; "settles" is the rule that fails then. */
 const watchedMillis = 120_000
@@ -15,7 +14,7 @@ export class Recovery extends SimulatedUser {
    * Watches for the first good answer of each of these processes, and for the end of a reply whose question is asked
    * now. Times count from `since`: the beginning of a disruption, or its end where nothing can work before.
    */
-  watch(disruption: string, apis: ReadonlyArray<SupervisedProcess>, since = Date.now()): void {
+  watch(disruption: string, apis: ReadonlyArray<Api>, since = Date.now()): void {
     const { ledger } = this.experiment
     const watch = Promise.all([
       ...apis.map((api) => this.firstAnswer(api).then((at) => ledger.recovered(disruption, "answer", at - since))),
@@ -31,7 +30,7 @@ export class Recovery extends SimulatedUser {
   }
 
   /** Asks four times a second, without waiting for answers that hang. */
-  private async firstAnswer(api: SupervisedProcess): Promise<number> {
+  private async firstAnswer(api: Api): Promise<number> {
     let goodAt = Infinity
     for (const deadline = Date.now() + watchedMillis; goodAt === Infinity && Date.now() < deadline; await sleep(250)) {
       void this.call(api, "GET", "/user/me").then(({ at, status }) => {
@@ -41,7 +40,7 @@ export class Recovery extends SimulatedUser {
     return goodAt
   }
 
-  private async firstReply(first: SupervisedProcess): Promise<number> {
+  private async firstReply(first: Api): Promise<number> {
     const deadline = Date.now() + watchedMillis
     const room = await this.openRoom(first)
     if (room === undefined) return Infinity

@@ -1,13 +1,12 @@
-import { request } from "node:http"
+import http from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
-import { type Answer, ask, expect, type Experiment, honestAddress, other } from "./Experiment.ts"
+import { type Answer, type Api, ask, type Ask, expect, type Experiment, honestAddress, other } from "./Experiment.ts"
 import { isUnsure } from "./Ledger.ts"
 import type { Random } from "./Random.ts"
 import { type Listed, Room } from "./Rooms.ts"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
 
 /** A request that can be repeated at any process. */
-export type Repeatable<Body> = (api: SupervisedProcess) => Promise<Answer<Body>>
+export type Repeatable<Body> = (api: Api) => Promise<Answer<Body>>
 
 /** A user who changes rooms and reads their list, and records the answers in the ledger. */
 export class RoomUser {
@@ -32,19 +31,28 @@ export class RoomUser {
     this.random = random
   }
 
+  protected request<Body>(
+    api: Api,
+    method: string,
+    path: string,
+    { body, bytes, headers }: Pick<Ask, "body" | "bytes" | "headers">
+  ): Promise<Answer<Body>> {
+    return ask<Body>(this.experiment, api, { method, path, token: this.token, body, bytes, headers })
+  }
+
   call<Body>(
-    api: SupervisedProcess,
+    api: Api,
     method: string,
     path: string,
     body?: unknown,
     headers: Record<string, string> = {}
   ): Promise<Answer<Body>> {
-    return ask<Body>(this.experiment, api, { method, path, token: this.token, headers, ...(body === undefined ? {} : { body }) })
+    return this.request(api, method, path, { body, headers })
   }
 
   /** Repeats the request, at alternating processes, until the answer is sure; after sixty tries returns the last one. */
   protected async repeatUntilSure<Body>(
-    first: SupervisedProcess,
+    first: Api,
     attempt: Repeatable<Body>,
     onAnswer: (answer: Answer<Body>) => void = () => {}
   ): Promise<Answer<Body>> {
@@ -59,7 +67,7 @@ export class RoomUser {
   }
 
   /** A long system prompt makes the list of rooms slow to read, so that a change can overtake the read. */
-  async openRoom(api: SupervisedProcess, promptLength = 0): Promise<Room | undefined> {
+  async openRoom(api: Api, promptLength = 0): Promise<Room | undefined> {
     const number = ++this.counter
     const key = `room-${this.number}-${number}`
     const ids = new Set<string>()
@@ -74,7 +82,7 @@ export class RoomUser {
     return answer.status === 201 ? new Room(answer.body.id, number, answer) : undefined
   }
 
-  async rename(room: Room, api: SupervisedProcess): Promise<void> {
+  async rename(room: Room, api: Api): Promise<void> {
     if (room.isRenaming) return
     room.isRenaming = true
     const title = room.nextTitle()
@@ -86,7 +94,7 @@ export class RoomUser {
   }
 
   /** Reads the list, and notes every acknowledged change that it lacks. */
-  async list(api: SupervisedProcess): Promise<Answer<{ data: ReadonlyArray<Listed> }>> {
+  async list(api: Api): Promise<Answer<{ data: ReadonlyArray<Listed> }>> {
     const { ledger } = this.experiment
     const rooms = [...this.rooms]
     const answer = await this.call<{ data: ReadonlyArray<Listed> }>(api, "GET", "/chatroom?limit=100")
@@ -100,16 +108,16 @@ export class RoomUser {
         ledger.stale.push({
           change,
           askedAt: answer.askedAt,
-          process: api.name,
+          process: api.senderOf(answer.headers)?.name ?? api.name,
           cache,
-          silentFor: api.silentFor(answer.askedAt, answer.at)
+          silentFor: answer.silentFor
         })
     }
     return answer
   }
 
   /** Creates a room, renames it and deletes it. */
-  protected async createAndDelete(api: SupervisedProcess): Promise<void> {
+  protected async createAndDelete(api: Api): Promise<void> {
     const room = await this.openRoom(api)
     if (room === undefined) return
     this.rooms.push(room)
@@ -127,7 +135,7 @@ export class RoomUser {
    * Renames rooms at one process while the other is asked for the list repeatedly, then reads the list when the changes
    * must have arrived. The renames follow each other closely, so that one arrives while the cache is being refilled.
    */
-  protected async race(api: SupervisedProcess): Promise<void> {
+  protected async race(api: Api): Promise<void> {
     const { random, experiment } = this
     let isOver = false
     const readers = Array.from({ length: 8 }, async () => {
@@ -143,7 +151,7 @@ export class RoomUser {
   }
 
   /** The status of a PATCH whose body comes later than its head; 0 when the connection breaks. */
-  slowRequest(api: SupervisedProcess, path: string, bodyDelay: number): Promise<number> {
+  slowRequest(api: Api, path: string, bodyDelay: number): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>()
     const headers = {
       "content-type": "application/json",
@@ -151,7 +159,7 @@ export class RoomUser {
       authorization: `Bearer ${this.token}`,
       ...honestAddress
     }
-    const outgoing = request(api.url + path, { method: "PATCH", headers, agent: false }, (answer) => {
+    const outgoing = http.request(api.url + path, { method: "PATCH", headers, agent: false }, (answer) => {
       answer.resume().once("end", () => resolve(answer.statusCode ?? 0))
     })
     outgoing.once("error", () => resolve(0))

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { type Answer, anyApi, expect, other } from "./Experiment.ts"
+import { type Answer, anyApi, type Api, expect, other } from "./Experiment.ts"
 import type { Question, Shown } from "./Ledger.ts"
 import { makePrompt } from "./Prompts.ts"
 import type { Room } from "./Rooms.ts"
 import { type Repeatable, RoomUser } from "./RoomUser.ts"
 import { follow } from "./Streaming.ts"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
 
 interface Sent {
   readonly message: { readonly id: string; readonly content: string }
@@ -29,7 +28,7 @@ export class SimulatedUser extends RoomUser {
     return question
   }
 
-  private noteAnswer(question: Question, room: Room, answer: Answer<Sent>, api: SupervisedProcess): void {
+  private noteAnswer(question: Question, room: Room, answer: Answer<Sent>, api: Api): void {
     const { ledger } = this.experiment
     const { body, code, status } = answer
     if (status !== 201 && status !== 202) return void question.answers.push({ status, code })
@@ -42,13 +41,7 @@ export class SimulatedUser extends RoomUser {
   }
 
   /** Repeats a request with a key until the answer is sure; sends a request without one once. */
-  protected async submit(
-    question: Question,
-    room: Room,
-    path: string,
-    body: unknown,
-    api: SupervisedProcess
-  ): Promise<Answer<Sent>> {
+  protected async submit(question: Question, room: Room, path: string, body: unknown, api: Api): Promise<Answer<Sent>> {
     const { key } = question
     const headers = key === undefined ? {} : { "idempotency-key": key }
     const attempt: Repeatable<Sent> = async (to) => {
@@ -70,7 +63,7 @@ export class SimulatedUser extends RoomUser {
     return answer
   }
 
-  private async send(room: Room, api: SupervisedProcess): Promise<void> {
+  private async send(room: Room, api: Api): Promise<void> {
     const marker = this.nextMarker(room)
     const question = this.ask(room, makePrompt(marker, this.random), this.random.chance(0.6) ? marker : undefined)
     const wait = this.random.chance(0.15) ? "?wait=8" : ""
@@ -81,14 +74,14 @@ export class SimulatedUser extends RoomUser {
     }
   }
 
-  private async regenerate(room: Room, replyId: string, api: SupervisedProcess): Promise<void> {
+  private async regenerate(room: Room, replyId: string, api: Api): Promise<void> {
     const question = this.ask(room, "", this.random.chance(0.5) ? `again-${this.number}-${++this.counter}` : undefined)
     const answer = await this.submit(question, room, `/chatroom/${room.id}/message/${replyId}/regenerate`, undefined, api)
     expect(this.experiment, "regenerate", answer, [202, "room_busy", "not_finished", "quota_exceeded"])
     if (answer.status === 202 && this.random.chance(0.5)) this.follow(room, answer.body.reply.id, api)
   }
 
-  private async cancel(room: Room, replyId: string, api: SupervisedProcess): Promise<void> {
+  private async cancel(room: Room, replyId: string, api: Api): Promise<void> {
     const answer = await this.call<Shown>(api, "POST", `/chatroom/${room.id}/message/${replyId}/cancel`)
     expect(this.experiment, "cancel", answer, [200, "already_finished"])
     if (answer.status !== 200) return
@@ -98,13 +91,13 @@ export class SimulatedUser extends RoomUser {
       this.experiment.ledger.violate("seen-is-stored", `${replyId} was cancelled and is ${answer.body.status}`)
   }
 
-  private async readReply(room: Room, replyId: string, api: SupervisedProcess): Promise<void> {
+  private async readReply(room: Room, replyId: string, api: Api): Promise<void> {
     const answer = await this.call<Shown>(api, "GET", `/chatroom/${room.id}/message/${replyId}?wait=${this.random.whole(0, 5)}`)
     expect(this.experiment, "look", answer, [200])
     if (answer.status === 200) this.experiment.ledger.show(answer.body, `a look at ${api.name}`)
   }
 
-  private async history(room: Room, api: SupervisedProcess): Promise<void> {
+  private async history(room: Room, api: Api): Promise<void> {
     const answer = await this.call<{ data: ReadonlyArray<Shown & { role: string }> }>(
       api,
       "GET",
@@ -115,7 +108,7 @@ export class SimulatedUser extends RoomUser {
       for (const message of answer.body.data) this.experiment.ledger.show(message, `a history of ${api.name}`)
   }
 
-  private async me(api: SupervisedProcess): Promise<void> {
+  private async me(api: Api): Promise<void> {
     const answer = await this.call<{ quota: { limit: number; used: number } }>(api, "GET", "/user/me")
     expect(this.experiment, "me", answer, [200])
     if (answer.status !== 200) return
@@ -123,7 +116,7 @@ export class SimulatedUser extends RoomUser {
     if (used > limit) this.experiment.ledger.violate("quota-limit", `user ${this.userId} sees ${used} of ${limit}`)
   }
 
-  private follow(room: Room, replyId: string, api: SupervisedProcess): void {
+  private follow(room: Room, replyId: string, api: Api): void {
     const given = this.experiment.closesStreams
     const following: Promise<void> = follow(
       this.experiment,
@@ -142,7 +135,7 @@ export class SimulatedUser extends RoomUser {
       const api = anyApi(experiment, random)
       const room = random.pick(this.rooms.slice(0, 4))
       const replyId = random.chance(0.7) ? room.replies.at(-1) : room.replies.length > 0 ? random.pick(room.replies) : undefined
-      const onReply = (act: (room: Room, replyId: string, api: SupervisedProcess) => Promise<void>) => () =>
+      const onReply = (act: (room: Room, replyId: string, api: Api) => Promise<void>) => () =>
         replyId === undefined ? this.send(room, api) : act.call(this, room, replyId, api)
       await random.weighted<() => Promise<unknown>>([
         [26, () => this.send(room, api)],

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { isTerminal, openStream, type SseStream } from "../stream/SseClient.ts"
-import type { SupervisedProcess } from "./SupervisedProcess.ts"
 import type { Shown } from "./Ledger.ts"
 import type { Random } from "./Random.ts"
-import { maxWaitMillis, other, type Experiment } from "./Experiment.ts"
+import { type Api, maxWaitMillis, other, statusAt, type Experiment } from "./Experiment.ts"
 
 interface Followed {
   readonly token: string
@@ -28,11 +27,19 @@ const checkPositions = ({ ledger }: Experiment, { events, parser }: SseStream, r
   if (parser.strange.length > 0) ledger.violate("stream-position", `${replyId}: lines ${JSON.stringify(parser.strange)}`)
 }
 
-/** Reads to the end, until the connection breaks, or until this client disconnects, as browsers do. */
-const readOn = async (stream: SseStream, random: Random): Promise<void> => {
-  const leaving = setTimeout(stream.leave, random.chance(0.5) ? random.between(50, 3_000) : maxWaitMillis)
-  await stream.closed
+/**
+ * Reads to the end, until the connection breaks, or until this client disconnects, as browsers do. True when it broke.
+ */
+const readOn = async (stream: SseStream, random: Random): Promise<boolean> => {
+  let hasLeft = false
+  const leave = () => {
+    hasLeft = true
+    stream.leave()
+  }
+  const leaving = setTimeout(leave, random.chance(0.5) ? random.between(50, 3_000) : maxWaitMillis)
+  const how = await stream.closed
   clearTimeout(leaving)
+  return how === "cut" && !hasLeft
 }
 
 /**
@@ -41,7 +48,7 @@ const readOn = async (stream: SseStream, random: Random): Promise<void> => {
  */
 export const follow = async (
   experiment: Experiment,
-  first: SupervisedProcess,
+  first: Api,
   { replyId, roomId, token }: Followed,
   random: Random,
   until: () => boolean
@@ -50,6 +57,8 @@ export const follow = async (
   let api = first
   let received: Received = { text: "", lastId: undefined }
   let resumes = 0
+  const failed = (askedAt: number, what: string) =>
+    ledger.failures.push({ askedAt, at: Date.now(), what: `stream of ${replyId}: ${what}` })
   const done = (terminal: string) => {
     ledger.streamed.push({ replyId, text: received.text, resumes, terminal })
     ledger.count("streams read to the end")
@@ -57,14 +66,17 @@ export const follow = async (
   for (; !until(); api = other(experiment, api)) {
     const from = received.lastId === undefined ? {} : { lastEventId: received.lastId, having: received.text }
     const opening = openStream(api.url, { token }, { room: roomId, reply: replyId }, from).catch(() => undefined)
+    const askedAt = Date.now()
     const stream = await Promise.race([opening, sleep(maxWaitMillis, "late" as const, { ref: false })])
+    const status = stream === undefined || stream === "late" ? 0 : statusAt(api, stream.status)
+    if (status === 0 || status >= 500) failed(askedAt, `${status}`)
     if (stream === "late") return ledger.violate("answers-in-time", `${api.name} stream of ${replyId}`)
     if (stream?.status === 200) {
       if (received.lastId !== undefined) {
         resumes++
         ledger.count("stream resumes")
       }
-      await readOn(stream, random)
+      if (await readOn(stream, random)) failed(Date.now(), "cut")
       checkPositions(experiment, stream, replyId)
       received = { text: stream.text(), lastId: stream.parser.lastId ?? received.lastId }
       const terminal = stream.events.find(isTerminal)
@@ -74,7 +86,7 @@ export const follow = async (
       }
     } else if (stream?.status === 204) {
       return done("204")
-    } else if (stream !== undefined && ![429, 503].includes(stream.status)) {
+    } else if (stream !== undefined && ![0, 429, 503].includes(status)) {
       const rule = stream.status === 401 ? "no-401" : stream.status >= 500 ? "no-5xx" : "expected-answer"
       ledger.violate(rule, `${api.name} stream of ${replyId}: ${stream.status} ${JSON.stringify(stream.problem)}`)
       return

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Settings, startProcess } from "../support/Backend.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
+import type { Api } from "./Experiment.ts"
 import { keyOf } from "./Model.ts"
 import { stablePort } from "./StablePort.ts"
 
@@ -22,14 +23,34 @@ export interface Incarnation {
   readonly output: () => string
 }
 
+/** Where a process runs. */
+export interface Host {
+  readonly address: string
+  /** The command that runs another command there; empty for this machine. */
+  readonly prefix: ReadonlyArray<string>
+}
+
+const thisMachine: Host = { address: "127.0.0.1", prefix: [] }
+
+export interface ProcessOptions {
+  readonly name: string
+  readonly role: "api" | "worker"
+  readonly port: number
+  readonly settings: Settings
+  /** Carries connections to Postgres, which it can silence. */
+  readonly proxy: TcpProxy
+  readonly host?: Host
+}
+
 /** A process with a fixed role and port, which is started again a second after it ends. */
-export class SupervisedProcess {
+export class SupervisedProcess implements Api {
   readonly name: string
   readonly role: "api" | "worker"
   readonly url: string
   readonly incarnations: Array<Incarnation> = []
   private readonly settings: Settings
   private readonly proxy: TcpProxy
+  private readonly host: Host
   /** Periods in which it was suspended or its connections to Postgres were silent. */
   private readonly silences: Array<{ readonly from: number; until: number }> = []
   private isSilent = false
@@ -38,12 +59,13 @@ export class SupervisedProcess {
   private process: Process | undefined
   private isDismissed = false
 
-  constructor(name: string, role: "api" | "worker", port: number, settings: Settings, proxy: TcpProxy) {
+  constructor({ host = thisMachine, name, port, proxy, role, settings }: ProcessOptions) {
     this.name = name
     this.role = role
-    this.url = `http://127.0.0.1:${port}`
+    this.host = host
+    this.url = `http://${host.address}:${port}`
     this.proxy = proxy
-    this.settings = { ...settings, DATABASE_URL: proxy.through(settings.DATABASE_URL), ROLE: role, PORT: `${port}` }
+    this.settings = { ...settings, HOST: host.address, ROLE: role, PORT: `${port}` }
     void this.supervise()
   }
 
@@ -56,6 +78,11 @@ export class SupervisedProcess {
     const { current } = this
     const isAlive = current?.exit === undefined && current?.signalled === undefined
     return current?.readyAt !== undefined && isAlive && !current.suspended && !this.isSilent
+  }
+
+  /** It answers for itself. */
+  senderOf(): SupervisedProcess {
+    return this
   }
 
   end(signal: "SIGKILL" | "SIGTERM"): void {
@@ -77,12 +104,22 @@ export class SupervisedProcess {
   }
 
   /** Makes its connections to Postgres silent for a while, without closing them; with `newOnes` also those it opens then. */
-  async silence(milliseconds: number, endEarly: AbortSignal, options: { readonly newOnes: boolean }): Promise<void> {
+  silence(milliseconds: number, endEarly: AbortSignal, options: { readonly newOnes: boolean }): Promise<void> {
+    const begin = () => this.proxy.freeze(options)
+    return this.cutOff(milliseconds, endEarly, { begin, end: () => this.proxy.thaw() })
+  }
+
+  /** Cuts it off for a while, in a way that closes no connection. */
+  async cutOff(
+    milliseconds: number,
+    endEarly: AbortSignal,
+    { begin, end }: { readonly begin: () => void; readonly end: () => void }
+  ): Promise<void> {
     this.isSilent = true
     const silence = this.beginSilence()
-    this.proxy.freeze(options)
+    begin()
     await sleep(milliseconds, undefined, { signal: endEarly }).catch(() => {})
-    this.proxy.thaw()
+    end()
     this.isSilent = false
     silence.until = Date.now() + continuedMillis
   }
@@ -115,9 +152,9 @@ export class SupervisedProcess {
   private start(): Promise<Process> {
     const offset = this.clockOffset
     this.clockOffset = 0
-    if (offset === 0) return startProcess(this.settings)
-    const settings = { ...this.settings, CLOCK_OFFSET_SECONDS: `${offset}` }
-    return startProcess(settings, { args: ["--import", "./test/chaos/wrongClock.ts", "src/main.ts"] })
+    const clock = offset === 0 ? [] : ["--import", "./test/chaos/wrongClock.ts"]
+    const [command = process.execPath, ...args] = [...this.host.prefix, process.execPath, ...clock, "src/main.ts"]
+    return startProcess({ ...this.settings, ...(offset === 0 ? {} : { CLOCK_OFFSET_SECONDS: `${offset}` }) }, { command, args })
   }
 
   private async awaitReady(incarnation: Incarnation): Promise<void> {
@@ -163,8 +200,9 @@ export const startProcesses = async (settings: Settings): Promise<Array<Supervis
     ["worker-1", "worker"],
     ["worker-2", "worker"]
   ] as const) {
-    const own = { ...settings, GEMINI_API_KEY: keyOf(name) }
-    processes.push(new SupervisedProcess(name, role, await stablePort(), own, await TcpProxy.start(settings.DATABASE_URL)))
+    const proxy = await TcpProxy.start(settings.DATABASE_URL)
+    const own = { ...settings, DATABASE_URL: proxy.through(settings.DATABASE_URL), GEMINI_API_KEY: keyOf(name) }
+    processes.push(new SupervisedProcess({ name, role, port: await stablePort(), settings: own, proxy }))
   }
   return processes
 }

@@ -73,6 +73,7 @@ describe("a setting that is not set", () => {
       plans: [{ dailyPrompts: proDailyPrompts } = { dailyPrompts: undefined }],
       port,
       requestConcurrency,
+      drainDelay,
       role,
       workerConcurrency
     } = rest
@@ -88,6 +89,7 @@ describe("a setting that is not set", () => {
         port,
         proDailyPrompts,
         requestConcurrency,
+        drainDelay,
         role,
         workerConcurrency
       },
@@ -102,6 +104,7 @@ describe("a setting that is not set", () => {
         port: 3000,
         proDailyPrompts: 1000,
         requestConcurrency: 64,
+        drainDelay: 0,
         role: "all",
         workerConcurrency: 100
       }
@@ -167,6 +170,7 @@ describe("a setting that is set", () => {
       PRO_DAILY_PROMPTS: "0",
       WORKER_CONCURRENCY: "7",
       REQUEST_CONCURRENCY: "9",
+      DRAIN_DELAY: "8",
       CORS_ORIGINS: "https://a.example, http://localhost:5173",
       API_PREFIX: "/api/v1",
       LOG_LEVEL: "warn",
@@ -187,6 +191,7 @@ describe("a setting that is set", () => {
       plans: [{ dailyPrompts: proDailyPrompts } = { dailyPrompts: undefined }],
       port,
       requestConcurrency,
+      drainDelay,
       role,
       workerConcurrency
     } = taken
@@ -207,6 +212,7 @@ describe("a setting that is set", () => {
         port,
         proDailyPrompts,
         requestConcurrency,
+        drainDelay,
         role,
         workerConcurrency
       },
@@ -226,6 +232,7 @@ describe("a setting that is set", () => {
         port: 0,
         proDailyPrompts: 0,
         requestConcurrency: 9,
+        drainDelay: 8,
         role: "worker",
         workerConcurrency: 7
       }
@@ -488,6 +495,7 @@ describe("a setting that is not usable", () => {
     ["BASIC_DAILY_PROMPTS", "0", { ...test, BASIC_DAILY_PROMPTS: "0" }],
     ["PRO_DAILY_PROMPTS", "negative", { ...test, PRO_DAILY_PROMPTS: "-1" }],
     ["REQUEST_CONCURRENCY", "0", { ...test, REQUEST_CONCURRENCY: "0" }],
+    ["DRAIN_DELAY", "longer than a shutdown may take", { ...test, DRAIN_DELAY: "9" }],
     ["WORKER_CONCURRENCY", "0", { ...test, WORKER_CONCURRENCY: "0" }],
     ["WEB_CONCURRENCY", "0", { ...test, WEB_CONCURRENCY: "0" }],
     ["WORKER_CONCURRENCY", "too many", { ...test, WORKER_CONCURRENCY: "100000" }],

@@ -93,6 +93,23 @@ describe("a process that gets a signal", () => {
     assert.deepStrictEqual(await database.query("select 1 from worker_heartbeats"), [])
   })
 
+  it("takes requests for DRAIN_DELAY after SIGTERM while it is not ready: an API process", async () => {
+    const leaving = await start({ DATABASE_URL: database.url, ROLE: "api", DRAIN_DELAY: "8" })
+    await leaving.started()
+    const person = personAt(leaving.url, await logIn(api.url))
+    assert.strictEqual((await request(leaving.url, "GET", "/readyz")).status, 200)
+    const exit = leaving.kill("SIGTERM")
+    const { body } = await until("it is not ready", async () => {
+      const answer = await request(leaving.url, "GET", "/readyz")
+      return answer.status === 503 && answer
+    })
+    assert.strictEqual(body.checks.process, "draining")
+    const { headers, status } = await person.call("POST", "/chatroom", {})
+    assert.strictEqual(status, 201)
+    assert.notStrictEqual(headers.get("connection"), "close")
+    assert.deepStrictEqual(await exit, { code: 0, signal: null })
+  })
+
   it("hands back long replies on SIGTERM, and another worker starts them at once", { timeout: 60_000 }, async () => {
     gemini.addFault({ match: "handed over", times: 1, fault: { kind: "stall", after: 2 } })
     const first = await worker()

@@ -111,6 +111,10 @@ export const placeOf = (sent: {
   reply: sent.body.reply.id
 })
 
+/** A proxy in between answers in a format of its own. */
+const problemOf = (headers: http.IncomingHttpHeaders, body: string) =>
+  body === "" ? undefined : headers["content-type"]?.includes("json") === true ? JSON.parse(body) : { body }
+
 /** Opens the stream of a reply and reads it until it is paused, left or at its end. */
 export const openStream = (
   base: string,
@@ -175,7 +179,7 @@ export const openStream = (
             leave: () => request.destroy()
           })
         if (isStream) make(undefined)
-        else response.once("end", () => make(body.length === 0 ? undefined : JSON.parse(Buffer.concat(body).toString())))
+        else response.once("end", () => make(problemOf(response.headers, Buffer.concat(body).toString())))
       }
     )
     request.once("error", reject)

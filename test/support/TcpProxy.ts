@@ -51,6 +51,7 @@ class Link {
  */
 export class TcpProxy {
   readonly port: number
+  private readonly host: string
   private readonly links = new Set<Link>()
   private readonly server: ReturnType<typeof createServer>
   private takesNewOnes = true
@@ -59,7 +60,9 @@ export class TcpProxy {
 
   private constructor(target: URL, server: ReturnType<typeof createServer>, observe: (sent: Buffer) => void) {
     this.server = server
-    this.port = (server.address() as AddressInfo).port
+    const { address, port } = server.address() as AddressInfo
+    this.host = address
+    this.port = port
     server.on("connection", (inner) => {
       if (this.isCut) {
         this.refusals++
@@ -76,16 +79,16 @@ export class TcpProxy {
     })
   }
 
-  /** In front of the server of this URL. `observe` gets what clients send. */
-  static async start(target: string, observe: (sent: Buffer) => void = () => {}): Promise<TcpProxy> {
-    const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1")
+  /** In front of the server of this URL, on an address of this machine. `observe` gets what clients send. */
+  static async start(target: string, observe: (sent: Buffer) => void = () => {}, host = "127.0.0.1"): Promise<TcpProxy> {
+    const server = createServer({ allowHalfOpen: true }).listen(0, host)
     await once(server, "listening")
     return new TcpProxy(new URL(target), server, observe)
   }
 
   /** The same URL by way of this proxy. */
   through(url: string): string {
-    return Object.assign(new URL(url), { hostname: "127.0.0.1", port: `${this.port}` }).href
+    return Object.assign(new URL(url), { hostname: this.host, port: `${this.port}` }).href
   }
 
   /** Stops forwarding on all present connections, which stay open; later ones work, unless they are to be silent as well. */
@@ -126,7 +129,7 @@ export class TcpProxy {
 
   /** Listens on the same port again. */
   async restart(): Promise<void> {
-    this.server.listen(this.port, "127.0.0.1")
+    this.server.listen(this.port, this.host)
     await once(this.server, "listening")
   }
 }
