@@ -8,6 +8,8 @@ export default class ClosingLine implements Reporter {
     const count = (state: string) => tests.filter((test) => test.result().state === state).length
     const broken = groups.filter((group) => group.errors().length > 0).length + errors.length
     const skipped = count("skipped")
+    for (const test of tests)
+      if (test.diagnostic()?.flaky === true) process.stdout.write(`\npassed on a second try: ${test.fullName}\n`)
     if (skipped > 0) process.stdout.write(`\n${skipped} skipped\n`)
     process.stdout.write(`\n${count("passed")} passed, ${count("failed") + broken} failed\n`)
   }
