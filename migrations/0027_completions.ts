@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { deleteChatroom } from "./functions/deleteChatroom.ts"
 import { previousSignatures } from "./functions/previous.ts"
 import { sendMessage } from "./functions/sendMessage.ts"
 
@@ -17,7 +18,7 @@ export default Effect.gen(function* () {
   `
   yield* sql`drop index if exists chatrooms_list`
   yield* sql`create index chatrooms_completions on chatrooms (created_at) where kind = 'completion'`
-  yield* Effect.all([sendMessage, previousSignatures], { discard: true })
+  yield* Effect.all([deleteChatroom, sendMessage, previousSignatures], { discard: true })
   yield* sql`
     drop function if exists
       send_message(uuid, uuid, uuid, uuid, text, uuid, text, int, int, int, text, jsonb, int, int, float8, bigint, int, bigint, bigint,

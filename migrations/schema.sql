@@ -539,13 +539,14 @@ declare
   v_unfinished jsonb;
 begin
   perform 1 from users u where u.id = p_user for no key update;
+  perform 1 from chatrooms c where c.user_id = p_user and c.id = p_room and c.kind = 'chat';
+  if not found then
+    return null;
+  end if;
   select coalesce(jsonb_agg(m.id), '[]') into v_unfinished from messages m
     where m.user_id = p_user and m.chatroom_id = p_room and m.completed_at is null;
   perform release_reservations(p_user, p_room);
   delete from chatrooms c where c.user_id = p_user and c.id = p_room;
-  if not found then
-    return null;
-  end if;
   update users u set chatrooms = u.chatrooms - 1 where u.id = p_user;
   perform pg_notify('changed', 'chatrooms:' || p_user);
   return jsonb_build_object('unfinished', v_unfinished, 'nextReplies',

@@ -20,7 +20,7 @@ export const makeExpireRoomsTask = Effect.gen(function* () {
   const deleteSome = Effect.gen(function* () {
     const rooms = yield* sql<{ userId: UserId; id: ChatroomId }>`
       select user_id, id from chatrooms
-      where active_at < now() - make_interval(days => ${roomRetentionDays}) and not pinned and unfinished = 0 limit ${batch}
+      where kind = 'chat' and active_at < now() - make_interval(days => ${roomRetentionDays}) and not pinned and unfinished = 0 limit ${batch}
     `
     // The user may have deleted one meanwhile.
     for (const { id, userId } of rooms) yield* Effect.ignore(chatrooms.remove(userId, id))

@@ -33,7 +33,7 @@ const sweeps: ReadonlyArray<readonly [task: string, statement: RegExp]> = [
   ["the reaper, for users whose held replies may run", /^with rooms as \( select user_id, count/],
   ["forget_…", /^with gone as \( delete from "?\w+"? where ctid/],
   ["expire_files and expire_completions", /^with due as materialized/],
-  ["expire_rooms", /^select user_id, id from chatrooms where active_at/],
+  ["expire_rooms", /^select user_id, id from chatrooms where kind = 'chat' and active_at/],
   ["remove_files", /^select user_id, file_id from file_removals/],
   ["stripe_reconcile and stripe_reconcile_all", /^select count\(j\.id\) from \( ?select customer_id/],
   ["stripe_reconcile, for refunds", /^update webhook_events e set customer_id/],

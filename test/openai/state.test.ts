@@ -59,7 +59,8 @@ describe("a completion", () => {
       ["GET", `/chatroom/${id}`],
       ["PATCH", `/chatroom/${id}`, { title: "Mine" }],
       ["POST", `/chatroom/${id}/message`, { content: "More?" }],
-      ["GET", `/chatroom/${id}/export`]
+      ["GET", `/chatroom/${id}/export`],
+      ["DELETE", `/chatroom/${id}`]
     ] as const) {
       const refused = await ada.call(method, path, body)
       assert.strictEqual(`${refused.status} ${refused.body?.code}`, "404 chatroom_not_found", `${method} ${path}`)
