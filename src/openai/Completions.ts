@@ -103,8 +103,8 @@ const make = Effect.gen(function* () {
   /** A model that is not in the user's plan is found: its refusal says where to upgrade. */
   const modelOf = Effect.fnUntraced(function* (id: string, { tier }: CurrentSession) {
     const model = (yield* models.list(tier)).find((known) => known.id === id)
-    const isInPlan = model?.requiredTier === "basic" || tier === "pro"
-    if (model === undefined || (!model.available && isInPlan)) return yield* ModelNotFound.of(id)
+    const isRetired = model?.retiresAt != null && Date.parse(model.retiresAt) <= (yield* Clock.currentTimeMillis)
+    if (model === undefined || isRetired) return yield* ModelNotFound.of(id)
     return model
   })
 
