@@ -111,7 +111,7 @@ export class SummaryMaker extends Context.Service<
       const thinkingLevel = summarising === undefined ? undefined : lowestLevel(summarising)
 
       const findPayer = ({ roomId, userId }: SummaryWakeup) => sql<Payer>`
-        select u.quota_key, case when u.pro_until > clock_timestamp() then 'pro' else 'basic' end as tier,
+        select u.quota_key, tier_of(u) as tier,
           coalesce(d.cost_micros + d.reserved_micros, 0)::float8 as spent, clock_timestamp() as started_at
         from chatrooms c
           join users u on u.id = c.user_id
