@@ -1,11 +1,9 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v4 as uuid } from "uuid"
-import type { Tier } from "../api/auth/User.ts"
-import { Quota } from "../chat/Quota.ts"
 import { builtInModels } from "../config/BuiltInModels.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { Gemini, type Prompt } from "../gemini/Gemini.ts"
+import type { Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Models } from "../models/Models.ts"
 import { Spending } from "../models/Spending.ts"
@@ -14,6 +12,7 @@ import { Announcer, type SummaryWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { estimateTokens } from "./Conversation.ts"
 import { recordLateCalls } from "./LateCalls.ts"
+import { makeSideCall, type Payer } from "./SideCall.ts"
 import { makeCallCounts } from "./CallCounts.ts"
 import { summaryStep } from "./PromptSummary.ts"
 import { type ExchangeTexts, type LeftOut, type SummaryClaim, SummaryStore } from "./SummaryStore.ts"
@@ -33,13 +32,8 @@ const maximumAnswer = 20_000
 const timeout = "60 seconds"
 
 /** Of whom a summary's cost is. */
-interface Payer {
+interface SummaryPayer extends Payer {
   readonly quotaKey: string
-  readonly tier: Tier
-  /** Millionths of a dollar that the user's day has spent or reserved. */
-  readonly spent: number
-  /** By the database's clock. */
-  readonly startedAt: Date
 }
 
 /** The oldest exchanges that one call takes: more than a step, and then as many as a call may have. */
@@ -101,16 +95,17 @@ export class SummaryMaker extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
-      const gemini = yield* Gemini
       const models = yield* Models
-      const quota = yield* Quota
       const spending = yield* Spending
       const summaries = yield* SummaryStore
       const { models: listed, summaryModel } = yield* AppConfig
       const summarising = [...listed, ...builtInModels].find(({ id }) => id === summaryModel)
       const thinkingLevel = summarising === undefined ? undefined : lowestLevel(summarising)
 
-      const findPayer = ({ roomId, userId }: SummaryWakeup) => sql<Payer>`
+      const bounds = { what: "summary", model: summaryModel, maximumTokens, maximumAnswer, timeout } as const
+      const sideCall = yield* makeSideCall(bounds)
+
+      const findPayer = ({ roomId, userId }: SummaryWakeup) => sql<SummaryPayer>`
         select u.quota_key, tier_of(u) as tier,
           coalesce(d.cost_micros + d.reserved_micros, 0)::float8 as spent, clock_timestamp() as started_at
         from chatrooms c
@@ -119,26 +114,9 @@ export class SummaryMaker extends Context.Service<
         where c.user_id = ${userId} and c.id = ${roomId}
       `
 
-      const hasMoney = ({ spent, startedAt, tier }: Payer, promptTokens: number): boolean => {
-        const { budget } = quota.limitsOf(tier)
-        if (budget === null) return true
-        const usage = { promptTokens, replyTokens: maximumTokens, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
-        const { costMicros } = models.costOf({ model: summaryModel, modelVersion: null, usage, searches: 0 }, startedAt.getTime())
-        return spent < budget && spent + (costMicros ?? 0) <= budget
-      }
-
       /** The summary, or why there is none. */
       const ask = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
-        let text = ""
-        let finishReason: string | undefined
-        calls.begin(startedAt)
-        yield* gemini
-          .answer(prompt, (delta) => {
-            calls.observe(delta)
-            if (text.length < maximumAnswer) text += delta.text
-            finishReason = delta.finishReason ?? finishReason
-          })
-          .pipe(Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(tooSlow) }))
+        const { finishReason, text } = yield* sideCall.answer(prompt, calls, startedAt)
         const summary = finishReason === "STOP" || finishReason === "MAX_TOKENS" ? summaryOf(text) : undefined
         return summary ?? (yield* new GeminiError({ kind: "stopped", detail: `no summary (${finishReason ?? "cut off"})` }))
       })
@@ -148,7 +126,7 @@ export class SummaryMaker extends Context.Service<
         Effect.suspend(() => recordLate({ userId, replyId, quotaKey }, calls.rows(models.costOf)))
 
       /** Asks for the summary under the claim, and stores it. */
-      const makeClaimed = Effect.fnUntraced(function* (room: SummaryWakeup, payer: Payer, claim: SummaryClaim) {
+      const makeClaimed = Effect.fnUntraced(function* (room: SummaryWakeup, payer: SummaryPayer, claim: SummaryClaim) {
         const leftOut = yield* summaries.leftOut(claim, room.replyId)
         const [first] = leftOut
         if (first === undefined || first.total <= summaryStep) return yield* summaries.release(claim, false)
@@ -156,7 +134,7 @@ export class SummaryMaker extends Context.Service<
         const soFar = first.follows ? claim : { text: null, firstId: null }
         const prompt = summaryPrompt(summaryModel, thinkingLevel, soFar.text, yield* summaries.textsOf(claim, step))
         const promptTokens = prompt.turns.reduce((sum, { text }) => sum + estimateTokens(text), estimateTokens(instruction))
-        if (!hasMoney(payer, promptTokens)) return yield* summaries.release(claim, false)
+        if (!sideCall.hasMoney(payer, promptTokens)) return yield* summaries.release(claim, false)
         const { quotaKey, startedAt, tier } = payer
         const calls = new AttemptCalls({ id: uuid(), kind: "summary", attempt: 0, model: summaryModel, tier }, promptTokens)
         const asked = yield* ask(prompt, calls, startedAt.getTime()).pipe(
@@ -181,7 +159,7 @@ export class SummaryMaker extends Context.Service<
       const make: SummaryMaker["Service"]["make"] = Effect.fn("SummaryMaker.make")(
         function* (room) {
           const [payer] = yield* findPayer(room).pipe(Effect.orDie)
-          if (payer === undefined || !hasMoney(payer, summaryStep)) return
+          if (payer === undefined || !sideCall.hasMoney(payer, summaryStep)) return
           if ((yield* Effect.result(spending.check))._tag === "Failure") return
           const claim = yield* summaries.claim(room)
           if (claim === undefined) return
@@ -194,5 +172,3 @@ export class SummaryMaker extends Context.Service<
     })
   )
 }
-
-const tooSlow = new GeminiError({ kind: "unavailable", detail: "the summary took too long" })

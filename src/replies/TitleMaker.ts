@@ -1,13 +1,11 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { v4 as uuid } from "uuid"
-import type { Tier } from "../api/auth/User.ts"
 import { Chatrooms } from "../chat/Chatrooms.ts"
-import { Quota } from "../chat/Quota.ts"
 import { titleOf } from "../chat/Titles.ts"
 import { builtInModels } from "../config/BuiltInModels.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { Gemini, type Prompt } from "../gemini/Gemini.ts"
+import type { Prompt } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import { Models } from "../models/Models.ts"
 import { lowestLevel } from "../models/Thinking.ts"
@@ -16,6 +14,7 @@ import { jobSpan } from "../ops/Tracing.ts"
 import { titleTask, type TitleWakeup } from "../queue/Announcer.ts"
 import { AttemptCalls } from "./AttemptCalls.ts"
 import { recordLateCalls } from "./LateCalls.ts"
+import { makeSideCall, type Payer } from "./SideCall.ts"
 import { makeCallCounts } from "./CallCounts.ts"
 import { estimateTokens } from "./Conversation.ts"
 import { Moderation } from "./Moderation.ts"
@@ -33,14 +32,9 @@ const tryTimeout = "30 seconds"
 const pause = { shortest: 2_000, longest: 30_000 }
 
 /** What a title is asked for. */
-interface Asked {
+interface Asked extends Payer {
   readonly content: string
   readonly quotaKey: string
-  readonly tier: Tier
-  /** Millionths of a dollar that the user's day has spent or reserved. */
-  readonly spent: number
-  /** By the database's clock. */
-  readonly startedAt: Date
 }
 
 /** The request for the title of a room whose first question begins so. */
@@ -52,8 +46,6 @@ export const titlePrompt = (model: string, thinkingLevel: Prompt["thinkingLevel"
   thinkingLevel,
   turns: [{ role: "user", text: content.toWellFormed() }]
 })
-
-const tooSlow = new GeminiError({ kind: "unavailable", detail: "the title took too long" })
 
 /** Names rooms by their first question, beside its reply. A room whose title cannot be made keeps the question's words. */
 export class TitleMaker extends Context.Service<
@@ -68,15 +60,16 @@ export class TitleMaker extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const chatrooms = yield* Chatrooms
-      const gemini = yield* Gemini
       const models = yield* Models
       const moderation = yield* Moderation
-      const quota = yield* Quota
       const spending = yield* Spending
       const countCalls = yield* makeCallCounts
       const { autoTitles, models: listed, titleModel } = yield* AppConfig
       const titling = [...listed, ...builtInModels].find(({ id }) => id === titleModel)
       const thinkingLevel = titling === undefined ? undefined : lowestLevel(titling)
+
+      const bounds = { what: "title", model: titleModel, maximumTokens, maximumAnswer, timeout: tryTimeout } as const
+      const sideCall = yield* makeSideCall(bounds)
 
       const find = ({ questionId, roomId, userId }: TitleWakeup) => sql<Asked>`
         select left(q.content, ${maximumCharacters}) as content, u.quota_key,
@@ -89,27 +82,12 @@ export class TitleMaker extends Context.Service<
         where c.user_id = ${userId} and c.id = ${roomId} and c.title_source in ('default', 'words')
       `
 
-      const hasMoney = ({ content, spent, startedAt, tier }: Asked): boolean => {
-        const { budget } = quota.limitsOf(tier)
-        if (budget === null) return true
-        const promptTokens = estimateTokens(instruction) + estimateTokens(content)
-        const usage = { promptTokens, replyTokens: maximumTokens, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }
-        const { costMicros } = models.costOf({ model: titleModel, modelVersion: null, usage, searches: 0 }, startedAt.getTime())
-        return spent < budget && spent + (costMicros ?? 0) <= budget
-      }
+      const hasMoney = (asked: Asked): boolean =>
+        sideCall.hasMoney(asked, estimateTokens(instruction) + estimateTokens(asked.content))
 
       /** The title, or why this try has none. */
       const tryOnce = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
-        let text = ""
-        let finishReason: string | undefined
-        calls.begin(startedAt)
-        yield* gemini
-          .answer(prompt, (delta) => {
-            calls.observe(delta)
-            if (text.length < maximumAnswer) text += delta.text
-            finishReason = delta.finishReason ?? finishReason
-          })
-          .pipe(Effect.timeoutOrElse({ duration: tryTimeout, orElse: () => Effect.fail(tooSlow) }))
+        const { finishReason, text } = yield* sideCall.answer(prompt, calls, startedAt)
         const title = finishReason === "STOP" ? titleOf(text) : undefined
         return title ?? (yield* new GeminiError({ kind: "stopped", detail: `no title (${finishReason ?? "cut off"})` }))
       })
