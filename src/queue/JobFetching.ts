@@ -14,14 +14,20 @@ export const fetchForIdleSlots = (events: WorkerEvents): void => {
     const fetch: unknown = Reflect.get(localQueue, "fetch")
     if (typeof fetch !== "function") throw new Error("graphile-worker's local queue has no fetch")
     let isDue = false
+    // A fetch that gets as many jobs as it asked for is followed by another one, also when more slots are idle by then.
+    let asked = 1
     const fetchWhenIdle = () => {
       if (localQueue.mode !== "POLLING") return
-      isDue = localQueue.workerQueue.length === 0
+      const idle = localQueue.workerQueue.length
+      isDue = idle === 0
       if (localQueue.fetchInProgress) localQueue.fetchAgain = true
-      else if (!isDue) fetch()
+      else if (!isDue) {
+        asked = batchSize(idle)
+        fetch()
+      }
     }
     Reflect.set(localQueue, "fetch", fetchWhenIdle)
-    Object.defineProperty(localQueue, "getJobBatchSize", { get: () => batchSize(localQueue.workerQueue.length) })
+    Object.defineProperty(localQueue, "getJobBatchSize", { get: () => asked })
     events.on("worker:getJob:start", () => {
       if (!isDue) return
       isDue = false
