@@ -19,4 +19,8 @@ describe("the benchmarks", () => {
   it("read the plans of small tables", { timeout }, async () => {
     expect(await runBench("bench/growth.ts", "--tiny")).toContain("plans were read")
   })
+
+  it("run jobs in two queues of one database", { timeout }, async () => {
+    expect(await runBench("bench/jobs.ts", "--brief")).toMatch(/\| 2 \| 2 \| 100 \| [\d,]+ /)
+  })
 })
