@@ -27,6 +27,7 @@ import m0026 from "./0026_shared_attachments.ts"
 import m0027 from "./0027_completions.ts"
 import m0028 from "./0028_plans.ts"
 import m0029 from "./0029_chatroom_ids.ts"
+import m0030 from "./0030_failover.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -58,5 +59,6 @@ export const migrations = {
   "0026_shared_attachments": m0026,
   "0027_completions": m0027,
   "0028_plans": m0028,
-  "0029_chatroom_ids": m0029
+  "0029_chatroom_ids": m0029,
+  "0030_failover": m0030
 }

@@ -435,6 +435,7 @@ create table worker_heartbeats (
   started_at timestamp with time zone default now() not null,
   seen_at timestamp with time zone default now() not null,
   locked_since timestamp with time zone,
+  locked_timeline integer,
   constraint worker_heartbeats_pkey PRIMARY KEY (id)
 );
 
@@ -817,7 +818,7 @@ CREATE OR REPLACE FUNCTION public.record_calls(p_user uuid, p_reply uuid, p_quot
  LANGUAGE plpgsql
 AS $function$
 declare
-  v_cost bigint; v_prompt bigint; v_cached bigint; v_tool bigint; v_reply bigint; v_thought bigint; v_searches bigint;
+  v_written int; v_cost bigint; v_more bigint; v_prompt bigint; v_cached bigint; v_tool bigint; v_reply bigint; v_thought bigint; v_searches bigint;
 begin
   with written as (
     insert into model_calls as c (user_id, id, reply_id, attempt, kind, tier, model, model_version, prompt_tokens, cached_tokens,
@@ -830,10 +831,31 @@ begin
       on conflict (user_id, id) do nothing
       returning c.*
   )
-  select sum(w.cost_micros), coalesce(sum(w.prompt_tokens), 0), coalesce(sum(w.cached_tokens), 0),
+  select count(*), sum(w.cost_micros), coalesce(sum(w.prompt_tokens), 0), coalesce(sum(w.cached_tokens), 0),
       coalesce(sum(w.tool_tokens), 0), coalesce(sum(w.reply_tokens), 0), coalesce(sum(w.thought_tokens), 0),
       coalesce(sum(w.searches), 0)
-    into v_cost, v_prompt, v_cached, v_tool, v_reply, v_thought, v_searches from written w;
+    into v_written, v_cost, v_prompt, v_cached, v_tool, v_reply, v_thought, v_searches from written w;
+  if v_written < jsonb_array_length(p_calls) then
+    with replaced as (
+      update model_calls c set (model, model_version, prompt_tokens, cached_tokens, tool_tokens, reply_tokens, thought_tokens,
+          searches, cost_micros, is_priced, is_estimated) = (n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
+          n.tool_tokens, n.reply_tokens, n.thought_tokens, n.searches, n.cost_micros, n.is_priced, false)
+        from jsonb_to_recordset(p_calls) as n (id uuid, model text, model_version text, prompt_tokens int, cached_tokens int,
+            tool_tokens int, reply_tokens int, thought_tokens int, searches int, cost_micros bigint, is_priced boolean,
+            is_estimated boolean)
+          join model_calls e on e.user_id = p_user and e.id = n.id
+        where c.user_id = p_user and c.id = n.id and c.is_estimated and not n.is_estimated
+        returning coalesce(c.cost_micros, 0) - coalesce(e.cost_micros, 0) as cost, c.prompt_tokens - e.prompt_tokens as prompt,
+          c.cached_tokens - e.cached_tokens as cached, c.tool_tokens - e.tool_tokens as tool,
+          c.reply_tokens - e.reply_tokens as reply, c.thought_tokens - e.thought_tokens as thought,
+          c.searches - e.searches as searches
+    )
+    select sum(r.cost), v_prompt + coalesce(sum(r.prompt), 0), v_cached + coalesce(sum(r.cached), 0),
+        v_tool + coalesce(sum(r.tool), 0), v_reply + coalesce(sum(r.reply), 0), v_thought + coalesce(sum(r.thought), 0),
+        v_searches + coalesce(sum(r.searches), 0)
+      into v_more, v_prompt, v_cached, v_tool, v_reply, v_thought, v_searches from replaced r;
+    v_cost := case when v_more is null then v_cost else coalesce(v_cost, 0) + v_more end;
+  end if;
   update usage_daily d set used = d.used - p_refunds, refunded = d.refunded + p_refunds,
       reserved_micros = d.reserved_micros - p_reserved, cost_micros = d.cost_micros + coalesce(v_cost, 0),
       prompt_tokens = d.prompt_tokens + v_prompt, cached_tokens = d.cached_tokens + v_cached,

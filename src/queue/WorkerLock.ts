@@ -9,6 +9,12 @@ import { processId } from "./ProcessId.ts"
 /** The key of a worker's lock in SQL, from its id. */
 export const lockKey = (id: string) => `hashtextextended(${id}::text, 0)`
 
+/**
+ * The timeline of the server that is asked, in SQL: the promotion of a standby begins a new one. Locks are not replicated,
+ * so a lock that was taken on another timeline says nothing.
+ */
+export const timeline = "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
+
 const pingEvery = "3 seconds"
 /** Milliseconds without a ping after which Postgres ends the session, and so frees the lock of a frozen process. */
 const idleMillis = 10_000
@@ -31,20 +37,25 @@ export const holdWorkerLock = Effect.gen(function* () {
     connections: 1
   }).pipe(Effect.provide(Reactivity.layer))
 
-  /** Takes the lock unless this session holds it; true when it was taken anew. */
+  /** Takes the lock unless this session holds it; the server's timeline when it was taken anew. */
   const take = Effect.map(
-    session<{ taken: boolean }>`
+    session<{ taken: boolean; timeline: number }>`
       with mine as (
         select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and objsubid = 1
       )
-      select pg_try_advisory_lock(${session.literal(lockKey(`'${processId}'`))}) as taken where not exists (select from mine)
+      select pg_try_advisory_lock(${session.literal(lockKey(`'${processId}'`))}) as taken,
+        ${session.literal(timeline)} as timeline
+      where not exists (select from mine)
     `,
-    ([row]) => row?.taken === true
+    ([row]) => (row?.taken === true ? row.timeline : undefined)
   )
   const step = Effect.gen(function* () {
-    if (!(yield* take)) return
+    const taken = yield* take
+    if (taken === undefined) return
     // The heartbeat's row may not be there yet: then the lock is announced at the next ping.
-    const [row] = yield* sql`update worker_heartbeats set locked_since = clock_timestamp() where id = ${processId} returning 1`
+    const [row] = yield* sql`
+      update worker_heartbeats set locked_since = clock_timestamp(), locked_timeline = ${taken} where id = ${processId} returning 1
+    `
     if (row === undefined) yield* session`select pg_advisory_unlock_all()`
   })
   yield* backgroundStep("The worker's lock could not be kept", step).pipe(

@@ -1,7 +1,7 @@
 import type { SqlClient } from "effect/sql"
 import type { Settings } from "../config/Settings.ts"
 import { replyTask } from "../queue/Announcer.ts"
-import { lockKey } from "../queue/WorkerLock.ts"
+import { lockKey, timeline } from "../queue/WorkerLock.ts"
 import { leaseSeconds } from "./Leases.ts"
 import { replyDeadline } from "./ReplyDeadline.ts"
 
@@ -30,13 +30,13 @@ export const leftovers = (sql: SqlClient.SqlClient, userConcurrency: Settings["u
   `
 
   /**
-   * Ends the leases of workers whose lock is free: they were killed. A lock from before the server's last start says
-   * nothing, and shortly after a start (a failover) no worker may have taken its lock again; the lease decides then.
+   * Ends the leases of workers whose lock is free: they were killed. A lock from before the server's last start or its
+   * promotion says nothing, and shortly after a start no worker may have taken its lock again; the lease decides then.
    */
   const endLeasesOfKilled = sql`
     with killed as (
       delete from worker_heartbeats h
-      where h.locked_since > pg_postmaster_start_time()
+      where h.locked_since > pg_postmaster_start_time() and h.locked_timeline = ${sql.literal(timeline)}
         and pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => ${leaseSeconds})
         and pg_try_advisory_xact_lock_shared(${sql.literal(lockKey("h.id"))})
       returning h.id, h.graphile_worker_ids as ids

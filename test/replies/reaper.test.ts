@@ -3,6 +3,7 @@ import { v7 as uuid } from "uuid"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type GeminiSimulator, startGeminiSimulator } from "../../simulators/gemini/GeminiSimulator.ts"
 import { startBackend } from "../support/Backend.ts"
+import { timeline } from "../../src/queue/WorkerLock.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { until } from "../support/wait.ts"
 import { replyOf, violatedInvariants } from "../support/Invariants.ts"
@@ -218,6 +219,30 @@ describe.concurrent("the reaper", () => {
       async () => (await database.query("select 1 from graphile_worker.jobs where locked_by = $1", [dead])).length === 0,
       { seconds: 6 }
     )
+  })
+
+  it("takes a free lock for that of a killed worker only on the server where it was taken", async () => {
+    const [killed, promoted, unknown] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()]
+    const [{ own } = { own: 0 }] = await database.query<{ own: number }>(`select ${timeline} as own`)
+    const beat = (id: string, of: number | null) =>
+      database.query(
+        `insert into worker_heartbeats (id, graphile_worker_ids, seen_at, locked_since, locked_timeline)
+         values ($1, '{}', now() + interval '1 hour', now(), $2)`,
+        [id, of]
+      )
+    // As a promoted standby has it: the row is replicated, the lock is not.
+    await beat(promoted, own + 1)
+    // As a worker of the release before writes it.
+    await beat(unknown, null)
+    await beat(killed, own)
+    const left = async () =>
+      (
+        await database.query<{ id: string }>("select id from worker_heartbeats where id = any($1)", [[killed, promoted, unknown]])
+      ).map(({ id }) => id)
+    // Within half a minute of the server's start a free lock says nothing.
+    await until("the killed worker to be found", async () => !(await left()).includes(killed), { seconds: 60 })
+    assert.sameMembers(await left(), [promoted, unknown])
+    await database.query("delete from worker_heartbeats where id = any($1)", [[promoted, unknown]])
   })
 
   afterAll(async () => assert.deepStrictEqual(await violatedInvariants(database), []))
