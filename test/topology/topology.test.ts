@@ -5,10 +5,10 @@ import { run } from "./Run.ts"
 import { report } from "./Table.ts"
 import { obstacle } from "./Topology.ts"
 
-const why = process.env["TOPOLOGY"] === "1" ? obstacle() : "TOPOLOGY=1 runs it"
+const why = obstacle()
 const seed = Number(process.env["TOPOLOGY_SEED"] ?? 1)
 
-/** The short form, a minute by itself: `TOPOLOGY=1 npx vitest run test/topology`. `npm run topology` is the long one. */
+/** The short form, 45 seconds by itself. `npm run topology` is the long one. */
 describe("three APIs behind HAProxy, three workers, PgBouncer and two Postgres", () => {
   it.skipIf(why !== undefined)(
     `keep every rule while processes are restarted and the primary is lost${why === undefined ? "" : `: ${why}`}`,
