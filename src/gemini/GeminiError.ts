@@ -25,6 +25,9 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   }
 }
 
+/** Whether Google does not take what is in the request. */
+export const isRejected = ({ reason, status }: GeminiError): boolean => status === 400 && reason !== "API_KEY_INVALID"
+
 const member = (value: unknown, name: string): unknown => (Predicate.hasProperty(value, name) ? value[name] : undefined)
 const members = (value: unknown, name: string): ReadonlyArray<unknown> => {
   const list = member(value, name)
