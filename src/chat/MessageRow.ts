@@ -1,8 +1,7 @@
 import { Record, Struct } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
-import type { ChatroomId } from "../api/chat/Chatroom.ts"
 import { groundingFields, type Grounding, noGrounding } from "../api/chat/Grounding.ts"
-import { type BlockDetail, type ErrorCode, Message, MessageId, type Status, TokenUsage } from "../api/chat/Message.ts"
+import { type BlockDetail, type ErrorCode, Message, type Status, TokenUsage } from "../api/chat/Message.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
 
@@ -151,81 +150,4 @@ export const toMessage = (row: MessageRow): Message => ({
   ...(row.thoughts === undefined ? {} : { thoughts: row.thoughts }),
   createdAt: iso(row.createdAt),
   completedAt: isoOrNull(row.completedAt)
-})
-
-/** A version that was just made: the newest of its kind. */
-interface NewVersion {
-  readonly index: number
-  readonly previous: string | null
-}
-export const firstVersion: NewVersion = { index: 1, previous: null }
-const newVersion = ({ index, previous }: NewVersion): Message["versions"] => ({
-  index,
-  count: index,
-  previous: previous === null ? null : MessageId.make(previous),
-  next: null
-})
-
-interface Ids {
-  readonly roomId: ChatroomId
-  readonly questionId: string
-  readonly replyId: string
-  readonly sentAt: string
-  /** The reply that the question follows. */
-  readonly parentId: string | null
-  readonly questionVersion: NewVersion
-  readonly replyVersion: NewVersion
-  readonly toolsSkipped?: Message["toolsSkipped"] | undefined
-  readonly attachments?: Message["attachments"] | undefined
-}
-
-const unanswered = {
-  supersededBy: null,
-  attempt: 0,
-  finishReason: null,
-  truncated: false,
-  error: null,
-  model: null,
-  usage: null,
-  costMicros: null,
-  output: null,
-  feedback: null,
-  ...noGrounding,
-  toolsSkipped: [],
-  attachments: [],
-  thoughts: null
-}
-
-/** A question and its reply at the moment of acceptance; a replay of an idempotency key shows them like this, too. */
-export const newQuestion = (
-  { parentId, roomId, questionId, questionVersion, sentAt, attachments = [] }: Ids,
-  content: string
-): Message => ({
-  id: MessageId.make(questionId),
-  chatroomId: roomId,
-  role: "user",
-  content,
-  status: "completed",
-  replyTo: null,
-  parentId: parentId === null ? null : MessageId.make(parentId),
-  versions: newVersion(questionVersion),
-  ...unanswered,
-  attachments,
-  createdAt: sentAt,
-  completedAt: sentAt
-})
-
-export const newReply = ({ roomId, questionId, replyId, replyVersion, sentAt, toolsSkipped = [] }: Ids): Message => ({
-  id: MessageId.make(replyId),
-  chatroomId: roomId,
-  role: "model",
-  content: "",
-  status: "queued",
-  replyTo: MessageId.make(questionId),
-  parentId: MessageId.make(questionId),
-  versions: newVersion(replyVersion),
-  ...unanswered,
-  toolsSkipped,
-  createdAt: sentAt,
-  completedAt: null
 })

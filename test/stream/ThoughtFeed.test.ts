@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
 import type { Message } from "../../src/api/chat/Message.ts"
-import { firstVersion, newReply } from "../../src/chat/MessageRow.ts"
+import { firstVersion, newReply } from "../../src/chat/NewExchange.ts"
 import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
 import type { MessageState } from "../../src/chat/Messages.ts"
 import { decodeDeltas, encodeDeltas } from "../../src/stream/DeltaRow.ts"
