@@ -12,7 +12,9 @@ import { Models } from "../models/Models.ts"
 import { Replica } from "../database/Replica.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
 import { FileId } from "../api/files/File.ts"
-import { type AttachedFile, Conversation, type Conversed, estimateTokens, promptIds, tokensOfBytes } from "./Conversation.ts"
+import { Conversation, type Conversed } from "./Conversation.ts"
+import { estimateTokens, tokensOfBytes } from "../models/TokenEstimate.ts"
+import { type AttachedFile, promptIds } from "./PromptTurns.ts"
 import { type SentSummary, sentSummary, withSummary } from "./PromptSummary.ts"
 
 /** The receipt covers at most this many messages of the question's branch, and of the room up to the question: the newest. */

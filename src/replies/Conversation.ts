@@ -1,133 +1,16 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { retryConflicts } from "../database/Transactions.ts"
-import { maximumAttachedBytes, maximumAttachments } from "../api/files/File.ts"
 import type { FileKind } from "../api/files/FileTypes.ts"
 import type { GivenInput } from "../chat/GivenInput.ts"
-import type { Turn } from "../gemini/Gemini.ts"
 import { AppConfig } from "../config/Settings.ts"
+import { retryConflicts } from "../database/Transactions.ts"
 import { Models } from "../models/Models.ts"
-import { beforeThem, type BeforeThem, type PromptSummary, withSummary } from "./PromptSummary.ts"
-
-/** A file of a question, as the question's row has it. */
-export interface AttachedFile {
-  readonly id: string
-  readonly name: string
-  readonly type: string
-  readonly kind: FileKind
-  readonly bytes: number
-  readonly tokens: number
-  readonly deleted: boolean
-}
-
-/** A turn with the message it comes from. */
-export interface SourcedTurn extends Pick<Turn, "role" | "text"> {
-  readonly messageId: string
-  /** The question's files: those that are sent, and those in whose place a line is. Absent without. */
-  readonly files?: ReadonlyArray<AttachedFile & { readonly isSent: boolean }>
-}
-
-/** The tokens of a turn. */
-export const tokensOf = ({ files = [], text }: Pick<SourcedTurn, "files" | "text">): number =>
-  files.reduce((sum, { isSent, tokens }) => sum + (isSent ? tokens : 0), estimateTokens(text))
+import { estimateTokens } from "../models/TokenEstimate.ts"
+import { beforeThem, type PromptSummary, summaryFor, withSummary } from "./PromptSummary.ts"
+import { type AnsweredQuestion, fit, givenTurns, type SourcedTurn, tokensOf } from "./PromptTurns.ts"
 
 /** Earlier questions of the branch that are looked at; enough to fill the budget, unless they are very short. */
 const maximumEarlier = 200
-
-/** About one token for four bytes of UTF-8: accurate enough to fit a budget, and needs no call to the model. */
-export const tokensOfBytes = (bytes: number): number => Math.ceil(bytes / 4)
-export const estimateTokens = (text: string): number => tokensOfBytes(Buffer.byteLength(text))
-
-/** Ids of the messages and of the files that a prompt has. */
-export const promptIds = (summary: PromptSummary | null, turns: ReadonlyArray<SourcedTurn>): ReadonlyArray<string> => {
-  const inSummary = summary?.first == null ? [] : [summary.first.id]
-  const sent = turns.flatMap(({ files = [], messageId }) => [
-    messageId,
-    ...files.flatMap(({ id, isSent }) => (isSent ? [id] : []))
-  ])
-  return [...new Set([...inSummary, ...sent])]
-}
-
-export interface AnsweredQuestion {
-  readonly questionId: string
-  readonly question: string
-  readonly answerId: string
-  readonly answer: string
-  /** The question's; null without. */
-  readonly attachments?: ReadonlyArray<AttachedFile> | null
-}
-
-/** What of files a prompt may have. */
-interface FileBudget {
-  tokens: number
-  bytes: number
-  count: number
-}
-
-/** Takes a file into the budget, if it is still there, the model reads it, and it fits. */
-const takeFile = (file: AttachedFile, kinds: ReadonlySet<FileKind>, budget: FileBudget): boolean => {
-  if (file.deleted || !kinds.has(file.kind)) return false
-  if (file.tokens > budget.tokens || file.bytes > budget.bytes || budget.count < 1) return false
-  budget.tokens -= file.tokens
-  budget.bytes -= file.bytes
-  budget.count--
-  return true
-}
-
-const userTurn = (
-  { attachments, question, questionId }: Pick<AnsweredQuestion, "attachments" | "question" | "questionId">,
-  kinds: ReadonlySet<FileKind>,
-  budget: FileBudget
-): SourcedTurn => ({
-  role: "user",
-  text: question,
-  messageId: questionId,
-  ...(attachments == null || attachments.length === 0
-    ? {}
-    : { files: attachments.map((file) => ({ ...file, isSent: takeFile(file, kinds, budget) })) })
-})
-
-/**
- * The turns to send: the question, preceded by the newest earlier questions with their answers, as many as the budget
- * holds. Unanswered questions are left out, so the roles always alternate. The question's own files are sent even above the
- * budget of tokens; those of earlier questions as far as it holds them.
- */
-export const fit = (
-  asked: Pick<AnsweredQuestion, "questionId" | "question" | "attachments">,
-  earlierNewestFirst: ReadonlyArray<AnsweredQuestion>,
-  systemPrompt: string | null,
-  contextTokens: number,
-  kinds: ReadonlySet<FileKind> = noKinds
-): Array<SourcedTurn> => {
-  const files = { tokens: Infinity, bytes: maximumAttachedBytes, count: maximumAttachments }
-  const own = userTurn(asked, kinds, files)
-  let left = contextTokens - tokensOf(own) - estimateTokens(systemPrompt ?? "")
-  const turns: Array<SourcedTurn> = [own]
-  for (const exchange of earlierNewestFirst) {
-    const { answer, answerId } = exchange
-    left -= estimateTokens(exchange.question) + estimateTokens(answer)
-    if (left < 0) break
-    files.tokens = left
-    turns.unshift(userTurn(exchange, kinds, files), { role: "model", text: answer, messageId: answerId })
-    left = files.tokens
-  }
-  return turns
-}
-
-/** The turns that a question outside of chats brings, and the question. All of them are sent: its acceptance has counted them. */
-export const givenTurns = (
-  { attachments, question, questionId }: Pick<AnsweredQuestion, "attachments" | "question" | "questionId">,
-  { files, turns }: GivenInput,
-  kinds: ReadonlySet<FileKind>
-): Array<SourcedTurn> => {
-  const byId = new Map((attachments ?? []).map((file) => [file.id, file]))
-  return [...turns, { role: "user" as const, text: question, files }].map(({ files: ids = [], role, text }) => {
-    const ofTurn = ids.flatMap((id) => byId.get(id) ?? [])
-    const sent = ofTurn.map((file) => ({ ...file, isSent: !file.deleted && kinds.has(file.kind) }))
-    return { role, text, messageId: questionId, ...(sent.length === 0 ? {} : { files: sent }) }
-  })
-}
-const noKinds: ReadonlySet<FileKind> = new Set()
 
 interface Asked {
   readonly userId: string
@@ -151,6 +34,9 @@ interface ConversationRow extends AnsweredQuestion {
   readonly summary: boolean | null
   readonly upTo: string | null
 }
+
+/** A question, and the exchanges before it, newest first. */
+type Branch = readonly [ConversationRow, ...ReadonlyArray<ConversationRow>]
 
 /** What is sent for a question. */
 export interface Conversed {
@@ -199,17 +85,6 @@ export const branchBefore = (
   order by p.depth
 `
 
-/** The summary, as much of it as the budget holds beside the question. */
-const summaryFor = (upTo: string, found: BeforeThem, left: number): PromptSummary | null => {
-  if (found.text === null || found.summaryTokens === null) return null
-  const tokensWith = (first: PromptSummary["first"]) =>
-    estimateTokens(withSummary(null, { first, text: found.text ?? "" }) ?? "") + 1
-  const summary = { upTo, tokens: found.summaryTokens, text: found.text }
-  const first = found.firstId === null ? null : { id: found.firstId, text: found.first ?? "" }
-  if (tokensWith(first) <= left / 2) return { ...summary, first }
-  return tokensWith(null) <= left ? { ...summary, first: null } : null
-}
-
 /** Tokens of the exchanges that are left out, up to the summary's end: of those that were read, and of those before them. */
 const uncoveredOf = (leftOut: ReadonlyArray<AnsweredQuestion>, upTo: string | null, before: number): number => {
   const end = leftOut.findIndex(({ answerId }) => answerId === upTo)
@@ -232,38 +107,49 @@ export class Conversation extends Context.Service<
       const models = yield* Models
       const { roomSummaries } = yield* AppConfig
 
-      const promptFor: Conversation["Service"]["promptFor"] = Effect.fn("Conversation.promptFor")(function* (question) {
-        const { contextTokens, systemPrompt } = question
+      /** The question and its branch. A room from before there were branches gets its tree first. */
+      const branchOf = Effect.fnUntraced(function* (question: Asked) {
         const read = sql<ConversationRow>`${branchBefore(sql, question)}`
-        let rows = yield* read
-        if (rows[0]?.isFilled === false) {
-          yield* sql`select fill_branches(${question.userId}, ${question.chatroomId})`.pipe(retryConflicts(sql))
-          rows = yield* read
-        }
-        const [asked, ...earlier] = rows
-        if (asked === undefined) return { turns: [], systemPrompt, summary: null, uncoveredTokens: 0 }
-        const kinds = new Set(models.inputOf(question.model))
-        if (asked.input !== null) {
-          return { turns: givenTurns(asked, asked.input, kinds), systemPrompt, summary: null, uncoveredTokens: 0 }
-        }
-        const turns = fit(asked, earlier, systemPrompt, contextTokens, kinds)
-        const oldest = rows.at(-1) ?? asked
-        const isWhole = oldest.isFirst && turns.length > 2 * earlier.length
-        const plain = { turns, systemPrompt, summary: null, uncoveredTokens: 0 }
-        if (isWhole || !(asked.summary ?? roomSummaries)) return plain
+        const rows = yield* read
+        if (rows[0]?.isFilled !== false) return rows
+        yield* sql`select fill_branches(${question.userId}, ${question.chatroomId})`.pipe(retryConflicts(sql))
+        return yield* read
+      })
 
+      /** The prompt with the room's summary, as far as there is one, in place of what the prompt leaves out. */
+      const summarised = Effect.fnUntraced(function* (
+        question: Asked,
+        [asked, ...earlier]: Branch,
+        plain: Conversed,
+        kinds: ReadonlySet<FileKind>
+      ) {
+        const { contextTokens, systemPrompt } = question
         const { upTo } = asked
+        const oldest = earlier.at(-1) ?? asked
         const isRead = earlier.some(({ answerId }) => answerId === upTo)
         const [found] = yield* beforeThem(sql, question, { from: isRead ? null : oldest.questionId, upTo })
         if (found === undefined) return plain
-        const left = contextTokens - tokensOf(turns.at(-1) ?? { text: "" }) - estimateTokens(systemPrompt ?? "")
+        const left = contextTokens - tokensOf(plain.turns.at(-1) ?? { text: "" }) - estimateTokens(systemPrompt ?? "")
         const summary = upTo !== null && (isRead || found.isReached) ? summaryFor(upTo, found, left) : null
         const instruction = withSummary(systemPrompt, summary)
-        const summarised = summary === null ? turns : fit(asked, earlier, instruction, contextTokens, kinds)
-        const leftOut = earlier.slice((summarised.length - 1) / 2)
+        const turns = summary === null ? plain.turns : fit(asked, earlier, instruction, contextTokens, kinds)
+        const leftOut = earlier.slice((turns.length - 1) / 2)
         const isCovered = isRead && !leftOut.some(({ answerId }) => answerId === upTo)
         const uncoveredTokens = isCovered ? 0 : uncoveredOf(leftOut, upTo, found.tokens)
-        return { turns: summarised, systemPrompt: instruction, summary, uncoveredTokens }
+        return { turns, systemPrompt: instruction, summary, uncoveredTokens }
+      })
+
+      const promptFor: Conversation["Service"]["promptFor"] = Effect.fn("Conversation.promptFor")(function* (question) {
+        const { contextTokens, model, systemPrompt } = question
+        const [asked, ...earlier] = yield* branchOf(question)
+        const plain = (turns: Conversed["turns"]): Conversed => ({ turns, systemPrompt, summary: null, uncoveredTokens: 0 })
+        if (asked === undefined) return plain([])
+        const kinds = new Set(models.inputOf(model))
+        if (asked.input !== null) return plain(givenTurns(asked, asked.input, kinds))
+        const turns = fit(asked, earlier, systemPrompt, contextTokens, kinds)
+        const isWhole = (earlier.at(-1) ?? asked).isFirst && turns.length > 2 * earlier.length
+        if (isWhole || !(asked.summary ?? roomSummaries)) return plain(turns)
+        return yield* summarised(question, [asked, ...earlier], plain(turns), kinds)
       }, Effect.orDie)
 
       return Conversation.of({ promptFor })

@@ -1,4 +1,4 @@
-import type { SourcedTurn } from "./Conversation.ts"
+import type { SourcedTurn } from "./PromptTurns.ts"
 
 /** Whether a turn came with the question, as all turns of a completion do. */
 const isOwn = (turns: ReadonlyArray<SourcedTurn>) => {

@@ -1,4 +1,5 @@
 import type { SqlClient } from "effect/sql"
+import { estimateTokens } from "../models/TokenEstimate.ts"
 
 /** The summary that a prompt carries in place of the exchanges that it leaves out. */
 export interface PromptSummary {
@@ -39,7 +40,7 @@ export const withSummary = (
 }
 
 /** What lies before the exchanges that are read for a prompt. */
-export interface BeforeThem {
+interface BeforeThem {
   /** Tokens of the exchanges after the summary's end; no more are counted than decide about a new summary. */
   readonly tokens: number
   /** Whether the summary ends there. */
@@ -79,4 +80,15 @@ export const beforeThem = (
     left join room_summaries s on s.user_id = ${room.userId} and s.chatroom_id = ${room.chatroomId} and s.upto_id = ${upTo}::uuid
     left join messages q on q.user_id = s.user_id and q.id = s.first_id
   `
+}
+
+/** The summary, as much of it as the budget holds beside the question. */
+export const summaryFor = (upTo: string, found: BeforeThem, left: number): PromptSummary | null => {
+  if (found.text === null || found.summaryTokens === null) return null
+  const tokensWith = (first: PromptSummary["first"]) =>
+    estimateTokens(withSummary(null, { first, text: found.text ?? "" }) ?? "") + 1
+  const summary = { upTo, tokens: found.summaryTokens, text: found.text }
+  const first = found.firstId === null ? null : { id: found.firstId, text: found.first ?? "" }
+  if (tokensWith(first) <= left / 2) return { ...summary, first }
+  return tokensWith(null) <= left ? { ...summary, first: null } : null
 }

@@ -16,7 +16,7 @@ import { AttemptCalls } from "./AttemptCalls.ts"
 import { recordLateCalls } from "./LateCalls.ts"
 import { makeSideCall, type Payer } from "./SideCall.ts"
 import { makeCallCounts } from "./CallCounts.ts"
-import { estimateTokens } from "./Conversation.ts"
+import { estimateTokens } from "../models/TokenEstimate.ts"
 import { Moderation } from "./Moderation.ts"
 
 const instruction = "Name the topic in 2 to 6 words, in the question's language. Only the title."

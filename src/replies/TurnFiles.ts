@@ -4,7 +4,7 @@ import { Files, type StorageFailure } from "../files/Files.ts"
 import type { Turn } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
 import type { PromptFile } from "../gemini/PromptFile.ts"
-import type { SourcedTurn } from "./Conversation.ts"
+import type { SourcedTurn } from "./PromptTurns.ts"
 
 /** Seconds for which Google may read a file from its address. */
 const addressSeconds = 900

@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
-import { estimateTokens, type AnsweredQuestion, fit } from "../../src/replies/Conversation.ts"
+import { estimateTokens } from "../../src/models/TokenEstimate.ts"
+import { type AnsweredQuestion, fit } from "../../src/replies/PromptTurns.ts"
 import { modelsWith } from "../support/Models.ts"
 import { times } from "../support/times.ts"
 import { callsAbout, turnsOf } from "../support/geminiCalls.ts"
