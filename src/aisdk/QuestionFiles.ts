@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { type FileId, maximumAttachedBytes } from "../api/files/File.ts"
 import {
@@ -15,7 +15,6 @@ import {
 import { supportedTypes } from "../api/files/FileTypes.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 import { storedName } from "../files/Content.ts"
-import { chunkBytes } from "../files/Files.ts"
 import { Uploads } from "../files/Uploads.ts"
 import { UserFiles } from "../files/UserFiles.ts"
 import type { BulkheadFull } from "../ops/Bulkhead.ts"
@@ -33,20 +32,6 @@ type Refusal =
   | StorageUnavailable
   | UploadsLimited
   | ValidationFailed
-
-/** The bytes in pieces, as `Uploads` takes them. */
-const chunksOf = (bytes: Uint8Array): Stream.Stream<Uint8Array> =>
-  Stream.fromIterable(
-    Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, no) =>
-      bytes.subarray(no * chunkBytes, (no + 1) * chunkBytes)
-    )
-  )
-
-/** Each request uploads: a file that the user has already is found by its bytes. */
-const notRepeated = {
-  isExpected: false,
-  once: <A, E>(_: string, complete: Effect.Effect<A, E>) => Effect.map(complete, (value) => ({ value, replayed: false }))
-}
 
 /** Makes files of the user of the files of a question. */
 export class QuestionFiles extends Context.Service<
@@ -71,12 +56,7 @@ export class QuestionFiles extends Context.Service<
         }
         const { bytes, name, type } = file
         if (type === undefined) return yield* new FileTypeNotSupported({ supported: supportedTypes })
-        const announced = { name: storedName(name), type, bytes: bytes.length }
-        // Bytes in memory do not end early, and nothing has a key.
-        const made = yield* uploads
-          .upload(user, announced, chunksOf(bytes), notRepeated)
-          .pipe(Effect.catchTags({ BodyEnded: Effect.die, IdempotencyKeyReused: Effect.die }))
-        return made.file
+        return yield* uploads.store(user, { name: storedName(name), type, bytes })
       })
 
       const store: QuestionFiles["Service"]["store"] = Effect.fn("QuestionFiles.store")(function* (user, files) {

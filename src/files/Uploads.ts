@@ -85,11 +85,14 @@ export class Uploads extends Context.Service<
   {
     /** Fails when users of the tier may not upload files. */
     readonly checkPlan: (tier: Tier) => Effect.Effect<void, AttachmentsNotInPlan>
-    /** Stores bytes that came in a request of another kind. The same bytes are the same file, and no new upload. */
+    /**
+     * Stores bytes that came in a request of another kind, within the same bounds as an upload. Bytes that are a file of the
+     * user already are that file, and no new upload.
+     */
     readonly store: (
       user: CurrentSession,
       file: { readonly name: string; readonly type: FileType; readonly bytes: Uint8Array }
-    ) => Effect.Effect<File, Refusal | BulkheadFull>
+    ) => Effect.Effect<File, Exclude<Refusal, IdempotencyKeyReused> | BulkheadFull>
     /** Stores a body, of which nothing is read before the upload has been admitted. */
     readonly upload: (
       user: CurrentSession,
@@ -282,8 +285,8 @@ export class Uploads extends Context.Service<
         const once: Repetition["once"] = (_, complete) => Effect.map(complete, (value) => ({ value, replayed: false }))
         const announced = { name, type, bytes: bytes.length }
         const made = yield* upload(user, announced, Stream.fromIterable(pieces), { isExpected: false, once }).pipe(
-          // The bytes are here.
-          Effect.catchTag("BodyEnded", Effect.die)
+          // Bytes in memory do not end early, and no key comes with them.
+          Effect.catchTags({ BodyEnded: Effect.die, IdempotencyKeyReused: Effect.die })
         )
         return made.file
       })

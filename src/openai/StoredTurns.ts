@@ -20,9 +20,7 @@ export const makeStoreTurns = Effect.gen(function* () {
         Effect.catchTags({
           EmptyFile: () => Effect.fail(invalid(param, "is an empty file")),
           FileUnreadable: ({ detail }) => Effect.fail(invalid(param, detail)),
-          FileTooLarge: ({ detail }) => Effect.fail(invalid(param, detail)),
-          // No key is sent with it.
-          IdempotencyKeyReused: Effect.die
+          FileTooLarge: ({ detail }) => Effect.fail(invalid(param, detail))
         })
       )
     }
