@@ -89,7 +89,7 @@ describe("the documented bounds of memory", () => {
       "src/files/Pdf.ts",
       "src/chat/MarkdownCitations.ts",
       "src/chat/ImportPlan.ts",
-      "src/chat/RoomImport.ts"
+      "src/chat/ImportRows.ts"
     ]
     // As many as topics' kinds, connections and runners.
     const fixed = ["src/database/PostgresSocket.ts", "src/queue/Runner.ts"]
