@@ -1,8 +1,11 @@
 import { Duration } from "effect"
+import type { SqlClient } from "effect/sql"
 import { Chatroom, type CreateChatroom } from "../api/chat/Chatroom.ts"
 import { defaultThinking } from "../api/chat/Thinking.ts"
 import { iso, isoOrNull } from "../api/Schemas.ts"
+import { channel } from "../database/Notifications.ts"
 import { columnsOf, type RowOf } from "../database/Rows.ts"
+import { topicOf } from "../database/Topics.ts"
 import { mergeThinking } from "../models/Thinking.ts"
 import { defaultTitle } from "./Titles.ts"
 
@@ -50,3 +53,13 @@ export const newChatroom = (input: CreateChatroom, created: Pick<Chatroom, "id" 
   createdAt: created.createdAt,
   updatedAt: created.updatedAt
 })
+
+/**
+ * Expressions for the statement that changes a room: they notify within its transaction, so that a committed change is always
+ * announced. An automatic title is announced to the open streams of the room, too.
+ */
+export const roomNotices = (sql: SqlClient.SqlClient) => {
+  const change = `pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`
+  const title = `pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id || chr(10) || '${topicOf("title", "")}' || id)`
+  return { notifyChange: sql.literal(change), notifyTitle: sql.literal(title) }
+}

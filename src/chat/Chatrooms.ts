@@ -9,18 +9,14 @@ import type { ValidationFailed } from "../api/Problems.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
-import { channel } from "../database/Notifications.ts"
 import { topicOf } from "../database/Topics.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { mergeThinking } from "../models/Thinking.ts"
 import { Announcer, type ReleasedReply, wakeupsOf } from "../queue/Announcer.ts"
-import { Branches } from "./Branches.ts"
-import { type ChatroomRow, maximumChatrooms, newRooms, roomColumns, toChatroom } from "./ChatroomRow.ts"
+import { type ChatroomRow, maximumChatrooms, newRooms, roomColumns, roomNotices, toChatroom } from "./ChatroomRow.ts"
+import { makeUpdateRoom } from "./RoomUpdate.ts"
 import { contains } from "./TextMatch.ts"
-import { defaultTitle, wordsOf } from "./Titles.ts"
-
-/** What a reply takes over from its room. */
-const settings = ["systemPrompt", "model", "temperature", "thinking", "tools"] as const
+import { defaultTitle } from "./Titles.ts"
 
 /** A room's position in the list: pinned rooms first, then by latest activity. */
 export interface ListPosition {
@@ -47,6 +43,7 @@ interface Deleted {
   readonly nextReplies: ReadonlyArray<ReleasedReply>
 }
 
+/** A user's rooms, in their table. */
 export class Chatrooms extends Context.Service<
   Chatrooms,
   {
@@ -74,15 +71,10 @@ export class Chatrooms extends Context.Service<
       const readSql = yield* ReadSql
       const announcer = yield* Announcer
       const throttle = yield* Throttle
-      const branches = yield* Branches
-      const { autoTitles, userConcurrency } = yield* AppConfig
-      // Notifies in the statement that changes a room, and so in its transaction: a committed change is always announced.
-      const notifyChange = sql.literal(`pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id)`)
-      /** The same for an automatic title, which the open streams of the room send. */
-      const notifyTitle = sql.literal(
-        `pg_notify('${channel}', '${topicOf("chatrooms", "")}' || user_id || chr(10) || '${topicOf("title", "")}' || id)`
-      )
+      const { userConcurrency } = yield* AppConfig
+      const { notifyChange, notifyTitle } = roomNotices(sql)
       const selected = sql.literal(roomColumns)
+      const update = yield* makeUpdateRoom
 
       const create: Chatrooms["Service"]["create"] = Effect.fn("Chatrooms.create")(function* (userId, input) {
         const retryAfter = yield* throttle.take(`chatrooms:${userId}`, newRooms)
@@ -130,78 +122,6 @@ export class Chatrooms extends Context.Service<
           )
         return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
       })
-
-      const updateRow = Effect.fnUntraced(function* (
-        userId: UserId,
-        id: ChatroomId,
-        input: UpdateChatroom,
-        title: Pick<Chatroom, "title" | "titleSource"> | undefined
-      ) {
-        const given = (key: keyof UpdateChatroom) => Object.hasOwn(input, key)
-        const isAutomatic = title?.titleSource === "words"
-        const [row] = yield* sql<ChatroomRow>`
-          update chatrooms set
-            title = coalesce(${title?.title ?? null}, title),
-            title_source = coalesce(${title?.titleSource ?? null}, title_source),
-            titled_at = case when ${isAutomatic} then date_trunc('milliseconds', clock_timestamp()) else titled_at end,
-            system_prompt = case when ${given("systemPrompt")} then ${input.systemPrompt ?? null} else system_prompt end,
-            model = case when ${given("model")} then ${input.model ?? null} else model end,
-            temperature = case when ${given("temperature")} then ${input.temperature ?? null}::float8 else temperature end,
-            thinking = thinking || ${JSON.stringify(input.thinking ?? {})}::text::jsonb,
-            tools = coalesce(${input.tools === undefined ? null : JSON.stringify(input.tools)}::text::jsonb, tools),
-            summary = case when ${given("summary")} then ${input.summary ?? null}::boolean else summary end,
-            pinned = coalesce(${input.pinned ?? null}, pinned),
-            archived_at = case ${input.archived ?? null}::boolean
-              when true then coalesce(archived_at, date_trunc('milliseconds', clock_timestamp()))
-              when false then null
-              else archived_at end,
-            settings_version = settings_version + case when ${settings.some(given)} then 1 else 0 end,
-            updated_at = date_trunc('milliseconds', clock_timestamp())
-          where user_id = ${userId} and id = ${id} and kind = 'chat'
-          returning ${selected}, ${isAutomatic ? notifyTitle : notifyChange}
-        `
-        return row === undefined ? yield* new ChatroomNotFound() : toChatroom(row)
-      })
-
-      /** The automatic title of the room, which stays locked: that of its first question, if it has one. */
-      const automaticTitle = Effect.fnUntraced(function* (userId: UserId, roomId: ChatroomId) {
-        yield* sql`select 1 from chatrooms where user_id = ${userId} and id = ${roomId} for update`
-        const [first] =
-          autoTitles === "off"
-            ? []
-            : yield* sql<{ questionId: string; replyId: string; content: string }>`
-          select q.id as question_id, r.id as reply_id, left(q.content, 2000) as content
-          from (
-            select id, content from messages where user_id = ${userId} and chatroom_id = ${roomId} and role = 'user'
-            order by id limit 1
-          ) q, lateral (
-            select id from messages where user_id = ${userId} and chatroom_id = ${roomId} and reply_to = q.id order by id limit 1
-          ) r
-        `
-        const words = first === undefined ? undefined : wordsOf(first.content)
-        return first === undefined || words === undefined
-          ? { title: { title: defaultTitle, titleSource: "default" as const }, titles: [] }
-          : {
-              title: { title: words, titleSource: "words" as const },
-              titles: [{ userId, roomId, questionId: first.questionId, replyId: first.replyId }]
-            }
-      })
-
-      const update: Chatrooms["Service"]["update"] = Effect.fn("Chatrooms.update")(
-        function* (userId, id, input) {
-          const given = input.title ?? undefined
-          const chosen = given === undefined ? undefined : { title: given, titleSource: "user" as const }
-          if (input.title !== null && input.headId === undefined) return yield* updateRow(userId, id, input, chosen)
-          const { room, titles } = yield* Effect.gen(function* () {
-            if (input.headId !== undefined) yield* branches.moveTo(userId, id, input.headId)
-            const { title, titles } = input.title === null ? yield* automaticTitle(userId, id) : { title: chosen, titles: [] }
-            return { room: yield* updateRow(userId, id, input, title), titles }
-          }).pipe(sql.withTransaction, retryConflicts(sql))
-          if (autoTitles === "model" && titles.length > 0) yield* announcer.announce({ titles })
-          return room
-        },
-        Effect.catchTag("SqlError", Effect.die)
-      )
 
       const nameByModel: Chatrooms["Service"]["nameByModel"] = Effect.fn("Chatrooms.nameByModel")(function* (userId, id, title) {
         yield* sql`

@@ -2,7 +2,8 @@ import { Cause, Effect, Exit, Result } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { histograms, modelSeconds } from "../ops/Metrics.ts"
 import type { AnswerDelta } from "./AnswerEvent.ts"
-import type { AnswerEnd, Gemini, Prompt } from "./Gemini.ts"
+import type { AnswerEnd, Gemini } from "./Gemini.ts"
+import type { Prompt } from "./Prompt.ts"
 import type { GeminiError } from "./GeminiError.ts"
 
 type Answer = Gemini["Service"]["answer"]

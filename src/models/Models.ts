@@ -1,23 +1,21 @@
-import type { ResponseFormat } from "../api/chat/Settings.ts"
-import type { Thinking } from "../api/chat/Thinking.ts"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Tier } from "../api/auth/User.ts"
+import type { ResponseFormat } from "../api/chat/Settings.ts"
+import type { Thinking } from "../api/chat/Thinking.ts"
 import { ModelNotInPlan, type ToolNotInPlan } from "../api/models/ModelErrors.ts"
 import type { ModelInfo, Tool } from "../api/models/ModelsApi.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 import { type Model, type Price, valueFor } from "../config/Models.ts"
 import { AppConfig } from "../config/Settings.ts"
-
+import { includes, makeCatalogue } from "./Catalogue.ts"
 import { faultOfOutputSchema } from "./JsonOutput.ts"
 import { type CallCost, costOfCall, type FinishedCall, isRetired, priceAt } from "./Prices.ts"
 import { chosen, type ChosenSettings, type ReplySettings, type RoomSettings } from "./Settings.ts"
-import { hasLevel, levelsFor, mergeThinking, outputTokens, thinkingFor } from "./Thinking.ts"
+import { hasLevel, mergeThinking, outputTokens, thinkingFor } from "./Thinking.ts"
 import { makeTools } from "./Tools.ts"
 
 /** How long before its retirement the default model is reported. */
 const noticeMillis = 30 * 86_400_000
-
-const includes = (model: Model, tier: Tier): boolean => model.tiers.includes(tier)
 
 const settingsFor = (model: Model, asked: ChosenSettings, room: RoomSettings, tier: Tier): ReplySettings => {
   const thinking = thinkingFor(model, tier, mergeThinking(room.thinking, asked.thinking))
@@ -94,40 +92,13 @@ export class Models extends Context.Service<
     Models,
     Effect.gen(function* () {
       const config = yield* AppConfig
-      const { defaultModel, frontEnd, models, plans, searchPrice } = config
-      const order: ReadonlyArray<Tier> = ["basic", ...plans.map(({ id }) => id)]
-      /** The lowest tier that has the model. */
-      const requiredTier = ({ tiers }: Model): Tier => order.find((tier) => tiers.includes(tier)) ?? "basic"
+      const { frontEnd, models, searchPrice } = config
       const tools = makeTools(config)
-      const byId = new Map(models.map((model) => [model.id, model]))
-      const fallback = byId.get(defaultModel)
-      if (fallback === undefined) return yield* Effect.die(new Error("the settings have no default model"))
+      const { fallback, find, infoOf, requiredTier, resolveAt } = yield* makeCatalogue(config)
 
       const isDefaultRetiring = Effect.map(Clock.currentTimeMillis, (now) => isRetired(fallback, now + noticeMillis))
       if (yield* isDefaultRetiring) {
         yield* Effect.logWarning(`The default model ${fallback.id} retires on ${fallback.retiresAt}`)
-      }
-
-      const infoOf = (model: Model, tier: Tier, time: number): ModelInfo => {
-        const { contextTokens, id, input, json = true, maxOutputTokens, name, replacement, retiresAt, thinking } = model
-        const price = priceAt(model, time)
-        const limitsOf = includes(model, tier) ? tier : requiredTier(model)
-        return {
-          id,
-          name,
-          default: id === defaultModel,
-          available: includes(model, tier) && !isRetired(model, time),
-          requiredTier: requiredTier(model),
-          thinking: thinking === null ? null : { levels: levelsFor(model, limitsOf), default: thinking.default },
-          tools: tools.toolsOf(model, limitsOf),
-          input,
-          json,
-          maxOutputTokens: valueFor(maxOutputTokens, limitsOf),
-          contextTokens: valueFor(contextTokens, limitsOf),
-          price: price === undefined ? null : { input: price.input, output: price.output, currency: "USD", perTokens: 1_000_000 },
-          retiresAt,
-          replacement
-        }
       }
 
       const list: Models["Service"]["list"] = Effect.fn("Models.list")(function* (tier) {
@@ -146,17 +117,10 @@ export class Models extends Context.Service<
 
       const check: Models["Service"]["check"] = Effect.fn("Models.check")(function* (choice, tier) {
         if (choice === null || choice === undefined) return
-        const model = byId.get(choice)
+        const model = find(choice)
         if (model === undefined) return yield* unknownModel("/model")
         if (!includes(model, tier)) return yield* notInPlan(model)
       })
-
-      /** The default for no choice or one that the server no longer offers; the replacement of one that is retired. */
-      const resolveAt = (choice: string | null, time: number): Model => {
-        let model = (choice === null ? undefined : byId.get(choice)) ?? fallback
-        while (isRetired(model, time) && model.replacement !== null) model = byId.get(model.replacement) ?? fallback
-        return model
-      }
 
       const checkLevel = (model: Model, tier: Tier, level: Thinking["level"], path: string) =>
         hasLevel(model, tier, level)
@@ -173,7 +137,7 @@ export class Models extends Context.Service<
         new ModelNotInPlan({ model: model.id, requiredTier: requiredTier(model), upgradeUrl: frontEnd.upgrade })
 
       const settle: Models["Service"]["settle"] = Effect.fnUntraced(function* (asked, room, tier) {
-        if (typeof asked.model === "string" && !byId.has(asked.model)) return yield* unknownModel("/settings/model")
+        if (typeof asked.model === "string" && find(asked.model) === undefined) return yield* unknownModel("/settings/model")
         const time = yield* Clock.currentTimeMillis
         const model = resolveAt(chosen("model", asked, room), time)
         if (!includes(model, tier)) return yield* notInPlan(model)
@@ -194,7 +158,7 @@ export class Models extends Context.Service<
       const defaults: Models["Service"]["defaults"] = (room, tier) =>
         Effect.map(Clock.currentTimeMillis, (time) => settingsFor(resolveAt(room.model, time), {}, room, tier))
 
-      const inputOf: Models["Service"]["inputOf"] = (model) => byId.get(model)?.input ?? ["text"]
+      const inputOf: Models["Service"]["inputOf"] = (model) => find(model)?.input ?? ["text"]
 
       const costOf: Models["Service"]["costOf"] = (call, startedAt) => costOfCall(models, call, startedAt, searchPrice)
 

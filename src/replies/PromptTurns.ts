@@ -1,7 +1,7 @@
 import { maximumAttachedBytes, maximumAttachments } from "../api/files/File.ts"
 import type { FileKind } from "../api/files/FileTypes.ts"
 import type { GivenInput } from "../chat/GivenInput.ts"
-import type { Turn } from "../gemini/Gemini.ts"
+import type { Turn } from "../gemini/Prompt.ts"
 import { estimateTokens } from "../models/TokenEstimate.ts"
 import type { PromptSummary } from "./PromptSummary.ts"
 

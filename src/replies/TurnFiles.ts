@@ -1,8 +1,8 @@
 import { Context, Effect, Layer } from "effect"
 import { shownName } from "../files/Content.ts"
 import { Files, type StorageFailure } from "../files/Files.ts"
-import type { Turn } from "../gemini/Gemini.ts"
 import { GeminiError } from "../gemini/GeminiError.ts"
+import type { Turn } from "../gemini/Prompt.ts"
 import type { PromptFile } from "../gemini/PromptFile.ts"
 import type { SourcedTurn } from "./PromptTurns.ts"
 

@@ -84,7 +84,7 @@ describe("the documented bounds of memory", () => {
       "src/http/ImmediateAnswers.ts",
       "src/server/ImmediateResponder.ts",
       "src/gemini/Citations.ts",
-      "src/gemini/Gemini.ts",
+      "src/gemini/GoogleRequest.ts",
       "src/gemini/PromptFile.ts",
       "src/files/Pdf.ts",
       "src/chat/MarkdownCitations.ts",
