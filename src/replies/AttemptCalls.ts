@@ -3,8 +3,8 @@ import type { TokenUsage } from "../api/chat/Message.ts"
 import type { Tier } from "../api/auth/User.ts"
 import type { AnswerDelta } from "../gemini/AnswerEvent.ts"
 import { type HopGrounding, searchesOf } from "../gemini/Grounding.ts"
-import { tokensOfBytes } from "../models/TokenEstimate.ts"
 import type { CallCost, FinishedCall } from "../models/Prices.ts"
+import { tokensOfBytes } from "../models/TokenEstimate.ts"
 
 export type CallKind = "reply" | "title" | "summary"
 

@@ -9,13 +9,13 @@ import { defaultThinking } from "../api/chat/Thinking.ts"
 import { pathFrom } from "../chat/Paths.ts"
 import type { ReplySettings } from "../models/Settings.ts"
 import { Models } from "../models/Models.ts"
+import { estimateTokens, tokensOfBytes } from "../models/TokenEstimate.ts"
 import { Replica } from "../database/Replica.ts"
 import { type BulkheadFull, makeBulkhead, untilDisconnected } from "../ops/Bulkhead.ts"
 import { FileId } from "../api/files/File.ts"
 import { Conversation, type Conversed } from "./Conversation.ts"
-import { estimateTokens, tokensOfBytes } from "../models/TokenEstimate.ts"
-import { type AttachedFile, promptIds } from "./PromptTurns.ts"
 import { type SentSummary, sentSummary, withSummary } from "./PromptSummary.ts"
+import { type AttachedFile, promptIds } from "./PromptTurns.ts"
 
 /** The receipt covers at most this many messages of the question's branch, and of the room up to the question: the newest. */
 const maximumCovered = 1_000

@@ -63,10 +63,14 @@ export const failed = (code: ErrorCode, from: Partial<Outcome> = {}): Outcome =>
 })
 
 /** The question or its answer may not be: `from` says what is known of the answer. */
-export const blocked = (detail: BlockDetail, from: Partial<Outcome> = {}): Outcome => ({
+const blocked = (detail: BlockDetail, from: Partial<Outcome> = {}): Outcome => ({
   ...failed("blocked", from),
   error: { code: "blocked", message: messages.blocked, detail }
 })
+
+/** Moderation has refused the question. */
+export const refused = (category: string | null): Outcome =>
+  blocked({ reason: "MODERATION", about: "question", categories: category === null ? [] : [category] })
 
 /**
  * The outcome of an answer in this format: one whose text is complete is parsed and checked. The text that does not fit

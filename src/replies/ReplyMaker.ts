@@ -3,6 +3,7 @@ import { isPassing } from "../database/Connections.ts"
 import { topicOf } from "../database/Topics.ts"
 import { citedIn } from "../gemini/Citations.ts"
 import { isRejected } from "../gemini/GeminiError.ts"
+import { estimateTokens } from "../models/TokenEstimate.ts"
 import { observedCounter } from "../ops/Metrics.ts"
 import { jobSpan } from "../ops/Tracing.ts"
 import { Announcer, replyTask } from "../queue/Announcer.ts"
@@ -12,14 +13,13 @@ import { type AttemptText, makeAttemptText } from "./AttemptText.ts"
 import type { Work } from "./AttemptWork.ts"
 import type { Claim } from "./Claim.ts"
 import { Conversation, type Conversed } from "./Conversation.ts"
-import { estimateTokens } from "../models/TokenEstimate.ts"
-import { promptIds, type SourcedTurn, tokensOf } from "./PromptTurns.ts"
 import { hasEarlierFiles, hasOwnFiles, withoutEarlierFiles } from "./EarlierFiles.ts"
 import { Leases } from "./Leases.ts"
 import { makeModelAsking } from "./ModelAsking.ts"
 import { Moderation, ModerationUnavailable } from "./Moderation.ts"
-import { blocked, cancelled, failed, type Outcome } from "./Outcome.ts"
+import { cancelled, failed, type Outcome, refused } from "./Outcome.ts"
 import { summaryStep } from "./PromptSummary.ts"
+import { promptIds, type SourcedTurn, tokensOf } from "./PromptTurns.ts"
 import { makeRecovery } from "./Recovery.ts"
 import { replyDeadline } from "./ReplyDeadline.ts"
 import { LeaseLost, ReplyStore } from "./ReplyStore.ts"
@@ -197,6 +197,3 @@ export class ReplyMaker extends Context.Service<
     })
   )
 }
-
-const refused = (category: string | null): Outcome =>
-  blocked({ reason: "MODERATION", about: "question", categories: category === null ? [] : [category] })
