@@ -105,6 +105,13 @@ describe.each(["render.yaml", "render.paid.yaml"])("%s", (file) => {
     assert.deepStrictEqual(validate.errors ?? [], [])
   })
 
+  it("gives no variable twice", () => {
+    for (const { envVars, name } of [...blueprint.services, ...(blueprint.envVarGroups ?? [])]) {
+      const keys = envVars.map(({ fromGroup, key }) => key ?? fromGroup)
+      assert.deepStrictEqual(keys, [...new Set(keys)], name)
+    }
+  })
+
   it("gives every service valid settings and no unknown variable", async () => {
     for (const { name } of blueprint.services) assert.strictEqual((await settingsOf(blueprint, name)).environment, "production")
   })
@@ -116,7 +123,10 @@ describe.each(["render.yaml", "render.paid.yaml"])("%s", (file) => {
       assert.strictEqual(seen("203.0.113.7, 104.22.17.40"), "203.0.113.7")
       assert.strictEqual(seen("2001:db8::7, 2606:4700::1"), "2001:db8::7")
       assert.strictEqual(seen("198.51.100.1, 203.0.113.7, 104.22.17.40"), "203.0.113.7")
-      assert.strictEqual(seen("203.0.113.7", "198.51.100.1"), "198.51.100.1")
+      // A client that sends from an address of Cloudflare's, with a header of its own.
+      assert.strictEqual(seen("198.51.100.1, 104.22.17.99, 104.22.17.40"), "104.22.17.99")
+      // A connection past Cloudflare.
+      assert.isNull(seen("203.0.113.7", "198.51.100.1"))
     }
   })
 
