@@ -120,7 +120,7 @@ export const makeRunner = Effect.fnUntraced(function* (
   events.on("pool:create", ({ workerPool }) => lockIds.add(workerPool.id))
   events.on("pool:gracefulShutdown", () => Deferred.doneUnsafe(shuttingDown, Effect.void))
 
-  fetchForIdleSlots(events)
+  const fetchingFault = fetchForIdleSlots(events)
 
   const pool = yield* makePool(databaseDirect, { connections, name })
   yield* observedPool({
@@ -159,6 +159,8 @@ export const makeRunner = Effect.fnUntraced(function* (
       )
   )
   const runner = yield* Effect.tryPromise(() => starting)
+  const fault = fetchingFault()
+  if (fault !== undefined) return yield* fault
   // The promise resolves, not rejects, when the connections die. If Postgres is gone at an acknowledgement, the queue
   // shuts down and the promise may never settle.
   const settled = Effect.promise(() => runner.promise.catch(() => undefined))

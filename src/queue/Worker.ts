@@ -63,7 +63,11 @@ const supervise = Effect.fnUntraced(function* (pool: RunnerPool, draining: Abort
   })
 
   const runUntilLost = Effect.gen(function* () {
-    const current = yield* Effect.timeout(makeRunner(pool, draining), startWait)
+    const current = yield* makeRunner(pool, draining).pipe(
+      Effect.timeout(startWait),
+      // No later start would succeed: the process does not start.
+      Effect.tapErrorTag("UnknownLocalQueue", (error) => Deferred.die(started, error))
+    )
     runner = current
     yield* unlock
     isRunning = true
