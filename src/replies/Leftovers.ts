@@ -79,7 +79,8 @@ export const leftovers = (sql: SqlClient.SqlClient, userConcurrency: Settings["u
 
   /**
    * Users with held replies that may run. The transaction that ends a reply releases the next ones, so there are such
-   * users only after a change from outside: an upgrade to Pro, another setting.
+   * users only after a change from outside: an upgrade, another setting. Every plan has the limit of Pro, and `pro_until`
+   * is the end of the user's last plan, whichever it is.
    */
   const usersToRelease = sql<{ userId: string }>`
     with rooms as (

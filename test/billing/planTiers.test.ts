@@ -98,6 +98,31 @@ describe("decide_tier with several plans", () => {
     }
   })
 
+  it("gives the end of the last plan as pro_until, from which the number of running replies follows", async () => {
+    for (const cases of [
+      [{ plan: "lite", status: "past_due", since: 2 }],
+      [{ plan: "max", status: "past_due", since: 6 }],
+      [
+        { plan: "max", status: "past_due", since: 6 },
+        { plan: "lite", status: "past_due", since: 2 }
+      ],
+      [{ plan: "gold", status: "active" }],
+      []
+    ]) {
+      const user = await newUser(...cases)
+      await decide(user)
+      const isPaid = async (day: number) => {
+        const [row] = await database.query<{ paid: boolean }>(
+          "select coalesce(pro_until > now() + make_interval(days => $2), false) as paid from users where id = $1",
+          [user, day]
+        )
+        return row?.paid
+      }
+      for (const [day, tier] of (await tiersAfter(user, 0, 2, 4, 6)).entries())
+        assert.strictEqual(await isPaid(2 * day), tier !== "basic", `${JSON.stringify(cases)} after ${2 * day} days`)
+    }
+  })
+
   it("goes by the order in PLANS", async () => {
     const user = await newUser({ plan: "lite", status: "active" }, { plan: "max", status: "active" })
     await decide(user, ["max", "lite"])

@@ -358,4 +358,42 @@ describe("a summary that cannot be made", () => {
       await poor.stop()
     }
   })
+
+  it("is judged by the budget of the user's own plan", { timeout: 60_000 }, async () => {
+    const plan = (id: string, dailyBudget: number) => ({ id, name: id, prices: { month: `price_${id}` }, dailyBudget })
+    const sold = await startBackends({ ...settings, PLANS: JSON.stringify([plan("pro", 1), plan("max", 2)]) })
+    try {
+      for (const [tier, calls] of [
+        ["max", 1],
+        ["pro", 0]
+      ] as const) {
+        const ada = await sold.newUser()
+        await sold.database.query("update users set pro_until = '9999-12-31', plans = $2::jsonb where id = $1", [
+          ada.userId,
+          JSON.stringify([{ plan: tier, until: "9999-12-31T00:00:00Z" }])
+        ])
+        const room = await ada.room()
+        for (const n of [0, 1, 2]) await ask(ada, room, `[${tier} ${n}] ${padding(2_450)}`)
+        // The last question still fits into Pro's budget, and the summary after it does not.
+        await sold.database.query(
+          "update usage_daily d set cost_micros = 1000000 - 7050 from users u where u.quota_key = d.quota_key and u.id = $1",
+          [ada.userId]
+        )
+        assert.strictEqual((await ask(ada, room, `[${tier} 3] ${padding(2_450)}`)).status, "completed")
+        await until("the calls", () => summaryCalls(`[${tier} 0]`, sold).length >= calls, { seconds: 30 })
+        await untilIdle(room, sold)
+        assert.lengthOf(summaryCalls(`[${tier} 0]`, sold), calls, tier)
+        const ledger = await sold.database.query<{ tier: string }>(
+          "select tier from model_calls where user_id = $1 and kind = 'summary'",
+          [ada.userId]
+        )
+        assert.deepStrictEqual(
+          ledger.map((call) => call.tier),
+          Array.from({ length: calls }, () => tier)
+        )
+      }
+    } finally {
+      await sold.stop()
+    }
+  })
 })
