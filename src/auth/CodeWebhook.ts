@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { Gateway } from "../config/Credentials.ts"
+import type { Gateway } from "../config/Gateway.ts"
 import { signedPost } from "../keys/SignedPost.ts"
 import { withoutSlot } from "../ops/RequestSlot.ts"
 import { traceHeaders } from "../ops/Tracing.ts"

@@ -3,7 +3,7 @@ import { isIP } from "node:net"
 import { userInfo } from "node:os"
 import type { ConnectionOptions } from "node:tls"
 import { Effect, Redacted, Result } from "effect"
-import { fail } from "./Reading.ts"
+import { fail, integer, optional, optionalSecret, text } from "./Reading.ts"
 import type { VariableName } from "./Variables.ts"
 
 /**
@@ -139,4 +139,35 @@ const handshakeOf = Effect.fnUntraced(function* (
     ...(key === undefined ? {} : { key }),
     ...(mode === "verify-full" || files.ca === "system" ? {} : { checkServerIdentity: () => undefined })
   } satisfies ConnectionOptions
+})
+
+/** The databases of the process, and its connections to them. */
+export interface DatabaseSettings {
+  readonly database: DatabaseEndpoint
+  /** A session connection for LISTEN, the queue, migrations and advisory locks. */
+  readonly databaseDirect: DatabaseEndpoint
+  /** Whether `database` is a pooler in transaction mode, which keeps no session settings and no prepared statements. */
+  readonly isPooled: boolean
+  /** A streaming replica for some reads. */
+  readonly databaseRead: DatabaseEndpoint | undefined
+  /** Connections for requests and jobs. */
+  readonly databasePoolSize: number
+}
+
+export const databases = Effect.gen(function* () {
+  const configured = yield* optionalSecret("DATABASE_URL")
+  if (configured === undefined) return yield* fail("DATABASE_URL", "is required (postgres://…)")
+  const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* text("PGSSLMODE") }
+  const database = yield* databaseEndpoint("DATABASE_URL", configured, defaults)
+  const direct = yield* optionalSecret("DATABASE_DIRECT_URL")
+  const read = yield* optionalSecret("DATABASE_READ_URL")
+  const isPooled = direct !== undefined && Redacted.value(direct) !== Redacted.value(configured)
+  const settings: DatabaseSettings = {
+    database,
+    databaseDirect: direct === undefined ? database : yield* databaseEndpoint("DATABASE_DIRECT_URL", direct, defaults),
+    databaseRead: read === undefined ? undefined : yield* databaseEndpoint("DATABASE_READ_URL", read, defaults),
+    isPooled,
+    databasePoolSize: yield* integer("DATABASE_POOL_SIZE", 4, 1_000)
+  }
+  return settings
 })

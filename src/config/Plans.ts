@@ -1,7 +1,8 @@
 import { Effect, Option, Result, Schema } from "effect"
 import { type Interval, Interval as IntervalSchema, PlanId } from "../api/billing/Plan.ts"
 import type { Tier } from "../api/auth/User.ts"
-import { isBillingOn, type Environment } from "./Credentials.ts"
+import { isBillingOn } from "./Billing.ts"
+import type { Environment } from "./Environment.ts"
 import { fail, integer, jsonText, optional, optionalDollars } from "./Reading.ts"
 
 /** What a plan costs at one interval, as prices of Stripe. */

@@ -1,4 +1,6 @@
 import { BlockList, isIP } from "node:net"
+import { Effect } from "effect"
+import { fail, items, optional } from "./Reading.ts"
 
 /** The proxies in front of the server: how many there are, or the addresses that they have. */
 export type TrustedProxies = number | BlockList
@@ -21,3 +23,10 @@ export const parseProxies = (list: ReadonlyArray<string>): TrustedProxies | unde
   }
   return trusted
 }
+
+export const trustedProxies = Effect.gen(function* () {
+  const proxies = parseProxies(items(yield* optional("TRUSTED_PROXIES")))
+  return (
+    proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a count of proxies, or a list of addresses and ranges like 10.0.0.0/8"))
+  )
+})

@@ -1,58 +1,28 @@
-import { Context, Effect, Layer, Record, Redacted, Result } from "effect"
-import { type Region, regions } from "../api/auth/Mobile.ts"
-import { databaseEndpoint, type DatabaseEndpoint } from "./DatabaseUrl.ts"
+import { Context, Effect, Layer, type Redacted } from "effect"
+import { adminTokens } from "./AdminTokens.ts"
+import { billing, type BillingSettings } from "./Billing.ts"
+import { type Bucket, bucket } from "./Bucket.ts"
+import { userConcurrency, webConcurrency } from "./Concurrency.ts"
+import { databases, type DatabaseSettings } from "./DatabaseUrl.ts"
+import { appEnvironment, type Environment } from "./Environment.ts"
 import { type FrontEnd, frontEndAt } from "./FrontEnd.ts"
-import { playground } from "./Playground.ts"
-import { parseProxies, type TrustedProxies } from "./Proxies.ts"
-import { tracing, type TracingSettings } from "./Tracing.ts"
-import {
-  adminTokens,
-  billing,
-  type BillingSettings,
-  type Bucket,
-  bucket,
-  type Delivery,
-  type Environment,
-  type Gateway,
-  gemini,
-  isBillingOn,
-  type JwtKey,
-  jwtKeys,
-  otpDelivery,
-  moderation,
-  otpWebhook,
-  webhookSecrets
-} from "./Credentials.ts"
+import { gemini, type GeminiSettings } from "./Gemini.ts"
+import { type JwtKey, jwtKeys } from "./JwtKeys.ts"
+import { type LogLevel, logLevel } from "./LogLevel.ts"
 import { modelNamedBy, type ModelSettings, modelSettings } from "./Models.ts"
+import { moderation, type ModerationSettings } from "./Moderation.ts"
+import { codeSettings, type CodeSettings } from "./OneTimeCodes.ts"
 import { type BasicAndPaid, type Plan, plans } from "./Plans.ts"
-import {
-  choice,
-  dollars,
-  fail,
-  integer,
-  items,
-  optional,
-  optionalChoice,
-  optionalDollars,
-  optionalSecret,
-  optionalUrl,
-  SettingError,
-  text,
-  url
-} from "./Reading.ts"
-
-const logLevels = {
-  trace: "Trace",
-  debug: "Debug",
-  info: "Info",
-  warn: "Warn",
-  error: "Error",
-  fatal: "Fatal",
-  none: "None"
-} as const
+import { playground } from "./Playground.ts"
+import { trustedProxies, type TrustedProxies } from "./Proxies.ts"
+import { apiPrefix, appUrl, corsOrigins } from "./PublicUrls.ts"
+import { choice, integer, optional, optionalChoice, optionalUrl, type SettingError } from "./Reading.ts"
+import { withOthers } from "./RequiredSettings.ts"
+import { tracing, type TracingSettings } from "./Tracing.ts"
+import { type UsageLimits, usageLimits } from "./UsageLimits.ts"
 
 /** Every setting of the process, read once. Names, meanings and defaults are in Variables.ts. */
-export interface Settings {
+export interface Settings extends DatabaseSettings, CodeSettings, UsageLimits {
   readonly environment: Environment
   readonly role: "all" | "api" | "worker"
   readonly host: string
@@ -61,38 +31,17 @@ export interface Settings {
   readonly opsPort: number | undefined
   /** Processes that share the port. */
   readonly webConcurrency: number
-  readonly database: DatabaseEndpoint
-  /** A session connection for LISTEN, the queue, migrations and advisory locks. */
-  readonly databaseDirect: DatabaseEndpoint
-  /** Whether `database` is a pooler in transaction mode, which keeps no session settings and no prepared statements. */
-  readonly isPooled: boolean
-  /** A streaming replica for some reads. */
-  readonly databaseRead: DatabaseEndpoint | undefined
-  /** Connections for requests and jobs. */
-  readonly databasePoolSize: number
   readonly migrate: boolean
   readonly jwtKeys: readonly [JwtKey, ...Array<JwtKey>]
   /** Seconds an access token lives. */
   readonly jwtTtl: number
   /** Days after the login at which a session ends, however much it is used; 0 is never. */
   readonly sessionMaxDays: number
-  readonly otpDelivery: Delivery
-  /** The gateway that codes are posted to, if there is one. */
-  readonly otpWebhook: Gateway | undefined
-  /** The countries whose numbers get codes; undefined for all. */
-  readonly otpCountries: ReadonlySet<Region> | undefined
-  /** The country whose numbers are also read without a country code, if there is one. */
-  readonly defaultRegion: Region | undefined
   /** Whether a user can also log in with a password. */
   readonly passwordLogin: boolean
-  readonly gemini: {
-    readonly apiKey: Redacted.Redacted
-    readonly baseUrl: string | undefined
-    readonly apiVersion: string
-    readonly safetyThreshold: "default" | "off" | "high" | "medium" | "low"
-  }
-  /** The gateway that checks texts before the model gets them, if there is one, and what an error of it means. */
-  readonly moderation: { readonly gateway: Gateway; readonly fail: "open" | "closed" } | undefined
+  readonly gemini: GeminiSettings
+  /** Undefined when texts are not moderated. */
+  readonly moderation: ModerationSettings | undefined
   /** The models that users may choose, and the default. */
   readonly models: ModelSettings["models"]
   readonly defaultModel: string
@@ -109,19 +58,6 @@ export interface Settings {
   readonly frontEnd: FrontEnd
   /** The plans that are sold, from the lowest to the highest. */
   readonly plans: ReadonlyArray<Plan>
-  readonly basicDailyPrompts: number
-  /** Millionths of a US dollar that a Basic user may cost per UTC day. */
-  readonly basicDailyBudget: number | undefined
-  /** Google searches of a user per UTC day. */
-  readonly dailySearches: BasicAndPaid<number>
-  /** Millionths of a US dollar that one search costs. */
-  readonly searchPrice: number
-  /** Millionths of a US dollar that all users may cost per UTC day. */
-  readonly dailySpendLimit: number | undefined
-  /** Who may upload files and attach them. */
-  readonly attachments: "all" | "pro" | "off"
-  /** Bytes that the files of a user may have together. */
-  readonly storageBytes: BasicAndPaid<number>
   /** Where the files are kept; undefined for Postgres. */
   readonly s3: Bucket | undefined
   readonly workerConcurrency: number
@@ -149,98 +85,14 @@ export interface Settings {
   readonly tracing: TracingSettings | undefined
   /** The requests that get a line in the log. */
   readonly requestLog: "all" | "errors" | "off"
-  readonly logLevel: (typeof logLevels)[keyof typeof logLevels]
+  readonly logLevel: LogLevel
 }
 
-const databases = Effect.gen(function* () {
-  const configured = yield* optionalSecret("DATABASE_URL")
-  if (configured === undefined) return yield* fail("DATABASE_URL", "is required (postgres://…)")
-  const defaults = { ca: yield* optional("DATABASE_CA"), mode: yield* text("PGSSLMODE") }
-  const database = yield* databaseEndpoint("DATABASE_URL", configured, defaults)
-  const direct = yield* optionalSecret("DATABASE_DIRECT_URL")
-  const read = yield* optionalSecret("DATABASE_READ_URL")
-  const isPooled = direct !== undefined && Redacted.value(direct) !== Redacted.value(configured)
-  return {
-    database,
-    databaseDirect: direct === undefined ? database : yield* databaseEndpoint("DATABASE_DIRECT_URL", direct, defaults),
-    databaseRead: read === undefined ? undefined : yield* databaseEndpoint("DATABASE_READ_URL", read, defaults),
-    isPooled,
-    databasePoolSize: yield* integer("DATABASE_POOL_SIZE", 4, 1_000)
-  }
-})
-
-const appUrl = Effect.fnUntraced(function* (environment: Environment, port: number) {
-  // Render sets it to the service's own address.
-  const renderUrl = yield* optional("RENDER_EXTERNAL_URL")
-  const configured = (yield* optional("APP_URL")) ?? renderUrl
-  if (configured === undefined && environment === "production") {
-    return yield* fail("APP_URL", "is required in production (https://…)")
-  }
-  return yield* url("APP_URL", configured ?? `http://localhost:${port}`, ["http:", "https:"])
-})
-
-const apiPrefix = Effect.gen(function* () {
-  const prefix = yield* optional("API_PREFIX")
-  return prefix === undefined || /^(\/[\w-]+)+$/.test(prefix) ? prefix : yield* fail("API_PREFIX", "must look like /api")
-})
-
-const logLevel = Effect.map(choice("LOG_LEVEL", Record.keys(logLevels)), (level) => logLevels[level])
-
-/** Origins without a path, as browsers send them, because they are compared as text. */
-const corsOrigins = Effect.gen(function* () {
-  const list = (yield* optional("CORS_ORIGINS")) ?? ""
-  const origins = items(list)
-  const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text
-  return list.trim() === "*" || origins.every(isOrigin)
-    ? origins
-    : yield* fail("CORS_ORIGINS", "must be * or a list of origins like https://app.example")
-})
-
-const isRegion = (text: string): text is Region => regions.some((region) => region === text)
-
-const otpCountries = Effect.gen(function* () {
-  const listed = items(yield* optional("OTP_COUNTRIES"))
-  const countries = listed.filter(isRegion)
-  if (countries.length < listed.length) return yield* fail("OTP_COUNTRIES", "must be a list of country codes like IN,US")
-  return countries.length === 0 ? undefined : new Set(countries)
-})
-
-const defaultRegion = Effect.gen(function* () {
-  const region = yield* optional("DEFAULT_REGION")
-  return region === undefined || isRegion(region) ? region : yield* fail("DEFAULT_REGION", "must be a country code like IN")
-})
-
-const trustedProxies = Effect.gen(function* () {
-  const proxies = parseProxies(items(yield* optional("TRUSTED_PROXIES")))
-  return (
-    proxies ?? (yield* fail("TRUSTED_PROXIES", "must be a count of proxies, or a list of addresses and ranges like 10.0.0.0/8"))
-  )
-})
-
-/** No user gets more than half of a worker, so that other users' replies find a free slot. */
-const userConcurrency = Effect.fnUntraced(function* (workerConcurrency: number) {
-  const most = Math.max(1, Math.floor(workerConcurrency / 2))
-  return {
-    basic: Math.min(yield* integer("BASIC_CONCURRENCY", 1, 1000), most),
-    pro: Math.min(yield* integer("PRO_CONCURRENCY", 1, 1000), most)
-  }
-})
-
-/** A worker alone shares no port; more workers are started by hand. Processes that make keys of their own do not share tokens. */
-const webConcurrency = Effect.fnUntraced(function* (role: Settings["role"]) {
-  const processes = yield* integer("WEB_CONCURRENCY", 1, 128)
-  if (role === "worker") return 1
-  if (processes > 1 && (yield* optionalSecret("JWT_KEYS")) === undefined)
-    return yield* fail("WEB_CONCURRENCY", "needs JWT_KEYS, which all processes share")
-  return processes
-})
-
 const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
-  const environment = yield* choice("APP_ENV", ["development", "test", "production"])
+  const environment = yield* appEnvironment
   const port = yield* integer("PORT", 0, 65_535)
   const role = yield* choice("ROLE", ["all", "api", "worker"])
   const database = yield* databases
-  const delivery = yield* otpDelivery(environment)
   const workerConcurrency = yield* integer("WORKER_CONCURRENCY", 1, 1000)
   const publicUrl = yield* appUrl(environment, port)
   const page = yield* playground
@@ -251,16 +103,13 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     host: (yield* optional("HOST")) ?? (environment === "development" ? "127.0.0.1" : "0.0.0.0"),
     port,
     opsPort: role === "worker" && (yield* optional("PORT")) === undefined ? undefined : port,
-    webConcurrency: yield* webConcurrency(role),
+    webConcurrency: yield* webConcurrency(role === "worker"),
     ...database,
     migrate: (yield* choice("MIGRATE", ["on", "off"])) === "on",
     jwtKeys: yield* jwtKeys(environment),
     jwtTtl: yield* integer("JWT_TTL", 1, 86_400),
     sessionMaxDays: yield* integer("SESSION_MAX_DAYS", 0, 3_650),
-    otpDelivery: delivery,
-    otpWebhook: yield* otpWebhook(environment, delivery),
-    otpCountries: yield* otpCountries,
-    defaultRegion: yield* defaultRegion,
+    ...(yield* codeSettings(environment)),
     passwordLogin: (yield* choice("PASSWORD_LOGIN", ["true", "false"])) === "true",
     gemini: yield* gemini(environment),
     moderation: yield* moderation(environment),
@@ -277,19 +126,7 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
       publicUrl,
       sold[0]?.id ?? "pro"
     ),
-    dailySearches: {
-      basic: yield* integer("BASIC_DAILY_SEARCHES", 0, 1_000_000),
-      pro: yield* integer("PRO_DAILY_SEARCHES", 0, 1_000_000)
-    },
-    searchPrice: Math.round((yield* dollars("SEARCH_PRICE_PER_1000")) / 1_000),
-    basicDailyBudget: yield* optionalDollars("BASIC_DAILY_BUDGET"),
-    dailySpendLimit: yield* optionalDollars("DAILY_SPEND_LIMIT"),
-    basicDailyPrompts: yield* integer("BASIC_DAILY_PROMPTS", 1, 1_000_000),
-    attachments: yield* choice("ATTACHMENTS", ["all", "pro", "off"]),
-    storageBytes: {
-      basic: (yield* integer("BASIC_STORAGE_MB", 1, 10_000_000)) * 1_048_576,
-      pro: (yield* integer("PRO_STORAGE_MB", 1, 10_000_000)) * 1_048_576
-    },
+    ...(yield* usageLimits),
     s3: yield* bucket(environment),
     workerConcurrency,
     userConcurrency: yield* userConcurrency(workerConcurrency),
@@ -310,36 +147,6 @@ const load: Effect.Effect<Settings, SettingError> = Effect.gen(function* () {
     logLevel: yield* logLevel
   }
 })
-
-/** The settings that a deployment has to make, each read by itself. */
-const requirements = Effect.gen(function* () {
-  const environment = yield* choice("APP_ENV", ["development", "test", "production"])
-  const readings: ReadonlyArray<Effect.Effect<unknown, SettingError>> = [
-    databases,
-    appUrl(environment, yield* integer("PORT", 0, 65_535)),
-    jwtKeys(environment),
-    Effect.flatMap(otpDelivery(environment), (delivery) => otpWebhook(environment, delivery)),
-    gemini(environment),
-    moderation(environment),
-    billing(environment),
-    ...((yield* isBillingOn(environment)) ? [webhookSecrets(environment)] : []),
-    plans(environment),
-    adminTokens(environment)
-  ]
-  const results = yield* Effect.all(readings, { mode: "result" })
-  return results.filter(Result.isFailure).map(({ failure }) => failure)
-})
-
-/** The failure together with the other required settings that are missing or unusable, each named once. */
-const withOthers = (failure: SettingError) =>
-  Effect.flatMap(
-    Effect.orElseSucceed(requirements, () => []),
-    (found) => {
-      const others = new Map(found.map(({ problem, setting }) => [setting, { setting, problem }]))
-      others.delete(failure.setting)
-      return Effect.fail(others.size === 0 ? failure : new SettingError({ ...failure, others: [...others.values()] }))
-    }
-  )
 
 export class AppConfig extends Context.Service<AppConfig, Settings>()("chat-backend/config/Settings") {
   static readonly layer = Layer.effect(AppConfig, Effect.catch(load, withOthers))

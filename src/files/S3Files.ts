@@ -3,7 +3,7 @@ import { Readable } from "node:stream"
 import { AwsClient } from "aws4fetch"
 import { Effect, Layer, Redacted, Schedule, Stream } from "effect"
 import { type Dispatcher, request } from "undici"
-import type { Bucket } from "../config/Credentials.ts"
+import type { Bucket } from "../config/Bucket.ts"
 import { type FileKey, Files, StorageFailure } from "./Files.ts"
 import { makePostgresFiles } from "./PostgresFiles.ts"
 

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto"
 import { Clock, Effect, Redacted } from "effect"
-import type { Gateway } from "../config/Credentials.ts"
+import type { Gateway } from "../config/Gateway.ts"
 
 /** Bytes of a gateway's answer that are read, so that its connection can be used again. */
 export const maximumAnswer = 16_384
