@@ -1,7 +1,8 @@
 import { Context, Effect, Layer } from "effect"
 import type { Plan } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { Stripe, type StripeFailure } from "./Stripe.ts"
+import { Stripe } from "./Stripe.ts"
+import type { StripeFailure } from "./StripeFailure.ts"
 import type { StripePrice } from "./StripeObjects.ts"
 
 const registrations = "https://dashboard.stripe.com/tax/registrations"

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { Stripe, type StripeFailure } from "./Stripe.ts"
+import { Stripe } from "./Stripe.ts"
+import type { StripeFailure } from "./StripeFailure.ts"
 
 /** The user that a customer belongs to; the row outlives the user. */
 interface Owner {

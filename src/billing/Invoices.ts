@@ -4,7 +4,8 @@ import { type BillingUnavailable, NoCustomer } from "../api/billing/BillingError
 import type { Invoice } from "../api/billing/Invoice.ts"
 import { ValidationFailed } from "../api/Problems.ts"
 import { Customers } from "./Customers.ts"
-import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
+import { Stripe } from "./Stripe.ts"
+import { type StripeFailure, unavailable } from "./StripeFailure.ts"
 import type { ShownInvoice } from "./StripeObjects.ts"
 
 const timeOf = (seconds: number): string => new Date(seconds * 1000).toISOString()

@@ -2,7 +2,8 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
-import { Stripe, type StripeFailure } from "./Stripe.ts"
+import { Stripe } from "./Stripe.ts"
+import type { StripeFailure } from "./StripeFailure.ts"
 import { idOf, type StripeCharge } from "./StripeObjects.ts"
 
 interface PendingEvent {

@@ -6,7 +6,8 @@ import { forTier, limitsByTier, type Plan } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { Models } from "../models/Models.ts"
 import { unslotted, withoutSlot } from "../ops/RequestSlot.ts"
-import { Stripe, type StripeFailure, unavailable } from "./Stripe.ts"
+import { Stripe } from "./Stripe.ts"
+import { type StripeFailure, unavailable } from "./StripeFailure.ts"
 import type { StripePrice } from "./StripeObjects.ts"
 
 /** Milliseconds for which Stripe's prices are kept. */

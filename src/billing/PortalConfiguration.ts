@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto"
 import { Clock, Effect } from "effect"
 import { AppConfig } from "../config/Settings.ts"
-import { type OfferedProduct, Stripe, type StripeFailure } from "./Stripe.ts"
+import type { OfferedProduct } from "./PortalParameters.ts"
+import { Stripe } from "./Stripe.ts"
+import type { StripeFailure } from "./StripeFailure.ts"
 import { idOf, type StripePrice } from "./StripeObjects.ts"
 
 /** Milliseconds after which a process looks whether the configuration is still active. */

@@ -5,7 +5,9 @@ import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Customers } from "./Customers.ts"
 import { PendingEvents } from "./PendingEvents.ts"
-import { type PlanItem, Stripe, type StripeFailure, undefinedIfMissing } from "./Stripe.ts"
+import { type PlanItem, planItemOf } from "./PlanItem.ts"
+import { Stripe } from "./Stripe.ts"
+import { type StripeFailure, undefinedIfMissing } from "./StripeFailure.ts"
 import { Trials } from "./Trials.ts"
 import { idOf, type StripeSubscription } from "./StripeObjects.ts"
 import { isLive } from "../api/billing/Subscription.ts"
@@ -91,11 +93,12 @@ export class Sync extends Context.Service<
         const fetchedAt = yield* databaseTime
         const all = (yield* undefinedIfMissing(stripe.subscriptions(customerId))) ?? []
         const planned = all.flatMap((subscription) => {
-          const item = stripe.planItem(subscription)
+          const item = planItemOf(plans, subscription)
           return item === undefined ? [] : [{ ...item, subscription }]
         })
         for (const subscription of all) {
-          if (isLive(subscription.status) && stripe.planItem(subscription) === undefined) yield* reportUnknownPrice(subscription)
+          if (isLive(subscription.status) && planItemOf(plans, subscription) === undefined)
+            yield* reportUnknownPrice(subscription)
         }
         return { fetchedAt, planned, listed: new Set(all.map(({ id }) => id)) }
       })
