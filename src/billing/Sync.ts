@@ -1,55 +1,28 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { Discount } from "../api/billing/Subscription.ts"
+import { isLive } from "../api/billing/Subscription.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { retryConflicts } from "../database/Transactions.ts"
 import { Customers } from "./Customers.ts"
 import { PendingEvents } from "./PendingEvents.ts"
-import { type PlanItem, planItemOf } from "./PlanItem.ts"
+import { planItemOf } from "./PlanItem.ts"
 import { Stripe } from "./Stripe.ts"
 import { type StripeFailure, undefinedIfMissing } from "./StripeFailure.ts"
+import type { StripeSubscription } from "./StripeObjects.ts"
+import { toRow } from "./SubscriptionRow.ts"
+import { makeSurplusSubscriptions } from "./SurplusSubscriptions.ts"
 import { Trials } from "./Trials.ts"
-import { idOf, type StripeSubscription } from "./StripeObjects.ts"
-import { isLive } from "../api/billing/Subscription.ts"
 
-const timestampOf = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
-
-/** The page where the newest invoice can be paid, while it is open. */
-const openInvoiceUrl = ({ latest_invoice: invoice }: StripeSubscription): string | null =>
-  invoice !== null && typeof invoice !== "string" && invoice.status === "open" ? (invoice.hosted_invoice_url ?? null) : null
-
-/** The discount of a subscription whose coupon Stripe has sent along. */
-const discountOf = ({ discounts: [first] }: StripeSubscription): Discount | null => {
-  if (first === undefined || typeof first === "string") return null
-  const { end, promotion_code: code, source } = first
-  if (source.coupon === null || typeof source.coupon === "string") return null
-  const { amount_off: amountOff, currency, name, percent_off: percentOff } = source.coupon
-  const typed = code === null || typeof code === "string" ? null : code.code
-  return { name, code: typed, percentOff, amountOff, currency, endsAt: timestampOf(end) }
-}
-
-/** A subscription with the item that makes it one of our plans. */
-interface Planned extends PlanItem {
-  readonly subscription: StripeSubscription
-}
-
-const toRow = (userId: string, fetchedAt: string, { item, plan, subscription }: Planned) => ({
-  user_id: userId,
-  id: subscription.id,
-  customer_id: idOf(subscription.customer),
-  status: subscription.status,
-  plan,
-  billing_interval: item.price.recurring?.interval ?? null,
-  trial_end: timestampOf(subscription.trial_end),
-  discount: discountOf(subscription),
-  current_period_start: timestampOf(item.current_period_start),
-  current_period_end: timestampOf(item.current_period_end),
-  cancel_at: timestampOf(subscription.cancel_at),
-  cancel_at_period_end: subscription.cancel_at_period_end,
-  invoice_url: openInvoiceUrl(subscription),
-  created_at: timestampOf(subscription.created),
-  fetched_at: fetchedAt
-})
+const knownStatuses = new Set([
+  "active",
+  "trialing",
+  "past_due",
+  "unpaid",
+  "paused",
+  "incomplete",
+  "canceled",
+  "incomplete_expired"
+])
 
 /**
  * The only writer of subscription state. Whatever the occasion (a webhook, a return from the checkout, a cancellation, a
@@ -73,6 +46,7 @@ export class Sync extends Context.Service<
       const customers = yield* Customers
       const pendingEvents = yield* PendingEvents
       const trials = yield* Trials
+      const surplus = yield* makeSurplusSubscriptions
       const { plans } = yield* AppConfig
       const planIds = JSON.stringify(plans.map(({ id }) => id))
 
@@ -139,65 +113,6 @@ export class Sync extends Context.Service<
         Effect.orDie
       )
 
-      /** A subscription that a parallel sync has ended meanwhile is missing. */
-      const cancel = (id: string) => undefinedIfMissing(stripe.cancelNow(id))
-
-      /** The subscriptions that a deleted user had when the account was deleted. */
-      const endedWithAccount = Effect.fnUntraced(function* (userId: string) {
-        const rows = yield* sql<{ id: string }>`
-          select id from subscriptions where user_id = ${userId} and account_deleted_at is not null
-        `
-        return new Set(rows.map(({ id }) => id))
-      }, Effect.orDie)
-
-      /**
-       * Ends subscriptions that must not continue: every paid one but the oldest of a user, and all of a deleted user. They
-       * are refunded, except those that the user had when the account was deleted: a deleted user can still pay in a
-       * checkout that was open. Returns whether it ended any.
-       */
-      const endSurplus = Effect.fnUntraced(function* (customerId: string, subscriptions: ReadonlyArray<StripeSubscription>) {
-        const live = subscriptions
-          .filter(({ status }) => isLive(status))
-          .toSorted((a, b) => a.created - b.created || a.id.localeCompare(b.id))
-        if (live.length === 0) return false
-        // Read after Stripe has answered: the user may have been deleted meanwhile.
-        const owner = yield* customers.ownerOf(customerId)
-        const isDeleted = owner?.isDeleted === true
-        const surplus = isDeleted ? live : live.filter(({ status }) => status !== "incomplete").slice(1)
-        const unrefunded = isDeleted ? yield* endedWithAccount(owner.userId) : new Set<string>()
-        for (const { id, latest_invoice } of surplus) {
-          if (unrefunded.has(id)) {
-            yield* cancel(id)
-            continue
-          }
-          yield* Effect.logWarning(`Ending ${id}: ${isDeleted ? "its user was deleted" : "the user has an older subscription"}`)
-          yield* refundLatest({ id, latest_invoice }).pipe(
-            // Refunded by hand already, or charged back: the subscription must end nevertheless.
-            Effect.catchTag("StripeFailure", (failure) =>
-              failure.kind === "refused"
-                ? Effect.logError(`The payment of ${id} could not be refunded`, failure)
-                : Effect.fail(failure)
-            )
-          )
-          yield* cancel(id)
-        }
-        return surplus.length > 0
-      })
-
-      const refundLatest = Effect.fnUntraced(function* ({
-        latest_invoice: invoice,
-        id
-      }: Pick<StripeSubscription, "id" | "latest_invoice">) {
-        const invoiceId = typeof invoice === "string" ? invoice : invoice?.id
-        if (invoiceId === undefined) return
-        const payments = yield* stripe.invoicePayments(invoiceId)
-        const payment = payments.data.find(({ status }) => status === "paid")?.payment
-        const intent = idOf(payment?.payment_intent)
-        const charge = idOf(payment?.charge)
-        if (intent !== null) yield* stripe.refund({ payment_intent: intent }, `refund:${id}`)
-        else if (charge !== null) yield* stripe.refund({ charge }, `refund:${id}`)
-      })
-
       const syncSubscriptions = Effect.fnUntraced(function* (userId: string, customerId: string) {
         const fetched = yield* fetch(customerId)
         const { listed, planned } = fetched
@@ -206,7 +121,7 @@ export class Sync extends Context.Service<
         const unknown = subscriptions.filter(({ status }) => !knownStatuses.has(status))
         for (const { id, status } of unknown)
           yield* Effect.logError(`Subscription ${id} has the unknown status "${status}": Basic`)
-        return { listed, changedAtStripe: yield* endSurplus(customerId, subscriptions) }
+        return { listed, changedAtStripe: yield* surplus.end(customerId, subscriptions) }
       })
 
       const run: Sync["Service"]["run"] = Effect.fn("Sync.run")(function* (customerId) {
@@ -221,14 +136,3 @@ export class Sync extends Context.Service<
     })
   )
 }
-
-const knownStatuses = new Set([
-  "active",
-  "trialing",
-  "past_due",
-  "unpaid",
-  "paused",
-  "incomplete",
-  "canceled",
-  "incomplete_expired"
-])
