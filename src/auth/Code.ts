@@ -11,3 +11,6 @@ export interface Code {
   readonly expiresIn: number
   readonly challengeId: string
 }
+
+/** What the MAC of a code covers. */
+export const macInput = (mobile: Mobile, purpose: Purpose, otp: string) => `${purpose}\u0000${mobile}\u0000${otp}`

@@ -8,7 +8,7 @@ import { appliedMigration, newestMigration } from "../database/Migrations.ts"
 import { missingRights, summaryOf } from "../database/Rights.ts"
 import { ClockSkew, maximumSkewSeconds } from "../database/ClockSkew.ts"
 import { statementMillis } from "../database/Database.ts"
-import { longestSilenceMillis } from "../database/PostgresSocket.ts"
+import { Silence } from "../database/Silence.ts"
 import { Notifications } from "../database/Notifications.ts"
 import { Models } from "../models/Models.ts"
 import { unslotted } from "../ops/RequestSlot.ts"
@@ -72,7 +72,7 @@ export const OpsHttp = HttpApiBuilder.group(
           rights: yield* rightsCheck,
           notifications: notifications.connected() ? "ok" : "failed",
           // Reads, writes, notifications and the queue: none may have waited for longer than a statement may take.
-          connections: longestSilenceMillis() > statementMillis ? "failed" : "ok",
+          connections: Silence.longest() > statementMillis ? "failed" : "ok",
           clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isLeaving() ? "draining" : "ok",
           model: (yield* models.isDefaultRetiring) ? "retiring" : "ok",

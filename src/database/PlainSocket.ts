@@ -1,0 +1,46 @@
+import { Socket } from "node:net"
+import type { DatabaseEndpoint } from "../config/DatabaseUrl.ts"
+import { Silence } from "./Silence.ts"
+
+/** Milliseconds after which the kernel probes an idle connection. */
+const keepAliveMillis = 10_000
+
+/** Where a socket connects to. */
+export const addressOf = ({ host, port }: DatabaseEndpoint) =>
+  host.startsWith("/")
+    ? { path: `${host}/.s.PGSQL.${port}` }
+    : { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMillis }
+
+/** Called when a stream has taken what was written. */
+export type Done = (error?: Error | null) => void
+
+/** A connection without TLS. */
+export class PlainSocket extends Socket {
+  private readonly silence: Silence
+
+  constructor(endpoint: DatabaseEndpoint, maximumSilenceMillis: number) {
+    super()
+    this.silence = new Silence(this, maximumSilenceMillis)
+    super.connect(addressOf(endpoint))
+  }
+
+  /** `pg` connects the socket that it is given; this one is connecting already. */
+  override connect(): this {
+    return this
+  }
+
+  override _write(chunk: unknown, encoding: BufferEncoding, done: Done): void {
+    this.silence.asked()
+    super._write(chunk, encoding, done)
+  }
+
+  override _writev(chunks: Array<{ chunk: unknown; encoding: BufferEncoding }>, done: Done): void {
+    this.silence.asked()
+    super._writev?.(chunks, done)
+  }
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    this.silence.heard()
+    return super.push(chunk, encoding)
+  }
+}
