@@ -17,7 +17,8 @@ import { type BodyEnded, streamedBody } from "../ops/StreamedBody.ts"
 import { nameIn, storedName } from "./Content.ts"
 import { contentResponse, notModified, shownAs } from "./ContentHttp.ts"
 import { chunkBytes, Files } from "./Files.ts"
-import { type Announced, type Made, type Repetition, Uploads } from "./Uploads.ts"
+import type { Announced, Made } from "./UploadRows.ts"
+import { type Repetition, Uploads } from "./Uploads.ts"
 import { UserFiles } from "./UserFiles.ts"
 
 /** Seconds for which an address of S3 is valid that a client is sent to. */
