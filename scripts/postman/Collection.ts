@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
+import { type Folder, isFolder, type Request, requestsOf } from "./Entries.ts"
 import type { OpenApi, Operation } from "./OpenApi.ts"
 import { pathOf, requestOf } from "./Request.ts"
-import { about, type Folder, folders, initialValues, isFolder, name, type Request, requestsOf, variables } from "./requests.ts"
+import { about, folders, name } from "./requests.ts"
+import { initialValues, variables } from "./Variables.ts"
 import { documentedSource, exampleOf } from "./Responses.ts"
 
 interface Event {

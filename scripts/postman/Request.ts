@@ -1,5 +1,5 @@
 import type { Operation, Parameter } from "./OpenApi.ts"
-import type { Details } from "./requests.ts"
+import type { Details } from "./Entries.ts"
 
 interface Pair {
   readonly key: string

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http"
 import type { OpenApi, Operation } from "./OpenApi.ts"
-import type { Request } from "./requests.ts"
+import type { Request } from "./Entries.ts"
 
 /** The documented example of an expected response, with the headers that it always has; undefined when it is not ours. */
 export const exampleOf = ({ responses }: Operation, expected: string, media: string | undefined) => {

@@ -1,3 +1,5 @@
+import { call, type Folder, folder } from "./Entries.ts"
+
 /** The Postman collection beside openapi.json: which requests, in which order, with which values, and what each expects. */
 
 export const name = "Gemini chat backend"
@@ -13,109 +15,6 @@ The runner needs a server that returns its one-time codes, as \`npm run dev\` do
 For a deployed server, put its address into \`baseUrl\` of the environment *Gemini chat: Render*. Requests that need the Stripe simulator are skipped there. Set \`adminToken\` and \`webhookSecret\` (variables of this collection) to the server's own to try those routes, too.
 
 The file is generated from openapi.json and scripts/postman/: change it there.`
-
-/** The collection's variables, and what they hold. */
-export const variables = {
-  baseUrl: "Where the server is, with API_PREFIX if it has one. The environment's value is used first.",
-  adminToken: "The server's ADMIN_TOKEN. While it is empty, the operator's routes must refuse.",
-  webhookSecret: "One of the server's STRIPE_WEBHOOK_SECRETS; the initial value is that of `npm run dev`.",
-  mobile: "The user's mobile number: random, new with each sign-up.",
-  password: "The user's password: random, new with each sign-up.",
-  otp: "The last one-time code. Fill it in by hand where the server delivers its codes.",
-  signupToken: "The secret of the sign-up, with which its password, name and e-mail are adopted.",
-  challengeId: "The challenge that the last code belongs to.",
-  token: "The access token that every request inherits.",
-  refreshToken: "The refresh token.",
-  ticket: "The ticket of a request that sends no token.",
-  secondToken: "The access token of a second device, or of a second user.",
-  secondSessionId: "The session of the second device.",
-  fileId: "An uploaded file.",
-  roomId: "The chatroom of the questions.",
-  secondRoomId: "A chatroom to delete.",
-  idempotencyKey: "The last idempotency key.",
-  etag: "The version of the list of chatrooms.",
-  cursor: "The start of the list's next page.",
-  replyId: "The last reply.",
-  apiKey: "An API key.",
-  apiKeyId: "The id of that key.",
-  shareId: "A shared link.",
-  shareToken: "The token of that link: the last part of its address.",
-  questionId: "A question that is edited and deleted.",
-  lastEventId: "The last event of a reply's stream, as attempt:offset.",
-  dailyLimit: "The prompts a day of the user's tier.",
-  tries: "How often the current request was repeated.",
-  billing: "How the server bills: simulator, stripe or off. Empty until Subscribe to Pro is sent.",
-  checkoutUrl: "The page to pay on.",
-  checkoutId: "The checkout session.",
-  webhookBody: "The last webhook event, byte for byte as it was signed."
-}
-
-/** The other variables are empty until requests or the user fill them. */
-export const initialValues: Readonly<Record<string, string>> = {
-  baseUrl: "http://localhost:3000",
-  webhookSecret: "whsec_development"
-}
-
-type Values = Readonly<Record<string, string>>
-
-export interface Details {
-  /** Shown before the document's own description. */
-  readonly about?: string | undefined
-  /** Path parameters; by default `id` is the current chatroom and `mid` the current reply. */
-  readonly path?: Values | undefined
-  readonly query?: Values | undefined
-  readonly headers?: Values | undefined
-  /** An object is sent as JSON, a text as it is; by default the operation's example is sent. */
-  readonly body?: object | string | undefined
-  /** A file of `postman/` that is sent as it is, and its media type. */
-  readonly file?: { readonly src: string; readonly type: string } | undefined
-  /** The variable with the access token; by default the one that the operation's security asks for. */
-  readonly as?: keyof typeof variables | "none" | undefined
-  /** Variables to keep for later requests: a path into the body, or the name of a header. */
-  readonly save?: { readonly [name in keyof typeof variables]?: string } | undefined
-  /** The media type of the response where the document has several. */
-  readonly media?: string | undefined
-  /** The request is repeated until its body has these values. */
-  readonly until?: Readonly<Record<string, string | number>> | undefined
-  /** Files of `scripts/` that run before and after the request, and a variable that they read. */
-  readonly before?: string | undefined
-  readonly after?: string | undefined
-  readonly set?: Values | undefined
-}
-
-export interface Request {
-  readonly name: string
-  /** An `operationId` of openapi.json, or the method and path of a request that it does not have. */
-  readonly operation: string
-  /** A status as text, or a status and the problem's code. */
-  readonly expected: ReadonlyArray<string>
-  readonly details: Details
-}
-
-type Expected = number | `${number} ${string}`
-
-const call = (name: string, operation: string, expected: Expected | ReadonlyArray<Expected>, details: Details = {}): Request => ({
-  name,
-  operation,
-  expected: [expected].flat().map(String),
-  details
-})
-
-export interface Folder {
-  readonly name: string
-  readonly about: string
-  /** A file of `scripts/` that runs before each of the folder's requests. */
-  readonly before?: string | undefined
-  readonly requests: ReadonlyArray<Request | Folder>
-}
-
-export const isFolder = (entry: Request | Folder): entry is Folder => "requests" in entry
-
-/** All requests, in the runner's order. */
-export const requestsOf = (entries: ReadonlyArray<Request | Folder>): ReadonlyArray<Request> =>
-  entries.flatMap((entry) => (isFolder(entry) ? requestsOf(entry.requests) : [entry]))
-
-const folder = (name: string, about: string, requests: Folder["requests"]): Folder => ({ name, about, requests })
 
 const mobile = { mobile: "{{mobile}}" }
 const code = { ...mobile, otp: "{{otp}}", challengeId: "{{challengeId}}" }

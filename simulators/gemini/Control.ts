@@ -3,8 +3,7 @@ import { text as readText } from "node:stream/consumers"
 import { isRecord, parseJson } from "./Body.ts"
 import { GoogleError, invalid } from "./GoogleError.ts"
 import type { BilledCall, LogEntry, Stats } from "./RequestLog.ts"
-import { isFaultKind } from "./Script.ts"
-import type { FaultRule } from "./Script.ts"
+import { type FaultRule, isFaultKind } from "./Fault.ts"
 
 export interface Settings {
   /** Time before the first byte of an answer. */

@@ -1,4 +1,4 @@
-import type { Fault, FaultRule, LimitedFault } from "./Script.ts"
+import type { Fault, FaultRule, LimitedFault } from "./Fault.ts"
 
 /** For how many prompts the number of hits is kept, for `times`. */
 const REMEMBERED_PROMPTS = 20_000

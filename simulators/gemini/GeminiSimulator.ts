@@ -27,11 +27,13 @@ import { Player } from "./Player.ts"
 import { toolTokens } from "./Grounding.ts"
 import { charactersOf, makeChunks, makeThoughts } from "./Reply.ts"
 import { type OpenEntry, RequestLog } from "./RequestLog.ts"
-import { isBreaking, readScript, readSummaryScript, readTitleScript } from "./Script.ts"
+import { isBreaking } from "./Fault.ts"
+import { readScript } from "./Script.ts"
+import { readSummaryScript, readTitleScript } from "./SideScripts.ts"
 
 export type { GeminiSimulatorControl, Settings } from "./Control.ts"
 export type { BilledCall, LogEntry, Stats } from "./RequestLog.ts"
-export type { Fault } from "./Script.ts"
+export type { Fault } from "./Fault.ts"
 
 export interface GeminiSimulatorOptions extends Partial<Settings> {
   /** Any free port when absent. */

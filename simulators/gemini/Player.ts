@@ -5,7 +5,7 @@ import type { GoogleError } from "./GoogleError.ts"
 import { stampClock, toResponse } from "./Reply.ts"
 import type { Chunk, ReplyContext, Sent } from "./Reply.ts"
 import type { OpenEntry } from "./RequestLog.ts"
-import type { BreakingFault } from "./Script.ts"
+import type { BreakingFault } from "./Fault.ts"
 
 /** A reply to play: its chunks, and the fault that follows them instead of a normal end. */
 export interface Playback {

@@ -5,8 +5,8 @@ import { countTokens } from "./GenerateRequest.ts"
 import type { GenerateRequest } from "./GenerateRequest.ts"
 import { ground } from "./Grounding.ts"
 import { answerInJson } from "./JsonAnswer.ts"
-import { isBreaking } from "./Script.ts"
-import type { Fault, Script } from "./Script.ts"
+import { type Fault, isBreaking } from "./Fault.ts"
+import type { Script } from "./Script.ts"
 
 /** One chunk of a reply, not yet in Google's format. */
 export interface Chunk {

@@ -1,85 +1,7 @@
 import { demoAnswerTo } from "./DemoAnswers.ts"
-
-/** A fault or an unusual end of one answer. `after` is the number of chunks sent before it. */
-export type Fault =
-  /**
-   * An HTTP error in Google's format. `retryDelaySeconds` adds a RetryInfo, `perDay` names a daily quota, `inList` puts
-   * it into a list of one.
-   */
-  | {
-      readonly kind: "status"
-      readonly status: number
-      readonly retryDelaySeconds?: number
-      readonly perDay?: boolean
-      readonly inList?: boolean
-    }
-  /** A 502 with an HTML page, as from a proxy in front of Google. */
-  | { readonly kind: "html" }
-  /** The connection is reset before any header. */
-  | { readonly kind: "reset" }
-  /** No answer, ever. */
-  | { readonly kind: "hang" }
-  /** The prompt is refused: no candidates, `promptFeedback.blockReason` (default SAFETY). */
-  | { readonly kind: "blocked"; readonly reason?: string }
-  /** The reply ends with another finish reason than STOP, after some chunks of text (default 0: no text). */
-  | { readonly kind: "finish"; readonly reason: string; readonly after?: number }
-  /** STOP without text. */
-  | { readonly kind: "empty" }
-  /** A text that is not JSON, and one that fits no schema. */
-  | { readonly kind: "badjson" | "notfit" }
-  /** A normal reply with a thought before its text. */
-  | { readonly kind: "thoughts" }
-  | BreakingFault
-
-/** A fault that breaks the stream after some chunks (default 1). */
-export type BreakingFault =
-  | { readonly kind: BreakingKind; readonly after?: number }
-  /** An error event; `status` is 503 by default. */
-  | { readonly kind: "error"; readonly after?: number; readonly status?: number }
-
-/**
- * - `cut`: the stream ends normally, without a finish reason
- * - `drop`: the connection is closed in the middle of the body
- * - `stall`: nothing more is sent and the connection stays open
- * - `garbage`: an event with half a JSON document, then the stream ends
- * - `truncate`: the stream ends in the middle of an event
- */
-const BREAKING_KINDS = ["cut", "drop", "stall", "garbage", "truncate"] as const
-type BreakingKind = (typeof BREAKING_KINDS)[number]
-
-export const isBreaking = (fault: Fault): fault is BreakingFault =>
-  fault.kind === "error" || BREAKING_KINDS.some((kind) => kind === fault.kind)
-
-export const isFaultKind = (kind: unknown): kind is Fault["kind"] =>
-  [
-    "status",
-    "html",
-    "reset",
-    "hang",
-    "blocked",
-    "finish",
-    "empty",
-    "badjson",
-    "notfit",
-    "thoughts",
-    "error",
-    ...BREAKING_KINDS
-  ].some((known) => known === kind)
-
-/** A fault, and how many requests it hits. */
-export interface LimitedFault {
-  readonly fault: Fault
-  readonly times: number
-}
-
-/** A fault for prompts that contain `match`, sent to `model`; an absent field matches all. */
-export interface FaultRule {
-  readonly match?: string
-  readonly model?: string
-  /** How many requests it hits; unlimited when absent. */
-  readonly times?: number
-  readonly fault: Fault
-}
+import type { LimitedFault } from "./Fault.ts"
+import { readFault } from "./FaultWords.ts"
+import { MOST_CHUNKS, numberAfter, toCount } from "./WordArguments.ts"
 
 /** What the magic words of a prompt request. */
 export interface Script {
@@ -109,7 +31,6 @@ export interface Script {
   late?: { readonly millis: number; readonly text: string }
 }
 
-const MOST_CHUNKS = 10_000
 /** As fast as a model writes. */
 const demoChunkMillis = 60
 
@@ -138,7 +59,7 @@ const demoChunkMillis = 60
  * | word | the fault |
  * |---|---|
  * | `[[status CODE retry S perday list]]` | HTTP error CODE; optional: RetryInfo of S seconds, per-day quota, body in a list |
- * | `[[html]]`, `[[reset]]`, `[[hang]]` | see {@link Fault} |
+ * | `[[html]]`, `[[reset]]`, `[[hang]]` | see `Fault.ts` |
  * | `[[cut K]]`, `[[drop K]]`, `[[stall K]]`, `[[garbage K]]`, `[[truncate K]]` | after K chunks (default 1) |
  * | `[[error K status CODE]]` | an error event after K chunks (1), with CODE (503) |
  * | `[[blocked REASON]]` | refused prompt (SAFETY) |
@@ -164,45 +85,6 @@ export const readScript = (prompt: string): Script => {
   return script
 }
 
-/**
- * Parses the magic words of a request for a room's title. Those of the question's reply do not count, so that a fault is
- * not used up by both.
- *
- * | word | the title |
- * |---|---|
- * | `[[title TEXT]]` | is exactly TEXT; without it, the first words of the question |
- * | `[[title empty]]` | is empty |
- * | `[[title latency MS]]`, `[[title status CODE times N]]` and so on | the words of {@link readScript} with numbers |
- */
-export const readTitleScript = (prompt: string): Script => {
-  const { script, texts } = readOwnWords(prompt, "title")
-  return { ...script, say: texts[0] ?? prompt.trim().split(/\s+/, 4).join(" ") }
-}
-
-/**
- * Parses the magic words of a request for a room's summary: those of the exchanges that are summarised.
- *
- * | word | the summary |
- * |---|---|
- * | `[[summary TEXT]]` | has TEXT, after the summary so far; without any, it is the summary so far, or how many words it was asked about |
- * | `[[summary empty]]` | is empty |
- * | `[[summary latency MS]]`, `[[summary status CODE times N]]` and so on | the words of {@link readScript} with numbers |
- */
-export const readSummaryScript = (prompt: string): Script => {
-  const { script, texts } = readOwnWords(prompt, "summary")
-  const [, soFar] = /^Summary so far:\n([^]*?)\n\n(?:User: |\[file: )/.exec(prompt) ?? []
-  const parts = [...(soFar === undefined ? [] : [soFar]), ...texts]
-  return { ...script, say: parts.length > 0 ? parts.join(" ") : `A summary of ${prompt.split(/\s+/).length} words.` }
-}
-
-/** The magic words `[[NAME …]]`: what they say of the answer's way, and their texts. */
-const readOwnWords = (prompt: string, name: "title" | "summary") => {
-  const words = [...prompt.matchAll(new RegExp(`\\[\\[${name} ([^]*?)\\]\\]`, "g"))].map(([, word = ""]) => word)
-  const isText = (word: string) => !/^(?:empty$|(?:latency|status|finish) )/.test(word)
-  const others = words.filter((word) => !isText(word)).map((word) => `[[${word}]]`)
-  return { script: readScript(others.join(" ")), texts: words.filter(isText) }
-}
-
 const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyArray<string>) => {
   const number = toCount(args[0])
   if (word === "say") script.say = rest
@@ -224,58 +106,3 @@ const shapeReply = (script: Script, word: string, rest: string, args: ReadonlyAr
   const delay = numberAfter(args, "delay")
   if (delay !== undefined) script.chunkMillis = delay
 }
-
-const readFault = (word: string, args: ReadonlyArray<string>): Fault | undefined => {
-  const after = toCount(args[0], MOST_CHUNKS) ?? 1
-  const breaking = BREAKING_KINDS.find((kind) => kind === word)
-  if (breaking) return { kind: breaking, after }
-  switch (word) {
-    case "html":
-    case "reset":
-    case "hang":
-    case "empty":
-    case "badjson":
-    case "notfit":
-      return { kind: word }
-    case "error":
-      return { kind: "error", after, status: toStatus(args[args.indexOf("status") + 1]) ?? 503 }
-    case "blocked":
-      return { kind: "blocked", reason: isReason(args[0]) ? args[0] : "SAFETY" }
-    case "finish":
-      if (!isReason(args[0])) return undefined
-      return { kind: "finish", reason: args[0], after: toCount(args[1], MOST_CHUNKS) ?? 0 }
-    case "status":
-      return readStatus(args)
-    default:
-      return undefined
-  }
-}
-
-const readStatus = (args: ReadonlyArray<string>): Fault | undefined => {
-  const status = toStatus(args[0])
-  if (status === undefined) return undefined
-  const retryDelaySeconds = numberAfter(args, "retry")
-  return {
-    kind: "status",
-    status,
-    perDay: args.includes("perday"),
-    inList: args.includes("list"),
-    ...(retryDelaySeconds === undefined ? {} : { retryDelaySeconds })
-  }
-}
-
-const isReason = (arg: string | undefined): arg is string => arg !== undefined && /^[A-Z_]+$/.test(arg)
-
-const toStatus = (arg: string | undefined): number | undefined =>
-  arg !== undefined && /^[45]\d\d$/.test(arg) ? Number(arg) : undefined
-
-const toNumber = (arg: string | undefined): number | undefined =>
-  arg !== undefined && /^\d+(\.\d+)?$/.test(arg) ? Number(arg) : undefined
-
-const toCount = (arg: string | undefined, most = 1_000_000): number | undefined => {
-  const number = toNumber(arg)
-  return number === undefined ? undefined : Math.min(Math.floor(number), most)
-}
-
-const numberAfter = (args: ReadonlyArray<string>, name: string): number | undefined =>
-  args.includes(name) ? toNumber(args[args.indexOf(name) + 1]) : undefined

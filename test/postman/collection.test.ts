@@ -5,7 +5,8 @@ import { Ajv2020 } from "ajv/dist/2020.js"
 import { assert, describe, it } from "vitest"
 import { faultsOf, makeCollection, makeFiles, type PostmanItem } from "../../scripts/postman/Collection.ts"
 import { openApiFile, readOpenApi } from "../../scripts/postman/OpenApi.ts"
-import { folders, requestsOf } from "../../scripts/postman/requests.ts"
+import { requestsOf } from "../../scripts/postman/Entries.ts"
+import { folders } from "../../scripts/postman/requests.ts"
 
 const root = new URL("../../", import.meta.url)
 const read = (file: string) => readFileSync(new URL(file, root), "utf8")
