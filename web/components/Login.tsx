@@ -13,8 +13,33 @@ const points = [
   ["As HTTP", "Each action here shows its request as curl, and the server's answer."]
 ] as const
 
-export const Login = () => {
-  const challenge = useSignal<Challenge | undefined>(undefined)
+const Top = () => (
+  <header class="login-top">
+    <span class="brand">Gemini chat</span>
+    <nav aria-label="Page">
+      <a href={`${baseUrl}/docs`}>API reference</a>
+      <ThemeButton />
+    </nav>
+  </header>
+)
+
+const Pitch = () => (
+  <section class="pitch" aria-labelledby="pitch">
+    <h1 id="pitch">A chat backend you can watch at work</h1>
+    <p>Log in, ask something, and see the reply being written, with each request beside it.</p>
+    <dl>
+      {points.map(([term, text]) => (
+        <div key={term}>
+          <dt>{term}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
+  </section>
+)
+
+/** Runs an action, and says while it runs that the form is busy, and afterwards why it failed. */
+const useAction = () => {
   const isBusy = useSignal(false)
   const error = useSignal<string | undefined>(undefined)
 
@@ -29,6 +54,12 @@ export const Login = () => {
       isBusy.value = false
     }
   }
+  return { error, isBusy, run }
+}
+
+export const Login = () => {
+  const challenge = useSignal<Challenge | undefined>(undefined)
+  const { error, isBusy, run } = useAction()
   const askForCode = (mobile: string) =>
     run(async () => {
       challenge.value = { ...(await sendCode(mobile)), mobile }
@@ -41,26 +72,9 @@ export const Login = () => {
 
   return (
     <div class="login">
-      <header class="login-top">
-        <span class="brand">Gemini chat</span>
-        <nav aria-label="Page">
-          <a href={`${baseUrl}/docs`}>API reference</a>
-          <ThemeButton />
-        </nav>
-      </header>
+      <Top />
       <main class="login-main">
-        <section class="pitch" aria-labelledby="pitch">
-          <h1 id="pitch">A chat backend you can watch at work</h1>
-          <p>Log in, ask something, and see the reply being written, with each request beside it.</p>
-          <dl>
-            {points.map(([term, text]) => (
-              <div key={term}>
-                <dt>{term}</dt>
-                <dd>{text}</dd>
-              </div>
-            ))}
-          </dl>
-        </section>
+        <Pitch />
         <section class="card" aria-labelledby="login">
           <div class="card-title">
             <h2 id="login">Log in</h2>

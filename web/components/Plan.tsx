@@ -57,6 +57,68 @@ const useLeaving = () => {
 /** Whether a subscriber can change to another price. */
 const hasChoice = (): boolean => plans.value.flatMap(({ prices }) => prices).length > 1
 
+interface SummaryProps {
+  readonly subscription: Subscription
+}
+
+/** The plan that a user has, and what is left of the day's prompts. */
+const Summary = ({ subscription }: SummaryProps) => (
+  <div class="plan">
+    <h3>
+      {tierName(subscription.tier)}
+      <HttpButton
+        label="plan"
+        operations={[
+          "GET /subscription/status",
+          "GET /plans",
+          "POST /subscribe/:plan",
+          "POST /subscription/portal",
+          "POST /subscription/cancel",
+          "POST /subscription/reactivate"
+        ]}
+      />
+    </h3>
+    {factsOf(subscription).map((fact) => (
+      <p key={fact}>{fact}</p>
+    ))}
+    <QuotaMeter />
+  </div>
+)
+
+interface ActionsProps extends SummaryProps {
+  readonly change: (action: () => Promise<Subscription>) => () => void
+  readonly openPortal: () => void
+}
+
+const Actions = ({ change, openPortal, subscription }: ActionsProps) => (
+  <div class="dialog-actions">
+    {subscription.status !== null && (
+      <button type="button" class="button" onClick={openPortal}>
+        {subscription.tier !== "basic" && hasChoice() ? "Change the plan, cards and invoices" : "Cards and invoices"}
+      </button>
+    )}
+    {subscription.tier !== "basic" && subscription.cancelAt === null && (
+      <button type="button" class="button" onClick={change(cancelSubscription)}>
+        Cancel {tierName(subscription.tier)}
+      </button>
+    )}
+    {subscription.cancelAt !== null && (
+      <button type="button" class="button main" onClick={change(reactivate)}>
+        Keep {tierName(subscription.tier)}
+      </button>
+    )}
+  </div>
+)
+
+const StripeLink = ({ address }: { readonly address: string }) => (
+  <p class="outcome">
+    <a href={address} target="_blank" rel="noopener">
+      Continue at Stripe
+    </a>{" "}
+    in another tab. This page follows when you come back.
+  </p>
+)
+
 export const Plan = () => {
   const loaded = useLoaded(async () => {
     const [subscription] = await Promise.all([loadSubscription(), loadPlans()])
@@ -73,54 +135,12 @@ export const Plan = () => {
     <Loaded from={loaded}>
       {(subscription) => (
         <>
-          <div class="plan">
-            <h3>
-              {tierName(subscription.tier)}
-              <HttpButton
-                label="plan"
-                operations={[
-                  "GET /subscription/status",
-                  "GET /plans",
-                  "POST /subscribe/:plan",
-                  "POST /subscription/portal",
-                  "POST /subscription/cancel",
-                  "POST /subscription/reactivate"
-                ]}
-              />
-            </h3>
-            {factsOf(subscription).map((fact) => (
-              <p key={fact}>{fact}</p>
-            ))}
-            <QuotaMeter />
-          </div>
+          <Summary subscription={subscription} />
           {subscription.tier === "basic" && (
             <Offers choose={(plan, interval) => void leave(() => openCheckout(plan, interval))} />
           )}
-          <div class="dialog-actions">
-            {subscription.status !== null && (
-              <button type="button" class="button" onClick={() => void leave(openPortal)}>
-                {subscription.tier !== "basic" && hasChoice() ? "Change the plan, cards and invoices" : "Cards and invoices"}
-              </button>
-            )}
-            {subscription.tier !== "basic" && subscription.cancelAt === null && (
-              <button type="button" class="button" onClick={change(cancelSubscription)}>
-                Cancel {tierName(subscription.tier)}
-              </button>
-            )}
-            {subscription.cancelAt !== null && (
-              <button type="button" class="button main" onClick={change(reactivate)}>
-                Keep {tierName(subscription.tier)}
-              </button>
-            )}
-          </div>
-          {address.value !== undefined && (
-            <p class="outcome">
-              <a href={address.value} target="_blank" rel="noopener">
-                Continue at Stripe
-              </a>{" "}
-              in another tab. This page follows when you come back.
-            </p>
-          )}
+          <Actions subscription={subscription} change={change} openPortal={() => void leave(openPortal)} />
+          {address.value !== undefined && <StripeLink address={address.value} />}
         </>
       )}
     </Loaded>

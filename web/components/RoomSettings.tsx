@@ -43,31 +43,63 @@ const useDraft = ({ model, summary, systemPrompt, temperature, thinking, tools }
   summary: useSignal(summary === null ? "" : String(summary))
 })
 
+type Draft = ReturnType<typeof useDraft>
+
+/** Stores the draft for a room whose model is this one, and closes the dialog. */
+const save = async (room: Room, draft: Draft, model: ModelInfo | undefined, level: Room["thinking"]["level"]) => {
+  const saved = await attempt(async () => {
+    await changeRoom(room.id, {
+      model: draft.model.value === "" ? null : draft.model.value,
+      systemPrompt: draft.prompt.value === "" ? null : draft.prompt.value,
+      temperature: draft.temperature.value === "" ? null : Number(draft.temperature.value),
+      thinking: { level, summaries: draft.summaries.value },
+      tools: draft.tools.value.filter((tool) => model?.tools.includes(tool)),
+      summary: draft.summary.value === "" ? null : draft.summary.value === "true"
+    })
+    return true
+  })
+  if (saved === true) closeDialog()
+}
+
+const Instructions = ({ prompt }: Pick<Draft, "prompt">) => {
+  const id = useId()
+  return (
+    <div class="field">
+      <label for={id}>Instructions for the model</label>
+      <textarea
+        id={id}
+        rows={4}
+        maxLength={longestPrompt}
+        value={prompt.value}
+        onInput={(event) => (prompt.value = event.currentTarget.value)}
+      />
+    </div>
+  )
+}
+
+interface CheckProps {
+  readonly label: string
+  readonly checked: boolean
+  readonly onChange: (checked: boolean) => void
+}
+
+const Check = ({ checked, label, onChange }: CheckProps) => (
+  <label class="check">
+    <input type="checkbox" checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} />
+    {label}
+  </label>
+)
+
 export const RoomSettings = ({ room }: { readonly room: Room }) => {
   const draft = useDraft(room)
-  const promptId = useId()
   const model = models.value.find(({ id }) => id === draft.model.value) ?? defaultModel.value
   const level = model?.thinking?.levels.find((known) => known === draft.level.value) ?? null
-  const save = async () => {
-    const saved = await attempt(async () => {
-      await changeRoom(room.id, {
-        model: draft.model.value === "" ? null : draft.model.value,
-        systemPrompt: draft.prompt.value === "" ? null : draft.prompt.value,
-        temperature: draft.temperature.value === "" ? null : Number(draft.temperature.value),
-        thinking: { level, summaries: draft.summaries.value },
-        tools: draft.tools.value.filter((tool) => model?.tools.includes(tool)),
-        summary: draft.summary.value === "" ? null : draft.summary.value === "true"
-      })
-      return true
-    })
-    if (saved === true) closeDialog()
-  }
   return (
     <Dialog title="Room settings">
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          void save()
+          void save(room, draft, model, level)
         }}
       >
         <Select
@@ -76,16 +108,7 @@ export const RoomSettings = ({ room }: { readonly room: Room }) => {
           choices={modelChoices()}
           onChange={(value) => (draft.model.value = value)}
         />
-        <div class="field">
-          <label for={promptId}>Instructions for the model</label>
-          <textarea
-            id={promptId}
-            rows={4}
-            maxLength={longestPrompt}
-            value={draft.prompt.value}
-            onInput={(event) => (draft.prompt.value = event.currentTarget.value)}
-          />
-        </div>
+        <Instructions prompt={draft.prompt} />
         <Field
           label="Temperature"
           name="temperature"
@@ -101,25 +124,20 @@ export const RoomSettings = ({ room }: { readonly room: Room }) => {
           choices={levelChoices(model)}
           onChange={(value) => (draft.level.value = value)}
         />
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={draft.summaries.value}
-            onChange={(event) => (draft.summaries.value = event.currentTarget.checked)}
-          />
-          Show summaries of its thoughts
-        </label>
+        <Check
+          label="Show summaries of its thoughts"
+          checked={draft.summaries.value}
+          onChange={(checked) => (draft.summaries.value = checked)}
+        />
         {model?.tools.map((tool) => (
-          <label key={tool} class="check">
-            <input
-              type="checkbox"
-              checked={draft.tools.value.includes(tool)}
-              onChange={({ currentTarget: { checked } }) =>
-                (draft.tools.value = checked ? [...draft.tools.value, tool] : draft.tools.value.filter((known) => known !== tool))
-              }
-            />
-            {toolLabels[tool]}
-          </label>
+          <Check
+            key={tool}
+            label={toolLabels[tool]}
+            checked={draft.tools.value.includes(tool)}
+            onChange={(checked) =>
+              (draft.tools.value = checked ? [...draft.tools.value, tool] : draft.tools.value.filter((known) => known !== tool))
+            }
+          />
         ))}
         <Select
           label="What a long room has no place for"

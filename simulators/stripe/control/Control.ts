@@ -88,14 +88,9 @@ export interface StripeSimulatorControl {
   reset(): void
 }
 
-export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
-  const { account, faults, requests, webhooks } = simulation
-  return {
-    now: () => account.now(),
-    advance: ({ days = 0, seconds = 0 }) => {
-      simulation.advance(days * daySeconds + seconds)
-      return account.now()
-    },
+/** What customers do at the checkout and with their subscriptions. */
+const customerControls = (account: Account) =>
+  ({
     setCard: ({ card, customer }) => {
       account.state.cards[account.get("customer", customer).id] = card
     },
@@ -124,7 +119,12 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
       if (status === "canceled") endSubscription(account, subscription, "cancellation_requested")
       else setStatus(account, subscription, status)
       return structuredClone(subscription)
-    },
+    }
+  }) satisfies Partial<StripeSimulatorControl>
+
+/** What becomes of payments. */
+const paymentControls = (account: Account) =>
+  ({
     refund: ({ amount, charge }) =>
       structuredClone(makeRefundOf(account, findCharge(account, charge), { amount, reason: null, metadata: {} })),
     openDispute: ({ charge, reason = "fraudulent" }) =>
@@ -133,9 +133,12 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
       const dispute = account.get("dispute", id)
       closeDispute(account, dispute, outcome)
       return structuredClone(dispute)
-    },
-    addFault: (rule) => faults.add(rule),
-    clearFaults: () => faults.clear(),
+    }
+  }) satisfies Partial<StripeSimulatorControl>
+
+/** What becomes of webhooks on their way. */
+const webhookControls = ({ account, webhooks }: Pick<Simulation, "account" | "webhooks">) =>
+  ({
     holdWebhooks: () => webhooks.hold(),
     heldWebhooks: () => [...webhooks.held()],
     releaseWebhooks: (input = {}) => webhooks.release(input),
@@ -155,13 +158,28 @@ export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
       account.state.secrets[endpoint.id] = { current: secret, old, oldEndsAt: realSeconds() + overlapSeconds }
       return secret
     },
-    requests: (filter) => requests.list(filter),
     deliveries: (filter) => webhooks.deliveries(filter),
     idle: async ({ timeoutMillis = 10_000 } = {}) => {
       const end = Date.now() + timeoutMillis
       while (!webhooks.isIdle() && Date.now() < end) await sleep(5)
       return webhooks.isIdle()
+    }
+  }) satisfies Partial<StripeSimulatorControl>
+
+export const makeControl = (simulation: Simulation): StripeSimulatorControl => {
+  const { account, faults, requests } = simulation
+  return {
+    ...customerControls(account),
+    ...paymentControls(account),
+    ...webhookControls(simulation),
+    now: () => account.now(),
+    advance: ({ days = 0, seconds = 0 }) => {
+      simulation.advance(days * daySeconds + seconds)
+      return account.now()
     },
+    addFault: (rule) => faults.add(rule),
+    clearFaults: () => faults.clear(),
+    requests: (filter) => requests.list(filter),
     snapshot: () => simulation.snapshot(),
     restore: (snapshot) => simulation.restore(snapshot),
     reset: () => simulation.reset()
