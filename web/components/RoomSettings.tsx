@@ -90,6 +90,26 @@ const Check = ({ checked, label, onChange }: CheckProps) => (
   </label>
 )
 
+interface ToolsProps {
+  readonly offered: ModelInfo["tools"]
+  readonly chosen: Draft["tools"]
+}
+
+const Tools = ({ chosen, offered }: ToolsProps) => (
+  <>
+    {offered.map((tool) => (
+      <Check
+        key={tool}
+        label={toolLabels[tool]}
+        checked={chosen.value.includes(tool)}
+        onChange={(checked) =>
+          (chosen.value = checked ? [...chosen.value, tool] : chosen.value.filter((known) => known !== tool))
+        }
+      />
+    ))}
+  </>
+)
+
 export const RoomSettings = ({ room }: { readonly room: Room }) => {
   const draft = useDraft(room)
   const model = models.value.find(({ id }) => id === draft.model.value) ?? defaultModel.value
@@ -129,16 +149,7 @@ export const RoomSettings = ({ room }: { readonly room: Room }) => {
           checked={draft.summaries.value}
           onChange={(checked) => (draft.summaries.value = checked)}
         />
-        {model?.tools.map((tool) => (
-          <Check
-            key={tool}
-            label={toolLabels[tool]}
-            checked={draft.tools.value.includes(tool)}
-            onChange={(checked) =>
-              (draft.tools.value = checked ? [...draft.tools.value, tool] : draft.tools.value.filter((known) => known !== tool))
-            }
-          />
-        ))}
+        {model !== undefined && <Tools offered={model.tools} chosen={draft.tools} />}
         <Select
           label="What a long room has no place for"
           value={draft.summary.value}
