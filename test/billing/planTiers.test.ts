@@ -99,27 +99,37 @@ describe("decide_tier with several plans", () => {
   })
 
   it("gives the end of the last plan as pro_until, from which the number of running replies follows", async () => {
-    for (const cases of [
-      [{ plan: "lite", status: "past_due", since: 2 }],
-      [{ plan: "max", status: "past_due", since: 6 }],
-      [
-        { plan: "max", status: "past_due", since: 6 },
-        { plan: "lite", status: "past_due", since: 2 }
-      ],
-      [{ plan: "gold", status: "active" }],
-      []
+    for (const { cases, paid } of [
+      { cases: [{ plan: "lite", status: "past_due", since: 2 }], paid: [true, true, true, false] },
+      { cases: [{ plan: "max", status: "past_due", since: 6 }], paid: [true, false, false, false] },
+      {
+        cases: [
+          { plan: "max", status: "past_due", since: 6 },
+          { plan: "lite", status: "past_due", since: 2 }
+        ],
+        paid: [true, true, true, false]
+      },
+      { cases: [{ plan: "gold", status: "active" }], paid: [false, false, false, false] },
+      { cases: [], paid: [false, false, false, false] }
     ]) {
       const user = await newUser(...cases)
       await decide(user)
-      const isPaid = async (day: number) => {
-        const [row] = await database.query<{ paid: boolean }>(
-          "select coalesce(pro_until > now() + make_interval(days => $2), false) as paid from users where id = $1",
-          [user, day]
-        )
-        return row?.paid
-      }
-      for (const [day, tier] of (await tiersAfter(user, 0, 2, 4, 6)).entries())
-        assert.strictEqual(await isPaid(2 * day), tier !== "basic", `${JSON.stringify(cases)} after ${2 * day} days`)
+      const days = [0, 2, 4, 6]
+      const rows = await database.query<{ paid: boolean }>(
+        `select coalesce(pro_until > now() + make_interval(days => d), false) as paid
+          from users, unnest($2::int[]) with ordinality as x (d, n) where id = $1 order by n`,
+        [user, days]
+      )
+      assert.deepStrictEqual(
+        rows.map((row) => row.paid),
+        paid,
+        JSON.stringify(cases)
+      )
+      assert.deepStrictEqual(
+        (await tiersAfter(user, ...days)).map((tier) => tier !== "basic"),
+        paid,
+        JSON.stringify(cases)
+      )
     }
   })
 
