@@ -66,3 +66,4 @@ for (const file of output) {
 writeFileSync(join(folder, "openapi.json"), JSON.stringify(JSON.parse(readFileSync("openapi.json", "utf8"))))
 
 await buildPage(join(folder, "web"), { compress: true })
+process.stdout.write(`${folder}: written\n`)

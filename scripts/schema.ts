@@ -16,6 +16,7 @@ try {
   await client.connect()
   const schema = await readSchema(async (sql) => (await client.query(sql)).rows)
   writeFileSync(new URL("../migrations/schema.sql", import.meta.url), schemaFile(schema))
+  process.stdout.write("migrations/schema.sql: written\n")
 } finally {
   await client.end()
   await postgres.stop()

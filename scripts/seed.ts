@@ -2,8 +2,8 @@ import { existsSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 
 /**
- * `npm run seed`: fills the `npm run dev` that listens at `PORT` with three people, through its own API. Repeating it adds
- * nothing to people who have rooms.
+ * `npm run seed`: creates three users with rooms in the `npm run dev` that listens at `PORT`, through its API. Running it
+ * again adds no rooms to users who have some.
  */
 if (existsSync(".env")) process.loadEnvFile(".env")
 
@@ -48,7 +48,7 @@ interface Person {
   readonly name: string
   readonly mobile: string
   readonly token: string
-  /** Whether an earlier run has made the person's rooms. */
+  /** Whether an earlier run has created the person's rooms. */
   readonly hasRooms: boolean
 }
 
@@ -131,12 +131,13 @@ const seedAlan = async () => {
 
 try {
   await requireDevelopment()
+  process.stderr.write("Asking questions; this takes half a minute.\n")
   for (const seed of [seedAda, seedGrace, seedAlan]) {
     const { mobile, name, note, token } = await seed()
     process.stdout.write(`\n${name}, ${mobile}: ${note}\nTOKEN=${token}\n`)
   }
   process.stdout.write(
-    `\nThe tokens are for "Authorization: Bearer $TOKEN". To log in again, ask for a code of the number: it is in the response.\n`
+    `\nThe tokens are for "Authorization: Bearer $TOKEN". To log in again, ask for a code of the number: the response contains it.\n`
   )
 } catch (error) {
   if (!(error instanceof SeedError)) throw error

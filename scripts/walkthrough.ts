@@ -22,7 +22,7 @@ export const stepsOf = (readme: string): ReadonlyArray<Step> => {
   })
 }
 
-/** `npm run walkthrough`: runs the walk-through against the `npm run dev` that listens at `PORT`. */
+/** `npm run try`: runs the walk-through against the `npm run dev` that listens at `PORT`. */
 const run = async () => {
   const host = `localhost:${process.env["PORT"] ?? "3000"}`
   const isUp = await fetch(`http://${host}/healthz`).then(

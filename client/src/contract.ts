@@ -34,9 +34,9 @@ export interface AskSettings {
   readonly model?: string | null
   /** Null: the model's default. */
   readonly temperature?: number | null
-  /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
+  /** `search` lets the model search with Google, `url` lets it read web pages whose addresses are in the conversation. */
   readonly tools?: ReadonlyArray<"search" | "url">
-  /** Instructions that the model gets with every question. */
+  /** Instructions for the model, sent with every question. */
   readonly systemPrompt?: string | null
   /** Tokens that the answer may have, thoughts included; at most those of the model for the user's tier and its level of thinking. */
   readonly maxOutputTokens?: number
@@ -50,7 +50,7 @@ export interface Attachment {
   readonly name: string
   readonly type: string
   readonly bytes: number
-  /** Whether the file was deleted since. */
+  /** Whether the file has been deleted. */
   readonly deleted: boolean
 }
 
@@ -78,7 +78,7 @@ export interface ChangePassword {
 export interface Chatroom {
   readonly id: string
   readonly title: string
-  /** Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen. */
+  /** Where the title comes from: `default` is the title of a room without a question, `words` the first words of the first question, `model` a model, `user` the user. */
   readonly titleSource: "default" | "words" | "model" | "user"
   readonly systemPrompt: string | null
   /** Null: the server's default model. */
@@ -86,9 +86,9 @@ export interface Chatroom {
   readonly temperature: number | null
   readonly thinking: Thinking
   readonly tools: ReadonlyArray<"search" | "url">
-  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  /** Whether messages that no longer fit into a prompt are summarised. Null: the server's default (`ROOM_SUMMARIES`). */
   readonly summary: boolean | null
-  /** The message on which the room stands: the end of its active branch. Null until the first question. */
+  /** The head: the last message of the active branch. Null until the first question. */
   readonly headId: string | null
   readonly pinned: boolean
   /** Null unless archived. */
@@ -165,16 +165,16 @@ export interface CreateApiKey {
 
 export interface CreateChatroom {
   readonly title?: string
-  /** Instructions that the model gets with every question. */
+  /** Instructions for the model, sent with every question. */
   readonly systemPrompt?: string | null
   /** Null: the server's default model. */
   readonly model?: string | null
   /** Null: the model's default. */
   readonly temperature?: number | null
   readonly thinking?: ThinkingInput
-  /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
+  /** `search` lets the model search with Google, `url` lets it read web pages whose addresses are in the conversation. */
   readonly tools?: ReadonlyArray<"search" | "url">
-  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  /** Whether messages that no longer fit into a prompt are summarised. Null: the server's default (`ROOM_SUMMARIES`). */
   readonly summary?: boolean | null
 }
 
@@ -202,7 +202,7 @@ export interface DeltaData {
   readonly text: string
 }
 
-/** What is taken off each invoice: a percentage or an amount. */
+/** The reduction of each invoice: a percentage or an amount. */
 export interface Discount {
   readonly name: string | null
   /** The promotion code; null when it was given without one. */
@@ -266,7 +266,7 @@ export interface ExportedEvent {
 export interface ExportedFile {
   readonly id: string
   readonly name: string
-  /** The media type, which the bytes were checked against. */
+  /** The media type; the bytes were checked against it. */
   readonly type: string
   readonly bytes: number
   /** In hexadecimal. */
@@ -329,18 +329,18 @@ export interface Feedback {
 export interface File {
   readonly id: string
   readonly name: string
-  /** The media type, which the bytes were checked against. */
+  /** The media type; the bytes were checked against it. */
   readonly type: string
   readonly bytes: number
   /** In hexadecimal. */
   readonly sha256: string
-  /** Tokens that it takes of a prompt, by an estimate. */
+  /** Estimated tokens in a prompt. */
   readonly tokens: number
   /** Pixels of an image. */
   readonly width: number | null
   /** Pixels of an image. */
   readonly height: number | null
-  /** Pages of a PDF; null when its structure does not tell. */
+  /** Pages of a PDF; null when they cannot be counted. */
   readonly pages: number | null
   readonly createdAt: string
   /** When it is deleted, unless a question uses it before; null once one does. */
@@ -390,18 +390,18 @@ export interface Health {
 /** A chatroom as it was exported. */
 export interface ImportChatroom {
   readonly title: string
-  /** Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen. */
+  /** Where the title comes from: `default` is the title of a room without a question, `words` the first words of the first question, `model` a model, `user` the user. */
   readonly titleSource?: "default" | "words" | "model" | "user"
-  /** Instructions that the model gets with every question. */
+  /** Instructions for the model, sent with every question. */
   readonly systemPrompt?: string | null
   /** Null: the server's default model. */
   readonly model?: string | null
   /** Null: the model's default. */
   readonly temperature?: number | null
   readonly thinking?: ThinkingInput
-  /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
+  /** `search` lets the model search with Google, `url` lets it read web pages whose addresses are in the conversation. */
   readonly tools?: ReadonlyArray<"search" | "url">
-  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  /** Whether messages that no longer fit into a prompt are summarised. Null: the server's default (`ROOM_SUMMARIES`). */
   readonly summary?: boolean | null
   /** The message on which the room stands; by default the last one. */
   readonly headId?: string | null
@@ -413,7 +413,7 @@ export interface ImportChatroom {
 export interface ImportedChatroom {
   readonly id: string
   readonly title: string
-  /** Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen. */
+  /** Where the title comes from: `default` is the title of a room without a question, `words` the first words of the first question, `model` a model, `user` the user. */
   readonly titleSource: "default" | "words" | "model" | "user"
   readonly systemPrompt: string | null
   /** Null: the server's default model. */
@@ -421,9 +421,9 @@ export interface ImportedChatroom {
   readonly temperature: number | null
   readonly thinking: Thinking
   readonly tools: ReadonlyArray<"search" | "url">
-  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  /** Whether messages that no longer fit into a prompt are summarised. Null: the server's default (`ROOM_SUMMARIES`). */
   readonly summary: boolean | null
-  /** The message on which the room stands: the end of its active branch. Null until the first question. */
+  /** The head: the last message of the active branch. Null until the first question. */
   readonly headId: string | null
   readonly pinned: boolean
   /** Null unless archived. */
@@ -506,12 +506,12 @@ export interface Invoice {
   readonly status: string
   /** In minor units, tax and discounts included; negative for a credit. */
   readonly total: number
-  /** What of it is tax. */
+  /** The tax in it. */
   readonly tax: number
   readonly currency: string
   readonly createdAt: string
   readonly paidAt: string | null
-  /** The page at Stripe that shows it, and where an open one is paid. */
+  /** The page at Stripe that shows the invoice and takes the payment of an open one. */
   readonly url: string | null
   readonly pdfUrl: string | null
 }
@@ -570,7 +570,7 @@ export interface Message {
   readonly status: "queued" | "processing" | "waiting" | "completed" | "failed" | "cancelled"
   /** The question that the reply answers. */
   readonly replyTo: string | null
-  /** The message before it on its branch: of a question the reply that it follows, null for a first question; of a reply its question. */
+  /** The message before it on its branch: for a question the reply that it follows (null for a first question), for a reply its question. */
   readonly parentId: string | null
   readonly versions: Versions
   /** The newer reply to the same question. */
@@ -579,7 +579,7 @@ export interface Message {
   readonly attempt: number
   /** Gemini's finish reason. */
   readonly finishReason: string | null
-  /** Whether the text lacks its end: the model ran out of tokens, or the text reached 1 MiB in UTF-8, where a reply is cut. */
+  /** Whether the end of the text is missing: the model ran out of tokens, or the text reached the limit of 1 MiB in UTF-8. */
   readonly truncated: boolean
   /** Why the reply failed. */
   readonly error: ReplyError | null
@@ -601,7 +601,7 @@ export interface Message {
   readonly searchSuggestions: string | null
   /** The addresses that were read. */
   readonly urls: ReadonlyArray<ReadUrl>
-  /** Tools of the reply's settings that it was made without: the day's searches were used up, or the model does not have the room's tool. */
+  /** Tools of the settings that were not used, because the day's searches were used up or the model does not have the tool. */
   readonly toolsSkipped: ReadonlyArray<"search" | "url">
   /** The files of the question. */
   readonly attachments: ReadonlyArray<Attachment>
@@ -621,7 +621,7 @@ export interface MessagePage {
 
 /** A model that answers questions. */
 export interface Model {
-  /** What `model` of a chatroom takes. */
+  /** The value of `model` of a chatroom. */
   readonly id: string
   readonly name: string
   /** Whether it answers in rooms that choose no model. */
@@ -630,7 +630,7 @@ export interface Model {
   readonly available: boolean
   /** The lowest tier that has it. */
   readonly requiredTier: string
-  /** The levels of thinking that the user's tier may choose, and the one that it has without a choice; null when it cannot be set. */
+  /** The levels of thinking that the user's tier may choose, and the default; null when thinking cannot be set. */
   readonly thinking: {
     readonly levels: ReadonlyArray<"minimal" | "low" | "medium" | "high">
     readonly default: "minimal" | "low" | "medium" | "high" | null
@@ -719,7 +719,7 @@ export interface PasswordLogin {
 
 /** A plan with its prices and limits. */
 export interface Plan {
-  /** `basic`, or what `POST /subscribe/{plan}` takes. */
+  /** `basic`, or the `plan` of `POST /subscribe/{plan}`. */
   readonly id: string
   readonly name: string
   /** Empty for Basic, which costs nothing. */
@@ -729,7 +729,7 @@ export interface Plan {
   readonly models: ReadonlyArray<string>
   /** The tools that any of its models has. */
   readonly tools: ReadonlyArray<"search" | "url">
-  /** Days that cost nothing, for a number that never had a trial. */
+  /** Free days, for a number that never had a trial. */
   readonly trialDays: number
 }
 
@@ -757,7 +757,7 @@ export interface PlanPrice {
   /** In minor units of the currency; null when the price has no single amount. */
   readonly amount: number | null
   readonly currency: string
-  /** Whether tax is added to the amount (`exclusive`), is part of it (`inclusive`), or neither is said (`unspecified`). */
+  /** Whether tax is added to the amount (`exclusive`), included in it (`inclusive`), or not specified (`unspecified`). */
   readonly taxBehavior: string
 }
 
@@ -960,7 +960,7 @@ export interface SignUp {
 
 /** A web page that the reply relies on. */
 export interface Source {
-  /** As Google gave it: often an address of Google that redirects to the page, for some days. The server does not resolve it. */
+  /** As Google sent it: often an address of Google that redirects to the page and expires after some days. The server does not resolve it. */
   readonly url: string
   /** The page's title, or its domain. */
   readonly title: string
@@ -1075,18 +1075,18 @@ export interface Tokens {
 }
 
 export interface UpdateChatroom {
-  /** Null: an automatic title from the first question, as if none was chosen. */
+  /** Null: an automatic title from the first question, as for a room created without a title. */
   readonly title?: string | null
-  /** Instructions that the model gets with every question. */
+  /** Instructions for the model, sent with every question. */
   readonly systemPrompt?: string | null
   /** Null: the server's default model. */
   readonly model?: string | null
   /** Null: the model's default. */
   readonly temperature?: number | null
   readonly thinking?: ThinkingInput
-  /** `search` lets the model search with Google, `url` lets it read addresses that the question names. */
+  /** `search` lets the model search with Google, `url` lets it read web pages whose addresses are in the conversation. */
   readonly tools?: ReadonlyArray<"search" | "url">
-  /** Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`). */
+  /** Whether messages that no longer fit into a prompt are summarised. Null: the server's default (`ROOM_SUMMARIES`). */
   readonly summary?: boolean | null
   readonly headId?: string
   readonly pinned?: boolean
@@ -1301,7 +1301,7 @@ export interface Operations {
     readonly body: PasswordLogin
     readonly response: Login
   }
-  /** Exchange the refresh token. The previous token works for ten more seconds; an older one ends the session. */
+  /** Exchange the refresh token. If the response is lost, repeat the request with the same token: that works for an hour, until the new token has been used. After that, using the old token ends the session. */
   "POST /auth/refresh": {
     readonly body?: Refresh
     readonly response: Tokens
@@ -1347,17 +1347,17 @@ export interface Operations {
   "DELETE /user/me": {
     readonly response: undefined
   }
-  /** Export all of the user's data. One JSON file, streamed. One export of a user runs at once, of the account or of a room; more wait for three seconds, then get 429. */
+  /** Export all of the user's data. One JSON file, streamed. A user may run one export at a time, of the account or of a room; further ones wait up to three seconds, then get 429. */
   "GET /user/me/export": {
     readonly query?: {
-      /** Whether messages have their `thoughts`. */
+      /** Whether messages include their `thoughts`. */
       readonly thoughts?: boolean | undefined
       /** Instead of the access token, for clients that cannot send headers. */
       readonly ticket?: string | undefined
     }
     readonly response: UserExport
   }
-  /** Create a ticket for the export of the account. For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour. */
+  /** Create a ticket for the export of the account. For a download that a browser starts from a link. The ticket is valid for one request within 60 seconds. A user may create 300 tickets an hour. */
   "POST /user/me/export-ticket": {
     readonly response: Ticket
   }
@@ -1365,7 +1365,7 @@ export interface Operations {
   "GET /user/usage": {
     readonly response: UsageByDay
   }
-  /** Create an API key. For programs: the key is sent like an access token and counts as its user. It works on `/chatroom`, `/files`, `/search`, `/models` and `/v1` and deletes nothing; every other route answers 403 `key_not_allowed`. It ends when it is deleted, when it expires, and when the password is reset. A user may have 20. */
+  /** Create an API key. For programs: the key is sent like an access token and acts as its user. It works on `/chatroom`, `/files`, `/ai/chat`, `/search`, `/models` and `/v1`, but not for deletions; other routes answer 403 `key_not_allowed`. It ends when it is deleted, when it expires, and when the password is reset. A user may have 20 keys. */
   "POST /user/keys": {
     readonly body: CreateApiKey
     readonly response: NewApiKey
@@ -1380,7 +1380,7 @@ export interface Operations {
     }
     readonly response: ApiKeyPage
   }
-  /** Delete an API key. It ends at once at every process, with the streams that it opened. */
+  /** Delete an API key. The key and its open streams end at once, at every process. */
   "DELETE /user/keys/:id": {
     readonly params: {
       /** The key's id. */
@@ -1388,7 +1388,7 @@ export interface Operations {
     }
     readonly response: undefined
   }
-  /** Create a chatroom. Without a title it is called `New chat` until its first question, whose first words become its title; a better one may follow from a model. `titleSource` says which. A user may create 1,200 an hour. */
+  /** Create a chatroom. Without a title it is called `New chat`. Its first question's first words then become its title, which a model may replace; `titleSource` says where the title comes from. A user may create 1,200 chatrooms an hour. */
   "POST /chatroom": {
     readonly body?: CreateChatroom
     readonly response: Chatroom
@@ -1415,7 +1415,7 @@ export interface Operations {
     }
     readonly response: ChatroomWithMessages
   }
-  /** Change a chatroom. Omitted fields are unchanged. With `headId` the room moves to another branch; 409 `not_finished` while a reply of the room has not ended. */
+  /** Change a chatroom. Omitted fields are unchanged. `headId` selects another branch; 409 `not_finished` while a reply of the room has not ended. */
   "PATCH /chatroom/:id": {
     readonly params: {
       /** Chatroom id. */
@@ -1432,7 +1432,7 @@ export interface Operations {
     }
     readonly response: undefined
   }
-  /** List the messages of a chatroom. Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. With `branch=active`, `before` and `after` name messages of the active branch. */
+  /** List the messages of a chatroom. Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` continues. With `branch=active`, `before` and `after` name messages of the active branch. */
   "GET /chatroom/:id/messages": {
     readonly params: {
       /** Chatroom id. */
@@ -1447,21 +1447,21 @@ export interface Operations {
       readonly before?: string | undefined
       /** Only messages after this one, oldest first. */
       readonly after?: string | undefined
-      /** `active`: the messages from the first question to the one on which the room stands (`headId`). `all`: also those of other branches. */
+      /** `active`: the messages from the first question to the head (`headId`). `all`: also those of other branches. */
       readonly branch?: "active" | "all" | undefined
-      /** Whether messages have their `thoughts`. */
+      /** Whether messages include their `thoughts`. */
       readonly thoughts?: boolean | undefined
     }
     readonly response: MessagePage
   }
-  /** Ask a question. 202 as soon as the question and its waiting reply are stored. With `?wait=N` or `Prefer: wait=N`: 201 if the reply ends within N seconds. */
+  /** Ask a question. 202 when the question and its waiting reply are stored. With `?wait=N` or `Prefer: wait=N`: 201 if the reply ends within N seconds. */
   "POST /chatroom/:id/message": {
     readonly params: {
       /** Chatroom id. */
       readonly id: string
     }
     readonly query?: {
-      /** Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over. */
+      /** Seconds to wait for the reply. A user's sixth simultaneous wait gets the current state at once. */
       readonly wait?: number | undefined
     }
     readonly body: SendMessage
@@ -1474,7 +1474,7 @@ export interface Operations {
       readonly id: string
     }
     readonly query?: {
-      /** Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over. */
+      /** Seconds to wait for the reply. A user's sixth simultaneous wait gets the current state at once. */
       readonly wait?: number | undefined
     }
     readonly response: Latest
@@ -1488,12 +1488,12 @@ export interface Operations {
       readonly mid: string
     }
     readonly query?: {
-      /** Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over. */
+      /** Seconds to wait for the reply. A user's sixth simultaneous wait gets the current state at once. */
       readonly wait?: number | undefined
     }
     readonly response: Message
   }
-  /** Delete a question with everything under it. Deletes the question, its replies, and all that follows them. A room that stands there moves to the newest message beside them. */
+  /** Delete a question and everything after it. Deletes the question, its replies, and all messages that follow them. If the head is deleted, the newest message beside the question becomes the head. */
   "DELETE /chatroom/:id/message/:mid": {
     readonly params: {
       /** Chatroom id. */
@@ -1503,7 +1503,7 @@ export interface Operations {
     }
     readonly response: undefined
   }
-  /** Export a chatroom with its messages. The active branch; with `branch=all` all messages, whose `parentId` is the message before them. JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429. */
+  /** Export a chatroom with its messages. The active branch, or with `branch=all` all messages; `parentId` is the message before. JSON, or text/markdown with `format=markdown`. A user may run one export at a time, of a room or of the account; further ones wait up to three seconds, then get 429. */
   "GET /chatroom/:id/export": {
     readonly params: {
       /** Chatroom id. */
@@ -1512,16 +1512,16 @@ export interface Operations {
     readonly query?: {
       /** Format of the export. */
       readonly format?: "json" | "markdown" | undefined
-      /** `active`: the messages from the first question to the one on which the room stands (`headId`). `all`: also those of other branches. */
+      /** `active`: the messages from the first question to the head (`headId`). `all`: also those of other branches. */
       readonly branch?: "active" | "all" | undefined
-      /** Whether messages have their `thoughts`. */
+      /** Whether messages include their `thoughts`. */
       readonly thoughts?: boolean | undefined
       /** Instead of the access token, for clients that cannot send headers. */
       readonly ticket?: string | undefined
     }
     readonly response: ChatroomExport
   }
-  /** Create a ticket for the export of a chatroom. For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour. */
+  /** Create a ticket for the export of a chatroom. For a download that a browser starts from a link. The ticket is valid for one request within 60 seconds. A user may create 300 tickets an hour. */
   "POST /chatroom/:id/export-ticket": {
     readonly params: {
       /** Chatroom id. */
@@ -1529,7 +1529,7 @@ export interface Operations {
     }
     readonly response: Ticket
   }
-  /** Stream a reply. Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (what a reply made with tools relies on), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it. A browser's `EventSource`, which sends no token, opens the `url` of a stream ticket. */
+  /** Stream a reply. Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (of a reply made with tools), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it. A browser's `EventSource` cannot send a token, and opens the `url` of a stream ticket instead. */
   "GET /chatroom/:id/message/:mid/stream": {
     readonly params: {
       /** Chatroom id. */
@@ -1545,7 +1545,7 @@ export interface Operations {
     }
     readonly response: Response
   }
-  /** Create a ticket for a stream. For `EventSource`, which cannot send headers. The ticket opens this stream once, within 60 seconds. After that it is accepted with `Last-Event-ID`, as `EventSource` sends it when it reconnects, for ten minutes from its creation and while the session lives. 300 an hour. */
+  /** Create a ticket for a stream. For `EventSource`, which cannot send headers. The ticket opens this stream once, within 60 seconds. After that, reconnects with `Last-Event-ID`, which `EventSource` sends, are accepted until ten minutes after the ticket's creation, or until the session ends. A user may create 300 tickets an hour. */
   "POST /chatroom/:id/message/:mid/stream-ticket": {
     readonly params: {
       /** Chatroom id. */
@@ -1565,7 +1565,7 @@ export interface Operations {
     }
     readonly response: Message
   }
-  /** Answer a question again. Takes quota like a new question. The old reply stays readable. */
+  /** Make another reply to a question. Takes quota like a new question. The old reply stays readable. */
   "POST /chatroom/:id/message/:mid/regenerate": {
     readonly params: {
       /** Chatroom id. */
@@ -1587,7 +1587,7 @@ export interface Operations {
     readonly body: GiveFeedback
     readonly response: Message
   }
-  /** Get what was sent to the model for a reply. Before the first attempt: what would be sent now. One such request of a user runs at once; more wait for three seconds, then get 429. */
+  /** Get what was sent to the model for a reply. Before the first attempt: what would be sent now. A user may run one such request at a time; further ones wait up to three seconds, then get 429. */
   "GET /chatroom/:id/message/:mid/context": {
     readonly params: {
       /** Chatroom id. */
@@ -1597,7 +1597,7 @@ export interface Operations {
     }
     readonly response: ContextReceipt
   }
-  /** Ask a question in other words. Accepted like a new question, and takes quota like one. The new question follows the same reply as the old one, and the room stands on the new branch; the old question and what follows it stay (`versions`, `headId`). 409 `not_finished` while a reply to the old question, or to one that follows it, has not ended: cancel it first. */
+  /** Edit a question. Asks a new version of the question, which takes quota like a new question. It follows the same reply as the old version and begins a branch, which becomes the active one; the old version and the messages after it stay (`versions`, `headId`). 409 `not_finished` while a reply to the old version, or to a later question after it, has not ended: cancel that reply first. */
   "POST /chatroom/:id/message/:mid/edit": {
     readonly params: {
       /** Chatroom id. */
@@ -1606,13 +1606,13 @@ export interface Operations {
       readonly mid: string
     }
     readonly query?: {
-      /** Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over. */
+      /** Seconds to wait for the reply. A user's sixth simultaneous wait gets the current state at once. */
       readonly wait?: number | undefined
     }
     readonly body: EditMessage
     readonly response: Exchange
   }
-  /** Copy a branch into a new chatroom. The new chatroom has the settings of the old one, and copies of the messages from the first question to `messageId`, at most 2,000. Takes no quota; costs and feedback stay with the originals. */
+  /** Copy a branch into a new chatroom. The new chatroom has the same settings, and copies of the messages from the first question to `messageId`, at most 2,000. It takes no quota. Costs and feedback are not copied. */
   "POST /chatroom/:id/fork": {
     readonly params: {
       /** Chatroom id. */
@@ -1621,7 +1621,7 @@ export interface Operations {
     readonly body?: ForkChatroom
     readonly response: Chatroom
   }
-  /** Get the summary of a long chatroom. A room whose messages no longer fit into a prompt is summarised by a job. Prompts of the branch that has `upTo` carry the summary in place of what they leave out. */
+  /** Get the summary of a long chatroom. When a room's messages no longer fit into a prompt, a job summarises the oldest ones. Prompts of the branch that has `upTo` contain the summary instead of the omitted messages. */
   "GET /chatroom/:id/summary": {
     readonly params: {
       /** Chatroom id. */
@@ -1629,7 +1629,7 @@ export interface Operations {
     }
     readonly response: RoomSummary
   }
-  /** Delete the summary of a chatroom. The next one is made of the messages alone. A summary that is being made is thrown away. */
+  /** Delete the summary of a chatroom. The next summary is made from the messages again. A summary in progress is discarded. */
   "DELETE /chatroom/:id/summary": {
     readonly params: {
       /** Chatroom id. */
@@ -1637,12 +1637,12 @@ export interface Operations {
     }
     readonly response: undefined
   }
-  /** Import a chatroom. Makes a new room of an export in JSON, of one branch or of all. At most 2,000 messages and 8 MiB. Takes no prompt. Texts, thoughts, models, sources and times are taken over; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose here becomes the default. A file that is not the user's stays as a name. One import of a user runs at once, and 20 an hour. */
+  /** Import a chatroom. Creates a room from an export in JSON, of one branch or of all: at most 2,000 messages and 8 MiB. It takes no quota. Texts, thoughts, models, sources and times are imported; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose becomes the default. Of files that the user does not have, only the names are kept. A user may run one import at a time, and 20 an hour. */
   "POST /chatroom/import": {
     readonly body: ImportChatroom
     readonly response: ImportedChatroom
   }
-  /** Search the user's messages. Newest first. One search reads the newest 8 MiB of text, or 10,000 messages: a page can have fewer messages than `limit`, or none, and `nextCursor` goes on from there. Two searches of a user run at once; more wait for three seconds, then get 429. */
+  /** Search the user's messages. Newest first. One search reads the newest 8 MiB of text, or 10,000 messages: a page can have fewer messages than `limit`, or none, and `nextCursor` continues. A user may run two searches at a time; further ones wait up to three seconds, then get 429. */
   "GET /search": {
     readonly query: {
       /** Text to find. */
@@ -1654,7 +1654,7 @@ export interface Operations {
     }
     readonly response: FoundMessagePage
   }
-  /** Share a conversation by link. The link shows the questions and completed replies that the room has now, up to `upTo`, and never what is asked later. It ends when it is revoked, when it expires, and with the room. A user may have 100 live links. */
+  /** Share a conversation by link. The link shows the room's present questions and completed replies, up to `upTo`; later messages are not shown. It ends when it is revoked, when it expires, and when the room is deleted. A user may have 100 live links. */
   "POST /chatroom/:id/share": {
     readonly params: {
       /** Chatroom id. */
@@ -1689,7 +1689,7 @@ export interface Operations {
     }
     readonly response: Chatroom
   }
-  /** Read a shared conversation. Needs no token, unless the server shares with its users only (`SHARING=users`). A wrong, expired or revoked link is 404, as is one whose room was deleted; after 60 of them in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. A process reads four pages of a link at once; more wait for three seconds, then get 429. */
+  /** Read a shared conversation. Needs no token, unless `SHARING=users`. A link that is wrong, expired or revoked, or whose room was deleted, is 404; after 60 such requests in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` continues. A process reads four pages of a link at a time; further requests wait up to three seconds, then get 429. */
   "GET /share/:token": {
     readonly params: {
       /** The last part of the link. */
@@ -1703,7 +1703,7 @@ export interface Operations {
     }
     readonly response: SharedConversation
   }
-  /** Download a file of a shared conversation. A file of a message that the link shows, if the link was made with `attachments`; `url` of the message's `attachments` has the address. Like `GET /files/:id/content`, but always from this server: a link that is revoked is 404 at once. */
+  /** Download a file of a shared conversation. A file of a message that the link shows, if the link was made with `attachments`; `url` of the message's `attachments` has the address. Like `GET /files/:id/content`, but always from this server, so that a revoked link is 404 at once. */
   "GET /share/:token/files/:message/:index": {
     readonly params: {
       /** The last part of the link. */
@@ -1715,7 +1715,7 @@ export interface Operations {
     }
     readonly response: Response
   }
-  /** Upload a file. The body is the file, and `Content-Type` its type; both must agree. 200 when the user has a file with the same bytes: this file. Images up to 10 MiB, PDF up to 20 MiB and 200 pages, audio up to 20 MiB, text in UTF-8 up to 1 MiB. A file that no question uses within 24 hours is deleted; the others are deleted with their last question. A user may upload 60 files an hour. An upload that brings less than 128 KiB in 30 seconds is ended, and one that takes ten minutes. */
+  /** Upload a file. The body is the file, and `Content-Type` its type; both must agree. When the user already has a file with the same bytes, the response is 200 with that file. Images up to 10 MiB, PDF up to 20 MiB and 200 pages, audio up to 20 MiB, text in UTF-8 up to 1 MiB. A file that no question uses within 24 hours is deleted; a used file is deleted with its last question. A user may upload 60 files an hour. An upload ends with an error when less than 128 KiB arrive in 30 seconds, and after ten minutes. */
   "POST /files": {
     readonly query?: {
       /** The file's name; by default that of `Content-Disposition`, or else `file`. */
@@ -1734,7 +1734,7 @@ export interface Operations {
     }
     readonly response: FilePage
   }
-  /** Get a file. What is known of it; its bytes are at `/content`. */
+  /** Get a file. Its name, type and size; `/content` has its bytes. */
   "GET /files/:id": {
     readonly params: {
       /** File id. */
@@ -1742,7 +1742,7 @@ export interface Operations {
     }
     readonly response: File
   }
-  /** Delete a file. Messages that have it keep its name and its type; later replies are made without it. */
+  /** Delete a file. Messages keep its name and type; later prompts do not contain it. */
   "DELETE /files/:id": {
     readonly params: {
       /** File id. */
@@ -1750,7 +1750,7 @@ export interface Operations {
     }
     readonly response: undefined
   }
-  /** Download a file. Always as an attachment: a browser stores it, and shows and runs nothing of it. `Content-Type` is the file's type; text is `text/plain`. */
+  /** Download a file. Always as an attachment: a browser saves the file and does not show or run it. `Content-Type` is the file's type; text is `text/plain`. */
   "GET /files/:id/content": {
     readonly params: {
       /** File id. */
@@ -1762,7 +1762,7 @@ export interface Operations {
     }
     readonly response: Response
   }
-  /** Create a ticket for the download of a file. For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour. */
+  /** Create a ticket for the download of a file. For a download that a browser starts from a link. The ticket is valid for one request within 60 seconds. A user may create 300 tickets an hour. */
   "POST /files/:id/content-ticket": {
     readonly params: {
       /** File id. */
@@ -1774,16 +1774,16 @@ export interface Operations {
   "GET /models": {
     readonly response: ModelList
   }
-  /** List the plans. For everyone: no token is needed. Prices are Stripe's, read at most ten minutes ago. A server without billing has Basic alone. */
+  /** List the plans. For everyone: no token is needed. Prices are Stripe's, read at most ten minutes ago. A server without billing has only Basic. */
   "GET /plans": {
     readonly response: PlanList
   }
-  /** Subscribe to Pro. Opens a checkout at Stripe. While it is open, another call for the same returns the same one with 200. The same as `POST /subscribe/{plan}` with the plan `pro`. */
+  /** Subscribe to Pro. Opens a checkout at Stripe. While it is open, another call returns the same checkout with 200. The same as `POST /subscribe/{plan}` with the plan `pro`. */
   "POST /subscribe/pro": {
     readonly body?: Subscribe
     readonly response: Checkout
   }
-  /** Subscribe to a plan. Opens a checkout at Stripe. While it is open, another call for the same plan, interval and code returns the same one with 200; a call for another closes it. A number that never had a trial gets the plan's. A subscriber changes the plan in the portal. */
+  /** Subscribe to a plan. Opens a checkout at Stripe. While it is open, another call for the same plan, interval and code returns the same checkout with 200; a call for another one closes it. A number that never had a trial gets the plan's trial. A subscriber changes the plan in the portal. */
   "POST /subscribe/:plan": {
     readonly params: {
       /** The id of a plan of `GET /plans`. */
@@ -1814,11 +1814,11 @@ export interface Operations {
   "POST /subscription/reactivate": {
     readonly response: SubscriptionStatus
   }
-  /** Open Stripe's customer portal. For cards, invoices and another plan. 404 until the user has opened a checkout. */
+  /** Open Stripe's customer portal. To change the card or the plan, and for invoices. 404 until the user has opened a checkout. */
   "POST /subscription/portal": {
     readonly response: Portal
   }
-  /** Return from the checkout. Asks Stripe at once instead of waiting for a webhook. This is also where Stripe sends people back to: a browser, which accepts `text/html` and has no token, is led to the front end (303), or without one gets a page that shows no data. */
+  /** Return from the checkout. Asks Stripe at once instead of waiting for a webhook. Stripe also redirects browsers here: a request without a token that accepts `text/html` is redirected to the front end (303), or without a front end gets a page that shows no data. */
   "GET /billing/return": {
     readonly query: {
       /** The id of the checkout session; Stripe adds it to the URL. */
@@ -1826,7 +1826,7 @@ export interface Operations {
     }
     readonly response: SubscriptionStatus
   }
-  /** Check that the process is up. Checks nothing else: a process that answers must not be restarted. */
+  /** Check that the process is up. A process that answers needs no restart, even if it is not ready. */
   "GET /healthz": {
     readonly response: Health
   }

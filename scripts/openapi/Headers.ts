@@ -20,7 +20,7 @@ const headers: Node = {
     schema: { type: "integer", minimum: 0 },
     example: 1
   },
-  "X-Should-Retry": text("Present when a repetition of the request would fail, too.", "false", {
+  "X-Should-Retry": text("Present when repeating the request would fail too.", "false", {
     enum: ["false"]
   }),
   "WWW-Authenticate": text(

@@ -15,11 +15,14 @@ const traceOf = (fiber: Fiber.Fiber<unknown, unknown>): Readonly<Record<string, 
   return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId }
 }
 
-/** For people: time of day in UTC, level, message, annotations, cause. */
+/** For people: time of day in UTC, level, message, annotations that the message does not contain, cause. */
 const plain = Logger.make<unknown, string>((event) => {
   const { annotations, cause, level, message, timestamp } = Logger.formatStructured.log(event)
   const text = Array.isArray(message) ? message.map(textOf) : [textOf(message)]
-  const details = Object.entries({ ...annotations, ...traceOf(event.fiber) }).map(([key, value]) => `${key}=${textOf(value)}`)
+  const words = new Set(text.join(" ").split(" "))
+  const details = Object.entries({ ...annotations, ...traceOf(event.fiber) })
+    .filter(([, value]) => !words.has(textOf(value)))
+    .map(([key, value]) => `${key}=${textOf(value)}`)
   return oneLine([timestamp.slice(11, 23), level.padEnd(5), ...text, ...details, messagesFirst(cause ?? "")].join(" "))
 })
 const json = Logger.make<unknown, string>((event) =>

@@ -43,7 +43,7 @@ export class UserApi extends HttpApiGroup.make("user")
         describe(
           "exportMe",
           "Export all of the user's data",
-          "One JSON file, streamed. One export of a user runs at once, of the account or of a room; more wait for three seconds, then get 429."
+          "One JSON file, streamed. A user may run one export at a time, of the account or of a room; further ones wait up to three seconds, then get 429."
         )
       )
       .annotate(AcceptsTicket, "download"),
@@ -54,7 +54,7 @@ export class UserApi extends HttpApiGroup.make("user")
       describe(
         "createExportTicket",
         "Create a ticket for the export of the account",
-        "For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour."
+        "For a download that a browser starts from a link. The ticket is valid for one request within 60 seconds. A user may create 300 tickets an hour."
       )
     ),
     HttpApiEndpoint.get("usage", "/usage", {

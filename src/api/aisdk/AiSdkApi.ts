@@ -69,7 +69,7 @@ export class AiSdkApi extends HttpApiGroup.make("aisdk")
         describe(
           "sendUiMessage",
           "Ask with the AI SDK",
-          "Accepts the newest question of `messages` as any other question, and streams its reply as a UI message stream (`UIMessageChunk`). The question's id is its idempotency key: the same id and text get the same reply again. `messageId` with `submit-message` names a question that is asked in other words, on a branch of its own; `regenerate-message` asks for another reply. Files of `data:` URLs are stored as files of the user. The body may have 16 MiB. A client that hangs up cancels nothing."
+          "Asks the newest question of `messages`, and streams its reply as a UI message stream (`UIMessageChunk`). The question's id is its idempotency key: the same id and text get the same reply again. With `submit-message`, `messageId` is a question to edit, on a new branch; `regenerate-message` makes another reply. Files in `data:` URLs are stored as files of the user. The body may have 16 MiB. A disconnect does not cancel the reply."
         )
       )
       .annotate(MaximumBody, maximumUiBody),
@@ -88,7 +88,7 @@ export class AiSdkApi extends HttpApiGroup.make("aisdk")
       describe(
         "stopUiStream",
         "Stop a reply with the AI SDK",
-        "Cancels the running reply and keeps the text written so far. The SDK's own `stop()` only hangs up, which cancels nothing."
+        "Cancels the running reply and keeps the text written so far. The SDK's own `stop()` only disconnects, which does not cancel the reply."
       )
     ),
     HttpApiEndpoint.get("getUiMessages", "/:id", {
@@ -98,7 +98,7 @@ export class AiSdkApi extends HttpApiGroup.make("aisdk")
           integerFromText(1, 100).annotate({ description: "Messages at most.", default: defaultUiMessages })
         ),
         before: Schema.optionalKey(
-          MessageId.annotate({ description: "Only messages of the active branch before this one of them." })
+          MessageId.annotate({ description: "Only messages before this one, which is on the active branch." })
         )
       },
       success: UiMessages,
@@ -107,7 +107,7 @@ export class AiSdkApi extends HttpApiGroup.make("aisdk")
       describe(
         "getUiMessages",
         "Get a chat for the AI SDK",
-        "The `messages` that `useChat` begins with: the newest ones of the active branch, oldest first. A reply that has not ended is left out, because its stream brings it. Fewer than `limit` messages when their texts are long."
+        "The initial `messages` of `useChat`: the newest ones of the active branch, oldest first. A reply that has not ended is omitted, because the stream delivers it. There can be fewer than `limit` messages when texts are long."
       )
     )
   )

@@ -76,7 +76,7 @@ export class ApiKeysApi extends HttpApiGroup.make("apiKeys")
       describe(
         "createApiKey",
         "Create an API key",
-        "For programs: the key is sent like an access token and counts as its user. It works on `/chatroom`, `/files`, `/search`, `/models` and `/v1` and deletes nothing; every other route answers 403 `key_not_allowed`. It ends when it is deleted, when it expires, and when the password is reset. A user may have 20."
+        "For programs: the key is sent like an access token and acts as its user. It works on `/chatroom`, `/files`, `/ai/chat`, `/search`, `/models` and `/v1`, but not for deletions; other routes answer 403 `key_not_allowed`. It ends when it is deleted, when it expires, and when the password is reset. A user may have 20 keys."
       )
     ),
     HttpApiEndpoint.get("listApiKeys", "/", {
@@ -87,9 +87,7 @@ export class ApiKeysApi extends HttpApiGroup.make("apiKeys")
       params: { id: ApiKeyId.annotate({ description: "The key's id.", examples: [ApiKeyId.make(ids.apiKey)] }) },
       success: HttpApiSchema.NoContent,
       error: ApiKeyNotFound
-    }).annotateMerge(
-      describe("deleteApiKey", "Delete an API key", "It ends at once at every process, with the streams that it opened.")
-    )
+    }).annotateMerge(describe("deleteApiKey", "Delete an API key", "The key and its open streams end at once, at every process."))
   )
   .prefix("/user/keys")
   .middleware(Authorization)

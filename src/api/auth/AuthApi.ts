@@ -127,7 +127,7 @@ export class AuthApi extends HttpApiGroup.make("auth")
       describe(
         "refresh",
         "Exchange the refresh token",
-        "The previous token works for ten more seconds; an older one ends the session."
+        "If the response is lost, repeat the request with the same token: that works for an hour, until the new token has been used. After that, using the old token ends the session."
       )
     )
   )

@@ -106,7 +106,7 @@ export class PlansApi extends HttpApiGroup.make("plans")
       describe(
         "listPlans",
         "List the plans",
-        "For everyone: no token is needed. Prices are Stripe's, read at most ten minutes ago. A server without billing has Basic alone."
+        "For everyone: no token is needed. Prices are Stripe's, read at most ten minutes ago. A server without billing has only Basic."
       )
     )
   )
@@ -118,7 +118,7 @@ export class BillingApi extends HttpApiGroup.make("billing")
       describe(
         "subscribe",
         "Subscribe to Pro",
-        "Opens a checkout at Stripe. While it is open, another call for the same returns the same one with 200. The same as `POST /subscribe/{plan}` with the plan `pro`."
+        "Opens a checkout at Stripe. While it is open, another call returns the same checkout with 200. The same as `POST /subscribe/{plan}` with the plan `pro`."
       )
     ),
     HttpApiEndpoint.post("subscribeTo", "/subscribe/:plan", {
@@ -128,7 +128,7 @@ export class BillingApi extends HttpApiGroup.make("billing")
       describe(
         "subscribeTo",
         "Subscribe to a plan",
-        "Opens a checkout at Stripe. While it is open, another call for the same plan, interval and code returns the same one with 200; a call for another closes it. A number that never had a trial gets the plan's. A subscriber changes the plan in the portal."
+        "Opens a checkout at Stripe. While it is open, another call for the same plan, interval and code returns the same checkout with 200; a call for another one closes it. A number that never had a trial gets the plan's trial. A subscriber changes the plan in the portal."
       )
     ),
     HttpApiEndpoint.get("listInvoices", "/subscription/invoices", {
@@ -170,7 +170,7 @@ export class BillingApi extends HttpApiGroup.make("billing")
       describe(
         "openPortal",
         "Open Stripe's customer portal",
-        "For cards, invoices and another plan. 404 until the user has opened a checkout."
+        "To change the card or the plan, and for invoices. 404 until the user has opened a checkout."
       )
     ),
     HttpApiEndpoint.get("billingReturn", "/billing/return", {
@@ -187,7 +187,7 @@ export class BillingApi extends HttpApiGroup.make("billing")
         describe(
           "billingReturn",
           "Return from the checkout",
-          "Asks Stripe at once instead of waiting for a webhook. This is also where Stripe sends people back to: a browser, which accepts `text/html` and has no token, is led to the front end (303), or without one gets a page that shows no data."
+          "Asks Stripe at once instead of waiting for a webhook. Stripe also redirects browsers here: a request without a token that accepts `text/html` is redirected to the front end (303), or without a front end gets a page that shows no data."
         )
       )
       .annotate(ShowsPage, true)
@@ -222,7 +222,7 @@ export class WebhookApi extends HttpApiGroup.make("webhook")
       describe(
         "stripeWebhook",
         "Receive an event from Stripe",
-        "Called by Stripe only, which signs the exact bytes of the body. Answered once the event is committed; a repeated event changes nothing."
+        "Called by Stripe only, which signs the exact bytes of the body. The response is sent after the event is committed; a repeated event has no effect."
       )
     )
   )

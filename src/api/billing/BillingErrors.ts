@@ -30,7 +30,7 @@ export class ChangeInPortal extends HttpApiError.Problem<ChangeInPortal>()(
 
 export class PlanNotFound extends HttpApiError.Problem<PlanNotFound>()(
   "PlanNotFound",
-  ...problem("plan_not_found", 404, "The server sells no such plan")
+  ...problem("plan_not_found", 404, "The plan does not exist")
 ) {}
 
 export class PromotionCodeInvalid extends HttpApiError.Problem<PromotionCodeInvalid>()(

@@ -9,11 +9,13 @@ export const Invoice = Schema.Struct({
   number: Schema.NullOr(Schema.String).annotate({ description: "Null while it is a draft." }),
   status: Schema.String.annotate({ description: "`draft`, `open`, `paid`, `uncollectible` or `void`.", examples: ["paid"] }),
   total: Amount.annotate({ description: "In minor units, tax and discounts included; negative for a credit." }),
-  tax: Amount.annotate({ description: "What of it is tax." }),
+  tax: Amount.annotate({ description: "The tax in it." }),
   currency: Schema.String.annotate({ examples: ["usd"] }),
   createdAt: Timestamp,
   paidAt: Schema.NullOr(Timestamp),
-  url: Schema.NullOr(Schema.String).annotate({ description: "The page at Stripe that shows it, and where an open one is paid." }),
+  url: Schema.NullOr(Schema.String).annotate({
+    description: "The page at Stripe that shows the invoice and takes the payment of an open one."
+  }),
   pdfUrl: Schema.NullOr(Schema.String)
 }).annotate({ identifier: "Invoice", description: "An invoice of the user's." })
 export type Invoice = typeof Invoice.Type

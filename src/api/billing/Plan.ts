@@ -20,7 +20,7 @@ const PlanPrice = Schema.Struct({
   currency: Schema.String.annotate({ examples: ["usd"] }),
   taxBehavior: Schema.String.annotate({
     description:
-      "Whether tax is added to the amount (`exclusive`), is part of it (`inclusive`), or neither is said (`unspecified`).",
+      "Whether tax is added to the amount (`exclusive`), included in it (`inclusive`), or not specified (`unspecified`).",
     examples: ["exclusive"]
   })
 }).annotate({ identifier: "PlanPrice" })
@@ -56,12 +56,12 @@ export const examplePlan = {
 }
 
 export const PlanInfo = Schema.Struct({
-  id: Schema.String.annotate({ description: "`basic`, or what `POST /subscribe/{plan}` takes." }),
+  id: Schema.String.annotate({ description: "`basic`, or the `plan` of `POST /subscribe/{plan}`." }),
   name: Schema.String,
   prices: Schema.Array(PlanPrice).annotate({ description: "Empty for Basic, which costs nothing." }),
   limits: PlanLimits,
   models: Schema.Array(Schema.String).annotate({ description: "The ids of the models that it has now." }),
   tools: Schema.Array(Tool).annotate({ description: "The tools that any of its models has." }),
-  trialDays: Count.annotate({ description: "Days that cost nothing, for a number that never had a trial." })
+  trialDays: Count.annotate({ description: "Free days, for a number that never had a trial." })
 }).annotate({ identifier: "Plan", description: "A plan with its prices and limits.", examples: [examplePlan] })
 export type PlanInfo = typeof PlanInfo.Type

@@ -19,7 +19,7 @@ export const Discount = Schema.Struct({
   endsAt: Schema.NullOr(Timestamp).annotate({ description: "Null when it does not end." })
 }).annotate({
   identifier: "Discount",
-  description: "What is taken off each invoice: a percentage or an amount.",
+  description: "The reduction of each invoice: a percentage or an amount.",
   examples: [{ name: "Spring", code: "SPRING", percentOff: 20, amountOff: null, currency: null, endsAt: times.periodEnds }]
 })
 export type Discount = typeof Discount.Type

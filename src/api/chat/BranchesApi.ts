@@ -35,8 +35,8 @@ export class BranchesApi extends HttpApiGroup.make("branches")
     }).annotateMerge(
       describe(
         "editMessage",
-        "Ask a question in other words",
-        "Accepted like a new question, and takes quota like one. The new question follows the same reply as the old one, and the room stands on the new branch; the old question and what follows it stay (`versions`, `headId`). 409 `not_finished` while a reply to the old question, or to one that follows it, has not ended: cancel it first."
+        "Edit a question",
+        "Asks a new version of the question, which takes quota like a new question. It follows the same reply as the old version and begins a branch, which becomes the active one; the old version and the messages after it stay (`versions`, `headId`). 409 `not_finished` while a reply to the old version, or to a later question after it, has not ended: cancel that reply first."
       )
     ),
     HttpApiEndpoint.post("forkChatroom", "/:id/fork", {
@@ -57,7 +57,7 @@ export class BranchesApi extends HttpApiGroup.make("branches")
       describe(
         "forkChatroom",
         "Copy a branch into a new chatroom",
-        "The new chatroom has the settings of the old one, and copies of the messages from the first question to `messageId`, at most 2,000. Takes no quota; costs and feedback stay with the originals."
+        "The new chatroom has the same settings, and copies of the messages from the first question to `messageId`, at most 2,000. It takes no quota. Costs and feedback are not copied."
       )
     ),
     HttpApiEndpoint.delete("deleteMessage", "/:id/message/:mid", {
@@ -68,8 +68,8 @@ export class BranchesApi extends HttpApiGroup.make("branches")
       .annotateMerge(
         describe(
           "deleteMessage",
-          "Delete a question with everything under it",
-          "Deletes the question, its replies, and all that follows them. A room that stands there moves to the newest message beside them."
+          "Delete a question and everything after it",
+          "Deletes the question, its replies, and all messages that follow them. If the head is deleted, the newest message beside the question becomes the head."
         )
       )
       .annotate(AllowsKey, false)

@@ -33,7 +33,7 @@ import { AskSettings } from "./Settings.ts"
 /** Seconds that a request may wait for its reply. */
 export const maximumWait = 30
 export const Wait = integerFromText(0, maximumWait).annotate({
-  description: "Seconds to wait for the reply. A user's sixth simultaneous wait is answered at once, as if its time were over."
+  description: "Seconds to wait for the reply. A user's sixth simultaneous wait gets the current state at once."
 })
 export const Prefer = Schema.String.annotate({
   description: "`Prefer: wait=N` (RFC 7240) works like `?wait=N`; other preferences are ignored.",
@@ -61,14 +61,13 @@ const cacheHeaders = { etag: Schema.String, "cache-control": Schema.Literal("pri
 const retryAfter = { "retry-after": Schema.optionalKey(Schema.String) }
 export const withThoughts = {
   thoughts: Schema.optionalKey(Schema.Literals(["true", "false"])).annotate({
-    description: "Whether messages have their `thoughts`.",
+    description: "Whether messages include their `thoughts`.",
     default: "false"
   })
 }
 const branch = (whenOmitted: "active" | "all") => ({
   branch: Schema.optionalKey(Schema.Literals(["active", "all"])).annotate({
-    description:
-      "`active`: the messages from the first question to the one on which the room stands (`headId`). `all`: also those of other branches.",
+    description: "`active`: the messages from the first question to the head (`headId`). `all`: also those of other branches.",
     default: whenOmitted
   })
 })
@@ -88,7 +87,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "createChatroom",
         "Create a chatroom",
-        "Without a title it is called `New chat` until its first question, whose first words become its title; a better one may follow from a model. `titleSource` says which. A user may create 1,200 an hour."
+        "Without a title it is called `New chat`. Its first question's first words then become its title, which a model may replace; `titleSource` says where the title comes from. A user may create 1,200 chatrooms an hour."
       )
     ),
     HttpApiEndpoint.get("listChatrooms", "/", {
@@ -136,7 +135,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "updateChatroom",
         "Change a chatroom",
-        "Omitted fields are unchanged. With `headId` the room moves to another branch; 409 `not_finished` while a reply of the room has not ended."
+        "Omitted fields are unchanged. `headId` selects another branch; 409 `not_finished` while a reply of the room has not ended."
       )
     ),
     HttpApiEndpoint.delete("deleteChatroom", "/:id", {
@@ -162,7 +161,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "listMessages",
         "List the messages of a chatroom",
-        "Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. With `branch=active`, `before` and `after` name messages of the active branch."
+        "Newest first. With `after`: the messages after that one, oldest first. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` continues. With `branch=active`, `before` and `after` name messages of the active branch."
       )
     ),
     HttpApiEndpoint.post("sendMessage", "/:id/message", {
@@ -176,7 +175,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "sendMessage",
         "Ask a question",
-        "202 as soon as the question and its waiting reply are stored. With `?wait=N` or `Prefer: wait=N`: 201 if the reply ends within N seconds."
+        "202 when the question and its waiting reply are stored. With `?wait=N` or `Prefer: wait=N`: 201 if the reply ends within N seconds."
       )
     ),
     HttpApiEndpoint.get("latest", "/:id/latest", {
@@ -212,7 +211,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
         describe(
           "exportChatroom",
           "Export a chatroom with its messages",
-          "The active branch; with `branch=all` all messages, whose `parentId` is the message before them. JSON, or text/markdown with `format=markdown`. One export of a user runs at once, of a room or of the account; more wait for three seconds, then get 429."
+          "The active branch, or with `branch=all` all messages; `parentId` is the message before. JSON, or text/markdown with `format=markdown`. A user may run one export at a time, of a room or of the account; further ones wait up to three seconds, then get 429."
         )
       )
       .annotate(AcceptsTicket, "download"),
@@ -224,7 +223,7 @@ export class ChatApi extends HttpApiGroup.make("chat")
       describe(
         "createChatroomExportTicket",
         "Create a ticket for the export of a chatroom",
-        "For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour."
+        "For a download that a browser starts from a link. The ticket is valid for one request within 60 seconds. A user may create 300 tickets an hour."
       )
     )
   )

@@ -17,7 +17,7 @@ const visible =
 
 export const Title = text(1, 120).check(Schema.isPattern(visible, { message: "must have a visible character" }))
 export const SystemPrompt = Schema.NullOr(text(0, 8_000)).annotate({
-  description: "Instructions that the model gets with every question."
+  description: "Instructions for the model, sent with every question."
 })
 export const Model = Schema.NullOr(
   Schema.String.check(
@@ -32,11 +32,13 @@ export const Temperature = Schema.NullOr(Schema.Finite.check(Schema.isBetween({ 
 })
 export const Tools = Schema.Array(Tool)
   .check(Schema.isUnique({ message: "must not name a tool twice" }), Schema.isMaxLength(2))
-  .annotate({ description: "`search` lets the model search with Google, `url` lets it read addresses that the question names." })
+  .annotate({
+    description:
+      "`search` lets the model search with Google, `url` lets it read web pages whose addresses are in the conversation."
+  })
 
 export const RoomSummaries = Schema.NullOr(Schema.Boolean).annotate({
-  description:
-    "Whether the part of the room that a prompt has no place for is summarised. Null: the server's default (`ROOM_SUMMARIES`)."
+  description: "Whether messages that no longer fit into a prompt are summarised. Null: the server's default (`ROOM_SUMMARIES`)."
 })
 
 export const exampleChatroom = {
@@ -62,7 +64,7 @@ export const Chatroom = Schema.Struct({
   title: Schema.String,
   titleSource: Schema.Literals(["default", "words", "model", "user"]).annotate({
     description:
-      "Where the title comes from: `default` has none yet, `words` are the first words of the first question, `model` was asked of a model, `user` was chosen."
+      "Where the title comes from: `default` is the title of a room without a question, `words` the first words of the first question, `model` a model, `user` the user."
   }),
   systemPrompt: Schema.NullOr(Schema.String),
   model: Schema.NullOr(Schema.String).annotate({ description: "Null: the server's default model." }),
@@ -71,7 +73,7 @@ export const Chatroom = Schema.Struct({
   tools: Schema.Array(Tool),
   summary: RoomSummaries,
   headId: Schema.NullOr(Uuid).annotate({
-    description: "The message on which the room stands: the end of its active branch. Null until the first question."
+    description: "The head: the last message of the active branch. Null until the first question."
   }),
   pinned: Schema.Boolean,
   archivedAt: Schema.NullOr(Timestamp).annotate({ description: "Null unless archived." }),
@@ -100,10 +102,12 @@ export type CreateChatroom = typeof CreateChatroom.Type
 export const UpdateChatroom = Schema.Struct({
   ...settings,
   title: Schema.optionalKey(
-    Schema.NullOr(Title).annotate({ description: "Null: an automatic title from the first question, as if none was chosen." })
+    Schema.NullOr(Title).annotate({
+      description: "Null: an automatic title from the first question, as for a room created without a title."
+    })
   ),
   headId: Schema.optionalKey(
-    Uuid.annotate({ description: "The room moves to the branch of this message, down to the newest message of that branch." })
+    Uuid.annotate({ description: "Selects the branch of this message; the newest message of that branch becomes the head." })
   ),
   pinned: Schema.optionalKey(Schema.Boolean),
   archived: Schema.optionalKey(Schema.Boolean)
@@ -111,9 +115,7 @@ export const UpdateChatroom = Schema.Struct({
 export type UpdateChatroom = typeof UpdateChatroom.Type
 
 export const ForkChatroom = Schema.Struct({
-  messageId: Schema.optionalKey(
-    Uuid.annotate({ description: "The last message of the copy; omitted, the message on which the room stands." })
-  ),
+  messageId: Schema.optionalKey(Uuid.annotate({ description: "The last message of the copy; by default the head of the room." })),
   title: Schema.optionalKey(Title)
 }).annotate({ identifier: "ForkChatroom", examples: [{ messageId: ids.reply, title: "Looms, another way" }] })
 export type ForkChatroom = typeof ForkChatroom.Type

@@ -4,7 +4,7 @@ import { Count } from "../Schemas.ts"
 const Source = Schema.Struct({
   url: Schema.String.annotate({
     description:
-      "As Google gave it: often an address of Google that redirects to the page, for some days. The server does not resolve it."
+      "As Google sent it: often an address of Google that redirects to the page and expires after some days. The server does not resolve it."
   }),
   title: Schema.String.annotate({ description: "The page's title, or its domain." }),
   domain: Schema.NullOr(Schema.String)

@@ -24,7 +24,7 @@ export class ImportApi extends HttpApiGroup.make("import")
         describe(
           "importChatroom",
           "Import a chatroom",
-          "Makes a new room of an export in JSON, of one branch or of all. At most 2,000 messages and 8 MiB. Takes no prompt. Texts, thoughts, models, sources and times are taken over; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose here becomes the default. A file that is not the user's stays as a name. One import of a user runs at once, and 20 an hour."
+          "Creates a room from an export in JSON, of one branch or of all: at most 2,000 messages and 8 MiB. It takes no quota. Texts, thoughts, models, sources and times are imported; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose becomes the default. Of files that the user does not have, only the names are kept. A user may run one import at a time, and 20 an hour."
         )
       )
       .annotate(AdmissionClass, "uploading")

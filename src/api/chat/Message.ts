@@ -160,7 +160,7 @@ export const Message = Schema.Struct({
   replyTo: Schema.NullOr(MessageId).annotate({ description: "The question that the reply answers." }),
   parentId: Schema.NullOr(MessageId).annotate({
     description:
-      "The message before it on its branch: of a question the reply that it follows, null for a first question; of a reply its question."
+      "The message before it on its branch: for a question the reply that it follows (null for a first question), for a reply its question."
   }),
   versions: Versions,
   supersededBy: Schema.NullOr(MessageId).annotate({ description: "The newer reply to the same question." }),
@@ -168,7 +168,7 @@ export const Message = Schema.Struct({
   finishReason: Schema.NullOr(Schema.String).annotate({ description: "Gemini's finish reason." }),
   truncated: Schema.Boolean.annotate({
     description:
-      "Whether the text lacks its end: the model ran out of tokens, or the text reached 1 MiB in UTF-8, where a reply is cut."
+      "Whether the end of the text is missing: the model ran out of tokens, or the text reached the limit of 1 MiB in UTF-8."
   }),
   error: Schema.NullOr(ReplyError).annotate({ description: "Why the reply failed." }),
   model: Schema.NullOr(Schema.String).annotate({ description: "The model that wrote the reply." }),
@@ -183,7 +183,7 @@ export const Message = Schema.Struct({
   ...groundingFields,
   toolsSkipped: Schema.Array(Tool).annotate({
     description:
-      "Tools of the reply's settings that it was made without: the day's searches were used up, or the model does not have the room's tool."
+      "Tools of the settings that were not used, because the day's searches were used up or the model does not have the tool."
   }),
   attachments: Schema.Array(Attachment).annotate({ description: "The files of the question." }),
   thoughts: Schema.optionalKey(

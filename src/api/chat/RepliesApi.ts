@@ -43,7 +43,7 @@ export class RepliesApi extends HttpApiGroup.make("replies")
         describe(
           "streamMessage",
           "Stream a reply",
-          "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (what a reply made with tools relies on), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it. A browser's `EventSource`, which sends no token, opens the `url` of a stream ticket."
+          "Server-sent events: `status`, `delta`, `replace` (a new attempt starts over), `thought` (with `thinking.summaries`), `title` (the room got an automatic title), `usage`, `sources` (of a reply made with tools), and at the end one of `completed`, `failed`, `cancelled` with the Message. Skip events with other names: later releases may add some. To resume, send the id of the last event as `Last-Event-ID` or `?after=`. 204 if the reply has ended and the client has read all of it. A browser's `EventSource` cannot send a token, and opens the `url` of a stream ticket instead."
         )
       )
       .annotate(AcceptsTicket, "stream"),
@@ -55,7 +55,7 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       describe(
         "createStreamTicket",
         "Create a ticket for a stream",
-        "For `EventSource`, which cannot send headers. The ticket opens this stream once, within 60 seconds. After that it is accepted with `Last-Event-ID`, as `EventSource` sends it when it reconnects, for ten minutes from its creation and while the session lives. 300 an hour."
+        "For `EventSource`, which cannot send headers. The ticket opens this stream once, within 60 seconds. After that, reconnects with `Last-Event-ID`, which `EventSource` sends, are accepted until ten minutes after the ticket's creation, or until the session ends. A user may create 300 tickets an hour."
       )
     ),
     HttpApiEndpoint.post("cancelMessage", "/:id/message/:mid/cancel", {
@@ -70,7 +70,11 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       success: accepted,
       error: [ChatroomNotFound, MessageNotFound, NotFinished, ...refusals]
     }).annotateMerge(
-      describe("regenerateMessage", "Answer a question again", "Takes quota like a new question. The old reply stays readable.")
+      describe(
+        "regenerateMessage",
+        "Make another reply to a question",
+        "Takes quota like a new question. The old reply stays readable."
+      )
     ),
     HttpApiEndpoint.put("rateMessage", "/:id/message/:mid/feedback", {
       params: message,
@@ -92,7 +96,7 @@ export class RepliesApi extends HttpApiGroup.make("replies")
       describe(
         "getMessageContext",
         "Get what was sent to the model for a reply",
-        "Before the first attempt: what would be sent now. One such request of a user runs at once; more wait for three seconds, then get 429."
+        "Before the first attempt: what would be sent now. A user may run one such request at a time; further ones wait up to three seconds, then get 429."
       )
     )
   )

@@ -24,7 +24,7 @@ export class SearchApi extends HttpApiGroup.make("search")
       describe(
         "search",
         "Search the user's messages",
-        "Newest first. One search reads the newest 8 MiB of text, or 10,000 messages: a page can have fewer messages than `limit`, or none, and `nextCursor` goes on from there. Two searches of a user run at once; more wait for three seconds, then get 429."
+        "Newest first. One search reads the newest 8 MiB of text, or 10,000 messages: a page can have fewer messages than `limit`, or none, and `nextCursor` continues. A user may run two searches at a time; further ones wait up to three seconds, then get 429."
       )
     )
   )

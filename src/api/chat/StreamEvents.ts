@@ -47,12 +47,12 @@ export const ReplyEvent = Schema.Union([
   one(
     "thought",
     { text: Schema.String, offset: Count },
-    "Thoughts: what the client has of them from `offset` (UTF-16 units) on is replaced by `text`; without an id. A new connection gets all thoughts so far at offset 0. A new attempt begins with an empty text at offset 0. Only with `thinking.summaries`."
+    "`text` replaces the thoughts from `offset` (UTF-16 units) on; without an id. A new connection gets all thoughts so far at offset 0. A new attempt begins with an empty text at offset 0. Only with `thinking.summaries`."
   ),
   one(
     "sources",
     groundingFields,
-    "What a reply made with tools relies on, once before `completed` or `cancelled`; without an id."
+    "The sources of a reply made with tools, once before `completed` or `cancelled`; without an id."
   )
 ]).annotate({
   identifier: "ReplyEvent",

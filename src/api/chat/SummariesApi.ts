@@ -16,7 +16,7 @@ export class SummariesApi extends HttpApiGroup.make("summaries")
       describe(
         "getSummary",
         "Get the summary of a long chatroom",
-        "A room whose messages no longer fit into a prompt is summarised by a job. Prompts of the branch that has `upTo` carry the summary in place of what they leave out."
+        "When a room's messages no longer fit into a prompt, a job summarises the oldest ones. Prompts of the branch that has `upTo` contain the summary instead of the omitted messages."
       )
     ),
     HttpApiEndpoint.delete("deleteSummary", "/:id/summary", {
@@ -28,7 +28,7 @@ export class SummariesApi extends HttpApiGroup.make("summaries")
         describe(
           "deleteSummary",
           "Delete the summary of a chatroom",
-          "The next one is made of the messages alone. A summary that is being made is thrown away."
+          "The next summary is made from the messages again. A summary in progress is discarded."
         )
       )
       .annotate(AllowsKey, false)

@@ -28,13 +28,13 @@ export const exampleFile = {
 export const File = Schema.Struct({
   id: FileId,
   name: Schema.String,
-  type: Schema.String.annotate({ description: "The media type, which the bytes were checked against." }),
+  type: Schema.String.annotate({ description: "The media type; the bytes were checked against it." }),
   bytes: Count,
   sha256: Schema.String.annotate({ description: "In hexadecimal." }),
-  tokens: Count.annotate({ description: "Tokens that it takes of a prompt, by an estimate." }),
+  tokens: Count.annotate({ description: "Estimated tokens in a prompt." }),
   width: Schema.NullOr(Count).annotate({ description: "Pixels of an image." }),
   height: Schema.NullOr(Count).annotate({ description: "Pixels of an image." }),
-  pages: Schema.NullOr(Count).annotate({ description: "Pages of a PDF; null when its structure does not tell." }),
+  pages: Schema.NullOr(Count).annotate({ description: "Pages of a PDF; null when they cannot be counted." }),
   createdAt: Timestamp,
   expiresAt: Schema.NullOr(Timestamp).annotate({
     description: "When it is deleted, unless a question uses it before; null once one does."
@@ -47,7 +47,7 @@ export const Attachment = Schema.Struct({
   name: Schema.String,
   type: Schema.String,
   bytes: Count,
-  deleted: Schema.Boolean.annotate({ description: "Whether the file was deleted since." })
+  deleted: Schema.Boolean.annotate({ description: "Whether the file has been deleted." })
 }).annotate({ identifier: "Attachment", description: "A file of a question." })
 export type Attachment = typeof Attachment.Type
 

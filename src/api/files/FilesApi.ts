@@ -109,7 +109,7 @@ export class FilesApi extends HttpApiGroup.make("files")
         describe(
           "uploadFile",
           "Upload a file",
-          "The body is the file, and `Content-Type` its type; both must agree. 200 when the user has a file with the same bytes: this file. Images up to 10 MiB, PDF up to 20 MiB and 200 pages, audio up to 20 MiB, text in UTF-8 up to 1 MiB. A file that no question uses within 24 hours is deleted; the others are deleted with their last question. A user may upload 60 files an hour. An upload that brings less than 128 KiB in 30 seconds is ended, and one that takes ten minutes."
+          "The body is the file, and `Content-Type` its type; both must agree. When the user already has a file with the same bytes, the response is 200 with that file. Images up to 10 MiB, PDF up to 20 MiB and 200 pages, audio up to 20 MiB, text in UTF-8 up to 1 MiB. A file that no question uses within 24 hours is deleted; a used file is deleted with its last question. A user may upload 60 files an hour. An upload ends with an error when less than 128 KiB arrive in 30 seconds, and after ten minutes."
         )
       )
       .annotate(AdmissionClass, "uploading"),
@@ -118,7 +118,7 @@ export class FilesApi extends HttpApiGroup.make("files")
       success: HttpApiSchema.WithHeaders(page(File, "FilePage", exampleFile), linkHeader)
     }).annotateMerge(describe("listFiles", "List files", "The user's files, newest first.")),
     HttpApiEndpoint.get("getFile", "/:id", { params: id, success: File, error: FileNotFound }).annotateMerge(
-      describe("getFile", "Get a file", "What is known of it; its bytes are at `/content`.")
+      describe("getFile", "Get a file", "Its name, type and size; `/content` has its bytes.")
     ),
     HttpApiEndpoint.get("downloadFile", "/:id/content", {
       params: id,
@@ -139,7 +139,7 @@ export class FilesApi extends HttpApiGroup.make("files")
         describe(
           "downloadFile",
           "Download a file",
-          "Always as an attachment: a browser stores it, and shows and runs nothing of it. `Content-Type` is the file's type; text is `text/plain`."
+          "Always as an attachment: a browser saves the file and does not show or run it. `Content-Type` is the file's type; text is `text/plain`."
         )
       )
       .annotate(AcceptsTicket, "download"),
@@ -151,7 +151,7 @@ export class FilesApi extends HttpApiGroup.make("files")
       describe(
         "createFileTicket",
         "Create a ticket for the download of a file",
-        "For a download that a browser starts from a link. The ticket is good for one request, within 60 seconds. 300 an hour."
+        "For a download that a browser starts from a link. The ticket is valid for one request within 60 seconds. A user may create 300 tickets an hour."
       )
     ),
     HttpApiEndpoint.delete("deleteFile", "/:id", {
@@ -159,13 +159,7 @@ export class FilesApi extends HttpApiGroup.make("files")
       success: HttpApiSchema.NoContent,
       error: FileNotFound
     })
-      .annotateMerge(
-        describe(
-          "deleteFile",
-          "Delete a file",
-          "Messages that have it keep its name and its type; later replies are made without it."
-        )
-      )
+      .annotateMerge(describe("deleteFile", "Delete a file", "Messages keep its name and type; later prompts do not contain it."))
       .annotate(AllowsKey, false)
   )
   .prefix("/files")

@@ -30,15 +30,14 @@ const exampleModel = {
 }
 
 export const ModelInfo = Schema.Struct({
-  id: Schema.String.annotate({ description: "What `model` of a chatroom takes." }),
+  id: Schema.String.annotate({ description: "The value of `model` of a chatroom." }),
   name: Schema.String,
   default: Schema.Boolean.annotate({ description: "Whether it answers in rooms that choose no model." }),
   available: Schema.Boolean.annotate({ description: "Whether the user may choose it now." }),
   requiredTier: Tier.annotate({ description: "The lowest tier that has it." }),
   thinking: Schema.NullOr(Schema.Struct({ levels: Schema.Array(ThinkingLevel), default: Schema.NullOr(ThinkingLevel) })).annotate(
     {
-      description:
-        "The levels of thinking that the user's tier may choose, and the one that it has without a choice; null when it cannot be set."
+      description: "The levels of thinking that the user's tier may choose, and the default; null when thinking cannot be set."
     }
   ),
   tools: Schema.Array(Tool).annotate({ description: "The tools that it has for the user's tier." }),

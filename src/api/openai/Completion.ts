@@ -28,7 +28,7 @@ const FilePart = Schema.Struct({
   type: Schema.Literal("file"),
   file: Schema.Struct({
     file_data: optional(Schema.String.annotate({ description: "A `data:` URI." })),
-    file_id: optional(Schema.String.annotate({ description: "The id of a file that `POST /files` has made." })),
+    file_id: optional(Schema.String.annotate({ description: "The id of a file uploaded with `POST /files`." })),
     filename: optional(text(1, 255))
   })
 })
@@ -81,7 +81,7 @@ const known = Schema.Struct({
   model: text(1, 200).annotate({ description: "The id of a model of `GET /v1/models`." }),
   messages: Schema.Array(CompletionMessage).check(Schema.isMinLength(1)).annotate({
     description:
-      "System and developer messages come first. Neighbours of one role are joined with a blank line. After the system messages, the first and the last message are the user's."
+      "System and developer messages come first. Consecutive messages of one role are joined with a blank line. After the system messages, the first and the last message are the user's."
   }),
   temperature: optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 2 }))),
   top_p: optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),

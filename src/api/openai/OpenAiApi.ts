@@ -35,7 +35,7 @@ export const completionCacheControl = "private, no-store, no-transform"
 export class OpenAiApi extends HttpApiGroup.make("openai")
   .add(
     HttpApiEndpoint.get("listModels", "/models", { success: OpenAiModelList }).annotateMerge(
-      describe("listOpenAiModels", "List the models", "Those that the user may choose now.")
+      describe("listOpenAiModels", "List the models", "The models that the user may choose now.")
     ),
     HttpApiEndpoint.get("getModel", "/models/:id", {
       params: { id: Schema.String.annotate({ description: "Model id.", examples: ["gemini-3.8-flash"] }) },
@@ -74,7 +74,7 @@ export class OpenAiApi extends HttpApiGroup.make("openai")
         describe(
           "createChatCompletion",
           "Create a chat completion",
-          "Answers the last message. Takes a prompt of the day's quota, and appears in no list of chatrooms. With `stream`, the answer comes in events that end with `data: [DONE]`; after the first text, a failure is an event with an `error`. A client that disconnects cancels the answer, unless it sent an idempotency key, with which it can ask for it again."
+          "Answers the last message. Takes one prompt of the day's quota, and is in no list of chatrooms. With `stream`, the answer is a stream of events that ends with `data: [DONE]`; after the first text, a failure is an event with an `error`. A disconnect cancels the answer, unless the request has an idempotency key, with which the client can get the answer later."
         )
       )
       .annotate(MaximumBody, ByteSize.bytes(maximumRequestBytes))

@@ -69,7 +69,8 @@ export const UsageReport = Schema.Struct({
   by: Group,
   data: Schema.Array(UsageSum),
   unpriced: Count.annotate({
-    description: "Calls for whose model the server has no price, or the price of the asked model alone."
+    description:
+      "Calls whose model or version has no price on the server; they are counted at the price of the requested model, if there is one."
   })
 }).annotate({
   identifier: "UsageReport",
@@ -130,7 +131,7 @@ export class AdminApi extends HttpApiGroup.make("admin")
           Day.annotate({ description: "The first UTC day; 29 days before the last one when omitted.", examples: ["2026-11-01"] })
         ),
         to: Schema.optionalKey(Day.annotate({ description: "The last UTC day; today when omitted.", examples: ["2026-11-30"] })),
-        by: Schema.optionalKey(Group.annotate({ description: "What the sums are of.", default: "day" }))
+        by: Schema.optionalKey(Group.annotate({ description: "How the sums are grouped.", default: "day" }))
       },
       success: UsageReport
     }).annotateMerge(

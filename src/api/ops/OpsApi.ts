@@ -50,11 +50,7 @@ export class OpsApi extends HttpApiGroup.make("ops")
     })
       .annotate(AdmissionClass, "unlimited")
       .annotateMerge(
-        describe(
-          "getHealth",
-          "Check that the process is up",
-          "Checks nothing else: a process that answers must not be restarted."
-        )
+        describe("getHealth", "Check that the process is up", "A process that answers needs no restart, even if it is not ready.")
       ),
     HttpApiEndpoint.get("readyz", "/readyz", {
       success: Readiness,

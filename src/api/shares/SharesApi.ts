@@ -41,7 +41,7 @@ export class SharesApi extends HttpApiGroup.make("shares")
         describe(
           "createShare",
           "Share a conversation by link",
-          "The link shows the questions and completed replies that the room has now, up to `upTo`, and never what is asked later. It ends when it is revoked, when it expires, and with the room. A user may have 100 live links."
+          "The link shows the room's present questions and completed replies, up to `upTo`; later messages are not shown. It ends when it is revoked, when it expires, and when the room is deleted. A user may have 100 live links."
         )
       )
       .annotate(AllowsKey, true),
@@ -69,7 +69,7 @@ export class SharesApi extends HttpApiGroup.make("shares")
   )
   .middleware(Authorization)
   .annotate(CacheControl, noStore)
-  .annotateMerge(OpenApi.annotations({ title: "Shares", description: "Links to conversations." })) {}
+  .annotateMerge(OpenApi.annotations({ title: "Shares", description: "Links to the user's own conversations." })) {}
 
 /** What anyone with a link can read. */
 export class SharedApi extends HttpApiGroup.make("shared")
@@ -90,7 +90,7 @@ export class SharedApi extends HttpApiGroup.make("shared")
       describe(
         "getShared",
         "Read a shared conversation",
-        "Needs no token, unless the server shares with its users only (`SHARING=users`). A wrong, expired or revoked link is 404, as is one whose room was deleted; after 60 of them in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` goes on. A process reads four pages of a link at once; more wait for three seconds, then get 429."
+        "Needs no token, unless `SHARING=users`. A link that is wrong, expired or revoked, or whose room was deleted, is 404; after 60 such requests in a minute an address gets 429. A browser (`Accept: text/html`) gets a page. A page ends after 1 MiB of text, so it can have fewer messages than `limit`; `nextCursor` continues. A process reads four pages of a link at a time; further requests wait up to three seconds, then get 429."
       )
     ),
     HttpApiEndpoint.get("getSharedFile", "/share/:token/files/:message/:index", {
@@ -120,9 +120,11 @@ export class SharedApi extends HttpApiGroup.make("shared")
       describe(
         "getSharedFile",
         "Download a file of a shared conversation",
-        "A file of a message that the link shows, if the link was made with `attachments`; `url` of the message's `attachments` has the address. Like `GET /files/:id/content`, but always from this server: a link that is revoked is 404 at once."
+        "A file of a message that the link shows, if the link was made with `attachments`; `url` of the message's `attachments` has the address. Like `GET /files/:id/content`, but always from this server, so that a revoked link is 404 at once."
       )
     )
   )
   .annotate(CacheControl, "no-store")
-  .annotateMerge(OpenApi.annotations({ title: "Shared", description: "Conversations that were shared by link." })) {}
+  .annotateMerge(
+    OpenApi.annotations({ title: "Shared", description: "Reading and copying conversations that were shared by link." })
+  ) {}

@@ -3,10 +3,10 @@ import { dirname, join } from "node:path"
 import { pathToFileURL } from "node:url"
 
 /**
- * The folders of `src`, from the ground up. A file imports its own folder and folders before it, never one after it.
- * This list is the only place where the order is written; `npm run check` and the tests hold every folder to it.
+ * The folders of `src`, in the order of their imports: a file imports its own folder and folders before it, never one after
+ * it. `npm run check` and the tests enforce this order.
  */
-export const rooms = [
+export const folders = [
   "api", // the contract: routes, schemas, problems
   "config", // settings
   "keys", // MACs under the configured keys
@@ -14,7 +14,7 @@ export const rooms = [
   "database", // connections, migrations, notifications, notified caches
   "queue", // announcements and the worker
   "http", // what handlers share: cursors, idempotency keys, client addresses, the request guard
-  "gemini", // Google's API behind a port
+  "gemini", // the client of Google's API
   "auth",
   "models", // the models that users may choose
   "files", // users' files and where their bytes are
@@ -43,23 +43,23 @@ export const importsOf = (sources: ReadonlyMap<string, string>): ReadonlyArray<I
     }))
   )
 
-/** The room of a file; files directly in `src` (main.ts, App.ts) are above all rooms. */
-const roomOf = (file: string): string | undefined => /^src\/([^/]+)\//.exec(file)?.[1]
+/** The folder of a file; files directly in `src` (main.ts, App.ts) may import all folders. */
+const folderOf = (file: string): string | undefined => /^src\/([^/]+)\//.exec(file)?.[1]
 
 const level = (file: string): number => {
-  const room = roomOf(file)
-  return room === undefined ? rooms.length : rooms.indexOf(room)
+  const folder = folderOf(file)
+  return folder === undefined ? folders.length : folders.indexOf(folder)
 }
 
 /** What is wrong: a folder that is not in the order, or an import that runs against it. */
 export const faultsOf = (imports: ReadonlyArray<Import>): ReadonlyArray<string> =>
   imports.flatMap(({ from, to }) => {
     const unknown = [from, to].find((file) => level(file) === -1)
-    if (unknown !== undefined) return [`${unknown}: its folder is not in the order of scripts/rooms.ts`]
-    if (!to.startsWith("src/") && !to.startsWith("migrations/") && roomOf(from) !== undefined) {
+    if (unknown !== undefined) return [`${unknown}: its folder is not in the order of scripts/importOrder.ts`]
+    if (!to.startsWith("src/") && !to.startsWith("migrations/") && folderOf(from) !== undefined) {
       return [`${from} imports ${to}, which does not ship`]
     }
-    return to.startsWith("src/") && level(to) > level(from) ? [`${from} imports ${to}, a room above its own`] : []
+    return to.startsWith("src/") && level(to) > level(from) ? [`${from} imports ${to}, whose folder comes after its own`] : []
   })
 
 export const importsOfSource = (): ReadonlyArray<Import> =>
@@ -67,9 +67,9 @@ export const importsOfSource = (): ReadonlyArray<Import> =>
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const imports = importsOfSource()
-  const between = imports.filter(({ from, to }) => roomOf(from) !== roomOf(to))
+  const between = imports.filter(({ from, to }) => folderOf(from) !== folderOf(to))
   const faults = faultsOf(imports)
-  process.stdout.write(`${rooms.join(" < ")}\n${between.length} imports between rooms, ${faults.length} against the order\n`)
+  process.stdout.write(`${folders.join(" < ")}\n${between.length} imports between folders, ${faults.length} against the order\n`)
   for (const fault of faults) process.stderr.write(`${fault}\n`)
   if (faults.length > 0) process.exitCode = 1
 }
