@@ -131,7 +131,7 @@ const seedAlan = async () => {
 
 try {
   await requireDevelopment()
-  process.stderr.write("Asking questions; this takes half a minute.\n")
+  process.stdout.write("Asking questions; this takes half a minute.\n")
   for (const seed of [seedAda, seedGrace, seedAlan]) {
     const { mobile, name, note, token } = await seed()
     process.stdout.write(`\n${name}, ${mobile}: ${note}\nTOKEN=${token}\n`)

@@ -1,6 +1,6 @@
 import type { Tokens as Answer } from "./contract.ts"
 import { Problem } from "./Problem.ts"
-import { shared } from "./retry.ts"
+import { shared, sleep } from "./retry.ts"
 
 /** The tokens of a login. */
 export interface Tokens {
@@ -29,10 +29,21 @@ const tokensOf = ({ expiresIn, refreshToken, token }: Answer, previous?: Tokens)
   renewAt: Date.now() + expiresIn * 1_000 - Math.min(20_000, expiresIn * 100)
 })
 
-/** Runs `work` alone among the tabs of a browser, because a refresh token can be used once. */
-const alone = <A>(name: string, work: () => Promise<A>): Promise<A> => {
+/** Milliseconds that a write of another tab may need to become visible, and the time between two looks. */
+const visibleWithin = 2_000
+const lookEvery = 20
+
+/**
+ * Runs `work` alone among the tabs of a browser, because a refresh token can be used once. `hasWaited` says whether another
+ * tab held the lock.
+ */
+const alone = async <A>(name: string, work: (hasWaited: boolean) => Promise<A>): Promise<A> => {
   const locks = typeof navigator === "undefined" ? undefined : navigator.locks
-  return locks === undefined ? work() : locks.request(name, work)
+  if (locks === undefined) return work(false)
+  const first = await locks.request(name, { ifAvailable: true }, async (lock) =>
+    lock === null ? undefined : { result: await work(false) }
+  )
+  return first === undefined ? locks.request(name, () => work(true)) : first.result
 }
 
 interface Options {
@@ -73,7 +84,9 @@ export class Session {
   /** The token that follows `stale`. The signal ends only the caller's wait, because other calls need the token as well. */
   renew(stale: string | undefined, signal: AbortSignal | undefined): Promise<Tokens> {
     if (this.running === undefined) {
-      const work = alone(this.options.name, () => this.exchange(stale)).finally(() => (this.running = undefined))
+      const work = alone(this.options.name, (hasWaited) => this.exchange(stale, hasWaited)).finally(
+        () => (this.running = undefined)
+      )
       // Every caller may have given up when it fails.
       work.catch(() => {})
       this.running = work
@@ -81,9 +94,23 @@ export class Session {
     return shared(this.running, signal)
   }
 
-  private async exchange(stale: string | undefined): Promise<Tokens> {
+  /**
+   * The stored tokens. After waiting for another tab they are expected to differ from `stale`: a browser shows a write to
+   * localStorage in other tabs only some time after the lock has been released.
+   */
+  private async stored(stale: string | undefined, hasWaited: boolean): Promise<Tokens | undefined> {
+    const { isInCookie, store } = this.options
+    const until = hasWaited && !isInCookie ? Date.now() + visibleWithin : 0
+    for (;;) {
+      const tokens = await store.load()
+      if (tokens === undefined || tokens.accessToken !== stale || Date.now() >= until) return tokens
+      await sleep(lookEvery, undefined)
+    }
+  }
+
+  private async exchange(stale: string | undefined, hasWaited: boolean): Promise<Tokens> {
     const { exchange, isInCookie, onEnd, store } = this.options
-    const known = await store.load()
+    const known = await this.stored(stale, hasWaited)
     // Another call, or another tab, has exchanged it meanwhile.
     if (known !== undefined && known.accessToken !== stale && Date.now() < known.renewAt) return known
     if (known?.refreshToken === undefined && !isInCookie) {

@@ -222,6 +222,27 @@ describe("a session", () => {
     assert.lengthOf(requests, 1)
   })
 
+  it("is exchanged once by two tabs, when one sees the other's write with a delay", async () => {
+    const first: StoredTokens = { accessToken: "stale", refreshToken: "first", renewAt: 0 }
+    const seen: [StoredTokens | undefined, StoredTokens | undefined] = [first, first]
+    /** A tab sees its own writes at once, and those of the other tab later. */
+    const storeOf = (tab: 0 | 1) => ({
+      load: () => seen[tab],
+      save: (tokens: StoredTokens | undefined) => {
+        seen[tab] = tokens
+        setTimeout(() => void (seen[1 - tab] = tokens), 200)
+      }
+    })
+    const answer = (request: SentRequest) => (isRefresh(request) ? json(fresh) : guarded(request))
+    const tabs = [0, 1] as const
+    const servers = tabs.map((tab) => fakeServer(answer, { apiKey: undefined, tokens: storeOf(tab) }))
+    await Promise.all(servers.map(({ client }) => client.call("GET /user/me")))
+    assert.lengthOf(
+      servers.flatMap(({ requests }) => requests.filter(isRefresh)),
+      1
+    )
+  })
+
   it("lets a cookie hold the refresh token", async () => {
     const answer = (request: SentRequest) => (isRefresh(request) ? json({ token: "fresh", expiresIn: 60 }) : guarded(request))
     const { client, requests } = fakeServer(answer, { apiKey: undefined, cookie: true })

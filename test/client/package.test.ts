@@ -207,6 +207,8 @@ describe("the installed package", () => {
           })
         }
         await page.evaluate("expireStored()")
+        // A browser shows a write to localStorage in other tabs with a delay.
+        await Promise.all(pages.map((each) => each.waitForFunction("isExpired()", { timeout: 30_000 })))
         const counts = await Promise.all(pages.map((each) => each.evaluate(`listTwice(${JSON.stringify(backend.url)})`)))
         assert.deepStrictEqual(counts, [2, 2])
         assert.lengthOf(refreshes, 1)

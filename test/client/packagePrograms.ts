@@ -149,6 +149,8 @@ globalThis.expireStored = async () => {
   tokens.save({ ...stored, accessToken: await expire(stored.accessToken), renewAt: 0 })
 }
 
+globalThis.isExpired = () => tokens.load()?.renewAt === 0
+
 globalThis.listTwice = async (baseUrl) => {
   const client = new ChatClient({ baseUrl, tokens })
   const pages = await Promise.all([client.call("GET /chatroom"), client.call("GET /chatroom")])
