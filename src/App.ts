@@ -44,7 +44,7 @@ const RoleLayer = Layer.unwrap(
     if (role === "api") return serving.pipe(Layer.provide(WorkerHealth.layerNone))
     const working =
       role === "worker"
-        ? Layer.effectDiscard(Effect.logInfo(`Working on up to ${workerConcurrency} replies at a time`))
+        ? Layer.effectDiscard(Effect.logInfo(`The worker makes up to ${workerConcurrency} replies at a time`))
         : Layer.empty
     return Layer.merge(serving, working).pipe(Layer.provide(Worker))
   })
@@ -85,7 +85,7 @@ export const AppLayer = Layer.effectDiscard(
   Effect.andThen(answeringProbes(awaitDatabase()), build).pipe(
     Effect.sandbox,
     Effect.tapError((cause) =>
-      isDatabaseAway(cause) ? Effect.logWarning(`The start begins again: ${reasonOf(Cause.squash(cause))}`) : Effect.void
+      isDatabaseAway(cause) ? Effect.logWarning(`Starting again: ${reasonOf(Cause.squash(cause))}`) : Effect.void
     ),
     Effect.retry({ while: isDatabaseAway, schedule: Schedule.spaced("500 millis") }),
     Effect.catch((cause) => Effect.failCause(cause))

@@ -9,7 +9,7 @@ import { iso } from "../api/Schemas.ts"
 import { CurrentUser } from "../api/auth/AuthApi.ts"
 import { TooManyAttempts } from "../api/auth/AuthErrors.ts"
 import { AuthEvents } from "../auth/AuthEvents.ts"
-import { makeKnownCaller } from "../auth/KnownCaller.ts"
+import { makeCachedCaller } from "../auth/CachedCaller.ts"
 import { makeTicketFor } from "../auth/TicketsHttp.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { Sessions } from "../auth/Sessions.ts"
@@ -35,7 +35,7 @@ export const UserHttp = HttpApiBuilder.group(
     const membership = yield* Membership
     const data = yield* UserData
     const answers = yield* ImmediateAnswers
-    const knownCaller = yield* makeKnownCaller
+    const cachedCaller = yield* makeCachedCaller
     const ticketFor = yield* makeTicketFor
 
     /** In the order of the schema, because it is sent without a pass of it, too. */
@@ -58,7 +58,7 @@ export const UserHttp = HttpApiBuilder.group(
     })
 
     answers.add("/user/me", ({ headers, query }) => {
-      const user = query === "" ? knownCaller(headers.authorization) : undefined
+      const user = query === "" ? cachedCaller(headers.authorization) : undefined
       return user === undefined ? undefined : Effect.map(present(user), (me) => jsonAnswer(me))
     })
 

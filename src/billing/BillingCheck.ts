@@ -58,7 +58,7 @@ export class BillingCheck extends Context.Service<
           const text = found.join("; ")
           const isNew = text !== "" && text !== logged
           logged = text
-          return isNew ? Effect.logError(`Billing does not fit Stripe's account: ${text}`) : Effect.void
+          return isNew ? Effect.logError(`The settings of billing do not match the Stripe account: ${text}`) : Effect.void
         })
       )
       const state = yield* faults.pipe(

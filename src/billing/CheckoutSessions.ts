@@ -55,7 +55,7 @@ export const makeCheckoutSessions = Effect.gen(function* () {
         Effect.catchIf(
           ({ kind }) => kind === "refused" && attempt.promotionCode !== null,
           (failure) =>
-            Effect.andThen(Effect.logWarning("Stripe refuses a code", failure), Effect.fail(new PromotionCodeInvalid()))
+            Effect.andThen(Effect.logWarning("Stripe refused a promotion code", failure), Effect.fail(new PromotionCodeInvalid()))
         )
       )
     yield* attempts.setSession(attempt, session)

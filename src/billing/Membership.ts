@@ -111,7 +111,9 @@ export class Membership extends Context.Service<
           if (customerId !== undefined) yield* sync.run(customerId)
         },
         Effect.timeout(endTimeout),
-        Effect.catchCause((cause) => Effect.logWarning("The queue ends the subscription of a deleted account", cause))
+        Effect.catchCause((cause) =>
+          Effect.logWarning("The subscription of a deleted account could not be ended; the queue tries again", cause)
+        )
       )
 
       const portal: Membership["Service"]["portal"] = Effect.fn("Membership.portal")(

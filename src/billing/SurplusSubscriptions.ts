@@ -43,7 +43,7 @@ export const makeSurplusSubscriptions = Effect.gen(function* () {
 
   const cancelRefunded = Effect.fnUntraced(function* (subscription: StripeSubscription, reason: string) {
     const { id } = subscription
-    yield* Effect.logWarning(`Ending ${id}: ${reason}`)
+    yield* Effect.logWarning(`Ending subscription ${id}: ${reason}`)
     yield* refundLatest(subscription).pipe(
       // Refunded by hand already, or charged back: the subscription must end nevertheless.
       Effect.catchTag("StripeFailure", (failure) =>

@@ -59,7 +59,7 @@ export class Sync extends Context.Service<
       /** Its customer pays, and is Basic: the price is missing in the settings, or the plan was taken out of them too early. */
       const reportUnknownPrice = ({ id, items }: StripeSubscription) => {
         const prices = items.data.map(({ price }) => price.id).join(", ")
-        return Effect.logError(`Subscription ${id} is at a price of no plan (${prices}): Basic`)
+        return Effect.logError(`Subscription ${id} has a price that is in no plan (${prices}); its user is Basic`)
       }
 
       /** For a deleted customer Stripe answers "missing" instead of an empty list. */

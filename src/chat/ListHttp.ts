@@ -1,7 +1,7 @@
 import { Effect, Schema } from "effect"
 import type { UserId } from "../api/auth/User.ts"
 import { defaultLimit, nextLink } from "../api/Pagination.ts"
-import { makeKnownCaller } from "../auth/KnownCaller.ts"
+import { makeCachedCaller } from "../auth/CachedCaller.ts"
 import type { Cached } from "../database/NotifiedCache.ts"
 import { Cursors } from "../http/Cursors.ts"
 import { matchingTag } from "../http/EntityTags.ts"
@@ -51,12 +51,12 @@ const limitOf = (query: string): number | undefined => {
 export const answerFirstPages = Effect.gen(function* () {
   const chatroomList = yield* ChatroomList
   const cursors = yield* Cursors
-  const knownCaller = yield* makeKnownCaller
+  const cachedCaller = yield* makeCachedCaller
   const answers = yield* ImmediateAnswers
 
   answers.add("/chatroom", ({ headers, query, url }) => {
     const limit = limitOf(query)
-    const caller = limit === undefined ? undefined : knownCaller(headers.authorization)
+    const caller = limit === undefined ? undefined : cachedCaller(headers.authorization)
     if (limit === undefined || caller === undefined) return undefined
     const { userId } = caller
     const ifNoneMatch = headers["if-none-match"]

@@ -88,7 +88,7 @@ export class Uploads extends Context.Service<
 
       const unavailable = (error: StorageFailure) =>
         Effect.andThen(
-          Effect.logWarning("The storage of files failed", error),
+          Effect.logWarning("The file storage failed", error),
           Effect.fail(new StorageUnavailable({ retryAfter: 5 }))
         )
 

@@ -43,13 +43,13 @@ export const DrainFirst = Layer.effectDiscard(
     const draining = yield* Draining
     const { drainDelay, role } = yield* AppConfig
     const leave = Effect.gen(function* () {
-      yield* Effect.logInfo(`Leaving: not ready, and draining in ${drainDelay} seconds`)
+      yield* Effect.logInfo(`Not ready any more; draining in ${drainDelay} seconds`)
       yield* draining.leave
       yield* Effect.sleep(drainDelay * 1_000)
     })
     yield* Effect.addFinalizer(() =>
       (drainDelay === 0 || role === "worker" ? Effect.void : leave).pipe(
-        Effect.andThen(Effect.logInfo("Draining: requests and replies in progress end")),
+        Effect.andThen(Effect.logInfo("Draining: finishing requests and replies in progress")),
         Effect.andThen(draining.begin)
       )
     )

@@ -141,7 +141,7 @@ export class ReplyMaker extends Context.Service<
           const { chatroomId: roomId, id: replyId, userId } = reply
           return yield* announcer.announce({ summaries: [{ userId, roomId, replyId }] })
         }
-        yield* Effect.logWarning(`Attempt ${reply.attempt} gave JSON that does not fit`)
+        yield* Effect.logWarning(`Attempt ${reply.attempt} gave JSON that does not fit the schema`)
         return yield* postpone(reply, retryDelay, reply.failures + 1)
       })
 

@@ -136,7 +136,9 @@ export class ReplyStore extends Context.Service<
         `
         yield* announcer.announce({ replies: [{ userId: reply.userId, replyId: reply.id, priority: reply.priority }] })
       }, Effect.orDie)
-      const orExpire = Effect.catchCause((cause) => Effect.logWarning("A lease could not be handed back; it will expire", cause))
+      const orExpire = Effect.catchCause((cause) =>
+        Effect.logWarning("A lease could not be returned; it expires by itself", cause)
+      )
       const handBack = (reply: Claim) => giveBack(reply).pipe(orExpire)
       const handBackAfterOutage = (reply: Claim) =>
         Effect.sleep("1 second").pipe(Effect.andThen(giveBack(reply)), retryOutages, orExpire)

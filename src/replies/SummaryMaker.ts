@@ -142,7 +142,7 @@ export class SummaryMaker extends Context.Service<
           Effect.result
         )
         if (asked._tag === "Failure") {
-          yield* Effect.logWarning("The room goes on without a new summary", asked.failure)
+          yield* Effect.logWarning("No summary was made", asked.failure)
           return yield* summaries.release(claim, true)
         }
         const isStored = yield* summaries.store(claim, {

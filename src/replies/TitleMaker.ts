@@ -99,7 +99,7 @@ export class TitleMaker extends Context.Service<
           const { kind, retryAfter = 0 } = asked.failure
           const isFinal = tries === maximumTries || kind === "misconfigured" || kind === "daily_quota"
           if (isFinal || retryAfter > pause.longest) {
-            yield* Effect.logWarning(`The room keeps the words of its question as its title`, asked.failure)
+            yield* Effect.logWarning("No title was made; the room keeps the first words of its question", asked.failure)
             return undefined
           }
           yield* Effect.sleep(Duration.millis(Math.max(pause.shortest, retryAfter)))

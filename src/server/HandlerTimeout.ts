@@ -1,5 +1,5 @@
 import type { HttpServerRequest } from "effect/http"
-import { askedWait } from "./AskedWait.ts"
+import { requestedWait } from "./RequestedWait.ts"
 import type { Route } from "./Routes.ts"
 
 /** How long a handler may take; a request that asks to wait gets its wait, and the time to look again, on top, and an upload its body's time. */
@@ -13,6 +13,6 @@ const replyMillis = 660_000
 export const timeoutOf = (route: Route, request: HttpServerRequest.HttpServerRequest): number => {
   if (route.admission === "uploading") return uploadingMillis
   if (route.awaitsReply) return replyMillis
-  const wait = askedWait(request)
+  const wait = requestedWait(request)
   return wait === undefined ? handlerMillis : handlerMillis + wait * 1_000 + lookMillis
 }

@@ -4,7 +4,7 @@ import { HttpApiMiddleware } from "effect/http-api"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { problemOfDeletedUser } from "../auth/DeletedUser.ts"
 import { DatabaseBusy } from "../database/RequestBulkhead.ts"
-import { faultMessage } from "./FaultMessages.ts"
+import { faultMessage } from "./ValidationMessages.ts"
 import {
   BadRequest,
   Internal,

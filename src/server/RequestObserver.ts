@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { Context, Effect, Layer } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { counters, type Histogram, histograms, requestSeconds } from "../ops/Metrics.ts"
-import { askedWait } from "./AskedWait.ts"
+import { requestedWait } from "./RequestedWait.ts"
 import { type Route, routeOf } from "./Routes.ts"
 
 /** Methods as labels; a client may make up others. */
@@ -18,7 +18,7 @@ const isProbe = (template: string): boolean => template === "/healthz" || templa
 const wantsWait = ({ headers, url = "" }: IncomingMessage): boolean => {
   const { prefer } = headers
   if (prefer === undefined && !url.includes("wait=")) return false
-  return (askedWait({ url, headers: typeof prefer === "string" ? { prefer } : {} }) ?? 0) > 0
+  return (requestedWait({ url, headers: typeof prefer === "string" ? { prefer } : {} }) ?? 0) > 0
 }
 
 interface RequestIds {

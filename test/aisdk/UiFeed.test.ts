@@ -120,7 +120,7 @@ describe("a reply as chunks of the AI SDK", () => {
       ["text-end", "finish-step", "finish", "error"]
     ]
   ]
-  it.each(ends)("tells the end of %s", async (_, end, wanted) => {
+  it.each(ends)("writes the end of %s", async (_, end, wanted) => {
     const text = follow(
       [live(1, "ab"), stateOf(reply("processing", 1))],
       [live(1, "ab"), stateOf(reply("x" as Status, 1, "ab", end))]

@@ -33,7 +33,7 @@ describe("a chat of the AI SDK and processes that end", () => {
     assert.lengthOf(chat.messages.at(-1)?.parts.filter(({ type }) => type === "text") ?? [], 1)
   })
 
-  it("tells the client of a process that stops to resume, and another process goes on", async () => {
+  it("lets the client of a stopping process resume at another process", async () => {
     const ada = await newUser(other.url, processes.database)
     const chat = newChat(one.url, ada)
     const asking = chat.sendMessage({ text: uniquePrompt("[[length 1000]] [[chunks 100 delay 100]]") })

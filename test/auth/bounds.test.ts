@@ -73,7 +73,7 @@ describe("a user", () => {
     await until("the sweep", async () => (await countOf("auth_events", "true", bob.userId)) === 1)
   })
 
-  it("who never proved the number is forgotten after a week", async () => {
+  it("is deleted after a week without proving the number", async () => {
     const ids: Array<string> = []
     for (const mobile of ["+919812300001", "+919812300002"]) {
       ids.push((await people.post("/auth/signup", { mobile })).body.user.id)

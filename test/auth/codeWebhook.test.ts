@@ -59,7 +59,7 @@ const logsIn = async (mobile: string): Promise<Reply> => {
 }
 
 describe("a code that is delivered", () => {
-  it("is posted once, signed as Stripe signs, and shown to nobody else", async () => {
+  it("is posted once, signed like Stripe's webhooks, and is in no response", async () => {
     const mobile = freshMobile()
     const sent = await send(mobile)
     assert.strictEqual(sent.status, 200, sent.text)
@@ -93,7 +93,7 @@ describe("a code that is delivered", () => {
     assert.strictEqual(last().code.purpose, "reset_password")
   })
 
-  it("is one for known and unknown numbers alike", async () => {
+  it("is the same for known and unknown numbers", async () => {
     const [known, unknown] = [freshMobile(), freshMobile()]
     loggedIn(backend.url, await logsIn(known))
     await forgetThrottles(database)
@@ -109,7 +109,7 @@ describe("a code that is delivered", () => {
     )
   })
 
-  it("keeps its challenge when its client hangs up", async () => {
+  it("keeps its challenge when its client disconnects", async () => {
     const mobile = freshMobile()
     const hangUp = new AbortController()
     gateway.answerWith((response) => {
@@ -132,7 +132,7 @@ describe("a code that is delivered", () => {
 
 describe("an answer that is long or slow", () => {
   const chunk = Buffer.alloc(8_192, "x")
-  it("is not read to its end: its status has said that the code is on its way", async () => {
+  it("is not read to its end, because its status says that the code is on its way", async () => {
     let sent = 0
     gateway.answerWith((response) => {
       response.writeHead(200)
@@ -149,7 +149,7 @@ describe("an answer that is long or slow", () => {
     assert.isBelow(sent, 50_000_000)
   })
 
-  it("is waited for no longer than a delivery may take", async () => {
+  it("ends the wait at the time limit of a delivery", async () => {
     gateway.answerWith((response) => {
       response.writeHead(200)
       const drip = setInterval(() => response.write("x"), 50)
@@ -182,7 +182,7 @@ const failures: ReadonlyArray<readonly [what: string, answer: Answer]> = [
 ]
 
 describe("a code that is not delivered", () => {
-  it.each(failures)("because of %s is 503, and the number can ask for another at once", async (_, answer) => {
+  it.each(failures)("because of %s is 503, and the client can request another at once", async (_, answer) => {
     const mobile = freshMobile()
     gateway.answerWith(answer)
     const began = performance.now()
@@ -198,7 +198,7 @@ describe("a code that is not delivered", () => {
     loggedIn(backend.url, await logsIn(mobile))
   })
 
-  it("because nobody listens is 503, too", async () => {
+  it("because the gateway does not listen is 503, too", async () => {
     const alone = await startBackend(settings({ OTP_WEBHOOK_URL: `http://127.0.0.1:${await freePort()}/` }))
     try {
       const mobile = freshMobile()
@@ -210,7 +210,7 @@ describe("a code that is not delivered", () => {
     }
   })
 
-  it("leaves the code before it the newest", async () => {
+  it("leaves the previous code valid", async () => {
     const mobile = freshMobile()
     assert.strictEqual((await send(mobile)).status, 200)
     const { otp } = last().code
@@ -220,7 +220,7 @@ describe("a code that is not delivered", () => {
     loggedIn(backend.url, await verify({ mobile, otp }))
   })
 
-  it("counts as sent, so that a gateway in trouble is not called without end", async () => {
+  it("counts as sent, so that a failing gateway is not called without limit", async () => {
     const mobile = freshMobile()
     gateway.answerWith((response) => response.writeHead(500).end())
     for (const _ of times(5, () => 0)) assertProblem(await send(mobile), 503, "delivery_failed")
@@ -229,7 +229,7 @@ describe("a code that is not delivered", () => {
     assert.lengthOf(gateway.deliveries, 5)
   })
 
-  it("is posted again, as the same one, when the connection was closed under it", async () => {
+  it("is posted again with the same key when the connection was closed", async () => {
     gateway.answerWith((response) => (gateway.deliveries.length === 1 ? response.destroy() : response.writeHead(200).end()))
     assert.strictEqual((await logsIn(freshMobile())).status, 200)
     const [first, second, ...more] = gateway.deliveries
@@ -240,7 +240,7 @@ describe("a code that is not delivered", () => {
 })
 
 describe("a gateway that hangs", () => {
-  it("is given 32 codes at once; the others are 503 without it, and nothing else waits", async () => {
+  it("gets 32 codes at once; others are 503 without a call, and no other request waits", async () => {
     gateway.answerWith(() => {})
     const sends = Promise.all(times(60, () => send(freshMobile())))
     await until("many hang", async () => gateway.open() > 16)
@@ -253,7 +253,7 @@ describe("a gateway that hangs", () => {
 })
 
 describe("the log", () => {
-  it("tells of failures, and never a code, a number, the secret or the URL", async () => {
+  it("has failures, and never a code, a number, the secret or the URL", async () => {
     const loud = await startProcess(settings({ LOG_LEVEL: "trace" }))
     try {
       await loud.started()
@@ -275,8 +275,8 @@ describe("the log", () => {
   })
 })
 
-describe("OTP_DELIVERY=none, a sender of one's own", () => {
-  it("is a gateway where one is named", async () => {
+describe("OTP_DELIVERY=none, with your own sender", () => {
+  it("uses the gateway if OTP_WEBHOOK_URL is set", async () => {
     const own = await startBackend(settings({ OTP_DELIVERY: "none" }))
     const sent = await request(own.url, "POST", "/auth/send-otp", { body: { mobile: freshMobile() } })
     await own.stop()

@@ -58,7 +58,7 @@ const someone = async () => {
 }
 
 describe("a first password", () => {
-  it("is set after a fresh login, and shows on /user/me of every process", async () => {
+  it("is set after a recent login, and /user/me of every process shows it", async () => {
     const ada = await people.enter()
     assert.strictEqual((await elsewhere(ada).call("GET", "/user/me")).body.hasPassword, false)
     const set = await change(ada, { newPassword: good })
@@ -83,7 +83,7 @@ describe("a first password", () => {
     assert.strictEqual((await change(again, { newPassword: good })).status, 204)
   })
 
-  it("asks for no fresh login once there is one: the current password is proof", async () => {
+  it("can later be changed without a recent login, because the current password is proof", async () => {
     const ada = await someone()
     await ageSessions(database, ada.userId, "1 day")
     assert.strictEqual((await change(ada, { currentPassword: good, newPassword: better })).status, 204)
@@ -119,7 +119,7 @@ describe("a new password", () => {
     assert.strictEqual((await passwordLogin(ada.mobile, good)).status, 200)
   })
 
-  it("is asked for five times in vain and then no more, also with the right one", async () => {
+  it("is refused after five wrong current passwords, even with the right one", async () => {
     const ada = await someone()
     await people.forget()
     const wrong = await Promise.all(times(5, (n) => change(ada, { currentPassword: `wrong horse ${n}`, newPassword: better })))
@@ -131,7 +131,7 @@ describe("a new password", () => {
     assert.strictEqual((await change(ada, { currentPassword: good, newPassword: better })).status, 204)
   })
 
-  it("refuses the sixth wrong current password of a user for a while, from whatever address and session", async () => {
+  it("refuses the sixth wrong current password of a user for a while, at every address and session", async () => {
     const ada = await someone()
     const second = await people.enter(ada.mobile)
     await people.forget()
@@ -151,7 +151,7 @@ describe("a new password", () => {
     for (const reply of replies.slice(5)) assertProblem(reply, 429, "too_many_attempts")
   })
 
-  it("is set by one of several changes that verified the same current password", async () => {
+  it("is set by one of several parallel changes with the same current password", async () => {
     const ada = await someone()
     const tries = times(4, (n) => `${better} ${n}`)
     const bases = [ada, elsewhere(ada)]
@@ -164,13 +164,13 @@ describe("a new password", () => {
     assert.strictEqual((await passwordLogin(ada.mobile, won)).status, 200)
   })
 
-  it("is set by one of several first ones", async () => {
+  it("is set by one of several parallel first passwords", async () => {
     const ada = await people.enter()
     const replies = await Promise.all(times(4, (n) => change(ada, { newPassword: `${better} ${n}` })))
     assert.deepStrictEqual(replies.map(({ status }) => status).sort(), [204, 400, 400, 400])
   })
 
-  it("counts as a guess when it is the old one, in a session and in a recovery", async () => {
+  it("counts as a guess when it equals the old one, in a session and in a recovery session", async () => {
     const ada = await someone()
     await people.forget()
     const same = { currentPassword: good, newPassword: good }
@@ -218,7 +218,7 @@ describe("a new password", () => {
     }
   })
 
-  it("tells no client without the code that it contains the user's name", async () => {
+  it("reveals only to a client with the code that it contains the user's name", async () => {
     const ada = await people.enter()
     await ada.call("PATCH", "/user/me", { name: "Augusta" })
     const { challengeId, otp } = await people.code(ada.mobile, "reset_password")
@@ -228,7 +228,7 @@ describe("a new password", () => {
     assertProblem(await people.post("/auth/reset-password", guess), 429, "otp_attempts_exceeded")
   })
 
-  it("is not the old one", async () => {
+  it("must differ from the old one", async () => {
     const ada = await someone()
     assertProblem(await change(ada, { currentPassword: good, newPassword: good }), 422, "same_password")
     const recovered = await people.enter(ada.mobile, "reset_password")
@@ -262,7 +262,7 @@ describe("a new password", () => {
     ["128 characters", "a1".repeat(64)],
     ["blanks alone", " ".repeat(9)],
     ["many scripts", "пароль 密码 🔑 סיסמה"]
-  ])("may be anything else: %s", async (_, newPassword) => {
+  ])("is accepted otherwise: %s", async (_, newPassword) => {
     const ada = await people.enter()
     assert.strictEqual((await change(ada, { newPassword })).status, 204)
     assert.strictEqual((await passwordLogin(ada.mobile, newPassword)).status, 200)
@@ -287,7 +287,7 @@ describe("a new password", () => {
     )
   })
 
-  it("ends every other session at once, in every process, and its own goes on", async () => {
+  it("ends every other session at once, at every process, and keeps the current one", async () => {
     const own = await someone()
     const others = [await people.enter(own.mobile), await people.enter(own.mobile)]
     for (const person of [own, ...others]) {
@@ -303,7 +303,7 @@ describe("a new password", () => {
     assert.strictEqual((await people.post("/auth/refresh", { refreshToken: own.refreshToken })).status, 200)
   })
 
-  it("is kept as an argon2id hash and nowhere else", async () => {
+  it("is stored only as an argon2id hash", async () => {
     const ada = await someone()
     const [row] = await database.query<{ row: string; hash: string }>(
       "select u::text as row, password_hash as hash from users u where id = $1",
@@ -322,7 +322,7 @@ describe("a forgotten password", () => {
   const reset = (body: { mobile: string; otp: string; challengeId?: string; newPassword: string }) =>
     people.post("/auth/reset-password", body)
 
-  it("is replaced with a code; every session ends in every process, and the history tells of it", async () => {
+  it("is replaced with a code; every session ends at every process, and the history records it", async () => {
     const ada = await someone()
     const second = await people.enter(ada.mobile)
     for (const person of [ada, second]) assert.strictEqual(await statusOf(elsewhere(person)), 200)
@@ -344,7 +344,7 @@ describe("a forgotten password", () => {
     )
   })
 
-  it("is replaced without naming the challenge, too", async () => {
+  it("is also replaced without a challenge id", async () => {
     const ada = await someone()
     const { otp } = await people.code(ada.mobile, "reset_password")
     assert.strictEqual((await reset({ mobile: ada.mobile, otp, newPassword: better })).status, 204)
@@ -359,7 +359,7 @@ describe("a forgotten password", () => {
     assert.strictEqual((await reset({ mobile: ada.mobile, ...code, newPassword: better })).status, 204)
   })
 
-  it("needs a code that is right, unused, alive and for this; the refusal is one and the same", async () => {
+  it("needs a code that is right, unused, not expired and made for a reset; all refusals are the same", async () => {
     const ada = await someone()
     const used = await people.code(ada.mobile, "reset_password")
     assert.strictEqual((await reset({ mobile: ada.mobile, ...used, newPassword: better })).status, 204)
@@ -386,7 +386,7 @@ describe("a forgotten password", () => {
     assert.strictEqual((await people.post("/auth/verify-otp", { mobile: ada.mobile, ...login })).status, 200)
   })
 
-  it("is guessed five times and no more, by both ways together", async () => {
+  it("can be guessed five times in all, with and without the challenge id", async () => {
     const ada = await someone()
     const code = await people.code(ada.mobile, "reset_password")
     const wrong = (by: number) => ({
@@ -400,7 +400,7 @@ describe("a forgotten password", () => {
     assertProblem(await reset({ mobile: ada.mobile, ...code, newPassword: better }), 429, "otp_attempts_exceeded")
   })
 
-  it("answers for an unknown number as for a known one", async () => {
+  it("gets the same response for unknown and known numbers", async () => {
     const known = await someone()
     const shape = async (mobile: string) => {
       await people.forget()
@@ -427,7 +427,7 @@ describe("a forgotten password", () => {
     assert.strictEqual(one.done, "204 ")
   })
 
-  it("gives the owner of an unregistered number an account, and the password with it", async () => {
+  it("registers an unregistered number with the password", async () => {
     const mobile = freshMobile()
     assert.strictEqual(
       (await reset({ mobile, ...(await people.code(mobile, "reset_password")), newPassword: better })).status,
@@ -438,7 +438,7 @@ describe("a forgotten password", () => {
 })
 
 describe("a recovery session", () => {
-  it("can set a password without the current one, and ends with it, as do all others", async () => {
+  it("can set a password without the current one, which ends it and all other sessions", async () => {
     const ada = await someone()
     const recovery = await people.enter(ada.mobile, "reset_password")
     assert.strictEqual((await change(recovery, { newPassword: better })).status, 204)
@@ -447,7 +447,7 @@ describe("a recovery session", () => {
     assertProblem(await ada.call("GET", "/user/me"), 401, "session_revoked")
   })
 
-  it("is good for nothing else", async () => {
+  it("is refused by all other routes", async () => {
     const ada = await someone()
     const recovery = await people.enter(ada.mobile, "reset_password")
     const id = "01980000-0000-7000-8000-000000000000"
@@ -494,7 +494,7 @@ describe("a recovery session", () => {
     assertProblem(await change(recovery, { newPassword: better }), 401, "session_revoked")
   })
 
-  it("says how long its token is any good", async () => {
+  it("says how long its token is valid", async () => {
     const mobile = freshMobile()
     const login = await people.post("/auth/verify-otp", {
       mobile,
@@ -506,7 +506,7 @@ describe("a recovery session", () => {
 })
 
 describe("a login with a password", () => {
-  it("is 404 where it is off, whatever is sent", async () => {
+  it("is 404 when it is switched off", async () => {
     const off = await startBackend({ DATABASE_URL: database.url, ROLE: "api" })
     try {
       const ada = await someone()
@@ -518,7 +518,7 @@ describe("a login with a password", () => {
     }
   })
 
-  it("gives a session as good as that of a code", async () => {
+  it("starts a session like that of a code", async () => {
     const ada = await someone()
     const reply = await passwordLogin(ada.mobile, good)
     const { refreshToken, token, user, ...rest } = reply.body
@@ -528,7 +528,7 @@ describe("a login with a password", () => {
     assert.strictEqual((await people.post("/auth/refresh", { refreshToken })).status, 200)
   })
 
-  it("is refused alike for a wrong password, an unknown number, a pending one, and one without a password", async () => {
+  it("gets the same refusal for a wrong password and for a number that is unknown, pending or without a password", async () => {
     const [withPassword, without, pending] = [await someone(), await people.enter(), freshMobile()]
     assert.strictEqual((await people.post("/auth/signup", { mobile: pending, password: good })).status, 201)
     const replies = [
@@ -541,7 +541,7 @@ describe("a login with a password", () => {
     assert.strictEqual(new Set(replies.map(({ body }) => JSON.stringify({ ...body, requestId: "" }))).size, 1)
   })
 
-  it("is tried ten times in vain and then no more, known number or not, in any process", async () => {
+  it("is refused after ten wrong passwords, for known and unknown numbers, at any process", async () => {
     const ada = await someone()
     for (const mobile of [ada.mobile, freshMobile()]) {
       await people.forget()
@@ -560,7 +560,7 @@ describe("a login with a password", () => {
     assert.strictEqual((await passwordLogin((await someone()).mobile, good)).status, 200)
   })
 
-  it("is tried ten times in vain and no more by many at once", async () => {
+  it("is refused after ten wrong passwords of parallel requests", async () => {
     const ada = await someone()
     await people.forget()
     const bases = [backend.url, other.url]
@@ -575,7 +575,7 @@ describe("a login with a password", () => {
     for (const reply of replies) assert.include([401, 429, 503], reply.status)
   })
 
-  it("is not used up by logins that succeed", async () => {
+  it("counts no successful login", async () => {
     const ada = await someone()
     await people.forget()
     for (const reply of await Promise.all(times(8, () => passwordLogin(ada.mobile, good))))
@@ -626,7 +626,7 @@ describe("a password chosen at the sign-up", () => {
     return reply.body
   }
 
-  it("is adopted with the token of the signup, whatever client brings it", async () => {
+  it("is adopted with the signup token, from any client", async () => {
     const mobile = freshMobile()
     const signed = await people.post("/auth/signup", { mobile, password: good, name: "Ada", email: "ada@example.com" }, phone)
     assert.strictEqual(signed.status, 201)
@@ -636,14 +636,14 @@ describe("a password chosen at the sign-up", () => {
     assert.strictEqual((await passwordLogin(mobile, good)).status, 200)
   })
 
-  it("is never adopted without it, though the same client proves the number", async () => {
+  it("is not adopted without the signup token, even if the same client proves the number", async () => {
     const mobile = freshMobile()
     await signUp(mobile, good, phone)
     await prove(mobile, undefined)
     assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
   })
 
-  it("stays the owner's when a stranger signs the number up before and after", async () => {
+  it("remains the owner's when another client signs the number up before and after", async () => {
     const mobile = freshMobile()
     const evil = { mobile, password: better, name: "EVIL", email: "evil@example.com" }
     await people.post("/auth/signup", evil, { "user-agent": "Mallory's laptop" })
@@ -655,7 +655,7 @@ describe("a password chosen at the sign-up", () => {
     assertProblem(await passwordLogin(mobile, better), 401, "credentials_invalid")
   })
 
-  it("shows nothing of a stranger's signup to an owner without one", async () => {
+  it("shows nothing of another client's signup to an owner without a signup", async () => {
     const mobile = freshMobile()
     await people.post("/auth/signup", { mobile, name: "EVIL", email: "evil@example.com" }, { "user-agent": "Mallory's laptop" })
     assert.deepInclude((await prove(mobile, undefined)).user, { name: null, email: null })
@@ -674,7 +674,7 @@ describe("a password chosen at the sign-up", () => {
     assert.strictEqual((await passwordLogin(ada.mobile, good)).status, 200)
   })
 
-  it("is not when another client does, nor ever after", async () => {
+  it("is not adopted when another client proves the number, nor later", async () => {
     const mobile = freshMobile()
     await signUp(mobile, good, { "user-agent": "Mallory's laptop" })
     const ada = await people.enter(mobile, "login", phone)
@@ -684,7 +684,7 @@ describe("a password chosen at the sign-up", () => {
     assertProblem(await passwordLogin(mobile, good), 401, "credentials_invalid")
   })
 
-  it("changes no active user's", async () => {
+  it("does not change an active user's password", async () => {
     const ada = await someone()
     assertProblem(await signUp(ada.mobile, better), 409, "phone_taken")
     await people.enter(ada.mobile)
@@ -694,7 +694,7 @@ describe("a password chosen at the sign-up", () => {
 })
 
 describe("many passwords at once", () => {
-  it("of five accounts leave places for the login of a sixth", async () => {
+  it("of five accounts leave room for the login of a sixth", async () => {
     const [victim, ...attackers] = await Promise.all(times(6, () => someone()))
     assert.isDefined(victim)
     await people.forget()
@@ -709,7 +709,7 @@ describe("many passwords at once", () => {
     assert.deepStrictEqual([...new Set(logins.map(({ status }) => status))], [200])
   })
 
-  it("are worked on two at a time; 34 get in, and the rest are told to come back", async () => {
+  it("are hashed two at a time; 34 are accepted, and the others are refused with Retry-After", async () => {
     await until("quiet", async () => argon2.running === 0)
     argon2.most = 0
     const replies = await Promise.all(times(60, () => people.post("/auth/signup", { mobile: freshMobile(), password: good })))
@@ -723,7 +723,7 @@ describe("many passwords at once", () => {
     assert.strictEqual((await people.post("/auth/signup", { mobile: freshMobile(), password: good })).status, 201)
   })
 
-  it("stay two at a time though their clients hang up", async () => {
+  it("are hashed two at a time even if their clients disconnect", async () => {
     await until("quiet", async () => argon2.running === 0)
     argon2.most = 0
     argon2.lingerMillis = 150
@@ -754,7 +754,7 @@ describe("many passwords at once", () => {
 })
 
 describe("a secret", () => {
-  it("is in no log and no answer, of what goes well as of what fails", async () => {
+  it("is in no log and no response, of successes and failures", async () => {
     const backend = await startProcess({ DATABASE_URL: database.url, ROLE: "api", PASSWORD_LOGIN: "true", LOG_LEVEL: "trace" })
     try {
       await backend.started()

@@ -56,7 +56,7 @@ const count = async (table: string, userId: string) =>
   )[0]?.count
 
 describe("a profile", () => {
-  it("takes a name and an e-mail address, each by itself, and null clears", async () => {
+  it("accepts a name and an e-mail address, alone or together; null removes one", async () => {
     const ada = await people.enter()
     const both = await patch(ada, { name: "Ada", email: "ada@example.com" })
     assert.strictEqual(both.status, 200)
@@ -69,7 +69,7 @@ describe("a profile", () => {
     assert.deepInclude(await me(ada), { name: null, email: "a@b.co" })
   })
 
-  it("is seen at once in every process, though it was just read there", async () => {
+  it("is current at once at every process, even if it was just read there", async () => {
     const ada = await people.enter()
     for (const n of times(5, (index) => index)) {
       await me(elsewhere(ada))
@@ -107,7 +107,7 @@ describe("a profile", () => {
     assertProblem(await patch(ada, { name: "😀".repeat(101) }), 400, "validation_failed")
   })
 
-  it("lets nothing else be written", async () => {
+  it("ignores all other fields", async () => {
     const ada = await people.enter()
     const before = await me(ada)
     const attempt = {
@@ -132,7 +132,7 @@ describe("a profile", () => {
 })
 
 describe("deleting an account", () => {
-  it("is 204, takes everything with it, and every token is refused at once in every process", async () => {
+  it("is 204, deletes all data, and ends every token at once at every process", async () => {
     const [ada, bob] = [await people.enter(), await people.enter()]
     const phone = await people.enter(ada.mobile)
     const room = await ada.room({ title: "Sky" })
@@ -154,7 +154,7 @@ describe("deleting an account", () => {
     assert.strictEqual((await bob.call("GET", `/chatroom/${bobsRoom}`)).status, 200)
   })
 
-  it("lets the number sign up again, with a new id and none of the old; today's quota is as it was", async () => {
+  it("lets the number sign up again with a new id and no old data; today's quota stays used", async () => {
     const ada = await people.enter()
     await patch(ada, { name: "Ada" })
     for (const n of times(3, (index) => index)) await ada.ask(await ada.room(), `[[say ${n}]] ?`, { wait: 10 })
@@ -172,7 +172,7 @@ describe("deleting an account", () => {
     assertProblem(await ada.call("GET", "/user/me"), 401, "session_revoked")
   })
 
-  it("stops a reply that is being made, soon, whichever process makes it", async () => {
+  it("soon stops a reply in progress, at any process", async () => {
     const ada = await people.enter()
     const room = await ada.room()
     const mark = `mark ${ada.userId}`
@@ -184,7 +184,7 @@ describe("deleting an account", () => {
     assert.strictEqual(await count("messages", ada.userId), 0)
   })
 
-  it("harms nothing that happens at the same moment", async () => {
+  it("does not harm parallel requests", async () => {
     for (const _ of times(8, (n) => n)) {
       const ada = await people.enter()
       const there = elsewhere(ada)
@@ -238,7 +238,7 @@ describe("deleting a subscriber's account", () => {
     assert.strictEqual((await me(again)).tier, "basic")
   })
 
-  it("is 503 and deletes nothing while Stripe is down, and works when it is back", async () => {
+  it("is 503 and deletes nothing while Stripe is down, and works again afterwards", async () => {
     const ada = await subscriber()
     const room = await ada.room()
     stripe.addFault({ kind: "status", status: 503, times: 100 })
@@ -256,7 +256,7 @@ describe("deleting a subscriber's account", () => {
 })
 
 describe("an export", () => {
-  it("has everything that is kept of a user, and nothing of anybody else", async () => {
+  it("has all stored data of the user, and no other user's", async () => {
     const [ada, bob] = [await people.enter(), await people.enter()]
     await patch(ada, { name: 'Ada "quoted" \\ \u2028 😀', email: "ada@example.com" })
     await ada.call("POST", "/auth/change-password", { newPassword: "correct horse battery" })
@@ -314,7 +314,7 @@ describe("an export", () => {
     assert.notInclude(reply.text, secret?.key ?? "quota")
   })
 
-  it("is whole for somebody who has done nothing, and for somebody with many rooms", async () => {
+  it("is complete for a new user, and for a user with many rooms", async () => {
     const ada = await people.enter()
     assert.deepStrictEqual((await ada.call("GET", "/user/me/export")).body.chatrooms, [])
     await database.query(
@@ -328,7 +328,7 @@ describe("an export", () => {
 })
 
 describe("usage", () => {
-  it("is told by day with its tokens, the newest first, of three months and of nobody else", async () => {
+  it("lists the user's days of three months with their tokens, newest first", async () => {
     const [ada, bob] = [await people.enter(), await people.enter()]
     assert.deepStrictEqual((await ada.call("GET", "/user/usage")).body, { data: [] })
     await bob.ask(await bob.room(), "[[say no]] ?", { wait: 10 })

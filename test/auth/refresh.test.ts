@@ -63,7 +63,7 @@ const assertDead = async (person: LoggedIn, successor: string) => {
 }
 
 describe("a refresh token", () => {
-  it("is exchanged for a new pair of the same session; the new token works everywhere", async () => {
+  it("is exchanged for new tokens of the same session, which work at every process", async () => {
     const ada = await people.enter()
     const reply = await refresh(ada.refreshToken)
     assert.strictEqual(reply.status, 200)
@@ -80,7 +80,7 @@ describe("a refresh token", () => {
     }
   })
 
-  it("goes on for ever, one exchange after the other, in any process", async () => {
+  it("can be exchanged again and again, at any process", async () => {
     const ada = await people.enter()
     let token = ada.refreshToken
     for (const n of times(12, (index) => index)) {
@@ -91,7 +91,7 @@ describe("a refresh token", () => {
     }
   })
 
-  it("is honoured again for ten seconds, and its successor is the same", async () => {
+  it("returns the same successor for ten seconds", async () => {
     const ada = await people.enter()
     const first = await refresh(ada.refreshToken)
     await database.query("update sessions set rotated_at = rotated_at - interval '8 seconds' where id = $1", [ada.sid])
@@ -101,7 +101,7 @@ describe("a refresh token", () => {
     assert.deepInclude(await stored(ada), { counter: 1, revoked_at: null })
   })
 
-  it("is honoured for an hour while its successor is unused, and voids that one", async () => {
+  it("returns a new successor within an hour while the first one is unused, and voids the first one", async () => {
     const ada = await people.enter()
     const lost = await refresh(ada.refreshToken)
     await age(ada, "11 seconds")
@@ -141,7 +141,7 @@ describe("a refresh token", () => {
     assert.strictEqual((await refresh(replies[0]?.body.refreshToken)).status, 200)
   })
 
-  it("is reused after that: whoever holds it, the session is dead in every process", async () => {
+  it("ends the session at every process when it is reused later", async () => {
     const ada = await people.enter()
     const first = await refresh(ada.refreshToken)
     await later(ada)
@@ -158,7 +158,7 @@ describe("a refresh token", () => {
     ])
   })
 
-  it("is two exchanges old: reused, at whatever time", async () => {
+  it("ends the session when it is two exchanges old, at any time", async () => {
     const ada = await people.enter()
     const second = await refresh((await refresh(ada.refreshToken)).body.refreshToken)
     assertProblem(await refreshAt(other.url, ada.refreshToken), 401, "refresh_reused")
@@ -177,7 +177,7 @@ describe("a refresh token", () => {
     assert.strictEqual((await refresh(second.refreshToken)).status, 200)
   })
 
-  it("has one successor, though two hundred exchange it at once in two processes", async () => {
+  it("has one successor when two hundred requests exchange it at once at two processes", async () => {
     const ada = await people.enter()
     const replies = await Promise.all(times(200, (n) => refreshAt(n % 2 === 0 ? backend.url : other.url, ada.refreshToken)))
     assert.deepStrictEqual([...new Set(replies.map(({ status }) => status))], [200])
@@ -187,8 +187,8 @@ describe("a refresh token", () => {
   })
 })
 
-describe("no refresh token", () => {
-  it("is what was tampered with, wherever", async () => {
+describe("an invalid refresh token", () => {
+  it("is one that was changed at any place", async () => {
     const [ada, bob] = [await people.enter(), await people.enter()]
     const body = bodyOf(ada.refreshToken)
     const [encoded = "", mac = ""] = ada.refreshToken.split(".")
@@ -223,7 +223,7 @@ describe("no refresh token", () => {
     assert.strictEqual((await refresh(ada.refreshToken)).status, 200)
   })
 
-  it("is what another key, or another use of ours, has signed", async () => {
+  it("is one signed with another key, or for another purpose", async () => {
     const ada = await people.enter()
     const body = bodyOf(ada.refreshToken)
     assert.strictEqual(forge(body, key), ada.refreshToken)
@@ -238,7 +238,7 @@ describe("no refresh token", () => {
     }
   })
 
-  it("is one of ours that names what never was", async () => {
+  it("is one that names an unknown session", async () => {
     const ada = await people.enter()
     const bob = await people.enter()
     const nobody = "01980000-0000-7000-8000-000000000000"
@@ -269,20 +269,20 @@ describe("no refresh token", () => {
     "a".repeat(1_001),
     "a.b".repeat(50_000),
     `${"A".repeat(100_000)}.${"B".repeat(100_000)}`
-  ])("is garbage of any length: %#", async (token) => assertProblem(await refresh(token), 401, "refresh_invalid"))
+  ])("is any other text, of any length: %#", async (token) => assertProblem(await refresh(token), 401, "refresh_invalid"))
 
-  it("is an access token, nor is a refresh token one", async () => {
+  it("is an access token; a refresh token is no access token either", async () => {
     const ada = await people.enter()
     assertProblem(await refresh(ada.token), 401, "refresh_invalid")
     assertProblem(await request(backend.url, "GET", "/user/me", { token: ada.refreshToken }), 401, "token_invalid")
   })
 
-  it.each([7, null, true, [], {}, undefined])("is no text at all: %j", async (token) => {
+  it.each([7, null, true, [], {}, undefined])("is a value other than a string: %j", async (token) => {
     assertProblem(await refresh(token), 400, "validation_failed")
   })
 })
 
-describe("a session that is over", () => {
+describe("an ended session", () => {
   const cases: ReadonlyArray<readonly [string, (person: LoggedIn) => Promise<unknown>]> = [
     ["logged out", (person) => person.call("POST", "/auth/logout", {})],
     ["deleted by its owner", (person) => person.call("DELETE", `/auth/sessions/${person.sid}`)],
@@ -295,13 +295,13 @@ describe("a session that is over", () => {
     assertProblem(await refresh(ada.refreshToken), 401, "refresh_invalid")
   })
 
-  it("cannot be refreshed when it is a recovery, and is not harmed by the attempt", async () => {
+  it("cannot be refreshed when it is a recovery session, and stays valid after the attempt", async () => {
     const ada = await people.enter(undefined, "reset_password")
     assertProblem(await refresh(ada.refreshToken), 401, "refresh_invalid")
     assert.strictEqual(await statusOf(ada), 403)
   })
 
-  it("is put off by a refresh: thirty days from its last use", async () => {
+  it("is extended by a refresh: it expires thirty days after its last use", async () => {
     const ada = await people.enter()
     await database.query("update sessions set expires_at = now() + interval '1 day' where id = $1", [ada.sid])
     assert.strictEqual((await refresh(ada.refreshToken)).status, 200)
@@ -314,7 +314,7 @@ describe("a session that is over", () => {
 })
 
 describe("a change of keys", () => {
-  it("keeps what the old key signed, signs with the new one, and forgets the old one when it is gone", async () => {
+  it("accepts tokens of the old key until that key is removed, and signs with the new one", async () => {
     const ada = await people.enter()
     const both = await startBackend({ ...settings(), JWT_KEYS: `next:${newKey},now:${key}` })
     const after = await startBackend({ ...settings(), JWT_KEYS: `next:${newKey}` })

@@ -49,7 +49,7 @@ const refresh = (cookie: string, headers: Record<string, string> = asPage, body:
   request(base, "POST", "/auth/refresh", { body, headers: { ...headers, cookie } })
 
 describe("a login with X-Refresh-Token: cookie", () => {
-  it("puts the refresh token into a cookie that lives as long as the session, and not into the body", async () => {
+  it("puts the refresh token into a cookie with the session's lifetime, and not into the body", async () => {
     const { cookie, reply } = await logIn()
     assert.notProperty(reply.body, "refreshToken")
     assert.strictEqual(cookie.name, "__Host-refresh")

@@ -45,7 +45,7 @@ const assertAlive = async (person: LoggedIn) =>
   assert.deepStrictEqual([await statusOf(person), await statusOf(elsewhere(person))], [200, 200])
 
 describe("the list of sessions", () => {
-  it("tells of each what it is, the newest first, and which is the one that asks", async () => {
+  it("describes each session, newest first, and marks the current one", async () => {
     const [first, second, third] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
     const reply = await second.call("GET", "/auth/sessions")
     assert.strictEqual(reply.status, 200)
@@ -64,7 +64,7 @@ describe("the list of sessions", () => {
     )
   })
 
-  it("comes in pages, whose cursors are nobody else's", async () => {
+  it("is paged; another user's cursor is refused", async () => {
     const [first, second, third] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
     const idsOf = ({ body }: Reply) => body.data.map(({ id }: { id: string }) => id)
     const one = await first.call("GET", "/auth/sessions?limit=2")
@@ -81,7 +81,7 @@ describe("the list of sessions", () => {
     }
   })
 
-  it("tells when one was refreshed last", async () => {
+  it("shows the time of the last refresh", async () => {
     const [ada] = (await sessions(1)) as [LoggedIn]
     const [before] = await list(ada)
     await sleep(5)
@@ -91,7 +91,7 @@ describe("the list of sessions", () => {
     assert.strictEqual(after.createdAt, before.createdAt)
   })
 
-  it("leaves out what has ended, what has expired, recoveries, and everybody else's", async () => {
+  it("omits ended, expired and recovery sessions, and those of other users", async () => {
     const [ada, ended, expired] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
     await people.enter(ada.mobile, "reset_password")
     await people.enter()
@@ -103,7 +103,7 @@ describe("the list of sessions", () => {
     )
   })
 
-  it("keeps of a client's name 300 characters, and does without one", async () => {
+  it("keeps 300 characters of the client's name, and accepts a client without a name", async () => {
     const mobile = freshMobile()
     const long = await people.enter(mobile, "login", { "user-agent": "é".repeat(1_000) })
     const [row] = await list(long)
@@ -121,14 +121,14 @@ describe("ending a session by its id", () => {
     await assertAlive(third)
   })
 
-  it("may be one's own", async () => {
+  it("can end the current session", async () => {
     const [own, second] = (await sessions(2)) as [LoggedIn, LoggedIn]
     assert.strictEqual((await own.call("DELETE", `/auth/sessions/${own.sid}`)).status, 204)
     await assertDead(own)
     await assertAlive(second)
   })
 
-  it("is 404 for somebody else's, one that never was, and one that has ended; nobody is harmed", async () => {
+  it("is 404 for another user's, an unknown and an ended session, and changes nothing", async () => {
     const [ada, second] = (await sessions(2)) as [LoggedIn, LoggedIn]
     const [bob] = (await sessions(1)) as [LoggedIn]
     assertProblem(await bob.call("DELETE", `/auth/sessions/${ada.sid}`), 404, "session_not_found")
@@ -142,7 +142,7 @@ describe("ending a session by its id", () => {
     assert.lengthOf(events, 0)
   })
 
-  it("is done once by many at once", async () => {
+  it("succeeds once among parallel requests", async () => {
     const [own, second] = (await sessions(2)) as [LoggedIn, LoggedIn]
     const replies = await Promise.all(
       times(20, (n) => personAt(n % 2 === 0 ? backend.url : other.url, own).call("DELETE", `/auth/sessions/${second.sid}`))
@@ -166,7 +166,7 @@ describe("a logout", () => {
     await assertAlive(second)
   })
 
-  it("of the others leaves this one alone", async () => {
+  it("with scope `others` keeps the current session", async () => {
     const [own, second, third] = (await sessions(3)) as [LoggedIn, LoggedIn, LoggedIn]
     assert.strictEqual((await own.call("POST", "/auth/logout", { scope: "others" })).status, 204)
     for (const person of [second, third]) await assertDead(person)
@@ -174,7 +174,7 @@ describe("a logout", () => {
     assert.lengthOf(await list(own), 1)
   })
 
-  it("of all ends all, and nobody else's", async () => {
+  it("with scope `global` ends all sessions of the user, and no others", async () => {
     const all = await sessions(3)
     const [bob] = (await sessions(1)) as [LoggedIn]
     assert.strictEqual((await (all[1] as LoggedIn).call("POST", "/auth/logout", { scope: "global" })).status, 204)
@@ -193,7 +193,7 @@ describe("a logout", () => {
 })
 
 describe("the history of an account", () => {
-  it("is written down as it happens: what, of which session, by whom", async () => {
+  it("records each event with its session and client", async () => {
     const agent = { "user-agent": "Ada's phone" }
     const mobile = freshMobile()
     const [own, second] = [await people.enter(mobile, "login", agent), await people.enter(mobile, "login", agent)]
@@ -222,7 +222,7 @@ describe("the history of an account", () => {
     ])
   })
 
-  it("is appended to and never changed", async () => {
+  it("only grows, and never changes", async () => {
     const [ada] = (await sessions(1)) as [LoggedIn]
     let refusal = ""
     await database
@@ -234,7 +234,7 @@ describe("the history of an account", () => {
     ])
   })
 
-  it("has nothing of what was refused", async () => {
+  it("records no refused requests", async () => {
     const [ada] = (await sessions(1)) as [LoggedIn]
     await request(backend.url, "POST", "/auth/verify-otp", { body: { mobile: ada.mobile, otp: "000000" } })
     await ada.call("POST", "/auth/change-password", { newPassword: "short" })

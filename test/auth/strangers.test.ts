@@ -95,7 +95,7 @@ describe("the owner of a number for which a stranger has asked for a code", () =
     assert.strictEqual((await verify(proof, owner)).status, 200)
   })
 
-  it("logs in with its own code, whatever strangers guess at it", async () => {
+  it("logs in with its own code despite strangers' guesses", async () => {
     const mobile = freshMobile()
     const { otp } = await challenge(mobile, owner)
     const joined = await send(mobile, stranger)
@@ -123,7 +123,7 @@ describe("the owner of a number for which a stranger has asked for a code", () =
     assert.strictEqual(login.status, 200, login.text)
   })
 
-  it("is not held off by the stranger's five codes in ten minutes", async () => {
+  it("is not limited by the stranger's five codes in ten minutes", async () => {
     const mobile = freshMobile()
     for (const _ of times(5, (n) => n)) await challenge(mobile, stranger)
     await coolDown(mobile)
@@ -179,7 +179,7 @@ describe("a code", () => {
 })
 
 describe("the codes of a number in a day", () => {
-  it("bear a hundred guesses, and then only clients that have logged in before are served", async () => {
+  it("allow a hundred guesses; then only clients that have logged in before get codes", async () => {
     const mobile = freshMobile()
     assert.strictEqual((await verify({ mobile, otp: (await challenge(mobile, owner)).otp }, owner)).status, 200)
     const theirs = await challenge(mobile, stranger)

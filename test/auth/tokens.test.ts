@@ -59,24 +59,24 @@ const forge = (
     .sign(changes.secret ?? secrets.now)
 }
 
-describe("a good token", () => {
-  it("opens a protected route, whatever the case of its scheme", async () => {
+describe("a valid token", () => {
+  it("opens a protected route, with the scheme in any case", async () => {
     assert.strictEqual((await me(`Bearer ${ada.token}`)).status, 200)
     assert.strictEqual((await me(`bearer ${ada.token}`)).status, 200)
   })
 
-  it("says what it is and nothing about its user", () => {
+  it("contains its type and no data about its user", () => {
     assert.deepStrictEqual(segment(ada.token, 0), goodHeader)
     assert.deepStrictEqual(Object.keys(claims).sort(), ["aud", "exp", "iat", "iss", "jti", "sid", "sub"])
     assert.strictEqual(claims["sub"], ada.userId)
     assert.strictEqual(Number(claims["exp"]) - Number(claims["iat"]), 3600)
   })
 
-  it("is what the forger below makes when told nothing", async () => {
+  it("is accepted when `forge` makes it without changes", async () => {
     assert.strictEqual((await me(`Bearer ${await forge()}`)).status, 200)
   })
 
-  it("is of its own session: two logins, two tokens, one user", async () => {
+  it("belongs to its own session: two logins of a user get two tokens", async () => {
     await forgetThrottles(database)
     const again = await logIn(backend.url, ada.mobile)
     assert.strictEqual(again.userId, ada.userId)
@@ -85,27 +85,33 @@ describe("a good token", () => {
   })
 })
 
-describe("no token", () => {
-  it.each([undefined, "", "Bearer", "Bearer ", "Basic YWRhOnNlY3JldA==", "Token x"])("is there in %j", async (authorization) => {
-    assertRefused(await me(authorization), "unauthenticated")
-  })
+describe("a request without a token", () => {
+  it.each([undefined, "", "Bearer", "Bearer ", "Basic YWRhOnNlY3JldA==", "Token x"])(
+    "is refused with the header %j",
+    async (authorization) => {
+      assertRefused(await me(authorization), "unauthenticated")
+    }
+  )
 
-  it("is there when another scheme carries it, or none", async () => {
+  it("is refused when the header has another scheme or none", async () => {
     assertRefused(await me(`Basic ${ada.token}`), "unauthenticated")
     assertRefused(await me(ada.token), "unauthenticated")
   })
 
-  it("is read from the query", async () => {
+  it("is refused when the token is in the query", async () => {
     assertRefused(await request(backend.url, "GET", `/user/me?access_token=${ada.token}`), "unauthenticated")
   })
 })
 
-describe("a token that is none of ours", () => {
-  it.each(["x", "x.y", "x.y.z", "..", "a.b.c.d.e", "null", "%00", "eyJhbGciOiJIUzI1NiJ9.e30."])("reads %j", async (token) => {
-    assertRefused(await me(`Bearer ${token}`), "token_invalid")
-  })
+describe("a token that the server did not sign", () => {
+  it.each(["x", "x.y", "x.y.z", "..", "a.b.c.d.e", "null", "%00", "eyJhbGciOiJIUzI1NiJ9.e30."])(
+    "is refused: %j",
+    async (token) => {
+      assertRefused(await me(`Bearer ${token}`), "token_invalid")
+    }
+  )
 
-  it("was tampered with, in any of its three parts", async () => {
+  it("is refused when one of its three parts was changed", async () => {
     const parts = ada.token.split(".")
     const swap = (text: string) => `${text.startsWith("A") ? "B" : "A"}${text.slice(1)}`
     for (const index of [0, 1, 2]) {
@@ -118,21 +124,21 @@ describe("a token that is none of ours", () => {
     assertRefused(await me(`Bearer ${ada.token}x`), "token_invalid")
   })
 
-  it.each(["none", "None", "NONE"])("is unsigned: alg %s", async (alg) => {
+  it.each(["none", "None", "NONE"])("is refused when it is unsigned: alg %s", async (alg) => {
     const [header, body] = [{ ...goodHeader, alg }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
     assertRefused(await me(`Bearer ${header}.${body}.`), "token_invalid")
     const mac = createHmac("sha256", secrets.now).update(`${header}.${body}`).digest("base64url")
     assertRefused(await me(`Bearer ${header}.${body}.${mac}`), "token_invalid")
   })
 
-  it("is signed with our key by another algorithm", async () => {
+  it("is refused when it is signed with the key by another algorithm", async () => {
     for (const alg of ["HS384", "HS512"]) {
       const secret = Buffer.concat([secrets.now, secrets.now])
       assertRefused(await me(`Bearer ${await forge({ header: { alg }, secret })}`), "token_invalid")
     }
   })
 
-  it("is signed with another key", async () => {
+  it("is refused when it is signed with another key", async () => {
     assertRefused(await me(`Bearer ${await forge({ secret: secrets.old })}`), "token_invalid")
     assertRefused(await me(`Bearer ${await forge({ secret: Buffer.from("changeme") })}`), "token_invalid")
   })
@@ -155,7 +161,7 @@ describe("a token that is none of ours", () => {
     assertRefused(await me(`Bearer ${head}.${body}.${mac}`), "token_invalid")
   })
 
-  it.each(["iss", "aud", "sub", "sid", "jti", "iat", "exp"])("lacks the claim %s", async (claim) => {
+  it.each(["iss", "aud", "sub", "sid", "jti", "iat", "exp"])("is refused without the claim %s", async (claim) => {
     assertRefused(await me(`Bearer ${await forge({ claims: { [claim]: undefined } })}`), "token_invalid")
   })
 
@@ -176,7 +182,7 @@ describe("a token that is none of ours", () => {
     assertRefused(await me(`Bearer ${await forge({ claims: wrong })}`), "token_invalid")
   })
 
-  it("is over 4 KiB, however well it is signed", async () => {
+  it("is refused above 4 KiB, even when it is signed correctly", async () => {
     const long = await forge({ claims: { more: "x".repeat(4_000) } })
     assert.isAbove(long.length, 4_096)
     assertRefused(await me(`Bearer ${long}`), "token_invalid")
@@ -185,13 +191,13 @@ describe("a token that is none of ours", () => {
   })
 })
 
-describe("a token that was good", () => {
-  it("has expired", async () => {
+describe("a token that was valid", () => {
+  it("is refused when it has expired", async () => {
     const reply = await me(`Bearer ${await forge({ claims: { iat: now() - 3_610, exp: now() - 10 } })}`)
     assertRefused(reply, "token_expired")
   })
 
-  it("is older than any of ours lives, whatever its end", async () => {
+  it("is refused when it is older than the longest lifetime, even with a later expiry", async () => {
     assertRefused(await me(`Bearer ${await forge({ claims: { iat: now() - 86_400, exp: now() + 86_400 } })}`), "token_expired")
   })
 
@@ -205,7 +211,7 @@ describe("a token that was good", () => {
     assertRefused(await me(`Bearer ${await forge({ claims: { iat, exp: iat + 3_600 } })}`), "token_invalid")
   })
 
-  it("expires while the server remembers it", async () => {
+  it("expires while it is cached", async () => {
     const token = await forge({ claims: { iat: now() - 3_600, exp: now() - 3 } })
     // Five seconds of tolerance for clocks that differ.
     assert.strictEqual((await me(`Bearer ${token}`)).status, 200)
@@ -220,7 +226,7 @@ describe("a token that was good", () => {
     assert.strictEqual((await me(`Bearer ${ada.token}`)).status, 200)
   })
 
-  it("ends with its session though it was just used: whoever ends one says so in the same transaction", async () => {
+  it("ends with its session at once, even if it was just used", async () => {
     const bob = await logIn(backend.url)
     assert.strictEqual((await me(`Bearer ${bob.token}`)).status, 200)
     await database.query(
@@ -246,14 +252,14 @@ describe("a token that was good", () => {
     assertRefused(await me(`Bearer ${bob.token}`), "session_revoked")
   })
 
-  it("names the session of somebody else", async () => {
+  it("is refused when it names another user's session", async () => {
     const bob = await logIn(backend.url)
     assertRefused(await me(`Bearer ${await forge({ claims: { sid: segment(bob.token, 1).sid } })}`), "session_revoked")
   })
 })
 
 describe("rotating the key", () => {
-  it("keeps the tokens and codes of the old one, and signs with the new", async () => {
+  it("accepts tokens and codes of the old key, and signs with the new one", async () => {
     const before = await startBackend({ DATABASE_URL: database.url, ROLE: "api", JWT_KEYS: keys("old") })
     const bob = await logIn(before.url)
     const sent = (await request(before.url, "POST", "/auth/send-otp", { body: { mobile: bob.mobile } })).body

@@ -2,7 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { request } from "../support/Client.ts"
 import { startBackends, type TestBackends } from "../support/TestBackends.ts"
 
-describe("creating and deleting rooms for ever", () => {
+describe("creating and deleting rooms repeatedly", () => {
   let backends: TestBackends
   let url = ""
   beforeAll(async () => {

@@ -43,7 +43,7 @@ describe("the bulkhead of request connections", () => {
     })
   )
 
-  it.effect("dies with DatabaseBusy after three seconds", () =>
+  it.effect("fails with DatabaseBusy after three seconds", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
       const bulkhead = makeBulkhead(1)

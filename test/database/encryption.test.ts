@@ -166,7 +166,7 @@ describe("a connection that goes silent", { timeout: 30_000 }, () => {
     })
   }
 
-  it("lives as long as it is answered, or has asked nothing", async () => {
+  it("stays open while it is answered, or idle", async () => {
     const echo = createServer((socket) => socket.on("error", () => {}).pipe(socket))
     await new Promise<void>((listening) => echo.listen(0, "127.0.0.1", listening))
     const address = echo.address()

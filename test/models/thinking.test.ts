@@ -159,7 +159,7 @@ describe("thoughts", () => {
     assert.isNull((await awaitEnd(ada, await ask(ada, room, "[[say No.]]"))).body.thoughts)
   })
 
-  it("are not asked for without summaries, and counted all the same", async () => {
+  it("are not requested without summaries, but are counted", async () => {
     const ada = await backends.newUser()
     const room = await ada.room({ model: "gemini-3.8-flash", thinking: { level: "low" } })
     for (const [index, settings] of [{}, { thinking: { level: "high" } }, { thinking: { summaries: false } }].entries()) {

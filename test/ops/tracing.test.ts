@@ -150,7 +150,7 @@ describe("a trace", () => {
     assert.isEmpty(ofTrace(unsampledId))
   })
 
-  it("tells the collector who sends it, and shows the key that the collector wants", () => {
+  it("names the sender, and sends the collector's headers", () => {
     for (const { headers, path } of collector.received) {
       assert.strictEqual(path, "/v1/traces")
       assert.strictEqual(headers.authorization, `Bearer ${collectorKey}`)

@@ -143,7 +143,7 @@ describe("a reply made with tools", () => {
     }
   })
 
-  it("leaves out and counts citations whose text is elsewhere", async () => {
+  it("omits and counts citations whose text is not at its offset", async () => {
     const dropped = async () => {
       const answers = await Promise.all(
         backends.urls.map((url) => request(url, "GET", "/metrics", { token: "an-operator's-token" }))

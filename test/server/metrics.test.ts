@@ -201,7 +201,7 @@ describe("the metrics of requests", () => {
     assert.isAtLeast(await hits("chat_cache_lookups_total"), 19)
   })
 
-  it("measure from the request to the end of the response, and tell waits apart", async () => {
+  it("measure from the request to the end of the response, and label waits", async () => {
     const person = await logIn(backend.url)
     const of = { route: "/chatroom/:id/message", method: "POST", status: "201", waits: "true" }
     const [count, sum] = [labelled(of), labelled(of)]

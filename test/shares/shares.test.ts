@@ -259,7 +259,7 @@ describe("the conversation that a link shows", () => {
     assert.deepEqual([rest.body.messages.length, rest.body.hasMore], [2, false])
   })
 
-  it("is sent so that no cache and no search engine keeps it, and no link tells where it was", async () => {
+  it("has headers against caching, indexing and referrers", async () => {
     const token = tokenOf(await share(ada, room))
     for (const accept of ["application/json", "text/html,*/*;q=0.8"]) {
       const { headers } = await read(base, token, "", { accept })

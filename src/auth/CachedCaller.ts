@@ -9,7 +9,7 @@ const scheme = "Bearer "
  * The caller that `Authorization` would let through, when the token and the session are in memory; undefined for any other
  * caller, for recovery sessions and for unusual spellings of the header, which `Authorization` decides.
  */
-export const makeKnownCaller = Effect.gen(function* () {
+export const makeCachedCaller = Effect.gen(function* () {
   const tokens = yield* Tokens
   const sessions = yield* Sessions
 

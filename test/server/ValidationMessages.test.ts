@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import { faultMessage } from "../../src/server/FaultMessages.ts"
+import { faultMessage } from "../../src/server/ValidationMessages.ts"
 
 describe("the message of a fault", () => {
   it.each([

@@ -1,6 +1,6 @@
 import { Headers } from "effect/http"
 import { assert, describe, it } from "vitest"
-import { askedWait } from "../../src/server/AskedWait.ts"
+import { requestedWait } from "../../src/server/RequestedWait.ts"
 
 describe("the wait that a request asks for", () => {
   it.each([
@@ -16,6 +16,6 @@ describe("the wait that a request asks for", () => {
     ["/chatroom/1/message", { prefer: "return=minimal" }, 0],
     ["/chatroom/1/message?wait=3", { prefer: "wait=20" }, 3]
   ] as const)("of %s with %o is %s seconds", (url, headers, seconds) => {
-    assert.strictEqual(askedWait({ url, headers: Headers.fromInput(headers) }), seconds)
+    assert.strictEqual(requestedWait({ url, headers: Headers.fromInput(headers) }), seconds)
   })
 })
