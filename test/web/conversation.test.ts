@@ -61,7 +61,7 @@ describe.skipIf(!hasBrowser)("a conversation", () => {
     await visitor.see("Connection lost. Reconnecting…")
     const atTheCut = await replyText()
     site.proxy.restore()
-    await visitor.see("Connected again. The reply goes on where it was cut.")
+    await visitor.see("Connected again. The reply continues where it was cut.")
     await visitor.wait(".reply-actions")
     const whole = (await storedReplies()).at(-1) ?? ""
     assert.lengthOf(whole, 3_000)

@@ -8,9 +8,9 @@ import { MobileStep } from "./MobileStep.tsx"
 import { ThemeButton } from "./ThemeButton.tsx"
 
 const points = [
-  ["Streams that resume", "Cut the network in the middle of a reply. It goes on at the next character."],
+  ["Streams that resume", "Cut the network in the middle of a reply. It continues at the next character."],
   ["Exact quotas", "Every question counts once, and a failure is refunded."],
-  ["As HTTP", "Each action here shows its request as curl, and the server's answer."]
+  ["As HTTP", "Each action here shows its request as a curl command, and the server's response."]
 ] as const
 
 const Top = () => (

@@ -15,7 +15,7 @@ const waitingTexts: Partial<Record<Message["status"], string>> = {
 const Progress = ({ reply }: { readonly reply: Message }) => {
   const line = lines.value.get(reply.id)
   if (line === "lost") return <p class="line lost">Connection lost. Reconnecting…</p>
-  if (line === "resumed") return <p class="line resumed">Connected again. The reply goes on where it was cut.</p>
+  if (line === "resumed") return <p class="line resumed">Connected again. The reply continues where it was cut.</p>
   if (hasEnded(reply) || (reply.content !== "" && reply.status === "processing")) return null
   return (
     <p class="line working">

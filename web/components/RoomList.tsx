@@ -4,7 +4,7 @@ import { RoomItem } from "./RoomItem.tsx"
 
 const emptyText = (): string => {
   if (search.value !== "") return "No room has this in its title."
-  return showsArchived.value ? "No archived rooms." : "No rooms yet. Ask something, and one opens."
+  return showsArchived.value ? "No archived rooms." : "No rooms yet. Ask a question to open one."
 }
 
 export const RoomList = () => {

@@ -151,7 +151,7 @@ export const RoomSettings = ({ room }: { readonly room: Room }) => {
         />
         {model !== undefined && <Tools offered={model.tools} chosen={draft.tools} />}
         <Select
-          label="What a long room has no place for"
+          label="Messages that no longer fit into a prompt"
           value={draft.summary.value}
           choices={summaryChoices}
           onChange={(value) => (draft.summary.value = value)}

@@ -57,7 +57,7 @@ export const ShareRoom = ({ room }: { readonly room: Room }) => {
         <>
           <p role="status">The link shows {counted(share.value.messages, "message")}. It is shown only here.</p>
           <CodeBlock language="link" text={share.value.url} />
-          <p class="hint">Account, Links lists and revokes your links.</p>
+          <p class="hint">Account → Links lists your links and can revoke them.</p>
         </>
       )}
     </Dialog>

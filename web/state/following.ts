@@ -61,7 +61,7 @@ export const followReply = (reply: Pick<Message, "chatroomId" | "id">): void => 
     },
     onResumed: () => {
       setLine(id, "resumed")
-      announce("Connected again. The reply goes on.")
+      announce("Connected again. The reply continues.")
       const settle = () => lines.value.get(id) === "resumed" && setLine(id, followed.has(id) ? "open" : undefined)
       setTimeout(settle, resumedMillis)
     },
