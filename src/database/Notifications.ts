@@ -68,6 +68,7 @@ export class Notifications extends Context.Service<
       const waiters = new Map<string, Set<() => void>>()
       const resets = new Set<() => void>()
       let connected = false
+      let wasLost = false
 
       const publishLocal = (topic: string) => {
         const { id, kind } = parseTopic(topic)
@@ -97,6 +98,8 @@ export class Notifications extends Context.Service<
         const notifications = yield* Effect.timeout(listener.listen(channel), probeWait)
         const echo = yield* Latch.make(false)
         setConnected(true)
+        if (wasLost) yield* Effect.logInfo("The notification listener is back")
+        wasLost = false
         const receive = Effect.gen(function* () {
           while (true) {
             const { payload } = yield* Queue.take(notifications)
@@ -108,7 +111,12 @@ export class Notifications extends Context.Service<
         })
         yield* Effect.raceFirst(receive, Effect.repeat(probe(prober, echo), Schedule.spaced(probeEvery)))
       }).pipe(
-        Effect.ensuring(Effect.sync(() => setConnected(false))),
+        Effect.ensuring(
+          Effect.sync(() => {
+            wasLost ||= connected
+            setConnected(false)
+          })
+        ),
         Effect.tapCause((cause) =>
           Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("Lost the notification listener", cause)
         )

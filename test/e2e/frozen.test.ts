@@ -136,6 +136,7 @@ describe("a process whose connections to Postgres go silent without closing", ()
   it("says why, becomes ready in the same process, and has lost nothing", { timeout: 90_000 }, async () => {
     assert.match(frozen.output(), /Lost the notification listener/)
     await until("readiness", async () => (await call("GET", "/readyz")).status === 200)
+    await until("the listener's return", () => frozen.output().includes("The notification listener is back"))
     // The lease of the reply in progress may have to end first.
     await until("all replies", async () => (await violatedInvariants(database)).length === 0, { seconds: 60 })
     assert.notMatch(frozen.output(), /cannot go on/)
