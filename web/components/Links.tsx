@@ -13,7 +13,7 @@ export const Links = () => {
     <Loaded from={loaded}>
       {(shares) => (
         <>
-          {shares.length === 0 && <p class="empty">No links yet. Share a room from its menu.</p>}
+          {shares.length === 0 && <p class="empty">No links. Share a room from its menu to create one.</p>}
           <ul class="sessions">
             {shares.map(({ expiresAt, id, title, views }) => (
               <li key={id}>
