@@ -24,7 +24,7 @@ export const variables = {
   HOST: { meaning: "address that the API listens on", default: "`0.0.0.0`; `127.0.0.1` in development" },
   WEB_CONCURRENCY: {
     meaning:
-      "processes with the role that share the port, one for each core of the machine; a process that ends is started again",
+      "processes that share the port and the role, usually one for each core of the machine; a process that ends is restarted",
     defaultValue: 1
   },
   DATABASE_URL: {
@@ -33,12 +33,12 @@ export const variables = {
   },
   DATABASE_DIRECT_URL: {
     meaning:
-      "a session connection for LISTEN, the queue and migrations; set it when `DATABASE_URL` is a pooler in transaction mode",
+      "a direct connection for LISTEN, the queue and migrations; set it when `DATABASE_URL` is a pooler in transaction mode",
     default: "`DATABASE_URL`"
   },
   DATABASE_READ_URL: {
     meaning:
-      "a streaming replica, from which histories, searches, exports and contexts are read when it has all that the primary has ([docs/scaling.md](scaling.md#read-replicas))",
+      "a streaming replica for reading histories, searches, exports and contexts, used when it is up to date with the primary ([docs/scaling.md](scaling.md#read-replicas))",
     default: "none: all reads go to `DATABASE_URL`"
   },
   DATABASE_CA: {
@@ -61,7 +61,7 @@ export const variables = {
   },
   FRONTEND_URL: {
     meaning:
-      "where people return to from Stripe's checkout (`/?billing=success&session_id=…` or `/?billing=cancelled`) and portal (`/?billing=portal`), and where `upgradeUrl` leads (`/#upgrade`)",
+      "where the browser returns to from Stripe's checkout (`/?billing=success&session_id=…` or `/?billing=cancelled`) and portal (`/?billing=portal`), and where `upgradeUrl` leads (`/#upgrade`)",
     default: "the playground; without it, a page that says that the checkout is over"
   },
   RENDER_EXTERNAL_URL: { meaning: "the service's address; Render sets it", default: "none" },
@@ -73,7 +73,7 @@ export const variables = {
   JWT_TTL: { meaning: "lifetime of an access token, in seconds", defaultValue: 3600 },
   SESSION_MAX_DAYS: {
     meaning:
-      "days after the login at which a session ends, however much it is used; `0` is never (30 days without use always end it)",
+      "days after the login after which a session ends even if it is used; `0` is never (30 days without use always end it)",
     defaultValue: 0
   },
   OTP_DELIVERY: {
@@ -105,7 +105,7 @@ export const variables = {
     default: "required in production; `npm run dev` uses its simulator"
   },
   GEMINI_MODEL: {
-    meaning: "model of rooms that do not choose one; one that `MODELS` does not have is added to it, without a price",
+    meaning: "default model of rooms; a model that is not in `MODELS` is added without a price",
     defaultValue: "gemini-3.8-flash"
   },
   MODELS: {
@@ -121,7 +121,7 @@ export const variables = {
   TITLE_MODEL: { meaning: "model that names rooms; `MODELS` need not have it", defaultValue: "gemini-3.5-flash-lite" },
   ROOM_SUMMARIES: {
     meaning:
-      "`on` summarises the part of a long room that a prompt has no place for ([docs/conversations.md](conversations.md#long-rooms)); `off` leaves it out. A room's `summary` decides for that room",
+      "`on` summarises the messages of a long room that no longer fit into a prompt ([docs/conversations.md](conversations.md#long-rooms)); `off` omits them. A room's own `summary` setting comes first",
     defaultValue: "on"
   },
   SUMMARY_MODEL: {
@@ -132,7 +132,7 @@ export const variables = {
   GEMINI_API_VERSION: { meaning: "Google's API version", defaultValue: "v1beta" },
   SAFETY_THRESHOLD: {
     meaning:
-      "from which probability of harm Google blocks harassment, hate speech, sexually explicit and dangerous content: `high`, `medium` or `low` and above, `off`, or `default` for the model's own default",
+      "probability of harm from which Google blocks harassment, hate speech, sexually explicit and dangerous content: `high`, `medium` or `low` and above, `off`, or `default` for the model's own default",
     defaultValue: "default"
   },
   MODERATION_URL: {
@@ -146,7 +146,7 @@ export const variables = {
   },
   MODERATION_FAIL: {
     meaning:
-      "what an error of that gateway means: `closed` asks it again for up to two minutes and then fails the reply with a refund, `open` asks the model without a check",
+      "what happens when that service fails: `closed` asks it again for up to two minutes and then fails the reply with a refund, `open` asks the model without a check",
     defaultValue: "closed"
   },
   BILLING: { meaning: "`off` runs without Stripe; every user is Basic", defaultValue: "on" },
@@ -226,15 +226,15 @@ export const variables = {
       "days without a message after which a room is deleted with its messages, unless it is pinned; checked once a day. 0 keeps rooms until their users delete them",
     defaultValue: 0
   },
-  LEDGER_RETENTION_DAYS: { meaning: "days that the ledger keeps a call of the model", defaultValue: 400 },
+  LEDGER_RETENTION_DAYS: { meaning: "days that the ledger of model calls keeps a call", defaultValue: 400 },
   DRAIN_DELAY: {
     meaning:
-      "seconds after SIGTERM in which an API process takes requests as before while `/readyz` is 503, so that a load balancer leaves it out before it drains; as long as the balancer needs to notice",
+      "seconds after SIGTERM during which an API process still accepts requests while `/readyz` is 503, so that a load balancer removes it before it drains; a little longer than the interval of the balancer's checks",
     defaultValue: 0
   },
   SHARING: {
     meaning:
-      "links to conversations ([docs/shares.md](shares.md)): `public` lets anyone with a link read it, `users` only logged-in users, `off` no one, and no link can be made",
+      "links to conversations ([docs/shares.md](shares.md)): with `public` everyone with a link can read it, with `users` only logged-in users, with `off` links cannot be created or read",
     default: "`public`; `off` in production"
   },
   TRUSTED_PROXIES: {
@@ -248,10 +248,10 @@ export const variables = {
   },
   PLAYGROUND: {
     meaning:
-      "`on` serves [the playground](playground.md) at `/`; with `off`, `/` leads to the reference at `/docs`; the name of a folder serves the page that was built there, as `npm run dev` does",
+      "`on` serves [the playground](playground.md) at `/`; with `off`, `/` redirects to the reference at `/docs`; a folder's name serves the page built in that folder, as `npm run dev` does",
     defaultValue: "on"
   },
-  API_PREFIX: { meaning: "a path like `/api` under which everything is served as well", default: "none" },
+  API_PREFIX: { meaning: "a path like `/api` under which all routes are served as well", default: "none" },
   ADMIN_TOKEN: {
     meaning:
       "bearer token for `/metrics` and `/admin`, 16 characters or more in production; the new and the old one, separated by a comma, while you replace it",
@@ -285,8 +285,8 @@ export const variables = {
       "`always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`, which follows the decision of the caller's `traceparent`",
     defaultValue: "parentbased_always_on"
   },
-  OTEL_TRACES_SAMPLER_ARG: { meaning: "the share of traces that `traceidratio` takes, from 0 to 1", defaultValue: "1" },
-  OTEL_SDK_DISABLED: { meaning: "`true` traces nothing", defaultValue: "false" },
+  OTEL_TRACES_SAMPLER_ARG: { meaning: "the proportion of traces that `traceidratio` keeps, from 0 to 1", defaultValue: "1" },
+  OTEL_SDK_DISABLED: { meaning: "`true` switches traces off", defaultValue: "false" },
   DEV_DATA_DIR: { meaning: "folder in which `npm run dev` keeps its database, keys and simulated Stripe", defaultValue: ".data" }
 } as const satisfies Readonly<Record<string, Variable>>
 
