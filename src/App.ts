@@ -44,7 +44,7 @@ const RoleLayer = Layer.unwrap(
     if (role === "api") return serving.pipe(Layer.provide(WorkerHealth.layerNone))
     const working =
       role === "worker"
-        ? Layer.effectDiscard(Effect.logInfo(`The worker makes up to ${workerConcurrency} replies at a time`))
+        ? Layer.effectDiscard(Effect.logInfo(`Working on up to ${workerConcurrency} replies at a time`))
         : Layer.empty
     return Layer.merge(serving, working).pipe(Layer.provide(Worker))
   })
