@@ -1637,7 +1637,7 @@ export interface Operations {
     }
     readonly response: undefined
   }
-  /** Import a chatroom. Creates a room from an export in JSON, of one branch or of all: at most 2,000 messages and 8 MiB. It takes no quota. Texts, thoughts, models, sources and times are imported; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose becomes the default. Of files that the user does not have, only the names are kept. A user may run one import at a time, and 20 an hour. */
+  /** Import a chatroom. Creates a room from an export in JSON, of one branch or of all: at most 2,000 messages, 8 MiB and 400,000 values. It takes no quota. Texts, thoughts, models, sources and times are imported; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose becomes the default. Of files that the user does not have, only the names are kept. A user may run one import at a time, and 20 an hour. */
   "POST /chatroom/import": {
     readonly body: ImportChatroom
     readonly response: ImportedChatroom

@@ -1,4 +1,5 @@
 import { ByteSize, Context } from "effect"
+import { HttpApi } from "effect/http-api"
 
 /** Annotations of endpoints for the server. An annotation of a group is valid for all of its endpoints. */
 
@@ -25,6 +26,22 @@ export const AdmissionClass = Context.Reference<AdmissionClass>("chat-backend/ap
 export const MaximumBody = Context.Reference<ByteSize.ByteSize>("chat-backend/api/MaximumBody", {
   defaultValue: () => ByteSize.kibibytes(256)
 })
+
+/**
+ * The most values of an endpoint's JSON body, members and elements of arrays at all levels together: decoding costs more for
+ * many small values than for many bytes.
+ */
+export const MaximumValues = Context.Reference<number>("chat-backend/api/MaximumValues", { defaultValue: () => 10_000 })
+
+/**
+ * Adds to an endpoint that takes large bodies: how many values one may have, and that a refusal names the first fault alone,
+ * because the faults of hundreds of thousands of values would keep a process busy for minutes.
+ */
+export const largeBody = (maximumBody: ByteSize.ByteSize, maximumValues: number) =>
+  Context.make(MaximumBody, maximumBody).pipe(
+    Context.add(MaximumValues, maximumValues),
+    Context.add(HttpApi.PayloadParseOptions, { errors: "first" })
+  )
 
 /** Whether a recovery session may call the endpoint. A recovery session may call no other endpoint. */
 export const AllowsRecovery = Context.Reference<boolean>("chat-backend/api/AllowsRecovery", { defaultValue: () => false })

@@ -134,7 +134,7 @@ const WebhookRoutes = HttpApiBuilder.group(
         yield* requireBilling
         // A raw handler gets the body whatever its media type is.
         if (!isJson(request.headers["content-type"] ?? "")) return HttpServerResponse.empty({ status: 415 })
-        const body = yield* Effect.orDie(receive(request, maximumEventSize))
+        const body = yield* Effect.orDie(receive(request, { maximumBody: maximumEventSize }))
         yield* unslotted(webhook.receive(body, headers["stripe-signature"]))
         return { received: true as const }
       })

@@ -72,14 +72,24 @@ const arrival = (
     })
   )
 
+/** What a body of a route may have. */
+export interface BodyLimits {
+  readonly maximumBody: ByteSize.ByteSize
+  readonly maximumValues?: number | undefined
+}
+
 /** The body of a request that sends JSON. It is the client who decides how long it takes, but not at others' cost. */
-export const receive = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, maximum: ByteSize.ByteSize) {
+export const receive = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+  { maximumBody, maximumValues = Infinity }: BodyLimits
+) {
   const encoding = request.headers["content-encoding"]
   if (encoding !== undefined && encoding !== "identity") return yield* new UnsupportedMediaType()
-  const body = new Uint8Array(yield* arrival(request, maximum))
+  const body = new Uint8Array(yield* arrival(request, maximumBody))
   const slot = yield* CurrentSlot
   if (slot !== undefined && !(yield* slot.resume)) return yield* Unavailable.because("overloaded")
-  return isTooDeep(body) ? yield* new BadJson({ detail: `The body nests deeper than ${maximumDepth} levels` }) : body
+  const fault = faultOf(body, maximumValues)
+  return fault === undefined ? body : yield* new BadJson({ detail: fault })
 })
 
 export const isJson = (mediaType: string): boolean => /^application\/json\s*(?:;|$)/i.test(mediaType)
@@ -93,11 +103,15 @@ export const rejectUnexpectedBody = Effect.gen(function* () {
   yield* Effect.orDie(request.text)
 })
 
-const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = Buffer.from('"\\[]{}')
+const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace, comma] = Buffer.from('"\\[]{},')
 
-/** Whether arrays and objects nest deeper than any body of ours. Looks at bytes, and calls nothing for each level. */
-const isTooDeep = (body: Uint8Array): boolean => {
+/**
+ * What is wrong with a body before it is parsed: its arrays and objects nest deeper than those of any body of ours, or it has
+ * more values than its route takes. Looks at bytes, and calls nothing for each level.
+ */
+const faultOf = (body: Uint8Array, maximumValues: number): string | undefined => {
   let depth = 0
+  let values = 1
   let isInString = false
   for (let index = 0; index < body.length; index++) {
     const byte = body[index]
@@ -106,25 +120,30 @@ const isTooDeep = (body: Uint8Array): boolean => {
       else if (byte === quote) isInString = false
     } else if (byte === quote) isInString = true
     else if (byte === openBracket || byte === openBrace) {
-      if (++depth > maximumDepth) return true
+      if (++depth > maximumDepth) return `The body nests deeper than ${maximumDepth} levels`
+      values++
     } else if (byte === closeBracket || byte === closeBrace) depth--
+    else if (byte === comma) values++
   }
-  return false
+  return values > maximumValues ? `The body has more than ${maximumValues} values` : undefined
 }
 
 /**
  * The request with a body that is read when a handler asks for it, and not before: so an unknown route is 404
  * and a missing token 401, whatever was sent. Refuses what the platform lets through: compressed bodies,
- * another charset, bytes that are not UTF-8 (they would become U+FFFD). An empty body is an empty object.
+ * another charset, bytes that are not UTF-8 (they would become U+FFFD). An empty body is an empty object. `received` runs when
+ * the bytes have come, before they are decoded.
  */
 export const withCheckedBody = (
   request: HttpServerRequest.HttpServerRequest,
-  maximum: ByteSize.ByteSize
+  limits: BodyLimits,
+  received: Effect.Effect<void, Unavailable> = Effect.void
 ): HttpServerRequest.HttpServerRequest => {
   const text = Effect.gen(function* () {
     const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers["content-type"] ?? "")?.[1]
     if (charset !== undefined && !/^utf-?8$/i.test(charset)) return yield* new UnsupportedMediaType()
-    const bytes = yield* receive(request, maximum)
+    const bytes = yield* receive(request, limits)
+    yield* received
     return yield* Effect.try({ try: () => parseable(decoder.decode(bytes)), catch: () => new BadJson() })
   })
   return Object.defineProperty(request, "text", { value: text })

@@ -17,7 +17,7 @@ import { makeCompression, variesByEncoding } from "./Compression.ts"
 import { namedHeaders } from "./Document.ts"
 import { withProblems } from "./HandlerProblems.ts"
 import { timeoutOf } from "./HandlerTimeout.ts"
-import { hasLargeBody, makeInTurns } from "./LargeBodies.ts"
+import { hasLargeBody, makeLargeBodies } from "./LargeBodies.ts"
 import { completeProblem, isProblem } from "./ProblemResponse.ts"
 import { toResponse } from "./Problems.ts"
 import { requestIdFrom } from "./RequestId.ts"
@@ -46,7 +46,7 @@ export const RequestPipeline = HttpRouter.middleware(
     const admission = yield* Admission
     const observer = yield* RequestObserver
     const compress = yield* makeCompression
-    const inTurns = makeInTurns()
+    const largeBodies = makeLargeBodies()
     const headersOf = makeResponseHeaders(settings, yield* Draining)
     // The CORS middleware would send a one-element array to every origin; a function does not.
     const allowedOrigins = corsOrigins.includes("*") ? corsOrigins : (origin: string) => corsOrigins.includes(origin)
@@ -80,14 +80,18 @@ export const RequestPipeline = HttpRouter.middleware(
           const finished = HttpServerResponse.setHeaders(response, headers)
           return varies ? compress(request, route, finished) : Effect.succeed(finished)
         }
-        if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request, route.maximumBody)
-        const accepted = hasLargeBody(route, request) ? inTurns(client.address() ?? "", httpEffect) : httpEffect
+        const isLarge = hasLargeBody(route, request)
+        const address = client.address() ?? ""
+        const turn = isLarge && route.awaitsReply ? largeBodies.turnOf(address) : undefined
+        if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request, route, turn?.begin)
+        const inTurn = isLarge ? largeBodies.inTurn(address, httpEffect) : httpEffect
+        const accepted = turn === undefined ? inTurn : Effect.ensuring(httpEffect, turn.end)
         const handled = refusal === undefined ? accepted : toResponse(refusal)
         const timeout = timeoutOf(route, request)
         const responded = withProblems(isPreflight ? preflight(handled) : handled, timeout, route.allow).pipe(
           Effect.flatMap(finish),
           // Added one by one: a merge would copy every service of the process for each request.
-          Effect.provideService(CurrentSlot, slot),
+          Effect.provideService(CurrentSlot, slot === undefined ? slot : (turn?.slotOf(slot) ?? slot)),
           Effect.provideService(References.CurrentLogAnnotations, { requestId })
         )
         if (slot === undefined) return responded

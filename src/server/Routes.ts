@@ -1,7 +1,7 @@
 import { type ByteSize, Context } from "effect"
 import { FindMyWay } from "effect/http"
 import { HttpApi } from "effect/http-api"
-import { AdmissionClass, AwaitsReply, CacheControl, MaximumBody, noStore } from "../api/Annotations.ts"
+import { AdmissionClass, AwaitsReply, CacheControl, MaximumBody, MaximumValues, noStore } from "../api/Annotations.ts"
 import { Api } from "../api/Api.ts"
 
 /** Matches paths for the server's router and for the table below, which must agree. */
@@ -17,6 +17,7 @@ interface Policy {
   readonly isConstant: boolean
   readonly isCompressible: boolean
   readonly maximumBody: ByteSize.ByteSize
+  readonly maximumValues: number
   /** Whether the handler answers when a reply has ended. */
   readonly awaitsReply: boolean
 }
@@ -36,6 +37,7 @@ const pagePolicy: Omit<Policy, "template"> = {
   isConstant: true,
   isCompressible: true,
   maximumBody: defaultBody,
+  maximumValues: Context.get(Context.empty(), MaximumValues),
   awaitsReply: false
 }
 /** The playground's files are compressed when they are built. */
@@ -70,6 +72,7 @@ const paths = (() => {
         isConstant: false,
         isCompressible: !endpoint.path.startsWith("/auth/"),
         maximumBody: Context.get(mergedAnnotations, MaximumBody),
+        maximumValues: Context.get(mergedAnnotations, MaximumValues),
         awaitsReply: Context.get(mergedAnnotations, AwaitsReply)
       })
     }

@@ -1,6 +1,6 @@
 import { ByteSize, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AllowsKey, CacheControl, MaximumBody, noStore } from "../Annotations.ts"
+import { AllowsKey, CacheControl, largeBody, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { refusalsWithoutLimits, room } from "../chat/ChatApi.ts"
 import {
@@ -69,10 +69,10 @@ export class AiSdkApi extends HttpApiGroup.make("aisdk")
         describe(
           "sendUiMessage",
           "Ask with the AI SDK",
-          "Asks the newest question of `messages`, and streams its reply as a UI message stream (`UIMessageChunk`). The question's id is its idempotency key: the same id and text get the same reply again. With `submit-message`, `messageId` is a question to edit, on a new branch; `regenerate-message` makes another reply. Files in `data:` URLs are stored as files of the user. The body may have 16 MiB. A disconnect does not cancel the reply."
+          "Asks the newest question of `messages`, and streams its reply as a UI message stream (`UIMessageChunk`). The question's id is its idempotency key: the same id and text get the same reply again. With `submit-message`, `messageId` is a question to edit, on a new branch; `regenerate-message` makes another reply. Files in `data:` URLs are stored as files of the user. The body may have 16 MiB and 200,000 values. A disconnect does not cancel the reply."
         )
       )
-      .annotate(MaximumBody, maximumUiBody),
+      .annotateMerge(largeBody(maximumUiBody, 200_000)),
     HttpApiEndpoint.get("resumeUiStream", "/:id/stream", {
       params: room,
       success: [stream, HttpApiSchema.NoContent.annotate({ description: "No reply is being made on the active branch." })],

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AdmissionClass, AllowsKey, CacheControl, MaximumBody, noStore } from "../Annotations.ts"
+import { AdmissionClass, AllowsKey, CacheControl, largeBody, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { describe } from "../Describe.ts"
 import { IdempotencyKey, IdempotencyKeyReused, Replayed } from "../Idempotency.ts"
@@ -24,11 +24,11 @@ export class ImportApi extends HttpApiGroup.make("import")
         describe(
           "importChatroom",
           "Import a chatroom",
-          "Creates a room from an export in JSON, of one branch or of all: at most 2,000 messages and 8 MiB. It takes no quota. Texts, thoughts, models, sources and times are imported; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose becomes the default. Of files that the user does not have, only the names are kept. A user may run one import at a time, and 20 an hour."
+          "Creates a room from an export in JSON, of one branch or of all: at most 2,000 messages, 8 MiB and 400,000 values. It takes no quota. Texts, thoughts, models, sources and times are imported; ids, usage, costs and feedback are not. A reply that had not ended becomes cancelled. A model, level or tool that the user cannot choose becomes the default. Of files that the user does not have, only the names are kept. A user may run one import at a time, and 20 an hour."
         )
       )
       .annotate(AdmissionClass, "uploading")
-      .annotate(MaximumBody, maximumImportBytes)
+      .annotateMerge(largeBody(maximumImportBytes, 400_000))
   )
   .prefix("/chatroom")
   .middleware(Authorization)

@@ -1,6 +1,6 @@
 import { ByteSize, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AllowsKey, AwaitsReply, CacheControl, MaximumBody, noStore } from "../Annotations.ts"
+import { AllowsKey, AwaitsReply, CacheControl, largeBody, noStore } from "../Annotations.ts"
 import { Authorization } from "../auth/AuthApi.ts"
 import { BudgetExceeded, QuotaExceeded, SpendLimitReached } from "../chat/ChatErrors.ts"
 import { StreamsBusy } from "../chat/StreamErrors.ts"
@@ -77,7 +77,7 @@ export class OpenAiApi extends HttpApiGroup.make("openai")
           "Answers the last message. Takes one prompt of the day's quota, and is in no list of chatrooms. With `stream`, the answer is a stream of events that ends with `data: [DONE]`; after the first text, a failure is an event with an `error`. A disconnect cancels the answer, unless the request has an idempotency key, with which the client can get the answer later."
         )
       )
-      .annotate(MaximumBody, ByteSize.bytes(maximumRequestBytes))
+      .annotateMerge(largeBody(ByteSize.bytes(maximumRequestBytes), 30_000))
       .annotate(AwaitsReply, true)
   )
   .prefix("/v1")
