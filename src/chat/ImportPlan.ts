@@ -17,8 +17,9 @@ interface Fault {
 /** What a question may have. */
 const maximumCharacters = 32_000
 
-const faultOfQuestion = ({ attachments = [], content }: ImportedMessage): string | undefined => {
-  if (content.trim() === "" && attachments.length === 0) return "must not be blank"
+const faultOfQuestion = ({ content }: ImportedMessage): string | undefined => {
+  // Empty is a question of files alone; a copy of a shared conversation has not even these.
+  if (content !== "" && content.trim() === "") return "must not be blank"
   return content.length > maximumCharacters && [...content].length > maximumCharacters
     ? `must have at most ${maximumCharacters} characters`
     : undefined

@@ -134,6 +134,25 @@ describe("POST /chatroom/import", () => {
     assert.strictEqual((await ada.call("GET", `/files/${file.id}`)).status, 404)
   })
 
+  it("takes questions of files alone, also without the files", async () => {
+    const ada = await backends.newUser()
+    const { body: file } = await upload(backends.urls[0] ?? "", ada, "text/plain", Buffer.from("A text without words."))
+    const room = await ada.room()
+    await ask(ada, room, "", [file.id])
+    const exported = await exportOf(ada, room)
+    const bare = {
+      ...exported,
+      messages: exported.messages.map(({ attachments: _, ...message }: object & { attachments: unknown }) => message)
+    }
+    for (const made of [exported, bare]) {
+      const { body, status, text } = await ada.call("POST", "/chatroom/import", made)
+      assert.strictEqual(status, 201, text)
+      assert.strictEqual((await messagesOf(ada, body.id))[0].content, "")
+      const asked = await ada.ask(body.id, "And now?", { wait: 30 })
+      assert.strictEqual(asked.body.reply.status, "completed")
+    }
+  })
+
   it("drops settings that the user cannot choose here", async () => {
     const ada = await backends.newUser()
     const room = {
