@@ -21,7 +21,11 @@ import { lastMessage, type SharedPart, sharedPath } from "./SharedPath.ts"
 const maximumShares = 100
 
 const columns = columnsOf(["id", "chatroomId", "title", "views", "createdAt", "expiresAt", "attachments"])
-const isLive = "s.revoked_at is null and (s.expires_at is null or s.expires_at > now())"
+/** A link ends with its last message, too: a question is deleted with everything under it. */
+const isLive = `
+  s.revoked_at is null and (s.expires_at is null or s.expires_at > now())
+  and exists (select from messages up_to where up_to.user_id = s.user_id and up_to.id = s.up_to)
+`
 
 /** A link that was opened. */
 export interface OpenedShare extends SharedPart {
@@ -151,8 +155,7 @@ export class Shares extends Context.Service<
           sql`
             select s.user_id, s.id, s.chatroom_id, s.up_to, s.title, s.created_at, s.attachments,
               coalesce(c.head_id, fill_branches(s.user_id, s.chatroom_id)) as head_id
-            from shares s join messages m on m.user_id = s.user_id and m.id = s.up_to
-            join chatrooms c on c.user_id = s.user_id and c.id = s.chatroom_id
+            from shares s join chatrooms c on c.user_id = s.user_id and c.id = s.chatroom_id
             where s.token_hash = ${hashOfSecret(token)} and ${live}
           `
         )

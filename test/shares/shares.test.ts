@@ -341,6 +341,23 @@ describe("a link that does not work", () => {
     assert.deepEqual(await said(tokenOf(deleted)), unknown)
   })
 
+  it("is 404 and in no list when its last message was deleted", async () => {
+    const bob = await backends.newUser()
+    const own = await roomWith(bob, "[[say Stays.]] ?", "[[say Goes.]] ?")
+    const [, , goes] = (await bob.call("GET", `/chatroom/${own}`)).body.messages
+    const stays = await share(bob, own, { upTo: goes.parentId })
+    const gone = await share(bob, own)
+    assert.strictEqual((await bob.call("DELETE", `/chatroom/${own}/message/${goes.id}`)).status, 204)
+    assertProblem(await read(base, tokenOf(gone)), 404, "share_not_found")
+    assert.strictEqual((await read(base, tokenOf(stays))).status, 200)
+    const { body } = await bob.call("GET", "/shares")
+    assert.deepEqual(
+      body.data.map(({ id }: { id: string }) => id),
+      [stays.body.id]
+    )
+    assertProblem(await bob.call("DELETE", `/shares/${gone.body.id}`), 404, "share_not_found")
+  })
+
   it("cannot be revoked twice, or by another user", async () => {
     const mallory = await backends.newUser()
     const { body } = await share(ada, room)
