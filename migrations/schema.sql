@@ -223,6 +223,7 @@ create table messages (
   attachments jsonb,
   context_summary jsonb,
   input jsonb,
+  claimed_attempt integer,
   constraint messages_pkey PRIMARY KEY (user_id, id),
   constraint messages_quota_state_check CHECK (quota_state = ANY (ARRAY['reserved'::text, 'spent'::text, 'refunded'::text])),
   constraint messages_role_check CHECK (role = ANY (ARRAY['user'::text, 'model'::text])),
@@ -892,6 +893,14 @@ begin
       and m.attempt = (v_last ->> 'attempt')::int;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.refuse_claim()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.release_replies(p_user uuid, p_basic_running integer, p_pro_running integer)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1096,9 +1105,10 @@ begin
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question and m.superseded_by is null;
   end if;
   insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, settings, quota_day, quota_state,
-      reserved_micros, queued_at, created_at)
+      reserved_micros, queued_at, created_at, claimed_attempt)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
-      v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
+      v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at,
+      case when p_input is not null or v_attachments is not null then 0 end);
   update chatrooms c set unfinished = c.unfinished + 1, head_id = p_reply, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
       title = case when v_is_titled then p_title else c.title end,
       title_source = case when v_is_titled then 'words' else c.title_source end,
@@ -1284,5 +1294,7 @@ $function$;
 CREATE TRIGGER auth_events_final BEFORE UPDATE ON auth_events FOR EACH ROW EXECUTE FUNCTION auth_events_are_final();
 
 CREATE TRIGGER files_deleted AFTER DELETE ON files FOR EACH ROW EXECUTE FUNCTION file_deleted();
+
+CREATE TRIGGER messages_claimed BEFORE UPDATE OF attempt ON messages FOR EACH ROW WHEN (new.claimed_attempt IS NOT NULL AND new.attempt <> old.attempt AND new.claimed_attempt <> new.attempt) EXECUTE FUNCTION refuse_claim();
 
 CREATE TRIGGER messages_deleted AFTER DELETE ON messages FOR EACH ROW WHEN (old.attachments IS NOT NULL) EXECUTE FUNCTION message_with_files_deleted();

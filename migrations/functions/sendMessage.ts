@@ -213,9 +213,10 @@ begin
       where m.user_id = p_user and m.chatroom_id = p_room and m.reply_to = v_question and m.superseded_by is null;
   end if;
   insert into messages (user_id, id, chatroom_id, role, status, reply_to, priority, settings, quota_day, quota_state,
-      reserved_micros, queued_at, created_at)
+      reserved_micros, queued_at, created_at, claimed_attempt)
     values (p_user, p_reply, p_room, 'model', case when v_is_head then 'queued' else 'held' end, v_question,
-      v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at);
+      v_priority, p_settings || jsonb_build_object('systemPrompt', v_system_prompt), v_day, 'reserved', v_reserved, case when v_is_head then v_sent_at end, v_sent_at,
+      case when p_input is not null or v_attachments is not null then 0 end);
   update chatrooms c set unfinished = c.unfinished + 1, head_id = p_reply, last_message_at = v_sent_at, text_bytes = c.text_bytes + octet_length(p_content),
       title = case when v_is_titled then p_title else c.title end,
       title_source = case when v_is_titled then 'words' else c.title_source end,

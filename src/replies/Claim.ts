@@ -67,6 +67,7 @@ interface ClaimedRow extends Omit<Claim, "now" | "settings" | "systemPrompt" | "
 /** The replies of the jobs that no other worker holds and that are due, each under a lease of this process. */
 const claimedRows = (sql: SqlClient.SqlClient, jobs: ReadonlyArray<ReplyJob>) => sql<ClaimedRow & { readonly position: number }>`
   update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = ${processId}, retry_at = null,
+    claimed_attempt = case when m.claimed_attempt is not null then m.attempt + 1 end,
     lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
     started_at = coalesce(m.started_at, clock_timestamp())
   from ${rowsOf(sql, jobs, jobColumns)} job, chatrooms c, users u, messages old

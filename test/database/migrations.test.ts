@@ -185,6 +185,19 @@ describe("a process of the previous release, while a deploy rolls,", () => {
       ]
     )
 
+  /** The previous release's own statement, without what it returns of the room. */
+  const claim = (database: TestDatabase, reply: string) =>
+    database.query(
+      `update messages m set status = 'processing', attempt = m.attempt + 1, worker_id = $3, retry_at = null,
+        lease_until = clock_timestamp() + make_interval(secs => 30), started_at = coalesce(m.started_at, clock_timestamp())
+      from chatrooms c
+      where m.user_id = $1 and m.id = $2 and c.user_id = m.user_id and c.id = m.chatroom_id
+        and (m.status = 'queued' or m.status = 'waiting' and m.retry_at <= clock_timestamp()
+          or m.status = 'processing' and m.lease_until < clock_timestamp())
+      returning m.attempt`,
+      [user, reply, uuid()]
+    )
+
   const inBoth = async <A>(work: (database: TestDatabase) => Promise<A>): Promise<A> => {
     const [old, now] = [await work(before), await work(after)]
     // The clock differs between the two; everything else is the same.
@@ -266,5 +279,39 @@ describe("a process of the previous release, while a deploy rolls,", () => {
       )
     )
     await inBoth((database) => database.query("select id, unfinished from chatrooms order by id"))
+  })
+
+  it("claims no reply that it would make without a part of the question", async () => {
+    const database = await ofPreviousRelease()
+    await migrate(database)
+    const [room, question] = [uuid(), uuid()]
+    await database.query("insert into users (id, mobile, status, quota_key) values ($1, '+2', 'active', 'p')", [user])
+    await database.query("insert into chatrooms (user_id, id, title) values ($1, $2, 'T')", [user, room])
+    const sent = async (into: string, input: object | null) => {
+      const [row] = await database.query<{ sent: { replyId: string } }>(
+        `select send_message(p_user => $1, p_room => $2, p_question => $3, p_reply => $4, p_content => 'What?', p_again => null,
+          p_tier => 'basic', p_daily_limit => 10, p_running_limit => 10, p_room_limit => 4, p_title => null, p_settings => '{}',
+          p_settings_version => -1, p_context_tokens => 1, p_input_price => 0, p_output_micros => 0, p_daily_searches => 0,
+          p_search_micros => 0, p_budget => null, p_key => null, p_hash => null, p_key_lifetime => '24 hours',
+          p_attachments => null, p_attachment_limits => null, p_input => $5) as sent`,
+        [user, into, uuid(), uuid(), input]
+      )
+      return row?.sent.replyId ?? ""
+    }
+    const completion = await sent(question, { turns: [{ role: "user", text: "Hi" }], files: [] })
+    const state = async () =>
+      (await database.query("select status, attempt, claimed_attempt, worker_id from messages where id = $1", [completion]))[0]
+    const untouched = { status: "queued", attempt: 0, claimed_attempt: 0, worker_id: null }
+    assert.deepStrictEqual(await claim(database, completion), [])
+    assert.deepStrictEqual(await state(), untouched)
+    // A worker of this release claims it, and is lost.
+    await database.query(
+      "update messages set status = 'processing', attempt = 1, claimed_attempt = 1, lease_until = now() - interval '1 second' where id = $1",
+      [completion]
+    )
+    assert.deepStrictEqual(await claim(database, completion), [])
+    assert.deepInclude(await state(), { status: "processing", attempt: 1, claimed_attempt: 1 })
+    assert.deepStrictEqual(await claim(database, await sent(room, null)), [{ attempt: 1 }])
+    await database.drop()
   })
 })
