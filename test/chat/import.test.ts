@@ -140,10 +140,7 @@ describe("POST /chatroom/import", () => {
     const room = await ada.room()
     await ask(ada, room, "", [file.id])
     const exported = await exportOf(ada, room)
-    const bare = {
-      ...exported,
-      messages: exported.messages.map(({ attachments: _, ...message }: object & { attachments: unknown }) => message)
-    }
+    const bare = { ...exported, messages: exported.messages.map((message: object) => ({ ...message, attachments: [] })) }
     for (const made of [exported, bare]) {
       const { body, status, text } = await ada.call("POST", "/chatroom/import", made)
       assert.strictEqual(status, 201, text)
