@@ -33,7 +33,14 @@ export class UserData extends Context.Service<
     /** Prompts and tokens by UTC day, the newest first. */
     readonly usage: (user: CurrentSession) => Effect.Effect<ReadonlyArray<DayOfUsage>>
     /** One JSON document, in pieces: an account can be larger than a process should hold. Thoughts are in it if so asked. */
-    readonly export: (user: CurrentSession, thoughts: boolean) => Stream.Stream<string>
+    readonly export: (
+      user: CurrentSession,
+      options: {
+        readonly thoughts: boolean
+        /** Where the files are for the client. */
+        readonly files: string
+      }
+    ) => Stream.Stream<string>
     /** Takes the user's turn for the scope: one export of a user runs at once. */
     readonly exportTurn: (user: CurrentSession) => Effect.Effect<void, BulkheadFull, Scope.Scope>
   }
@@ -116,13 +123,13 @@ export class UserData extends Context.Service<
           (event) => Struct.omit(event, ["id"])
         )
 
-      const filesOf = ({ userId }: CurrentSession) =>
+      const filesOf = ({ userId }: CurrentSession, path: string) =>
         elements(
           (after) => sql<Kept>`
             select id, name, type, bytes, sha256, created_at from files
             where user_id = ${userId} and status = 'ready' and id > ${after}::uuid order by id limit ${rowsInBatch}
           `,
-          (file) => ({ ...file, content: `/files/${file.id}/content` })
+          (file) => ({ ...file, content: `${path}/${file.id}/content` })
         )
 
       const profileOf = ({ createdAt, email, mobile, name, tier, userId }: CurrentSession) =>
@@ -143,7 +150,7 @@ export class UserData extends Context.Service<
           })
         )
 
-      const exportAll = (user: CurrentSession, thoughts: boolean) => {
+      const exportAll: UserData["Service"]["export"] = (user, { files, thoughts }) => {
         const rooms = Stream.concat(roomsOf(user, false), roomsOf(user, true)).pipe(
           Stream.zipWithIndex,
           Stream.flatMap(([room, index]) =>
@@ -167,7 +174,7 @@ export class UserData extends Context.Service<
           text(',"usage":'),
           json(usage(user)),
           text(',"files":['),
-          filesOf(user),
+          filesOf(user, files),
           text('],"summaries":['),
           summariesOf(user),
           text('],"chatrooms":['),

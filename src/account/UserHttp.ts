@@ -16,6 +16,7 @@ import { Sessions } from "../auth/Sessions.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { UserData } from "./UserData.ts"
 import { Users } from "../auth/Users.ts"
+import { pathFor } from "../http/ApiPrefix.ts"
 import { ImmediateAnswers, jsonAnswer } from "../http/ImmediateAnswers.ts"
 import { originOf } from "../http/Origin.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
@@ -79,10 +80,11 @@ export const UserHttp = HttpApiBuilder.group(
         yield* sessions.change(user.userId, Effect.andThen(membership.endWithAccount(user.userId), users.remove(user.userId)))
         yield* membership.endDeleted(user.userId)
       }),
-      exportMe: Effect.fnUntraced(function* ({ query }) {
+      exportMe: Effect.fnUntraced(function* ({ query, request }) {
         const user = yield* CurrentUser
         yield* orTooManyRequests(data.exportTurn(user))
-        return HttpServerResponse.stream(Stream.encodeText(data.export(user, query.thoughts === "true")), {
+        const exported = data.export(user, { thoughts: query.thoughts === "true", files: yield* pathFor(request, "/files") })
+        return HttpServerResponse.stream(Stream.encodeText(exported), {
           contentType: "application/json",
           headers: { "content-disposition": 'attachment; filename="export.json"' }
         })

@@ -14,13 +14,14 @@ import { Branches } from "../chat/Branches.ts"
 import { ChatroomList } from "../chat/ChatroomList.ts"
 import { quotaHeaders } from "../chat/ExchangeHttp.ts"
 import { Messages } from "../chat/Messages.ts"
+import { pathFor } from "../http/ApiPrefix.ts"
 import { replayedHeader } from "../http/Idempotency.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { Cancellation } from "../replies/Cancellation.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { UiChat } from "./UiChat.ts"
 import { uiView } from "./UiFeed.ts"
-import { beginningOf, toUiMessage } from "./UiMessages.ts"
+import { beginningOf, filesPath, toUiMessage } from "./UiMessages.ts"
 
 const streamHeaders = {
   "cache-control": streamCacheControl,
@@ -90,11 +91,15 @@ export const AiSdkHttp = HttpApiBuilder.group(
         return yield* cancellation.cancel(userId, id, reply.id)
       }),
 
-      getUiMessages: Effect.fnUntraced(function* ({ params: { id }, query }) {
+      getUiMessages: Effect.fnUntraced(function* ({ params: { id }, query, request }) {
         const { userId } = yield* CurrentUser
         const { before, limit = defaultUiMessages } = query
         const { messages: newest } = yield* messages.history(userId, id, { limit, before, branch: "active", thoughts: true })
-        return newest.filter(hasEnded).toReversed().map(toUiMessage)
+        const files = yield* pathFor(request, filesPath)
+        return newest
+          .filter(hasEnded)
+          .toReversed()
+          .map((message) => toUiMessage(message, files))
       })
     })
   })

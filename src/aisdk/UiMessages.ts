@@ -1,8 +1,8 @@
 import type { UiMessage, UiMetadata, UiPart } from "../api/aisdk/UiMessage.ts"
 import type { Message } from "../api/chat/Message.ts"
 
-/** The address of a file, as a message's part has it. */
-export const fileAddress = (id: string): string => `/files/${id}/content`
+/** Where the files are for a client of the request (`pathFor`). */
+export const filesPath = "/files"
 
 export const sourcePart = ({ title, url }: Message["sources"][number], index: number) => ({
   type: "source-url" as const,
@@ -29,12 +29,12 @@ export const endOf = ({ error, model, status, truncated, usage }: Message): UiMe
 
 const textPart = (text: string): ReadonlyArray<UiPart> => (text === "" ? [] : [{ type: "text", text, state: "done" }])
 
-const questionParts = ({ attachments, content }: Message): ReadonlyArray<UiPart> => [
+const questionParts = ({ attachments, content }: Message, files: string): ReadonlyArray<UiPart> => [
   ...attachments.map(({ id, name, type }) => ({
     type: "file" as const,
     mediaType: type,
     filename: name,
-    url: fileAddress(id)
+    url: `${files}/${id}/content`
   })),
   ...textPart(content)
 ]
@@ -50,13 +50,13 @@ const replyParts = ({ content, sources, thoughts = null }: Message): ReadonlyArr
 }
 
 /** A message as `useChat` keeps it: for a reply, what its stream leaves there. */
-export const toUiMessage = (message: Message): UiMessage =>
+export const toUiMessage = (message: Message, files: string = filesPath): UiMessage =>
   message.role === "user"
     ? {
         id: message.id,
         role: "user",
         metadata: { chatroomId: message.chatroomId, createdAt: message.createdAt },
-        parts: questionParts(message)
+        parts: questionParts(message, files)
       }
     : {
         id: message.id,

@@ -6,6 +6,7 @@ import { freshMobile, logIn, type Person } from "../support/Client.ts"
 import { createDatabase, type TestDatabase } from "../support/Database.ts"
 import { rawRequest, type RawReply, rawExchange } from "../support/rawHttp.ts"
 import { TcpProxy } from "../support/TcpProxy.ts"
+import { upload } from "../support/files.ts"
 
 type Backend = Awaited<ReturnType<typeof startBackend>>
 
@@ -465,6 +466,20 @@ describe("API_PREFIX and CORS_ORIGINS", () => {
     }
     for (const root of ["/", "/api", "/api/", "/api?x=1"])
       assert.strictEqual((await call("GET", root)).status, (await call("GET", "/")).status, root)
+  })
+
+  it("puts the prefix into the addresses of files when the request came with it", async () => {
+    const file = await upload(configured.url, ada, "text/plain", Buffer.from("A text about prefixes."))
+    const room = await rawRequest(configured.url, "POST", "/chatroom", { headers: { ...token, ...json }, body: "{}" })
+    const body = JSON.stringify({ content: "What is it?", attachments: [file.body.id] })
+    await rawRequest(configured.url, "POST", `/chatroom/${room.body.id}/message`, { headers: { ...token, ...json }, body })
+    for (const prefix of ["", "/api"]) {
+      const address = `${prefix}/files/${file.body.id}/content`
+      assert.strictEqual((await call("GET", `${prefix}/ai/chat/${room.body.id}`, token)).body[0].parts[0].url, address)
+      const exported = await call("GET", `${prefix}/user/me/export`, token)
+      assert.deepInclude(exported.body.files[0], { id: file.body.id, content: address })
+      assert.strictEqual((await call("GET", address, token)).status, 200)
+    }
   })
 
   it("puts the prefix into links when the request came with it", async () => {
