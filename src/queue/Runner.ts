@@ -8,6 +8,7 @@ import { pgConfig } from "../database/Connections.ts"
 import { observedPool } from "../database/PoolMetrics.ts"
 import { jobSpan } from "../ops/Tracing.ts"
 import { fetchForIdleSlots } from "./JobFetching.ts"
+import { indexScans, lookUpJobsById } from "./JobStatements.ts"
 import { type Task, Tasks } from "./Tasks.ts"
 
 /** Milliseconds that running jobs get to end when the process drains; then they are interrupted. */
@@ -68,11 +69,14 @@ const makePool = (endpoint: DatabaseEndpoint, { connections, name }: Pick<Runner
         ...config,
         max: connections,
         // A lost job is announced again, so its bookkeeping need not wait for the disk.
-        options: `${config.options} -c synchronous_commit=off`
+        options: `${config.options} -c synchronous_commit=off ${indexScans}`
       })
       // Without these listeners an idle connection that breaks would be an unhandled error and end the process.
       pool.on("error", () => {})
-      pool.on("connect", (client) => client.on("error", () => {}))
+      pool.on("connect", (client) => {
+        client.on("error", () => {})
+        lookUpJobsById(client)
+      })
       return pool
     }),
     // `end` waits for connections in use, and a connection that was cut off may stay in use for ever.
