@@ -29,6 +29,7 @@ import m0028 from "./0028_plans.ts"
 import m0029 from "./0029_chatroom_ids.ts"
 import m0030 from "./0030_failover.ts"
 import m0031 from "./0031_claims.ts"
+import m0032 from "./0032_searches_counted.ts"
 
 /** Every migration, in order. Forward only: an applied one is never edited, a new one mends it. */
 export const migrations = {
@@ -62,5 +63,6 @@ export const migrations = {
   "0028_plans": m0028,
   "0029_chatroom_ids": m0029,
   "0030_failover": m0030,
-  "0031_claims": m0031
+  "0031_claims": m0031,
+  "0032_searches_counted": m0032
 }

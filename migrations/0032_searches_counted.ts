@@ -1,0 +1,1 @@
+export { sendMessage as default } from "./functions/sendMessage.ts"
