@@ -4,6 +4,7 @@ import type { CurrentSession, Tier } from "../api/auth/User.ts"
 import { limitsByTier, type TierLimits } from "../config/Plans.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
+import { makeTurnReads } from "../database/TurnReads.ts"
 
 const dayMillis = 86_400_000
 
@@ -42,11 +43,19 @@ export class Quota extends Context.Service<
       const settings = yield* AppConfig
       const limitsOf = limitsByTier(settings)
 
+      const takenToday = yield* makeTurnReads((keys) =>
+        Effect.map(
+          sql<TakenToday & { readonly quotaKey: string }>`
+            select quota_key, used, cost_micros::float8 as spent, reserved_micros::float8 as reserved from usage_daily
+            where quota_key = any(string_to_array(${keys.join(",")}, ',')) and day = (now() at time zone 'utc')::date
+          `,
+          (rows) => new Map(rows.map((row) => [row.quotaKey, row]))
+        )
+      )
+
       const today: Quota["Service"]["today"] = Effect.fnUntraced(function* (user) {
         const now = yield* Clock.currentTimeMillis
-        const [row] = yield* sql<TakenToday>`
-          select used, cost_micros::float8 as spent, reserved_micros::float8 as reserved from usage_daily where quota_key = ${user.quotaKey} and day = (now() at time zone 'utc')::date
-        `
+        const row = yield* takenToday(user.quotaKey)
         const resetsAt = new Date((Math.floor(now / dayMillis) + 1) * dayMillis).toISOString()
         const limits = limitsOf(user.tier)
         return quotaState(limits.prompts, limits.budget, row ?? { used: 0, spent: 0, reserved: 0 }, resetsAt)
