@@ -1039,14 +1039,16 @@ begin
 
   v_day := (clock_timestamp() at time zone 'utc')::date;
   v_skipped := coalesce(p_settings -> 'toolsSkipped', '[]');
-  -- A reply on its way counts as one search until its end tells how many it made.
-  if p_settings -> 'tools' ? 'search' and p_daily_searches <=
-      coalesce((select d.searches from usage_daily d where d.quota_key = v_user.quota_key and d.day = v_day), 0) + (
+  -- A reply on its way counts as one search until its end tells how many it made. Two conditions, because a single one
+  -- would count them for every question.
+  if p_settings -> 'tools' ? 'search' then
+    if p_daily_searches <= coalesce((select d.searches from usage_daily d where d.quota_key = v_user.quota_key and d.day = v_day), 0) + (
         select count(*) from messages m where m.user_id = p_user and m.completed_at is null and m.quota_day = v_day
           and m.settings -> 'tools' ? 'search') then
-    v_skipped := v_skipped || '["search"]';
-    p_settings := p_settings || jsonb_build_object('tools', (p_settings -> 'tools') - 'search', 'toolsSkipped', v_skipped);
-    p_search_micros := 0;
+      v_skipped := v_skipped || '["search"]';
+      p_settings := p_settings || jsonb_build_object('tools', (p_settings -> 'tools') - 'search', 'toolsSkipped', v_skipped);
+      p_search_micros := 0;
+    end if;
   end if;
 
   v_system_prompt := case when p_settings ? 'systemPrompt' then p_settings ->> 'systemPrompt' else v_room.system_prompt end;
