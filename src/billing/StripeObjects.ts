@@ -2,10 +2,14 @@ import { Effect, Schema } from "effect"
 import { Id } from "../api/billing/StripeEvent.ts"
 
 // The members of Stripe's objects that are read, in the shapes of the API version that `Stripe.ts` pins (https://docs.stripe.com/api).
+// Where an older version has a member in another place, that is read as well: an account, a proxy or a mock may answer so.
 
 /** A member that may be null; by Stripe's specification such a member may be absent, too. */
 const orNull = <S extends Schema.Constraint>(value: S) =>
   Schema.NullOr(value).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+
+/** Unix seconds, or absent. */
+const Seconds = Schema.optionalKey(Schema.NullOr(Schema.Int))
 
 /** Characters of the longest id and of the longest address of Stripe's, by its documentation. */
 export const maximumId = 255
@@ -34,11 +38,15 @@ const Coupon = Schema.Struct({
   currency: orNull(Name)
 })
 
+const ExpandableCoupon = orNull(Schema.Union([Schema.String, Coupon]))
+
 /** A discount of a subscription with its coupon and code, where they were expanded. */
 const SubscriptionDiscount = Schema.Struct({
   end: orNull(Schema.Int),
   promotion_code: orNull(Schema.Union([Schema.String, Schema.Struct({ code: Name })])),
-  source: Schema.Struct({ coupon: orNull(Schema.Union([Schema.String, Coupon])) })
+  source: orNull(Schema.Struct({ coupon: ExpandableCoupon })),
+  /** Before the version 2025-09-30. */
+  coupon: ExpandableCoupon
 })
 export type SubscriptionDiscount = typeof SubscriptionDiscount.Type
 
@@ -48,9 +56,9 @@ export const StripeSubscription = Schema.Struct({
   id: Name,
   status: Name,
   customer: Id,
-  created: Schema.Int,
+  created: Schema.Int.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   cancel_at: orNull(Schema.Int),
-  cancel_at_period_end: Schema.Boolean,
+  cancel_at_period_end: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
   latest_invoice: orNull(Schema.Union([Schema.String, Invoice])),
   trial_start: orNull(Schema.Int),
   trial_end: orNull(Schema.Int),
@@ -61,27 +69,28 @@ export const StripeSubscription = Schema.Struct({
     data: Schema.Array(
       Schema.Struct({
         price: Schema.Struct({ id: Schema.String, recurring: orNull(Recurring) }),
-        current_period_start: Schema.Int,
-        current_period_end: Schema.Int
+        current_period_start: Seconds,
+        current_period_end: Seconds
       })
     )
-  })
+  }),
+  /** Before the version 2025-03-31, where the items have none. */
+  current_period_start: Seconds,
+  current_period_end: Seconds
 })
 export type StripeSubscription = typeof StripeSubscription.Type
 
 export const Subscriber = Schema.Struct({
   id: Name,
   customer: Id,
-  metadata: Schema.Record(Schema.String, Schema.String)
+  metadata: Schema.Record(Schema.String, Schema.String).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
 })
 
 export const Session = Schema.Struct({
   id: Name,
   url: orNull(Url),
   status: orNull(Schema.String),
-  payment_status: Schema.String,
-  customer: orNull(Id),
-  expires_at: Schema.Int
+  customer: orNull(Id)
 })
 
 export const Charge = Schema.Struct({
@@ -150,4 +159,8 @@ export const TaxSettings = Schema.Struct({
 export const TaxRegistration = Schema.Struct({ id: Name, country: Schema.String })
 
 /** One page of a list. */
-export const list = <S extends Schema.Top>(item: S) => Schema.Struct({ data: Schema.Array(item), has_more: Schema.Boolean })
+export const list = <S extends Schema.Top>(item: S) =>
+  Schema.Struct({
+    data: Schema.Array(item),
+    has_more: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
+  })

@@ -2,7 +2,8 @@ import type { Discount } from "../api/billing/Subscription.ts"
 import type { PlanItem } from "./PlanItem.ts"
 import { idOf, type StripeSubscription } from "./StripeObjects.ts"
 
-const timestampOf = (seconds: number | null) => (seconds === null ? null : new Date(seconds * 1000).toISOString())
+const timestampOf = (seconds: number | null | undefined) =>
+  seconds === null || seconds === undefined ? null : new Date(seconds * 1000).toISOString()
 
 /** The page where the newest invoice can be paid, while it is open. */
 const openInvoiceUrl = ({ latest_invoice: invoice }: StripeSubscription): string | null =>
@@ -12,8 +13,9 @@ const openInvoiceUrl = ({ latest_invoice: invoice }: StripeSubscription): string
 const discountOf = ({ discounts: [first] }: StripeSubscription): Discount | null => {
   if (first === undefined || typeof first === "string") return null
   const { end, promotion_code: code, source } = first
-  if (source.coupon === null || typeof source.coupon === "string") return null
-  const { amount_off: amountOff, currency, name, percent_off: percentOff } = source.coupon
+  const coupon = source?.coupon ?? first.coupon
+  if (coupon === null || typeof coupon === "string") return null
+  const { amount_off: amountOff, currency, name, percent_off: percentOff } = coupon
   const typed = code === null || typeof code === "string" ? null : code.code
   return { name, code: typed, percentOff, amountOff, currency, endsAt: timestampOf(end) }
 }
@@ -33,8 +35,8 @@ export const toRow = (userId: string, fetchedAt: string, { item, plan, subscript
   billing_interval: item.price.recurring?.interval ?? null,
   trial_end: timestampOf(subscription.trial_end),
   discount: discountOf(subscription),
-  current_period_start: timestampOf(item.current_period_start),
-  current_period_end: timestampOf(item.current_period_end),
+  current_period_start: timestampOf(item.current_period_start ?? subscription.current_period_start),
+  current_period_end: timestampOf(item.current_period_end ?? subscription.current_period_end),
   cancel_at: timestampOf(subscription.cancel_at),
   cancel_at_period_end: subscription.cancel_at_period_end,
   invoice_url: openInvoiceUrl(subscription),

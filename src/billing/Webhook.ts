@@ -52,8 +52,7 @@ const latest = 253_402_300_799
 
 /** Stripe's ids and types are short and without NUL, which Postgres cannot store, nor can it store every number as a time. */
 const isStorable = (event: StripeEvent): boolean =>
-  event.created >= 0 &&
-  event.created <= latest &&
+  (event.created === undefined || (event.created >= 0 && event.created <= latest)) &&
   [event.id, event.type, event.data.object.id, customerOf(event), idOf(event.data.object.charge)].every(
     (name) => name === null || name === undefined || (name.length <= maximumId && !name.includes("\u0000"))
   )
@@ -123,7 +122,7 @@ export class Webhook extends Context.Service<
 
       const store = Effect.fn("Webhook.store")(function* (event: StripeEvent) {
         const customerId = customerOf(event)
-        const isRelevant = handled.has(event.type) && event.livemode === isLive
+        const isRelevant = handled.has(event.type) && (event.livemode ?? isLive) === isLive
         const object = event.data.object
         const chargeId = customerId === null ? idOf(object.charge ?? null) : null
         const [row] = yield* sql<{ outcome: string | null }>`
@@ -131,7 +130,7 @@ export class Webhook extends Context.Service<
             insert into webhook_events (id, type, customer_id, object_id, charge_id, outcome, created_at)
             select ${event.id}, ${event.type}, c.customer_id, ${object.id ?? null}, ${chargeId},
               case when ${isRelevant} and (c.customer_id is not null or ${chargeId}::text is not null) then 'pending' else 'ignored' end,
-              to_timestamp(${event.created})
+              coalesce(to_timestamp(${event.created ?? null}), clock_timestamp())
             from (select 1) one left join billing_customers c on c.customer_id = ${customerId}
             on conflict (id) do nothing
             returning id, customer_id, charge_id, outcome
@@ -149,7 +148,7 @@ export class Webhook extends Context.Service<
           if (signature === undefined) return yield* new SignatureInvalid()
           const event = yield* read(yield* verify(body, signature))
           count(yield* store(event))
-          lag.observe(Math.max(0, (yield* Clock.currentTimeMillis) / 1_000 - event.created))
+          if (event.created !== undefined) lag.observe(Math.max(0, (yield* Clock.currentTimeMillis) / 1_000 - event.created))
         },
         Effect.tapError(({ code }) => Effect.sync(() => count(code)))
       )

@@ -7,9 +7,10 @@ interface HeldAnswer {
   readonly release: () => void
 }
 
-/** A proxy in front of Stripe that can delay an answer after Stripe has given it. */
+/** A proxy in front of Stripe that can delay an answer after Stripe has given it, or change it. */
 export const startStripeProxy = async (target: string) => {
   const holds: Array<{ readonly path: string; readonly arrive: () => void; readonly released: Promise<void> }> = []
+  let rewriting: { readonly path: string; readonly change: (answer: unknown) => unknown } | undefined
   const server = createServer(async (request, response) => {
     const chunks: Array<Buffer> = []
     for await (const chunk of request) chunks.push(chunk)
@@ -22,7 +23,9 @@ export const startStripeProxy = async (target: string) => {
       headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
       ...(body.length > 0 ? { body } : {})
     })
-    const text = await answer.text()
+    const given = await answer.text()
+    const isRewritten = rewriting !== undefined && answer.ok && (request.url ?? "").startsWith(rewriting.path)
+    const text = isRewritten ? JSON.stringify(rewriting?.change(JSON.parse(given))) : given
     if (held !== undefined) {
       held.arrive()
       await held.released
@@ -39,6 +42,10 @@ export const startStripeProxy = async (target: string) => {
       const release = Promise.withResolvers<void>()
       holds.push({ path, arrive: arrival.resolve, released: release.promise })
       return { arrived: arrival.promise, release: release.resolve }
+    },
+    /** Changes every answer to calls of this path from now on. */
+    rewrite: (path: string, change: (answer: unknown) => unknown) => {
+      rewriting = { path, change }
     },
     stop: () => {
       server.close()

@@ -208,6 +208,22 @@ describe("a signed body that is not a snapshot event", () => {
   })
 })
 
+describe("an event that says no more than what changed", () => {
+  let backend: TestBackend
+  beforeAll(async () => {
+    backend = await startTestBackend()
+  })
+  afterAll(() => backend.stop())
+
+  it("has its customer brought up to date", async () => {
+    const customer = await customerOf(backend, await newSubscriber(backend))
+    const event = { id: "evt_terse", type: "customer.subscription.updated", data: { object: { customer } } }
+    const reply = await send(backend, event)
+    assert.deepStrictEqual([reply.status, reply.body], [200, { received: true }])
+    await until("processed", async () => (await storedEvents(backend)).get("evt_terse")?.outcome === "processed", { seconds: 30 })
+  })
+})
+
 describe("an event of no concern", () => {
   let backend: TestBackend
   beforeAll(async () => {

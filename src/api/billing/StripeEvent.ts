@@ -15,10 +15,10 @@ const exampleEvent = {
 /** The members of an event that are read; the object it is about is fetched from Stripe. */
 export const StripeEvent = Schema.Struct({
   id: Schema.String,
-  object: Schema.Literal("event"),
+  object: Schema.optionalKey(Schema.Literal("event")),
   type: Schema.String,
-  created: Schema.Int.annotate({ description: "Unix time in seconds." }),
-  livemode: Schema.Boolean,
+  created: Schema.optionalKey(Schema.Int.annotate({ description: "Unix time in seconds; when it is received, if absent." })),
+  livemode: Schema.optionalKey(Schema.Boolean),
   data: Schema.Struct({
     object: Schema.Struct({
       id: Schema.optionalKey(Schema.String),
