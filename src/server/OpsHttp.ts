@@ -55,7 +55,7 @@ export const OpsHttp = HttpApiBuilder.group(
 
     const { billing } = yield* AppConfig
     const billingCheck = yield* BillingCheck
-    /** A wrong setting of billing, like a price that Stripe does not know; an outage of Stripe leaves the process ready. */
+    /** A wrong setting of billing, like a price that Stripe does not know. Chatting goes on without, so the process is ready. */
     const billingState = Effect.timeoutOrElse(billingCheck.state, {
       duration: "2 seconds",
       orElse: () => Effect.succeed("ok" as const)
@@ -76,14 +76,15 @@ export const OpsHttp = HttpApiBuilder.group(
           clock: Math.abs(skew.seconds() ?? 0) > maximumSkewSeconds ? "failed" : "ok",
           process: draining.isLeaving() ? "draining" : "ok",
           model: (yield* models.isDefaultRetiring) ? "retiring" : "ok",
-          ...(workerStatus === undefined ? {} : { worker: workerStatus }),
-          ...(billing === undefined ? {} : { billing: yield* billingState })
+          ...(workerStatus === undefined ? {} : { worker: workerStatus })
         }
+        const all: Checks = billing === undefined ? checks : { ...checks, billing: yield* billingState }
         const found = new Set(Object.values(checks))
-        const isDegraded = found.delete("retiring")
+        const isRetiring = found.delete("retiring")
         found.delete("ok")
-        if (found.size > 0) return yield* new NotReady({ checks, retryAfter: 1 })
-        return { status: isDegraded ? ("degraded" as const) : ("ready" as const), checks }
+        if (found.size > 0) return yield* new NotReady({ checks: all, retryAfter: 1 })
+        const isDegraded = isRetiring || all["billing"] === "failed"
+        return { status: isDegraded ? ("degraded" as const) : ("ready" as const), checks: all }
       })
     })
   })

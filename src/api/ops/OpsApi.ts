@@ -26,7 +26,8 @@ const Readiness = Schema.Struct({
   checks: Checks
 }).annotate({
   identifier: "Readiness",
-  description: "Ready; `degraded` when the default model is retired or retires within thirty days (`model` is `retiring`).",
+  description:
+    "Ready; `degraded` when the default model is retired or retires within thirty days (`model` is `retiring`), or the settings of billing do not fit Stripe's account (`billing` is `failed`).",
   examples: [{ status: "ready", checks: exampleChecks }]
 })
 
