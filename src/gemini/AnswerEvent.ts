@@ -44,6 +44,12 @@ const countOf = (value: unknown): number | undefined =>
 export const nameOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^[\x20-\x7e]{1,200}$/.test(value) ? value : undefined
 
+/** A reason; undefined for the value that stands for none in protobuf (`FINISH_REASON_UNSPECIFIED`). */
+const reasonOf = (value: unknown): string | undefined => {
+  const name = nameOf(value)
+  return name?.endsWith("_UNSPECIFIED") === true ? undefined : name
+}
+
 /** A token in base64, at most 64 KiB; undefined for anything else. */
 const tokenOf = (value: unknown): string | undefined =>
   typeof value === "string" && /^[\w+/=-]{1,65536}$/.test(value) ? value : undefined
@@ -98,7 +104,7 @@ export const toDelta = (event: AnswerEvent): EventDelta => {
   const candidates = member(event, "candidates")
   const candidate: unknown = Array.isArray(candidates) ? candidates[0] : undefined
   const { isOdd, text, thought } = textOf(candidate)
-  const finishReason = nameOf(member(candidate, "finishReason"))
+  const finishReason = reasonOf(member(candidate, "finishReason"))
   // Text may be lost. The message does not quote the event, whose text is private.
   if ((isOdd || !(isAbsent(candidates) || Array.isArray(candidates))) && text === "" && finishReason === undefined) {
     throw new Error("the event has an unexpected shape")
@@ -111,7 +117,7 @@ export const toDelta = (event: AnswerEvent): EventDelta => {
     ...(thought === "" ? {} : { thought: storable(thought) }),
     finishReason,
     continuationToken: tokenOf(member(candidate, "continuationToken")),
-    blockReason: nameOf(member(feedback, "blockReason")),
+    blockReason: reasonOf(member(feedback, "blockReason")),
     blockedCategories:
       blockedCategoriesOf(member(feedback, "safetyRatings")) ?? blockedCategoriesOf(member(candidate, "safetyRatings")),
     grounding: readGrounding(candidate),

@@ -70,6 +70,12 @@ export const openEvents = (
 /** The SDK sends no request with a model name such as `..`. */
 const refusedBySdk = (cause: unknown) => new GeminiError({ kind: "misconfigured", detail: fromUnknown(cause).detail })
 
+/** The connection broke, and did not end: what has come may be all. */
+const connectionLost = (cause: unknown) => {
+  const { detail, kind } = fromUnknown(cause)
+  return new GeminiError({ kind, detail, isConnectionLost: true })
+}
+
 const tooLong = new GeminiError({ kind: "unavailable", detail: "an event is too long", maximumAttempts: 1 })
 
 /**
@@ -87,7 +93,8 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
     }
     const handle = (data: string) => {
       unended = 0
-      if (isOver) return
+      // Neither is an event of Google's: some gateways send them between the events, or after the last one.
+      if (isOver || data === "" || data === "[DONE]") return
       const handled = Result.try({ try: () => onEvent(parseEvent(data)), catch: fromUnknown })
       if (Result.isFailure(handled)) end(Effect.fail(handled.failure))
     }
@@ -126,7 +133,7 @@ export const readEvents = (body: Readable, onEvent: (event: AnswerEvent) => void
       if (bare !== undefined) handle(bare.text)
       end(Effect.void)
     })
-    body.on("error", (cause) => end(Effect.fail(fromUnknown(cause))))
+    body.on("error", (cause) => end(Effect.fail(connectionLost(cause))))
     return Effect.sync(() => {
       isOver = true
       body.destroy()

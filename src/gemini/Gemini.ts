@@ -1,5 +1,5 @@
 import { GoogleGenAI } from "@google/genai"
-import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
+import { Context, Effect, Layer, Redacted, Result, Semaphore } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { traceHeaders } from "../ops/Tracing.ts"
 import { type AnswerDelta, toDelta } from "./AnswerEvent.ts"
@@ -79,6 +79,7 @@ export class Gemini extends Context.Service<
             const read = yield* hop
             if (end !== undefined) yield* notice(prompt.model, end)
             if (continuation.endHop()) continue
+            if (continuation.isFinished && isBroken(read)) return "given_up" as const
             return yield* Effect.as(Effect.fromResult(read), "ended" as const)
           }
         })
@@ -89,3 +90,7 @@ export class Gemini extends Context.Service<
     })
   )
 }
+
+/** After a finish reason a connection that breaks has brought the answer: asking again would pay for it again. */
+const isBroken = (read: Result.Result<void, GeminiError>): boolean =>
+  Result.isFailure(read) && read.failure.isConnectionLost === true

@@ -17,6 +17,8 @@ export class GeminiError extends Schema.TaggedError<GeminiError>()("GeminiError"
   maximumAttempts: Schema.optional(Schema.Number),
   /** Google's name of the error: `API_KEY_INVALID` is a 400, too. */
   reason: Schema.optional(Schema.String),
+  /** Whether the connection broke while the answer came. */
+  isConnectionLost: Schema.optional(Schema.Boolean),
   /** Why the model stopped. */
   finishReason: Schema.optional(Schema.String)
 }) {

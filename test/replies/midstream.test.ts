@@ -128,6 +128,8 @@ describe("the stream of an answer", () => {
       ["data without a space", `data:${first}\n\ndata:${second}\n\n`],
       ["other fields", `id: 1\nevent: message\nretry: 5\ndata: ${first}\n\nodd\nodd: {\ndata: ${second}\n\n`],
       ["mixed ends of lines", `data: ${first}\r\r\n\ndata: ${second}\n\r\n`],
+      ["events without data", `data:\n\ndata: ${first}\n\ndata: \n\ndata: ${second}\n\ndata\n\n`],
+      ["the last event of other APIs", `data: ${first}\n\ndata: ${second}\n\ndata: [DONE]\n\n`],
       ["empty events", `\n\n\nevent: ping\n\ndata: ${first}\n\n\n\ndata: ${second}\n\n\n`]
     ])("with %s, wherever it is cut", async (_, stream) => {
       const bytes = Buffer.from(stream)
@@ -155,6 +157,28 @@ describe("the stream of an answer", () => {
     const { detail, kind } = refusal(await answer((response) => void response.write(`data: ${event}\n\n`)))
     assert.strictEqual(kind, "unavailable")
     assert.notInclude(detail, "private words")
+  })
+
+  it("is given up, and not failed, when the connection breaks after the finish reason", async () => {
+    const breakOff = async (response: ServerResponse, more: object) => {
+      response.write(`data: ${piece("All.", more)}\n\n`)
+      await sleep(50)
+      response.socket?.resetAndDestroy()
+    }
+    const whole = await answer((response) => breakOff(response, { finishReason: "STOP" }))
+    assert.deepStrictEqual(whole.result, Result.succeed("given_up" as const))
+    assert.deepStrictEqual([whole.text, whole.last?.finishReason], ["All.", "STOP"])
+    assert.strictEqual(refusal(await answer((response) => breakOff(response, {}))).kind, "unavailable")
+  })
+
+  it("reads the unspecified value of a reason as an omitted field", async () => {
+    const { last, result } = await answer((response) => {
+      const feedback = { blockReason: "BLOCK_REASON_UNSPECIFIED" }
+      const event = JSON.parse(piece("A", { finishReason: "FINISH_REASON_UNSPECIFIED" }))
+      response.write(`data: ${JSON.stringify({ ...event, promptFeedback: feedback })}\n\n`)
+    })
+    assert.isTrue(Result.isSuccess(result))
+    assert.deepStrictEqual([last?.text, last?.finishReason, last?.blockReason], ["A", undefined, undefined])
   })
 
   it("reads null as an omitted field", async () => {
