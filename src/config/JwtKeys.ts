@@ -13,7 +13,7 @@ export interface JwtKey {
  * Errors name a key by its position, because the text before the colon may be the secret. A key without a name, as
  * platforms generate it, gets the kid `default`.
  */
-const jwtKey = Effect.fnUntraced(function* (entry: string, index: number) {
+const jwtKey = Effect.fnUntraced(function* (environment: Environment, entry: string, index: number) {
   const [, kid = "default", encoded] = /^(?:([\w-]{1,32}):)?([A-Za-z\d+/_-]+={0,2})$/.exec(entry) ?? []
   if (encoded === undefined) return yield* fail("JWT_KEYS", "must be base64 or kid:base64[,kid:base64]")
   const bytes = Buffer.from(encoded, "base64")
@@ -33,7 +33,7 @@ export const jwtKeys = Effect.fnUntraced(function* (environment: Environment) {
     return yield* fail("JWT_KEYS", "is required (kid:base64, 32 bytes or more: openssl rand -base64 32)")
   }
   const list = configured === undefined ? ephemeralKeys() : Redacted.value(configured)
-  const keys = yield* Effect.forEach(list.split(","), (entry, index) => jwtKey(entry.trim(), index))
+  const keys = yield* Effect.forEach(list.split(","), (entry, index) => jwtKey(environment, entry.trim(), index))
   if (new Set(keys.map((key) => key.kid)).size < keys.length) return yield* fail("JWT_KEYS", "has two keys with the same name")
   const [first, ...others] = keys
   return first === undefined ? yield* fail("JWT_KEYS", "is empty") : ([first, ...others] as const)

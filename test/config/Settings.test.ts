@@ -250,6 +250,14 @@ describe("a setting that is set", () => {
     )
   })
 
+  it("accepts a key that a test writes by hand, except in production", async () => {
+    for (const key of [new Uint8Array(32), "a".repeat(32), "test-secret-of-a-suite-that-is-long"]) {
+      const { jwtKeys } = await settings({ ...test, JWT_KEYS: `k1:${base64(key)}` })
+      assert.strictEqual(jwtKeys[0].kid, "k1")
+      assert.match(await refusal({ ...production, JWT_KEYS: `k1:${base64(key)}` }), /^JWT_KEYS: key 1 /)
+    }
+  })
+
   it("accepts one base64 key without a name, as platforms generate it, and lets it be rotated", async () => {
     const generated = base64("a 256-bit value of a platform's...")
     const alone = await settings({ ...production, JWT_KEYS: generated })
