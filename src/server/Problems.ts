@@ -1,7 +1,12 @@
 import { Cause, Effect, type Layer, Predicate, SchemaIssue } from "effect"
-import { HttpServerError, HttpServerRespondable, HttpServerResponse } from "effect/http"
-import { HttpApiMiddleware } from "effect/http-api"
+import { HttpServerError, HttpServerRequest, HttpServerRespondable, HttpServerResponse } from "effect/http"
+import { type HttpApiEndpoint, type HttpApiError, HttpApiMiddleware } from "effect/http-api"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { ApiKeyNotFound } from "../api/auth/ApiKeysApi.ts"
+import { SessionNotFound } from "../api/auth/AuthErrors.ts"
+import { ChatroomNotFound, MessageNotFound } from "../api/chat/ChatErrors.ts"
+import { FileNotFound } from "../api/files/FileErrors.ts"
+import { ShareNotFound } from "../api/shares/ShareErrors.ts"
 import { problemOfDeletedUser } from "../auth/DeletedUser.ts"
 import { DatabaseBusy } from "../database/RequestBulkhead.ts"
 import { faultMessage } from "./ValidationMessages.ts"
@@ -26,8 +31,27 @@ const pathIn = (slot: string, path: ReadonlyArray<PropertyKey | { readonly key: 
     : [slot, ...segments].join(".")
 }
 
+/** Dot segments and NUL, also when they are escaped: a part of a path that no server may read as an id. */
+const isOutsidePaths = (url: string): boolean => /\/(?:\.|%2e){1,2}(?:\/|$)|%00/i.test(url.split("?", 1)[0] ?? "")
+
+/** What operations list for an id that does not exist, the outer one first. */
+const missing = [ChatroomNotFound, MessageNotFound, SessionNotFound, ApiKeyNotFound, FileNotFound, ShareNotFound]
+
+/** A path of no resource: the problem that the operation lists for it. */
+const noResource = ({ error }: HttpApiEndpoint.Top) => {
+  const listed = new Set(Array.from(error, ({ ast }) => ast))
+  const Missing = missing.find(({ ast }) => listed.has(ast)) ?? NotFound
+  return toResponse(new Missing())
+}
+
 /** A request that does not decode is a 400 that names every fault; a response that does not encode is a 500. */
-export const ProblemsLayer: Layer.Layer<Problems> = HttpApiMiddleware.layerSchemaErrorTransform(Problems, (error) => {
+export const ProblemsLayer: Layer.Layer<Problems> = HttpApiMiddleware.layerSchemaErrorTransform(Problems, (error, { endpoint }) =>
+  HttpServerRequest.HttpServerRequest.use(({ url }) =>
+    error.kind === "Params" && isOutsidePaths(url) ? noResource(endpoint) : withFaults(error)
+  )
+)
+
+const withFaults = (error: HttpApiError.HttpApiSchemaError) => {
   if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.die(error)
   const slot = error.kind.toLowerCase()
   const faults = formatIssues(error.cause.issue).issues.map(
@@ -37,7 +61,7 @@ export const ProblemsLayer: Layer.Layer<Problems> = HttpApiMiddleware.layerSchem
   const first = new Map(faults.toReversed())
   const errors = [...first].toReversed().map(([path, message]) => ({ path, message }))
   return Effect.fail(new ValidationFailed({ errors }))
-})
+}
 
 /** Encodes a problem that was raised outside a route; HttpApi encodes those that an endpoint declares. */
 export const toResponse = HttpServerRespondable.toResponse

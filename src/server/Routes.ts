@@ -5,7 +5,13 @@ import { AdmissionClass, AwaitsReply, CacheControl, MaximumBody, MaximumValues, 
 import { Api } from "../api/Api.ts"
 
 /** Matches paths for the server's router and for the table below, which must agree. */
-export const routerConfig = { ignoreTrailingSlash: true, ignoreDuplicateSlashes: false, maxParamLength: 300 }
+export const routerConfig = {
+  ignoreTrailingSlash: true,
+  ignoreDuplicateSlashes: false,
+  // A proxy's rule for `/metrics` would not hold for `/METRICS`.
+  caseSensitive: true,
+  maxParamLength: 300
+}
 
 interface Policy {
   /** The path with its parameters' names, as metrics and traces name the route. */

@@ -100,11 +100,30 @@ describe("an unknown path", () => {
     assertProblem(await post(path, "{", { ...token, ...json }), 404, "not_found")
   })
 
-  it.each(["/chatroom/%00/latest", "/chatroom/%2e%2e/latest", "/chatroom/../latest", "/chatroom/%00", "/chatroom/x%00"])(
-    "with a malformed id is 400 like every malformed id, as the document lists: %s",
+  it.each([
+    ["/chatroom/%00/latest", "chatroom_not_found"],
+    ["/chatroom/%2e%2e/latest", "chatroom_not_found"],
+    ["/chatroom/../latest", "chatroom_not_found"],
+    ["/chatroom/..", "chatroom_not_found"],
+    ["/chatroom/%00", "chatroom_not_found"],
+    ["/chatroom/x%00", "chatroom_not_found"],
+    [`/chatroom/${crypto.randomUUID()}/message/.`, "chatroom_not_found"],
+    ["/files/%00", "file_not_found"]
+  ])("is the 404 that the document lists, where an id would be: %s", async (path, code) => {
+    assertProblem(await get(path, token), 404, code)
+    assertProblem(await get(path), 401, "unauthenticated")
+  })
+
+  it.each([["/chatroom/x"], ["/chatroom/..x"], ["/chatroom/x?%00"], ["/chatroom/x?a=/../"]])(
+    "is 400 with another malformed id: %s",
+    async (path) => assertProblem(await get(path, token), 400, "validation_failed")
+  )
+
+  it.each([["/HEALTHZ"], ["/Metrics"], ["/chatroom/x/LATEST"], ["/Auth/send-otp"], ["/OpenAPI.json"]])(
+    "is 404 in other letters: %s",
     async (path) => {
-      assertProblem(await get(path, token), 400, "validation_failed")
-      assertProblem(await get(path), 401, "unauthenticated")
+      assertProblem(await get(path, token), 404, "not_found")
+      assertProblem(await post(path, "{}", { ...token, ...json }), 404, "not_found")
     }
   )
 
