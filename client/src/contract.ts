@@ -792,7 +792,7 @@ export interface ReadUrl {
   readonly status: "success" | "error" | "paywall" | "unsafe"
 }
 
-/** Ready; `degraded` when the default model is retired or retires within thirty days (`model` is `retiring`). */
+/** Ready; `degraded` when the default model is retired or retires within thirty days (`model` is `retiring`), or the settings of billing do not fit Stripe's account (`billing` is `failed`). */
 export interface Readiness {
   readonly status: "ready" | "degraded"
   /** The state of everything that the process needs. */
@@ -1479,7 +1479,7 @@ export interface Operations {
     }
     readonly response: Latest
   }
-  /** Get a message. While the reply is being written, returns the text so far. */
+  /** Get a message. The content of a reply is empty until it has ended. Its stream has the text so far. */
   "GET /chatroom/:id/message/:mid": {
     readonly params: {
       /** Chatroom id. */
