@@ -189,7 +189,13 @@ export class ChatApi extends HttpApiGroup.make("chat")
       query: { wait: Schema.optionalKey(Wait) },
       success: HttpApiSchema.WithHeaders(Message, retryAfter),
       error: [ChatroomNotFound, MessageNotFound]
-    }).annotateMerge(describe("getMessage", "Get a message", "The content of a reply is empty until it has ended. Its stream has the text so far.")),
+    }).annotateMerge(
+      describe(
+        "getMessage",
+        "Get a message",
+        "The content of a reply is empty until it has ended. Its stream has the text so far."
+      )
+    ),
     HttpApiEndpoint.get("exportChatroom", "/:id/export", {
       params: room,
       query: {
