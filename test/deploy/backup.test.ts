@@ -25,7 +25,7 @@ const findBinaries = (): string | undefined => {
     .find((folder) => ["initdb", "postgres", "pg_dump", "pg_restore"].every((name) => existsSync(join(folder, name))))
 }
 const binaries = findBinaries()
-if (binaries === undefined && process.env["REQUIRE_PG_DUMP"] !== undefined) throw new Error("no pg_dump of Postgres 15 or newer")
+if (binaries === undefined && process.env["REQUIRE_TOOLS"] !== undefined) throw new Error("no pg_dump of Postgres 15 or newer")
 const reason = binaries === undefined ? ": skipped, as no Postgres with pg_dump is installed (Debian: postgresql-15)" : ""
 
 const webhookSecret = "whsec_of_the_tests"

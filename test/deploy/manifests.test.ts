@@ -29,7 +29,11 @@ interface Container {
 }
 interface Template {
   readonly metadata: { readonly labels: Labels }
-  readonly spec: { readonly containers: ReadonlyArray<Container>; readonly terminationGracePeriodSeconds?: number }
+  readonly spec: {
+    readonly containers: ReadonlyArray<Container>
+    readonly terminationGracePeriodSeconds?: number
+    readonly restartPolicy?: string
+  }
 }
 interface Manifest {
   readonly apiVersion: string
@@ -167,7 +171,8 @@ describe("the Kubernetes manifests", () => {
     for (const workload of workloads) {
       const given = environmentOf(containerOf(workload))
       for (const name of Object.keys(given)) assert.isTrue(name in variables, name)
-      const { settings, unread } = await settingsFrom({ ...given, ...replaced })
+      const operators = Object.fromEntries(Object.entries(replaced).filter(([name]) => name in given))
+      const { settings, unread } = await settingsFrom({ ...given, ...operators })
       assert.deepStrictEqual(unread, [])
       assert.isFalse(settings.migrate)
       const { ports } = containerOf(workload)
@@ -188,6 +193,18 @@ describe("the Kubernetes manifests", () => {
       const sleep = containerOf(deployment).lifecycle?.preStop?.sleep?.seconds ?? 0
       assert.isAtLeast(deployment.spec.template.spec.terminationGracePeriodSeconds ?? 30, 30 + sleep)
     }
+  })
+
+  it("run files of the build, the migrations once", () => {
+    for (const workload of workloads) {
+      const { command } = containerOf(workload)
+      // Without a command it is that of the image.
+      if (workload.kind === "Deployment") assert.isUndefined(command)
+      else assert.deepStrictEqual(command, ["node", "dist/migrate.mjs"])
+    }
+    assert.match(readFileSync("scripts/build.ts", "utf8"), /migrate/)
+    // Of a Job, Kubernetes takes no other policies.
+    for (const { spec } of ofKind("Job")) assert.include(["Never", "OnFailure"], spec.template.spec.restartPolicy)
   })
 
   it("run the same image everywhere", () => {
@@ -218,41 +235,6 @@ describe("the probes", () => {
       }
       assert.strictEqual(livenessProbe?.httpGet.path, "/healthz")
       assert.strictEqual(readinessProbe?.httpGet.path, "/readyz")
-    }
-  })
-})
-
-describe("the systemd units", () => {
-  const units = readdirSync("deploy/systemd").map((file) => {
-    const text = readFileSync(`deploy/systemd/${file}`, "utf8")
-    const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"))
-    const values = new Map(
-      lines.filter((line) => line.includes("=")).map((line) => [line.split("=")[0] ?? "", line.replace(/^\w+=/, "")])
-    )
-    return { file, lines, values }
-  })
-
-  it("have sections and assignments alone", () => {
-    for (const { file, lines } of units)
-      for (const line of lines) assert.match(line, /^(?:\[(?:Unit|Service|Install)\]|[A-Z]\w+=.*)$/, file)
-  })
-
-  it("set what the product reads, and start files that the build makes", () => {
-    const built = ["dist/main.mjs", "dist/migrate.mjs"]
-    const roles = units.flatMap(({ file, values }) => {
-      const set = (values.get("Environment") ?? "").split(" ").map((pair) => pair.split("=") as [string, string])
-      for (const [name] of set) assert.isTrue(name === "NODE_ENV" || name in variables, `${file}: ${name}`)
-      assert.include(built, values.get("ExecStart")?.split(" ").at(-1), file)
-      return set.filter(([name]) => name === "ROLE").map(([, role]) => role)
-    })
-    assert.sameMembers(roles, ["api", "worker"])
-    for (const file of built) assert.include(readFileSync("scripts/build.ts", "utf8"), file.replace(/^dist\/|\.mjs$/g, ""))
-  })
-
-  it("give a process the time to drain", () => {
-    for (const { file, values } of units) {
-      if (values.get("Type") === "oneshot") continue
-      assert.isAtLeast(Number(values.get("TimeoutStopSec")), 30, file)
     }
   })
 })
