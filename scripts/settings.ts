@@ -11,9 +11,10 @@ const whenNotSet = (variable: (typeof variables)[keyof typeof variables]): strin
   return typeof defaultValue === "number" ? `${defaultValue}` : `\`${defaultValue}\``
 }
 
-const rows = Object.entries(variables).map(
-  ([name, variable]) => `| \`${name}\` | ${variable.meaning} | ${whenNotSet(variable)} |`
-)
+const rows = Object.entries(variables).map(([name, variable]) => {
+  const secret = "isSecret" in variable ? " (a [secret](operations.md#rotating-secrets))" : ""
+  return `| \`${name}\` | ${variable.meaning}${secret} | ${whenNotSet(variable)} |`
+})
 const table = ["| name | meaning | when not set |", "|---|---|---|", ...rows].join("\n")
 const generated = committed.replace(
   /(<!-- settings -->\n)[^]*?(\n<!-- \/settings -->)/,

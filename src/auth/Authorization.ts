@@ -5,6 +5,7 @@ import { rejectUnexpectedBody } from "../http/RequestGuard.ts"
 import { AcceptsTicket, type TicketUse } from "../api/Ticket.ts"
 import { Authorization, CurrentUser } from "../api/auth/AuthApi.ts"
 import { KeyNotAllowed, ReauthenticationRequired, Unauthenticated } from "../api/auth/AuthErrors.ts"
+import { identifyUser } from "../ops/RequestIdentity.ts"
 import { SessionEnded } from "../ops/RequestSlot.ts"
 import { AppConfig } from "../config/Settings.ts"
 import { isOpenedByBrowser, returnPage } from "../http/ReturnPage.ts"
@@ -50,11 +51,12 @@ export const AuthorizationLayer = Layer.effect(
     return Authorization.of({
       bearer: Effect.fnUntraced(function* (httpEffect, { credential, endpoint, group }) {
         const token = Redacted.value(credential)
+        const request = yield* HttpServerRequest.HttpServerRequest
         if (token === "" && Context.get(endpoint.annotations, ShowsPage)) {
-          const request = yield* HttpServerRequest.HttpServerRequest
           if (isOpenedByBrowser(request)) return returnPage(request, frontEnd)
         }
         const session = yield* sessionFor(token, endpoint.annotations)
+        identifyUser(request.source, session.userId)
         if (session.isRecovery && !Context.get(endpoint.annotations, AllowsRecovery)) {
           return yield* new ReauthenticationRequired()
         }

@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import { AppConfig } from "../config/Settings.ts"
 import { EventUnreadable, SignatureInvalid } from "../api/billing/BillingErrors.ts"
 import { counters, histograms, observedGauge } from "../ops/Metrics.ts"
+import { makeRareWarning } from "../ops/RareLog.ts"
 import { Stripe } from "./Stripe.ts"
 import { idOf, maximumId } from "./StripeObjects.ts"
 import { StripeEvent } from "../api/billing/StripeEvent.ts"
@@ -57,6 +58,10 @@ const isStorable = (event: StripeEvent): boolean =>
     (name) => name === null || name === undefined || (name.length <= maximumId && !name.includes("\u0000"))
   )
 
+/** Anyone can post to the webhook, so it is logged rarely. */
+const wrongSignature =
+  "A delivery to /webhook/stripe is not signed with a secret of STRIPE_WEBHOOK_SECRETS: it is another endpoint's secret, or the sender is not Stripe"
+
 const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(StripeEvent))
 
 /**
@@ -97,6 +102,7 @@ export class Webhook extends Context.Service<
         [0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 3_600, 14_400, 86_400]
       )
       const lag = lags()
+      const refused = makeRareWarning()
 
       /** The text that the signature signs. */
       const verify = Effect.fnUntraced(function* (body: Uint8Array, signature: string) {
@@ -150,7 +156,10 @@ export class Webhook extends Context.Service<
           count(yield* store(event))
           if (event.created !== undefined) lag.observe(Math.max(0, (yield* Clock.currentTimeMillis) / 1_000 - event.created))
         },
-        Effect.tapError(({ code }) => Effect.sync(() => count(code)))
+        Effect.tapError(({ code }) => {
+          count(code)
+          return code === "signature_invalid" ? refused(wrongSignature) : Effect.void
+        })
       )
 
       /** Stripe's events that wait for their customer to be brought up to date. */

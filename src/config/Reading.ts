@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { Config, Effect, Option, Schema } from "effect"
 import { integerFromText } from "../api/Schemas.ts"
-import { type NameWithDefault, type VariableName, variables } from "./Variables.ts"
+import { type NameWithDefault, type PlainName, type SecretName, type VariableName, variables } from "./Variables.ts"
 
 /** A setting that is missing or not usable. The process prints its message as one line and does not start. */
 export class SettingError extends Schema.TaggedError<SettingError>()("SettingError", {
@@ -28,12 +28,11 @@ const defaultOf = <N extends NameWithDefault<string | number>>(name: N): (typeof
 
 const oneOf = (choices: ReadonlyArray<string>) => `one of ${choices.join(", ")}`
 
-export const optional = (name: VariableName) => read(name, Config.String(name).pipe(Config.withDefault(undefined)), "text")
+export const optional = (name: PlainName) => read(name, Config.String(name).pipe(Config.withDefault(undefined)), "text")
 
-export const optionalSecret = (name: VariableName) =>
-  read(name, Config.Redacted(name).pipe(Config.withDefault(undefined)), "text")
+export const optionalSecret = (name: SecretName) => read(name, Config.Redacted(name).pipe(Config.withDefault(undefined)), "text")
 
-export const optionalChoice = <const L extends ReadonlyArray<string>>(name: VariableName, choices: L) =>
+export const optionalChoice = <const L extends ReadonlyArray<string>>(name: PlainName, choices: L) =>
   read(name, Config.Literals(choices, name).pipe(Config.withDefault(undefined)), oneOf(choices))
 
 export const text = (name: NameWithDefault<string>) =>
@@ -55,13 +54,13 @@ const dollarsOf = Effect.fnUntraced(function* (name: VariableName, value: string
   return Math.round(Number(value) * 1_000_000)
 })
 
-export const optionalDollars = (name: VariableName) =>
+export const optionalDollars = (name: PlainName) =>
   Effect.flatMap(optional(name), (value) => (value === undefined ? Effect.undefined : dollarsOf(name, value)))
 
 export const dollars = (name: NameWithDefault<string>) => Effect.flatMap(text(name), (value) => dollarsOf(name, value))
 
 /** A variable that holds a JSON array, or the path of a file with one. */
-export const jsonText = Effect.fnUntraced(function* (name: VariableName) {
+export const jsonText = Effect.fnUntraced(function* (name: PlainName) {
   const configured = yield* optional(name)
   if (configured === undefined || configured.trimStart().startsWith("[")) return configured
   const file = Option.liftThrowable((path: string) => readFileSync(path, "utf8"))(configured)
@@ -81,7 +80,7 @@ export const url = (name: VariableName, value: string, protocols: ReadonlyArray<
     ? Effect.succeed(value.replace(/\/+$/, ""))
     : fail(name, `must be a URL starting with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`)
 
-export const optionalUrl = Effect.fnUntraced(function* (name: VariableName, protocols: ReadonlyArray<string>) {
+export const optionalUrl = Effect.fnUntraced(function* (name: PlainName, protocols: ReadonlyArray<string>) {
   const value = yield* optional(name)
   return value === undefined ? undefined : yield* url(name, value, protocols)
 })

@@ -11,7 +11,12 @@ export interface TracingSettings {
   readonly serviceName: string
   readonly attributes: Readonly<Record<string, string>>
   readonly sampler: Sampler
+  readonly protocol: (typeof protocols)[number]
+  readonly compression: (typeof compressions)[number]
 }
+
+const protocols = ["http/json", "http/protobuf"] as const
+const compressions = ["none", "gzip"] as const
 
 /** Which traces are sent. */
 export interface Sampler {
@@ -50,17 +55,20 @@ const sampler = Effect.gen(function* () {
 
 /** Undefined without a collector. */
 export const tracing = Effect.gen(function* () {
-  const protocols = ["http:", "https:"]
-  const base = yield* optionalUrl("OTEL_EXPORTER_OTLP_ENDPOINT", protocols)
-  const own = yield* optionalUrl("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", protocols)
+  const schemes = ["http:", "https:"]
+  const base = yield* optionalUrl("OTEL_EXPORTER_OTLP_ENDPOINT", schemes)
+  const own = yield* optionalUrl("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", schemes)
   const headers = Redacted.value((yield* optionalSecret("OTEL_EXPORTER_OTLP_HEADERS")) ?? Redacted.make(""))
   const settings = {
     headers: Record.map(yield* pairs("OTEL_EXPORTER_OTLP_HEADERS", headers), (value) => Redacted.make(value)),
     serviceName: yield* text("OTEL_SERVICE_NAME"),
     attributes: yield* pairs("OTEL_RESOURCE_ATTRIBUTES", (yield* optional("OTEL_RESOURCE_ATTRIBUTES")) ?? ""),
-    sampler: yield* sampler
+    sampler: yield* sampler,
+    protocol: yield* choice("OTEL_EXPORTER_OTLP_PROTOCOL", protocols),
+    compression: yield* choice("OTEL_EXPORTER_OTLP_COMPRESSION", compressions)
   }
-  const isDisabled = (yield* choice("OTEL_SDK_DISABLED", ["true", "false"])) === "true"
+  const exporter = yield* choice("OTEL_TRACES_EXPORTER", ["otlp", "none"])
+  const isDisabled = (yield* choice("OTEL_SDK_DISABLED", ["true", "false"])) === "true" || exporter === "none"
   const url = own ?? (base === undefined ? undefined : `${base}/v1/traces`)
   return isDisabled || url === undefined ? undefined : { url, ...settings }
 })

@@ -1,4 +1,8 @@
-type Variable = { readonly meaning: string } & (
+type Variable = {
+  readonly meaning: string
+  /** Its value must not be seen. Only `optionalSecret` reads it, and docs/operations.md says how it is rotated. */
+  readonly isSecret?: true
+} & (
   | {
       /** The value when it is not set. The settings read it from here. */
       readonly defaultValue: string | number
@@ -28,15 +32,18 @@ export const variables = {
     defaultValue: 1
   },
   DATABASE_URL: {
+    isSecret: true,
     meaning: "`postgres://…` of a Postgres 15 or newer",
     default: "required; `npm run dev` starts its own Postgres"
   },
   DATABASE_DIRECT_URL: {
+    isSecret: true,
     meaning:
       "a direct connection for LISTEN, the queue and migrations; set it when `DATABASE_URL` is a pooler in transaction mode",
     default: "`DATABASE_URL`"
   },
   DATABASE_READ_URL: {
+    isSecret: true,
     meaning:
       "a streaming replica for reading histories, searches, exports and contexts, used when it is up to date with the primary ([docs/scaling.md](scaling.md#read-replicas))",
     default: "none: all reads go to `DATABASE_URL`"
@@ -66,6 +73,7 @@ export const variables = {
   },
   RENDER_EXTERNAL_URL: { meaning: "the service's address; Render sets it", default: "none" },
   JWT_KEYS: {
+    isSecret: true,
     meaning:
       "keys for tokens, codes and cursors, each 32 bytes or more (`openssl rand -base64 32`): one base64 value, or `kid:base64[,kid:base64]`, where the first key signs and all are accepted",
     default: "required in production; else generated at each start (`npm run dev` keeps its own in `DEV_DATA_DIR`)"
@@ -83,10 +91,12 @@ export const variables = {
   },
   OTP_DEMO_MODE: { meaning: "`anyone-can-log-in` permits `OTP_DELIVERY=response` in production", default: "none" },
   OTP_WEBHOOK_URL: {
+    isSecret: true,
     meaning: "URL that codes are posted to; `https` in production",
     default: "required with `OTP_DELIVERY=webhook`"
   },
   OTP_WEBHOOK_SECRET: {
+    isSecret: true,
     meaning: "key that signs the posted codes, 32 bytes or more",
     default: "required with `OTP_WEBHOOK_URL`"
   },
@@ -101,6 +111,7 @@ export const variables = {
   },
   PASSWORD_LOGIN: { meaning: "`true` also allows login with a number and a password", defaultValue: "false" },
   GEMINI_API_KEY: {
+    isSecret: true,
     meaning: "API key from [AI Studio](https://aistudio.google.com/apikey)",
     default: "required in production; `npm run dev` uses its simulator"
   },
@@ -136,11 +147,13 @@ export const variables = {
     defaultValue: "default"
   },
   MODERATION_URL: {
+    isSecret: true,
     meaning:
       "URL that questions are posted to before the model gets them ([docs/models.md](models.md#moderation)); `https` in production",
     default: "none: nothing is posted"
   },
   MODERATION_SECRET: {
+    isSecret: true,
     meaning: "key that signs the posted questions, 32 bytes or more",
     default: "required with `MODERATION_URL`"
   },
@@ -151,10 +164,12 @@ export const variables = {
   },
   BILLING: { meaning: "`off` runs without Stripe; every user is Basic", defaultValue: "on" },
   STRIPE_SECRET_KEY: {
+    isSecret: true,
     meaning: "`sk_test_…`, or `sk_live_…` in production",
     default: "required in production, unless `BILLING=off`"
   },
   STRIPE_WEBHOOK_SECRETS: {
+    isSecret: true,
     meaning: "`whsec_…`; the old and the new one, separated by a comma, while you roll the secret",
     default: "required when `STRIPE_SECRET_KEY` is set"
   },
@@ -206,8 +221,12 @@ export const variables = {
     default: "none: Postgres keeps them"
   },
   S3_BUCKET: { meaning: "the bucket", default: "required with `S3_ENDPOINT`" },
-  S3_ACCESS_KEY_ID: { meaning: "access key that may put, get and delete objects", default: "required with `S3_ENDPOINT`" },
-  S3_SECRET_ACCESS_KEY: { meaning: "its secret", default: "required with `S3_ENDPOINT`" },
+  S3_ACCESS_KEY_ID: {
+    isSecret: true,
+    meaning: "access key that may put, get and delete objects",
+    default: "required with `S3_ENDPOINT`"
+  },
+  S3_SECRET_ACCESS_KEY: { isSecret: true, meaning: "its secret", default: "required with `S3_ENDPOINT`" },
   S3_REGION: { meaning: "region for the signatures", defaultValue: "auto" },
   WORKER_CONCURRENCY: { meaning: "replies that one process makes at the same time", defaultValue: 100 },
   BASIC_CONCURRENCY: {
@@ -253,6 +272,7 @@ export const variables = {
   },
   API_PREFIX: { meaning: "a path like `/api` under which all routes are served as well", default: "none" },
   ADMIN_TOKEN: {
+    isSecret: true,
     meaning:
       "bearer token for `/metrics` and `/admin`, 16 characters or more in production; the new and the old one, separated by a comma, while you replace it",
     default: "none: both are 404"
@@ -272,8 +292,17 @@ export const variables = {
     default: "`OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces`"
   },
   OTEL_EXPORTER_OTLP_HEADERS: {
+    isSecret: true,
     meaning: "headers for the collector, as `name=value` separated by commas, with values in percent-encoding",
     default: "none"
+  },
+  OTEL_EXPORTER_OTLP_PROTOCOL: {
+    meaning: "how traces are written: `http/json` or `http/protobuf`; `grpc` is not supported",
+    defaultValue: "http/json"
+  },
+  OTEL_EXPORTER_OTLP_COMPRESSION: {
+    meaning: "`gzip` compresses what is posted to the collector, or `none`",
+    defaultValue: "none"
   },
   OTEL_SERVICE_NAME: { meaning: "the name of this service in traces", defaultValue: "gemini-chat-backend" },
   OTEL_RESOURCE_ATTRIBUTES: {
@@ -286,12 +315,19 @@ export const variables = {
     defaultValue: "parentbased_always_on"
   },
   OTEL_TRACES_SAMPLER_ARG: { meaning: "the proportion of traces that `traceidratio` keeps, from 0 to 1", defaultValue: "1" },
+  OTEL_TRACES_EXPORTER: { meaning: "`otlp`, or `none`, which switches traces off", defaultValue: "otlp" },
   OTEL_SDK_DISABLED: { meaning: "`true` switches traces off", defaultValue: "false" },
   DEV_DATA_DIR: { meaning: "folder in which `npm run dev` keeps its database, keys and simulated Stripe", defaultValue: ".data" }
 } as const satisfies Readonly<Record<string, Variable>>
 
 /** The name of an environment variable. */
 export type VariableName = keyof typeof variables
+
+/** The names of the variables that are secrets, and of the others. */
+export type SecretName = {
+  [Name in VariableName]: (typeof variables)[Name] extends { readonly isSecret: true } ? Name : never
+}[VariableName]
+export type PlainName = Exclude<VariableName, SecretName>
 
 /** The names of the variables that have a default value of type `A`. */
 export type NameWithDefault<A> = {

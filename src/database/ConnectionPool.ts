@@ -1,6 +1,7 @@
 import { PgClient, PgPool, type PgConnection } from "@effect/sql-pg"
 import { type Array, Context, Effect, Exit, Fiber, Predicate, Stream, String } from "effect"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
+import { makeRareWarning } from "../ops/RareLog.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { type ConnectionOptions, poolOptions } from "./Connections.ts"
 import { makePoolMetrics } from "./PoolMetrics.ts"
@@ -107,7 +108,12 @@ export const makePool = Effect.fnUntraced(function* (options: PoolOptions) {
       return config.stream().once("close", gate.lost).once("close", metrics.closed)
     }
   })
-  const bulkhead = requestConnections === undefined ? undefined : makeBulkhead(requestConnections)
+  const warn = makeRareWarning()
+  const busy = Effect.suspend(() => {
+    metrics.timedOut()
+    return warn(`A request got none of the ${requestConnections} connections to Postgres that requests may use within 3 seconds`)
+  })
+  const bulkhead = requestConnections === undefined ? undefined : makeBulkhead(requestConnections, busy)
   const passed = gate.passed(pool)
   const limited =
     bulkhead === undefined

@@ -1,5 +1,5 @@
 import { Effect, Exit, type Scope } from "effect"
-import { histograms, observedGauge, requestSeconds } from "../ops/Metrics.ts"
+import { counters, histograms, observedGauge, requestSeconds } from "../ops/Metrics.ts"
 
 /** What a pool says of its connections. */
 interface ObservedPool {
@@ -32,7 +32,18 @@ export const makePoolMetrics = Effect.fnUntraced(function* (pool: string, maximu
     ["pool"],
     requestSeconds
   )
-  const ofPool = waits(pool)
+  const uses = yield* histograms(
+    "chat_database_connection_use_seconds",
+    "Time for which a statement or a transaction has a connection.",
+    ["pool"],
+    requestSeconds
+  )
+  const timeouts = yield* counters(
+    "chat_database_connection_timeouts_total",
+    "Requests that got no connection in time, and were refused as overloaded.",
+    ["pool"]
+  )
+  const ofPool = { waits: waits(pool), uses: uses(pool), timeouts: timeouts(pool) }
   let open = 0
   let used = 0
   let waiting = 0
@@ -40,25 +51,36 @@ export const makePoolMetrics = Effect.fnUntraced(function* (pool: string, maximu
   yield* observedPool({ pool, maximum, open: () => open, used: () => Math.min(used, open), waiting: () => waiting })
 
   const begin = (): Lease => {
-    const start = performance.now()
+    let start = performance.now()
     let hasWaited = false
     waiting++
+    const elapsed = () => {
+      const now = performance.now()
+      const seconds = (now - start) / 1_000
+      start = now
+      return seconds
+    }
     const endWait = () => {
       if (hasWaited) return false
       hasWaited = true
       waiting--
-      ofPool.observe((performance.now() - start) / 1_000)
+      ofPool.waits.observe(elapsed())
       return true
     }
     return {
       acquired: () => void (endWait() && used++),
-      ended: () => void (endWait() || used--)
+      ended: () => {
+        if (endWait()) return
+        used--
+        ofPool.uses.observe(elapsed())
+      }
     }
   }
 
   return {
     opened: () => void open++,
     closed: () => void open--,
+    timedOut: () => ofPool.timeouts.add(1),
     begin,
     /** Measures the wait for a connection, which is in use as long as the scope. */
     acquire: <A, E, R>(connection: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>

@@ -1,6 +1,6 @@
 import { Cause, Effect, Exit, Result } from "effect"
 import { AppConfig } from "../config/Settings.ts"
-import { histograms, modelSeconds } from "../ops/Metrics.ts"
+import { gauges, histograms, modelSeconds } from "../ops/Metrics.ts"
 import type { AnswerDelta } from "./AnswerEvent.ts"
 import type { AnswerEnd, Gemini } from "./Gemini.ts"
 import type { Prompt } from "./Prompt.ts"
@@ -22,6 +22,7 @@ const requestAttributes = ({ maxOutputTokens, model, responseFormat, temperature
   "gen_ai.provider.name": "gcp.gemini",
   "gen_ai.request.model": model,
   "gen_ai.request.max_tokens": maxOutputTokens,
+  "gen_ai.request.stream": true,
   "gen_ai.output.type": responseFormat?.type ?? "text",
   "server.address": server,
   ...(temperature === null ? {} : { "gen_ai.request.temperature": temperature })
@@ -29,12 +30,15 @@ const requestAttributes = ({ maxOutputTokens, model, responseFormat, temperature
 
 /** What an answer has said of itself so far. */
 interface Said {
+  /** Seconds. */
+  firstPiece?: number | undefined
   finishReason?: string | undefined
   model?: string | undefined
   usage?: AnswerDelta["usage"]
 }
 
-const responseAttributes = ({ finishReason, model, usage }: Said) => ({
+const responseAttributes = ({ finishReason, firstPiece, model, usage }: Said) => ({
+  ...(firstPiece === undefined ? {} : { "gen_ai.response.time_to_first_chunk": firstPiece }),
   ...(finishReason === undefined ? {} : { "gen_ai.response.finish_reasons": [finishReason] }),
   ...(model === undefined ? {} : { "gen_ai.response.model": model }),
   ...(usage === undefined
@@ -42,6 +46,7 @@ const responseAttributes = ({ finishReason, model, usage }: Said) => ({
     : {
         "gen_ai.usage.input_tokens": usage.promptTokens,
         "gen_ai.usage.output_tokens": usage.replyTokens + usage.thoughtTokens,
+        "gen_ai.usage.reasoning.output_tokens": usage.thoughtTokens,
         "gen_ai.usage.cache_read.input_tokens": usage.cachedTokens
       })
 })
@@ -62,6 +67,7 @@ export const makeObserved = Effect.gen(function* () {
     ["model"],
     modelSeconds
   )
+  const running = yield* gauges("chat_model_calls_in_progress", "Calls of the model that have not ended, by model.", ["model"])
 
   return (answer: Answer): Answer =>
     (prompt, onDelta) =>
@@ -69,11 +75,11 @@ export const makeObserved = Effect.gen(function* () {
         const start = performance.now()
         const seconds = () => (performance.now() - start) / 1_000
         const said: Said = {}
-        let hasBegun = false
+        running(prompt.model).add(1)
         const observe = (delta: AnswerDelta) => {
-          if (!hasBegun && (delta.text !== "" || (delta.thought ?? "") !== "")) {
-            hasBegun = true
-            firstPieces(prompt.model).observe(seconds())
+          if (said.firstPiece === undefined && (delta.text !== "" || (delta.thought ?? "") !== "")) {
+            said.firstPiece = seconds()
+            firstPieces(prompt.model).observe(said.firstPiece)
           }
           said.finishReason = delta.finishReason ?? said.finishReason
           said.model = delta.modelVersion ?? said.model
@@ -83,6 +89,7 @@ export const makeObserved = Effect.gen(function* () {
         return answer(prompt, observe).pipe(
           Effect.onExit((exit) =>
             Effect.suspend(() => {
+              running(prompt.model).add(-1)
               durations(prompt.model, outcomeOf(exit)).observe(seconds())
               return Effect.annotateCurrentSpan(responseAttributes(said))
             })

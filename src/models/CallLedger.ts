@@ -2,7 +2,9 @@ import { Context, Effect, Layer, Metric, Struct } from "effect"
 import { SqlClient } from "effect/sql"
 import type { UsageReport } from "../api/ops/AdminApi.ts"
 import { ValidationFailed } from "../api/Problems.ts"
+import { AppConfig } from "../config/Settings.ts"
 import { ReadSql } from "../database/Database.ts"
+import { makePauseMeasure } from "./ModelPauses.ts"
 
 const maximumDays = 400
 
@@ -30,7 +32,7 @@ export class CallLedger extends Context.Service<
       readonly to?: string | undefined
       readonly by?: Group | undefined
     }) => Effect.Effect<UsageReport, ValidationFailed>
-    /** Reads the ledger into the metrics. */
+    /** Reads the ledger, and the models that are paused, into the metrics. */
     readonly measure: Effect.Effect<void>
   }
 >()("chat-backend/models/CallLedger") {
@@ -40,6 +42,7 @@ export class CallLedger extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const readSql = yield* ReadSql
       const registry = yield* Metric.MetricRegistry
+      const measurePauses = makePauseMeasure(sql, (yield* AppConfig).defaultModel)
 
       const report: CallLedger["Service"]["report"] = Effect.fn("CallLedger.report")(function* ({ by = "day", ...days }) {
         const wrong = (["from", "to"] as const).filter((name) => days[name] !== undefined && !isDay(days[name]))
@@ -82,6 +85,7 @@ export class CallLedger extends Context.Service<
           select count(*)::int as count from model_calls where at > now() - interval '1 hour' and not is_priced
         `
         yield* Metric.update(unpricedCalls, row?.count ?? 0)
+        yield* measurePauses
       }).pipe(Effect.provideService(Metric.MetricRegistry, registry), Effect.orDie)
 
       return CallLedger.of({ report, measure })

@@ -17,7 +17,7 @@ export const observedGauge = (name: string, description: string, read: () => num
 export const observedCounter = (name: string, description: string, read: () => number, attributes: Attributes = {}) =>
   register(Metric.counter(name, { description, attributes, incremental: true }), () => ({ count: read(), incremental: true }))
 
-/** A count that only grows. Adding to it costs as much as adding to a number. */
+/** A sum. Adding to it costs as much as adding to a number. */
 export interface Counter {
   readonly add: (amount: number) => void
 }
@@ -67,6 +67,14 @@ export const counters = <const Labels extends ReadonlyArray<string>>(name: strin
     let count = 0
     const add = (amount: number) => void (count += amount)
     return [{ add }, observedCounter(name, description, () => count, attributes)]
+  })
+
+/** Numbers that rise and fall with what is added to them. */
+export const gauges = <const Labels extends ReadonlyArray<string>>(name: string, description: string, labels: Labels) =>
+  makeFamily(name, labels, (attributes): readonly [Counter, Effect.Effect<void>] => {
+    let value = 0
+    const add = (amount: number) => void (value += amount)
+    return [{ add }, observedGauge(name, description, () => value, attributes)]
   })
 
 /** `bounds` are the upper ends of the buckets, in ascending order; the last bucket has none. */

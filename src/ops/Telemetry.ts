@@ -1,9 +1,11 @@
 import { Cause, Effect, Exit, Layer, Option, Predicate, Record, Redacted, Tracer } from "effect"
-import { FetchHttpClient } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientError } from "effect/http"
 import { OtlpExporter, OtlpSerialization, OtlpTracer } from "effect/observability"
 import { version } from "../api/Api.ts"
 import { AppConfig } from "../config/Settings.ts"
 import type { Sampler } from "../config/Tracing.ts"
+import { LoggingLayer } from "./Logging.ts"
+import { makeRareWarning } from "./RareLog.ts"
 
 /** An address without the token of a shared link. */
 const withoutToken = (url: string): string => url.replace(/(\/share\/)[^/?#]+/i, "$1…")
@@ -83,9 +85,34 @@ const discreet = (tracer: Tracer.Tracer, { isParentBased, ratio }: Sampler): Tra
     }
   })
 
+/** The code of the system (`ECONNREFUSED`), which is in the cause of a cause. */
+const systemCodeOf = (error: unknown): string | undefined => {
+  if (!Predicate.isObject(error)) return undefined
+  if (Predicate.hasProperty(error, "code") && typeof error.code === "string") return error.code
+  return Predicate.hasProperty(error, "cause") ? systemCodeOf(error.cause) : undefined
+}
+
+/** Why a collector did not take traces, without what it answered. */
+const refusalOf = ({ reason }: HttpClientError.HttpClientError): string =>
+  reason._tag === "StatusCodeError"
+    ? `it answers ${reason.response.status}`
+    : `it cannot be reached (${systemCodeOf(reason) ?? reason._tag})`
+
+/** The exporter gives up without a word, so that a wrong address or key would not be noticed. */
+const warningClient = Layer.effect(
+  HttpClient.HttpClient,
+  Effect.gen(function* () {
+    const client = yield* HttpClient.HttpClient
+    const warn = makeRareWarning()
+    return HttpClient.tapError(HttpClient.filterStatusOk(client), (error) =>
+      warn(`The collector of OTEL_EXPORTER_OTLP_ENDPOINT does not take traces: ${refusalOf(error)}`)
+    )
+  })
+).pipe(Layer.provide(FetchHttpClient.layer))
+
 /**
  * Sends traces of requests, SQL statements, jobs and calls of the model to an OpenTelemetry collector, when one is
- * configured: OTLP over HTTP as JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Without one the native tracer
+ * configured: OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp). Without one the native tracer
  * stays, which costs nothing.
  */
 export const TelemetryLayer = Layer.unwrap(
@@ -95,6 +122,7 @@ export const TelemetryLayer = Layer.unwrap(
     const tracer = OtlpTracer.make({
       url: tracing.url,
       headers: Record.map(tracing.headers, Redacted.value),
+      compression: tracing.compression,
       resource: {
         serviceName: tracing.serviceName,
         serviceVersion: version,
@@ -102,9 +130,10 @@ export const TelemetryLayer = Layer.unwrap(
       },
       shutdownTimeout: "2 seconds"
     })
+    const serialization = tracing.protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf
     return Layer.effect(
       Tracer.Tracer,
       Effect.map(tracer, (made) => discreet(made, tracing.sampler))
-    ).pipe(Layer.provide([OtlpExporter.layerFlusher, OtlpSerialization.layerJson, FetchHttpClient.layer]))
+    ).pipe(Layer.provide([OtlpExporter.layerFlusher, serialization, warningClient]))
   })
-)
+).pipe(Layer.provide(LoggingLayer))

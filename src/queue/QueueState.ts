@@ -12,11 +12,16 @@ interface Row {
   readonly ready: number
   readonly running: number
   readonly failed: number
+  /** Not due yet, and failed ones that are retried later. */
+  readonly waiting: number
   readonly oldest: number
 }
 
 const jobs = (task: string, state: string, priority: string) =>
-  Metric.gauge("chat_queue_jobs", { description: "Jobs of the fleet's queue.", attributes: { task, state, priority } })
+  Metric.gauge("chat_queue_jobs", {
+    description: "Jobs of the fleet's queue; those that wait are not due yet.",
+    attributes: { task, state, priority }
+  })
 const oldest = (priority: Priority) =>
   Metric.gauge("chat_queue_oldest_seconds", {
     description: "How long the oldest ready job of the priority has been due.",
@@ -55,6 +60,7 @@ export class QueueState extends Context.Service<
           count(*) filter (where locked_at is null and run_at <= now() and attempts < max_attempts)::int as ready,
           count(*) filter (where locked_at is not null)::int as running,
           count(*) filter (where locked_at is null and last_error is not null)::int as failed,
+          count(*) filter (where locked_at is null and run_at > now() and attempts < max_attempts)::int as waiting,
           coalesce(extract(epoch from now() - min(run_at)
             filter (where locked_at is null and run_at <= now() and attempts < max_attempts)), 0)::float8 as oldest
         from graphile_worker.jobs group by 1, 2
@@ -84,7 +90,8 @@ export class QueueState extends Context.Service<
         const rows = yield* readRows
         for (const row of rows) remember(row)
         for (const { priority, task } of series.values()) {
-          const counts = countsOf(rows.filter((row) => row.task === task && row.priority === priority))
+          const own = rows.filter((row) => row.task === task && row.priority === priority)
+          const counts = { ...countsOf(own), waiting: sum(own, (row) => row.waiting) }
           for (const [state, count] of Object.entries(counts)) yield* Metric.update(jobs(task, state, priority), count)
         }
         for (const priority of priorities) {

@@ -149,7 +149,7 @@ export class Listener extends Server {
     this.observer.countProblem(overloaded.code)
     const header = request.headers["x-request-id"]
     const requestId = requestIdFrom(typeof header === "string" ? header : undefined)
-    this.observer.identify(request, { requestId })
+    this.observer.identify(request, { requestId, code: overloaded.code })
     const isOpenAi = isOpenAiPath(request.url)
     const body = JSON.stringify(isOpenAi ? errorOf(overloaded) : { ...overloaded, requestId })
     const own = { ...this.headers, "x-request-id": requestId, "content-length": Buffer.byteLength(body) }

@@ -1,6 +1,6 @@
 import { Predicate } from "effect"
-import { HttpServerResponse } from "effect/http"
-import { errorHeaders, errorOf } from "../openai/ErrorResponse.ts"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { errorHeaders, errorOf, isOpenAiPath } from "../openai/ErrorResponse.ts"
 import type { RequestObserver } from "./RequestObserver.ts"
 
 const decoder = new TextDecoder()
@@ -20,19 +20,19 @@ const tokenError = (problem: object): string => {
 export const completeProblem = (
   response: HttpServerResponse.HttpServerResponse,
   requestId: string,
-  isOpenAi: boolean,
+  request: HttpServerRequest.HttpServerRequest,
   observer: Pick<RequestObserver["Service"], "countProblem">
 ) => {
   if (response.body._tag !== "Uint8Array") return response
   const body: unknown = JSON.parse(decoder.decode(response.body.body))
   if (!Predicate.isObject(body)) return response
   const headers: Record<string, string> = {}
-  if (Predicate.hasProperty(body, "code") && typeof body.code === "string") observer.countProblem(body.code)
+  if (Predicate.hasProperty(body, "code") && typeof body.code === "string") observer.countProblem(body.code, request.source)
   if (Predicate.hasProperty(body, "retryAfter") && typeof body.retryAfter === "number")
     headers["retry-after"] = String(body.retryAfter)
   if (response.status === 401) headers["www-authenticate"] = `Bearer realm="chat-backend"${tokenError(body)}`
   const { status } = response
-  if (isOpenAi) {
+  if (isOpenAiPath(request.url)) {
     const problem = { ...body, status }
     const own = { ...response.headers, ...headers, ...errorHeaders(problem) }
     return HttpServerResponse.jsonUnsafe(errorOf(problem), { status, headers: own })

@@ -9,6 +9,7 @@ import { FileNotFound } from "../api/files/FileErrors.ts"
 import { ShareNotFound } from "../api/shares/ShareErrors.ts"
 import { problemOfDeletedUser } from "../auth/DeletedUser.ts"
 import { DatabaseBusy } from "../database/RequestBulkhead.ts"
+import { makeRareWarning } from "../ops/RareLog.ts"
 import { faultMessage } from "./ValidationMessages.ts"
 import {
   BadRequest,
@@ -66,6 +67,9 @@ const withFaults = (error: HttpApiError.HttpApiSchemaError) => {
 /** Encodes a problem that was raised outside a route; HttpApi encodes those that an endpoint declares. */
 export const toResponse = HttpServerRespondable.toResponse
 
+/** While Postgres is away every request fails alike, and has its own line with the problem's code. */
+const outage = makeRareWarning()
+
 /** The response to a failure that no endpoint declares. It never shows the cause. */
 export const fromCause = (
   cause: Cause.Cause<unknown>,
@@ -82,7 +86,10 @@ export const fromCause = (
   if (isSqlError(error)) {
     const problem = problemOfDeletedUser(error)
     if (problem !== undefined) return toResponse(problem)
-    return Effect.andThen(Effect.logError("The database failed a request", cause), toResponse(databaseProblem(error)))
+    const answer = databaseProblem(error)
+    const line = "The database failed a request"
+    const log = answer.code === "unavailable" ? outage(line, cause) : Effect.logError(line, cause)
+    return Effect.andThen(log, toResponse(answer))
   }
   if (error instanceof DatabaseBusy) return toResponse(Unavailable.because("overloaded"))
   if (isProblem(error)) return toResponse(error)

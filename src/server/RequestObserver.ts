@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { counters, type Histogram, histograms, requestSeconds } from "../ops/Metrics.ts"
+import { identify, identityOf, type RequestIdentity } from "../ops/RequestIdentity.ts"
+import { RefusalCounts } from "./RefusalCounts.ts"
 import { requestedWait } from "./RequestedWait.ts"
 import { type Route, routeOf } from "./Routes.ts"
 
@@ -21,12 +23,11 @@ const wantsWait = ({ headers, url = "" }: IncomingMessage): boolean => {
   return (requestedWait({ url, headers: typeof prefer === "string" ? { prefer } : {} }) ?? 0) > 0
 }
 
-interface RequestIds {
-  readonly requestId: string
-  readonly traceId?: string | undefined
-}
+/** Refusals of one caller in a minute from which the log names it. */
+const floodRefusals = 100
 
-interface Finished extends Partial<RequestIds> {
+interface Finished {
+  readonly identity: RequestIdentity | undefined
   readonly route: Route
   readonly method: string
   readonly status: number
@@ -40,11 +41,11 @@ export class RequestObserver extends Context.Service<
     /** Is called once for a request, before anything else sees it. */
     readonly watch: (request: IncomingMessage, response: ServerResponse) => void
     /** Names a request for its line in the log. */
-    readonly identify: (request: object, ids: RequestIds) => void
+    readonly identify: (request: object, identity: RequestIdentity) => void
     /** Whether requests that succeed are logged too. */
     readonly logsAll: boolean
-    /** Counts a response that is a problem. */
-    readonly countProblem: (code: string) => void
+    /** Counts a response that is a problem, and has the log name it for the request. */
+    readonly countProblem: (code: string, request?: object) => void
   }
 >()("chat-backend/server/RequestObserver") {
   static readonly layer = Layer.effect(
@@ -59,9 +60,16 @@ export class RequestObserver extends Context.Service<
       )
       const problems = yield* counters("chat_problems_total", "Responses that are problems, by code.", ["code"])
       // Alerts compare with these from the start.
-      for (const code of ["overloaded", "internal", "rate_limited", "quota_exceeded", "unavailable"]) problems(code)
+      for (const code of ["overloaded", "internal", "timeout", "unavailable", "too_many_requests", "quota_exceeded"])
+        problems(code)
       const log = Effect.runForkWith(yield* Effect.context<never>())
-      const identities = new WeakMap<object, RequestIds>()
+
+      const refusals = new RefusalCounts()
+      yield* Effect.suspend(() => {
+        const most = refusals.take()
+        if (most === undefined || most.refusals < floodRefusals) return Effect.void
+        return Effect.logWarning(`${most.refusals} requests of ${most.caller} were refused in a minute`)
+      }).pipe(Effect.repeat(Schedule.spaced("1 minute")), Effect.forkScoped)
 
       /** A request finds its series by the route's object and two numbers, without making a string. */
       const known = new Map<Route, Map<number, Map<string, Histogram>>>()
@@ -77,16 +85,19 @@ export class RequestObserver extends Context.Service<
         return series
       }
 
-      const logRequest = ({ method, requestId, route, seconds, status, traceId }: Finished) => {
+      const logRequest = ({ identity, method, route, seconds, status }: Finished) => {
         const ms = Math.round(seconds * 10_000) / 10
-        const line = `${labelOf(method)} ${route.template} ${status} ${ms} ms`
-        const event = isProbe(route.template) ? Effect.logDebug(line) : Effect.logInfo(line)
+        const { code, requestId, traceId, userId } = identity ?? {}
+        const line = [labelOf(method), route.template, status, ...(code === undefined ? [] : [code]), ms, "ms"].join(" ")
+        const level = isProbe(route.template) ? "Debug" : status >= 500 ? "Warn" : "Info"
         log(
-          Effect.annotateLogs(event, {
+          Effect.annotateLogs(Effect.logWithLevel(level)(line), {
             method: labelOf(method),
             route: route.template,
             status,
             ms,
+            ...(code === undefined ? {} : { code }),
+            ...(userId === undefined ? {} : { userId }),
             ...(requestId === undefined ? {} : { requestId }),
             ...(traceId === undefined ? {} : { trace_id: traceId })
           })
@@ -99,8 +110,13 @@ export class RequestObserver extends Context.Service<
         const route = routeOf(method, url)
         const status = response.headersSent ? response.statusCode : clientClosed
         seriesOf(route, method, status, wantsWait(request)).observe(seconds)
+        const identity = identityOf(request)
+        if (status === 429 || identity?.code === "room_busy") {
+          const { address, userId } = identity ?? {}
+          refusals.add(userId === undefined ? `the address ${address?.() ?? "unknown"}` : `the user ${userId}`)
+        }
         if (requestLog === "off" || (requestLog === "errors" && status < 500)) return
-        logRequest({ route, method, status, seconds, ...identities.get(request) })
+        logRequest({ identity, route, method, status, seconds })
       }
 
       return RequestObserver.of({
@@ -108,9 +124,13 @@ export class RequestObserver extends Context.Service<
           const start = performance.now()
           response.on("close", () => finish(request, response, start))
         },
-        identify: requestLog === "off" ? () => {} : (request, ids) => void identities.set(request, ids),
+        identify,
         logsAll: requestLog === "all",
-        countProblem: (code) => problems(code).add(1)
+        countProblem: (code, request) => {
+          problems(code).add(1)
+          const identity = request === undefined ? undefined : identityOf(request)
+          if (identity !== undefined) identity.code = code
+        }
       })
     })
   )

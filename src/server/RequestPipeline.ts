@@ -7,7 +7,6 @@ import { cameWithPrefix } from "../http/ApiPrefix.ts"
 import { addressKey } from "../http/ClientAddress.ts"
 import { addressOf } from "../http/Origin.ts"
 import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
-import { isOpenAiPath } from "../openai/ErrorResponse.ts"
 import { Draining } from "../ops/Draining.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { spanOf } from "../ops/Tracing.ts"
@@ -58,9 +57,11 @@ export const RequestPipeline = HttpRouter.middleware(
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const requestId = requestIdFrom(request.headers["x-request-id"])
         const incoming = NodeHttpServerRequest.toIncomingMessage(request)
-        observer.identify(incoming, { requestId, traceId: spanOf(fiber)?.traceId })
         const route = routeOf(request.method, request.url)
         const client = { address: () => addressKey(addressOf(request, trustedProxies)), disconnected: disconnected(request) }
+        const span = spanOf(fiber)
+        if (span?._tag === "Span") span.attribute("http.response.header.x-request-id", [requestId])
+        observer.identify(incoming, { requestId, traceId: span?.traceId, address: client.address })
         const slot = admission.enter(route.admission, client)
         if (slot === undefined) admission.countRefusal()
         const refusal = slot === undefined ? Unavailable.because("overloaded") : refusalOf(request)
@@ -74,7 +75,7 @@ export const RequestPipeline = HttpRouter.middleware(
           requestId
         }
         const finish = (made: HttpServerResponse.HttpServerResponse) => {
-          const response = isProblem(made) ? completeProblem(made, requestId, isOpenAiPath(request.url), observer) : made
+          const response = isProblem(made) ? completeProblem(made, requestId, request, observer) : made
           const varies = variesByEncoding(route, response)
           const headers = headersOf(response, { ...exchange, varies })
           const finished = HttpServerResponse.setHeaders(response, headers)

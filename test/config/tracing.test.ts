@@ -15,6 +15,7 @@ describe("tracing", () => {
   it("is off without a collector, and where the SDK is disabled", async () => {
     assert.isUndefined(await read({}))
     assert.isUndefined(await read({ ...endpoint, OTEL_SDK_DISABLED: "true" }))
+    assert.isUndefined(await read({ ...endpoint, OTEL_TRACES_EXPORTER: "none" }))
   })
 
   it("posts to the path for traces, or to a URL of its own", async () => {
@@ -49,6 +50,8 @@ describe("tracing", () => {
     assert.notInclude(headers, "s3cret")
     assert.include(await refusal({ ...endpoint, OTEL_TRACES_SAMPLER_ARG: "2" }), "OTEL_TRACES_SAMPLER_ARG: must be")
     assert.include(await refusal({ ...endpoint, OTEL_TRACES_SAMPLER: "jaeger_remote" }), "OTEL_TRACES_SAMPLER: must be")
+    assert.include(await refusal({ ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" }), "OTEL_EXPORTER_OTLP_PROTOCOL: must be")
+    assert.include(await refusal({ ...endpoint, OTEL_TRACES_EXPORTER: "zipkin" }), "OTEL_TRACES_EXPORTER: must be")
     assert.include(await refusal({ OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4318" }), "OTEL_EXPORTER_OTLP_ENDPOINT: must be")
   })
 })

@@ -64,7 +64,7 @@ describe("a trace", () => {
       "POST",
       path,
       { content: "[[say Unspeakable.]] unmentionable" },
-      { traceparent: `00-${traceId}-${callerSpan}-01` }
+      { traceparent: `00-${traceId}-${callerSpan}-01`, "x-request-id": "request-of-the-trace" }
     )
     assert.strictEqual(sent.body.reply.content, "Unspeakable.")
     const other = await person.ask(await person.room(), "[[say Later.]]", { wait: 20 })
@@ -102,7 +102,11 @@ describe("a trace", () => {
   it("leads from the caller through the request and the job to the model", () => {
     const server = named("POST /chatroom/:id/message")
     assert.deepInclude(server, { kind: "server", parentSpanId: callerSpan })
-    assert.deepInclude(server.attributes, { "http.route": "/chatroom/:id/message", "http.response.status_code": 201 })
+    assert.deepInclude(server.attributes, {
+      "http.route": "/chatroom/:id/message",
+      "http.response.status_code": 201,
+      "http.response.header.x-request-id": ["request-of-the-trace"]
+    })
     const job = named("ReplyMaker.attempt")
     assert.strictEqual(job.kind, "consumer")
     assert.deepInclude(job.attributes, { "messaging.operation.type": "process", "messaging.destination.name": "reply" })
@@ -118,6 +122,9 @@ describe("a trace", () => {
     })
     assert.isAbove(Number(call.attributes["gen_ai.usage.input_tokens"]), 0)
     assert.isAbove(Number(call.attributes["gen_ai.usage.output_tokens"]), 0)
+    // Seconds.
+    assert.isAbove(Number(call.attributes["gen_ai.response.time_to_first_chunk"]), 0)
+    assert.isBelow(Number(call.attributes["gen_ai.response.time_to_first_chunk"]), 30)
     assert.include(pathOf(named("TitleMaker.make")), server.name)
   })
 

@@ -32,7 +32,7 @@ const families = [
   ["chat_streams_open", "gauge", "Replies being watched in this process."],
   ["chat_stream_text_units", "gauge", "UTF-16 units of running replies in memory."],
   ["chat_citations_dropped_total", "counter", "Citations left out of replies, because their text was not where Google said."],
-  ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue."],
+  ["chat_queue_jobs", "gauge", "Jobs of the fleet's queue; those that wait are not due yet."],
   ["chat_queue_oldest_seconds", "gauge", "How long the oldest ready job of the priority has been due."],
   ["chat_replies_total", "counter", "Replies that have ended: completed, cancelled, or by the code of the failure."],
   [
@@ -54,6 +54,14 @@ const families = [
   ["chat_database_connections_max", "gauge", "Connections that a pool may have."],
   ["chat_database_connections_waiting", "gauge", "Statements that wait for a connection."],
   ["chat_database_connection_wait_seconds", "histogram", "Time that a statement or a transaction waits for a connection."],
+  ["chat_database_connection_use_seconds", "histogram", "Time for which a statement or a transaction has a connection."],
+  [
+    "chat_database_connection_timeouts_total",
+    "counter",
+    "Requests that got no connection in time, and were refused as overloaded."
+  ],
+  ["chat_model_calls_in_progress", "gauge", "Calls of the model that have not ended, by model."],
+  ["chat_model_pause_seconds", "gauge", "How long a model is still paused, because Google asked for it (429)."],
   ["chat_cache_lookups_total", "counter", "Lookups in the caches of this process, by result."],
   [
     "chat_webhook_deliveries_total",
@@ -126,7 +134,7 @@ describe("GET /metrics", () => {
     for (const activity of ["working", "operating", "webhook", "receiving", "waiting"])
       assert.isTrue(series.has(`chat_requests_in_progress{activity="${activity}"}`), activity)
     assert.strictEqual(series.get(`chat_requests_in_progress{activity="operating"}`), 1)
-    for (const state of ["ready", "running", "failed"])
+    for (const state of ["ready", "running", "failed", "waiting"])
       assert.isTrue(series.has(`chat_queue_jobs{task="reply",state="${state}",priority="basic"}`))
     const rooms = (await person.call("GET", "/chatroom")).body.data
     await person.call("POST", `/chatroom/${rooms[0].id}/message/${running}/cancel`)
