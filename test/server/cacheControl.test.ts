@@ -72,7 +72,6 @@ const spellings = (path: string): ReadonlyArray<string> => [
   path,
   `${path}/`,
   `${path}?x=1`,
-  path.toUpperCase(),
   `/%${(path.codePointAt(1) ?? 0).toString(16)}${path.slice(2)}`,
   `/api${path}`
 ]
