@@ -3,7 +3,7 @@ import { Duplex } from "node:stream"
 import { connect as connectTls } from "node:tls"
 import type { DatabaseEndpoint } from "../config/DatabaseUrl.ts"
 import { sendTogether } from "./CorkedWrites.ts"
-import { addressOf, type Done } from "./PlainSocket.ts"
+import { addressOf, type Done, socketOptions } from "./PlainSocket.ts"
 import { Silence } from "./Silence.ts"
 
 /** SSLRequest: https://www.postgresql.org/docs/current/protocol-message-formats.html */
@@ -15,7 +15,7 @@ const [accepted, declined] = Buffer.from("SN")
  * in the same way, and a silent connection is noticed under TLS as well.
  */
 export class NegotiatedSocket extends Duplex {
-  private readonly raw = new Socket()
+  private readonly raw = new Socket(socketOptions)
   private readonly silence: Silence
   private readonly endpoint: DatabaseEndpoint
   private readonly onDeclined: () => void
