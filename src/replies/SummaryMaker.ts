@@ -1,19 +1,11 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { v4 as uuid } from "uuid"
-import { builtInModels } from "../config/BuiltInModels.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { GeminiError } from "../gemini/GeminiError.ts"
 import type { Prompt } from "../gemini/Prompt.ts"
-import { Models } from "../models/Models.ts"
 import { Spending } from "../models/Spending.ts"
-import { lowestLevel } from "../models/Thinking.ts"
 import { estimateTokens } from "../models/TokenEstimate.ts"
 import { Announcer, type SummaryWakeup } from "../queue/Announcer.ts"
-import { AttemptCalls } from "./AttemptCalls.ts"
-import { recordLateCalls } from "./LateCalls.ts"
 import { makeSideCall, type Payer } from "./SideCall.ts"
-import { makeCallCounts } from "./CallCounts.ts"
 import { summaryStep } from "./PromptSummary.ts"
 import { type ExchangeTexts, type LeftOut, type SummaryClaim, SummaryStore } from "./SummaryStore.ts"
 
@@ -30,11 +22,6 @@ const maximumStep = 16_000
 /** Characters of an answer that are read. */
 const maximumAnswer = 20_000
 const timeout = "60 seconds"
-
-/** Of whom a summary's cost is. */
-interface SummaryPayer extends Payer {
-  readonly quotaKey: string
-}
 
 /** The oldest exchanges that one call takes: more than a step, and then as many as a call may have. */
 export const nextStep = (leftOut: ReadonlyArray<LeftOut>): ReadonlyArray<LeftOut> => {
@@ -95,17 +82,12 @@ export class SummaryMaker extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const announcer = yield* Announcer
-      const models = yield* Models
       const spending = yield* Spending
       const summaries = yield* SummaryStore
-      const { models: listed, summaryModel } = yield* AppConfig
-      const summarising = [...listed, ...builtInModels].find(({ id }) => id === summaryModel)
-      const thinkingLevel = summarising === undefined ? undefined : lowestLevel(summarising)
+      const { summaryModel } = yield* AppConfig
+      const sideCall = yield* makeSideCall({ kind: "summary", model: summaryModel, maximumTokens, maximumAnswer, timeout })
 
-      const bounds = { what: "summary", model: summaryModel, maximumTokens, maximumAnswer, timeout } as const
-      const sideCall = yield* makeSideCall(bounds)
-
-      const findPayer = ({ roomId, userId }: SummaryWakeup) => sql<SummaryPayer>`
+      const findPayer = ({ roomId, userId }: SummaryWakeup) => sql<Payer>`
         select u.quota_key, tier_of(u) as tier,
           coalesce(d.cost_micros + d.reserved_micros, 0)::float8 as spent, clock_timestamp() as started_at
         from chatrooms c
@@ -114,33 +96,23 @@ export class SummaryMaker extends Context.Service<
         where c.user_id = ${userId} and c.id = ${roomId}
       `
 
-      /** The summary, or why there is none. */
-      const ask = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
-        const { finishReason, text } = yield* sideCall.answer(prompt, calls, startedAt)
-        const summary = finishReason === "STOP" || finishReason === "MAX_TOKENS" ? summaryOf(text) : undefined
-        return summary ?? (yield* new GeminiError({ kind: "stopped", detail: `no summary (${finishReason ?? "cut off"})` }))
-      })
-
-      const recordLate = recordLateCalls(sql, yield* makeCallCounts)
-      const record = ({ replyId, userId }: SummaryWakeup, quotaKey: string, calls: AttemptCalls) =>
-        Effect.suspend(() => recordLate({ userId, replyId, quotaKey }, calls.rows(models.costOf)))
+      const read = (text: string, finishReason: string | undefined) =>
+        finishReason === "STOP" || finishReason === "MAX_TOKENS" ? summaryOf(text) : undefined
 
       /** Asks for the summary under the claim, and stores it. */
-      const makeClaimed = Effect.fnUntraced(function* (room: SummaryWakeup, payer: SummaryPayer, claim: SummaryClaim) {
+      const makeClaimed = Effect.fnUntraced(function* (room: SummaryWakeup, payer: Payer, claim: SummaryClaim) {
         const leftOut = yield* summaries.leftOut(claim, room.replyId)
         const [first] = leftOut
         if (first === undefined || first.total <= summaryStep) return yield* summaries.release(claim, false)
         const step = nextStep(leftOut)
         const soFar = first.follows ? claim : { text: null, firstId: null }
-        const prompt = summaryPrompt(summaryModel, thinkingLevel, soFar.text, yield* summaries.textsOf(claim, step))
+        const prompt = summaryPrompt(summaryModel, sideCall.thinkingLevel, soFar.text, yield* summaries.textsOf(claim, step))
         const promptTokens = prompt.turns.reduce((sum, { text }) => sum + estimateTokens(text), estimateTokens(instruction))
         if (!sideCall.hasMoney(payer, promptTokens)) return yield* summaries.release(claim, false)
-        const { quotaKey, startedAt, tier } = payer
-        const calls = new AttemptCalls({ id: uuid(), kind: "summary", attempt: 0, model: summaryModel, tier }, promptTokens)
-        const asked = yield* ask(prompt, calls, startedAt.getTime()).pipe(
-          Effect.ensuring(record(room, quotaKey, calls)),
-          Effect.result
+        const answered = sideCall.recorded(room, payer, promptTokens, (calls) =>
+          sideCall.answer(prompt, calls, payer.startedAt, read)
         )
+        const asked = yield* Effect.result(answered)
         if (asked._tag === "Failure") {
           yield* Effect.logWarning("No summary was made", asked.failure)
           return yield* summaries.release(claim, true)

@@ -1,22 +1,15 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { v4 as uuid } from "uuid"
 import { Chatrooms } from "../chat/Chatrooms.ts"
 import { titleOf } from "../chat/Titles.ts"
-import { builtInModels } from "../config/BuiltInModels.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { GeminiError } from "../gemini/GeminiError.ts"
 import type { Prompt } from "../gemini/Prompt.ts"
-import { Models } from "../models/Models.ts"
-import { lowestLevel } from "../models/Thinking.ts"
 import { Spending } from "../models/Spending.ts"
 import { estimateTokens } from "../models/TokenEstimate.ts"
 import { jobSpan } from "../ops/Tracing.ts"
 import { titleTask, type TitleWakeup } from "../queue/Announcer.ts"
-import { AttemptCalls } from "./AttemptCalls.ts"
-import { recordLateCalls } from "./LateCalls.ts"
+import type { AttemptCalls } from "./AttemptCalls.ts"
 import { makeSideCall, type Payer } from "./SideCall.ts"
-import { makeCallCounts } from "./CallCounts.ts"
 import { Moderation } from "./Moderation.ts"
 
 const instruction = "Name the topic in 2 to 6 words, in the question's language. Only the title."
@@ -34,7 +27,6 @@ const pause = { shortest: 2_000, longest: 30_000 }
 /** What a title is asked for. */
 interface Asked extends Payer {
   readonly content: string
-  readonly quotaKey: string
 }
 
 /** The request for the title of a room whose first question begins so. */
@@ -60,16 +52,16 @@ export class TitleMaker extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const chatrooms = yield* Chatrooms
-      const models = yield* Models
       const moderation = yield* Moderation
       const spending = yield* Spending
-      const countCalls = yield* makeCallCounts
-      const { autoTitles, models: listed, titleModel } = yield* AppConfig
-      const titling = [...listed, ...builtInModels].find(({ id }) => id === titleModel)
-      const thinkingLevel = titling === undefined ? undefined : lowestLevel(titling)
-
-      const bounds = { what: "title", model: titleModel, maximumTokens, maximumAnswer, timeout: tryTimeout } as const
-      const sideCall = yield* makeSideCall(bounds)
+      const { autoTitles, titleModel } = yield* AppConfig
+      const sideCall = yield* makeSideCall({
+        kind: "title",
+        model: titleModel,
+        maximumTokens,
+        maximumAnswer,
+        timeout: tryTimeout
+      })
 
       const find = ({ questionId, roomId, userId }: TitleWakeup) => sql<Asked>`
         select left(q.content, ${maximumCharacters}) as content, u.quota_key,
@@ -85,16 +77,11 @@ export class TitleMaker extends Context.Service<
       const hasMoney = (asked: Asked): boolean =>
         sideCall.hasMoney(asked, estimateTokens(instruction) + estimateTokens(asked.content))
 
-      /** The title, or why this try has none. */
-      const tryOnce = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
-        const { finishReason, text } = yield* sideCall.answer(prompt, calls, startedAt)
-        const title = finishReason === "STOP" ? titleOf(text) : undefined
-        return title ?? (yield* new GeminiError({ kind: "stopped", detail: `no title (${finishReason ?? "cut off"})` }))
-      })
+      const read = (text: string, finishReason: string | undefined) => (finishReason === "STOP" ? titleOf(text) : undefined)
 
-      const ask = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: number) {
+      const ask = Effect.fnUntraced(function* (prompt: Prompt, calls: AttemptCalls, startedAt: Date) {
         for (let tries = 1; ; tries++) {
-          const asked = yield* Effect.result(tryOnce(prompt, calls, startedAt))
+          const asked = yield* Effect.result(sideCall.answer(prompt, calls, startedAt, read))
           if (asked._tag === "Success") return asked.success
           const { kind, retryAfter = 0 } = asked.failure
           const isFinal = tries === maximumTries || kind === "misconfigured" || kind === "daily_quota"
@@ -106,25 +93,21 @@ export class TitleMaker extends Context.Service<
         }
       })
 
-      const recordLate = recordLateCalls(sql, countCalls)
-      const record = ({ replyId, userId }: TitleWakeup, quotaKey: string, calls: AttemptCalls) =>
-        Effect.suspend(() => recordLate({ userId, replyId, quotaKey }, calls.rows(models.costOf)))
-
       const make: TitleMaker["Service"]["make"] = Effect.fnUntraced(
         function* (room) {
           if (autoTitles !== "model") return
           const [asked] = yield* find(room).pipe(Effect.orDie)
           if (asked === undefined || !hasMoney(asked)) return
           if ((yield* Effect.result(spending.check))._tag === "Failure") return
-          const { quotaKey, startedAt, tier } = asked
           const content = asked.content.toWellFormed()
           // The reply's own check may run at the same time in another process.
-          const checked = yield* Effect.result(moderation.check({ text: content, replyId: room.replyId, quotaKey }))
+          const checked = yield* Effect.result(
+            moderation.check({ text: content, replyId: room.replyId, quotaKey: asked.quotaKey })
+          )
           if (checked._tag === "Failure" || !checked.success.allow) return
           const promptTokens = estimateTokens(instruction) + estimateTokens(content)
-          const calls = new AttemptCalls({ id: uuid(), kind: "title", attempt: 0, model: titleModel, tier }, promptTokens)
-          const prompt = titlePrompt(titleModel, thinkingLevel, content)
-          const title = yield* ask(prompt, calls, startedAt.getTime()).pipe(Effect.ensuring(record(room, quotaKey, calls)))
+          const prompt = titlePrompt(titleModel, sideCall.thinkingLevel, content)
+          const title = yield* sideCall.recorded(room, asked, promptTokens, (calls) => ask(prompt, calls, asked.startedAt))
           if (title !== undefined) yield* chatrooms.nameByModel(room.userId, room.roomId, title)
         },
         (effect, { roomId, traceparent }) =>
