@@ -7,6 +7,7 @@ import type { ImmediateAnswer, ImmediateAnswers } from "../http/ImmediateAnswers
 import { gzipTag } from "../http/Precompressed.ts"
 import { hasOneHost, hasTooManyHeaders } from "../http/RequestGuard.ts"
 import type { Draining } from "../ops/Draining.ts"
+import { identify } from "../ops/RequestIdentity.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import type { Admission, AdmittedSlot } from "./Admission.ts"
 import { isCompressedFor, variesByEncoding } from "./Compression.ts"
@@ -151,7 +152,7 @@ export class ImmediateResponder {
     const route = this.routeOf(path)
     const { origin, "x-request-id": given } = request.headers
     const requestId = requestIdFrom(typeof given === "string" ? given : undefined)
-    if (this.observer.logsAll) this.observer.identify(request, { requestId })
+    if (this.observer.logsAll) identify(request, { requestId })
     return this.headersOf(response, {
       cacheControl: route.cacheControl,
       isMalformed: false,

@@ -4,6 +4,7 @@ import { noStore } from "../api/Annotations.ts"
 import { cameWithPrefix, markPrefixed } from "../http/ApiPrefix.ts"
 import type { Settings } from "../config/Settings.ts"
 import type { Draining } from "../ops/Draining.ts"
+import { identify } from "../ops/RequestIdentity.ts"
 import { errorHeaders, errorOf, isOpenAiPath } from "../openai/ErrorResponse.ts"
 import type { Admission } from "./Admission.ts"
 import type { ImmediateResponder } from "./ImmediateResponder.ts"
@@ -149,7 +150,7 @@ export class Listener extends Server {
     this.observer.countProblem(overloaded.code)
     const header = request.headers["x-request-id"]
     const requestId = requestIdFrom(typeof header === "string" ? header : undefined)
-    this.observer.identify(request, { requestId, code: overloaded.code })
+    identify(request, { requestId, code: overloaded.code })
     const isOpenAi = isOpenAiPath(request.url)
     const body = JSON.stringify(isOpenAi ? errorOf(overloaded) : { ...overloaded, requestId })
     const own = { ...this.headers, "x-request-id": requestId, "content-length": Buffer.byteLength(body) }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import { Context, Effect, Layer, Schedule } from "effect"
 import { AppConfig } from "../config/Settings.ts"
 import { counters, type Histogram, histograms, requestSeconds } from "../ops/Metrics.ts"
-import { identify, identityOf, type RequestIdentity } from "../ops/RequestIdentity.ts"
+import { identityOf, type RequestIdentity } from "../ops/RequestIdentity.ts"
 import { RefusalCounts } from "./RefusalCounts.ts"
 import { requestedWait } from "./RequestedWait.ts"
 import { type Route, routeOf } from "./Routes.ts"
@@ -40,8 +40,6 @@ export class RequestObserver extends Context.Service<
   {
     /** Is called once for a request, before anything else sees it. */
     readonly watch: (request: IncomingMessage, response: ServerResponse) => void
-    /** Names a request for its line in the log. */
-    readonly identify: (request: object, identity: RequestIdentity) => void
     /** Whether requests that succeed are logged too. */
     readonly logsAll: boolean
     /** Counts a response that is a problem, and has the log name it for the request. */
@@ -124,7 +122,6 @@ export class RequestObserver extends Context.Service<
           const start = performance.now()
           response.on("close", () => finish(request, response, start))
         },
-        identify,
         logsAll: requestLog === "all",
         countProblem: (code, request) => {
           problems(code).add(1)

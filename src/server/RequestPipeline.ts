@@ -8,6 +8,7 @@ import { addressKey } from "../http/ClientAddress.ts"
 import { addressOf } from "../http/Origin.ts"
 import { withCheckedBody, hasOneHost, hasTooManyHeaders, isAmbiguousPath } from "../http/RequestGuard.ts"
 import { Draining } from "../ops/Draining.ts"
+import { identify } from "../ops/RequestIdentity.ts"
 import { CurrentSlot } from "../ops/RequestSlot.ts"
 import { spanOf } from "../ops/Tracing.ts"
 import { Admission } from "./Admission.ts"
@@ -61,7 +62,7 @@ export const RequestPipeline = HttpRouter.middleware(
         const client = { address: () => addressKey(addressOf(request, trustedProxies)), disconnected: disconnected(request) }
         const span = spanOf(fiber)
         if (span?._tag === "Span") span.attribute("http.response.header.x-request-id", [requestId])
-        observer.identify(incoming, { requestId, traceId: span?.traceId, address: client.address })
+        identify(incoming, { requestId, traceId: span?.traceId, address: client.address })
         const slot = admission.enter(route.admission, client)
         if (slot === undefined) admission.countRefusal()
         const refusal = slot === undefined ? Unavailable.because("overloaded") : refusalOf(request)
@@ -81,11 +82,10 @@ export const RequestPipeline = HttpRouter.middleware(
           const finished = HttpServerResponse.setHeaders(response, headers)
           return varies ? compress(request, route, finished) : Effect.succeed(finished)
         }
-        const isLarge = hasLargeBody(route, request)
-        const address = client.address() ?? ""
-        const turn = isLarge && route.awaitsReply ? largeBodies.turnOf(address) : undefined
+        const largeFrom = hasLargeBody(route, request) ? (client.address() ?? "") : undefined
+        const turn = largeFrom !== undefined && route.awaitsReply ? largeBodies.turnOf(largeFrom) : undefined
         if (request.method !== "GET" && request.method !== "HEAD") withCheckedBody(request, route, turn?.begin)
-        const inTurn = isLarge ? largeBodies.inTurn(address, httpEffect) : httpEffect
+        const inTurn = largeFrom === undefined ? httpEffect : largeBodies.inTurn(largeFrom, httpEffect)
         const accepted = turn === undefined ? inTurn : Effect.ensuring(httpEffect, turn.end)
         const handled = refusal === undefined ? accepted : toResponse(refusal)
         const timeout = timeoutOf(route, request)

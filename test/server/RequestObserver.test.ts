@@ -6,7 +6,7 @@ import { ConfigProvider, Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { assert } from "vitest"
 import { AppConfig } from "../../src/config/Settings.ts"
-import { identifyUser } from "../../src/ops/RequestIdentity.ts"
+import { identify, identifyUser } from "../../src/ops/RequestIdentity.ts"
 import { RefusalCounts } from "../../src/server/RefusalCounts.ts"
 import { RequestObserver } from "../../src/server/RequestObserver.ts"
 import { times } from "../support/times.ts"
@@ -24,7 +24,7 @@ describe("the observer of requests", () => {
         const request = Object.assign(new IncomingMessage(new Socket()), { method: "GET", url: "/search" })
         const response = new ServerResponse(request)
         observer.watch(request, response)
-        observer.identify(request, { requestId: "r", address: () => address ?? null })
+        identify(request, { requestId: "r", address: () => address ?? null })
         if (userId !== undefined) identifyUser(request, userId)
         if (code !== undefined) observer.countProblem(code, request)
         response.writeHead(status)
