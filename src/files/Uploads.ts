@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto"
 import { Context, Duration, Effect, Layer, Stream } from "effect"
-import { SqlClient } from "effect/sql"
 import type { CurrentSession, Tier } from "../api/auth/User.ts"
 import type { File, FileId } from "../api/files/File.ts"
 import {
@@ -16,7 +15,6 @@ import { type FileType, maximumBytes } from "../api/files/FileTypes.ts"
 import type { IdempotencyKeyReused } from "../api/Idempotency.ts"
 import { Throttle } from "../auth/Throttle.ts"
 import { AppConfig } from "../config/Settings.ts"
-import { retryConflicts } from "../database/Transactions.ts"
 import { type BulkheadFull, makeBulkhead } from "../ops/Bulkhead.ts"
 import type { BodyEnded } from "../ops/StreamedBody.ts"
 import { chunkBytes, Files, type StorageFailure } from "./Files.ts"
@@ -75,7 +73,6 @@ export class Uploads extends Context.Service<
     Uploads,
     Effect.gen(function* () {
       const { attachments, frontEnd } = yield* AppConfig
-      const sql = yield* SqlClient.SqlClient
       const files = yield* Files
       const throttle = yield* Throttle
       const rows = yield* makeUploadRows
@@ -121,8 +118,8 @@ export class Uploads extends Context.Service<
         const id = yield* rows.begin(user, announced)
         return yield* Effect.gen(function* () {
           const { facts, received } = yield* storeBody(user, announced, id, body)
-          const completed = retryConflicts(sql)(rows.complete(user.userId, id, received, facts))
-          const { replayed, value } = yield* once(received.sha256, Effect.orDie(completed))
+          const completed = Effect.orDie(rows.complete(user.userId, id, received, facts))
+          const { replayed, value } = yield* once(received.sha256, completed)
           // The user has had the file, or another request with the same key was faster.
           if (value.file.id !== id) yield* rows.discard(user.userId, id)
           return { ...value, replayed }
