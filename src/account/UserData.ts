@@ -5,6 +5,7 @@ import type { Chatroom } from "../api/chat/Chatroom.ts"
 import { Chatrooms, type ListPosition, positionOf } from "../chat/Chatrooms.ts"
 import { RoomExport, roomToJson } from "../chat/RoomExport.ts"
 import { Replica } from "../database/Replica.ts"
+import { contentPath } from "../files/Content.ts"
 import { iso } from "../api/Schemas.ts"
 import type { BulkheadFull } from "../ops/Bulkhead.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
@@ -129,7 +130,7 @@ export class UserData extends Context.Service<
             select id, name, type, bytes, sha256, created_at from files
             where user_id = ${userId} and status = 'ready' and id > ${after}::uuid order by id limit ${rowsInBatch}
           `,
-          (file) => ({ ...file, content: `${path}/${file.id}/content` })
+          (file) => ({ ...file, content: contentPath(file.id, path) })
         )
 
       const profileOf = ({ createdAt, email, mobile, name, tier, userId }: CurrentSession) =>

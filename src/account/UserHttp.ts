@@ -16,6 +16,7 @@ import { Sessions } from "../auth/Sessions.ts"
 import type { CurrentSession } from "../api/auth/User.ts"
 import { UserData } from "./UserData.ts"
 import { Users } from "../auth/Users.ts"
+import { filesPath } from "../files/Content.ts"
 import { pathFor } from "../http/ApiPrefix.ts"
 import { ImmediateAnswers, jsonAnswer } from "../http/ImmediateAnswers.ts"
 import { originOf } from "../http/Origin.ts"
@@ -83,7 +84,7 @@ export const UserHttp = HttpApiBuilder.group(
       exportMe: Effect.fnUntraced(function* ({ query, request }) {
         const user = yield* CurrentUser
         yield* orTooManyRequests(data.exportTurn(user))
-        const exported = data.export(user, { thoughts: query.thoughts === "true", files: yield* pathFor(request, "/files") })
+        const exported = data.export(user, { thoughts: query.thoughts === "true", files: yield* pathFor(request, filesPath) })
         return HttpServerResponse.stream(Stream.encodeText(exported), {
           contentType: "application/json",
           headers: { "content-disposition": 'attachment; filename="export.json"' }

@@ -14,6 +14,7 @@ import { Branches } from "../chat/Branches.ts"
 import { ChatroomList } from "../chat/ChatroomList.ts"
 import { quotaHeaders } from "../chat/ExchangeHttp.ts"
 import { Messages } from "../chat/Messages.ts"
+import { filesPath } from "../files/Content.ts"
 import { pathFor } from "../http/ApiPrefix.ts"
 import { replayedHeader } from "../http/Idempotency.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
@@ -21,7 +22,7 @@ import { Cancellation } from "../replies/Cancellation.ts"
 import { ReplyStream } from "../stream/ReplyStream.ts"
 import { UiChat } from "./UiChat.ts"
 import { uiView } from "./UiFeed.ts"
-import { beginningOf, filesPath, toUiMessage } from "./UiMessages.ts"
+import { beginningOf, toUiMessage } from "./UiMessages.ts"
 
 const streamHeaders = {
   "cache-control": streamCacheControl,

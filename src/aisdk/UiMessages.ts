@@ -1,8 +1,6 @@
 import type { UiMessage, UiMetadata, UiPart } from "../api/aisdk/UiMessage.ts"
 import type { Message } from "../api/chat/Message.ts"
-
-/** Where the files are for a client of the request (`pathFor`). */
-export const filesPath = "/files"
+import { contentPath, filesPath } from "../files/Content.ts"
 
 export const sourcePart = ({ title, url }: Message["sources"][number], index: number) => ({
   type: "source-url" as const,
@@ -34,7 +32,7 @@ const questionParts = ({ attachments, content }: Message, files: string): Readon
     type: "file" as const,
     mediaType: type,
     filename: name,
-    url: `${files}/${id}/content`
+    url: contentPath(id, files)
   })),
   ...textPart(content)
 ]
@@ -50,7 +48,7 @@ const replyParts = ({ content, sources, thoughts = null }: Message): ReadonlyArr
 }
 
 /** A message as `useChat` keeps it: for a reply, what its stream leaves there. */
-export const toUiMessage = (message: Message, files: string = filesPath): UiMessage =>
+export const toUiMessage = (message: Message, files = filesPath): UiMessage =>
   message.role === "user"
     ? {
         id: message.id,

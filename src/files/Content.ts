@@ -1,6 +1,12 @@
 import type { File } from "../api/files/File.ts"
 import type { ByteRange } from "./Files.ts"
 
+/** Where the API has the files. */
+export const filesPath = "/files"
+
+/** The path of a file's bytes, where `files` is the path of all files: `filesPath`, or as a client reaches it (`pathFor`). */
+export const contentPath = (id: string, files = filesPath): string => `${files}/${id}/content`
+
 /** A strong validator: the hash of the bytes. */
 export const tagOf = ({ sha256 }: Pick<File, "sha256">): string => `"${sha256}"`
 

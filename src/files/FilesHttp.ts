@@ -14,7 +14,7 @@ import { Idempotency, replayedHeader } from "../http/Idempotency.ts"
 import { newestFirst } from "../http/NewestFirst.ts"
 import { orTooManyRequests } from "../http/PerUser.ts"
 import { type BodyEnded, streamedBody } from "../ops/StreamedBody.ts"
-import { nameIn, storedName } from "./Content.ts"
+import { contentPath, nameIn, storedName } from "./Content.ts"
 import { contentResponse, notModified, shownAs } from "./ContentHttp.ts"
 import { chunkBytes, Files } from "./Files.ts"
 import type { Announced, Made } from "./UploadRows.ts"
@@ -126,7 +126,7 @@ export const FilesHttp = HttpApiBuilder.group(
         Effect.fnUntraced(function* ({ params, request }) {
           const { userId } = yield* CurrentUser
           yield* userFiles.get(userId, params.id)
-          return yield* ticketFor(request, `/files/${params.id}/content`)
+          return yield* ticketFor(request, contentPath(params.id))
         })
       )
       .handle(
