@@ -20,9 +20,7 @@ begin
         tool_tokens, reply_tokens, thought_tokens, searches, cost_micros, is_priced, is_estimated)
       select p_user, n.id, p_reply, n.attempt, n.kind, n.tier, n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
         n.tool_tokens, n.reply_tokens, n.thought_tokens, n.searches, n.cost_micros, n.is_priced, n.is_estimated
-      from jsonb_to_recordset(p_calls) as n (id uuid, attempt int, kind text, tier text, model text, model_version text,
-        prompt_tokens int, cached_tokens int, tool_tokens int, reply_tokens int, thought_tokens int, searches int,
-        cost_micros bigint, is_priced boolean, is_estimated boolean)
+      from jsonb_populate_recordset(null::model_calls, p_calls) n
       on conflict (user_id, id) do nothing
       returning c.*
   )
@@ -35,9 +33,7 @@ begin
       update model_calls c set (model, model_version, prompt_tokens, cached_tokens, tool_tokens, reply_tokens, thought_tokens,
           searches, cost_micros, is_priced, is_estimated) = (n.model, n.model_version, n.prompt_tokens, n.cached_tokens,
           n.tool_tokens, n.reply_tokens, n.thought_tokens, n.searches, n.cost_micros, n.is_priced, false)
-        from jsonb_to_recordset(p_calls) as n (id uuid, model text, model_version text, prompt_tokens int, cached_tokens int,
-            tool_tokens int, reply_tokens int, thought_tokens int, searches int, cost_micros bigint, is_priced boolean,
-            is_estimated boolean)
+        from jsonb_populate_recordset(null::model_calls, p_calls) n
           join model_calls e on e.user_id = p_user and e.id = n.id
         where c.user_id = p_user and c.id = n.id and c.is_estimated and not n.is_estimated
         returning coalesce(c.cost_micros, 0) - coalesce(e.cost_micros, 0) as cost, c.prompt_tokens - e.prompt_tokens as prompt,
