@@ -1,39 +1,20 @@
 import { readUIMessageStream, type UIMessage } from "ai"
 import fc from "fast-check"
 import { assert, describe, it } from "vitest"
-import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
-import { noGrounding } from "../../src/api/chat/Grounding.ts"
-import { type Message, MessageId, onlyVersion, type Status } from "../../src/api/chat/Message.ts"
+import { type Message, MessageId, type Status } from "../../src/api/chat/Message.ts"
 import { UiFeed, uiView } from "../../src/aisdk/UiFeed.ts"
 import { beginningOf, toUiMessage } from "../../src/aisdk/UiMessages.ts"
 import { extend, type LiveText } from "../../src/stream/LiveText.ts"
+import { blankReply } from "../support/blankReply.ts"
 import { chunksIn, plain, streamOf, textOf, thoughtsOf } from "./AiClient.ts"
 
 const reply = (status: Status, attempt: number, content = "", more: Partial<Message> = {}): Message => ({
-  id: MessageId.make("01980000-0000-7000-8000-000000000001"),
-  chatroomId: ChatroomId.make("01980000-0000-7000-8000-000000000002"),
-  role: "model",
-  content,
-  status,
+  ...blankReply,
   replyTo: MessageId.make("01980000-0000-7000-8000-000000000003"),
-  parentId: null,
-  versions: onlyVersion,
-  supersededBy: null,
-  attempt,
-  finishReason: null,
-  truncated: false,
-  error: null,
-  model: null,
-  usage: null,
-  costMicros: null,
-  output: null,
-  feedback: null,
-  ...noGrounding,
-  toolsSkipped: [],
-  attachments: [],
   thoughts: null,
-  createdAt: "2026-11-21T00:00:00.000Z",
-  completedAt: null,
+  status,
+  attempt,
+  content,
   ...more
 })
 const stateOf = (message: Message, summaries = true) => ({ message, retryAt: null, title: null, summaries })

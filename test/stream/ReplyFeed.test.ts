@@ -1,37 +1,11 @@
 import { assert, describe, it } from "vitest"
-import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
-import { noGrounding } from "../../src/api/chat/Grounding.ts"
-import { type Message, MessageId, type Status, onlyVersion } from "../../src/api/chat/Message.ts"
+import type { Message, Status } from "../../src/api/chat/Message.ts"
 import { extend, type LiveText } from "../../src/stream/LiveText.ts"
 import { isFullyRead, parsePosition, type Position, ReplyFeed } from "../../src/stream/ReplyFeed.ts"
+import { blankReply } from "../support/blankReply.ts"
 import { SseParser } from "./SseClient.ts"
 
-const anyId = "01980000-0000-7000-8000-000000000000"
-const message = (status: Status, attempt: number, content = ""): Message => ({
-  id: MessageId.make(anyId),
-  chatroomId: ChatroomId.make(anyId),
-  role: "model",
-  content,
-  status,
-  replyTo: null,
-  parentId: null,
-  versions: onlyVersion,
-  supersededBy: null,
-  attempt,
-  finishReason: null,
-  truncated: false,
-  error: null,
-  model: null,
-  usage: null,
-  costMicros: null,
-  output: null,
-  feedback: null,
-  ...noGrounding,
-  toolsSkipped: [],
-  attachments: [],
-  createdAt: "2026-11-21T00:00:00.000Z",
-  completedAt: null
-})
+const message = (status: Status, attempt: number, content = ""): Message => ({ ...blankReply, status, attempt, content })
 const completed = (attempt: number, content: string): Message => ({
   ...message("completed", attempt, content),
   usage: { promptTokens: 1, replyTokens: 2, thoughtTokens: 0, cachedTokens: 0, toolTokens: 0 }

@@ -3,41 +3,16 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Deferred, Effect } from "effect"
 import { assert, describe, it, vi } from "vitest"
 import { MessageNotFound } from "../../src/api/chat/ChatErrors.ts"
-import { ChatroomId } from "../../src/api/chat/Chatroom.ts"
-import { noGrounding } from "../../src/api/chat/Grounding.ts"
-import { type Message, MessageId, onlyVersion } from "../../src/api/chat/Message.ts"
+import type { Message } from "../../src/api/chat/Message.ts"
 import type { MessageState } from "../../src/chat/Messages.ts"
 import { LiveTexts } from "../../src/stream/LiveText.ts"
 import { eventsFrom } from "../../src/stream/ReplyFeed.ts"
 import { ReplyReader, type ReplySource } from "../../src/stream/ReplyReader.ts"
+import { blankReply } from "../support/blankReply.ts"
 import { SseParser } from "./SseClient.ts"
 
-const replyId = MessageId.make("01980000-0000-7000-8000-000000000001")
-const processing: Message = {
-  id: replyId,
-  chatroomId: ChatroomId.make("01980000-0000-7000-8000-000000000002"),
-  role: "model",
-  content: "",
-  status: "processing",
-  replyTo: null,
-  parentId: null,
-  versions: onlyVersion,
-  supersededBy: null,
-  attempt: 1,
-  finishReason: null,
-  truncated: false,
-  error: null,
-  model: null,
-  usage: null,
-  costMicros: null,
-  output: null,
-  feedback: null,
-  ...noGrounding,
-  toolsSkipped: [],
-  attachments: [],
-  createdAt: "2026-11-21T00:00:00.000Z",
-  completedAt: null
-}
+const replyId = blankReply.id
+const processing: Message = { ...blankReply, status: "processing", attempt: 1 }
 const completed = (content: string): Message => ({ ...processing, status: "completed", content })
 
 /** A reader of a reply whose row and segments the test decides, with what its client has received. */
