@@ -12,6 +12,7 @@ import { runMigrations } from "graphile-worker"
 import pg from "pg"
 import { replyTask } from "../src/queue/Announcer.ts"
 import { ask } from "./load.ts"
+import { logPosition } from "./logPosition.ts"
 import { calm, meterCpu } from "./process.ts"
 import { openStage, type Stage } from "./stage.ts"
 import { median, number, table } from "./table.ts"
@@ -136,12 +137,6 @@ interface Figures {
   readonly log: number
 }
 
-/** The position of the log of Postgres, in bytes. */
-const position = async (database: pg.Client): Promise<number> => {
-  const { rows } = await database.query<{ bytes: string }>("select pg_current_wal_insert_lsn() - '0/0' as bytes")
-  return Number(rows[0]?.bytes)
-}
-
 const sum = (values: ReadonlyArray<number>) => values.reduce((total, value) => total + value, 0)
 
 /** Counts the jobs of all queues all the time, which the feeders need too, and measures one window. */
@@ -154,7 +149,7 @@ const watch = async (queues: ReadonlyArray<Queue>, postgresPid: number, database
   for (let started = 0; started === 0;) started = await countFor(0.1)
   const pids = queues.flatMap((queue) => queue.pids)
   const first = await countFor(warmUpSeconds)
-  const from = await position(database)
+  const from = await logPosition(database)
   const meter = meterCpu({ postgres: postgresPid, ...Object.fromEntries(pids.map((pid) => [`${pid}`, pid])) })
   const begun = performance.now()
   const jobs = (await countFor(seconds)) - first
@@ -164,7 +159,7 @@ const watch = async (queues: ReadonlyArray<Queue>, postgresPid: number, database
     rate,
     postgres: ((cores["postgres"] ?? Number.NaN) / rate) * 1e6,
     worker: (sum(pids.map((pid) => cores[`${pid}`] ?? Number.NaN)) / rate) * 1e6,
-    log: ((await position(database)) - from) / jobs
+    log: ((await logPosition(database)) - from) / jobs
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import pg from "pg"
 import { startPostgres } from "../dev/EmbeddedPostgres.ts"
+import { logPosition } from "./logPosition.ts"
 import { median } from "./table.ts"
 
 const at = process.argv.indexOf("--rows")
@@ -22,11 +23,10 @@ const columns =
   "user_id uuid, id uuid, chatroom_id uuid, content text, status text, completed_at timestamptz, primary key (user_id, id)"
 const ledger = "user_id uuid, id uuid, cost bigint, at timestamptz not null"
 
-const wal = async () => Number((await client.query("select pg_current_wal_insert_lsn() - '0/0' as bytes")).rows[0].bytes)
 const measure = async (work: () => Promise<unknown>) => {
-  const [from, begun] = [await wal(), performance.now()]
+  const [from, begun] = [await logPosition(client), performance.now()]
   await work()
-  return { millis: performance.now() - begun, bytes: (await wal()) - from }
+  return { millis: performance.now() - begun, bytes: (await logPosition(client)) - from }
 }
 const user = (n: string) => `('00000000-0000-7000-8000-' || lpad(to_hex((${n}) % ${users}), 12, '0'))::uuid`
 const id = (n: string) => `('01a00000-0000-7000-8000-' || lpad(to_hex(${n}), 12, '0'))::uuid`
